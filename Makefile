@@ -1,0 +1,136 @@
+# Tidemill's front door. Building and testing need Go only; the other targets fetch what they need
+# into .tools, at the versions that tools/go.mod and tools/duckdb.sh pin. `make help` lists the targets.
+
+SHELL       := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS   += --no-print-directory
+
+GO      ?= go
+TOOLS   := $(CURDIR)/.tools
+STAGE   := tools/stage.sh
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+TEST_TIMEOUT ?= 10m
+PKG          ?= ./...
+BENCH        ?= .
+COUNT        ?= 1
+BENCHTIME    ?= 1s
+
+# The packages that start goroutines or share memory between them; they run under the race detector.
+CONCURRENT := shuffle core/task core/worker core/rpc core/state core/spill core/client scheduler raftmeta \
+	core/minicluster core/memory core/metric
+# The packages whose costly self-checks are compiled in by `-tags invariants`.
+CHECKED := core/invariant core/stream core/memory core/keygroup core/hashtable core/compute core/eventtime \
+	core/checkpoint core/state core/operator core/task shuffle scheduler/execgraph
+
+# existing turns directories into package patterns and drops those that do not hold Go code yet.
+existing = $(foreach dir,$(1),$(if $(shell find $(dir) -name '*.go' -print -quit 2>/dev/null),./$(dir)/...))
+
+.PHONY: help
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/tidemill: one static binary
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/tidemill ./cmd/tidemill
+
+.PHONY: demo
+demo: build ## Run a batch job and a live stream on an embedded cluster
+	examples/demo.sh
+
+.PHONY: test
+test: ## Run every test (Go only); PKG=./core/... narrows it
+	$(GO) test -timeout $(TEST_TIMEOUT) $(PKG)
+
+.PHONY: race
+race: ## Run the concurrent packages under the race detector
+	@tools/need.sh gcc gcc libc6-dev
+	CGO_ENABLED=1 $(GO) test -race -timeout $(TEST_TIMEOUT) $(call existing,$(CONCURRENT))
+
+.PHONY: invariants
+invariants: ## Run the core with its self-checks compiled in
+	$(GO) test -tags invariants -timeout $(TEST_TIMEOUT) $(call existing,$(CHECKED))
+
+.PHONY: layers
+layers: ## Check floors, walls and house rules
+	$(GO) test -count=1 .
+
+.PHONY: vet
+vet: ## Run go vet
+	$(GO) vet ./...
+
+.PHONY: lint
+lint: vet $(TOOLS)/golangci-lint ## Run go vet and golangci-lint
+	$(TOOLS)/golangci-lint run ./...
+
+.PHONY: fmt
+fmt: $(TOOLS)/gofumpt ## Format all Go files
+	$(TOOLS)/gofumpt -w .
+
+.PHONY: fmt-check
+fmt-check: $(TOOLS)/gofumpt ## List Go files that make fmt would change
+	@unformatted=$$($(TOOLS)/gofumpt -l .); \
+	if [ -n "$$unformatted" ]; then echo "$$unformatted"; echo "run: make fmt"; exit 1; fi
+
+.PHONY: generate
+generate: $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## Regenerate protobuf code and kernels
+	@GO=$(GO) TOOLS=$(TOOLS) tools/generate.sh
+
+.PHONY: generate-check
+generate-check: $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## Fail if a generated file is out of date
+	@GO=$(GO) TOOLS=$(TOOLS) tools/generate.sh --check
+
+.PHONY: verify-sql
+verify-sql: $(TOOLS)/duckdb ## Compare SQL results with DuckDB's
+	TIDEMILL_DUCKDB=$(TOOLS)/duckdb $(GO) test -count=1 -timeout $(TEST_TIMEOUT) $(call existing,core/logictest)
+
+.PHONY: bench
+bench: $(TOOLS)/duckdb $(TOOLS)/benchstat ## Run benchmarks (BENCH=regexp PKG=./... COUNT=n BASE=file to compare)
+	@mkdir -p .cache/bench
+	TIDEMILL_DUCKDB=$(TOOLS)/duckdb $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem \
+		-count $(COUNT) -timeout 1h $(PKG) | tee .cache/bench/$(VERSION).txt
+	@$(TOOLS)/benchstat $(BASE) .cache/bench/$(VERSION).txt
+
+.PHONY: ci
+ci: ## Run everything that must be green before a merge
+	@$(STAGE) format     $(MAKE) fmt-check
+	@$(STAGE) build      $(MAKE) build
+	@$(STAGE) layers     $(MAKE) layers
+	@$(STAGE) lint       $(MAKE) lint
+	@$(STAGE) generate   $(MAKE) generate-check
+	@$(STAGE) test       $(MAKE) test
+	@$(STAGE) invariants $(MAKE) invariants
+	@$(STAGE) race       $(MAKE) race
+	@$(STAGE) verify-sql $(MAKE) verify-sql
+	@$(STAGE) demo       $(MAKE) demo
+
+.PHONY: clean
+clean: ## Remove what was built; the tools stay (make clean-tools removes them)
+	rm -rf bin .cache demo-data
+
+.PHONY: clean-tools
+clean-tools: ## Remove .tools
+	rm -rf .tools
+
+.PHONY: tools
+tools: $(addprefix $(TOOLS)/,golangci-lint gofumpt benchstat gotestsum protoc-gen-go protoc-gen-go-grpc duckdb) ## Install every development tool
+
+# Each tool is rebuilt when its pinned version changes.
+TOOL_golangci-lint      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+TOOL_gofumpt            := mvdan.cc/gofumpt
+TOOL_benchstat          := golang.org/x/perf/cmd/benchstat
+TOOL_gotestsum          := gotest.tools/gotestsum
+TOOL_protoc-gen-go      := google.golang.org/protobuf/cmd/protoc-gen-go
+TOOL_protoc-gen-go-grpc := google.golang.org/grpc/cmd/protoc-gen-go-grpc
+
+$(TOOLS)/duckdb: tools/duckdb.sh
+	tools/duckdb.sh $@
+
+$(TOOLS)/%: tools/go.mod tools/go.sum
+	@echo "installing $* into .tools (once)"
+	cd tools && CGO_ENABLED=0 GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(TOOL_$*)
+	@touch $@
