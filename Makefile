@@ -8,7 +8,7 @@ SHELL       := bash
 MAKEFLAGS   += --no-print-directory
 
 GO      ?= go
-TOOLS   := $(CURDIR)/.tools
+TOOLS   := .tools
 STAGE   := tools/stage.sh
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
@@ -78,20 +78,20 @@ fmt-check: $(TOOLS)/gofumpt ## List Go files that make fmt would change
 
 .PHONY: generate
 generate: $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## Regenerate protobuf code and kernels
-	@GO=$(GO) TOOLS=$(TOOLS) tools/generate.sh
+	@GO=$(GO) TOOLS=$(CURDIR)/$(TOOLS) tools/generate.sh
 
 .PHONY: generate-check
 generate-check: $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## Fail if a generated file is out of date
-	@GO=$(GO) TOOLS=$(TOOLS) tools/generate.sh --check
+	@GO=$(GO) TOOLS=$(CURDIR)/$(TOOLS) tools/generate.sh --check
 
 .PHONY: verify-sql
 verify-sql: $(TOOLS)/duckdb ## Compare SQL results with DuckDB's
-	TIDEMILL_DUCKDB=$(TOOLS)/duckdb $(GO) test -count=1 -timeout $(TEST_TIMEOUT) $(call existing,core/logictest)
+	TIDEMILL_DUCKDB=$(CURDIR)/$(TOOLS)/duckdb $(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./core/logictest/...
 
 .PHONY: bench
 bench: $(TOOLS)/duckdb $(TOOLS)/benchstat ## Run benchmarks (BENCH=regexp PKG=./... COUNT=n BASE=file to compare)
 	@mkdir -p .cache/bench
-	TIDEMILL_DUCKDB=$(TOOLS)/duckdb $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem \
+	TIDEMILL_DUCKDB=$(CURDIR)/$(TOOLS)/duckdb $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem \
 		-count $(COUNT) -timeout 1h $(PKG) | tee .cache/bench/$(VERSION).txt
 	@$(TOOLS)/benchstat $(BASE) .cache/bench/$(VERSION).txt
 
@@ -128,9 +128,11 @@ TOOL_protoc-gen-go      := google.golang.org/protobuf/cmd/protoc-gen-go
 TOOL_protoc-gen-go-grpc := google.golang.org/grpc/cmd/protoc-gen-go-grpc
 
 $(TOOLS)/duckdb: tools/duckdb.sh
-	tools/duckdb.sh $@
+	@echo "installing duckdb into .tools (once)"
+	@tools/duckdb.sh $@
 
 $(TOOLS)/%: tools/go.mod tools/go.sum
 	@echo "installing $* into .tools (once)"
-	cd tools && CGO_ENABLED=0 GOBIN=$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(TOOL_$*)
+	@mkdir -p $(TOOLS)
+	@cd tools && CGO_ENABLED=0 GOBIN=$(CURDIR)/$(TOOLS) $(GO) install -trimpath -ldflags '-s -w' $(TOOL_$*)
 	@touch $@

@@ -8,14 +8,16 @@ destination=$1
 cd "$(dirname "$0")/.."
 
 tools/need.sh python3 python3 python3-venv
-python3 -c 'import ensurepip' 2>/dev/null || apt-get install -qq -y --no-install-recommends python3-venv >/dev/null
+python3 -c 'import ensurepip' 2>/dev/null || tools/need.sh "Python's module ensurepip" python3-venv
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 python3 -m venv "$scratch/venv"
 "$scratch/venv/bin/pip" install --quiet --disable-pip-version-check --no-input "duckdb-cli==$version"
 
+# What pip puts on the PATH is a Python script that starts the binary; tests start the binary itself.
+binary=$("$scratch/venv/bin/python" -c 'import duckdb_cli, os; print(os.path.join(os.path.dirname(duckdb_cli.__file__), "duckdb"))')
 mkdir -p "$(dirname "$destination")"
-cp -L "$scratch/venv/bin/duckdb" "$destination.new"
+install -m 755 "$binary" "$destination.new"
 "$destination.new" --version
 mv "$destination.new" "$destination"
