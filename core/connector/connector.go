@@ -1,0 +1,166 @@
+package connector
+
+import (
+	"context"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/predicate"
+	"github.com/tidemill/tidemill/core/stream"
+)
+
+// Table is what DDL or a file name says of a table.
+type Table struct {
+	Name       string            // full name, for messages
+	Options    map[string]string // the WITH clause, 'connector' included
+	Schema     datatype.Schema   // physical columns; empty: ask Describe
+	Partitions []string          // partition columns, part of Schema
+}
+
+// Description is what the planner learns of a table. Negative numbers are
+// unknown.
+type Description struct {
+	Schema          datatype.Schema
+	Partitions      []string
+	Bounded         bool
+	Rows, Bytes     int64
+	Files           int64
+	TotalPartitions int64                        // table partitions that exist
+	MatchPartitions int64                        // of those, what the predicate leaves
+	Columns         map[string]predicate.Summary // bounds over all files, where cheap
+}
+
+// Connector makes the halves of sources and sinks of one kind. It is safe for
+// concurrent use. A connector that only reads, or only writes, refuses the other
+// with an error of class InvalidSQL.
+type Connector interface {
+	// Name is the value of the 'connector' option.
+	Name() string
+	// Describe inspects a table; pred, which may be nil, tells what of it matters.
+	// Unknown or missing options are errors that name the option.
+	Describe(ctx context.Context, t Table, pred *predicate.Predicate) (Description, error)
+	// Enumerator starts the coordinator's half; restored is what its Snapshot
+	// returned, nil for a fresh start.
+	Enumerator(ctx context.Context, s SourceSpec, restored []byte) (Enumerator, error)
+	// Reader starts a subtask's half.
+	Reader(ctx context.Context, s SourceSpec, env ReaderEnv) (Reader, error)
+	// Writer starts a subtask's half of a sink.
+	Writer(ctx context.Context, s SinkSpec, env WriterEnv) (Writer, error)
+	// Committer starts the coordinator's half of a sink.
+	Committer(ctx context.Context, s SinkSpec) (Committer, error)
+}
+
+// SourceSpec says what to read.
+type SourceSpec struct {
+	Table       Table
+	Columns     datatype.Schema // wanted columns, in output order
+	Predicate   *predicate.Predicate
+	Limit       int64 // rows that suffice; 0: all
+	Parallelism int
+}
+
+// Split is a piece of a source. Data carries, besides what is to be read, how
+// far it has been read: a reader's snapshot returns splits.
+type Split struct {
+	ID    string
+	Data  []byte
+	Bytes int64 // estimate; 0: unknown
+}
+
+// Enumerator hands out splits. One goroutine uses it.
+type Enumerator interface {
+	// Next returns a split for a subtask, or false when there will never be one
+	// again for it.
+	Next(ctx context.Context, subtask int) (Split, bool, error)
+	// Return takes back splits of a failed attempt.
+	Return(splits []Split)
+	// Snapshot is the enumerator's position, splits not yet handed out included.
+	Snapshot() ([]byte, error)
+	Close() error
+}
+
+// ReaderEnv is what a reader is given.
+type ReaderEnv struct {
+	Subtask   int
+	Alloc     memory.Allocator
+	BatchRows int
+	Now       func() time.Time // processing time
+}
+
+// Reader turns splits into batches of SourceSpec.Columns. One goroutine uses it;
+// work of its own goroutines shows through Ready.
+type Reader interface {
+	// Add gives the reader one more split.
+	Add(s Split) error
+	// Poll returns a batch that the caller owns. Without one, wait says whether
+	// the reader waits for its own work or the clock (then Ready is signalled),
+	// or needs another split.
+	Poll(ctx context.Context) (b *stream.Batch, wait Wait, err error)
+	// Ready is signalled when Poll may have something again.
+	Ready() <-chan struct{}
+	// Snapshot returns the splits in hand with their positions: reading them again
+	// gives exactly the rows that no Poll has returned yet.
+	Snapshot() ([]Split, error)
+	Close() error
+}
+
+// Wait says why Poll returned no batch.
+type Wait uint8
+
+// The reasons. NoWait comes with a batch.
+const (
+	NoWait Wait = iota
+	ForData
+	ForSplit
+)
+
+// SinkSpec says what to write.
+type SinkSpec struct {
+	Job             id.Job
+	Table           Table
+	Columns         datatype.Schema
+	Overwrite       bool
+	StaticPartition map[string]string
+	Bounded         bool
+}
+
+// WriterEnv is what a writer is given.
+type WriterEnv struct {
+	Attempt  id.Attempt
+	Alloc    memory.Allocator
+	Restored [][]byte // what Snapshot returned
+}
+
+// Committable names staged output; Data is the connector's.
+type Committable struct {
+	Data        []byte
+	Rows, Bytes int64
+	Files       int64
+}
+
+// Writer stages rows. One goroutine uses it.
+type Writer interface {
+	// Write takes a batch; it owns b, also when it fails.
+	Write(ctx context.Context, b *stream.Batch) error
+	// Prepare flushes and returns what the current checkpoint, or the end of
+	// input, makes ready to publish; later rows belong to the next one.
+	Prepare(ctx context.Context) ([]Committable, error)
+	// Snapshot is the writer's own state after Prepare, nil for none.
+	Snapshot() ([]byte, error)
+	// Close discards what was not prepared.
+	Close() error
+}
+
+// Committer publishes committables. One goroutine uses it.
+type Committer interface {
+	// Commit publishes, all or nothing as seen by readers where the target allows;
+	// the same committables may come again. final says that the job's output is
+	// complete with them.
+	Commit(ctx context.Context, checkpoint id.Checkpoint, c []Committable, final bool) error
+	// Abort removes the staged files of committables that will not be published.
+	Abort(ctx context.Context, c []Committable) error
+	Close() error
+}

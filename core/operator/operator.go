@@ -1,0 +1,116 @@
+package operator
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/state"
+	"github.com/tidemill/tidemill/core/stream"
+)
+
+// Operator transforms elements. See the package comment for the rules.
+type Operator interface {
+	// Open prepares the operator; ctx is valid until Close returned.
+	Open(ctx *Context) error
+	// Process takes a batch of an input, 0 being the first.
+	Process(input int, b *stream.Batch) error
+	// Watermark says that event time has advanced to w on all inputs.
+	Watermark(w stream.Watermark) error
+	// EndInput says that nothing more comes on an input.
+	EndInput(input int) error
+	// Close frees everything. It may be called without Open.
+	Close() error
+}
+
+// Snapshotter is an operator with something to do at a barrier, or with state
+// that is not keyed.
+type Snapshotter interface {
+	// Snapshot returns the operator's own state, nil for none. Restored, it is
+	// handed back in Context.Restored, possibly from several former subtasks.
+	Snapshot(b stream.Barrier) ([]byte, error)
+	// Completed says that a checkpoint is complete for good; calls may be missing
+	// but come in order.
+	Completed(checkpoint id.Checkpoint) error
+}
+
+// InputSelector is an operator that must read one input before another, such as
+// a join its build side.
+type InputSelector interface {
+	// Wants is the input to read next, or -1 for any. It is asked after each
+	// element. An input that is not wanted is not read, and holds its producer by
+	// its credits.
+	Wants() int
+}
+
+// Source is the head of a chain without inputs. The task calls Poll while it
+// has nothing else to do.
+type Source interface {
+	Operator
+	// Poll emits at most one batch and says what to expect.
+	Poll() (Status, error)
+	// Ready is signalled when Poll may have something after it answered Waiting.
+	Ready() <-chan struct{}
+}
+
+// Status is what a source's Poll answers.
+type Status uint8
+
+// The answers.
+const (
+	InvalidStatus Status = iota
+	More                 // call again at once
+	Waiting              // nothing now: call again when Ready
+	Finished             // nothing will follow
+)
+
+// String is the status in a word.
+func (s Status) String() string {
+	switch s {
+	case More:
+		return "more"
+	case Waiting:
+		return "waiting"
+	case Finished:
+		return "finished"
+	default:
+		return "invalid"
+	}
+}
+
+// Output takes what an operator emits.
+type Output interface {
+	// Emit passes b on; it owns b, also when it fails.
+	Emit(b *stream.Batch) error
+}
+
+// IdleOutput is an Output that also takes idleness and watermarks; sources and
+// watermark assigners are given one.
+type IdleOutput interface {
+	Output
+	// Advance emits a watermark; one that does not advance is dropped.
+	Advance(w stream.Watermark) error
+	// Idle says whether this input is to be left out of watermarks.
+	Idle(idle bool) error
+}
+
+// Context is what an operator is given at Open. It is valid until Close.
+type Context struct {
+	context.Context
+
+	Attempt     id.Attempt
+	Parallelism int
+	Output      Output
+	// State is the operator's keyed state; nil for operators without.
+	State state.Backend
+	// Restored is what Snapshot returned in the checkpoint that the job restarts
+	// from, one element for each former subtask assigned to this one.
+	Restored [][]byte
+	Memory   stream.Account
+	Alloc    memory.Allocator
+	// BatchRows is the most rows to emit in a batch.
+	BatchRows int
+	Log       *slog.Logger
+}

@@ -1,0 +1,31 @@
+// Package shuffle is the contract of the exchange: every edge between tasks is a
+// partitioned log of elements, kept by a shuffle service under a retention.
+//
+//	producer subtasks            service               consumer subtasks
+//	lane 0 ---- Writer --+--> partition 0 --- Reader ----> subtask 0
+//	lane 1 ---- Writer --+--> partition 1 --- Reader ----> subtask 1
+//
+// A lane is one producer subtask; an attempt is a fenced execution of it. The
+// service keeps the elements of a lane in order. It merges lanes per partition:
+// a reader sees the rows of all lanes, the watermark that is their minimum (idle
+// and finished lanes left out), each barrier once, after all lanes have it
+// (rows of lanes that are ahead are held back: aligned), and one end of input
+// after the last lane's.
+//
+// Retention is the only difference between pipelined and blocking edges; neither
+// operators nor tasks see it. None: an element is gone once read; a partition
+// has one reader. Job: everything is kept until the exchange is dropped, in
+// memory, then on local disk; readers may come late and again, and see only
+// lanes whose attempt has finished.
+//
+// Attempts: a writer with a higher attempt number fences the lower ones of its
+// lane (their calls fail with ErrFenced). With retention job the first attempt
+// to finish wins the lane, later ones are told ErrLostRace and are discarded.
+//
+// Credits are bytes per partition, with a guaranteed minimum for each lane, so
+// that alignment cannot deadlock: a writer blocks while its partition is over
+// budget and it has used its guarantee.
+//
+// Ownership: Send consumes the batch, also when it fails; a batch that Next or
+// Poll returns belongs to the reader.
+package shuffle

@@ -1,0 +1,143 @@
+package shuffle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/stream"
+)
+
+// Retention says how long a partition keeps what was written.
+type Retention uint8
+
+// The retentions, see the package comment.
+const (
+	InvalidRetention Retention = iota
+	RetainNone
+	RetainCheckpoint
+	RetainJob
+)
+
+// String is the retention's name in plans and options.
+func (r Retention) String() string {
+	switch r {
+	case RetainNone:
+		return "none"
+	case RetainCheckpoint:
+		return "checkpoint"
+	case RetainJob:
+		return "job"
+	default:
+		return fmt.Sprintf("retention %d", uint8(r))
+	}
+}
+
+// Distribution says which partition a row goes to.
+type Distribution uint8
+
+// The distributions. Merge is Singleton that keeps the lanes' common order.
+const (
+	InvalidDistribution Distribution = iota
+	Forward                          // lane i to partition i
+	Hash                             // by key group of the key columns
+	Broadcast                        // to all
+	Rebalance                        // batches in turn
+	Range                            // by bounds on the order columns
+	Singleton                        // all to partition 0
+	Merge
+	Custom
+)
+
+var distributionNames = [...]string{
+	"invalid", "forward", "hash", "broadcast", "rebalance", "range", "singleton", "merge", "custom",
+}
+
+// String is the distribution's name in plans.
+func (d Distribution) String() string {
+	if int(d) < len(distributionNames) {
+		return distributionNames[d]
+	}
+	return fmt.Sprintf("distribution %d", uint8(d))
+}
+
+// Spec describes an exchange to the service.
+type Spec struct {
+	Job        id.Job
+	Exchange   id.Exchange
+	Schema     datatype.Schema
+	Lanes      int // producer subtasks
+	Partitions int // consumer subtasks
+	Retention  Retention
+	// BudgetBytes bounds what each partition holds in memory for its reader;
+	// zero means the service's default.
+	BudgetBytes int64
+}
+
+// Errors that callers tell apart with errors.Is. Each arrives wrapped with the
+// exchange, lane or partition it concerns.
+var (
+	ErrFenced   = errors.New("fenced by a newer attempt")
+	ErrLostRace = errors.New("another attempt of the lane has won")
+	ErrReleased = errors.New("exchange was dropped")
+	ErrDataLoss = errors.New("partition does not hold what its manifest says")
+)
+
+// Manifest says what one attempt wrote into one lane.
+type Manifest struct {
+	Lane       uint32
+	Attempt    uint32
+	Partitions []PartitionTotals // by partition
+}
+
+// PartitionTotals counts what a lane holds for a partition. Digest is the sum of
+// the rows' hashes, the same in any order; zero where it is not computed.
+type PartitionTotals struct {
+	Rows, Bytes, Digest uint64
+}
+
+// Service keeps exchanges. All methods may be called concurrently.
+type Service interface {
+	// Open declares an exchange; declaring it again with the same spec is no
+	// error, with another one is.
+	Open(ctx context.Context, spec Spec) error
+	// Writer opens a lane for an attempt and fences earlier attempts. With
+	// retention none, a new attempt of a lane that has been read from is refused:
+	// its region must restart as a whole.
+	Writer(ctx context.Context, job id.Job, ex id.Exchange, lane, attempt uint32) (Writer, error)
+	// Reader opens a partition for a consumer's attempt and fences earlier ones.
+	Reader(ctx context.Context, job id.Job, ex id.Exchange, partition, attempt uint32) (Reader, error)
+	// Drop forgets an exchange and frees its memory and files; open writers and
+	// readers fail with ErrReleased. Dropping what is not there is no error.
+	Drop(ctx context.Context, job id.Job, ex id.Exchange) error
+}
+
+// Writer is one attempt's end of a lane. One goroutine uses it.
+type Writer interface {
+	// Send appends a batch to a partition; it blocks for credit. It owns b, and
+	// compacts a selection.
+	Send(ctx context.Context, partition uint32, b *stream.Batch) error
+	// Broadcast appends a watermark, barrier, idle or active element to every
+	// partition, after all rows sent before; it may block for credit.
+	Broadcast(ctx context.Context, e stream.Element) error
+	// Finish ends the lane and returns what was written. Nothing may be called
+	// afterwards but Close.
+	Finish(ctx context.Context) (Manifest, error)
+	// Close gives the lane up unless it was finished. It never blocks.
+	Close() error
+}
+
+// Reader is one consumer's end of a partition. One goroutine uses it.
+type Reader interface {
+	// Poll returns the next element without blocking; false means nothing is
+	// there yet. After EndOfInput it is not called again.
+	Poll() (stream.Element, bool, error)
+	// Ready is signalled (it is a channel of capacity one) when Poll may have
+	// something after it returned false. It is the same channel for the reader's
+	// life.
+	Ready() <-chan struct{}
+	// Close ends reading and frees what was not read, where retention allows.
+	Close() error
+}
