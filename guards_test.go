@@ -141,6 +141,15 @@ func TestHouseGuard(t *testing.T) {
 				strings.Repeat("\n", 900) + "}\n"},
 		},
 		{name: "generated without header", files: map[string]string{"core/p/doc.go": doc, "core/p/p.pb.go": "package p\n"}, want: []string{"core/p/p.pb.go is named like"}},
+		{
+			name:  "sleep on the real clock",
+			files: map[string]string{"core/p/p_test.go": "package p\nimport \"time\"\nfunc f() { time.Sleep(1) }\n"},
+			want:  []string{"core/p/p_test.go:3:12: sleep on the real clock"},
+		},
+		{
+			name:  "sleep in fake time",
+			files: map[string]string{"core/p/p_test.go": "package p\nimport (\n\"testing/synctest\"\n\"time\"\n)\nfunc f() { time.Sleep(1) }\n"},
+		},
 		{name: "vague name", files: map[string]string{"core/stringutil/doc.go": "// Package p.\npackage stringutil\n"}, want: []string{"says nothing"}},
 		{name: "not vague", files: map[string]string{"core/database/doc.go": "// Package p.\npackage database\n"}},
 	}
