@@ -1,0 +1,85 @@
+package config
+
+import (
+	"maps"
+	"slices"
+)
+
+// The options, in the order of the reference page.
+var (
+	Parallelism = intOption("parallelism.default", 0, 0, 32768,
+		"Subtasks of each vertex of a job; 0 takes the slots there are.", PerJob)
+	RuntimeMode = stringOption("execution.runtime-mode", "automatic",
+		"Whether a job is planned as batch or streaming; automatic chooses batch when every source is bounded.", PerJob,
+		"automatic", "batch", "streaming")
+	BatchRows = intOption("execution.batch-rows", 8192, 1, 65536,
+		"Most rows in a batch between operators.", PerJob)
+	JobName = stringOption("pipeline.name", "",
+		"Name of the next job; empty takes one from the statement.", PerJob)
+	MaxParallelism = intOption("pipeline.max-parallelism", 1024, 1, 32768,
+		"Key groups of a job: the most subtasks a keyed vertex can ever have. Fixed for the job's life.", PerJob)
+	LocalTimeZone = stringOption("table.local-time-zone", "UTC",
+		"Time zone of TIMESTAMP_LTZ in casts and printing.", PerJob)
+
+	CheckpointInterval = durationOption("execution.checkpointing.interval", "0",
+		"Time between checkpoints of a streaming job; 0 takes none.", PerJob)
+	CheckpointTimeout = durationOption("execution.checkpointing.timeout", "10 min",
+		"A checkpoint that takes longer is given up.", PerJob)
+	CheckpointDir = stringOption("state.checkpoints.dir", "",
+		"Directory of checkpoints, on any file system.", PerJob)
+	CheckpointsRetained = intOption("state.checkpoints.num-retained", 1, 1, 1000,
+		"Completed checkpoints that are kept.", PerJob)
+	RestorePath = stringOption("execution.state-recovery.path", "",
+		"Checkpoint or savepoint that a job starts from; a job's checkpoint directory takes its newest.", PerJob)
+	IdleTimeout = durationOption("table.exec.source.idle-timeout", "5 s",
+		"A source that is silent for so long is left out of watermarks; 0 never.", PerJob)
+
+	RestartStrategy = stringOption("restart-strategy.type", "none",
+		"What happens when a job fails: none, fixed-delay or exponential-delay.", PerJob,
+		"none", "fixed-delay", "exponential-delay")
+	RestartAttempts = intOption("restart-strategy.fixed-delay.attempts", 3, 0, 1<<30,
+		"Restarts before a job fails for good.", PerJob)
+	RestartDelay = durationOption("restart-strategy.fixed-delay.delay", "1 s",
+		"Pause before a restart.", PerJob)
+
+	ExchangeFlush = durationOption("exchange.flush", "5 ms",
+		"Longest time that a row waits in an exchange's writer for more.", PerJob)
+	ExchangeBudget = bytesOption("exchange.partition-budget", "4 mb",
+		"Bytes that a pipelined partition holds for its reader.", PerJob)
+	ExchangeRetention = stringOption("exchange.batch-retention", "automatic",
+		"Retention of batch edges: automatic keeps them only where the plan needs it; job keeps all.", PerJob,
+		"automatic", "job")
+	BroadcastLimit = bytesOption("table.optimizer.join.broadcast-threshold", "10 mb",
+		"A join input estimated to be smaller is broadcast.", PerJob)
+
+	Memory = bytesOption("worker.memory.size", "0",
+		"Memory of a worker, all in all; 0 takes three quarters of the machine's.", PerProcess)
+	Slots = intOption("worker.slots", 0, 0, 4096,
+		"Slots of a worker; 0 takes the number of cores.", PerProcess)
+	SpillDir = stringOption("io.tmp.dir", "",
+		"Directory for data that does not fit memory; empty takes the system's.", PerProcess)
+	SpillLimit = bytesOption("io.tmp.limit", "64 gb",
+		"Most bytes a process writes there.", PerProcess)
+)
+
+var all = []Info{
+	Parallelism.info, RuntimeMode.info, BatchRows.info, JobName.info, MaxParallelism.info, LocalTimeZone.info,
+	CheckpointInterval.info, CheckpointTimeout.info, CheckpointDir.info, CheckpointsRetained.info, RestorePath.info,
+	IdleTimeout.info, RestartStrategy.info, RestartAttempts.info, RestartDelay.info,
+	ExchangeFlush.info, ExchangeBudget.info, ExchangeRetention.info, BroadcastLimit.info,
+	Memory.info, Slots.info, SpillDir.info, SpillLimit.info,
+}
+
+var byKey = func() map[string]Info {
+	m := make(map[string]Info, len(all))
+	for _, i := range all {
+		m[i.Key] = i
+	}
+	return m
+}()
+
+// All lists every option in the order of the reference page.
+func All() []Info { return slices.Clone(all) }
+
+// Keys lists every key in alphabetical order.
+func Keys() []string { return slices.Sorted(maps.Keys(byKey)) }
