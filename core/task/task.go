@@ -1,0 +1,174 @@
+package task
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tidemill/tidemill/core/checkpoint"
+	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/memory"
+	"github.com/tidemill/tidemill/core/metric"
+	"github.com/tidemill/tidemill/core/state"
+	"github.com/tidemill/tidemill/core/stream"
+	"github.com/tidemill/tidemill/shuffle"
+)
+
+// Descriptor says what to run. It is made of what travels in a message: specs,
+// numbers and state handles.
+type Descriptor struct {
+	Job     id.Job
+	Attempt id.Attempt
+	Vertex  *jobgraph.Vertex
+	// In and Out are the vertex's exchanges, in the order of Vertex.Inputs and
+	// Vertex.Outputs.
+	In, Out     []Edge
+	Parallelism int
+	KeyGroups   int
+	// Streaming is the job's mode: it decides nothing in operators, but a task
+	// takes checkpoints only where it is set.
+	Streaming bool
+	// Restore is what the subtask starts from; nil for a fresh start.
+	Restore *checkpoint.Restore
+	Options Options
+}
+
+// Edge is an exchange with the parallelism of the vertex at its other end (1 for
+// a result that the client reads).
+type Edge struct {
+	Exchange *jobgraph.Exchange
+	Peers    int
+}
+
+// Options are the settings of a task. Zero values mean the defaults.
+type Options struct {
+	// BatchRows is the most rows an operator emits at a time;
+	// stream.TargetRows.
+	BatchRows int
+	// Flush is how long rows wait in a partition's buffer while nothing else
+	// fills it (`exchange.flush`); 5 ms.
+	Flush time.Duration
+	// ExchangeBudget bounds what a partition holds in memory for its reader
+	// (`exchange.budget`); zero leaves it to the shuffle service.
+	ExchangeBudget int64
+}
+
+func (o Options) complete() Options {
+	o.BatchRows = cmp.Or(o.BatchRows, stream.TargetRows)
+	o.Flush = cmp.Or(o.Flush, 5*time.Millisecond)
+	return o
+}
+
+// Env is what a worker lends its tasks. Everything in it may be used by several
+// tasks at once.
+type Env struct {
+	Shuffle shuffle.Service
+	// Connectors finds a connector by the value of its 'connector' option.
+	Connectors func(name string) (connector.Connector, error)
+	Splits     SplitSource
+	Reporter   Reporter
+	// Snapshots writes and reads state files; needed where Descriptor.Streaming
+	// is set or there is something to restore.
+	Snapshots Snapshots
+	// Memory is the account below which the task opens its own.
+	Memory  *memory.Account
+	Metrics *metric.Scope // may be nil
+	Log     *slog.Logger  // nil: discarded
+	// Now is processing time; nil: time.Now.
+	Now func() time.Time
+}
+
+// SplitSource hands out splits of a source vertex: the job's coordinator task,
+// seen from a source's subtask. Calls may be concurrent.
+type SplitSource interface {
+	// NextSplit waits for a split for the subtask; false means that there will
+	// never be one again.
+	NextSplit(ctx context.Context, job id.Job, to id.Attempt) (connector.Split, bool, error)
+}
+
+// Reporter is told what becomes of tasks: the job master, seen from a worker.
+// Calls come from the task's goroutines, for one attempt never two at a time;
+// they must not block for long. The last call for an attempt is State with a
+// state that Ended.
+type Reporter interface {
+	// State says that the attempt has reached s; cause is set with Failed, and
+	// done with Finished.
+	State(job id.Job, attempt id.Attempt, s State, done *Done, cause error)
+	// Acknowledge says that the attempt's part of a checkpoint is safe.
+	Acknowledge(job id.Job, attempt id.Attempt, a Ack)
+	// Decline says that the attempt could not take its part of a checkpoint, but
+	// goes on.
+	Decline(job id.Job, attempt id.Attempt, c id.Checkpoint, cause error)
+}
+
+// Snapshots is where the keyed state of checkpoints is kept;
+// core/checkpoint/storage implements it. Calls may be concurrent.
+type Snapshots interface {
+	// Write stores a snapshot of one operator under a name that is unique in the
+	// checkpoint, and returns its handles; none for an empty one.
+	Write(ctx context.Context, job id.Job, c id.Checkpoint, name string, s state.Snapshot) ([]*checkpoint.Handle, error)
+	// Restore reads the rows of handles into a backend.
+	Restore(ctx context.Context, handles []*checkpoint.Handle, into state.Backend) error
+}
+
+// Ack is a subtask's part of a checkpoint.
+type Ack struct {
+	Barrier stream.Barrier
+	State   *checkpoint.SubtaskState
+	// Committables are what sinks of the chain have made ready to publish.
+	Committables []Committable
+	// Aligned is how long inputs waited for each other, Paused how long the task
+	// stood still for its snapshot, Wrote how long the rest took aside.
+	Aligned, Paused, Wrote time.Duration
+}
+
+// Committable is a sink's staged output with the operator it came from.
+type Committable struct {
+	Operator string // uid
+	connector.Committable
+}
+
+// Done is what a finished subtask leaves.
+type Done struct {
+	Manifests    []ExchangeManifest
+	Committables []Committable
+	RowsIn       uint64
+	RowsOut      uint64
+}
+
+// ExchangeManifest is the manifest of the subtask's lane of an exchange.
+type ExchangeManifest struct {
+	Exchange id.Exchange
+	shuffle.Manifest
+}
+
+// State is how far an attempt has come.
+type State uint8
+
+// The states: Deploying -> Running -> Finished, and from the first two to
+// Failed or Cancelled.
+const (
+	InvalidState State = iota
+	Deploying          // building operators, restoring state
+	Running
+	Finished
+	Failed
+	Cancelled
+)
+
+var stateNames = [...]string{"invalid", "DEPLOYING", "RUNNING", "FINISHED", "FAILED", "CANCELLED"}
+
+// String is the state in capitals, as users see it.
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return fmt.Sprintf("STATE %d", uint8(s))
+}
+
+// Ended reports whether nothing follows the state.
+func (s State) Ended() bool { return s >= Finished }
