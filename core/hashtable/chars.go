@@ -1,0 +1,268 @@
+package hashtable
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/failure"
+)
+
+// A character key is two words. The topmost byte of the second tells how:
+//
+//	0..15       that many bytes stand in the words, zeros behind them
+//	16..0xFE    16 bytes stand in the words, this being the last one
+//	0xFF        longer, or 16 bytes that look like one of the others: the first
+//	            word is the hash, the second the length; the bytes are in the arena
+const (
+	inlineBytes = 16
+	longKey     = 0xFF
+)
+
+// chars stores keys of a single character or binary column.
+type chars struct {
+	words[[2]uint64]
+	typ    datatype.Type
+	buf    [][2]uint64
+	texts  Texts
+	sel    []int32
+	long   []int32 // rows of the batch with long keys
+	isLong bool    // there is one in the table
+	starts []int64 // by slot, of long keys in the arena
+	arena  []byte
+}
+
+func (s *chars) load(cols []arrow.Array, sel []int32, hashes []uint64, _ bool) error {
+	s.texts, s.sel, s.long = NewTexts(cols[0]), sel, s.long[:0]
+	s.buf = sized(s.buf, len(hashes))
+	s.batch = s.buf
+	if sel == nil && s.texts.index == nil {
+		offsets := s.texts.offsets
+		for i := range s.buf {
+			text := s.texts.chars[offsets[i]:offsets[i+1]]
+			key, ok := inline(text)
+			if !ok {
+				key = s.longKey(i, len(text), hashes[i])
+			}
+			s.buf[i] = key
+		}
+		return nil
+	}
+	for i := range s.buf {
+		text := s.text(int32(i))
+		key, ok := inline(text)
+		if !ok {
+			key = s.longKey(i, len(text), hashes[i])
+		}
+		s.buf[i] = key
+	}
+	return nil
+}
+
+// text is the key of a row of the batch.
+func (s *chars) text(row int32) []byte {
+	if s.sel != nil {
+		row = s.sel[row]
+	}
+	return s.texts.At(int(row))
+}
+
+func (s *chars) longKey(row, n int, hash uint64) [2]uint64 {
+	s.long = append(s.long, int32(row))
+	return [2]uint64{hash, longKey<<56 | uint64(n)}
+}
+
+// inline packs b into two words, if they can hold it.
+func inline(b []byte) ([2]uint64, bool) {
+	n := len(b)
+	switch {
+	case n > inlineBytes:
+		return [2]uint64{}, false
+	case n == inlineBytes:
+		last := binary.LittleEndian.Uint64(b[8:])
+		return [2]uint64{binary.LittleEndian.Uint64(b), last}, last>>56 >= inlineBytes && last>>56 < longKey
+	case n > 8:
+		tail := binary.LittleEndian.Uint64(b[n-8:]) >> (8 * (inlineBytes - n))
+		return [2]uint64{binary.LittleEndian.Uint64(b), tail | uint64(n)<<56}, true
+	case n == 8:
+		return [2]uint64{binary.LittleEndian.Uint64(b), uint64(n) << 56}, true
+	case n >= 4:
+		low, high := uint64(binary.LittleEndian.Uint32(b)), uint64(binary.LittleEndian.Uint32(b[n-4:]))
+		return [2]uint64{low | high<<(8*(n-4)), uint64(n) << 56}, true
+	default:
+		var x uint64
+		for i, c := range b {
+			x |= uint64(c) << (8 * i)
+		}
+		return [2]uint64{x, uint64(n) << 56}, true
+	}
+}
+
+func (s *chars) first(d *directory, hashes []uint64, slots, miss []int32) []int32 {
+	miss = s.words.first(d, hashes, slots, miss)
+	if len(s.long) == 0 {
+		return miss
+	}
+	for _, r := range s.long { // found by hash and length: look at the bytes
+		if at := slots[r]; at >= 0 && s.keys[at] == s.batch[r] && !bytes.Equal(s.stored(at), s.text(r)) {
+			miss = append(miss, r)
+		}
+	}
+	return miss
+}
+
+// stored is the arena's copy of a long key.
+func (s *chars) stored(slot int32) []byte {
+	start := s.starts[slot]
+	return s.arena[start : start+int64(s.keys[slot][1]&math.MaxUint32)]
+}
+
+func (s *chars) find(d *directory, hashes []uint64, slots, rows []int32) {
+	if len(s.long) == 0 {
+		s.words.find(d, hashes, slots, rows)
+		return
+	}
+	for _, r := range rows {
+		slots[r], _ = s.probe(d, hashes[r], r)
+	}
+}
+
+// probe looks for the key of a row; without it, at is the empty entry that ends
+// the search.
+func (s *chars) probe(d *directory, h uint64, row int32) (slot int32, at uint64) {
+	key := s.batch[row]
+	for at = h & d.mask; ; at = (at + 1) & d.mask {
+		e := d.entries[at]
+		if e == 0 {
+			return -1, at
+		}
+		slot = slotOf(e)
+		if sameHash(e, h) && s.keys[slot] == key && (key[1]>>56 != longKey || bytes.Equal(s.stored(slot), s.text(row))) {
+			return slot, at
+		}
+	}
+}
+
+func (s *chars) add(d *directory, hashes []uint64, slots, rows []int32) error {
+	if len(s.long) == 0 && !s.isLong {
+		return s.words.add(d, hashes, slots, rows)
+	}
+	s.isLong = true
+	for _, r := range rows {
+		slot, at := s.probe(d, hashes[r], r)
+		if slot >= 0 {
+			slots[r] = slot
+			continue
+		}
+		if err := s.append(r); err != nil {
+			return err
+		}
+		slots[r] = int32(len(s.keys) - 1)
+		d.entries[at] = entry(hashes[r], len(s.keys)-1)
+		if d.used++; d.full() {
+			if err := d.grow(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// append stores the key of a row as the next slot.
+func (s *chars) append(row int32) (err error) {
+	if s.starts, err = longer(s.ledger, s.starts, len(s.keys)+1-len(s.starts)); err != nil {
+		return err
+	}
+	if s.keys, err = room(s.ledger, s.keys, 1); err != nil {
+		return err
+	}
+	key := s.batch[row]
+	if key[1]>>56 == longKey {
+		text := s.text(row)
+		if s.arena, err = room(s.ledger, s.arena, len(text)); err != nil {
+			return err
+		}
+		s.starts[len(s.keys)] = int64(len(s.arena))
+		s.arena = append(s.arena, text...)
+	}
+	s.keys = append(s.keys, key)
+	return nil
+}
+
+func (s *chars) truncate(n int) {
+	s.words.truncate(n)
+	s.starts = s.starts[:min(n, len(s.starts))]
+}
+
+func (s *chars) arrays(mem memory.Allocator, from, to int, null int32) ([]arrow.Array, error) {
+	n, total := to-from, 0
+	for i := from; i < to; i++ {
+		total += s.length(i)
+	}
+	if total > math.MaxInt32 {
+		return nil, failure.Errorf(failure.BadData, "%d keys of %d bytes exceed one array's 2 GiB", n, total)
+	}
+	valid, nulls := nullAt(mem, n, int(null)-from)
+	if valid != nil {
+		defer valid.Release()
+	}
+	offsets, values := memory.NewResizableBuffer(mem), memory.NewResizableBuffer(mem)
+	defer offsets.Release()
+	defer values.Release()
+	offsets.Resize((n + 1) * 4)
+	values.Resize(total)
+	ends, out := arrow.GetData[int32](offsets.Bytes()), values.Bytes()
+	ends[0] = 0
+	at := 0
+	for i := range n {
+		at += s.copy(out[at:], from+i)
+		ends[i+1] = int32(at)
+	}
+	return []arrow.Array{wrapTexts(s.typ.Arrow(), n, valid, offsets, values, nulls)}, nil
+}
+
+func (s *chars) length(slot int) int {
+	switch top := s.keys[slot][1] >> 56; {
+	case top == longKey:
+		return int(s.keys[slot][1] & math.MaxUint32)
+	case top < inlineBytes:
+		return int(top)
+	default:
+		return inlineBytes
+	}
+}
+
+// copy writes a key's bytes to out.
+func (s *chars) copy(out []byte, slot int) int {
+	key := s.keys[slot]
+	if key[1]>>56 == longKey {
+		return copy(out, s.stored(int32(slot)))
+	}
+	var b [inlineBytes]byte
+	binary.LittleEndian.PutUint64(b[:], key[0])
+	binary.LittleEndian.PutUint64(b[8:], key[1])
+	return copy(out, b[:s.length(slot)])
+}
+
+func (s *chars) release() {}
+
+// nullAt is a bitmap with one null, or nothing when it lies outside.
+func nullAt(mem memory.Allocator, n, null int) (*memory.Buffer, int) {
+	if null < 0 || null >= n {
+		return nil, 0
+	}
+	buf := memory.NewResizableBuffer(mem)
+	buf.Resize((n + 7) / 8)
+	bits := buf.Bytes()
+	for i := range bits {
+		bits[i] = 0xFF
+	}
+	bits[null>>3] &^= 1 << (null & 7)
+	return buf, 1
+}
+
+var _ store = (*chars)(nil)

@@ -1,0 +1,396 @@
+package hashtable
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/decimal128"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/state"
+)
+
+// Storage is the slice of a state.Column that a type's values lie in.
+type Storage uint8
+
+// The storages.
+const (
+	NoStorage Storage = iota
+	Integer
+	Real
+	Wide
+	Chars
+)
+
+// String is the storage's name.
+func (s Storage) String() string {
+	switch s {
+	case Integer:
+		return "integer"
+	case Real:
+		return "real"
+	case Wide:
+		return "wide"
+	case Chars:
+		return "chars"
+	default:
+		return "none"
+	}
+}
+
+// StorageOf returns where values of t lie, NoStorage for nested types.
+func StorageOf(t datatype.Type) Storage {
+	switch {
+	case t.Is(datatype.Float, datatype.Double):
+		return Real
+	case t.Kind == datatype.Decimal && t.Precision > datatype.MaxDecimal64Precision:
+		return Wide
+	case t.IsString() || t.IsBinary():
+		return Chars
+	case t.Is(datatype.Array, datatype.Map, datatype.Multiset, datatype.Row, datatype.Invalid):
+		return NoStorage
+	default:
+		return Integer
+	}
+}
+
+// NewColumn returns an empty column for values of t.
+func NewColumn(t datatype.Type) (*state.Column, error) {
+	if StorageOf(t) == NoStorage {
+		return nil, fmt.Errorf("column of type %s cannot be kept by slot", t)
+	}
+	return &state.Column{Type: t}, nil
+}
+
+// extend lengthens c to n values, the new ones zero and null.
+func extend(l *ledger, c *state.Column, n int) (err error) {
+	add := n - len(c.Valid)
+	switch StorageOf(c.Type) {
+	case Integer:
+		c.Int64, err = longer(l, c.Int64, add)
+	case Real:
+		c.Float64, err = longer(l, c.Float64, add)
+	case Wide:
+		c.Dec128, err = longer(l, c.Dec128, add)
+	default:
+		c.Bytes, err = longer(l, c.Bytes, add)
+	}
+	if err == nil {
+		c.Valid, err = longer(l, c.Valid, add)
+	}
+	return err
+}
+
+func longer[T any](l *ledger, s []T, n int) ([]T, error) {
+	s, err := room(l, s, n)
+	if err != nil {
+		return s, err
+	}
+	old := len(s)
+	s = s[:old+n]
+	clear(s[old:])
+	return s, nil
+}
+
+// fixed returns the values of a fixed-width array from its first row on.
+func fixed[T arrow.FixedWidthType](a arrow.Array) []T {
+	d := a.Data()
+	if d.Len() == 0 {
+		return nil
+	}
+	return arrow.GetData[T](d.Buffers()[1].Bytes())[d.Offset() : d.Offset()+d.Len()]
+}
+
+// Integers returns the values of a column of Integer storage for the rows of sel
+// (nil: all). They are a's own memory where that is possible, else buf's, made
+// larger if need be; next is the buffer to pass the next time. What stands at
+// nulls is undefined.
+func Integers(a arrow.Array, sel []int32, buf []int64) (values, next []int64) {
+	switch a := a.(type) {
+	case *array.Boolean:
+		buf = booleans(a, sel, buf)
+		return buf, buf
+	case *array.Null:
+		buf = sized(buf, rowCount(a, sel))
+		clear(buf)
+		return buf, buf
+	}
+	switch a.DataType().(arrow.FixedWidthDataType).Bytes() {
+	case 1:
+		buf = convert(fixed[int8](a), sel, buf)
+	case 2:
+		buf = convert(fixed[int16](a), sel, buf)
+	case 4:
+		buf = convert(fixed[int32](a), sel, buf)
+	default:
+		if sel == nil {
+			return fixed[int64](a), buf
+		}
+		buf = convert(fixed[int64](a), sel, buf)
+	}
+	return buf, buf
+}
+
+// rowCount is the number of rows of a that sel means.
+func rowCount(a arrow.Array, sel []int32) int {
+	if sel == nil {
+		return a.Len()
+	}
+	return len(sel)
+}
+
+// Reals is Integers for a column of Real storage.
+func Reals(a arrow.Array, sel []int32, buf []float64) (values, next []float64) {
+	switch {
+	case a.DataType().ID() == arrow.FLOAT32:
+		buf = convert(fixed[float32](a), sel, buf)
+	case sel == nil:
+		return fixed[float64](a), buf
+	default:
+		buf = convert(fixed[float64](a), sel, buf)
+	}
+	return buf, buf
+}
+
+// Wides is Integers for a column of Wide storage.
+func Wides(a arrow.Array, sel []int32, buf []decimal128.Num) (values, next []decimal128.Num) {
+	v := fixed[decimal128.Num](a)
+	if sel == nil {
+		return v, buf
+	}
+	buf = sized(buf, len(sel))
+	for i, r := range sel {
+		buf[i] = v[r]
+	}
+	return buf, buf
+}
+
+// sized returns buf with length n.
+func sized[T any](buf []T, n int) []T {
+	if cap(buf) < n {
+		return make([]T, n)
+	}
+	return buf[:n]
+}
+
+func convert[T int8 | int16 | int32 | int64 | float32 | float64, O int64 | float64](v []T, sel []int32, buf []O) []O {
+	if sel == nil {
+		buf = sized(buf, len(v))
+		for i, x := range v {
+			buf[i] = O(x)
+		}
+		return buf
+	}
+	buf = sized(buf, len(sel))
+	for i, r := range sel {
+		buf[i] = O(v[r])
+	}
+	return buf
+}
+
+func booleans(a *array.Boolean, sel []int32, buf []int64) []int64 {
+	buf = sized(buf, rowCount(a, sel))
+	for i := range buf {
+		r := i
+		if sel != nil {
+			r = int(sel[i])
+		}
+		buf[i] = 0
+		if a.Value(r) {
+			buf[i] = 1
+		}
+	}
+	return buf
+}
+
+// Validity tells which rows of sel (nil: all) are not null; it is nil when none
+// is null.
+func Validity(a arrow.Array, sel []int32, buf []bool) []bool {
+	if a.DataType().ID() == arrow.NULL {
+		buf = sized(buf, rowCount(a, sel))
+		clear(buf)
+		return buf
+	}
+	if a.NullN() == 0 {
+		return nil
+	}
+	bits, offset := a.NullBitmapBytes(), a.Data().Offset()
+	if sel == nil {
+		buf = sized(buf, a.Len())
+		for i := range buf {
+			at := i + offset
+			buf[i] = bits[at>>3]>>(at&7)&1 != 0
+		}
+		return buf
+	}
+	buf = sized(buf, len(sel))
+	for i, r := range sel {
+		at := int(r) + offset
+		buf[i] = bits[at>>3]>>(at&7)&1 != 0
+	}
+	return buf
+}
+
+// Texts reads a character or binary column, plain or dictionary-encoded.
+type Texts struct {
+	offsets []int32
+	chars   []byte
+	index   *array.Dictionary
+}
+
+// NewTexts returns a reader of a; it is valid for as long as a is.
+func NewTexts(a arrow.Array) Texts {
+	if d, ok := a.(*array.Dictionary); ok {
+		t := NewTexts(d.Dictionary())
+		t.index = d
+		return t
+	}
+	d := a.Data()
+	if d.Len() == 0 {
+		return Texts{}
+	}
+	t := Texts{offsets: arrow.GetData[int32](d.Buffers()[1].Bytes())[d.Offset():]}
+	if d.Buffers()[2] != nil {
+		t.chars = d.Buffers()[2].Bytes()
+	}
+	return t
+}
+
+// At returns the bytes of physical row i, which is not null. They are the
+// column's own memory.
+func (t Texts) At(i int) []byte {
+	if t.index != nil {
+		i = t.index.GetValueIndex(i)
+	}
+	return t.chars[t.offsets[i]:t.offsets[i+1]]
+}
+
+// ToArrow returns slots [from, to) of c as a new array of its type.
+func ToArrow(mem memory.Allocator, c *state.Column, from, to int) (arrow.Array, error) {
+	valid, nulls := bitmap(mem, c.Valid[from:to])
+	if valid != nil {
+		defer valid.Release()
+	}
+	dt := c.Type.Arrow()
+	switch StorageOf(c.Type) {
+	case Integer:
+		return integersToArrow(mem, dt, c.Int64[from:to], valid, nulls), nil
+	case Real:
+		if dt.ID() == arrow.FLOAT32 {
+			return fixedToArrow[float32](mem, dt, c.Float64[from:to], valid, nulls), nil
+		}
+		return fixedToArrow[float64](mem, dt, c.Float64[from:to], valid, nulls), nil
+	case Wide:
+		buf := memory.NewResizableBuffer(mem)
+		buf.Resize((to - from) * arrow.Decimal128SizeBytes)
+		copy(arrow.GetData[decimal128.Num](buf.Bytes()), c.Dec128[from:to])
+		return wrap(dt, to-from, valid, buf, nulls), nil
+	default:
+		return textsToArrow(mem, dt, c.Bytes[from:to], valid, nulls)
+	}
+}
+
+// bitmap packs valid; it is nil when nothing is null.
+func bitmap(mem memory.Allocator, valid []bool) (*memory.Buffer, int) {
+	nulls := 0
+	for _, v := range valid {
+		if !v {
+			nulls++
+		}
+	}
+	if nulls == 0 {
+		return nil, 0
+	}
+	buf := memory.NewResizableBuffer(mem)
+	buf.Resize((len(valid) + 7) / 8)
+	out := buf.Bytes()
+	clear(out)
+	for i, v := range valid {
+		if v {
+			out[i>>3] |= 1 << (i & 7)
+		}
+	}
+	return buf, nulls
+}
+
+func integersToArrow(mem memory.Allocator, dt arrow.DataType, v []int64, valid *memory.Buffer, nulls int) arrow.Array {
+	switch dt.ID() {
+	case arrow.NULL:
+		return array.NewNull(len(v))
+	case arrow.BOOL:
+		set := make([]bool, len(v))
+		for i, x := range v {
+			set[i] = x != 0
+		}
+		buf, _ := bitmap(mem, set)
+		if buf == nil { // all true
+			buf = memory.NewResizableBuffer(mem)
+			buf.Resize((len(v) + 7) / 8)
+			for i := range buf.Bytes() {
+				buf.Bytes()[i] = 0xFF
+			}
+		}
+		return wrap(dt, len(v), valid, buf, nulls)
+	}
+	switch dt.(arrow.FixedWidthDataType).Bytes() {
+	case 1:
+		return fixedToArrow[int8](mem, dt, v, valid, nulls)
+	case 2:
+		return fixedToArrow[int16](mem, dt, v, valid, nulls)
+	case 4:
+		return fixedToArrow[int32](mem, dt, v, valid, nulls)
+	default:
+		return fixedToArrow[int64](mem, dt, v, valid, nulls)
+	}
+}
+
+func fixedToArrow[T int8 | int16 | int32 | int64 | float32 | float64, I int64 | float64](mem memory.Allocator, dt arrow.DataType, v []I, valid *memory.Buffer, nulls int) arrow.Array {
+	buf := memory.NewResizableBuffer(mem)
+	buf.Resize(len(v) * dt.(arrow.FixedWidthDataType).Bytes())
+	out := arrow.GetData[T](buf.Bytes())
+	for i, x := range v {
+		out[i] = T(x)
+	}
+	return wrap(dt, len(v), valid, buf, nulls)
+}
+
+// wrap makes an array of two buffers and lets go of the values.
+func wrap(dt arrow.DataType, n int, valid, values *memory.Buffer, nulls int) arrow.Array {
+	defer values.Release()
+	d := array.NewData(dt, n, []*memory.Buffer{valid, values}, nil, nulls, 0)
+	defer d.Release()
+	return array.MakeFromData(d)
+}
+
+func textsToArrow(mem memory.Allocator, dt arrow.DataType, v [][]byte, valid *memory.Buffer, nulls int) (arrow.Array, error) {
+	total := 0
+	for _, b := range v {
+		total += len(b)
+	}
+	if total > math.MaxInt32 {
+		return nil, failure.Errorf(failure.BadData, "%d rows of %d bytes exceed one array's 2 GiB", len(v), total)
+	}
+	offsets, chars := memory.NewResizableBuffer(mem), memory.NewResizableBuffer(mem)
+	defer offsets.Release()
+	defer chars.Release()
+	offsets.Resize((len(v) + 1) * 4)
+	chars.Resize(total)
+	to, out := arrow.GetData[int32](offsets.Bytes()), chars.Bytes()
+	at := 0
+	to[0] = 0
+	for i, b := range v {
+		at += copy(out[at:], b)
+		to[i+1] = int32(at)
+	}
+	return wrapTexts(dt, len(v), valid, offsets, chars, nulls), nil
+}
+
+func wrapTexts(dt arrow.DataType, n int, valid, offsets, chars *memory.Buffer, nulls int) arrow.Array {
+	d := array.NewData(dt, n, []*memory.Buffer{valid, offsets, chars}, nil, nulls, 0)
+	defer d.Release()
+	return array.MakeFromData(d)
+}

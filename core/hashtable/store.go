@@ -1,0 +1,202 @@
+package hashtable
+
+import (
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+)
+
+// store keeps the keys of one form by slot. Calls come in this order for each
+// batch: load, first, then find or add for the rows that first returned.
+type store interface {
+	// load brings the keys of the rows that sel lists into the scratch.
+	load(cols []arrow.Array, sel []int32, hashes []uint64, add bool) error
+	// first gives every row the slot of the entry that its hash points at and
+	// returns, appended to miss, the rows whose key that is not.
+	first(d *directory, hashes []uint64, slots, miss []int32) []int32
+	// find gives rows their slots, -1 where the key is unknown.
+	find(d *directory, hashes []uint64, slots, rows []int32)
+	// add gives rows their slots and adds unknown keys.
+	add(d *directory, hashes []uint64, slots, rows []int32) error
+	// addNull adds a slot that no key finds.
+	addNull() error
+	size() int
+	truncate(n int)
+	// arrays returns the key columns of slots [from, to); null is the slot of the
+	// null key or -1.
+	arrays(mem memory.Allocator, from, to int, null int32) ([]arrow.Array, error)
+	release()
+}
+
+// word is a key of one or two words; comparing them is comparing keys.
+type word interface{ uint64 | [2]uint64 }
+
+// words is the part of a store that finds fixed-size keys.
+type words[T word] struct {
+	ledger *ledger
+	keys   []T // by slot
+	batch  []T // the batch's, by row
+}
+
+func (w *words[T]) size() int { return len(w.keys) }
+
+func (w *words[T]) truncate(n int) { w.keys = w.keys[:n] }
+
+func (w *words[T]) addNull() (err error) {
+	var none T
+	if w.keys, err = room(w.ledger, w.keys, 1); err == nil {
+		w.keys = append(w.keys, none)
+	}
+	return err
+}
+
+func (w *words[T]) first(d *directory, hashes []uint64, slots, miss []int32) []int32 {
+	entries, mask := d.entries, d.mask
+	slots = slots[:len(hashes)]
+	for i, h := range hashes {
+		slots[i] = slotOf(entries[h&mask])
+	}
+	keys, batch := w.keys, w.batch[:len(slots)]
+	at := len(miss)
+	miss = miss[:at+len(slots)]
+	for i, s := range slots {
+		miss[at] = int32(i)
+		if uint(s) >= uint(len(keys)) || keys[s] != batch[i] {
+			at++
+		}
+	}
+	return miss[:at]
+}
+
+func (w *words[T]) find(d *directory, hashes []uint64, slots, rows []int32) {
+	for _, r := range rows {
+		h, key := hashes[r], w.batch[r]
+		at := h & d.mask
+		for {
+			e := d.entries[at]
+			s := slotOf(e)
+			if e == 0 || sameHash(e, h) && w.keys[s] == key {
+				slots[r] = s
+				break
+			}
+			at = (at + 1) & d.mask
+		}
+	}
+}
+
+func (w *words[T]) add(d *directory, hashes []uint64, slots, rows []int32) (err error) {
+	for _, r := range rows {
+		h, key := hashes[r], w.batch[r]
+		at := h & d.mask
+		for {
+			e := d.entries[at]
+			if e == 0 {
+				break
+			}
+			if s := slotOf(e); sameHash(e, h) && w.keys[s] == key {
+				slots[r] = s
+				break
+			}
+			at = (at + 1) & d.mask
+		}
+		if d.entries[at] != 0 {
+			continue
+		}
+		if len(w.keys) == cap(w.keys) {
+			if w.keys, err = room(w.ledger, w.keys, 1); err != nil {
+				return err
+			}
+		}
+		slots[r] = int32(len(w.keys))
+		d.entries[at] = entry(h, len(w.keys))
+		w.keys = append(w.keys, key)
+		if d.used++; d.full() {
+			if err := d.grow(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// strides keeps keys of any number of words.
+type strides struct {
+	ledger *ledger
+	width  int
+	n      int
+	keys   []uint64 // by slot
+	batch  []uint64 // the batch's, by row
+}
+
+func (w *strides) size() int { return w.n }
+
+func (w *strides) truncate(n int) { w.n, w.keys = n, w.keys[:n*w.width] }
+
+func (w *strides) addNull() (err error) {
+	if w.keys, err = room(w.ledger, w.keys, w.width); err == nil {
+		w.keys = w.keys[:len(w.keys)+w.width]
+		w.n++
+	}
+	return err
+}
+
+// same compares the key of a slot with that of a row.
+func (w *strides) same(slot, row int32) bool {
+	a := w.keys[int(slot)*w.width:][:w.width]
+	b := w.batch[int(row)*w.width:][:len(a)]
+	for i, x := range a {
+		if x != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *strides) first(d *directory, hashes []uint64, slots, miss []int32) []int32 {
+	for i, h := range hashes {
+		slots[i] = slotOf(d.entries[h&d.mask])
+	}
+	for i, s := range slots[:len(hashes)] {
+		if s < 0 || !w.same(s, int32(i)) {
+			miss = append(miss, int32(i))
+		}
+	}
+	return miss
+}
+
+func (w *strides) find(d *directory, hashes []uint64, slots, rows []int32) {
+	for _, r := range rows {
+		h := hashes[r]
+		at := h & d.mask
+		for {
+			e := d.entries[at]
+			s := slotOf(e)
+			if e == 0 || sameHash(e, h) && w.same(s, r) {
+				slots[r] = s
+				break
+			}
+			at = (at + 1) & d.mask
+		}
+	}
+}
+
+func (w *strides) add(d *directory, hashes []uint64, slots, rows []int32) (err error) {
+	for _, r := range rows {
+		w.find(d, hashes, slots, []int32{r})
+		if slots[r] >= 0 {
+			continue
+		}
+		if w.keys, err = room(w.ledger, w.keys, w.width); err != nil {
+			return err
+		}
+		w.keys = append(w.keys, w.batch[int(r)*w.width:][:w.width]...)
+		slots[r] = int32(w.n)
+		d.put(entry(hashes[r], w.n))
+		w.n++
+		if d.used++; d.full() {
+			if err := d.grow(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
