@@ -1,0 +1,273 @@
+package parser
+
+import (
+	"github.com/tidemill/tidemill/core/sql/ast"
+	"github.com/tidemill/tidemill/core/sql/parser/internal/lex"
+)
+
+// tables reads what follows FROM: table expressions with their joins, separated by commas.
+func (p *parser) tables() ast.TableExpr {
+	if !p.enter() {
+		p.leave()
+		return &ast.TableRef{Name: &ast.Name{}}
+	}
+	defer p.leave()
+	start := p.start()
+	left := p.joined()
+	for n := 0; p.tok.Kind == lex.Comma && p.chain(n); n++ {
+		p.next()
+		right := p.joined()
+		left = &ast.Join{Span: p.from(start), Kind: ast.JoinComma, Left: left, Right: right}
+	}
+	p.wantSign(lex.Comma)
+	return left
+}
+
+// joined reads a table expression with its joins.
+func (p *parser) joined() ast.TableExpr {
+	start := p.start()
+	return p.joins(p.tableExpr(), start)
+}
+
+func (p *parser) joins(left ast.TableExpr, start ast.Pos) ast.TableExpr {
+	for n := 0; p.chain(n); n++ {
+		j := &ast.Join{Left: left}
+		j.Natural = p.eat(lex.NATURAL)
+		if j.Kind = p.joinKind(); j.Kind == ast.JoinInvalid {
+			if j.Natural {
+				p.unexpected()
+			}
+			return left
+		}
+		j.Right = p.tableExpr()
+		switch {
+		case j.Natural || j.Kind == ast.JoinCross:
+		case p.eat(lex.ON):
+			j.On = p.expr()
+		case p.eat(lex.USING):
+			j.Using = p.columns()
+		case p.is(lex.JOIN) && p.ok():
+			// a JOIN b JOIN c ON .. ON ..: the inner join is the right side
+			j.Right = p.joins(j.Right, j.Right.Pos())
+		}
+		j.Span = p.from(start)
+		left = j
+	}
+	return left
+}
+
+// joinKind reads the words of a join; JoinInvalid if none is next.
+func (p *parser) joinKind() ast.JoinKind {
+	kind := ast.JoinInvalid
+	switch {
+	case p.eat(lex.JOIN):
+		return ast.JoinInner
+	case p.eat(lex.INNER):
+		kind = ast.JoinInner
+	case p.eat(lex.CROSS):
+		kind = ast.JoinCross
+	case p.eat(lex.LEFT):
+		kind = ast.JoinLeft
+		switch {
+		case p.eat(lex.SEMI):
+			kind = ast.JoinSemi
+		case p.eat(lex.ANTI):
+			kind = ast.JoinAnti
+		default:
+			p.eat(lex.OUTER)
+		}
+	case p.eat(lex.RIGHT):
+		kind = ast.JoinRight
+		p.eat(lex.OUTER)
+	case p.eat(lex.FULL):
+		kind = ast.JoinFull
+		p.eat(lex.OUTER)
+	case p.eat(lex.SEMI):
+		kind = ast.JoinSemi
+	case p.eat(lex.ANTI):
+		kind = ast.JoinAnti
+	default:
+		return kind
+	}
+	p.expect(lex.JOIN)
+	return kind
+}
+
+// tableExpr reads one table with what may follow it: snapshot, pattern, sample, alias.
+func (p *parser) tableExpr() ast.TableExpr {
+	start := p.start()
+	t := p.tablePrimary()
+	if p.is(lex.FOR) && p.peekIs(1, lex.SYSTEM_TIME) {
+		p.next()
+		p.next()
+		p.expectAll(lex.AS, lex.OF)
+		time := p.expr()
+		t = &ast.Snapshot{Span: p.from(start), Table: t, Time: time}
+	}
+	if p.is(lex.MATCH_RECOGNIZE) {
+		t = p.matchRecognize(t, start)
+	}
+	t = p.aliased(t, start)
+	if p.is(lex.MATCH_RECOGNIZE) {
+		t = p.aliased(p.matchRecognize(t, start), start)
+	}
+	if p.eat(lex.TABLESAMPLE) {
+		t = p.sample(t, start)
+		t = p.aliased(t, start)
+	}
+	return t
+}
+
+// aliased reads [AS] name [(columns)] after t.
+func (p *parser) aliased(t ast.TableExpr, start ast.Pos) ast.TableExpr {
+	alias := p.alias()
+	if alias == nil {
+		return t
+	}
+	a := &ast.Aliased{Table: t, Alias: alias}
+	if p.isSign(lex.LParen) {
+		a.Columns = p.columns()
+	}
+	a.Span = p.from(start)
+	return a
+}
+
+func (p *parser) sample(t ast.TableExpr, start ast.Pos) ast.TableExpr {
+	s := &ast.Sample{Table: t}
+	if p.eat(lex.SYSTEM) {
+		s.Method = ast.SampleSystem
+	} else {
+		p.expect(lex.BERNOULLI)
+		s.Method = ast.SampleBernoulli
+	}
+	p.parens(func() { s.Percent = p.expr() })
+	if p.eat(lex.REPEATABLE) {
+		p.parens(func() { s.Seed = p.expr() })
+	}
+	s.Span = p.from(start)
+	return s
+}
+
+// tablePrimary reads a table without alias.
+func (p *parser) tablePrimary() ast.TableExpr {
+	start := p.start()
+	switch {
+	case p.eat(lex.LATERAL):
+		return p.lateral(start)
+	case p.tok.Kind == lex.String:
+		f := &ast.FileTable{Path: p.stringToken()}
+		f.Hints = p.hints()
+		f.Span = p.from(start)
+		return f
+	case p.tok.Kind == lex.LParen:
+		return p.parenTable(start, false)
+	case p.is(lex.UNNEST):
+		return p.unnest(start, false)
+	case p.is(lex.TABLE):
+		return p.tableFunc(start, false)
+	case p.isName():
+		return p.named(start, false)
+	}
+	p.want("a table")
+	p.unexpected()
+	return &ast.TableRef{Name: &ast.Name{}}
+}
+
+// lateral reads what follows LATERAL.
+func (p *parser) lateral(start ast.Pos) ast.TableExpr {
+	switch {
+	case p.isSign(lex.LParen):
+		return p.parenTable(start, true)
+	case p.is(lex.UNNEST):
+		return p.unnest(start, true)
+	case p.is(lex.TABLE):
+		return p.tableFunc(start, true)
+	case p.isName():
+		return p.named(start, true)
+	}
+	p.unexpected()
+	return &ast.TableRef{Name: &ast.Name{}}
+}
+
+// named reads a table by its name, or a table function without the word TABLE.
+func (p *parser) named(start ast.Pos, lateral bool) ast.TableExpr {
+	first := p.tok
+	name := p.name("the name of a table")
+	if p.tok.Kind == lex.LParen || lateral {
+		word := first.Word
+		if first.Kind != lex.Word || len(name.Parts) > 1 {
+			word = 0
+		}
+		return p.functionTable(p.call(name, word), start, lateral)
+	}
+	ref := &ast.TableRef{Name: name}
+	if p.tok.Kind == lex.HintOpen {
+		ref.Hints = p.hints()
+	}
+	ref.Span = p.from(start)
+	return ref
+}
+
+func (p *parser) functionTable(x ast.Expr, start ast.Pos, lateral bool) ast.TableExpr {
+	call, ok := x.(*ast.Call)
+	if !ok || call.NoParens {
+		p.want("a table function")
+		p.unexpected()
+		call = &ast.Call{Func: &ast.Name{}}
+	}
+	return &ast.TableFunc{Span: p.from(start), Call: call, Lateral: lateral}
+}
+
+func (p *parser) tableRef() *ast.TableRef {
+	name := p.name("the name of a table")
+	hints := p.hints()
+	return &ast.TableRef{Span: p.from(name.Start), Name: name, Hints: hints}
+}
+
+// parenTable reads (query) or (table JOIN table).
+func (p *parser) parenTable(start ast.Pos, lateral bool) ast.TableExpr {
+	p.expectSign(lex.LParen)
+	if p.startsQuery() {
+		q := p.query()
+		p.expectSign(lex.RParen)
+		return &ast.DerivedTable{Span: p.from(start), Query: q, Lateral: lateral}
+	}
+	inner := p.tables()
+	if d, ok := inner.(*ast.DerivedTable); ok && !d.Lateral {
+		q := p.queryAfter(d.Query)
+		p.expectSign(lex.RParen)
+		return &ast.DerivedTable{Span: p.from(start), Query: q, Lateral: lateral}
+	}
+	if lateral {
+		p.want("a query")
+		p.unexpected()
+	}
+	p.expectSign(lex.RParen)
+	return inner
+}
+
+func (p *parser) unnest(start ast.Pos, lateral bool) ast.TableExpr {
+	p.expect(lex.UNNEST)
+	u := &ast.Unnest{Lateral: lateral}
+	p.parens(func() { u.Exprs = p.exprs() })
+	if p.peekIs(0, lex.WITH) && p.peekIs(1, lex.ORDINALITY) {
+		p.next()
+		p.next()
+		u.Ordinality = true
+	}
+	u.Span = p.from(start)
+	return u
+}
+
+// tableFunc reads TABLE(f(...)). TABLE t is a query, and has no place here.
+func (p *parser) tableFunc(start ast.Pos, lateral bool) ast.TableExpr {
+	p.expect(lex.TABLE)
+	p.expectSign(lex.LParen)
+	if !p.isName() {
+		p.want("a table function")
+		p.unexpected()
+	}
+	x := p.primary()
+	p.expectSign(lex.RParen)
+	return p.functionTable(x, start, lateral)
+}
