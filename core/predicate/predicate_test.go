@@ -60,3 +60,11 @@ func TestString(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+// A bound that one side does not know is not known of both.
+func TestWiden(t *testing.T) {
+	got := Widen(Summary{Min: int64(3), Max: int64(5), Nulls: 1, Rows: 10}, Summary{Min: int64(1), Nulls: -1, Rows: 5})
+	if got.Min != int64(1) || got.Max != nil || got.Nulls != -1 || got.Rows != 15 {
+		t.Errorf("got %+v", got)
+	}
+}

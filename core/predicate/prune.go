@@ -118,3 +118,25 @@ func bit(b bool) int {
 	}
 	return 0
 }
+
+// Widen returns the summary of two sets of rows together.
+func Widen(a, b Summary) Summary {
+	out := Summary{Min: a.Min, Max: a.Max, Nulls: -1, Rows: -1}
+	if c, ok := compare(b.Min, a.Min); !ok {
+		out.Min = nil
+	} else if c < 0 {
+		out.Min = b.Min
+	}
+	if c, ok := compare(b.Max, a.Max); !ok {
+		out.Max = nil
+	} else if c > 0 {
+		out.Max = b.Max
+	}
+	if a.Nulls >= 0 && b.Nulls >= 0 {
+		out.Nulls = a.Nulls + b.Nulls
+	}
+	if a.Rows >= 0 && b.Rows >= 0 {
+		out.Rows = a.Rows + b.Rows
+	}
+	return out
+}

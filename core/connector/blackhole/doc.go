@@ -1,0 +1,3 @@
+// Package blackhole is the connector of a sink that counts rows and forgets
+// them: for measuring everything before it.
+package blackhole

@@ -1,0 +1,119 @@
+package datagen
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/predicate"
+)
+
+// Connector generates rows. The zero value is ready to use.
+type Connector struct{}
+
+var _ connector.Connector = Connector{}
+
+// Name implements connector.Connector.
+func (Connector) Name() string { return Name }
+
+// Describe implements connector.Connector.
+func (Connector) Describe(_ context.Context, t connector.Table, _ *predicate.Predicate) (connector.Description, error) {
+	opts, err := parse(t)
+	if err != nil {
+		return connector.Description{}, err
+	}
+	return connector.Description{Schema: t.Schema, Bounded: opts.rows >= 0, Rows: opts.rows, Bytes: -1}, nil
+}
+
+// Enumerator implements connector.Connector.
+func (Connector) Enumerator(_ context.Context, s connector.SourceSpec, restored []byte) (connector.Enumerator, error) {
+	if _, err := parse(s.Table); err != nil {
+		return nil, err
+	}
+	if restored != nil {
+		e := &enumerator{}
+		if err := json.Unmarshal(restored, &e.left); err != nil {
+			return nil, failure.Errorf(failure.Fatal, "table %s: restore splits: %w", s.Table.Name, err)
+		}
+		return e, nil
+	}
+	e := &enumerator{}
+	n := max(s.Parallelism, 1)
+	for i := range n {
+		split, err := class{First: int64(i), Step: int64(n)}.split()
+		if err != nil {
+			return nil, err
+		}
+		e.left = append(e.left, split)
+	}
+	return e, nil
+}
+
+// Reader implements connector.Connector.
+func (Connector) Reader(_ context.Context, s connector.SourceSpec, env connector.ReaderEnv) (connector.Reader, error) {
+	opts, err := parse(s.Table)
+	if err != nil {
+		return nil, err
+	}
+	return newReader(opts, s, env)
+}
+
+// Writer implements connector.Connector.
+func (Connector) Writer(_ context.Context, s connector.SinkSpec, _ connector.WriterEnv) (connector.Writer, error) {
+	return nil, readOnly(s)
+}
+
+// Committer implements connector.Connector.
+func (Connector) Committer(_ context.Context, s connector.SinkSpec) (connector.Committer, error) {
+	return nil, readOnly(s)
+}
+
+func readOnly(s connector.SinkSpec) error {
+	return failure.Errorf(failure.InvalidSQL, "table %s: connector %s cannot be written to", s.Table.Name, Name)
+}
+
+// class is a split: the rows First, First+Step, First+2*Step, ...; First moves as
+// rows are handed out.
+type class struct{ First, Step int64 }
+
+func (c class) split() (connector.Split, error) {
+	data, err := json.Marshal(c)
+	if err != nil {
+		return connector.Split{}, fmt.Errorf("encode split: %w", err)
+	}
+	return connector.Split{ID: fmt.Sprintf("%d mod %d", c.First%c.Step, c.Step), Data: data}, nil
+}
+
+func parseClass(s connector.Split) (class, error) {
+	var c class
+	if err := json.Unmarshal(s.Data, &c); err != nil || c.Step < 1 || c.First < 0 {
+		return c, failure.Errorf(failure.Fatal, "decode split %s: %w", s.ID, err)
+	}
+	return c, nil
+}
+
+// enumerator hands each class out once.
+type enumerator struct{ left []connector.Split }
+
+// Next implements connector.Enumerator. Subtasks ask once each before anyone
+// asks twice, so each gets one class where there are as many as subtasks.
+func (e *enumerator) Next(context.Context, int) (connector.Split, bool, error) {
+	if len(e.left) == 0 {
+		return connector.Split{}, false, nil
+	}
+	s := e.left[0]
+	e.left = e.left[1:]
+	return s, true, nil
+}
+
+// Return implements connector.Enumerator.
+func (e *enumerator) Return(splits []connector.Split) { e.left = slices.Concat(splits, e.left) }
+
+// Snapshot implements connector.Enumerator.
+func (e *enumerator) Snapshot() ([]byte, error) { return json.Marshal(e.left) }
+
+// Close implements connector.Enumerator.
+func (e *enumerator) Close() error { return nil }

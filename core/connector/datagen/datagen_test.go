@@ -1,0 +1,237 @@
+package datagen
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/failure"
+)
+
+func schema(t testing.TB, columns ...string) datatype.Schema {
+	t.Helper()
+	var s datatype.Schema
+	for _, c := range columns {
+		name, kind, _ := strings.Cut(c, " ")
+		parsed, err := datatype.Parse(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s = append(s, datatype.Field{Name: name, Type: parsed})
+	}
+	return s
+}
+
+func spec(t testing.TB, parallelism int, options map[string]string, columns ...string) connector.SourceSpec {
+	options["connector"] = Name
+	s := schema(t, columns...)
+	return connector.SourceSpec{
+		Table: connector.Table{Name: "g", Options: options, Schema: s}, Columns: s, Parallelism: parallelism,
+	}
+}
+
+func open(t testing.TB, s connector.SourceSpec, subtask int, mem memory.Allocator, now func() time.Time) connector.Reader {
+	t.Helper()
+	r, err := Connector{}.Reader(t.Context(), s, connector.ReaderEnv{Subtask: subtask, Alloc: mem, BatchRows: 7, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// drain reads until the reader asks for another split, or stops after limit
+// batches, and returns each row as text.
+func drain(t testing.TB, r connector.Reader, limit int) (rows []string) {
+	t.Helper()
+	for range limit {
+		b, wait, err := r.Poll(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b == nil {
+			if wait != connector.ForSplit {
+				t.Fatalf("waits %v without a rate", wait)
+			}
+			return rows
+		}
+		for i := range b.PhysicalRows() {
+			var row []string
+			for _, c := range b.Record.Columns() {
+				row = append(row, c.ValueStr(i))
+			}
+			rows = append(rows, strings.Join(row, " "))
+		}
+		b.Release()
+	}
+	return rows
+}
+
+// The rows of a table are the same at any parallelism, and after a restart in
+// the middle: a checker can compute the result of a job in closed form.
+func TestSameRowsAtAnyParallelismAndAfterRestart(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer mem.AssertSize(t, 0)
+	columns := []string{
+		"id BIGINT", "k INT", "d DOUBLE", "s STRING", "b BOOLEAN", "f FLOAT", "m DECIMAL(9, 2)", "t SMALLINT", "y TINYINT", "c CHAR(3)", "x BYTES",
+	}
+	var want []string
+	for _, parallelism := range []int{1, 3} {
+		options := map[string]string{
+			"rows-per-second": "0", "number-of-rows": "100", "fields.id.kind": "sequence", "fields.id.start": "5",
+			"fields.k.min": "1", "fields.k.max": "3", "fields.s.length": "20", "fields.s.var-len": "true", "fields.d.null-rate": "0.2",
+		}
+		s := spec(t, parallelism, options, columns...)
+		e, err := Connector{}.Enumerator(t.Context(), s, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for i := range parallelism {
+			split, ok, err := e.Next(t.Context(), i)
+			if err != nil || !ok {
+				t.Fatalf("subtask %d: %v, %v", i, ok, err)
+			}
+			r := open(t, s, i, mem, time.Now)
+			if err := r.Add(split); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, drain(t, r, 2)...)
+			left, err := r.Snapshot()
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Close()
+			r = open(t, s, i, mem, time.Now)
+			for _, split := range left {
+				if err := r.Add(split); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got = append(got, drain(t, r, 1000)...)
+			r.Close()
+		}
+		slices.Sort(got)
+		if len(got) != 100 {
+			t.Fatalf("parallelism %d: %d rows", parallelism, len(got))
+		}
+		if want != nil && !slices.Equal(got, want) {
+			t.Fatalf("parallelism %d gives other rows", parallelism)
+		}
+		want = got
+		if _, ok, _ := e.Next(t.Context(), 0); ok {
+			t.Fatal("a split too many")
+		}
+	}
+	for _, row := range want {
+		if k := strings.Fields(row)[1]; k != "1" && k != "2" && k != "3" {
+			t.Fatalf("k = %s is out of its bounds", k)
+		}
+	}
+}
+
+// A rate is a rate of all subtasks together, and a sleeping reader wakes up when
+// the next row is due.
+func TestRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := spec(t, 2, map[string]string{"rows-per-second": "10", "fields.id.kind": "sequence"}, "id BIGINT")
+		r := open(t, s, 0, memory.DefaultAllocator, time.Now)
+		defer r.Close()
+		e, err := Connector{}.Enumerator(t.Context(), s, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		split, _, _ := e.Next(t.Context(), 0)
+		if err := r.Add(split); err != nil {
+			t.Fatal(err)
+		}
+		start, rows := time.Now(), int64(0)
+		for time.Since(start) < 10*time.Second {
+			b, wait, err := r.Poll(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b != nil {
+				ids := b.Column(0).(*array.Int64)
+				if ids.Value(0) != rows*2 {
+					t.Fatalf("row %d is %d", rows, ids.Value(0))
+				}
+				rows += int64(b.Len())
+				b.Release()
+				continue
+			}
+			if wait != connector.ForData {
+				t.Fatalf("waits for %v", wait)
+			}
+			<-r.Ready()
+		}
+		if rows < 49 || rows > 51 {
+			t.Errorf("one of two readers gave %d rows in 10 s at 10 rows/s", rows)
+		}
+	})
+}
+
+func TestRefusesBadOptions(t *testing.T) {
+	for _, c := range []struct {
+		options map[string]string
+		columns string
+		want    string
+	}{
+		{map[string]string{"rows-per-secnd": "1"}, "a INT", "did you mean 'rows-per-second'?"},
+		{map[string]string{"rows-per-second": "many"}, "a INT", `"many" is not a whole number`},
+		{map[string]string{"fields.a.kind": "serial"}, "a INT", "is not random or sequence"},
+		{map[string]string{"fields.a.kind": "sequence"}, "a STRING", "a sequence must be an integer"},
+		{map[string]string{"fields.a.min": "5", "fields.a.max": "4"}, "a INT", "from 5 to"},
+		{map[string]string{"fields.a.min": "-129"}, "a TINYINT", "from -128 to 127"},
+		{map[string]string{"fields.b.min": "1"}, "a INT", "unknown option 'fields.b.min'"},
+		{map[string]string{"fields.a.null-rate": "0.5"}, "a INT NOT NULL", "is NOT NULL"},
+		{map[string]string{}, "a ARRAY<INT>", "cannot generate ARRAY<INT>"},
+	} {
+		_, err := Connector{}.Describe(t.Context(), spec(t, 1, c.options, c.columns).Table, nil)
+		if err == nil || !strings.Contains(err.Error(), c.want) || failure.Of(err) != failure.InvalidSQL {
+			t.Errorf("%v %s: got %v, want %q", c.options, c.columns, err, c.want)
+		}
+	}
+	if _, err := (Connector{}).Writer(t.Context(), connector.SinkSpec{}, connector.WriterEnv{}); err == nil {
+		t.Error("datagen accepted a writer")
+	}
+}
+
+func TestRestoreKeepsSplitsNotHandedOut(t *testing.T) {
+	s := spec(t, 3, map[string]string{}, "a INT")
+	e, err := Connector{}.Enumerator(t.Context(), s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := e.Next(t.Context(), 0)
+	data, err := e.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err = (Connector{}).Enumerator(t.Context(), s, data); err != nil {
+		t.Fatal(err)
+	}
+	e.Return([]connector.Split{first})
+	var ids []string
+	for {
+		split, ok, err := e.Next(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		ids = append(ids, split.ID)
+	}
+	if got := fmt.Sprint(ids); got != "[0 mod 3 1 mod 3 2 mod 3]" {
+		t.Errorf("got %s", got)
+	}
+}

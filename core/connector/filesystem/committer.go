@@ -1,0 +1,297 @@
+package filesystem
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/fs"
+)
+
+// Names of the committer's own files in a table's directory. Readers skip both.
+const (
+	journalPrefix = "_tidemill-"
+	journalSuffix = ".json"
+	successFile   = "_SUCCESS"
+	replacedMark  = fs.StagedPrefix + "replaced-"
+	maxJournal    = 64 << 20
+)
+
+// journal is what a publication does: enough to go on with it or to undo it.
+type journal struct {
+	Version  int
+	Job      string
+	Replaced []replaced `json:",omitempty"`
+	New      []staged
+}
+
+// replaced is a file that OVERWRITE hides first and removes at the end.
+type replaced struct{ Path, Hidden string }
+
+// manifest is the content of _SUCCESS.
+type manifest struct {
+	Job   string
+	Files []manifestFile
+	Rows  int64
+	Bytes int64
+}
+
+type manifestFile struct {
+	Path        string
+	Rows, Bytes int64
+}
+
+// committer publishes staged files; see the package comment for the steps.
+type committer struct {
+	loc     location
+	spec    connector.SinkSpec
+	recover fs.Recoverer
+}
+
+func newCommitter(ctx context.Context, loc location, s connector.SinkSpec) (*committer, error) {
+	recover, ok := fs.RecovererOf(loc.fsys)
+	if !ok {
+		return nil, failure.Errorf(failure.InvalidSQL, "table %s: %s cannot be written to: its file system has no recoverable writer", s.Table.Name, loc.uri)
+	}
+	c := &committer{loc: loc, spec: s, recover: recover}
+	return c, c.checkForeignJournal(ctx)
+}
+
+func (c *committer) journalPath() string {
+	return fs.Join(c.loc.path, journalPrefix+c.spec.Job.String()+journalSuffix)
+}
+
+func (c *committer) checkForeignJournal(ctx context.Context) error {
+	err := c.loc.fsys.List(ctx, c.loc.path, fs.ListOptions{}, func(i fs.Info) error {
+		name := i.Name()
+		if strings.HasPrefix(name, journalPrefix) && strings.HasSuffix(name, journalSuffix) && i.Path != c.journalPath() {
+			return failure.Errorf(failure.Conflict, "table %s: another job is publishing here, or was interrupted: %s", c.spec.Table.Name, i.Path)
+		}
+		return nil
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Commit implements connector.Committer.
+func (c *committer) Commit(ctx context.Context, _ id.Checkpoint, committables []connector.Committable, final bool) error {
+	j, err := c.plan(ctx, committables)
+	if err != nil {
+		return err
+	}
+	if len(j.New)+len(j.Replaced) > 0 {
+		if err := c.publish(ctx, j); err != nil {
+			return err
+		}
+	}
+	if !final || !c.spec.Bounded {
+		return nil
+	}
+	return c.succeed(ctx, j)
+}
+
+// plan returns the journal of an interrupted publication of this job, or writes
+// a new one.
+func (c *committer) plan(ctx context.Context, committables []connector.Committable) (journal, error) {
+	var j journal
+	switch err := c.read(ctx, c.journalPath(), &j); {
+	case err == nil:
+		return j, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return j, err
+	}
+	j = journal{Version: splitVersion, Job: c.spec.Job.String()}
+	for _, one := range committables {
+		s, err := parseStaged(one)
+		if err != nil {
+			return j, err
+		}
+		j.New = append(j.New, s)
+	}
+	if c.spec.Overwrite {
+		if err := c.planReplaced(ctx, &j); err != nil {
+			return j, err
+		}
+	}
+	if len(j.New)+len(j.Replaced) == 0 {
+		return j, nil
+	}
+	return j, c.write(ctx, c.journalPath(), j)
+}
+
+// planReplaced lists what OVERWRITE replaces: a whole unpartitioned table, the
+// static partition, or the dynamic partitions that got rows.
+func (c *committer) planReplaced(ctx context.Context, j *journal) error {
+	dirs := []string{""}
+	if len(c.spec.Table.Partitions) > len(c.spec.StaticPartition) {
+		dirs = dirs[:0]
+		for _, s := range j.New {
+			if !slices.Contains(dirs, s.Partition) {
+				dirs = append(dirs, s.Partition)
+			}
+		}
+	} else if len(c.spec.StaticPartition) > 0 {
+		dirs[0] = fs.PartitionPath(staticValues(c.spec))
+	}
+	for _, dir := range dirs {
+		base := fs.Join(c.loc.path, dir)
+		err := c.loc.fsys.List(ctx, base, fs.ListOptions{Recursive: true}, func(i fs.Info) error {
+			if !readable(strings.TrimPrefix(i.Path, base)) || slices.ContainsFunc(j.New, func(s staged) bool { return s.Path == i.Path }) {
+				return nil
+			}
+			if len(j.Replaced) == maxFiles {
+				return fmt.Errorf("more than %d files to replace", maxFiles)
+			}
+			parent, name := fs.Split(i.Path)
+			j.Replaced = append(j.Replaced, replaced{Path: i.Path, Hidden: fs.Join(parent, replacedMark+j.Job[:8]+"-"+name)})
+			return nil
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func staticValues(s connector.SinkSpec) []fs.PartitionValue {
+	var values []fs.PartitionValue
+	for _, name := range s.Table.Partitions {
+		if v, ok := s.StaticPartition[name]; ok {
+			values = append(values, fs.PartitionValue{Key: name, Value: v})
+		}
+	}
+	return values
+}
+
+func (c *committer) publish(ctx context.Context, j journal) error {
+	err := c.exchange(ctx, j)
+	if err == nil {
+		return c.finish(ctx, j)
+	}
+	if undoErr := c.undo(context.WithoutCancel(ctx), j); undoErr != nil {
+		return fmt.Errorf("table %s: publish: %w; the table is left half published, the journal is %s: %w",
+			c.spec.Table.Name, err, c.journalPath(), undoErr)
+	}
+	return fmt.Errorf("table %s: publish: %w", c.spec.Table.Name, err)
+}
+
+// exchange hides the old files and publishes the new ones. Both may have been
+// done already by an earlier try.
+func (c *committer) exchange(ctx context.Context, j journal) error {
+	for _, r := range j.Replaced {
+		if err := c.loc.fsys.Rename(ctx, r.Path, r.Hidden); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	for _, s := range j.New {
+		if err := c.recover.Publish(ctx, s.Token); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// undo removes the new files, staged or published, and shows the old ones again.
+func (c *committer) undo(ctx context.Context, j journal) error {
+	var errs []error
+	for _, s := range j.New {
+		errs = append(errs, c.recover.Discard(ctx, s.Token), ignoreMissing(c.loc.fsys.Remove(ctx, s.Path)))
+	}
+	for _, r := range j.Replaced {
+		errs = append(errs, ignoreMissing(c.loc.fsys.Rename(ctx, r.Hidden, r.Path)))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return ignoreMissing(c.loc.fsys.Remove(ctx, c.journalPath()))
+}
+
+// finish removes what is hidden, then the journal. What cannot be removed stays
+// hidden and keeps the journal, so that a later try removes it.
+func (c *committer) finish(ctx context.Context, j journal) error {
+	for _, r := range j.Replaced {
+		if err := ignoreMissing(c.loc.fsys.Remove(ctx, r.Hidden)); err != nil {
+			return err
+		}
+	}
+	return ignoreMissing(c.loc.fsys.Remove(ctx, c.journalPath()))
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func (c *committer) succeed(ctx context.Context, j journal) error {
+	m := manifest{Job: j.Job}
+	for _, s := range j.New {
+		m.Files = append(m.Files, manifestFile{Path: strings.TrimPrefix(strings.TrimPrefix(s.Path, c.loc.path), "/"), Rows: s.Rows, Bytes: s.Bytes})
+		m.Rows += s.Rows
+		m.Bytes += s.Bytes
+	}
+	return c.write(ctx, fs.Join(c.loc.path, successFile), m)
+}
+
+// Abort implements connector.Committer.
+func (c *committer) Abort(ctx context.Context, committables []connector.Committable) error {
+	var errs []error
+	for _, one := range committables {
+		s, err := parseStaged(one)
+		if err == nil {
+			err = c.recover.Discard(ctx, s.Token)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Close implements connector.Committer.
+func (c *committer) Close() error { return nil }
+
+func (c *committer) write(ctx context.Context, path string, v any) error {
+	data, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", path, err)
+	}
+	w, err := c.loc.fsys.Create(ctx, path, fs.CreateOptions{})
+	if err != nil {
+		return err
+	}
+	if _, err = w.Write(data); err == nil {
+		err = w.Commit(ctx)
+	}
+	if err != nil {
+		return errors.Join(err, w.Abort(context.WithoutCancel(ctx)))
+	}
+	return nil
+}
+
+func (c *committer) read(ctx context.Context, path string, v any) error {
+	f, err := c.loc.fsys.Open(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if f.Size() > maxJournal {
+		return failure.Errorf(failure.BadData, "%s: %d bytes are too many for a journal", path, f.Size())
+	}
+	data, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return failure.Errorf(failure.BadData, "%s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,31 @@
+// Package filesystem is the connector of tables that are directories of files,
+// on any fs and in any of the formats.
+//
+// # Reading
+//
+// A table's path is a file, a glob or a directory; a directory means every
+// readable file below it. Hive-style k=v directories are partition columns. The
+// enumerator lists files once, drops partitions and row groups that cannot
+// match, and hands out spans of files; it opens a file's footer only when its
+// turn has come. A reader reads one span after the other and adds the partition
+// columns as constants.
+//
+//	path -> files -> partitions pruned -> spans (row groups) pruned -> splits
+//
+// # Writing
+//
+// A writer stages one file per table partition through the file system's
+// Recoverer; nobody sees it. Preparing seals the open files: their tokens are the
+// committables. The committer publishes all files of a bounded job together:
+//
+//  1. the journal _tidemill-<job>.json is written: what will be published, and
+//     for OVERWRITE which files it replaces;
+//  2. replaced files are renamed to hidden names;
+//  3. new files are published;
+//  4. _SUCCESS, the manifest, is written; hidden files and journal are removed.
+//
+// A failure in 2 or 3 undoes both; the same job's committer, started again after
+// a crash, finds the journal and goes on. A journal of another job is a conflict
+// that names it. While 2 and 3 run a reader may list a mix; it never does
+// afterwards, whatever happened.
+package filesystem

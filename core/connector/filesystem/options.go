@@ -1,0 +1,110 @@
+package filesystem
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/suggest"
+	"github.com/tidemill/tidemill/formats"
+	"github.com/tidemill/tidemill/fs"
+)
+
+// Name is the value of the 'connector' option.
+const Name = "filesystem"
+
+// The options of a table, besides the format's own (csv.field-delimiter, ...).
+const (
+	optConnector = "connector"
+	optPath      = "path"
+	optFormat    = "format"
+	optFileSize  = "sink.rolling-policy.file-size"
+	optMissing   = "source.allow-missing-columns"
+)
+
+var known = []string{optConnector, optPath, optFormat, optFileSize, optMissing}
+
+// Limits.
+const (
+	defaultFileSize = 256 << 20
+	minSpanBytes    = 1 << 20
+	maxSpanBytes    = 64 << 20
+	maxOpenFiles    = 64 // by one writer; beyond, the one written longest ago is sealed
+	maxFiles        = 1 << 20
+)
+
+// location is a table's options, read.
+type location struct {
+	uri          string
+	fsys         fs.FileSystem
+	path         string
+	format       formats.Format // nil until a file's name tells
+	options      formats.Options
+	fileSize     int64
+	allowMissing bool
+}
+
+func (c *Connector) locate(t connector.Table) (location, error) {
+	if err := c.checkKeys(t); err != nil {
+		return location{}, err
+	}
+	loc := location{uri: t.Options[optPath], options: t.Options, fileSize: defaultFileSize}
+	if loc.uri == "" {
+		return loc, failure.Errorf(failure.InvalidSQL, "table %s: option '%s' is missing", t.Name, optPath)
+	}
+	var err error
+	if loc.fsys, loc.path, err = c.fs.Resolve(loc.uri); err != nil {
+		return loc, failure.Errorf(failure.InvalidSQL, "table %s: %w", t.Name, err)
+	}
+	if name := t.Options[optFormat]; name != "" {
+		if loc.format, err = c.formats.Lookup(name); err != nil {
+			return loc, failure.Errorf(failure.InvalidSQL, "table %s: option '%s': %w", t.Name, optFormat, err)
+		}
+	} else if f, ok := c.formats.ForPath(loc.path); ok {
+		loc.format = f
+	}
+	if size := t.Options[optFileSize]; size != "" {
+		if loc.fileSize, err = config.ParseBytes(size); err != nil || loc.fileSize < 1 {
+			return loc, failure.Errorf(failure.InvalidSQL, "table %s: option '%s': %q is not a size such as 128mb", t.Name, optFileSize, size)
+		}
+	}
+	switch v := strings.ToLower(t.Options[optMissing]); v {
+	case "", "false":
+	case "true":
+		loc.allowMissing = true
+	default:
+		return loc, failure.Errorf(failure.InvalidSQL, "table %s: option '%s': %q is not true or false", t.Name, optMissing, v)
+	}
+	return loc, nil
+}
+
+// checkKeys refuses options that nothing would look at. Keys under a format's
+// prefix are the format's to check.
+func (c *Connector) checkKeys(t connector.Table) error {
+	for key := range t.Options {
+		prefix, _, dotted := strings.Cut(key, ".")
+		if slices.Contains(known, key) || dotted && slices.Contains(c.formats.Names(), prefix) {
+			continue
+		}
+		hint := ""
+		if near := suggest.Closest(key, known); near != "" {
+			hint = "; did you mean '" + near + "'?"
+		}
+		return failure.Errorf(failure.InvalidSQL, "table %s: unknown option '%s' of connector %s%s", t.Name, key, Name, hint)
+	}
+	return nil
+}
+
+// formatFor is the format of one file of the table.
+func (c *Connector) formatFor(loc location, file string) (formats.Format, error) {
+	if loc.format != nil {
+		return loc.format, nil
+	}
+	if f, ok := c.formats.ForPath(file); ok {
+		return f, nil
+	}
+	return nil, failure.Errorf(failure.InvalidSQL, "%s: the file name tells no format; give option 'format' (one of %s)",
+		file, strings.Join(c.formats.Names(), ", "))
+}

@@ -1,0 +1,203 @@
+package filesystem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/tidemill/tidemill/core/compute"
+	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/stream"
+	"github.com/tidemill/tidemill/formats"
+	"github.com/tidemill/tidemill/fs"
+)
+
+// reader reads the spans it is given, one after the other.
+type reader struct {
+	c     *Connector
+	loc   location
+	spec  connector.SourceSpec
+	env   connector.ReaderEnv
+	ready chan struct{}
+
+	inFile datatype.Schema // the wanted columns that files hold
+	schema *arrow.Schema
+	queue  []piece
+	rows   int64 // handed out so far, for Limit
+
+	current piece
+	open    formats.Reader // nil between spans
+	file    fs.File
+	values  map[string]any // partition values of the current span
+}
+
+func newReader(c *Connector, loc location, s connector.SourceSpec, env connector.ReaderEnv) *reader {
+	r := &reader{c: c, loc: loc, spec: s, env: env, ready: make(chan struct{}, 1), schema: s.Columns.Arrow()}
+	for _, f := range s.Columns {
+		if !slices.Contains(s.Table.Partitions, f.Name) {
+			r.inFile = append(r.inFile, f)
+		}
+	}
+	return r
+}
+
+// Add implements connector.Reader.
+func (r *reader) Add(s connector.Split) error {
+	p, err := parsePiece(s)
+	if err != nil {
+		return err
+	}
+	r.queue = append(r.queue, p)
+	return nil
+}
+
+// Ready implements connector.Reader; reading blocks, so it is never signalled.
+func (r *reader) Ready() <-chan struct{} { return r.ready }
+
+// Poll implements connector.Reader.
+func (r *reader) Poll(ctx context.Context) (*stream.Batch, connector.Wait, error) {
+	for {
+		if r.spec.Limit > 0 && r.rows >= r.spec.Limit {
+			r.queue = nil
+			return nil, connector.ForSplit, r.endSpan()
+		}
+		if r.open == nil {
+			if len(r.queue) == 0 {
+				return nil, connector.ForSplit, nil
+			}
+			if err := r.startSpan(ctx); err != nil {
+				return nil, connector.NoWait, err
+			}
+		}
+		record, err := r.open.Read(ctx)
+		if errors.Is(err, io.EOF) {
+			if err := r.endSpan(); err != nil {
+				return nil, connector.NoWait, err
+			}
+			continue
+		}
+		if err != nil {
+			return nil, connector.NoWait, err
+		}
+		r.current.Skip += record.NumRows()
+		r.rows += record.NumRows()
+		b, err := r.assemble(record)
+		return b, connector.NoWait, err
+	}
+}
+
+func (r *reader) startSpan(ctx context.Context) error {
+	r.current, r.queue = r.queue[0], r.queue[1:]
+	p := r.current
+	format, err := r.c.formatFor(r.loc, p.Path)
+	if err != nil {
+		return err
+	}
+	values, err := file{info: fs.Info{Path: p.Path}, partitions: p.Partitions}.values(r.spec.Table.Schema, r.spec.Table.Partitions)
+	if err != nil {
+		return err
+	}
+	in, f, err := r.loc.open(ctx, p.Path)
+	if err != nil {
+		return err
+	}
+	if etag := f.Info().ETag; p.ETag != "" && etag != p.ETag {
+		f.Close()
+		return failure.Errorf(failure.Conflict, "%s: the file was replaced while the job was reading the table", p.Path)
+	}
+	reader, err := format.NewReader(ctx, in, formats.ReadOptions{
+		Columns: r.inFile, AllowMissing: r.loc.allowMissing, Predicate: r.spec.Predicate, Span: p.Span,
+		BatchRows: r.env.BatchRows, Alloc: r.env.Alloc, Options: r.loc.options,
+	})
+	if err != nil {
+		f.Close()
+		return err
+	}
+	r.open, r.file, r.values = reader, f, values
+	return r.skip(ctx, p.Skip)
+}
+
+// skip reads over the rows that were handed out before a restart. Batches of the
+// same span come in the same cuts, so whole batches go.
+func (r *reader) skip(ctx context.Context, rows int64) error {
+	for rows > 0 {
+		record, err := r.open.Read(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: return to row %d of the split: %w", r.current.Path, r.current.Skip, err)
+		}
+		n := record.NumRows()
+		record.Release()
+		if rows -= n; rows < 0 {
+			return failure.Errorf(failure.Fatal, "%s: row %d of the split is inside a batch: execution.batch-rows has changed",
+				r.current.Path, r.current.Skip)
+		}
+	}
+	return nil
+}
+
+func (r *reader) endSpan() error {
+	if r.open == nil {
+		return nil
+	}
+	err := errors.Join(r.open.Close(), r.file.Close())
+	r.open, r.file = nil, nil
+	if err != nil {
+		return fmt.Errorf("close %s: %w", r.current.Path, err)
+	}
+	return nil
+}
+
+// assemble puts the file's columns and the partition columns in the wanted
+// order. It consumes record.
+func (r *reader) assemble(record arrow.RecordBatch) (*stream.Batch, error) {
+	if len(r.inFile) == len(r.spec.Columns) {
+		return stream.NewBatch(record), nil
+	}
+	defer record.Release()
+	n := int(record.NumRows())
+	columns, fields := make([]arrow.Array, len(r.spec.Columns)), make([]arrow.Field, len(r.spec.Columns))
+	defer func() { compute.ReleaseAll(columns) }()
+	next := 0
+	for i, f := range r.spec.Columns {
+		if slices.Contains(r.spec.Table.Partitions, f.Name) {
+			c, err := constant(r.env.Alloc, f.Type, r.values[f.Name], n)
+			if err != nil {
+				return nil, fmt.Errorf("%s: partition column %s: %w", r.current.Path, f.Name, err)
+			}
+			columns[i] = c
+		} else {
+			columns[i] = record.Column(next)
+			columns[i].Retain()
+			next++
+		}
+		fields[i] = r.schema.Field(i)
+		fields[i].Type = columns[i].DataType()
+	}
+	return stream.NewBatch(array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, int64(n))), nil
+}
+
+// Snapshot implements connector.Reader.
+func (r *reader) Snapshot() ([]connector.Split, error) {
+	pieces := r.queue
+	if r.open != nil {
+		pieces = slices.Concat([]piece{r.current}, r.queue)
+	}
+	splits := make([]connector.Split, len(pieces))
+	for i, p := range pieces {
+		var err error
+		if splits[i], err = p.split(); err != nil {
+			return nil, err
+		}
+	}
+	return splits, nil
+}
+
+// Close implements connector.Reader.
+func (r *reader) Close() error { return r.endSpan() }
