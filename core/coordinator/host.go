@@ -1,0 +1,171 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/rpc"
+)
+
+// Options are what a Host needs; all of it is required.
+type Options struct {
+	// Connectors finds a connector by the value of its 'connector' option.
+	Connectors func(name string) (connector.Connector, error)
+	// Source and Sink turn specs of the job graph into a connector's.
+	Source func(s *jobgraph.Source, parallelism int) (connector.SourceSpec, error)
+	Sink   func(job id.Job, s *jobgraph.Sink, bounded bool) (connector.SinkSpec, error)
+}
+
+// Host runs the coordinator tasks of a worker.
+type Host struct {
+	opts Options
+
+	mu    sync.Mutex
+	terms rpc.Terms
+	tasks map[id.Job]*task
+}
+
+var _ rpc.CoordinatorClient = (*Host)(nil)
+
+// New returns a host without tasks.
+func New(o Options) *Host { return &Host{opts: o, tasks: map[id.Job]*task{}} }
+
+// task is the coordinator task of one job.
+type task struct {
+	job     id.Job
+	sources map[id.Vertex]*source
+	sinks   map[string]*sink // by the operator's uid
+}
+
+// Start starts a job's task, and ends the one that ran before.
+func (h *Host) Start(ctx context.Context, r *rpc.CoordinatorRequest) error {
+	job, _, err := h.terms.Admit(r.GetJob())
+	if err != nil {
+		return err
+	}
+	t, err := h.build(ctx, job, r)
+	if err != nil {
+		return errors.Join(fmt.Errorf("start coordinator of job %v: %w", job, err), t.close(context.WithoutCancel(ctx)))
+	}
+	h.mu.Lock()
+	old := h.tasks[job]
+	h.tasks[job] = t
+	h.mu.Unlock()
+	return old.close(ctx)
+}
+
+func (h *Host) build(ctx context.Context, job id.Job, r *rpc.CoordinatorRequest) (*task, error) {
+	t := &task{job: job, sources: map[id.Vertex]*source{}, sinks: map[string]*sink{}}
+	for _, v := range r.GetVertices() {
+		for _, op := range v.GetVertex().GetChain() {
+			var err error
+			switch {
+			case op.GetSource() != nil:
+				err = h.addSource(ctx, t, v, op)
+			case op.GetSink() != nil:
+				err = h.addSink(ctx, t, v, op)
+			}
+			if err != nil {
+				return t, err
+			}
+		}
+	}
+	return t, nil
+}
+
+func (h *Host) addSource(ctx context.Context, t *task, v *rpc.CoordinatedVertex, op *jobgraph.Operator) error {
+	c, err := h.opts.Connectors(op.GetSource().GetConnector())
+	if err != nil {
+		return err
+	}
+	spec, err := h.opts.Source(op.GetSource(), int(v.GetParallelism()))
+	if err != nil {
+		return err
+	}
+	restored := v.GetRestored()
+	enum, err := c.Enumerator(ctx, spec, restored)
+	if err != nil {
+		return err
+	}
+	t.sources[id.Vertex(v.GetVertex().GetId())] = newSource(spec.Table.Name, enum, int(v.GetParallelism()), v.GetFirstAttempt(), v.GetBounded())
+	return nil
+}
+
+func (h *Host) addSink(ctx context.Context, t *task, v *rpc.CoordinatedVertex, op *jobgraph.Operator) error {
+	c, err := h.opts.Connectors(op.GetSink().GetConnector())
+	if err != nil {
+		return err
+	}
+	spec, err := h.opts.Sink(t.job, op.GetSink(), v.GetBounded())
+	if err != nil {
+		return err
+	}
+	committer, err := c.Committer(ctx, spec)
+	if err != nil {
+		return err
+	}
+	t.sinks[op.GetUid()] = newSink(spec.Table.Name, committer)
+	return nil
+}
+
+// Stop ends a job's task and forgets the job; without one it does nothing.
+func (h *Host) Stop(ctx context.Context, job id.Job) error {
+	h.mu.Lock()
+	t := h.tasks[job]
+	delete(h.tasks, job)
+	h.mu.Unlock()
+	h.terms.Forget(job)
+	return t.close(ctx)
+}
+
+// Close ends all tasks.
+func (h *Host) Close(ctx context.Context) error {
+	h.mu.Lock()
+	tasks := h.tasks
+	h.tasks = map[id.Job]*task{}
+	h.mu.Unlock()
+	var all error
+	for _, t := range tasks {
+		all = errors.Join(all, t.close(ctx))
+	}
+	return all
+}
+
+func (t *task) close(ctx context.Context) error {
+	if t == nil {
+		return nil
+	}
+	var all error
+	for _, s := range t.sources {
+		all = errors.Join(all, s.close(ctx))
+	}
+	for _, s := range t.sinks {
+		all = errors.Join(all, s.close(ctx))
+	}
+	if all != nil {
+		return fmt.Errorf("end coordinator of job %v: %w", t.job, all)
+	}
+	return nil
+}
+
+// find admits a request and returns the task of its job.
+func (h *Host) find(r *rpc.JobRef) (*task, error) {
+	job, _, err := h.terms.Admit(r)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t, ok := h.tasks[job]
+	if !ok {
+		h.terms.Forget(job)
+		return nil, failure.Wrap(failure.Conflict, fmt.Errorf("coordinator of job %v: %w", job, rpc.ErrGone))
+	}
+	return t, nil
+}

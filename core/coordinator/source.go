@@ -1,0 +1,148 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/rpc"
+)
+
+// Sized is an enumerator that knows how much it will hand out in all. Its method
+// is called by the one goroutine that uses the enumerator.
+type Sized interface {
+	// Total counts the splits and bytes of the source, handed out or not; zeros
+	// are unknown.
+	Total() (splits uint64, bytes int64)
+}
+
+// source is one source vertex.
+type source struct {
+	name string
+	turn *turn
+	enum connector.Enumerator
+
+	mu       sync.Mutex
+	floor    []uint32 // by subtask: lower attempts get nothing
+	given    map[id.Attempt][]connector.Split
+	keep     bool // remember what was given: jobs without checkpoints start attempts from nothing
+	assigned uint64
+	bytes    int64
+	total    rpc.ProgressReply
+}
+
+func newSource(name string, enum connector.Enumerator, parallelism int, first uint32, keep bool) *source {
+	s := &source{name: name, turn: newTurn(), enum: enum, given: map[id.Attempt][]connector.Split{}, keep: keep}
+	s.floor = make([]uint32, parallelism)
+	for i := range s.floor {
+		s.floor[i] = first
+	}
+	s.measure()
+	return s
+}
+
+// measure asks the enumerator for its size; the turn is held, or nobody else
+// knows the source yet.
+func (s *source) measure() {
+	if sized, ok := s.enum.(Sized); ok {
+		splits, bytes := sized.Total()
+		s.mu.Lock()
+		s.total.SplitsTotal, s.total.BytesTotal = splits, bytes
+		s.mu.Unlock()
+	}
+}
+
+// admits says whether an attempt may have splits.
+func (s *source) admits(a id.Attempt) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := int(a.Subtask.Index)
+	if i >= len(s.floor) {
+		return failure.Errorf(failure.Internal, "attempt %v asks source %s of parallelism %d for a split", a, s.name, len(s.floor))
+	}
+	if a.N < s.floor[i] {
+		return failure.Wrap(failure.Conflict, fmt.Errorf("attempt %v of source %s: %w", a, s.name, rpc.ErrGone))
+	}
+	return nil
+}
+
+func (s *source) next(ctx context.Context, a id.Attempt) (split connector.Split, ok bool, err error) {
+	err = s.turn.patiently(ctx, func(ctx context.Context) error {
+		if err := s.admits(a); err != nil {
+			return err
+		}
+		if split, ok, err = s.enum.Next(ctx, int(a.Subtask.Index)); err != nil {
+			return fmt.Errorf("source %s: next split for attempt %v: %w", s.name, a, err)
+		}
+		s.measure()
+		if ok {
+			s.give(a, split)
+		}
+		return nil
+	})
+	return split, ok && err == nil, err
+}
+
+func (s *source) give(a id.Attempt, split connector.Split) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.assigned++
+	s.bytes += split.Bytes
+	if s.keep {
+		s.given[a] = append(s.given[a], split)
+	}
+}
+
+// reset takes back everything that an attempt was given.
+func (s *source) reset(ctx context.Context, a id.Attempt) error {
+	if err := s.turn.interrupt(ctx); err != nil {
+		return err
+	}
+	defer s.turn.release()
+	s.mu.Lock()
+	back := s.given[a]
+	delete(s.given, a)
+	if i := int(a.Subtask.Index); i < len(s.floor) {
+		s.floor[i] = max(s.floor[i], a.N+1)
+	}
+	s.assigned -= uint64(len(back))
+	for _, split := range back {
+		s.bytes -= split.Bytes
+	}
+	s.mu.Unlock()
+	if len(back) > 0 {
+		s.enum.Return(back)
+	}
+	return nil
+}
+
+func (s *source) snapshot(ctx context.Context) ([]byte, error) {
+	if err := s.turn.interrupt(ctx); err != nil {
+		return nil, err
+	}
+	defer s.turn.release()
+	state, err := s.enum.Snapshot()
+	if err != nil {
+		return nil, fmt.Errorf("source %s: position of the enumerator: %w", s.name, err)
+	}
+	return state, nil
+}
+
+func (s *source) addProgress(p *rpc.ProgressReply) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.SplitsAssigned += s.assigned
+	p.BytesAssigned += s.bytes
+	p.SplitsTotal += s.total.SplitsTotal
+	p.BytesTotal += s.total.BytesTotal
+}
+
+func (s *source) close(ctx context.Context) error {
+	if err := s.turn.interrupt(ctx); err != nil {
+		return err
+	}
+	return s.enum.Close() // the turn stays taken: nobody uses it again
+}

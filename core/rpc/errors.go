@@ -1,0 +1,55 @@
+package rpc
+
+import (
+	"errors"
+
+	"github.com/tidemill/tidemill/core/failure"
+)
+
+// Errors that survive the wire.
+var (
+	// ErrFenced says that a newer master speaks for the job: the caller stops.
+	ErrFenced = errors.New("fenced by a newer master")
+	// ErrGone says that the job, attempt or coordinator task is not there.
+	ErrGone = errors.New("not running here")
+	// ErrUnreachable says that nobody answers there.
+	ErrUnreachable = errors.New("unreachable")
+)
+
+var sentinels = [...]error{ErrFenced, ErrGone, ErrUnreachable}
+
+// remote is an error that came over the wire: the sender's text, and the sentinel
+// that it was, if it was one.
+type remote struct {
+	text string
+	is   error
+}
+
+func (e *remote) Error() string        { return e.text }
+func (e *remote) Is(target error) bool { return e.is != nil && target == e.is }
+
+// ToFailure encodes an error; nil stays nil.
+func ToFailure(err error) *Failure {
+	if err == nil {
+		return nil
+	}
+	f := &Failure{Class: uint32(failure.Of(err)), Text: err.Error()}
+	for i, s := range sentinels {
+		if errors.Is(err, s) {
+			f.Sentinel = uint32(i + 1)
+		}
+	}
+	return f
+}
+
+// Err decodes what ToFailure encoded.
+func (f *Failure) Err() error {
+	if f == nil {
+		return nil
+	}
+	e := &remote{text: f.GetText()}
+	if n := int(f.GetSentinel()); n > 0 && n <= len(sentinels) {
+		e.is = sentinels[n-1]
+	}
+	return failure.Wrap(failure.Class(f.GetClass()), e)
+}

@@ -1,0 +1,116 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+)
+
+// Local is the transport inside a process. All methods may be called
+// concurrently.
+type Local struct {
+	opts LocalOptions
+
+	mu           sync.RWMutex
+	master       MasterClient
+	workers      map[id.Worker]WorkerClient
+	coordinators map[id.Worker]CoordinatorClient
+}
+
+// LocalOptions are the settings of a Local; the zero value is right for programs.
+type LocalOptions struct {
+	// Serialize sends every request, reply and error through its encoding.
+	Serialize bool
+	// Fault, where set, is asked before each call, by the method's name, such as
+	// "worker.Deploy"; its error is the call's. It may be called concurrently.
+	Fault func(method string) error
+}
+
+var _ Dialer = (*Local)(nil)
+
+// NewLocal returns a transport that reaches nobody yet.
+func NewLocal(o LocalOptions) *Local {
+	return &Local{opts: o, workers: map[id.Worker]WorkerClient{}, coordinators: map[id.Worker]CoordinatorClient{}}
+}
+
+// ServeMaster makes m the leading master; nil: there is none.
+func (l *Local) ServeMaster(m MasterClient) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.master = m
+}
+
+// ServeWorker makes a worker reachable; nils: it is gone.
+func (l *Local) ServeWorker(w id.Worker, worker WorkerClient, coordinator CoordinatorClient) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.workers[w], l.coordinators[w] = worker, coordinator
+	if worker == nil {
+		delete(l.workers, w)
+		delete(l.coordinators, w)
+	}
+}
+
+// Master implements Dialer.
+func (l *Local) Master() MasterClient { return localMaster{l} }
+
+// Worker implements Dialer.
+func (l *Local) Worker(w id.Worker) WorkerClient { return localWorker{l, w} }
+
+// Coordinator implements Dialer.
+func (l *Local) Coordinator(w id.Worker) CoordinatorClient { return localCoordinator{l, w} }
+
+// call hands a request to the receiver that find returns.
+func call[S any, Q, R proto.Message](ctx context.Context, l *Local, name string, find func() S, method func(S, context.Context, Q) (R, error), q Q) (R, error) {
+	var none R
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
+	if l.opts.Fault != nil {
+		if err := l.opts.Fault(name); err != nil {
+			return none, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	l.mu.RLock()
+	server := find()
+	l.mu.RUnlock()
+	if v := reflect.ValueOf(&server).Elem(); v.IsNil() {
+		return none, failure.Wrap(failure.Transient, fmt.Errorf("%s: %w", name, ErrUnreachable))
+	}
+	if !l.opts.Serialize {
+		return method(server, ctx, q)
+	}
+	q, err := transcode(q)
+	if err != nil {
+		return none, err
+	}
+	r, err := method(server, ctx, q)
+	if err != nil {
+		f, broken := transcode(ToFailure(err))
+		if broken != nil {
+			return none, broken
+		}
+		return none, f.Err()
+	}
+	return transcode(r)
+}
+
+// transcode is what a network does to a message.
+func transcode[M proto.Message](m M) (M, error) {
+	var none M
+	wire, err := proto.Marshal(m)
+	if err != nil {
+		return none, failure.Errorf(failure.Internal, "encode %s: %w", m.ProtoReflect().Descriptor().Name(), err)
+	}
+	out := m.ProtoReflect().New().Interface()
+	if err := proto.Unmarshal(wire, out); err != nil {
+		return none, failure.Errorf(failure.Internal, "decode %s: %w", m.ProtoReflect().Descriptor().Name(), err)
+	}
+	return out.(M), nil
+}
