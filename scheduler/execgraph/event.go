@@ -1,0 +1,157 @@
+package execgraph
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tidemill/tidemill/core/id"
+)
+
+// Event is something that happened to the job. The set is closed.
+type Event interface{ event() }
+
+// The events.
+type (
+	// Start begins the job. It comes once, first unless the job is cancelled
+	// before. With Restore the job continues from a checkpoint or savepoint.
+	Start struct{ Restore bool }
+	// SlotsGranted answers RequestSlots with as many slots as were asked for.
+	// If the region no longer wants them they are released again.
+	SlotsGranted struct {
+		Region int
+		Slots  []id.Slot
+	}
+	// SlotsUnavailable answers RequestSlots when waiting is no longer worth it.
+	SlotsUnavailable struct {
+		Region int
+		Cause  error
+	}
+	// Deployed says that the worker has taken the attempt.
+	Deployed struct{ Attempt id.Attempt }
+	// Running says that the attempt has restored its state and runs.
+	Running struct{ Attempt id.Attempt }
+	// TaskFinished says that the attempt has come to the end of its input.
+	TaskFinished struct{ Attempt id.Attempt }
+	// TaskFailed says that the attempt has failed or could not be deployed;
+	// the class of Cause decides what follows. Lost names exchanges whose
+	// data it could not read.
+	TaskFailed struct {
+		Attempt id.Attempt
+		Cause   error
+		Lost    []id.Exchange
+	}
+	// TaskCanceled answers CancelAttempt.
+	TaskCanceled struct{ Attempt id.Attempt }
+	// WorkerLost says that a worker and all attempts on it are gone.
+	WorkerLost struct {
+		Worker id.Worker
+		Cause  error
+	}
+	// PartitionsLost says that data of a blocking exchange is gone.
+	PartitionsLost struct {
+		Exchange id.Exchange
+		Cause    error
+	}
+	// RestartDelayElapsed answers ScheduleRestart.
+	RestartDelayElapsed struct{ Restart int }
+	// Fail ends the job by a failure outside of its tasks, such as too many
+	// failed checkpoints. The class of Cause does not matter.
+	Fail struct{ Cause error }
+	// Cancel ends the job by the user's wish.
+	Cancel struct{}
+	// Suspend ends this job master's part: it lost its leadership.
+	Suspend struct{}
+)
+
+func (Start) event()               {}
+func (SlotsGranted) event()        {}
+func (SlotsUnavailable) event()    {}
+func (Deployed) event()            {}
+func (Running) event()             {}
+func (TaskFinished) event()        {}
+func (TaskFailed) event()          {}
+func (TaskCanceled) event()        {}
+func (WorkerLost) event()          {}
+func (PartitionsLost) event()      {}
+func (RestartDelayElapsed) event() {}
+func (Fail) event()                {}
+func (Cancel) event()              {}
+func (Suspend) event()             {}
+
+// Action is something that the job master does for the graph. The set is closed.
+type Action interface {
+	action()
+	String() string
+}
+
+// The actions.
+type (
+	// RequestSlots asks for slots for a region; it is answered by
+	// SlotsGranted or SlotsUnavailable.
+	RequestSlots struct{ Region, Count int }
+	// Deploy sends an attempt to a slot.
+	Deploy struct {
+		Attempt id.Attempt
+		Slot    id.Slot
+	}
+	// CancelAttempt stops an attempt on its worker; it is answered by
+	// TaskCanceled, or by whatever happened first.
+	CancelAttempt struct{ Attempt id.Attempt }
+	// ReleaseSlots gives back slots of a region; without slots it withdraws
+	// the region's request.
+	ReleaseSlots struct {
+		Region int
+		Slots  []id.Slot
+	}
+	// ScheduleRestart asks for RestartDelayElapsed after a delay.
+	ScheduleRestart struct {
+		Restart int
+		Delay   time.Duration
+	}
+	// RestoreFromCheckpoint says that attempts of these regions deployed from
+	// now on begin from the latest completed checkpoint.
+	RestoreFromCheckpoint struct{ Regions []int }
+	// ResetExchange drops what is kept of a blocking exchange, so that the
+	// next attempts of its producers can fill it.
+	ResetExchange struct{ Exchange id.Exchange }
+	// JobEnded says that the job has come to a terminal state. Slots granted
+	// too late are still given back after it; nothing else follows.
+	JobEnded struct {
+		State JobState
+		Cause error
+	}
+)
+
+func (RequestSlots) action()          {}
+func (Deploy) action()                {}
+func (CancelAttempt) action()         {}
+func (ReleaseSlots) action()          {}
+func (ScheduleRestart) action()       {}
+func (RestoreFromCheckpoint) action() {}
+func (ResetExchange) action()         {}
+func (JobEnded) action()              {}
+
+func (a RequestSlots) String() string {
+	return fmt.Sprintf("request slots for region %d: %d", a.Region, a.Count)
+}
+func (a Deploy) String() string        { return fmt.Sprintf("deploy %v to %v", a.Attempt, a.Slot) }
+func (a CancelAttempt) String() string { return fmt.Sprintf("cancel %v", a.Attempt) }
+func (a ReleaseSlots) String() string {
+	if len(a.Slots) == 0 {
+		return fmt.Sprintf("withdraw the request of region %d", a.Region)
+	}
+	return fmt.Sprintf("release slots of region %d: %v", a.Region, a.Slots)
+}
+func (a ResetExchange) String() string { return fmt.Sprintf("reset exchange %d", a.Exchange) }
+func (a ScheduleRestart) String() string {
+	return fmt.Sprintf("schedule restart %d in %v", a.Restart, a.Delay)
+}
+func (a RestoreFromCheckpoint) String() string {
+	return fmt.Sprintf("restore regions %v from checkpoint", a.Regions)
+}
+func (a JobEnded) String() string {
+	if a.Cause == nil {
+		return fmt.Sprintf("job ends %v", a.State)
+	}
+	return fmt.Sprintf("job ends %v: %v", a.State, a.Cause)
+}

@@ -1,0 +1,281 @@
+package execgraph
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+)
+
+// restart is a set of regions that begin again together, after all their
+// attempts are over and a delay.
+type restart struct {
+	regions   []*region
+	reset     []id.Exchange
+	action    ScheduleRestart
+	scheduled bool
+}
+
+func (g *Graph) taskFailed(ev TaskFailed) {
+	x := g.current(ev.Attempt)
+	if x == nil {
+		return
+	}
+	expected := x.state == AttemptCanceling
+	g.moveAttempt(x, AttemptFailed)
+	if expected { // its region is being stopped anyway
+		g.quiet(x.region)
+		return
+	}
+	cause := fmt.Errorf("task %v: %w", ev.Attempt, ev.Cause)
+	g.failed([]*region{x.region}, ev.Lost, cause)
+}
+
+func (g *Graph) canceled(a id.Attempt) {
+	x := g.current(a)
+	if x == nil {
+		return
+	}
+	if x.state != AttemptCanceling { // the worker stopped it by itself
+		g.taskFailed(TaskFailed{Attempt: a, Cause: failure.Errorf(failure.Transient, "canceled by its worker")})
+		return
+	}
+	g.moveAttempt(x, AttemptCanceled)
+	g.quiet(x.region)
+}
+
+// workerLost fails what ran on a worker, as one failure.
+func (g *Graph) workerLost(ev WorkerLost) {
+	var hit, stopping []*region
+	for _, r := range g.regions {
+		for _, x := range r.tasks {
+			if x.slot.Worker != ev.Worker || x.state < AttemptDeploying || x.state.Terminal() {
+				continue
+			}
+			g.moveAttempt(x, AttemptFailed)
+			into := &hit
+			if r.state == RegionStopping {
+				into = &stopping
+			}
+			if !slices.Contains(*into, r) {
+				*into = append(*into, r)
+			}
+		}
+	}
+	if len(hit) > 0 {
+		g.failed(hit, nil, failure.Errorf(failure.Transient, "worker %s is lost: %w", ev.Worker, ev.Cause))
+	}
+	for _, r := range stopping {
+		g.quiet(r)
+	}
+}
+
+// failed decides what a failure of regions, or of exchanges' data, means.
+func (g *Graph) failed(regions []*region, lost []id.Exchange, cause error) {
+	if g.state != JobRunning && g.state != JobRestarting {
+		return // everything is being stopped, or nothing was started
+	}
+	affected := g.affected(regions, lost)
+	if len(affected) == 0 {
+		return // lost data that nobody reads any more
+	}
+	if !failure.Of(cause).Retryable() {
+		g.fail(cause)
+		return
+	}
+	next, delay, ok := g.strategy.next(g.restarts, g.at)
+	if !ok {
+		if g.strategy.Kind != RestartNone {
+			cause = fmt.Errorf("restarts are used up (%v): %w", g.strategy, cause)
+		}
+		g.fail(cause)
+		return
+	}
+	g.restarts = next
+	g.serial++
+	g.record(affected, cause)
+	g.pending[g.serial] = &restart{
+		regions: affected,
+		reset:   resets(affected, lost),
+		action:  ScheduleRestart{Restart: g.serial, Delay: delay},
+	}
+	if g.state == JobRunning {
+		g.moveJob(JobRestarting)
+	}
+	g.stop(affected)
+}
+
+// affected returns the regions that have to begin again: the failed ones, the
+// producers of lost data that is still needed, and its readers that are not
+// finished. Regions that are restarting already are left out.
+func (g *Graph) affected(regions []*region, lost []id.Exchange) []*region {
+	set := map[*region]bool{}
+	for _, r := range regions {
+		set[r] = true
+	}
+	for _, e := range lost {
+		b, ok := g.borders[e]
+		if !ok || b.to.state == RegionFinished {
+			continue // pipelined: its two ends fail by themselves; or not needed
+		}
+		set[b.from], set[b.to] = true, true
+	}
+	var affected []*region
+	for _, r := range g.regions {
+		if set[r] && r.state != RegionStopping && r.state != RegionDelayed && r.state != RegionWaiting {
+			affected = append(affected, r)
+		}
+	}
+	return affected
+}
+
+// resets returns the exchanges that restarted regions fill anew: all of a region
+// that was not finished, and what was lost of one that was.
+func resets(affected []*region, lost []id.Exchange) []id.Exchange {
+	var reset []id.Exchange
+	for _, r := range affected {
+		for _, b := range r.outputs {
+			if r.state != RegionFinished || slices.Contains(lost, b.exchange) {
+				reset = append(reset, b.exchange)
+			}
+		}
+	}
+	return reset
+}
+
+func (g *Graph) record(affected []*region, cause error) {
+	if len(g.history) == maxHistory {
+		g.history = slices.Delete(g.history, 0, 1)
+	}
+	g.history = append(g.history, Failure{At: g.at, Regions: indexes(affected), Cause: cause})
+}
+
+// stop ends all attempts of regions.
+func (g *Graph) stop(regions []*region) {
+	for _, r := range regions {
+		if r.state == RegionRequested {
+			g.do(ReleaseSlots{Region: r.index})
+		}
+		if r.state != RegionStopping {
+			moveRegion(r, RegionStopping)
+		}
+		for _, x := range r.tasks {
+			switch x.state {
+			case AttemptCreated, AttemptScheduled:
+				g.moveAttempt(x, AttemptCanceled)
+			case AttemptDeploying, AttemptInitializing, AttemptRunning:
+				g.moveAttempt(x, AttemptCanceling)
+				g.do(CancelAttempt{Attempt: x.attempt})
+			}
+		}
+	}
+	for _, r := range regions {
+		g.quiet(r)
+	}
+}
+
+// quiet goes on when the last attempt of a stopping region is over.
+func (g *Graph) quiet(r *region) {
+	if r.state != RegionStopping || r.live > 0 {
+		return
+	}
+	g.release(r)
+	if g.state == JobFailing || g.state == JobCancelling {
+		moveRegion(r, RegionEnded)
+		g.settle()
+		return
+	}
+	moveRegion(r, RegionDelayed)
+	for _, p := range g.pending {
+		if slices.Contains(p.regions, r) && !p.scheduled && allDelayed(p.regions) {
+			p.scheduled = true
+			g.do(p.action)
+		}
+	}
+}
+
+func allDelayed(regions []*region) bool {
+	for _, r := range regions {
+		if r.state != RegionDelayed {
+			return false
+		}
+	}
+	return true
+}
+
+// restart begins the next attempts of a restart's regions.
+func (g *Graph) restart(number int) {
+	p, ok := g.pending[number]
+	if !ok {
+		return // the job is ending
+	}
+	delete(g.pending, number)
+	for _, r := range p.regions {
+		moveRegion(r, RegionWaiting)
+		for _, x := range r.tasks {
+			x.attempt.N++
+			x.state, x.slot = AttemptInvalid, id.Slot{}
+			g.moveAttempt(x, AttemptCreated)
+		}
+	}
+	for _, e := range p.reset {
+		g.do(ResetExchange{Exchange: e})
+	}
+	if g.topology.Checkpointed {
+		g.do(RestoreFromCheckpoint{Regions: indexes(p.regions)})
+	}
+	if len(g.pending) == 0 {
+		g.moveJob(JobRunning)
+	}
+	g.schedule()
+}
+
+// fail ends the job with a cause.
+func (g *Graph) fail(cause error) {
+	if g.state == JobFailing || g.state == JobCancelling {
+		return
+	}
+	g.cause = cause
+	g.record(nil, cause)
+	g.moveJob(JobFailing)
+	g.stopAll()
+}
+
+func (g *Graph) cancel() {
+	if g.state == JobCancelling {
+		return
+	}
+	g.moveJob(JobCancelling)
+	g.stopAll()
+}
+
+// stopAll stops every region and forgets pending restarts.
+func (g *Graph) stopAll() {
+	clear(g.pending)
+	var running []*region
+	for _, r := range g.regions {
+		if r.state != RegionFinished && r.state != RegionEnded {
+			running = append(running, r)
+		}
+	}
+	g.stop(running)
+	g.settle() // there may have been nothing to stop
+}
+
+// suspend stops at once, without waiting for answers: whoever leads now fences
+// what is left.
+func (g *Graph) suspend() {
+	for _, r := range g.regions {
+		for _, x := range r.tasks {
+			if x.state >= AttemptDeploying && !x.state.Terminal() {
+				g.do(CancelAttempt{Attempt: x.attempt})
+			}
+		}
+		if r.state == RegionRequested {
+			g.do(ReleaseSlots{Region: r.index})
+		}
+		g.release(r)
+	}
+	g.end(JobSuspended, nil)
+}
