@@ -29,8 +29,10 @@
 // restarts, and no other: blocking inputs outlive their producers' workers. If
 // such an input is itself lost, its producer's region runs again, and with it
 // the regions that have read part of it. A finished reader stays finished, for
-// its output is complete and an exchange takes each lane once. In a
-// checkpointed job, RestoreFromCheckpoint precedes the new attempts.
+// its output is complete; so are the other outputs of the producer, and their
+// readers go on while it runs again: a complete exchange takes no second lane.
+// ResetExchange empties the incomplete ones before the new attempts fill them.
+// In a checkpointed job, RestoreFromCheckpoint precedes the new attempts.
 //
 // Messages about attempts that are over or replaced come late as a matter of
 // course and are ignored. A move that the tables in states.go do not know is a

@@ -12,7 +12,6 @@ import (
 // attempts are over and a delay.
 type restart struct {
 	regions   []*region
-	reset     []id.Exchange
 	action    ScheduleRestart
 	scheduled bool
 }
@@ -97,7 +96,6 @@ func (g *Graph) failed(regions []*region, lost []id.Exchange, cause error) {
 	g.record(affected, cause)
 	g.pending[g.serial] = &restart{
 		regions: affected,
-		reset:   resets(affected, lost),
 		action:  ScheduleRestart{Restart: g.serial, Delay: delay},
 	}
 	if g.state == JobRunning {
@@ -111,37 +109,51 @@ func (g *Graph) failed(regions []*region, lost []id.Exchange, cause error) {
 // finished. Regions that are restarting already are left out.
 func (g *Graph) affected(regions []*region, lost []id.Exchange) []*region {
 	set := map[*region]bool{}
-	for _, r := range regions {
+	var add func(r *region)
+	add = func(r *region) {
+		if set[r] || (r.state != RegionRequested && r.state != RegionRunning && r.state != RegionFinished) {
+			return
+		}
 		set[r] = true
+		for _, b := range r.inputs { // lost while nobody needed them
+			if !b.complete && b.from.state == RegionFinished {
+				add(b.from)
+			}
+		}
+	}
+	for _, r := range regions {
+		add(r)
 	}
 	for _, e := range lost {
 		b, ok := g.borders[e]
-		if !ok || b.to.state == RegionFinished {
-			continue // pipelined: its two ends fail by themselves; or not needed
+		if !ok {
+			continue // pipelined: its two ends fail by themselves
 		}
-		set[b.from], set[b.to] = true, true
+		g.lose(b)
+		if b.to.state == RegionFinished {
+			continue // everybody has read it
+		}
+		if b.from.state != RegionRequested {
+			add(b.from)
+		}
+		add(b.to)
 	}
 	var affected []*region
 	for _, r := range g.regions {
-		if set[r] && r.state != RegionStopping && r.state != RegionDelayed && r.state != RegionWaiting {
+		if set[r] {
 			affected = append(affected, r)
 		}
 	}
 	return affected
 }
 
-// resets returns the exchanges that restarted regions fill anew: all of a region
-// that was not finished, and what was lost of one that was.
-func resets(affected []*region, lost []id.Exchange) []id.Exchange {
-	var reset []id.Exchange
-	for _, r := range affected {
-		for _, b := range r.outputs {
-			if r.state != RegionFinished || slices.Contains(lost, b.exchange) {
-				reset = append(reset, b.exchange)
-			}
-		}
+// lose marks data as gone. A producer that is about to run again needs an empty
+// exchange; later ones get it when they restart.
+func (g *Graph) lose(b *border) {
+	if b.complete && (b.from.state == RegionWaiting || b.from.state == RegionRequested) {
+		g.do(ResetExchange{Exchange: b.exchange})
 	}
-	return reset
+	b.complete = false
 }
 
 func (g *Graph) record(affected []*region, cause error) {
@@ -219,8 +231,12 @@ func (g *Graph) restart(number int) {
 			g.moveAttempt(x, AttemptCreated)
 		}
 	}
-	for _, e := range p.reset {
-		g.do(ResetExchange{Exchange: e})
+	for _, r := range p.regions {
+		for _, b := range r.outputs {
+			if !b.complete { // what is complete has readers
+				g.do(ResetExchange{Exchange: b.exchange})
+			}
+		}
 	}
 	if g.topology.Checkpointed {
 		g.do(RestoreFromCheckpoint{Regions: indexes(p.regions)})

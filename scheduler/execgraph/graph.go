@@ -44,6 +44,7 @@ type region struct {
 type border struct {
 	exchange id.Exchange
 	from, to *region
+	complete bool // all lanes are there, as far as is known
 }
 
 func (r *region) String() string { return fmt.Sprintf("region %d", r.index) }
@@ -204,7 +205,7 @@ func (g *Graph) schedule() {
 // fed reports whether all inputs of the region are complete.
 func (r *region) fed() bool {
 	for _, b := range r.inputs {
-		if b.from.state != RegionFinished {
+		if !b.complete {
 			return false
 		}
 	}
@@ -273,6 +274,9 @@ func (g *Graph) finished(a id.Attempt) {
 		return
 	}
 	moveRegion(x.region, RegionFinished)
+	for _, b := range x.region.outputs {
+		b.complete = true
+	}
 	g.release(x.region)
 	g.schedule()
 	g.settle()

@@ -20,6 +20,7 @@ func TestRandomWorlds(t *testing.T) {
 		w := &world{
 			t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 7)),
 			live: map[id.Subtask]id.Attempt{}, granted: map[id.Slot]int{}, wanted: map[int]int{},
+			have: map[id.Exchange]bool{}, before: map[int]RegionState{},
 		}
 		w.run()
 		if t.Failed() {
@@ -40,6 +41,8 @@ type world struct {
 	live    map[id.Subtask]id.Attempt // on workers
 	granted map[id.Slot]int           // region that holds it
 	wanted  map[int]int               // open requests by region
+	have    map[id.Exchange]bool      // complete
+	before  map[int]RegionState       // regions' states before the last event
 	slots   uint32
 	ended   bool
 }
@@ -140,7 +143,9 @@ func (w *world) fault() {
 		w.handle(WorkerLost{Worker: lost, Cause: cause})
 	case 4:
 		if n := len(w.topology.Edges); n > 0 {
-			w.handle(PartitionsLost{Exchange: id.Exchange(w.rand.IntN(n)), Cause: cause})
+			e := id.Exchange(w.rand.IntN(n))
+			delete(w.have, e)
+			w.handle(PartitionsLost{Exchange: e, Cause: cause})
 		}
 	default:
 		for _, r := range w.g.Regions() {
@@ -156,7 +161,18 @@ func (w *world) fault() {
 }
 
 func (w *world) handle(ev Event) {
-	for _, a := range w.g.Handle(w.at, ev) {
+	actions := w.g.Handle(w.at, ev)
+	region := w.regionOf()
+	for _, e := range w.topology.Edges {
+		from := region[e.From]
+		if from.State == RegionFinished && w.before[from.Index] != RegionFinished {
+			w.have[e.ID] = true
+		}
+	}
+	for _, r := range region {
+		w.before[r.Index] = r.State
+	}
+	for _, a := range actions {
 		w.perform(a)
 	}
 }
@@ -182,6 +198,10 @@ func (w *world) perform(a Action) {
 		w.answers = append(w.answers, TaskCanceled{a.Attempt})
 	case ScheduleRestart:
 		w.answers = append(w.answers, RestartDelayElapsed{a.Restart})
+	case ResetExchange:
+		if w.have[a.Exchange] {
+			w.fail("exchange %d was reset although it is complete", a.Exchange)
+		}
 	case JobEnded:
 		w.ended = true
 	}
@@ -196,16 +216,20 @@ func (w *world) deploy(a Deploy) {
 	}
 	w.live[a.Attempt.Subtask] = a.Attempt
 	w.answers = append(w.answers, Deployed{a.Attempt}, Running{a.Attempt}, TaskFinished{a.Attempt})
-	states := map[id.Vertex]Region{}
-	for _, r := range w.g.Regions() {
-		for _, task := range r.Tasks {
-			states[task.Attempt.Subtask.Vertex] = r
-		}
-	}
+	region := w.regionOf()
 	for _, e := range w.topology.Edges {
-		from, to := states[e.From], states[e.To]
-		if e.To == a.Attempt.Subtask.Vertex && from.Index != to.Index && from.State != RegionFinished {
+		if e.To == a.Attempt.Subtask.Vertex && region[e.From].Index != region[e.To].Index && !w.have[e.ID] {
 			w.fail("%v was deployed before %v was complete", a.Attempt, e)
 		}
 	}
+}
+
+func (w *world) regionOf() map[id.Vertex]Region {
+	of := map[id.Vertex]Region{}
+	for _, r := range w.g.Regions() {
+		for _, task := range r.Tasks {
+			of[task.Attempt.Subtask.Vertex] = r
+		}
+	}
+	return of
 }
