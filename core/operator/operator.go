@@ -3,6 +3,7 @@ package operator
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
@@ -113,4 +114,17 @@ type Context struct {
 	// BatchRows is the most rows to emit in a batch.
 	BatchRows int
 	Log       *slog.Logger
+}
+
+// Finisher is an operator that may need no more input before its inputs end,
+// such as a limit that is full. The task asks after each Process; once Done it
+// reads no further and ends the inputs.
+type Finisher interface {
+	Done() bool
+}
+
+// Ticker is an operator that acts on processing time. The task calls Tick
+// between elements, at least about every second while nothing comes.
+type Ticker interface {
+	Tick(now time.Time) error
 }

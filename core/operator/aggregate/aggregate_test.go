@@ -1,0 +1,270 @@
+package aggregate_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/operator/aggregate"
+	"github.com/tidemill/tidemill/core/operator/operatortest"
+)
+
+// The tests run each function in a single phase and as partial and final phases
+// one after the other, through every variation of the harness.
+
+// call reads "SUM(1) DISTINCT FILTER 3 -> BIGINT", columns by position.
+func call(in datatype.Schema, text string) *jobgraph.AggregateCall {
+	head, result, _ := strings.Cut(text, " -> ")
+	c := &jobgraph.AggregateCall{Name: "x", Filter: -1, Type: result}
+	if before, filter, ok := strings.Cut(head, " FILTER "); ok {
+		head = before
+		if _, err := fmt.Sscan(filter, &c.Filter); err != nil {
+			panic(err)
+		}
+	}
+	head, c.Distinct = strings.CutSuffix(head, " DISTINCT")
+	name, args, _ := strings.Cut(strings.TrimSuffix(head, ")"), "(")
+	c.Function = name
+	for _, a := range strings.Fields(args) {
+		var n uint32
+		if _, err := fmt.Sscan(a, &n); err != nil {
+			panic(err)
+		}
+		c.Args = append(c.Args, n)
+		c.ArgTypes = append(c.ArgTypes, in[n].Type.String())
+	}
+	return c
+}
+
+func calls(in datatype.Schema, texts ...string) []*jobgraph.AggregateCall {
+	var out []*jobgraph.AggregateCall
+	for _, t := range texts {
+		out = append(out, call(in, t))
+	}
+	return out
+}
+
+const sample = `
+k STRING, i INT, d DECIMAL(10, 2), f DOUBLE, s STRING, b BOOLEAN
+a | 1 | 1.50 | 0.5 | x | true
+b | 2 | 2.25 | 1.5 | a longer text than sixteen bytes | false
+a | 3 | 0.01 | NULL | y | true
+NULL | 4 | NULL | 2.5 | NULL | NULL
+b | NULL | -7.00 | -1.5 | x | true
+a | 1 | 99999999.99 | 4 | x | NULL
+NULL | 2 | 1.00 | 2.5 | z | false`
+
+var functions = []struct{ call, want string }{
+	{"COUNT() -> BIGINT NOT NULL", "a | 3, b | 2, NULL | 2"},
+	{"COUNT(1) -> BIGINT NOT NULL", "a | 3, b | 1, NULL | 2"},
+	{"COUNT() FILTER 5 -> BIGINT NOT NULL", "a | 2, b | 1, NULL | 0"},
+	{"COUNT(4) DISTINCT -> BIGINT NOT NULL", "a | 2, b | 2, NULL | 1"},
+	{"SUM(1) -> INT", "a | 5, b | 2, NULL | 6"},
+	{"SUM(1) DISTINCT -> INT", "a | 4, b | 2, NULL | 6"},
+	{"SUM(1) FILTER 5 -> INT", "a | 4, b | NULL, NULL | NULL"},
+	{"SUM0(1) FILTER 5 -> INT NOT NULL", "a | 4, b | 0, NULL | 0"},
+	{"SUM(2) -> DECIMAL(38, 2)", "a | 100000001.50, b | -4.75, NULL | 1.00"},
+	{"SUM(3) -> DOUBLE", "a | 4.5, b | 0, NULL | 5"},
+	{"AVG(1) -> INT", "a | 1, b | 2, NULL | 3"},
+	{"AVG(2) -> DECIMAL(38, 6)", "a | 33333333.833333, b | -2.375000, NULL | 1.000000"},
+	{"AVG(3) -> DOUBLE", "a | 2.25, b | 0, NULL | 2.5"},
+	{"MIN(1) -> INT", "a | 1, b | 2, NULL | 2"},
+	{"MAX(2) -> DECIMAL(10, 2)", "a | 99999999.99, b | 2.25, NULL | 1.00"},
+	{"MIN(4) -> STRING", "a | x, b | a longer text than sixteen bytes, NULL | z"},
+	{"MAX(4) -> STRING", "a | y, b | x, NULL | z"},
+	{"MAX(3) -> DOUBLE", "a | 4, b | 1.5, NULL | 2.5"},
+	{"FIRST_VALUE(4) -> STRING", "a | x, b | a longer text than sixteen bytes, NULL | z"},
+	{"LAST_VALUE(4) -> STRING", "a | x, b | x, NULL | z"},
+	{"BOOL_AND(5) -> BOOLEAN", "a | true, b | false, NULL | false"},
+	{"BOOL_OR(5) -> BOOLEAN", "a | true, b | true, NULL | false"},
+	{"VAR_POP(3) -> DOUBLE", "a | 3.0625, b | 2.25, NULL | 0"},
+	{"VAR_SAMP(3) -> DOUBLE", "a | 6.125, b | 4.5, NULL | 0"},
+	{"STDDEV_POP(3) -> DOUBLE", "a | 1.75, b | 1.5, NULL | 0"},
+	{"LISTAGG(4) -> STRING", "a | 'x,y,x', b | 'a longer text than sixteen bytes,x', NULL | z"},
+	{"LISTAGG(4 0) -> STRING", "a | xayax, b | a longer text than sixteen bytesbx, NULL | NULL"},
+}
+
+func TestFunctions(t *testing.T) {
+	in := operatortest.Parse(sample)
+	for _, f := range functions {
+		t.Run(f.call, func(t *testing.T) {
+			c := call(in.Schema, f.call)
+			run := operatortest.Case{
+				Inputs: []operatortest.Table{in},
+				Output: operatortest.ParseSchema("k STRING, x " + c.Type),
+				Want:   lines(f.want),
+				New: func() (operator.Operator, error) {
+					return aggregate.New(&jobgraph.Aggregate{
+						Phase: jobgraph.Phase_PHASE_SINGLE, Keys: []uint32{0}, Calls: []*jobgraph.AggregateCall{c},
+					}, in.Schema)
+				},
+			}
+			if strings.HasPrefix(c.Function, "LISTAGG") && len(c.Args) > 1 {
+				run.Want = strings.ReplaceAll(run.Want, "NULL | NULL", "NULL | NULL")
+			}
+			operatortest.Run(t, run)
+			if aggregate.Splittable(c) {
+				run.New = func() (operator.Operator, error) { return twoPhases(in.Schema, []uint32{0}, c) }
+				operatortest.Run(t, run)
+			}
+		})
+	}
+}
+
+// lines turns "a | 1, b | 2" into a row a line; quotes keep commas.
+func lines(s string) string {
+	quoted := false
+	return strings.Map(func(r rune) rune {
+		if r == '\'' {
+			quoted = !quoted
+		}
+		if r == ',' && !quoted {
+			return '\n'
+		}
+		return r
+	}, s)
+}
+
+// twoPhases chains a partial and a final aggregate.
+func twoPhases(in datatype.Schema, keys []uint32, calls ...*jobgraph.AggregateCall) (operator.Operator, error) {
+	partial, err := aggregate.New(&jobgraph.Aggregate{Phase: jobgraph.Phase_PHASE_PARTIAL, Keys: keys, Calls: calls}, in)
+	if err != nil {
+		return nil, err
+	}
+	var between datatype.Schema
+	for _, k := range keys {
+		between = append(between, in[k])
+	}
+	for _, c := range calls {
+		types, err := aggregate.AccumulatorTypes(c)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range types {
+			between = append(between, datatype.Field{Name: "acc", Type: t})
+		}
+	}
+	final, err := aggregate.New(&jobgraph.Aggregate{Phase: jobgraph.Phase_PHASE_FINAL, Keys: keys, Calls: calls}, between)
+	if err != nil {
+		return nil, err
+	}
+	return operatortest.Chain(partial, final), nil
+}
+
+func TestWithoutKeys(t *testing.T) {
+	empty := operatortest.Parse("i INT, s STRING")
+	full := operatortest.Parse("i INT, s STRING\n1 | a\n2 | b\nNULL | c")
+	for name, c := range map[string]struct {
+		in   operatortest.Table
+		want string
+	}{"empty": {empty, "0 | NULL | NULL"}, "full": {full, "3 | 3 | a"}} {
+		t.Run(name, func(t *testing.T) {
+			cs := calls(c.in.Schema, "COUNT() -> BIGINT NOT NULL", "SUM(0) -> INT", "MIN(1) -> STRING")
+			run := operatortest.Case{
+				Inputs: []operatortest.Table{c.in}, Want: c.want,
+				Output: operatortest.ParseSchema("n BIGINT, i INT, s STRING"),
+				New: func() (operator.Operator, error) {
+					return aggregate.New(&jobgraph.Aggregate{Phase: jobgraph.Phase_PHASE_SINGLE, Calls: cs}, c.in.Schema)
+				},
+			}
+			operatortest.Run(t, run)
+			run.New = func() (operator.Operator, error) { return twoPhases(c.in.Schema, nil, cs...) }
+			operatortest.Run(t, run)
+		})
+	}
+}
+
+// Groups of several keys, with nulls in random places, against a plain loop.
+func TestAgainstTwin(t *testing.T) {
+	in := operatortest.Parse(`
+k STRING, j BIGINT, v BIGINT
+a | 1 | 10
+b | 1 | 20
+a | 2 | 30
+a | 1 | 40
+c | 9 | 50
+b | 1 | 60
+c | 9 | 70`)
+	cs := calls(in.Schema, "COUNT(2) -> BIGINT NOT NULL", "SUM(2) -> BIGINT", "MAX(2) -> BIGINT")
+	run := operatortest.Case{
+		Inputs: []operatortest.Table{in},
+		Output: operatortest.ParseSchema("k STRING, j BIGINT, n BIGINT, s BIGINT, m BIGINT"),
+		Twin:   twin,
+		New: func() (operator.Operator, error) {
+			return aggregate.New(&jobgraph.Aggregate{Phase: jobgraph.Phase_PHASE_SINGLE, Keys: []uint32{0, 1}, Calls: cs}, in.Schema)
+		},
+	}
+	operatortest.Run(t, run)
+	run.New = func() (operator.Operator, error) { return twoPhases(in.Schema, []uint32{0, 1}, cs...) }
+	operatortest.Run(t, run)
+}
+
+func twin(in [][][]any) [][]any {
+	var out [][]any
+	at := map[[2]any]int{}
+	for _, row := range in[0] {
+		key := [2]any{row[0], row[1]}
+		i, ok := at[key]
+		if !ok {
+			i = len(out)
+			at[key] = i
+			out = append(out, []any{row[0], row[1], int64(0), nil, nil})
+		}
+		v, ok := row[2].(int64)
+		if !ok {
+			continue
+		}
+		g := out[i]
+		g[2] = g[2].(int64) + 1
+		if g[3] == nil {
+			g[3], g[4] = int64(0), v
+		}
+		g[3], g[4] = g[3].(int64)+v, max(g[4].(int64), v)
+	}
+	return out
+}
+
+func TestCollections(t *testing.T) {
+	in := operatortest.Parse("k INT, s STRING\n1 | a\n2 | b\n1 | NULL\n1 | a\n2 | c")
+	for f, want := range map[string]string{
+		"ARRAY_AGG(1) -> ARRAY<STRING>":                    "1 | [a <nil> a]\n2 | [b c]",
+		"COLLECT(1) -> MULTISET<STRING NOT NULL> NOT NULL": "1 | [a 2]\n2 | [b 1 c 1]",
+	} {
+		c := call(in.Schema, f)
+		run := operatortest.Case{
+			Inputs: []operatortest.Table{in}, Want: want,
+			Output: operatortest.ParseSchema("k INT, x STRING"),
+			New:    func() (operator.Operator, error) { return twoPhases(in.Schema, []uint32{0}, c) },
+		}
+		operatortest.Run(t, run)
+	}
+}
+
+func TestScalarSubquery(t *testing.T) {
+	in := operatortest.Parse("v INT\n7")
+	run := operatortest.Case{
+		Inputs: []operatortest.Table{in}, Want: "7", Output: operatortest.ParseSchema("v INT"),
+		New: func() (operator.Operator, error) {
+			return aggregate.New(&jobgraph.Aggregate{Phase: jobgraph.Phase_PHASE_SINGLE, Calls: calls(in.Schema, "SINGLE_VALUE(0) -> INT")}, in.Schema)
+		},
+	}
+	operatortest.Run(t, run)
+}
+
+func TestRefused(t *testing.T) {
+	in := operatortest.ParseSchema("k INT, a ARRAY<INT>")
+	for _, spec := range []*jobgraph.Aggregate{
+		{Phase: jobgraph.Phase_PHASE_PARTIAL, Calls: calls(in, "COUNT(0) DISTINCT -> BIGINT")},
+		{Phase: jobgraph.Phase_PHASE_SINGLE, Calls: calls(in, "MEDIAN(0) -> INT")},
+		{Phase: jobgraph.Phase_PHASE_SINGLE, Calls: calls(in, "MIN(1) -> ARRAY<INT>")},
+		{Phase: jobgraph.Phase_PHASE_SINGLE, Keys: []uint32{9}},
+		{},
+	} {
+		if _, err := aggregate.New(spec, in); err == nil {
+			t.Errorf("%v accepted", spec)
+		}
+	}
+}

@@ -1,0 +1,23 @@
+// Package aggregate groups rows and computes aggregate functions.
+//
+// Each call keeps its accumulator in value columns beside the group's key, one
+// slot a group; the columns of a function are the same in memory, in state, and
+// on the edge from a partial phase to a final one:
+//
+//	COUNT                        count BIGINT NOT NULL
+//	SUM, SUM0                    sum (the result's type)
+//	AVG                          sum (BIGINT, DOUBLE or DECIMAL(38, s)), count BIGINT NOT NULL
+//	MIN, MAX, FIRST_VALUE,       the value
+//	  LAST_VALUE, ANY_VALUE
+//	SINGLE_VALUE                 the value, rows BIGINT NOT NULL
+//	BOOL_AND, BOOL_OR            BOOLEAN
+//	STDDEV_*, VAR_*              count BIGINT NOT NULL, mean DOUBLE NOT NULL, squares DOUBLE NOT NULL
+//	LISTAGG                      the text
+//	ARRAY_AGG, COLLECT           elements, encoded: BYTES
+//
+// A partial phase that does not reduce its input stops grouping and passes rows
+// on as accumulators of one row each. DISTINCT keeps a second table of (group,
+// value) and lets only first occurrences through; it cannot be split in phases.
+//
+// Accumulators is the part that windows share.
+package aggregate

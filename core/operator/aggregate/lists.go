@@ -1,0 +1,236 @@
+package aggregate
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/decimal128"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/tidemill/tidemill/core/compute"
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/hashtable"
+	"github.com/tidemill/tidemill/core/state"
+)
+
+// listagg joins texts by a separator, a comma unless the call names another.
+// The separator of a merged part is kept before it: an accumulator is
+// separator and text of each part, so merging is appending.
+type listagg struct {
+	typ  datatype.Type
+	kept int64
+}
+
+func (l *listagg) grown() int64 {
+	n := l.kept
+	l.kept = 0
+	return n
+}
+
+// Each accumulator begins with the length of its first separator.
+func (*listagg) types() []datatype.Type { return []datatype.Type{datatype.Of(datatype.Varbinary)} }
+
+func (l *listagg) add(acc []*state.Column, args []arrow.Array, sel, slots []int32) error {
+	c, texts := acc[0], hashtable.NewTexts(args[0])
+	separator := func(int) []byte { return []byte{','} }
+	if len(args) > 1 {
+		separator = hashtable.NewTexts(args[1]).At
+	}
+	for i, s := range slots {
+		r := i
+		if sel != nil {
+			r = int(sel[i])
+		}
+		sep := separator(r)
+		before := len(c.Bytes[s])
+		if !c.Valid[s] {
+			c.Bytes[s], c.Valid[s] = binary.AppendUvarint(nil, uint64(len(sep))), true
+		}
+		c.Bytes[s] = append(append(c.Bytes[s], sep...), texts.At(r)...)
+		l.kept += int64(len(c.Bytes[s]) - before)
+	}
+	return nil
+}
+
+func (l *listagg) merge(acc []*state.Column, in []arrow.Array, sel, slots []int32) error {
+	sel, slots = present(in[0], sel, slots)
+	c, texts := acc[0], hashtable.NewTexts(in[0])
+	for i, s := range slots {
+		r := i
+		if sel != nil {
+			r = int(sel[i])
+		}
+		part, before := texts.At(r), len(c.Bytes[s])
+		if c.Valid[s] {
+			_, n := binary.Uvarint(part)
+			part = part[n:]
+		}
+		c.Bytes[s], c.Valid[s] = append(c.Bytes[s], part...), true
+		l.kept += int64(len(c.Bytes[s]) - before)
+	}
+	return nil
+}
+
+func (l *listagg) result(mem memory.Allocator, acc []*state.Column, from, to int) (arrow.Array, error) {
+	out := newResult(l.typ, to-from)
+	for i := range out.Valid {
+		if s := from + i; acc[0].Valid[s] {
+			sep, n := binary.Uvarint(acc[0].Bytes[s])
+			out.Bytes[i], out.Valid[i] = acc[0].Bytes[s][n+int(sep):], true
+		}
+	}
+	return hashtable.ToArrow(mem, out, 0, to-from)
+}
+
+// elements is ARRAY_AGG, with nulls, and COLLECT, without. An accumulator is the
+// values one after the other: 0 for null, else 1 and the value.
+type elements struct {
+	arg, out datatype.Type
+	kept     int64
+}
+
+func newElements(arg, result datatype.Type) (accumulator, error) {
+	if hashtable.StorageOf(arg) == hashtable.NoStorage {
+		return nil, failure.Errorf(failure.InvalidSQL, "collecting values of type %s is not supported", arg)
+	}
+	return &elements{arg: arg, out: result}, nil
+}
+
+func (e *elements) grown() int64 {
+	n := e.kept
+	e.kept = 0
+	return n
+}
+
+func (*elements) types() []datatype.Type { return []datatype.Type{datatype.Of(datatype.Varbinary)} }
+
+func (e *elements) add(acc []*state.Column, args []arrow.Array, sel, slots []int32) error {
+	c := acc[0]
+	for i, s := range slots {
+		r := i
+		if sel != nil {
+			r = int(sel[i])
+		}
+		before := len(c.Bytes[s])
+		c.Bytes[s], c.Valid[s] = appendElement(c.Bytes[s], compute.ValueAt(args[0], r)), true
+		e.kept += int64(len(c.Bytes[s]) - before)
+	}
+	return nil
+}
+
+func appendElement(b []byte, v any) []byte {
+	if v == nil {
+		return append(b, 0)
+	}
+	b = append(b, 1)
+	switch v := v.(type) {
+	case bool:
+		if v {
+			return append(b, 1)
+		}
+		return append(b, 0)
+	case int64:
+		return binary.AppendVarint(b, v)
+	case float64:
+		return binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
+	case decimal128.Num:
+		b = binary.LittleEndian.AppendUint64(b, v.LowBits())
+		return binary.LittleEndian.AppendUint64(b, uint64(v.HighBits()))
+	case string:
+		return append(binary.AppendUvarint(b, uint64(len(v))), v...)
+	case []byte:
+		return append(binary.AppendUvarint(b, uint64(len(v))), v...)
+	default:
+		panic("aggregate: value without an encoding")
+	}
+}
+
+// element decodes the first value of b.
+func (e *elements) element(b []byte) (v any, rest []byte) {
+	if b[0] == 0 {
+		return nil, b[1:]
+	}
+	b = b[1:]
+	switch hashtable.StorageOf(e.arg) {
+	case hashtable.Integer:
+		if e.arg.Kind == datatype.Boolean {
+			return b[0] != 0, b[1:]
+		}
+		x, n := binary.Varint(b)
+		return x, b[n:]
+	case hashtable.Real:
+		return math.Float64frombits(binary.LittleEndian.Uint64(b)), b[8:]
+	case hashtable.Wide:
+		return decimal128.New(int64(binary.LittleEndian.Uint64(b[8:])), binary.LittleEndian.Uint64(b)), b[16:]
+	}
+	n, skip := binary.Uvarint(b)
+	text := b[skip : skip+int(n)]
+	if e.arg.IsString() {
+		return string(text), b[skip+int(n):]
+	}
+	return text, b[skip+int(n):]
+}
+
+func (e *elements) merge(acc []*state.Column, in []arrow.Array, sel, slots []int32) error {
+	sel, slots = present(in[0], sel, slots)
+	c, texts := acc[0], hashtable.NewTexts(in[0])
+	for i, s := range slots {
+		r := i
+		if sel != nil {
+			r = int(sel[i])
+		}
+		part := texts.At(r)
+		c.Bytes[s], c.Valid[s] = append(c.Bytes[s], part...), true
+		e.kept += int64(len(part))
+	}
+	return nil
+}
+
+func (e *elements) result(mem memory.Allocator, acc []*state.Column, from, to int) (arrow.Array, error) {
+	b := array.NewBuilder(mem, e.out.Arrow())
+	defer b.Release()
+	for s := from; s < to; s++ {
+		values := e.values(acc[0].Bytes[s])
+		if e.out.Kind == datatype.Multiset {
+			values = counted(values)
+		} else if !acc[0].Valid[s] {
+			b.AppendNull()
+			continue
+		}
+		if err := compute.AppendValue(b, values); err != nil {
+			return nil, err
+		}
+	}
+	return b.NewArray(), nil
+}
+
+func (e *elements) values(b []byte) []any {
+	values := []any{}
+	for len(b) > 0 {
+		var v any
+		v, b = e.element(b)
+		values = append(values, v)
+	}
+	return values
+}
+
+// counted turns values into the multiset's map: value, count, value, count.
+func counted(values []any) []any {
+	out, at := []any{}, map[any]int{}
+	for _, v := range values {
+		key := v
+		if b, ok := v.([]byte); ok {
+			key = string(b)
+		}
+		if i, ok := at[key]; ok {
+			out[i] = out[i].(int64) + 1
+			continue
+		}
+		at[key] = len(out) + 1
+		out = append(out, v, int64(1))
+	}
+	return out
+}

@@ -1,0 +1,199 @@
+package aggregate
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/decimal128"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/hashtable"
+	"github.com/tidemill/tidemill/core/state"
+)
+
+// rule says which of two values a pick keeps.
+type rule uint8
+
+const (
+	invalidRule rule = iota
+	least
+	greatest
+	first
+	last
+	onlyOne
+)
+
+var rules = map[string]rule{
+	"MIN": least, "MAX": greatest, "BOOL_AND": least, "EVERY": least, "BOOL_OR": greatest, "SOME": greatest,
+	"FIRST_VALUE": first, "ANY_VALUE": first, "LAST_VALUE": last, "SINGLE_VALUE": onlyOne,
+}
+
+// pick keeps one of the values that it is given.
+type pick struct {
+	rule  rule
+	typ   datatype.Type
+	kept  int64
+	ints  []int64
+	reals []float64
+	wides []decimal128.Num
+}
+
+func newPick(function string, arg datatype.Type) (accumulator, error) {
+	r, ok := rules[function]
+	if !ok {
+		return nil, failure.Errorf(failure.InvalidSQL, "aggregate function %s is not supported", function)
+	}
+	if hashtable.StorageOf(arg) == hashtable.NoStorage {
+		return nil, failure.Errorf(failure.InvalidSQL, "%s of values of type %s is not supported", function, arg)
+	}
+	p := &pick{rule: r, typ: arg.WithNull(true)}
+	if r == onlyOne {
+		return &single{pick: p}, nil
+	}
+	return p, nil
+}
+
+func (p *pick) grown() int64 {
+	n := p.kept
+	p.kept = 0
+	return n
+}
+
+func (p *pick) types() []datatype.Type { return []datatype.Type{p.typ} }
+
+func (p *pick) add(acc []*state.Column, args []arrow.Array, sel, slots []int32) error {
+	c, a := acc[0], args[0]
+	switch hashtable.StorageOf(p.typ) {
+	case hashtable.Integer:
+		var v []int64
+		v, p.ints = hashtable.Integers(a, sel, p.ints)
+		pickInts(p.rule, c.Int64, c.Valid, v, slots)
+	case hashtable.Real:
+		var v []float64
+		v, p.reals = hashtable.Reals(a, sel, p.reals)
+		pickReals(p.rule, c.Float64, c.Valid, v, slots)
+	case hashtable.Wide:
+		var v []decimal128.Num
+		v, p.wides = hashtable.Wides(a, sel, p.wides)
+		for i, s := range slots {
+			if !c.Valid[s] || p.better(func() int { return v[i].Cmp(c.Dec128[s]) }) {
+				c.Dec128[s], c.Valid[s] = v[i], true
+			}
+		}
+	default:
+		p.pickTexts(c, a, sel, slots)
+	}
+	return nil
+}
+
+// better reports whether a value that compares so with the kept one replaces it.
+func (p *pick) better(compare func() int) bool {
+	switch p.rule {
+	case least:
+		return compare() < 0
+	case greatest:
+		return compare() > 0
+	default:
+		return p.rule == last
+	}
+}
+
+func pickInts(r rule, kept []int64, valid []bool, v []int64, slots []int32) {
+	switch r {
+	case least:
+		for i, s := range slots {
+			if !valid[s] || v[i] < kept[s] {
+				kept[s], valid[s] = v[i], true
+			}
+		}
+	case greatest:
+		for i, s := range slots {
+			if !valid[s] || v[i] > kept[s] {
+				kept[s], valid[s] = v[i], true
+			}
+		}
+	case last:
+		for i, s := range slots {
+			kept[s], valid[s] = v[i], true
+		}
+	default:
+		for i, s := range slots {
+			if !valid[s] {
+				kept[s], valid[s] = v[i], true
+			}
+		}
+	}
+}
+
+// pickReals takes NaN for the greatest number.
+func pickReals(r rule, kept []float64, valid []bool, v []float64, slots []int32) {
+	for i, s := range slots {
+		x, k := v[i], kept[s]
+		take := !valid[s]
+		switch r {
+		case least:
+			take = take || x < k || k != k
+		case greatest:
+			take = take || x > k || x != x
+		case last:
+			take = true
+		}
+		if take {
+			kept[s], valid[s] = x, true
+		}
+	}
+}
+
+func (p *pick) pickTexts(c *state.Column, a arrow.Array, sel, slots []int32) {
+	texts := hashtable.NewTexts(a)
+	for i, s := range slots {
+		r := i
+		if sel != nil {
+			r = int(sel[i])
+		}
+		if c.Valid[s] && p.rule == first {
+			continue
+		}
+		v := texts.At(r)
+		if !c.Valid[s] || p.better(func() int { return bytes.Compare(v, c.Bytes[s]) }) {
+			p.kept += int64(len(v) - len(c.Bytes[s]))
+			c.Bytes[s], c.Valid[s] = bytes.Clone(v), true
+		}
+	}
+}
+
+func (p *pick) merge(acc []*state.Column, in []arrow.Array, sel, slots []int32) error {
+	sel, slots = present(in[0], sel, slots)
+	return p.add(acc, in, sel, slots)
+}
+
+func (p *pick) result(mem memory.Allocator, acc []*state.Column, from, to int) (arrow.Array, error) {
+	return toArrow(mem, acc[0], from, to)
+}
+
+// single is SINGLE_VALUE: what a scalar subquery gives, null included.
+type single struct {
+	*pick
+	counts count
+}
+
+func (s *single) types() []datatype.Type { return []datatype.Type{s.typ, countType} }
+
+func (s *single) add(acc []*state.Column, args []arrow.Array, sel, slots []int32) error {
+	if err := s.counts.add(acc[1:], nil, nil, slots); err != nil {
+		return err
+	}
+	for _, slot := range slots {
+		if n := acc[1].Int64[slot]; n > 1 {
+			return failure.Errorf(failure.UserCode, "scalar subquery returned more than one row")
+		}
+	}
+	return s.pick.merge(acc, args, sel, slots)
+}
+
+func (s *single) merge([]*state.Column, []arrow.Array, []int32, []int32) error {
+	return fmt.Errorf("SINGLE_VALUE cannot be split into phases")
+}

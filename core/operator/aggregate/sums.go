@@ -1,0 +1,231 @@
+package aggregate
+
+import (
+	"math"
+	"math/big"
+	"math/bits"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/decimal128"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/hashtable"
+	"github.com/tidemill/tidemill/core/state"
+)
+
+// adder adds values of a column to a column of sums.
+type adder struct {
+	ints  []int64
+	reals []float64
+	wides []decimal128.Num
+}
+
+// add adds rows without null; integers wrap around, as Flink's do.
+func (a *adder) add(to *state.Column, in arrow.Array, sel, slots []int32) {
+	switch hashtable.StorageOf(to.Type) {
+	case hashtable.Integer:
+		var v []int64
+		v, a.ints = hashtable.Integers(in, sel, a.ints)
+		sum, valid := to.Int64, to.Valid
+		for i, s := range slots {
+			sum[s] += v[i]
+			valid[s] = true
+		}
+	case hashtable.Real:
+		a.addReals(to, in, sel, slots)
+	default:
+		a.addWides(to, in, sel, slots)
+	}
+}
+
+func (a *adder) addReals(to *state.Column, in arrow.Array, sel, slots []int32) {
+	var v []float64
+	v, a.reals = hashtable.Reals(in, sel, a.reals)
+	sum, valid := to.Float64, to.Valid
+	for i, s := range slots {
+		sum[s] += v[i]
+		valid[s] = true
+	}
+}
+
+// addWides adds decimals of either width.
+func (a *adder) addWides(to *state.Column, in arrow.Array, sel, slots []int32) {
+	sum, valid := to.Dec128, to.Valid
+	if in.DataType().ID() == arrow.DECIMAL128 {
+		var v []decimal128.Num
+		v, a.wides = hashtable.Wides(in, sel, a.wides)
+		for i, s := range slots {
+			sum[s] = sum[s].Add(v[i])
+			valid[s] = true
+		}
+		return
+	}
+	var v []int64
+	v, a.ints = hashtable.Integers(in, sel, a.ints)
+	for i, s := range slots {
+		low, carry := bits.Add64(sum[s].LowBits(), uint64(v[i]), 0)
+		sum[s] = decimal128.New(sum[s].HighBits()+v[i]>>63+int64(carry), low)
+		valid[s] = true
+	}
+}
+
+// sum is SUM, and SUM0, which is 0 over no rows.
+type sum struct {
+	adder
+	typ  datatype.Type
+	zero bool
+}
+
+func newSum(result datatype.Type, zero bool) *sum {
+	return &sum{typ: result.WithNull(!zero), zero: zero}
+}
+
+func (s *sum) types() []datatype.Type { return []datatype.Type{s.typ} }
+
+func (s *sum) add(acc []*state.Column, args []arrow.Array, sel, slots []int32) error {
+	s.adder.add(acc[0], args[0], sel, slots)
+	return nil
+}
+
+func (s *sum) merge(acc []*state.Column, in []arrow.Array, sel, slots []int32) error {
+	sel, slots = present(in[0], sel, slots)
+	s.adder.add(acc[0], in[0], sel, slots)
+	return nil
+}
+
+func (s *sum) result(mem memory.Allocator, acc []*state.Column, from, to int) (arrow.Array, error) {
+	c := acc[0]
+	if c.Dec128 != nil {
+		for i := from; i < to; i++ { // a sum of more than 38 digits is null, as in Flink
+			c.Valid[i] = c.Valid[i] && c.Dec128[i].FitsInPrecision(datatype.MaxDecimalPrecision)
+		}
+	}
+	return toArrow(mem, c, from, to)
+}
+
+// average is AVG.
+type average struct {
+	sum    adder
+	counts count
+	typ    datatype.Type // of the sum
+	out    datatype.Type
+}
+
+func newAverage(arg, result datatype.Type) *average {
+	a := &average{out: result, typ: datatype.Of(datatype.BigInt)}
+	switch {
+	case arg.Is(datatype.Float, datatype.Double):
+		a.typ = doubleType
+	case arg.Kind == datatype.Decimal:
+		a.typ = datatype.DecimalOf(datatype.MaxDecimalPrecision, arg.Scale)
+	}
+	return a
+}
+
+func (a *average) types() []datatype.Type { return []datatype.Type{a.typ, countType} }
+
+func (a *average) add(acc []*state.Column, args []arrow.Array, sel, slots []int32) error {
+	a.sum.add(acc[0], args[0], sel, slots)
+	return a.counts.add(acc[1:], nil, nil, slots)
+}
+
+func (a *average) merge(acc []*state.Column, in []arrow.Array, sel, slots []int32) error {
+	if err := a.counts.merge(acc[1:], in[1:], sel, slots); err != nil {
+		return err
+	}
+	sel, slots = present(in[0], sel, slots)
+	a.sum.add(acc[0], in[0], sel, slots)
+	return nil
+}
+
+func (a *average) result(mem memory.Allocator, acc []*state.Column, from, to int) (arrow.Array, error) {
+	out := newResult(a.out, to-from)
+	for i := range out.Valid {
+		s := from + i
+		n := acc[1].Int64[s]
+		if n == 0 {
+			continue
+		}
+		switch out.Valid[i] = true; {
+		case acc[0].Float64 != nil:
+			setReal(out, i, acc[0].Float64[s]/float64(n))
+		case acc[0].Dec128 != nil:
+			a.decimal(out, i, acc[0].Dec128[s], n)
+		default:
+			out.Int64[i] = acc[0].Int64[s] / n
+		}
+	}
+	return hashtable.ToArrow(mem, out, 0, to-from)
+}
+
+// decimal sets sum / n at the result's scale, rounded half up; null when it has
+// too many digits.
+func (a *average) decimal(out *state.Column, i int, total decimal128.Num, n int64) {
+	up := a.out.Scale - a.typ.Scale
+	var q decimal128.Num
+	if up >= 0 && up <= 18 && total.Abs().FitsInPrecision(int32(37-up)) {
+		var rest decimal128.Num
+		q, rest = total.IncreaseScaleBy(int32(up)).Div(decimal128.FromI64(n))
+		if twice := rest.Abs().Add(rest.Abs()); !twice.Less(decimal128.FromI64(n)) {
+			q = q.Add(decimal128.FromI64(int64(total.Sign())))
+		}
+	} else {
+		b := total.BigInt()
+		b.Mul(b, new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(max(up, 0))), nil))
+		d := big.NewInt(2 * n)
+		b.Mul(b, big.NewInt(2)).Add(b, big.NewInt(int64(b.Sign())*n)).Quo(b, d)
+		if b.BitLen() > 127 {
+			out.Valid[i] = false
+			return
+		}
+		q = decimal128.FromBigInt(b)
+	}
+	setDecimal(out, i, q)
+}
+
+// newResult returns a column of n nulls.
+func newResult(t datatype.Type, n int) *state.Column {
+	c := &state.Column{Type: t, Valid: make([]bool, n)}
+	switch hashtable.StorageOf(t) {
+	case hashtable.Integer:
+		c.Int64 = make([]int64, n)
+	case hashtable.Real:
+		c.Float64 = make([]float64, n)
+	case hashtable.Wide:
+		c.Dec128 = make([]decimal128.Num, n)
+	default:
+		c.Bytes = make([][]byte, n)
+	}
+	return c
+}
+
+// setReal converts x to the column's type: integers truncate, decimals round.
+func setReal(c *state.Column, i int, x float64) {
+	switch {
+	case c.Type.Kind == datatype.Decimal:
+		d, err := decimal128.FromFloat64(x, int32(c.Type.Precision), int32(c.Type.Scale))
+		if err != nil {
+			c.Valid[i] = false
+			return
+		}
+		setDecimal(c, i, d)
+	case c.Float64 != nil:
+		c.Float64[i] = x
+	default:
+		c.Int64[i] = int64(math.Trunc(x))
+	}
+}
+
+// setDecimal stores d, which has the column's scale, or null if it has too many
+// digits.
+func setDecimal(c *state.Column, i int, d decimal128.Num) {
+	switch {
+	case !d.FitsInPrecision(int32(c.Type.Precision)):
+		c.Valid[i] = false
+	case c.Dec128 != nil:
+		c.Dec128[i] = d
+	default:
+		c.Int64[i] = int64(d.LowBits())
+	}
+}
