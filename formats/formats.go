@@ -48,8 +48,11 @@ type SpanOptions struct {
 	// TargetBytes is the size that spans should have; 0 means one span. Formats
 	// cut where they can, so spans may be larger or smaller.
 	TargetBytes int64
-	// Predicate drops spans that cannot match; nil drops none.
+	// Predicate drops spans that cannot match; nil drops none. Its literals are in
+	// the physical form of the types in Columns, which are those that readers will
+	// want; columns not named there have the type that Schema says.
 	Predicate *predicate.Predicate
+	Columns   datatype.Schema
 	Options   Options
 }
 

@@ -1,0 +1,44 @@
+// Package parquet reads and writes Apache Parquet as Arrow batches.
+//
+// # Reading
+//
+//	footer -> columns, row groups -> pruned by statistics
+//	row group -> the wanted column chunks, few large reads (prefetch.go)
+//	chunk -> pages (page.go), decompressed into one scratch buffer (codec.go)
+//	page -> levels as validity bits, values or dictionary indexes (hybrid.go)
+//	values -> the batch's layout (convert.go, bytes.go), nulls spread
+//
+// A batch is cut from the pages of all columns at once: neither row groups nor
+// pages are materialised, and no value is touched on its own. Dictionaries are
+// converted once per chunk. A dictionary of strings becomes one Arrow array
+// that all batches of the chunk share; numbers are looked up at once.
+//
+// Format constants, metadata structures for writing, codecs and bit packing
+// come from parquet-go. Its reading path is not used: it trusts sizes in headers
+// (and panics, or allocates what they claim), cannot tell an absent null count
+// from zero, and materialises levels and pages that we stream.
+//
+// # Types
+//
+//	BOOLEAN                       BOOLEAN
+//	INT32, INT64 by logical type  TINYINT to BIGINT, DATE, TIME, TIMESTAMP, DECIMAL
+//	unsigned 8, 16, 32, 64 bits   SMALLINT, INT, BIGINT, DECIMAL(20, 0)
+//	INT96                         TIMESTAMP(6), or TIMESTAMP(9) where wanted
+//	FLOAT, DOUBLE, FLOAT16        FLOAT, DOUBLE, FLOAT
+//	BYTE_ARRAY                    STRING (STRING, ENUM, JSON), DECIMAL, else BYTES
+//	FIXED_LEN_BYTE_ARRAY          DECIMAL, CHAR(36) (UUID), else BINARY(n)
+//
+// A timestamp that is an instant (isAdjustedToUTC) is TIMESTAMP_LTZ. LIST, MAP and
+// groups are described in the schema; reading them is refused by name.
+//
+// # Writing
+//
+// Columns are encoded as batches arrive; see writer.go.
+//
+// # Errors
+//
+// A problem in a file is a failure.BadData that names file, row group, column
+// and the byte where the page begins. Every offset and count is checked against
+// the bytes at hand before use; what a codec still panics about is recovered in
+// Read.
+package parquet

@@ -1,0 +1,246 @@
+package parquet
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/tidemill/tidemill/core/failure"
+)
+
+// pages walks the pages of one column chunk after the other and hands out the
+// levels and values of the current page. Pages of rare encodings are brought
+// to PLAIN as a whole; indexes into a dictionary and levels are decoded as they
+// are asked for.
+type pages struct {
+	leaf  *leaf
+	path  string // of the file
+	codec *decompressor
+
+	group    int
+	chunk    *chunk
+	data     []byte // the chunk; its capacity exceeds its length by padding
+	at       int    // next page header
+	pageAt   int    // current page header
+	dictSize int    // entries of the chunk's dictionary, -1 before it was seen
+
+	left    int    // rows of the current page not yet taken
+	levels  hybrid // definition levels, if the leaf has any
+	indexed bool   // the page holds indexes into the dictionary
+	indexes hybrid
+	values  []byte // PLAIN values not yet taken
+	bits    hybrid // BOOLEAN values in RLE
+	rle     bool   // the page's booleans are in bits
+	taken   int    // values taken of values: bits for BOOLEAN
+
+	body    *memory.Buffer // the decompressed page
+	prepare *memory.Buffer // its values brought to PLAIN
+	scratch delta
+}
+
+// dictionaryFunc receives a chunk's dictionary: n values in PLAIN, valid
+// during the call.
+type dictionaryFunc func(values []byte, n int) error
+
+func newPages(l *leaf, path string, alloc memory.Allocator, codec *decompressor) pages {
+	return pages{
+		leaf: l, path: path, codec: codec,
+		body: memory.NewResizableBuffer(alloc), prepare: memory.NewResizableBuffer(alloc),
+	}
+}
+
+func (p *pages) close() {
+	p.body.Release()
+	p.prepare.Release()
+}
+
+// start begins a chunk.
+func (p *pages) start(group int, c *chunk, data []byte) {
+	p.group, p.chunk, p.data = group, c, data
+	p.at, p.pageAt, p.left, p.dictSize = 0, 0, 0, -1
+}
+
+// fail says where the chunk is bad.
+func (p *pages) fail(err error) error {
+	if failure.Of(err) == failure.BadData {
+		return err
+	}
+	return failure.Errorf(failure.BadData, "%s: row group %d, column %s, byte %d: %w",
+		p.path, p.group, p.leaf.path, p.chunk.start()+int64(p.pageAt), err)
+}
+
+// next makes left positive, moving on to the next page where necessary.
+func (p *pages) next(dictionary dictionaryFunc) error {
+	for p.left == 0 {
+		p.pageAt = p.at
+		if p.at >= len(p.data) {
+			return errors.New("column ends before the row group does")
+		}
+		h, n, err := parsePageHeader(p.data[p.at:])
+		if err != nil {
+			return err
+		}
+		p.at += n
+		if h.compressed > len(p.data)-p.at {
+			return fmt.Errorf("page of %d bytes, %d left in the column", h.compressed, len(p.data)-p.at)
+		}
+		body := p.data[p.at : p.at+h.compressed]
+		p.at += h.compressed
+		switch h.kind {
+		case format.DictionaryPage:
+			err = p.readDictionary(h, body, dictionary)
+		case format.DataPage:
+			err = p.readV1(h, body)
+		case format.DataPageV2:
+			err = p.readV2(h, body)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pages) readDictionary(h pageHeader, body []byte, dictionary dictionaryFunc) error {
+	if p.dictSize >= 0 {
+		return errors.New("second dictionary in one column")
+	}
+	if h.encoding != format.Plain && h.encoding != format.PlainDictionary {
+		return fmt.Errorf("dictionary encoded as %s", h.encoding)
+	}
+	values, err := p.decompress(body, h.uncompressed, true)
+	if err != nil {
+		return err
+	}
+	if p.leaf.physical == format.ByteArray && p.leaf.datatype.Kind == decimalKind {
+		if values, err = p.decimalsToFixed(values, h.values); err != nil {
+			return err
+		}
+	}
+	p.dictSize = h.values
+	return dictionary(values, h.values)
+}
+
+// decompress returns the page's bytes, with padding as capacity.
+func (p *pages) decompress(body []byte, size int, compressed bool) ([]byte, error) {
+	if p.chunk.codec == format.Uncompressed || !compressed {
+		return body, nil
+	}
+	if err := checkSizes(p.chunk.codec, len(body), size); err != nil {
+		return nil, err
+	}
+	p.body.ResizeNoShrink(size + padding)
+	out := p.body.Bytes()[:size]
+	return out, p.codec.decode(p.chunk.codec, out, body)
+}
+
+// readV1 opens a page whose levels are compressed along with the values.
+func (p *pages) readV1(h pageHeader, body []byte) error {
+	data, err := p.decompress(body, h.uncompressed, true)
+	if err != nil {
+		return err
+	}
+	if p.leaf.maxDef > 0 {
+		if h.levels != format.RLE {
+			return fmt.Errorf("definition levels encoded as %s, which is not supported", h.levels)
+		}
+		if len(data) < 4 || uint64(binary.LittleEndian.Uint32(data)) > uint64(len(data)-4) {
+			return errors.New("definition levels reach beyond the page")
+		}
+		n := int(binary.LittleEndian.Uint32(data))
+		p.levels = newHybrid(data[4:4+n], 1)
+		data = data[4+n:]
+	}
+	return p.open(h, data)
+}
+
+// readV2 opens a page whose levels stand uncompressed before the values.
+func (p *pages) readV2(h pageHeader, body []byte) error {
+	if h.repBytes > len(body) || h.defBytes > len(body)-h.repBytes {
+		return errors.New("levels reach beyond the page")
+	}
+	head := h.repBytes + h.defBytes
+	if p.leaf.maxDef > 0 {
+		p.levels = newHybrid(body[h.repBytes:head], 1)
+	}
+	if h.uncompressed < head {
+		return fmt.Errorf("levels of %d bytes in a page of %d", head, h.uncompressed)
+	}
+	data, err := p.decompress(body[head:], h.uncompressed-head, !h.plainValues && len(body) > head)
+	if err != nil {
+		return err
+	}
+	return p.open(h, data)
+}
+
+// open makes data, the values of a page, ready to be taken.
+func (p *pages) open(h pageHeader, data []byte) (err error) {
+	p.indexed, p.rle, p.taken, p.values = false, false, 0, data
+	switch e := h.encoding; {
+	case e == format.RLEDictionary || e == format.PlainDictionary:
+		if p.dictSize < 0 {
+			return errors.New("page refers to a dictionary that the column does not have")
+		}
+		if len(data) == 0 {
+			data = data[:0:0]
+			p.indexes = newHybrid(data, 0)
+		} else if data[0] > 32 {
+			return fmt.Errorf("dictionary indexes of %d bits", data[0])
+		} else {
+			p.indexes = newHybrid(data[1:], uint(data[0]))
+		}
+		p.indexed = true
+	case e == format.RLE && p.leaf.physical == format.Boolean:
+		if len(data) < 4 || uint64(binary.LittleEndian.Uint32(data)) > uint64(len(data)-4) {
+			return errors.New("run-length encoded booleans reach beyond the page")
+		}
+		p.bits = newHybrid(data[4:4+binary.LittleEndian.Uint32(data)], 1)
+		p.rle = true
+	default:
+		if p.values, err = p.toPlain(e, data, h.values); err != nil {
+			return err
+		}
+	}
+	p.left = h.values
+	return nil
+}
+
+// takeLevels writes the validity of the next n rows to bitmap, beginning at bit
+// at, and returns how many are valid. bitmap is nil for a required column.
+func (p *pages) takeLevels(bitmap []byte, at, n int) (int, error) {
+	if bitmap == nil {
+		return n, nil
+	}
+	return p.levels.readBits(bitmap, at, n)
+}
+
+// takeIndexes decodes the next len(dst) dictionary indexes and checks them.
+func (p *pages) takeIndexes(dst []int32) error {
+	if err := p.indexes.read(dst); err != nil {
+		return err
+	}
+	if uint64(p.dictSize) >= 1<<p.indexes.width && p.indexes.width < 32 {
+		return nil
+	}
+	most := uint32(0)
+	for _, i := range dst {
+		most = max(most, uint32(i))
+	}
+	if len(dst) > 0 && int64(most) >= int64(p.dictSize) {
+		return fmt.Errorf("dictionary index %d, the dictionary has %d entries", most, p.dictSize)
+	}
+	return nil
+}
+
+// takeFixed returns the next n values of width bytes each.
+func (p *pages) takeFixed(n, width int) ([]byte, error) {
+	if n*width > len(p.values) {
+		return nil, fmt.Errorf("page has %d bytes of values where %d are due", len(p.values), n*width)
+	}
+	v := p.values[:n*width]
+	p.values = p.values[n*width:]
+	return v, nil
+}

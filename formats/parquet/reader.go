@@ -1,0 +1,191 @@
+package parquet
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime/debug"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/formats"
+)
+
+// reader reads the row groups of a span, one after the other.
+type reader struct {
+	file     *file
+	opts     formats.ReadOptions
+	codec    *decompressor
+	decoders []decoder
+	owners   []*memory.Buffer // the bytes of the current row group
+	group    int              // the current row group
+	next     int              // the row group after it
+	end      int
+	left     int64 // rows left in the current row group
+	schema   *arrow.Schema
+	stats    formats.ReadStats
+	closed   bool
+}
+
+var _ formats.Reader = (*reader)(nil)
+
+func newReader(f *file, opts formats.ReadOptions) (*reader, error) {
+	r := &reader{file: f, opts: opts.Complete(), codec: &decompressor{}}
+	var err error
+	if r.next, r.end, err = f.groupRange(opts.Span); err != nil {
+		return nil, err
+	}
+	r.stats.Groups = int64(r.end - r.next)
+	for _, want := range opts.Columns {
+		d, err := r.decoder(want)
+		if err != nil {
+			r.Close()
+			return nil, failure.Errorf(failure.BadData, "%s: column %s: %w", f.in.Path, want.Name, err)
+		}
+		r.decoders = append(r.decoders, d)
+	}
+	return r, nil
+}
+
+func (r *reader) decoder(want datatype.Field) (decoder, error) {
+	c := r.file.column(want.Name)
+	switch {
+	case c == nil && r.opts.AllowMissing && want.Type.Nullable:
+		return &missingDecoder{want: want.Type, alloc: r.opts.Alloc}, nil
+	case c == nil:
+		return nil, fmt.Errorf("the file does not have it; it has %s", r.file.columnNames())
+	case c.nested != "":
+		return nil, fmt.Errorf("reading %s columns is not supported yet", c.nested)
+	}
+	p := newPages(c.leaves[0], r.file.in.Path, r.opts.Alloc, r.codec)
+	d, err := newDecoder(p, want.Type, r.opts.Alloc)
+	if err != nil {
+		p.close()
+	}
+	return d, err
+}
+
+// Read implements formats.Reader.
+func (r *reader) Read(ctx context.Context) (batch arrow.RecordBatch, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = failure.Errorf(failure.BadData, "%s: row group %d: the decoder gave up: %v\n%s", r.file.in.Path, r.group, v, debug.Stack())
+		}
+	}()
+	for r.left == 0 {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if r.next == r.end {
+			return nil, io.EOF
+		}
+		if err := r.open(r.next); err != nil {
+			return nil, err
+		}
+		r.next++
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return r.batch()
+}
+
+// open begins a row group, unless no row of it can match.
+func (r *reader) open(group int) error {
+	r.releaseGroup()
+	if r.file.prune(group, r.opts.Predicate, r.opts.Columns) {
+		r.stats.Skipped++
+		return nil
+	}
+	r.group = group
+	g := &r.file.meta.groups[group]
+	ranges := make([]*chunkRange, 0, len(r.decoders))
+	for _, d := range r.decoders {
+		if l := d.source(); l != nil && g.rows > 0 {
+			c := &g.chunks[l.index]
+			ranges = append(ranges, &chunkRange{offset: c.start(), length: c.compressed})
+		}
+	}
+	owners, read, err := fetch(r.file.in, ranges, r.opts.Alloc)
+	r.stats.Bytes += read
+	if err != nil {
+		return fmt.Errorf("row group %d: %w", group, err)
+	}
+	r.owners, r.left = owners, g.rows
+	for _, d := range r.decoders {
+		if l := d.source(); l != nil && g.rows > 0 {
+			d.start(group, &g.chunks[l.index], ranges[0].bytes)
+			ranges = ranges[1:]
+		}
+	}
+	return nil
+}
+
+func (r *reader) releaseGroup() {
+	release(r.owners...)
+	r.owners = nil
+}
+
+// batch decodes the next rows of the current row group.
+func (r *reader) batch() (arrow.RecordBatch, error) {
+	n := int(min(r.left, int64(r.opts.BatchRows)))
+	arrays := make([]arrow.Array, 0, len(r.decoders))
+	defer func() {
+		for _, a := range arrays {
+			a.Release()
+		}
+	}()
+	for _, d := range r.decoders {
+		a, err := d.read(n)
+		if err != nil {
+			return nil, err
+		}
+		arrays = append(arrays, a)
+	}
+	r.left -= int64(n)
+	r.stats.Rows += int64(n)
+	return array.NewRecordBatch(r.schemaOf(arrays), arrays, int64(n)), nil
+}
+
+// schemaOf returns the schema of the arrays, the same one while the columns do
+// not turn from dictionary to plain or back.
+func (r *reader) schemaOf(arrays []arrow.Array) *arrow.Schema {
+	if r.schema != nil {
+		same := true
+		for i, a := range arrays {
+			have := r.schema.Field(i).Type
+			same = same && have.ID() == a.DataType().ID()
+		}
+		if same {
+			return r.schema
+		}
+	}
+	fields := make([]arrow.Field, len(arrays))
+	for i, a := range arrays {
+		want := r.opts.Columns[i]
+		fields[i] = arrow.Field{Name: want.Name, Type: a.DataType(), Nullable: want.Type.Nullable}
+	}
+	r.schema = arrow.NewSchema(fields, nil)
+	return r.schema
+}
+
+// Stats implements formats.Reader.
+func (r *reader) Stats() formats.ReadStats { return r.stats }
+
+// Close implements formats.Reader.
+func (r *reader) Close() error {
+	if r.closed {
+		return nil
+	}
+	r.closed = true
+	for _, d := range r.decoders {
+		d.close()
+	}
+	r.releaseGroup()
+	r.codec.close()
+	return nil
+}
