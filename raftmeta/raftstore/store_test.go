@@ -6,6 +6,7 @@ package raftstore_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -246,8 +247,6 @@ func (l *failingLog) StoreLogs(logs []*raft.Log) error {
 	}
 }
 
-func (l *failingLog) FirstIndex() (uint64, error) { return l.LogStore.FirstIndex() }
-
 // A log that cannot be written costs the lead; nothing is acknowledged.
 func TestFailingLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -280,6 +279,76 @@ func TestFailingLog(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// slowLog takes entries only once it is let.
+type slowLog struct {
+	raftstore.LogStore
+	gate chan struct{}
+}
+
+func (l *slowLog) StoreLogs(logs []*raft.Log) error {
+	<-l.gate
+	return l.LogStore.StoreLogs(logs)
+}
+
+// A call gives up with its context however long the disk takes, and Close waits
+// for what it left behind.
+func TestSlowLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := raftstore.MemoryStorage()
+		log := &slowLog{LogStore: s.Log, gate: make(chan struct{}, 100)}
+		s.Log = log
+		log.gate <- struct{}{} // the entry with which the leader begins
+		log.gate <- struct{}{} // and the one with which it settles
+		store := open(t, s, raftstore.Options{})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := raftmeta.Put(ctx, store, "b", "k", nil, raftmeta.Any); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		w, err := store.Watch(t.Context(), "b", "", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		close(log.gate) // the transaction goes on without its caller
+		if ev, err := w.Next(t.Context()); err != nil || ev.Entry.Key != "k" {
+			t.Errorf("got %v, %v", ev, err)
+		}
+		w.Close()
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What was acknowledged is in the files: a copy of them taken without Close, as
+// a crash leaves them, has it.
+func TestCrash(t *testing.T) {
+	ctx, dir := t.Context(), t.TempDir()
+	store := openDir(t, filepath.Join(dir, "live"), raftstore.Options{})
+	for i := range 20 {
+		if _, err := raftmeta.Put(ctx, store, "b", "k", []byte{byte(i)}, raftmeta.Any); err != nil {
+			t.Fatal(err)
+		}
+		if i%5 != 0 {
+			continue
+		}
+		crashed := filepath.Join(dir, fmt.Sprint("crashed", i))
+		if err := os.CopyFS(crashed, os.DirFS(filepath.Join(dir, "live"))); err != nil {
+			t.Fatal(err)
+		}
+		after := openDir(t, crashed, raftstore.Options{})
+		if e, err := after.Get(ctx, "b", "k"); err != nil || e.Value[0] != byte(i) {
+			t.Errorf("after the crash at %d: %+v, %v", i, e, err)
+		}
+		if err := after.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestStartFails(t *testing.T) {
