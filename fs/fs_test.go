@@ -94,6 +94,35 @@ func TestRegistry(t *testing.T) {
 	}
 }
 
+func TestReadWriteFile(t *testing.T) {
+	ctx, f := t.Context(), faultfs.New(memfs.New(memfs.Options{}))
+	boom := errors.New("boom")
+	for _, op := range []faultfs.Op{faultfs.Create, faultfs.Write, faultfs.Commit} {
+		f.Inject(faultfs.Rule{Op: op, Times: 1, Err: boom})
+		if err := fs.WriteFile(ctx, f, "x", []byte("data"), fs.CreateOptions{}); !errors.Is(err, boom) {
+			t.Errorf("a failing %v: %v", op, err)
+		}
+	}
+	if f.Count(faultfs.Abort) != 2 {
+		t.Errorf("%d aborts", f.Count(faultfs.Abort))
+	}
+	if err := fs.WriteFile(ctx, f, "x", []byte("data"), fs.CreateOptions{IfNotExists: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range []faultfs.Op{faultfs.Open, faultfs.Read, faultfs.Close} {
+		f.Inject(faultfs.Rule{Op: op, Times: 1, Err: boom})
+		if _, err := fs.ReadFile(ctx, f, "x", 4); !errors.Is(err, boom) {
+			t.Errorf("a failing %v: %v", op, err)
+		}
+	}
+	if data, err := fs.ReadFile(ctx, f, "x", 4); err != nil || string(data) != "data" {
+		t.Errorf("got %q, %v", data, err)
+	}
+	if _, err := fs.ReadFile(ctx, f, "x", 3); err == nil || err.Error() != "read x: 4 bytes, the limit is 3" {
+		t.Errorf("beyond the limit: %v", err)
+	}
+}
+
 func TestGlobFailures(t *testing.T) {
 	ctx, f := t.Context(), faultfs.New(memfs.New(memfs.Options{}))
 	for _, p := range []string{"a/b/x", "a/c/x"} {

@@ -171,6 +171,32 @@ func testRecover(e *env) {
 	e.fails(err, fs.ErrNotExist, p)
 }
 
+// Whoever goes back to an older token gives up what was sealed after it.
+func testStaleSeal(e *env) {
+	r := e.recoverer()
+	if r == nil {
+		return
+	}
+	p := e.path("x")
+	w, err := r.CreateRecoverable(e.ctx, p)
+	e.ok(err)
+	old, err := w.Persist(e.ctx)
+	e.ok(err)
+	_, err = w.Write([]byte("data"))
+	e.ok(err)
+	sealed, err := w.Seal(e.ctx)
+	e.ok(err)
+	w, err = r.Resume(e.ctx, old)
+	e.ok(err)
+	if r.Publish(e.ctx, sealed) == nil {
+		e.Fatal("published a file that lacks what was sealed")
+	}
+	sealed, err = w.Seal(e.ctx)
+	e.ok(err)
+	e.ok(r.Publish(e.ctx, sealed))
+	e.want(e.read("x"), "")
+}
+
 func (e *env) sealed(r fs.Recoverer, p, data string) []byte {
 	e.Helper()
 	w, err := r.CreateRecoverable(e.ctx, p)

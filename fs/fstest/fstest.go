@@ -48,6 +48,7 @@ func Run(t *testing.T, make Maker) {
 		{"recoverable: persist, lose the tail, resume, publish", testRecover},
 		{"recoverable: publish twice, discard", testPublishTwice},
 		{"recoverable: abort and damaged tokens", testRecoverErrors},
+		{"recoverable: sealed, then resumed from before", testStaleSeal},
 		{"sync dir", testSyncDir},
 	}
 	for _, test := range tests {
@@ -124,29 +125,15 @@ func (e *env) want(got, want any) {
 	}
 }
 
-// WriteFile publishes data at path, replacing what is there.
-func WriteFile(ctx context.Context, fsys fs.FileSystem, path, data string) error {
-	w, err := fsys.Create(ctx, path, fs.CreateOptions{})
-	if err != nil {
-		return err
-	}
-	if _, err := io.WriteString(w, data); err != nil {
-		return errors.Join(err, w.Abort(ctx))
-	}
-	if err := w.Commit(ctx); err != nil {
-		return errors.Join(err, w.Abort(ctx))
-	}
-	return nil
+// WriteFile publishes text at path, replacing what is there.
+func WriteFile(ctx context.Context, fsys fs.FileSystem, path, text string) error {
+	return fs.WriteFile(ctx, fsys, path, []byte(text), fs.CreateOptions{})
 }
 
-// ReadFile returns the whole content of a file.
+// ReadFile returns the text of a small file.
 func ReadFile(ctx context.Context, fsys fs.FileSystem, path string) (string, error) {
-	f, err := fsys.Open(ctx, path)
-	if err != nil {
-		return "", err
-	}
-	data, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
-	return string(data), errors.Join(err, f.Close())
+	data, err := fs.ReadFile(ctx, fsys, path, 1<<20)
+	return string(data), err
 }
 
 func testWriteRead(e *env) {

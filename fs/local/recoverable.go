@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path"
@@ -92,8 +93,15 @@ func (l *FileSystem) Publish(ctx context.Context, tok []byte) error {
 		return fs.Wrap("publish", t.Path, err)
 	}
 	target := l.name(t.Path)
-	if _, err := l.disk.Stat(t.Staged); errors.Is(err, fs.ErrNotExist) {
+	st, err := l.disk.Stat(t.Staged)
+	if errors.Is(err, fs.ErrNotExist) {
 		return fs.Wrap("publish", t.Path, l.published(target, t.Length))
+	}
+	if err == nil && st.Size() != t.Length {
+		err = fmt.Errorf("%d bytes were sealed, %d are there", t.Length, st.Size())
+	}
+	if err != nil {
+		return fs.Wrap("publish", t.Path, err)
 	}
 	if err := l.disk.Rename(t.Staged, target); err != nil {
 		return fs.Wrap("publish", t.Path, err)

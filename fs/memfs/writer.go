@@ -201,7 +201,10 @@ func (m *FileSystem) Publish(ctx context.Context, tok []byte) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, ok := m.visible[t.Staged]; ok {
+	if c, ok := m.visible[t.Staged]; ok {
+		if n := int64(len(c.data)); n != t.Length {
+			return fs.Wrap("publish", t.Path, fmt.Errorf("%d bytes were sealed, %d are there", t.Length, n))
+		}
 		m.move(t.Staged, key(t.Path))
 		return nil
 	}
