@@ -116,6 +116,9 @@ func (g gatherer) validity(d arrow.ArrayData, rows []int32) (*memory.Buffer, int
 
 func (g gatherer) bits(d arrow.ArrayData, rows []int32) *memory.Buffer {
 	buf := newBuffer(g.mem, bitBytes(len(rows)))
+	if d.Len() == 0 { // only nulls can be asked for
+		return buf
+	}
 	from, out, offset := d.Buffers()[1].Bytes(), buf.Bytes(), d.Offset()
 	for i, r := range rows {
 		if r < 0 && g.orNull {
