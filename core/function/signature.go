@@ -111,7 +111,7 @@ func parseSignature(name, params, out string) signature {
 		}
 		p.class = bare
 		s.params, s.repeated = append(s.params, p), repeated
-		if !optional {
+		if !optional && !repeated {
 			s.required = len(s.params)
 		}
 	}

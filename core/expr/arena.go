@@ -1,0 +1,122 @@
+package expr
+
+import (
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+)
+
+// run is the memory of one evaluation: an arena that is used again for the next
+// batch. Intermediate vectors live here; only results are allocated.
+type run struct {
+	mem     memory.Allocator
+	cols    []arrow.Array
+	rows    int // physical rows of the batch
+	loaded  []*vector
+	slabs   [][]byte
+	slab    int // slab in use
+	used    int // bytes used of it
+	rowRuns [][]int32
+	rowRun  int
+	all     []int32 // 0, 1, 2, ...
+	vectors []*vector
+	vecUsed int
+	own     bool // the next values are the result's: allocate them
+	release []arrow.Array
+	buffers []*memory.Buffer
+}
+
+const slabBytes = 256 << 10
+
+// reset makes the arena empty for a batch.
+func (c *run) reset(cols []arrow.Array, rows int) {
+	c.cols, c.rows = cols, rows
+	c.slab, c.used, c.rowRun, c.vecUsed, c.own = 0, 0, 0, 0, false
+	if cap(c.loaded) < len(cols) {
+		c.loaded = make([]*vector, len(cols))
+	}
+	c.loaded = c.loaded[:len(cols)]
+	clear(c.loaded)
+}
+
+// finish releases what the evaluation held beside its result.
+func (c *run) finish() {
+	for _, a := range c.release {
+		a.Release()
+	}
+	for _, b := range c.buffers {
+		b.Release()
+	}
+	c.release, c.buffers, c.cols = c.release[:0], c.buffers[:0], nil
+}
+
+// bytes returns n bytes of undefined content, aligned to 64.
+func (c *run) bytes(n int) []byte {
+	for ; c.slab < len(c.slabs); c.slab, c.used = c.slab+1, 0 {
+		if s := c.slabs[c.slab]; c.used+n <= len(s) {
+			out := s[c.used : c.used+n : c.used+n]
+			c.used = min(len(s), (c.used+n+63)&^63)
+			return out
+		}
+	}
+	c.slabs = append(c.slabs, make([]byte, max(slabBytes, (n+63)&^63)))
+	return c.bytes(n)
+}
+
+// rowBuffer returns an empty list of rows with room for n.
+func (c *run) rowBuffer(n int) []int32 {
+	if c.rowRun < len(c.rowRuns) && cap(c.rowRuns[c.rowRun]) >= n {
+		c.rowRun++
+		return c.rowRuns[c.rowRun-1][:0]
+	}
+	b := make([]int32, 0, n)
+	if c.rowRun < len(c.rowRuns) {
+		c.rowRuns[c.rowRun] = b
+	} else {
+		c.rowRuns = append(c.rowRuns, b)
+	}
+	c.rowRun++
+	return b
+}
+
+// upTo returns the rows 0 to n-1.
+func (c *run) upTo(n int) []int32 {
+	for len(c.all) < n {
+		c.all = append(c.all, int32(len(c.all)))
+	}
+	return c.all[:n]
+}
+
+// vector returns an empty vector of n rows.
+func (c *run) vector(l layout, n int) *vector {
+	if c.vecUsed == len(c.vectors) {
+		c.vectors = append(c.vectors, &vector{})
+	}
+	v := c.vectors[c.vecUsed]
+	c.vecUsed++
+	*v = vector{layout: l, n: n}
+	return v
+}
+
+// nullVector returns a constant NULL.
+func (c *run) nullVector(l layout) *vector {
+	v := c.vector(l, 1)
+	v.constant, v.null = true, true
+	return v
+}
+
+// allocate gives v room for its fixed-width values or its bits.
+func (c *run) allocate(v *vector) {
+	size := v.n * v.layout.width()
+	if v.layout == boolLayout {
+		size = wordBytes(v.n)
+	}
+	if !c.own || v.constant {
+		v.data = c.bytes(size)
+		return
+	}
+	c.own = false
+	v.buf = memory.NewResizableBuffer(c.mem)
+	v.buf.Resize(size)
+	c.buffers = append(c.buffers, v.buf)
+	v.data = v.buf.Bytes()
+}
