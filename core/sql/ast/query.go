@@ -53,10 +53,10 @@ type WindowSpec struct {
 // Frame is ROWS or RANGE with its bounds.
 type Frame struct {
 	Span
-	Unit  FrameUnit
-	Start FrameBound
-	// End has the kind BoundNone when only the start was written.
-	End FrameBound
+	Unit FrameUnit
+	From FrameBound
+	// To has the kind BoundNone when only one bound was written.
+	To FrameBound
 }
 
 // FrameBound is one end of a Frame.

@@ -120,7 +120,7 @@ func (p *parser) arg0() ast.Expr {
 	switch {
 	case p.tok.Kind == lex.Word && p.tok.Word == lex.TABLE:
 		return p.tableArg(p.tableOfArg())
-	case p.peekIs(0, lex.MODEL) && nameToken(p.peek(1)):
+	case p.isModelArg():
 		p.next()
 		m := &ast.ModelArg{Model: p.name("the name of a model")}
 		m.Span = p.from(start)
@@ -131,6 +131,13 @@ func (p *parser) arg0() ast.Expr {
 		return p.tableArg(&ast.DerivedTable{Span: sub.Span, Query: sub.Query})
 	}
 	return x
+}
+
+// isModelArg reports whether MODEL and a name are next, and not a column named model with a clause after it.
+func (p *parser) isModelArg() bool {
+	name := p.peek(1)
+	clause := notAlias(name.Word) || name.Word == lex.IGNORE || name.Word == lex.RESPECT
+	return p.peekIs(0, lex.MODEL) && nameToken(name) && (name.Kind == lex.Quoted || !clause)
 }
 
 // tableOfArg reads TABLE t or TABLE (query).
@@ -275,11 +282,11 @@ func (p *parser) frame() *ast.Frame {
 		return nil
 	}
 	if p.eat(lex.BETWEEN) {
-		f.Start = p.frameBound()
+		f.From = p.frameBound()
 		p.expect(lex.AND)
-		f.End = p.frameBound()
+		f.To = p.frameBound()
 	} else {
-		f.Start = p.frameBound()
+		f.From = p.frameBound()
 	}
 	f.Span = p.from(start)
 	return f

@@ -297,10 +297,17 @@ func (p *parser) analyze(start ast.Pos) ast.Statement {
 func (p *parser) callProcedure(start ast.Pos) ast.Statement {
 	p.expect(lex.CALL)
 	c := &ast.CallProcedure{}
+	first := p.tok
 	name := p.name("the name of a procedure")
-	if call, ok := p.call(name, 0).(*ast.Call); ok {
-		c.Call = call
+	if first.Kind != lex.Word || len(name.Parts) > 1 {
+		first.Word = 0
 	}
+	call, ok := p.call(name, first.Word).(*ast.Call)
+	if !ok {
+		p.fail(sqlerr.Syntax, name, "%s is no procedure", name)
+		call = &ast.Call{Func: name}
+	}
+	c.Call = call
 	c.Span = p.from(start)
 	return c
 }

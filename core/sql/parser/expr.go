@@ -182,7 +182,7 @@ func (p *parser) listOrQuery() (list []ast.Expr, query ast.Query) {
 	}
 	list = p.exprs()
 	if sub, ok := list[0].(*ast.Subquery); ok && len(list) == 1 {
-		list, query = nil, p.queryAfter(sub.Query)
+		list, query = nil, p.queryAfter(sub.Query, sub.Start)
 	}
 	p.expectSign(lex.RParen)
 	return list, query
@@ -284,8 +284,12 @@ func (p *parser) paren() ast.Expr {
 		return &ast.Subquery{Span: p.from(start), Query: q}
 	}
 	elems := []ast.Expr{p.expr()}
-	if sub, ok := elems[0].(*ast.Subquery); ok {
-		sub.Query = p.queryAfter(sub.Query)
+	sub, ok := elems[0].(*ast.Subquery)
+	if ok && p.tok.Kind == lex.Word {
+		sub.Query = p.queryAfter(sub.Query, sub.Start)
+		p.expectSign(lex.RParen)
+		sub.Span = p.from(start)
+		return sub
 	}
 	for p.eatSign(lex.Comma) {
 		elems = append(elems, p.expr())

@@ -89,7 +89,7 @@ func (p *parser) literalWord() ast.Expr {
 			return p.castExpr()
 		}
 	case lex.RUNNING, lex.FINAL:
-		if after == lex.Word {
+		if next := p.peek(1); nameToken(next) && !notAlias(next.Word) && p.peek(2).Kind == lex.LParen {
 			return p.matchScope()
 		}
 	}

@@ -11,10 +11,10 @@ func (p *parser) startsQuery() bool {
 		return false
 	}
 	switch p.tok.Word {
-	case lex.SELECT, lex.VALUES, lex.TABLE, lex.FROM:
+	case lex.SELECT, lex.VALUES, lex.FROM, lex.WITH:
 		return true
-	case lex.WITH:
-		return true
+	case lex.TABLE: // TABLE(f(...)) is no query
+		return p.peek(1).Kind != lex.LParen
 	}
 	return false
 }
@@ -34,8 +34,7 @@ func (p *parser) query() ast.Query {
 }
 
 // queryAfter goes on with a query whose first term, in parentheses, has been read already.
-func (p *parser) queryAfter(first ast.Query) ast.Query {
-	start := first.Pos()
+func (p *parser) queryAfter(first ast.Query, start ast.Pos) ast.Query {
 	return p.ordered(p.setOps(first, start, 1), start)
 }
 

@@ -191,14 +191,12 @@ func (p *parser) lateral(start ast.Pos) ast.TableExpr {
 
 // named reads a table by its name, or a table function without the word TABLE.
 func (p *parser) named(start ast.Pos, lateral bool) ast.TableExpr {
-	first := p.tok
+	if lateral || p.peek(1).Kind == lex.LParen {
+		return p.functionTable(p.primary(), start, lateral)
+	}
 	name := p.name("the name of a table")
-	if p.tok.Kind == lex.LParen || lateral {
-		word := first.Word
-		if first.Kind != lex.Word || len(name.Parts) > 1 {
-			word = 0
-		}
-		return p.functionTable(p.call(name, word), start, lateral)
+	if p.tok.Kind == lex.LParen {
+		return p.functionTable(p.call(name, 0), start, lateral)
 	}
 	ref := &ast.TableRef{Name: name}
 	if p.tok.Kind == lex.HintOpen {
@@ -234,7 +232,7 @@ func (p *parser) parenTable(start ast.Pos, lateral bool) ast.TableExpr {
 	}
 	inner := p.tables()
 	if d, ok := inner.(*ast.DerivedTable); ok && !d.Lateral {
-		q := p.queryAfter(d.Query)
+		q := p.queryAfter(d.Query, d.Start)
 		p.expectSign(lex.RParen)
 		return &ast.DerivedTable{Span: p.from(start), Query: q, Lateral: lateral}
 	}

@@ -91,7 +91,7 @@ func (p *parser) typeName() ast.TypeName {
 			p.next()
 			p.next()
 			setNotNull(t, p.from(start))
-		case p.tok.Word == lex.NULL:
+		case p.tok.Word == lex.NULL && !p.peekIs(1, lex.ON): // not the NULL ON EMPTY of JSON_VALUE
 			p.next()
 		case p.tok.Word == lex.ARRAY:
 			p.next()
