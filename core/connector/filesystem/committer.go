@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -264,29 +263,11 @@ func (c *committer) write(ctx context.Context, path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}
-	w, err := c.loc.fsys.Create(ctx, path, fs.CreateOptions{})
-	if err != nil {
-		return err
-	}
-	if _, err = w.Write(data); err == nil {
-		err = w.Commit(ctx)
-	}
-	if err != nil {
-		return errors.Join(err, w.Abort(context.WithoutCancel(ctx)))
-	}
-	return nil
+	return fs.WriteFile(ctx, c.loc.fsys, path, data, fs.CreateOptions{})
 }
 
 func (c *committer) read(ctx context.Context, path string, v any) error {
-	f, err := c.loc.fsys.Open(ctx, path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if f.Size() > maxJournal {
-		return failure.Errorf(failure.BadData, "%s: %d bytes are too many for a journal", path, f.Size())
-	}
-	data, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
+	data, err := fs.ReadFile(ctx, c.loc.fsys, path, maxJournal)
 	if err != nil {
 		return err
 	}
