@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/tidemill/tidemill/cmd/tidemill/internal/render"
+	"github.com/tidemill/tidemill/core/client"
+	"github.com/tidemill/tidemill/core/sql/ast"
+	"github.com/tidemill/tidemill/formats"
+)
+
+// printing says how results are shown.
+type printing struct {
+	out     io.Writer // rows
+	notes   io.Writer // timings and counts
+	format  string
+	timing  bool
+	formats *formats.Registry
+	// watch is called while a statement runs, with a way to ask how far it is, and
+	// returns what stops it; nil watches nothing.
+	watch func(progress func() client.Progress) (stop func())
+}
+
+// outcome sums up what one statement did.
+type outcome struct {
+	rows     int64
+	progress client.Progress
+	job      bool
+	elapsed  time.Duration
+}
+
+// execute runs one statement to its end and prints its rows.
+func (p printing) execute(ctx context.Context, session client.Session, source string, s ast.Statement) (out outcome, err error) {
+	start := time.Now()
+	defer func() { out.elapsed = time.Since(start) }()
+	result, err := session.Execute(ctx, source, s)
+	if err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, result.Close()) }()
+	_, out.job = result.Job()
+	if p.watch != nil && out.job {
+		defer p.watch(result.Progress)()
+	}
+	out.rows, err = p.rows(ctx, result)
+	out.progress = result.Progress()
+	return out, err
+}
+
+func (p printing) rows(ctx context.Context, result client.Result) (rows int64, err error) {
+	var printer render.Printer
+	if len(result.Schema()) > 0 {
+		printer, err = render.New(p.out, result.Schema(), p.formats, render.Options{
+			Format: p.format, Live: result.Unbounded(), Changelog: result.Changelog(),
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	for {
+		b, err := result.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return rows, err
+		}
+		rows += int64(b.Len())
+		if printer != nil {
+			err = printer.Batch(ctx, b)
+		}
+		b.Release()
+		if err != nil {
+			return rows, fmt.Errorf("print result: %w", err)
+		}
+	}
+	if printer == nil {
+		return rows, nil
+	}
+	if err := printer.Close(); err != nil {
+		return rows, fmt.Errorf("print result: %w", err)
+	}
+	return rows, nil
+}
+
+// note prints a statement's time and counts where asked for.
+func (p printing) note(o outcome) {
+	if !p.timing {
+		return
+	}
+	fmt.Fprintf(p.notes, "time: %.3f s", o.elapsed.Seconds())
+	if o.job {
+		fmt.Fprintf(p.notes, ", rows read: %d, rows out: %d", o.progress.RowsIn, o.rows+o.progress.RowsOut)
+	}
+	fmt.Fprintln(p.notes)
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/tidemill/tidemill/cmd/tidemill/internal/render"
+	"github.com/tidemill/tidemill/cmd/tidemill/internal/shell"
+	"github.com/tidemill/tidemill/core/client"
+	"github.com/tidemill/tidemill/core/failure"
+)
+
+func newSQL() *cobra.Command {
+	var (
+		flags  engineFlags
+		file   string
+		format string
+		timing bool
+	)
+	cmd := &cobra.Command{
+		Use:   "sql [STATEMENTS]",
+		Short: "Run statements and print their rows; without any, a prompt",
+		Example: `  tidemill sql "SELECT count(*) FROM 'trips/*.parquet'"
+  tidemill sql -f report.sql -v day=2026-11-20 -o csv
+  echo "SELECT 1" | tidemill sql`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !slices.Contains(render.Formats(), format) {
+				return failure.Errorf(failure.Usage, "-o %s: want one of %s", format, strings.Join(render.Formats(), ", "))
+			}
+			if len(args) == 1 && file != "" {
+				return failure.Errorf(failure.Usage, "give statements or -f, not both")
+			}
+			return flags.with(cmd.Context(), func(session client.Session, variables map[string]string, p printing) error {
+				p.format, p.timing = format, timing
+				if len(args) == 0 && file == "" && term.IsTerminal(int(os.Stdin.Fd())) {
+					return prompt(cmd.Context(), session, variables, p)
+				}
+				s, err := readScript(strings.Join(args, ""), file, os.Stdin, variables)
+				if err != nil {
+					return err
+				}
+				return p.all(cmd.Context(), session, s)
+			})
+		},
+	}
+	flags.register(cmd)
+	cmd.Flags().StringVarP(&file, "file", "f", "", "read statements from a `file`, - for standard input")
+	cmd.Flags().StringVarP(&format, "output", "o", "table", "print rows as table, csv, json, ndjson, arrow, parquet or md")
+	cmd.Flags().BoolVar(&timing, "timing", false, "print the time and row counts of each statement")
+	return cmd
+}
+
+// with opens an embedded engine and a session for the time of one function.
+func (f *engineFlags) with(ctx context.Context, use func(client.Session, map[string]string, printing) error) (err error) {
+	settings, err := f.config()
+	if err != nil {
+		return err
+	}
+	variables, err := pairs("-v", f.variables)
+	if err != nil {
+		return err
+	}
+	engine, registry, err := embedded(settings)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, engine.Close()) }()
+	session, err := engine.Open(ctx, settings)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, session.Close()) }()
+	out := bufio.NewWriterSize(os.Stdout, 64<<10)
+	defer func() { err = errors.Join(err, out.Flush()) }()
+	return use(session, variables, printing{out: out, notes: os.Stderr, formats: registry})
+}
+
+// all runs a script's statements one after the other and stops at the first
+// failure.
+func (p printing) all(ctx context.Context, session client.Session, s script) error {
+	for _, statement := range s.statements {
+		o, err := p.execute(ctx, session, s.text, statement)
+		if err != nil {
+			return s.place(err)
+		}
+		if err := p.flush(); err != nil {
+			return err
+		}
+		p.note(o)
+	}
+	return nil
+}
+
+// flush hands rows to the terminal between statements.
+func (p printing) flush() error {
+	if w, ok := p.out.(*bufio.Writer); ok {
+		return w.Flush()
+	}
+	return nil
+}
+
+func prompt(ctx context.Context, session client.Session, variables map[string]string, p printing) error {
+	history := ""
+	if dir, err := os.UserConfigDir(); err == nil {
+		history = filepath.Join(dir, "tidemill", "history")
+	}
+	p.timing = true
+	return shell.Run(ctx, &promptSession{Session: session, variables: variables, printing: p}, shell.Options{
+		History: history, Out: os.Stderr,
+		Interrupts: func(parent context.Context) (context.Context, context.CancelFunc) {
+			ctx, _, stop := interrupts(parent)
+			return ctx, stop
+		},
+	})
+}
+
+// promptSession runs what is typed and prints errors instead of returning them.
+type promptSession struct {
+	client.Session
+	variables map[string]string
+	printing  printing
+}
+
+// Execute implements shell.Session.
+func (s *promptSession) Execute(ctx context.Context, statements string) {
+	typed := script{text: statements}
+	err := typed.parse(s.variables)
+	if err == nil {
+		err = s.printing.all(ctx, s.Session, typed)
+	}
+	if err != nil {
+		_ = s.printing.flush()
+		printError(os.Stderr, err)
+	}
+}
