@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/core/compute"
@@ -255,7 +255,7 @@ func printValue(v any, t datatype.Type) string {
 
 // columnsOf makes a batch of literal columns.
 func columnsOf(mem memory.Allocator, schema datatype.Schema, rows [][]any) (*stream.Batch, error) {
-	b := newRecordBuilder(mem, schema.Arrow())
+	b := array.NewRecordBuilder(mem, schema.Arrow())
 	defer b.Release()
 	for _, row := range rows {
 		for i, v := range row {
@@ -266,5 +266,3 @@ func columnsOf(mem memory.Allocator, schema datatype.Schema, rows [][]any) (*str
 	}
 	return stream.NewBatch(b.NewRecordBatch()), nil
 }
-
-var _ arrow.Array

@@ -135,7 +135,9 @@ func arithmetic(a, b datatype.Type, decide func(p1, s1, p2, s2 int) (int, int)) 
 	}
 	p1, s1 := decimalOf(a)
 	p2, s2 := decimalOf(b)
-	p, s := adjust(decide(p1, s1, p2, s2))
+	wanted, s := decide(p1, s1, p2, s2)
+	p, s := adjust(wanted, s)
+	nullable = nullable || wanted > p // what does not fit is null
 	args := []datatype.Type{datatype.DecimalOf(p1, s1).WithNull(a.Nullable), datatype.DecimalOf(p2, s2).WithNull(b.Nullable)}
 	return Resolved{Args: args, Return: datatype.DecimalOf(p, s).WithNull(nullable)}, true
 }
@@ -365,7 +367,23 @@ func cast(try bool) resolver {
 			return Resolved{}, false
 		}
 		from, to := args[0].Type, args[1].Type
-		return Resolved{Args: []datatype.Type{from}, Return: to.WithNull(try || from.Nullable || from.Kind == datatype.Null)}, true
+		return Resolved{Args: []datatype.Type{from}, Return: to.WithNull(try || from.Nullable || overflows(from, to))}, true
+	}
+}
+
+// overflows reports a cast that may give null: to a decimal that has too few
+// digits before the point.
+func overflows(from, to datatype.Type) bool {
+	switch {
+	case from.Kind == datatype.Null:
+		return true
+	case to.Kind != datatype.Decimal || from.Kind == datatype.Boolean:
+		return false
+	case from.IsInteger() || from.Kind == datatype.Decimal:
+		p, s := decimalOf(from)
+		return p-s > to.Precision-to.Scale || s > to.Scale && p-s == to.Precision-to.Scale
+	default:
+		return true
 	}
 }
 
