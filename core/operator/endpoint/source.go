@@ -1,0 +1,220 @@
+package endpoint
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/stream"
+)
+
+// SplitSource hands out the splits of one source to one subtask.
+type SplitSource interface {
+	// Next waits for a split; false means that there will never be one again. The
+	// source makes one call at a time, from a goroutine of its own, and none after
+	// false.
+	Next(ctx context.Context) (connector.Split, bool, error)
+}
+
+// SourceDeps is what a source needs beside its spec.
+type SourceDeps struct {
+	Connector connector.Connector
+	Splits    SplitSource
+	// Now is processing time; nil: time.Now.
+	Now func() time.Time
+}
+
+// Source is the operator of a jobgraph.Source.
+type Source struct {
+	spec connector.SourceSpec
+	deps SourceDeps
+	ctx  *operator.Context
+
+	reader connector.Reader
+	inner  context.Context // ends with Close
+	cancel context.CancelFunc
+	asked  sync.WaitGroup
+	answer chan answer   // of the request that is out; nil: none is
+	woken  chan struct{} // signalled when there is an answer
+	wait   connector.Wait
+	noMore bool // there are no further splits
+	rows   int64
+}
+
+// answer is what SplitSource.Next returned.
+type answer struct {
+	split connector.Split
+	ok    bool
+	err   error
+}
+
+// NewSource returns the operator that reads what spec describes.
+func NewSource(spec connector.SourceSpec, deps SourceDeps) (operator.Source, error) {
+	if deps.Connector == nil || deps.Splits == nil {
+		return nil, fmt.Errorf("source %s: no connector or no splits", spec.Table.Name)
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	return &Source{spec: spec, deps: deps}, nil
+}
+
+// Open implements operator.Operator.
+func (s *Source) Open(ctx *operator.Context) error {
+	inner, cancel := context.WithCancel(ctx)
+	s.ctx, s.inner, s.cancel = ctx, inner, cancel
+	s.woken = make(chan struct{}, 1)
+	reader, err := s.deps.Connector.Reader(inner, s.spec, connector.ReaderEnv{
+		Subtask: int(ctx.Attempt.Subtask.Index), Alloc: ctx.Alloc, BatchRows: ctx.BatchRows, Now: s.deps.Now,
+	})
+	if err != nil {
+		return s.failed("open", err)
+	}
+	s.reader = reader
+	for _, saved := range ctx.Restored {
+		splits, err := decodeSplits(saved)
+		if err != nil {
+			return s.failed("restore", err)
+		}
+		for _, split := range splits {
+			if err := reader.Add(split); err != nil {
+				return s.failed("restore split "+split.ID, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Source) failed(doing string, err error) error {
+	return fmt.Errorf("source %s: %s: %w", s.spec.Table.Name, doing, err)
+}
+
+// Poll implements operator.Source.
+func (s *Source) Poll() (operator.Status, error) {
+	if s.spec.Limit > 0 && s.rows >= s.spec.Limit {
+		return operator.Finished, nil
+	}
+	if err := s.receive(); err != nil {
+		return operator.InvalidStatus, err
+	}
+	b, wait, err := s.reader.Poll(s.inner)
+	if err != nil {
+		return operator.InvalidStatus, s.failed("read", err)
+	}
+	s.wait = wait
+	switch {
+	case b != nil:
+		s.wait = connector.NoWait
+		s.rows += int64(b.Len())
+		return operator.More, s.ctx.Output.Emit(b)
+	case wait == connector.ForData:
+		return operator.Waiting, nil
+	case s.noMore:
+		return operator.Finished, nil
+	}
+	s.ask()
+	return operator.Waiting, nil
+}
+
+// Ready implements operator.Source. It is to be asked for after each Poll.
+func (s *Source) Ready() <-chan struct{} {
+	if s.wait == connector.ForData {
+		return s.reader.Ready()
+	}
+	return s.woken
+}
+
+// ask requests a split, unless a request is out.
+func (s *Source) ask() {
+	if s.answer != nil {
+		return
+	}
+	ch, ctx := make(chan answer, 1), s.inner
+	s.answer = ch
+	s.asked.Go(func() {
+		var a answer
+		a.split, a.ok, a.err = s.deps.Splits.Next(ctx)
+		ch <- a
+		select {
+		case s.woken <- struct{}{}:
+		default:
+		}
+	})
+}
+
+// receive gives the reader the split that has arrived, if one has.
+func (s *Source) receive() error {
+	if s.answer == nil {
+		return nil
+	}
+	select {
+	case a := <-s.answer:
+		s.answer = nil
+		switch {
+		case a.err != nil:
+			return s.failed("ask for a split", a.err)
+		case !a.ok:
+			s.noMore = true
+			return nil
+		}
+		if err := s.reader.Add(a.split); err != nil {
+			return s.failed("add split "+a.split.ID, err)
+		}
+	default:
+	}
+	return nil
+}
+
+// Snapshot implements operator.Snapshotter: the splits in hand.
+func (s *Source) Snapshot(stream.Barrier) ([]byte, error) {
+	if err := s.receive(); err != nil {
+		return nil, err
+	}
+	splits, err := s.reader.Snapshot()
+	if err != nil {
+		return nil, s.failed("snapshot", err)
+	}
+	return encodeSplits(splits), nil
+}
+
+// Completed implements operator.Snapshotter.
+func (s *Source) Completed(id.Checkpoint) error { return nil }
+
+// Process implements operator.Operator; a source has no inputs.
+func (s *Source) Process(_ int, b *stream.Batch) error {
+	b.Release()
+	return failure.Errorf(failure.Internal, "source %s: it has no input", s.spec.Table.Name)
+}
+
+// Watermark implements operator.Operator.
+func (s *Source) Watermark(stream.Watermark) error { return nil }
+
+// EndInput implements operator.Operator.
+func (s *Source) EndInput(int) error { return nil }
+
+// Close implements operator.Operator. It waits for the request that is out.
+func (s *Source) Close() error {
+	if s.cancel == nil {
+		return nil
+	}
+	s.cancel()
+	s.asked.Wait()
+	s.cancel = nil
+	if s.reader == nil {
+		return nil
+	}
+	if err := s.reader.Close(); err != nil {
+		return s.failed("close", err)
+	}
+	return nil
+}
+
+var (
+	_ operator.Source      = (*Source)(nil)
+	_ operator.Snapshotter = (*Source)(nil)
+)
