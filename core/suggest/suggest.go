@@ -27,7 +27,7 @@ func Closest(name string, candidates []string) string {
 // tolerance is the number of edits that still makes a typing mistake of a word of n letters likely.
 func tolerance(n int) int {
 	switch {
-	case n <= 2:
+	case n <= 3:
 		return 1
 	case n <= 7:
 		return 2

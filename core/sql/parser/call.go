@@ -68,7 +68,7 @@ func (p *parser) plainArgs(c *ast.Call) {
 	if p.tok.Kind == lex.RParen {
 		return
 	}
-	if p.tok.Kind == lex.Star && p.peek(1).Kind == lex.RParen {
+	if p.tok.Kind == lex.Star {
 		c.Args = []ast.Expr{&ast.Star{Span: p.tok.Span()}}
 		p.next()
 		return

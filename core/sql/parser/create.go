@@ -128,6 +128,9 @@ func (p *parser) objectKind(kinds ...ast.ObjectKind) ast.ObjectKind {
 }
 
 func (p *parser) ifNotExists() bool {
+	if !p.is(lex.IF) && p.peekIs(1, lex.NOT) && p.peekIs(2, lex.EXISTS) {
+		p.unexpected()
+	}
 	if !p.is(lex.IF) || !p.peekIs(1, lex.NOT) {
 		return false
 	}
@@ -137,6 +140,9 @@ func (p *parser) ifNotExists() bool {
 }
 
 func (p *parser) ifExists() bool {
+	if !p.is(lex.IF) && p.peekIs(1, lex.EXISTS) {
+		p.unexpected()
+	}
 	if !p.is(lex.IF) || nameToken(p.peek(1)) && !p.peekIs(1, lex.EXISTS) {
 		return false
 	}

@@ -86,6 +86,9 @@ func (p *parser) postfix(x ast.Expr, start ast.Pos) ast.Expr {
 			p.expectSign(lex.RBracket)
 			x = &ast.Index{Span: p.from(start), X: x, Index: index}
 		case lex.Dot:
+			if p.peek(1).Kind == lex.Star {
+				return x
+			}
 			p.next()
 			name := p.ident("the name of a field")
 			x = &ast.Field{Span: p.from(start), X: x, Name: name}

@@ -45,6 +45,25 @@ func (p *parser) wantSign(k lex.Kind) {
 	}
 }
 
+// isRare is like is for words that are not worth listing.
+func (p *parser) isRare(w lex.Keyword) bool {
+	if p.peekIs(0, w) {
+		return true
+	}
+	if p.tracing {
+		p.addWish(wish{text: w.String(), word: true, hidden: true})
+	}
+	return false
+}
+
+func (p *parser) eatRare(w lex.Keyword) bool {
+	if p.isRare(w) {
+		p.next()
+		return true
+	}
+	return false
+}
+
 // want notes something that is no token, like "a name".
 func (p *parser) want(what string) {
 	if p.tracing {
@@ -113,8 +132,11 @@ func (p *parser) mistake() *sqlerr.Error {
 		comma := p.previous()
 		return sqlerr.New(sqlerr.Syntax, comma.Span(), "a comma before %s", p.describe(p.tok)).Suggest("remove the comma or add what is missing after it")
 	}
-	code := sqlerr.Syntax
-	err := sqlerr.New(code, p.tok.Span(), "unexpected %s%s", p.describe(p.tok), expected)
+	err := sqlerr.New(sqlerr.Syntax, p.tok.Span(), "unexpected %s%s", p.describe(p.tok), expected)
+	if p.clauseTooLate() {
+		err.Code = sqlerr.BadClause
+		return err.Suggest("each clause stands once, in the order SELECT, FROM, WHERE, GROUP BY, HAVING, WINDOW, QUALIFY, ORDER BY, LIMIT, OFFSET")
+	}
 	if p.reservedAsName() {
 		err.Code = sqlerr.ReservedWord
 		text := p.tok.Text(p.src)
@@ -141,12 +163,12 @@ func (p *parser) misspelled() *sqlerr.Error {
 	if best == "" {
 		return nil
 	}
-	return sqlerr.New(sqlerr.Syntax, at.Span(), "unexpected %s%s", p.describe(at), p.expectedText()).Suggest("did you mean %s?", best)
+	return sqlerr.New(sqlerr.Syntax, at.Span(), "unexpected %s", p.describe(at)).Suggest("did you mean %s?", best)
 }
 
-// closest returns the word that a token is probably meant to be. Keywords that are spelled right are no mistakes of typing.
+// closest returns the word that a token is probably meant to be. Reserved words and types are what they are.
 func (p *parser) closest(t lex.Token, words []string) string {
-	if t.Kind != lex.Word || t.Word != 0 && t.Word.Reserved() {
+	if t.Kind != lex.Word || t.Word != 0 && (t.Word.Reserved() || isTypeWord(t.Word)) {
 		return ""
 	}
 	text := t.Text(p.src)
@@ -163,12 +185,26 @@ func (p *parser) trailingComma() bool {
 	return p.tok.Kind == lex.RParen || p.tok.Kind == lex.Word && p.tok.Word.Reserved() && !p.followsName(p.peek(1))
 }
 
+// clauseTooLate reports whether a clause of a query follows one that it must stand before.
+func (p *parser) clauseTooLate() bool {
+	switch {
+	case p.tok.Kind != lex.Word:
+		return false
+	case p.tok.Word == lex.FROM, p.tok.Word == lex.WHERE, p.tok.Word == lex.GROUP, p.tok.Word == lex.HAVING, p.tok.Word == lex.WINDOW,
+		p.tok.Word == lex.QUALIFY, p.tok.Word == lex.ORDER, p.tok.Word == lex.LIMIT:
+		return slices.ContainsFunc(p.wanted, func(w wish) bool { return w.text == lex.LIMIT.String() || w.text == lex.OFFSET.String() })
+	}
+	return false
+}
+
 // reservedAsName reports whether a reserved word stands where a name would do and what follows fits a name.
 func (p *parser) reservedAsName() bool {
 	if p.tok.Kind != lex.Word || !p.tok.Word.Reserved() {
 		return false
 	}
-	name := slices.ContainsFunc(p.wanted, func(w wish) bool { return strings.Contains(w.text, "name") || w.text == wishExpr })
+	name := slices.ContainsFunc(p.wanted, func(w wish) bool {
+		return strings.Contains(w.text, "name") || w.text == wishExpr || w.text == wishTable
+	})
 	return name && p.followsName(p.peek(1))
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/sql/ast"
 	"github.com/tidemill/tidemill/core/sql/parser/internal/lex"
+	"github.com/tidemill/tidemill/core/sql/sqlerr"
 )
 
 // isName reports whether the next token can be a name.
@@ -88,14 +89,27 @@ func (p *parser) options() []*ast.Option {
 	}
 	p.commaList(func() {
 		start := p.start()
-		o := &ast.Option{Key: p.stringLit("an option's key in quotes")}
+		o := &ast.Option{Key: p.optionString("key")}
 		p.expectSign(lex.Eq)
-		o.Value = p.stringLit("an option's value in quotes")
+		o.Value = p.optionString("value")
 		o.Span = p.from(start)
 		list = append(list, o)
 	})
 	p.expectSign(lex.RParen)
 	return list
+}
+
+// optionString reads key or value of an option; a frequent mistake is to leave out the quotes.
+func (p *parser) optionString(part string) *ast.StringLit {
+	if nameToken(p.tok) || p.tok.Kind == lex.Number || p.tok.Word == lex.TRUE || p.tok.Word == lex.FALSE {
+		end := p.index
+		for k := p.peek(end + 1 - p.index).Kind; k == lex.Dot || k == lex.Minus || k == lex.Word; k = p.peek(end + 1 - p.index).Kind {
+			end++
+		}
+		span := ast.Span{Start: ast.Pos(p.tok.Start), Stop: ast.Pos(p.tokens[end].End)}
+		p.failWith(sqlerr.New(sqlerr.Syntax, span, "an option's %s is a string in quotes", part).Suggest("write '%s'", span.Text(p.src)))
+	}
+	return p.stringLit("an option's " + part + " in quotes")
 }
 
 // withOptions reads WITH (...) if it is next.

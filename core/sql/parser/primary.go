@@ -135,7 +135,6 @@ func (p *parser) nameOperand() ast.Expr {
 	first := p.identOf(p.tok)
 	p.next()
 	if p.tok.Kind != lex.Dot {
-		p.wantSign(lex.LParen)
 		return &ast.ColumnRef{Span: first.Span, Parts: []*ast.Ident{first}}
 	}
 	parts := append(make([]*ast.Ident, 0, 2), first)

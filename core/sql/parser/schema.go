@@ -90,6 +90,12 @@ func (p *parser) columnDef(places bool) *ast.ColumnDef {
 	case p.tok.Kind == lex.Comma || p.tok.Kind == lex.RParen:
 	case p.eat(lex.AS):
 		c.Kind, c.Expr = ast.ColumnComputed, p.expr()
+	case p.peekIs(0, lex.FOR), p.peekIs(0, lex.KEY): // a misspelled WATERMARK FOR or PRIMARY KEY
+		p.aliasAt = p.index - 1
+		p.isRare(lex.WATERMARK)
+		p.isRare(lex.PRIMARY)
+		p.want("a type")
+		p.unexpected()
 	case places && (p.is(lex.FIRST) || p.is(lex.AFTER)):
 	default:
 		p.typedColumn(c)

@@ -3,7 +3,11 @@ package parser
 import (
 	"github.com/tidemill/tidemill/core/sql/ast"
 	"github.com/tidemill/tidemill/core/sql/parser/internal/lex"
+	"github.com/tidemill/tidemill/core/sql/sqlerr"
 )
+
+// wishTable is what is expected where a table may begin.
+const wishTable = "a table"
 
 // tables reads what follows FROM: table expressions with their joins, separated by commas.
 func (p *parser) tables() ast.TableExpr {
@@ -32,41 +36,71 @@ func (p *parser) joined() ast.TableExpr {
 func (p *parser) joins(left ast.TableExpr, start ast.Pos) ast.TableExpr {
 	for n := 0; p.chain(n); n++ {
 		j := &ast.Join{Left: left}
-		j.Natural = p.eat(lex.NATURAL)
+		if j.Natural = p.peekIs(0, lex.NATURAL); j.Natural {
+			p.next()
+		}
 		if j.Kind = p.joinKind(); j.Kind == ast.JoinInvalid {
 			if j.Natural {
 				p.unexpected()
 			}
 			return left
 		}
-		j.Right = p.tableExpr()
-		switch {
-		case j.Natural || j.Kind == ast.JoinCross:
-		case p.eat(lex.ON):
-			j.On = p.expr()
-		case p.eat(lex.USING):
-			j.Using = p.columns()
-		case p.is(lex.JOIN) && p.ok():
-			// a JOIN b JOIN c ON .. ON ..: the inner join is the right side
-			j.Right = p.joins(j.Right, j.Right.Pos())
-		}
+		p.joinSide(j)
 		j.Span = p.from(start)
 		left = j
 	}
 	return left
 }
 
+// joinSide reads the right side of a join and its condition.
+func (p *parser) joinSide(j *ast.Join) {
+	start := p.start()
+	j.Right = p.tableExpr()
+	if j.Natural || j.Kind == ast.JoinCross {
+		return
+	}
+	if !p.enter() {
+		p.leave()
+		return
+	}
+	defer p.leave()
+	if !p.is(lex.ON) && !p.is(lex.USING) { // a JOIN b JOIN c ON x ON y: the inner join is the right side
+		j.Right = p.joins(j.Right, start)
+	}
+	switch {
+	case p.eat(lex.ON):
+		j.On = p.expr()
+	case p.eat(lex.USING):
+		j.Using = p.columns()
+	case p.tok.Kind == lex.Word && !p.tok.Word.Reserved() || p.tok.Kind == lex.Illegal:
+		p.unexpected()
+	default:
+		p.noJoinCondition(j)
+	}
+}
+
+// noJoinCondition fails because ON is missing, unless it was misspelled and taken for an alias.
+func (p *parser) noJoinCondition(j *ast.Join) {
+	if p.tracing && p.misspelled() != nil {
+		p.unexpected()
+		return
+	}
+	p.failWith(sqlerr.New(sqlerr.Syntax, ast.Span{Start: j.Right.Pos(), Stop: j.Right.End()}, "the %s has no condition", j.Kind).
+		Suggest("add ON and a condition, or USING (columns); a join of all rows with all rows is written CROSS JOIN"))
+}
+
 // joinKind reads the words of a join; JoinInvalid if none is next.
 func (p *parser) joinKind() ast.JoinKind {
 	kind := ast.JoinInvalid
+	p.wantOneOf("a join", lex.JOIN, lex.INNER, lex.CROSS, lex.LEFT, lex.RIGHT, lex.FULL, lex.NATURAL, lex.SEMI, lex.ANTI)
 	switch {
-	case p.eat(lex.JOIN):
+	case p.eatRare(lex.JOIN):
 		return ast.JoinInner
-	case p.eat(lex.INNER):
+	case p.eatRare(lex.INNER):
 		kind = ast.JoinInner
-	case p.eat(lex.CROSS):
+	case p.eatRare(lex.CROSS):
 		kind = ast.JoinCross
-	case p.eat(lex.LEFT):
+	case p.eatRare(lex.LEFT):
 		kind = ast.JoinLeft
 		switch {
 		case p.eat(lex.SEMI):
@@ -76,15 +110,15 @@ func (p *parser) joinKind() ast.JoinKind {
 		default:
 			p.eat(lex.OUTER)
 		}
-	case p.eat(lex.RIGHT):
+	case p.eatRare(lex.RIGHT):
 		kind = ast.JoinRight
 		p.eat(lex.OUTER)
-	case p.eat(lex.FULL):
+	case p.eatRare(lex.FULL):
 		kind = ast.JoinFull
 		p.eat(lex.OUTER)
-	case p.eat(lex.SEMI):
+	case p.eatRare(lex.SEMI):
 		kind = ast.JoinSemi
-	case p.eat(lex.ANTI):
+	case p.eatRare(lex.ANTI):
 		kind = ast.JoinAnti
 	default:
 		return kind
@@ -97,21 +131,22 @@ func (p *parser) joinKind() ast.JoinKind {
 func (p *parser) tableExpr() ast.TableExpr {
 	start := p.start()
 	t := p.tablePrimary()
-	if p.is(lex.FOR) && p.peekIs(1, lex.SYSTEM_TIME) {
+	if p.isRare(lex.FOR) && p.peekIs(1, lex.SYSTEM_TIME) {
 		p.next()
 		p.next()
 		p.expectAll(lex.AS, lex.OF)
 		time := p.expr()
 		t = &ast.Snapshot{Span: p.from(start), Table: t, Time: time}
 	}
-	if p.is(lex.MATCH_RECOGNIZE) {
+	if p.isRare(lex.MATCH_RECOGNIZE) {
 		t = p.matchRecognize(t, start)
 	}
 	t = p.aliased(t, start)
-	if p.is(lex.MATCH_RECOGNIZE) {
+	if p.isRare(lex.MATCH_RECOGNIZE) {
 		t = p.aliased(p.matchRecognize(t, start), start)
 	}
-	if p.eat(lex.TABLESAMPLE) {
+	if p.isRare(lex.TABLESAMPLE) {
+		p.next()
 		t = p.sample(t, start)
 		t = p.aliased(t, start)
 	}
@@ -125,7 +160,7 @@ func (p *parser) aliased(t ast.TableExpr, start ast.Pos) ast.TableExpr {
 		return t
 	}
 	a := &ast.Aliased{Table: t, Alias: alias}
-	if p.isSign(lex.LParen) {
+	if p.tok.Kind == lex.LParen {
 		a.Columns = p.columns()
 	}
 	a.Span = p.from(start)
@@ -152,7 +187,8 @@ func (p *parser) sample(t ast.TableExpr, start ast.Pos) ast.TableExpr {
 func (p *parser) tablePrimary() ast.TableExpr {
 	start := p.start()
 	switch {
-	case p.eat(lex.LATERAL):
+	case p.peekIs(0, lex.LATERAL):
+		p.next()
 		return p.lateral(start)
 	case p.tok.Kind == lex.String:
 		f := &ast.FileTable{Path: p.stringToken()}
@@ -161,14 +197,14 @@ func (p *parser) tablePrimary() ast.TableExpr {
 		return f
 	case p.tok.Kind == lex.LParen:
 		return p.parenTable(start, false)
-	case p.is(lex.UNNEST):
+	case p.peekIs(0, lex.UNNEST):
 		return p.unnest(start, false)
-	case p.is(lex.TABLE):
+	case p.peekIs(0, lex.TABLE) && p.peek(1).Kind == lex.LParen:
 		return p.tableFunc(start, false)
 	case p.isName():
 		return p.named(start, false)
 	}
-	p.want("a table")
+	p.wantOneOf(wishTable, lex.UNNEST, lex.TABLE, lex.LATERAL)
 	p.unexpected()
 	return &ast.TableRef{Name: &ast.Name{}}
 }

@@ -217,6 +217,10 @@ func (s *scanner) scanSign(c byte) {
 		return
 	}
 	if c == '/' && s.at(1) == '*' { // skipBlanks leaves only hints
+		if !strings.Contains(s.src[s.pos:], "*/") {
+			s.emit(Illegal, OpenHint, s.pos, len(s.src))
+			return
+		}
 		s.inHint = true
 		s.emit(HintOpen, 0, s.pos, s.pos+3)
 		return
