@@ -1,0 +1,335 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/tidemill/tidemill/core/checkpoint"
+	"github.com/tidemill/tidemill/core/eventtime"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/stream"
+	"github.com/tidemill/tidemill/shuffle"
+)
+
+// pipe is a partition of retention none: what is sent is merged over lanes at
+// once, under the lock, and lies in out until the reader takes it. Entries of a
+// lane that alignment blocks wait in that lane's held queue.
+type pipe struct {
+	id        id.Partition
+	budget    int64
+	guarantee int64
+	ready     chan struct{} // capacity one; the reader's
+
+	mu         sync.Mutex
+	lanes      []pipeLane
+	out        queue
+	used       int64 // credit held by out and held
+	alignment  *checkpoint.Alignment
+	time       *eventtime.Combiner
+	ended      int // lanes
+	reader     uint32
+	hasReader  bool
+	readerGone bool  // nobody reads any more: what comes is released
+	wasRead    bool  // something has been taken
+	err        error // set when the exchange is dropped
+}
+
+type pipeLane struct {
+	attempt uint32
+	held    queue
+	used    int64
+	// fixed is set once a part of the lane cannot be taken back: it was read, or
+	// moved time or an alignment.
+	fixed bool
+	wake  chan struct{} // of a writer that waits for credit
+}
+
+func newPipe(p id.Partition, spec shuffle.Spec, o Options) *pipe {
+	return &pipe{
+		id: p, budget: spec.BudgetBytes, guarantee: o.LaneGuarantee,
+		ready:     make(chan struct{}, 1),
+		lanes:     make([]pipeLane, spec.Lanes),
+		alignment: checkpoint.NewAlignment(spec.Lanes),
+		time:      eventtime.NewCombiner(spec.Lanes),
+	}
+}
+
+// open lets an attempt write the lane. What an earlier attempt sent is taken
+// back; where it cannot be, the attempt is refused.
+func (p *pipe) open(lane, attempt uint32) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := &p.lanes[lane]
+	switch {
+	case p.err != nil:
+		return p.err
+	case attempt < l.attempt:
+		return shuffle.ErrFenced
+	case attempt > l.attempt && l.fixed:
+		return fmt.Errorf("attempt %d follows one that has been read: the region must restart as a whole", attempt)
+	}
+	if attempt > l.attempt {
+		mine := func(e entry) bool { return e.lane == lane }
+		freed := p.out.remove(mine) + l.held.remove(mine)
+		p.used -= freed
+		l.used -= freed
+	}
+	l.attempt = attempt
+	signal(l.wake) // the fenced one, to learn of it
+	l.wake = nil
+	return nil
+}
+
+// send appends rows, waiting for credit. It owns b.
+func (p *pipe) send(ctx context.Context, w *writer, b *stream.Batch, bytes int64) error {
+	for {
+		wait, err := p.offer(w, b, bytes)
+		if err == nil && wait {
+			select {
+			case <-w.wake:
+				continue
+			case <-ctx.Done():
+				p.stopWaiting(w)
+				err = ctx.Err()
+			}
+		}
+		if err != nil {
+			b.Release()
+		}
+		return err
+	}
+}
+
+// offer appends rows if there is credit; otherwise w is woken when there may be.
+func (p *pipe) offer(w *writer, b *stream.Batch, bytes int64) (wait bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.check(w); err != nil {
+		return false, err
+	}
+	l := &p.lanes[w.lane]
+	if p.readerGone {
+		b.Release()
+		return false, nil
+	}
+	if !p.admits(l, bytes) {
+		l.wake = w.wake
+		return true, nil
+	}
+	p.used += bytes
+	l.used += bytes
+	p.arrive(entry{stream.Data(b), w.lane, bytes})
+	return false, nil
+}
+
+// admits gives credit: within the partition's budget, or the lane's guarantee,
+// or, a batch larger than that, alone.
+func (p *pipe) admits(l *pipeLane, bytes int64) bool {
+	return p.used+bytes <= p.budget || l.used+bytes <= p.guarantee || l.used == 0
+}
+
+// stopWaiting ends a writer's wait for credit.
+func (p *pipe) stopWaiting(w *writer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l := &p.lanes[w.lane]; l.wake == w.wake {
+		l.wake = nil
+	}
+}
+
+// control appends an element without rows.
+func (p *pipe) control(w *writer, e stream.Element) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.check(w); err != nil {
+		return err
+	}
+	if !p.readerGone {
+		p.arrive(entry{element: e, lane: w.lane})
+	}
+	return nil
+}
+
+// finish ends the lane.
+func (p *pipe) finish(w *writer) error {
+	return p.control(w, stream.Element{Kind: stream.EndOfInput})
+}
+
+func (p *pipe) check(w *writer) error {
+	if p.err != nil {
+		return p.err
+	}
+	if w.attempt < p.lanes[w.lane].attempt {
+		return shuffle.ErrFenced
+	}
+	return nil
+}
+
+// arrive takes an entry of a lane: it passes, or waits behind the lane's barrier.
+func (p *pipe) arrive(e entry) {
+	held := &p.lanes[e.lane].held
+	switch kind := e.element.Kind; {
+	case !p.alignment.Blocked(int(e.lane)):
+		p.pass(e)
+		p.drain()
+	case kind == stream.WatermarkElem || isStatus(kind):
+		held.pushControl(e)
+	default:
+		held.push(e)
+	}
+	if p.out.n > 0 {
+		signal(p.ready)
+	}
+}
+
+// drain passes what lanes held, as far as they are not blocked any more.
+func (p *pipe) drain() {
+	for progress := true; progress; {
+		progress = false
+		for i := range p.lanes {
+			held := &p.lanes[i].held
+			for held.n > 0 && !p.alignment.Blocked(i) {
+				p.pass(held.pop())
+				progress = true
+			}
+		}
+	}
+}
+
+// pass merges an entry of a lane that is not blocked into what the reader gets.
+func (p *pipe) pass(e entry) {
+	lane := int(e.lane)
+	if e.element.Kind == stream.DataElement {
+		p.out.push(e)
+		return
+	}
+	p.lanes[lane].fixed = true
+	switch e.element.Kind {
+	case stream.WatermarkElem:
+		p.tell(p.time.Advance(lane, e.element.Watermark))
+	case stream.IdleElement, stream.ActiveElement:
+		p.tell(p.time.SetIdle(lane, e.element.Kind == stream.IdleElement))
+	case stream.BarrierElement:
+		p.step(p.alignment.Barrier(lane, e.element.Barrier))
+	case stream.EndOfInput:
+		p.ended++
+		p.step(p.alignment.Finish(lane))
+		p.tell(p.time.Finish(lane))
+		if p.ended == len(p.lanes) {
+			p.out.push(entry{element: e.element})
+		}
+	}
+}
+
+func (p *pipe) step(s checkpoint.Step) {
+	if s.Outcome == checkpoint.Aligned {
+		p.out.push(entry{element: stream.Element{Kind: stream.BarrierElement, Barrier: s.Barrier}})
+	}
+}
+
+func (p *pipe) tell(c eventtime.Change) {
+	if c.ToActive {
+		p.out.pushControl(entry{element: stream.Element{Kind: stream.ActiveElement}})
+	}
+	if c.Advanced {
+		p.out.pushControl(entry{element: stream.Advance(c.Watermark)})
+	}
+	if c.ToIdle {
+		p.out.pushControl(entry{element: stream.Element{Kind: stream.IdleElement}})
+	}
+}
+
+// take removes the next entry for the reader.
+func (p *pipe) take(attempt uint32) (stream.Element, bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.err != nil:
+		return stream.Element{}, false, p.err
+	case attempt < p.reader:
+		return stream.Element{}, false, shuffle.ErrFenced
+	case p.out.n == 0:
+		return stream.Element{}, false, nil
+	}
+	e := p.out.pop()
+	p.wasRead = true
+	if e.element.Kind == stream.DataElement {
+		l := &p.lanes[e.lane]
+		l.fixed = true
+		l.used -= e.bytes
+		p.used -= e.bytes
+		p.wakeWriters()
+	}
+	return e.element, true, nil
+}
+
+// wakeWriters wakes those that may have credit now; they ask again.
+func (p *pipe) wakeWriters() {
+	for i := range p.lanes {
+		l := &p.lanes[i]
+		if l.wake != nil && (p.used < p.budget || l.used < p.guarantee) {
+			signal(l.wake)
+			l.wake = nil
+		}
+	}
+}
+
+// attach makes attempt the partition's reader.
+func (p *pipe) attach(attempt uint32) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.err != nil:
+		return p.err
+	case p.hasReader && attempt <= p.reader:
+		return shuffle.ErrFenced
+	case p.hasReader && (p.wasRead || p.readerGone):
+		return fmt.Errorf("attempt %d follows one that has read: the region must restart as a whole", attempt)
+	}
+	p.reader, p.hasReader = attempt, true
+	signal(p.ready) // the fenced one learns of it, the new one looks
+	return nil
+}
+
+// detach is the reader's end: nothing is kept for it any more.
+func (p *pipe) detach(attempt uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if attempt == p.reader && p.err == nil {
+		p.readerGone = true
+		p.discard()
+	}
+}
+
+// drop ends everything with err.
+func (p *pipe) drop(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err == nil {
+		p.err = err
+		p.discard()
+		signal(p.ready)
+	}
+}
+
+func (p *pipe) discard() {
+	all := func(entry) bool { return true }
+	p.out.remove(all)
+	p.used = 0
+	for i := range p.lanes {
+		l := &p.lanes[i]
+		l.held.remove(all)
+		l.used = 0
+		signal(l.wake)
+		l.wake = nil
+	}
+}
+
+// signal wakes who waits on a channel of capacity one; nil has nobody.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

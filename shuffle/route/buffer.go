@@ -1,0 +1,68 @@
+package route
+
+import (
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/tidemill/tidemill/core/compute"
+	"github.com/tidemill/tidemill/core/stream"
+)
+
+// buffer gathers a partition's rows.
+type buffer struct {
+	pieces []*stream.Batch // without selections
+	rows   int
+	bytes  int64
+}
+
+func (f *buffer) add(b *stream.Batch) {
+	f.pieces = append(f.pieces, b)
+	f.rows += b.Len()
+	f.bytes += b.Bytes()
+}
+
+// take returns what was added as one batch and empties the buffer; nil when
+// there is nothing.
+func (f *buffer) take(mem memory.Allocator) (*stream.Batch, error) {
+	if len(f.pieces) == 0 {
+		return nil, nil
+	}
+	if len(f.pieces) == 1 {
+		b := f.pieces[0]
+		f.pieces[0] = nil
+		f.release()
+		return b, nil
+	}
+	defer f.release()
+	records := make([]arrow.RecordBatch, len(f.pieces))
+	kinds := false
+	for i, b := range f.pieces {
+		records[i] = b.Record
+		kinds = kinds || b.Kinds != nil
+	}
+	joined, err := compute.ConcatRecords(mem, records)
+	if err != nil {
+		return nil, fmt.Errorf("gather %d rows: %w", f.rows, err)
+	}
+	b := stream.NewBatch(joined)
+	if kinds {
+		b.Kinds = make([]stream.RowKind, 0, f.rows)
+		for _, piece := range f.pieces {
+			for i := range piece.Len() {
+				b.Kinds = append(b.Kinds, piece.Kind(i))
+			}
+		}
+	}
+	return b, nil
+}
+
+func (f *buffer) release() {
+	for _, b := range f.pieces {
+		if b != nil {
+			b.Release()
+		}
+	}
+	f.pieces, f.rows, f.bytes = f.pieces[:0], 0, 0
+}

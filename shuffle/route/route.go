@@ -1,0 +1,218 @@
+package route
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/tidemill/tidemill/core/compute"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/keygroup"
+	"github.com/tidemill/tidemill/core/stream"
+	"github.com/tidemill/tidemill/shuffle"
+)
+
+// Options say how a lane is routed.
+type Options struct {
+	Distribution shuffle.Distribution
+	Partitions   int
+	// Lane is the producer's index, for forward and merge.
+	Lane uint32
+	// Keys are the columns of hash, KeyGroups the job's number of key groups.
+	Keys      []int
+	KeyGroups int
+	Alloc     memory.Allocator
+	// TargetRows and TargetBytes are the size at which a buffer is sent; zero
+	// means those of core/stream.
+	TargetRows  int
+	TargetBytes int64
+}
+
+// Partitions is the number of partitions of an exchange between that many
+// producers and consumers.
+func Partitions(d shuffle.Distribution, producers, consumers int) int {
+	if d == shuffle.Merge {
+		return producers
+	}
+	return consumers
+}
+
+// Router routes one lane.
+type Router struct {
+	writer  shuffle.Writer
+	options Options
+	owners  *keygroup.Assignment // of hash
+	buffers []buffer             // of hash, by partition
+	next    uint32               // of rebalance
+
+	// Scratch of hash, reused from batch to batch.
+	keys   []arrow.Array
+	hashes []uint64
+	parts  []uint32
+
+	buffered  bool             // some buffer has rows
+	watermark stream.Watermark // waits for the buffered rows
+	waiting   bool
+}
+
+// New returns a router of a lane; it owns w.
+func New(w shuffle.Writer, o Options) (*Router, error) {
+	o.TargetRows = cmp.Or(o.TargetRows, stream.TargetRows)
+	o.TargetBytes = cmp.Or(o.TargetBytes, stream.TargetBytes)
+	r := &Router{writer: w, options: o, next: o.Lane}
+	switch o.Distribution {
+	case shuffle.Forward, shuffle.Merge:
+		if int(o.Lane) >= o.Partitions {
+			return nil, failure.Errorf(failure.Internal, "%v: lane %d has no partition among %d", o.Distribution, o.Lane, o.Partitions)
+		}
+	case shuffle.Hash:
+		owners, err := keygroup.Even(o.KeyGroups, o.Partitions)
+		if err != nil {
+			return nil, err
+		}
+		r.owners, r.buffers = owners, make([]buffer, o.Partitions)
+		r.keys = make([]arrow.Array, len(o.Keys))
+	case shuffle.Broadcast, shuffle.Rebalance, shuffle.Singleton:
+	default:
+		return nil, failure.Errorf(failure.Fatal, "exchange of distribution %v is not supported", o.Distribution)
+	}
+	return r, nil
+}
+
+// Emit routes a batch; it may wait for credit. It owns b.
+func (r *Router) Emit(ctx context.Context, b *stream.Batch) error {
+	if b.Len() == 0 {
+		b.Release()
+		return nil
+	}
+	switch r.options.Distribution {
+	case shuffle.Forward, shuffle.Merge:
+		return r.writer.Send(ctx, r.options.Lane, b)
+	case shuffle.Singleton:
+		return r.writer.Send(ctx, 0, b)
+	case shuffle.Rebalance:
+		r.next++
+		return r.writer.Send(ctx, r.next%uint32(r.options.Partitions), b)
+	case shuffle.Broadcast:
+		return r.share(ctx, b)
+	default:
+		return r.scatter(ctx, b)
+	}
+}
+
+func (r *Router) share(ctx context.Context, b *stream.Batch) error {
+	for p := 1; p < r.options.Partitions; p++ {
+		if err := r.writer.Send(ctx, uint32(p), b.Share()); err != nil {
+			b.Release()
+			return err
+		}
+	}
+	return r.writer.Send(ctx, 0, b)
+}
+
+func (r *Router) scatter(ctx context.Context, b *stream.Batch) error {
+	if r.options.Partitions == 1 {
+		return r.writer.Send(ctx, 0, b)
+	}
+	defer b.Release()
+	for i, k := range r.options.Keys {
+		r.keys[i] = b.Column(k)
+	}
+	r.hashes = compute.HashColumns(r.keys, b.Sel, r.hashes)
+	clear(r.keys)
+	owners, groups := r.owners.Owners(), r.owners.Groups()
+	r.parts = append(r.parts[:0], make([]uint32, len(r.hashes))...)
+	for i, h := range r.hashes {
+		r.parts[i] = uint32(owners[keygroup.Of(h, groups)])
+	}
+	batches, err := compute.Scatter(r.options.Alloc, b, r.parts, r.options.Partitions)
+	if err != nil {
+		return fmt.Errorf("route batch of %d rows: %w", b.Len(), err)
+	}
+	return r.buffer(ctx, batches)
+}
+
+// buffer adds a batch to each partition's buffer and sends those that are full.
+func (r *Router) buffer(ctx context.Context, batches []*stream.Batch) (err error) {
+	for p, add := range batches {
+		switch {
+		case add == nil:
+		case err != nil:
+			add.Release()
+		default:
+			r.buffers[p].add(add)
+			r.buffered = true
+			if r.buffers[p].rows >= r.options.TargetRows || r.buffers[p].bytes >= r.options.TargetBytes {
+				err = r.send(ctx, p)
+			}
+		}
+	}
+	return err
+}
+
+func (r *Router) send(ctx context.Context, p int) error {
+	b, err := r.buffers[p].take(r.options.Alloc)
+	if err != nil || b == nil {
+		return err
+	}
+	return r.writer.Send(ctx, uint32(p), b)
+}
+
+// Advance routes a watermark; while rows are buffered it waits for Flush.
+func (r *Router) Advance(ctx context.Context, w stream.Watermark) error {
+	if r.buffered {
+		r.watermark, r.waiting = w, true
+		return nil
+	}
+	return r.writer.Broadcast(ctx, stream.Advance(w))
+}
+
+// Broadcast sends what is buffered, then a barrier or a change of idleness, to
+// every partition.
+func (r *Router) Broadcast(ctx context.Context, e stream.Element) error {
+	if err := r.Flush(ctx); err != nil {
+		return err
+	}
+	return r.writer.Broadcast(ctx, e)
+}
+
+// Pending reports whether rows, or a watermark behind them, wait for Flush.
+func (r *Router) Pending() bool { return r.buffered }
+
+// Flush sends what is buffered.
+func (r *Router) Flush(ctx context.Context) error {
+	if !r.buffered {
+		return nil
+	}
+	for p := range r.buffers {
+		if err := r.send(ctx, p); err != nil {
+			return err
+		}
+	}
+	r.buffered = false
+	if !r.waiting {
+		return nil
+	}
+	r.waiting = false
+	return r.writer.Broadcast(ctx, stream.Advance(r.watermark))
+}
+
+// Finish sends what is buffered and ends the lane.
+func (r *Router) Finish(ctx context.Context) (shuffle.Manifest, error) {
+	if err := r.Flush(ctx); err != nil {
+		return shuffle.Manifest{}, err
+	}
+	return r.writer.Finish(ctx)
+}
+
+// Close frees what is buffered and closes the writer; a lane that was not
+// finished is given up.
+func (r *Router) Close() error {
+	for p := range r.buffers {
+		r.buffers[p].release()
+	}
+	return r.writer.Close()
+}
