@@ -1,0 +1,153 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/metric"
+	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/core/task"
+)
+
+// Deploy implements rpc.WorkerClient.
+func (w *Worker) Deploy(ctx context.Context, r *rpc.DeployRequest) (*rpc.DeployReply, error) {
+	jobID, err := w.admit(ctx, r.GetJob())
+	if err != nil {
+		return nil, err
+	}
+	a := r.GetAttempt().ID()
+	doing := func(err error) error { return fmt.Errorf("deploy %s: %w", rpc.Describe(jobID, a), err) }
+	if int(r.GetSlot()) >= w.opts.Slots {
+		return nil, doing(failure.Errorf(failure.Internal, "slot %d of %d", r.GetSlot(), w.opts.Slots))
+	}
+	if w.has(jobID, a) {
+		return &rpc.DeployReply{}, nil
+	}
+	x, scope, err := w.prepare(jobID, r)
+	if err != nil {
+		return nil, doing(err)
+	}
+	if err := w.launch(jobID, r, x, scope); err != nil {
+		scope.Close()
+		return nil, doing(err)
+	}
+	return &rpc.DeployReply{}, nil
+}
+
+// admit decodes a message's job and fences it: what ran under an older term ends.
+func (w *Worker) admit(ctx context.Context, r *rpc.JobRef) (id.Job, error) {
+	job, newer, err := w.terms.Admit(r)
+	if err == nil && newer {
+		err = w.endTasks(ctx, job)
+	}
+	return job, err
+}
+
+func (w *Worker) has(j id.Job, a id.Attempt) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	known, ok := w.jobs[j]
+	return ok && known.tasks[a] != nil
+}
+
+// prepare makes the task of a request.
+func (w *Worker) prepare(jobID id.Job, r *rpc.DeployRequest) (*execution, *metric.Scope, error) {
+	c, err := config.FromMap(r.GetOptions(), "job")
+	if err != nil {
+		return nil, nil, err
+	}
+	d := descriptor(jobID, r, c)
+	scope := w.scope(jobID, d)
+	env := task.Env{
+		Shuffle: w.opts.Shuffle, Connectors: w.opts.Connectors,
+		Splits:   splits{w.opts.Dialer.Coordinator(id.Worker(r.GetCoordinator())), r.GetJob()},
+		Reporter: reporter{w.opts.Dialer.Master(), r.GetJob(), w.reports},
+		Memory:   w.opts.Memory.Child("job "+jobID.String(), 0), Metrics: scope, Log: w.opts.Log,
+	}
+	if w.opts.Snapshots != nil && (d.Streaming || len(d.Restore.GetOperators()) > 0) {
+		if env.Snapshots, err = w.opts.Snapshots(jobID, c); err != nil {
+			scope.Close()
+			return nil, nil, err
+		}
+	}
+	t, err := w.opts.NewTask(d, env)
+	if err != nil {
+		scope.Close()
+		return nil, nil, err
+	}
+	return &execution{task: t, ended: make(chan struct{}), counts: counters(scope)}, scope, nil
+}
+
+func descriptor(jobID id.Job, r *rpc.DeployRequest, c config.Config) task.Descriptor {
+	return task.Descriptor{
+		Job: jobID, Attempt: r.GetAttempt().ID(), Vertex: r.GetVertex(), In: edges(r.GetIn()), Out: edges(r.GetOut()),
+		Parallelism: int(r.GetParallelism()), KeyGroups: int(r.GetKeyGroups()), Streaming: r.GetStreaming(), Restore: r.GetRestore(),
+		Options: task.Options{
+			BatchRows: config.BatchRows.Get(c), Flush: config.ExchangeFlush.Get(c), ExchangeBudget: config.ExchangeBudget.Get(c),
+		},
+	}
+}
+
+func edges(all []*rpc.Edge) []task.Edge {
+	out := make([]task.Edge, len(all))
+	for i, e := range all {
+		out[i] = task.Edge{Exchange: e.GetExchange(), Peers: int(e.GetPeers())}
+	}
+	return out
+}
+
+func (w *Worker) scope(jobID id.Job, d task.Descriptor) *metric.Scope {
+	if w.opts.Metrics == nil {
+		return nil
+	}
+	return w.opts.Metrics.Scope(metric.L("job", jobID.String()), metric.L("attempt", d.Attempt.String()))
+}
+
+// counters reads what core/task counts.
+func counters(scope *metric.Scope) func() (rowsIn, rowsOut, bytesIn uint64) {
+	in := scope.Counter("tidemill_task_rows_in_total", "Rows that the task has read.")
+	out := scope.Counter("tidemill_task_rows_out_total", "Rows that the task has emitted.")
+	bytes := scope.Counter("tidemill_task_bytes_in_total", "Bytes that the task has read.")
+	return func() (uint64, uint64, uint64) { return in.Value(), out.Value(), bytes.Value() }
+}
+
+// launch runs a task on its own goroutine, which the worker's Close waits for.
+// Lower attempts of the same subtask are cancelled.
+func (w *Worker) launch(jobID id.Job, r *rpc.DeployRequest, x *execution, scope *metric.Scope) error {
+	a := r.GetAttempt().ID()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return failure.Wrap(failure.Transient, rpc.ErrUnreachable)
+	}
+	j := w.jobs[jobID]
+	if j == nil {
+		j = &job{tasks: map[id.Attempt]*execution{}, exchanges: map[id.Exchange]bool{}}
+		w.jobs[jobID] = j
+	}
+	j.ref = r.GetJob()
+	for other, old := range j.tasks {
+		if other.Subtask == a.Subtask && other.N < a.N {
+			old.task.Cancel()
+		}
+	}
+	for _, e := range r.GetIn() {
+		j.exchanges[id.Exchange(e.GetExchange().GetId())] = false
+	}
+	for _, e := range r.GetOut() {
+		j.exchanges[id.Exchange(e.GetExchange().GetId())] = e.GetExchange().GetResult()
+	}
+	j.tasks[a] = x
+	w.running.Go(func() {
+		defer scope.Close()
+		defer close(x.ended)
+		x.task.Run()
+		w.mu.Lock()
+		delete(j.tasks, a)
+		w.mu.Unlock()
+	})
+	return nil
+}

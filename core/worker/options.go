@@ -1,0 +1,73 @@
+package worker
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/coordinator"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/memory"
+	"github.com/tidemill/tidemill/core/metric"
+	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/core/stream"
+	"github.com/tidemill/tidemill/core/task"
+	"github.com/tidemill/tidemill/shuffle"
+)
+
+// Task is one attempt; core/task's is one. Run is called once; the others may be
+// called by any goroutine and return at once.
+type Task interface {
+	// Run runs the attempt to its end, which it has reported when it returns.
+	Run()
+	// Trigger asks a source for a barrier.
+	Trigger(b stream.Barrier)
+	// Completed says that a checkpoint is complete.
+	Completed(c id.Checkpoint)
+	// Cancel makes Run return soon.
+	Cancel()
+}
+
+// Options say who a worker is and what it lends its tasks.
+type Options struct {
+	ID     id.Worker // required
+	Slots  int       // at least 1
+	Dialer rpc.Dialer
+
+	Shuffle    shuffle.Service
+	Connectors func(name string) (connector.Connector, error)
+	Memory     *memory.Ledger
+	// Coordinators runs coordinator tasks.
+	Coordinators *coordinator.Host
+	// Snapshots opens where a job keeps its state; nil: no job can.
+	Snapshots func(job id.Job, c config.Config) (task.Snapshots, error)
+	// NewTask makes a task that is not running yet.
+	NewTask func(d task.Descriptor, env task.Env) (Task, error)
+
+	Metrics *metric.Registry // nil: none
+	Log     *slog.Logger     // nil: discarded
+	// ReportLimit bounds the reports that wait for a master that cannot be reached;
+	// beyond it tasks are cancelled. Zero means 65,536.
+	ReportLimit int
+}
+
+// Pauses between attempts to reach the master.
+const (
+	firstPause = 50 * time.Millisecond
+	mostPause  = 2 * time.Second
+)
+
+func (o Options) complete() (Options, error) {
+	if o.ID == "" || o.Slots < 1 || o.Dialer == nil || o.Shuffle == nil || o.Memory == nil || o.Coordinators == nil || o.NewTask == nil {
+		return o, failure.Errorf(failure.Internal, "worker %q: options are incomplete", o.ID)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.ReportLimit == 0 {
+		o.ReportLimit = 1 << 16
+	}
+	return o, nil
+}

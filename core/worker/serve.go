@@ -1,0 +1,118 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/rpc"
+)
+
+// Cancel implements rpc.WorkerClient.
+func (w *Worker) Cancel(ctx context.Context, r *rpc.CancelRequest) (*rpc.CancelReply, error) {
+	return &rpc.CancelReply{}, w.tell(ctx, r.GetJob(), r.GetAttempts(), Task.Cancel)
+}
+
+// Trigger implements rpc.WorkerClient.
+func (w *Worker) Trigger(ctx context.Context, r *rpc.TriggerRequest) (*rpc.TriggerReply, error) {
+	b := r.GetBarrier().Stream()
+	return &rpc.TriggerReply{}, w.tell(ctx, r.GetJob(), r.GetAttempts(), func(t Task) { t.Trigger(b) })
+}
+
+// Notify implements rpc.WorkerClient.
+func (w *Worker) Notify(ctx context.Context, r *rpc.NotifyRequest) (*rpc.NotifyReply, error) {
+	c := id.Checkpoint(r.GetCheckpoint())
+	return &rpc.NotifyReply{}, w.tell(ctx, r.GetJob(), r.GetAttempts(), func(t Task) { t.Completed(c) })
+}
+
+// tell passes an order on to those of the attempts that run here.
+func (w *Worker) tell(ctx context.Context, ref *rpc.JobRef, attempts []*rpc.Attempt, order func(Task)) error {
+	jobID, err := w.admit(ctx, ref)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	var tasks []Task
+	if j := w.jobs[jobID]; j != nil {
+		for _, a := range attempts {
+			if x := j.tasks[a.ID()]; x != nil {
+				tasks = append(tasks, x.task)
+			}
+		}
+	}
+	w.mu.Unlock()
+	for _, t := range tasks {
+		order(t)
+	}
+	return nil
+}
+
+// Drop implements rpc.WorkerClient.
+func (w *Worker) Drop(ctx context.Context, r *rpc.DropRequest) (*rpc.DropReply, error) {
+	jobID, err := w.admit(ctx, r.GetJob())
+	if err != nil {
+		return nil, err
+	}
+	if r.GetEndJob() {
+		return &rpc.DropReply{}, w.endJob(ctx, jobID)
+	}
+	var all error
+	for _, ex := range r.GetExchanges() {
+		all = errors.Join(all, w.opts.Shuffle.Drop(ctx, jobID, id.Exchange(ex)))
+	}
+	return &rpc.DropReply{}, all
+}
+
+// StartCoordinator implements rpc.WorkerClient.
+func (w *Worker) StartCoordinator(ctx context.Context, r *rpc.CoordinatorRequest) (*rpc.CoordinatorReply, error) {
+	if _, err := w.admit(ctx, r.GetJob()); err != nil {
+		return nil, err
+	}
+	return &rpc.CoordinatorReply{}, w.opts.Coordinators.Start(ctx, r)
+}
+
+// endTasks cancels the tasks of a job and waits for them.
+func (w *Worker) endTasks(ctx context.Context, jobID id.Job) error {
+	w.mu.Lock()
+	var tasks []*execution
+	if j := w.jobs[jobID]; j != nil {
+		for _, x := range j.tasks {
+			tasks = append(tasks, x)
+		}
+	}
+	w.mu.Unlock()
+	for _, x := range tasks {
+		x.task.Cancel()
+	}
+	for _, x := range tasks {
+		select {
+		case <-x.ended:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the tasks of job %v: %w", jobID, ctx.Err())
+		}
+	}
+	return nil
+}
+
+// endJob ends and forgets everything of a job here.
+func (w *Worker) endJob(ctx context.Context, jobID id.Job) error {
+	if err := w.endTasks(ctx, jobID); err != nil {
+		return err
+	}
+	all := w.opts.Coordinators.Stop(ctx, jobID)
+	w.mu.Lock()
+	j := w.jobs[jobID]
+	delete(w.jobs, jobID)
+	w.mu.Unlock()
+	w.terms.Forget(jobID)
+	if j == nil {
+		return all
+	}
+	for ex, result := range j.exchanges {
+		if !result {
+			all = errors.Join(all, w.opts.Shuffle.Drop(ctx, jobID, ex))
+		}
+	}
+	return all
+}

@@ -1,0 +1,181 @@
+package jobmaster
+
+import (
+	"context"
+	"time"
+
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/invariant"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/scheduler/execgraph"
+	"github.com/tidemill/tidemill/scheduler/resource"
+)
+
+// act performs one action of the graph.
+func (m *Master) act(a execgraph.Action) {
+	switch a := a.(type) {
+	case execgraph.RequestSlots:
+		m.requestSlots(a)
+	case execgraph.Deploy:
+		m.deploy(a)
+	case execgraph.CancelAttempt:
+		m.cancelAttempt(a.Attempt)
+	case execgraph.ReleaseSlots:
+		if len(a.Slots) == 0 {
+			m.opts.Resources.Withdraw(m.request(a.Region))
+			return
+		}
+		m.opts.Resources.Release(a.Slots)
+	case execgraph.ScheduleRestart:
+		m.timers = append(m.timers, time.AfterFunc(a.Delay, func() {
+			m.post(func() { m.restart(a.Restart) })
+		}))
+	case execgraph.RestoreFromCheckpoint:
+	case execgraph.ResetExchange:
+		m.drop([]uint32{uint32(a.Exchange)})
+	case execgraph.JobEnded:
+		m.finish(a)
+	default:
+		invariant.Broken("job master: unknown action %T", a)
+	}
+}
+
+func (m *Master) request(region int) resource.Request {
+	return resource.Request{Job: m.opts.Job, Region: region}
+}
+
+func (m *Master) requestSlots(a execgraph.RequestSlots) {
+	m.opts.Resources.Ask(m.request(a.Region), a.Count, func(answer resource.Answer) {
+		m.post(func() {
+			if answer.Refused != nil {
+				m.handle(execgraph.SlotsUnavailable{Region: a.Region, Cause: answer.Refused})
+				return
+			}
+			if m.graph.State().Terminal() { // the graph takes no events any more
+				m.opts.Resources.Release(answer.Slots)
+				return
+			}
+			m.handle(execgraph.SlotsGranted{Region: a.Region, Slots: answer.Slots})
+		})
+	})
+}
+
+func (m *Master) deploy(a execgraph.Deploy) {
+	v := m.layout.graph.GetVertices()[a.Attempt.Subtask.Vertex]
+	m.placed[a.Attempt] = a.Slot
+	m.workers[a.Slot.Worker] = true
+	r := &rpc.DeployRequest{
+		Job: m.ref(), Attempt: rpc.FromAttempt(a.Attempt), Slot: a.Slot.Index, Vertex: v,
+		In: m.layout.ins(v), Out: m.layout.outs(v),
+		Parallelism: uint32(m.layout.parallelism[v.GetId()]), KeyGroups: m.layout.graph.GetKeyGroups(),
+		Streaming: m.layout.graph.GetMode() == jobgraph.Mode_MODE_STREAMING,
+		Options:   m.layout.graph.GetOptions(), Coordinator: string(m.coordinator),
+	}
+	m.do(func(ctx context.Context) {
+		ctx, stop := context.WithTimeout(ctx, callTimeout)
+		defer stop()
+		_, err := m.opts.Dialer.Worker(a.Slot.Worker).Deploy(ctx, r)
+		m.post(func() {
+			if err != nil {
+				m.handle(execgraph.TaskFailed{Attempt: a.Attempt, Cause: err})
+				return
+			}
+			m.handle(execgraph.Deployed{Attempt: a.Attempt})
+		})
+	})
+}
+
+func (m *Master) cancelAttempt(a id.Attempt) {
+	slot := m.placed[a]
+	m.do(func(ctx context.Context) {
+		ctx, stop := context.WithTimeout(ctx, callTimeout)
+		defer stop()
+		r := &rpc.CancelRequest{Job: m.ref(), Attempts: []*rpc.Attempt{rpc.FromAttempt(a)}}
+		if _, err := m.opts.Dialer.Worker(slot.Worker).Cancel(ctx, r); err != nil {
+			// The worker cannot be told: for this job it counts as lost.
+			m.post(func() { m.handle(execgraph.WorkerLost{Worker: slot.Worker, Cause: err}) })
+		}
+	})
+}
+
+// drop forgets exchanges on every worker that may have them.
+func (m *Master) drop(exchanges []uint32) {
+	for w := range m.workers {
+		m.do(func(ctx context.Context) {
+			ctx, stop := context.WithTimeout(ctx, callTimeout)
+			defer stop()
+			if _, err := m.opts.Dialer.Worker(w).Drop(ctx, &rpc.DropRequest{Job: m.ref(), Exchanges: exchanges}); err != nil {
+				m.post(func() { m.handle(execgraph.WorkerLost{Worker: w, Cause: err}) })
+			}
+		})
+	}
+}
+
+// restart tells the graph that a restart's delay is over, after what the attempts
+// to be replaced have left was put away.
+func (m *Master) restart(number int) {
+	before := m.attempts()
+	m.handle(execgraph.RestartDelayElapsed{Restart: number})
+	replaced, vertices := []id.Attempt{}, map[uint32]bool{}
+	for subtask, now := range m.attempts() {
+		if old := before[subtask]; old != now {
+			replaced = append(replaced, old)
+			vertices[uint32(subtask.Vertex)] = true
+		}
+	}
+	m.putAway(replaced)
+	m.drop(m.pipelinedWithin(vertices))
+}
+
+// attempts are the current ones.
+func (m *Master) attempts() map[id.Subtask]id.Attempt {
+	all := map[id.Subtask]id.Attempt{}
+	for _, r := range m.graph.Regions() {
+		for _, t := range r.Tasks {
+			all[t.Attempt.Subtask] = t.Attempt
+		}
+	}
+	return all
+}
+
+// pipelinedWithin are the exchanges whose rows are gone with their readers.
+func (m *Master) pipelinedWithin(vertices map[uint32]bool) (out []uint32) {
+	for _, x := range m.layout.graph.GetExchanges() {
+		if !x.GetResult() && vertices[x.GetProducer()] && vertices[x.GetConsumer()] && x.GetRetention() != jobgraph.Retention_RETENTION_JOB {
+			out = append(out, x.GetId())
+		}
+	}
+	return out
+}
+
+// putAway gives the splits of replaced attempts back and discards what they
+// staged.
+func (m *Master) putAway(replaced []id.Attempt) {
+	var staged []*rpc.Committable
+	var sources []*rpc.Attempt
+	for _, a := range replaced {
+		if done := m.output[a.Subtask]; done != nil {
+			staged = append(staged, done.GetCommittables()...)
+			delete(m.output, a.Subtask)
+		}
+		if m.layout.isSource(a.Subtask.Vertex) {
+			sources = append(sources, rpc.FromAttempt(a))
+		}
+		delete(m.placed, a)
+		m.forgetProgress(a)
+	}
+	if len(sources) == 0 && len(staged) == 0 {
+		return
+	}
+	m.do(func(ctx context.Context) {
+		c := m.opts.Dialer.Coordinator(m.coordinator)
+		_, err := c.Reset(ctx, &rpc.ResetRequest{Job: m.ref(), Attempts: sources})
+		if err == nil && len(staged) > 0 {
+			_, err = c.Abort(ctx, &rpc.AbortRequest{Job: m.ref(), Committables: staged})
+		}
+		if err != nil {
+			m.Fail(err)
+		}
+	})
+}

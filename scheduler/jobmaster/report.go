@@ -1,0 +1,83 @@
+package jobmaster
+
+import (
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/invariant"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/scheduler/execgraph"
+)
+
+// Report takes a worker's report about an attempt. It returns at once.
+func (m *Master) Report(r *rpc.TaskReport) { m.post(func() { m.report(r) }) }
+
+func (m *Master) report(r *rpc.TaskReport) {
+	a := r.GetAttempt().ID()
+	if !m.known(a) {
+		return // of another job master's layout
+	}
+	switch r.GetState() {
+	case rpc.TaskState_TASK_STATE_RUNNING:
+		m.handle(execgraph.Running{Attempt: a})
+	case rpc.TaskState_TASK_STATE_FINISHED:
+		if m.current(a) {
+			m.output[a.Subtask] = r
+			m.Progress(&rpc.TaskProgress{Attempt: r.GetAttempt(), RowsIn: r.GetRowsIn(), RowsOut: r.GetRowsOut()})
+		}
+		m.handle(execgraph.TaskFinished{Attempt: a})
+	case rpc.TaskState_TASK_STATE_FAILED:
+		cause := r.GetFailure().Err()
+		m.handle(execgraph.TaskFailed{Attempt: a, Cause: cause, Lost: m.lost(a, cause)})
+	case rpc.TaskState_TASK_STATE_CANCELLED:
+		m.handle(execgraph.TaskCanceled{Attempt: a})
+	default:
+		invariant.Broken("job master: %v reports %v", a, r.GetState())
+	}
+}
+
+func (m *Master) known(a id.Attempt) bool {
+	v := int(a.Subtask.Vertex)
+	return v < len(m.layout.parallelism) && int(a.Subtask.Index) < m.layout.parallelism[v]
+}
+
+// current says whether an attempt was deployed and not replaced.
+func (m *Master) current(a id.Attempt) bool {
+	_, ok := m.placed[a]
+	return ok
+}
+
+// lost are the blocking inputs of an attempt that failed for want of one.
+func (m *Master) lost(a id.Attempt, cause error) (out []id.Exchange) {
+	if failure.Of(cause) != failure.LostPartition {
+		return nil
+	}
+	for _, n := range m.layout.graph.GetVertices()[a.Subtask.Vertex].GetInputs() {
+		if x := m.layout.graph.GetExchanges()[n]; x.GetRetention() == jobgraph.Retention_RETENTION_JOB {
+			out = append(out, id.Exchange(x.GetId()))
+		}
+	}
+	return out
+}
+
+// Progress takes what running attempts have done so far, from a heartbeat.
+func (m *Master) Progress(p *rpc.TaskProgress) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a := p.GetAttempt().ID()
+	if m.known(a) {
+		m.progress[a] = p
+	}
+}
+
+func (m *Master) forgetProgress(a id.Attempt) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.progress, a)
+}
+
+// Acknowledge takes an attempt's part of a checkpoint.
+func (m *Master) Acknowledge(r *rpc.AckRequest) {}
+
+// Decline takes an attempt's refusal of its part of a checkpoint.
+func (m *Master) Decline(r *rpc.DeclineRequest) {}

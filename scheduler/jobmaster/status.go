@@ -1,0 +1,99 @@
+package jobmaster
+
+import (
+	"time"
+
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/scheduler/execgraph"
+)
+
+// Status is what is known of a job at one moment. It is a value that nobody
+// changes any more.
+type Status struct {
+	Job   id.Job
+	Name  string
+	State execgraph.JobState
+	// Cause is why the job fails or failed.
+	Cause error
+	// Running is how long the job has run, up to its end.
+	Running  time.Duration
+	Restarts int
+	Vertices []VertexStatus
+}
+
+// VertexStatus is what is known of a vertex.
+type VertexStatus struct {
+	Name        string
+	Parallelism int
+	// Subtasks counts them by the state of their current attempt.
+	Subtasks map[execgraph.AttemptState]int
+	RowsIn   uint64
+	RowsOut  uint64
+	BytesIn  uint64
+}
+
+// Status returns what is known now. Anybody may call it.
+func (m *Master) Status() Status {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.status
+	s.Vertices = make([]VertexStatus, len(m.status.Vertices))
+	copy(s.Vertices, m.status.Vertices)
+	for a, p := range m.progress {
+		v := &s.Vertices[a.Subtask.Vertex]
+		v.RowsIn += p.GetRowsIn()
+		v.RowsOut += p.GetRowsOut()
+		v.BytesIn += p.GetBytesIn()
+	}
+	if !s.State.Terminal() {
+		s.Running = time.Since(m.begun)
+	}
+	return s
+}
+
+// Parallelism is the number of subtasks of a vertex.
+func (m *Master) Parallelism(v id.Vertex) int { return m.layout.parallelism[v] }
+
+// describe reads the graph; only Run's goroutine, or New, calls it.
+func (m *Master) describe() Status {
+	s := Status{
+		Job: m.opts.Job, Name: m.opts.Graph.GetName(), State: m.graph.State(), Cause: m.graph.Cause(),
+		Restarts: m.graph.Restarts(), Vertices: make([]VertexStatus, len(m.layout.parallelism)),
+	}
+	if s.State.Terminal() { // not before the output is published
+		s.State = execgraph.JobRunning
+	}
+	for i, v := range m.layout.graph.GetVertices() {
+		s.Vertices[i] = VertexStatus{Name: v.GetName(), Parallelism: m.layout.parallelism[i], Subtasks: map[execgraph.AttemptState]int{}}
+	}
+	for _, r := range m.graph.Regions() {
+		for _, t := range r.Tasks {
+			s.Vertices[t.Attempt.Subtask.Vertex].Subtasks[t.State]++
+		}
+	}
+	return s
+}
+
+// publish makes the present status visible.
+func (m *Master) publish() {
+	if m.ended {
+		return // settle did
+	}
+	s := m.describe()
+	m.mu.Lock()
+	m.status = s
+	m.mu.Unlock()
+}
+
+// settle makes the outcome visible.
+func (m *Master) settle(state execgraph.JobState, cause error) {
+	s := m.describe()
+	s.State, s.Cause, s.Running = state, cause, time.Since(m.begun)
+	m.mu.Lock()
+	m.status = s
+	m.mu.Unlock()
+}
+
+// Graph is what the job runs; nobody changes it.
+func (m *Master) Graph() *jobgraph.Graph { return m.opts.Graph }

@@ -1,0 +1,13 @@
+// Package resource knows the workers and lends their slots to jobs.
+//
+// A slot holds one subtask of each vertex of a region, so a region asks for as
+// many slots as its largest parallelism, and gets all of them at once or waits.
+// Requests are served in the order in which they came; one that is larger than
+// the whole cluster lets later ones pass. Where the cluster cannot grow, as in an
+// embedded run, such a request is refused at once.
+//
+// Pool is the pure part: a call in, grants and refusals out. Manager is the doing
+// part: it serialises the calls, watches heartbeats and delivers the answers.
+//
+// Locks: Manager.mu is a leaf; answers and losses are delivered without it.
+package resource

@@ -1,0 +1,159 @@
+package resource
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+)
+
+// Request names one region's wish for slots.
+type Request struct {
+	Job    id.Job
+	Region int
+}
+
+// String names the request.
+func (r Request) String() string { return fmt.Sprintf("region %d of job %v", r.Region, r.Job) }
+
+// Answer is what a request gets: slots, or a refusal.
+type Answer struct {
+	Request Request
+	Slots   []id.Slot
+	Refused error
+}
+
+// Pool decides who gets which slot. It is a pure state machine.
+type Pool struct {
+	fixed   bool
+	workers []*lender // in the order in which they came
+	queue   []wish
+}
+
+type lender struct {
+	id   id.Worker
+	free []uint32 // ascending
+	all  int
+}
+
+type wish struct {
+	Request
+	count int
+}
+
+// NewPool returns a pool without workers. A fixed one refuses what is larger than
+// all the slots it has.
+func NewPool(fixed bool) *Pool { return &Pool{fixed: fixed} }
+
+// Total is the number of slots, lent or not.
+func (p *Pool) Total() (n int) {
+	for _, w := range p.workers {
+		n += w.all
+	}
+	return n
+}
+
+// Free is the number of slots that nobody has.
+func (p *Pool) Free() (n int) {
+	for _, w := range p.workers {
+		n += len(w.free)
+	}
+	return n
+}
+
+// Workers lists the workers in the order in which they came.
+func (p *Pool) Workers() []id.Worker {
+	out := make([]id.Worker, len(p.workers))
+	for i, w := range p.workers {
+		out[i] = w.id
+	}
+	return out
+}
+
+// AddWorker brings slots. A worker that is known is replaced: all its slots are
+// free again.
+func (p *Pool) AddWorker(w id.Worker, slots int) []Answer {
+	p.RemoveWorker(w)
+	l := &lender{id: w, all: slots}
+	for i := range slots {
+		l.free = append(l.free, uint32(i))
+	}
+	p.workers = append(p.workers, l)
+	return p.serve()
+}
+
+// RemoveWorker takes a worker and its slots away, and reports whether it was
+// known.
+func (p *Pool) RemoveWorker(w id.Worker) bool {
+	n := len(p.workers)
+	p.workers = slices.DeleteFunc(p.workers, func(l *lender) bool { return l.id == w })
+	return len(p.workers) < n
+}
+
+// Ask queues a request for count slots.
+func (p *Pool) Ask(r Request, count int) []Answer {
+	if total := p.Total(); p.fixed && count > total {
+		return []Answer{{Request: r, Refused: failure.Errorf(failure.Usage,
+			"%v needs %d slots and there are %d: raise worker.slots or lower parallelism.default", r, count, total)}}
+	}
+	p.queue = append(p.queue, wish{r, count})
+	return p.serve()
+}
+
+// Withdraw forgets a request that was not answered.
+func (p *Pool) Withdraw(r Request) []Answer {
+	p.queue = slices.DeleteFunc(p.queue, func(w wish) bool { return w.Request == r })
+	return p.serve()
+}
+
+// Release gives slots back; those of workers that are gone are forgotten.
+func (p *Pool) Release(slots []id.Slot) []Answer {
+	for _, s := range slots {
+		for _, l := range p.workers {
+			if l.id != s.Worker || int(s.Index) >= l.all {
+				continue
+			}
+			if at, found := slices.BinarySearch(l.free, s.Index); !found {
+				l.free = slices.Insert(l.free, at, s.Index)
+			}
+		}
+	}
+	return p.serve()
+}
+
+// serve answers requests in turn until one has to wait.
+func (p *Pool) serve() (answers []Answer) {
+	total := p.Total()
+	var waiting []wish
+	for i, w := range p.queue {
+		if w.count > total { // only a larger cluster can serve it
+			waiting = append(waiting, w)
+			continue
+		}
+		if w.count > p.Free() {
+			waiting = append(waiting, p.queue[i:]...)
+			break
+		}
+		answers = append(answers, Answer{Request: w.Request, Slots: p.take(w.count)})
+	}
+	p.queue = waiting
+	return answers
+}
+
+// take lends slots, from the worker with the most free ones each time, so that
+// load spreads; ties go to the older worker.
+func (p *Pool) take(count int) []id.Slot {
+	slots := make([]id.Slot, 0, count)
+	for range count {
+		best := p.workers[0]
+		for _, l := range p.workers[1:] {
+			if len(l.free) > len(best.free) {
+				best = l
+			}
+		}
+		slots = append(slots, id.Slot{Worker: best.id, Index: best.free[0]})
+		best.free = best.free[1:]
+	}
+	return slots
+}
