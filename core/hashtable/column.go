@@ -3,6 +3,7 @@ package hashtable
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -393,4 +394,14 @@ func wrapTexts(dt arrow.DataType, n int, valid, offsets, chars *memory.Buffer, n
 	d := array.NewData(dt, n, []*memory.Buffer{valid, offsets, chars}, nil, nulls, 0)
 	defer d.Release()
 	return array.MakeFromData(d)
+}
+
+// Millis converts a timestamp of type t from its physical unit to milliseconds,
+// downwards.
+func Millis(t datatype.Type, v int64) int64 {
+	per := int64(time.Millisecond / datatype.TimestampUnit(t.Precision).Multiplier())
+	if v%per < 0 {
+		return v/per - 1
+	}
+	return v / per
 }

@@ -324,3 +324,15 @@ func (t *Table) lookupWanted(add bool) error {
 	}
 	return nil
 }
+
+// Rows is a table as state.Rows, for operators that keep their rows either in a
+// table of their own or in keyed state.
+type Rows struct {
+	*Table
+	Mem memory.Allocator
+}
+
+// Keys implements state.Rows.
+func (r Rows) Keys(from, to int) ([]arrow.Array, error) { return r.Table.Keys(r.Mem, from, to) }
+
+var _ state.Rows = Rows{}

@@ -32,8 +32,12 @@ func SourceSpec(s *jobgraph.Source, parallelism int) (connector.SourceSpec, erro
 	if err != nil {
 		return connector.SourceSpec{}, fmt.Errorf("source %s: %w", s.Table, err)
 	}
+	all, err := Schema(s.TableColumns)
+	if err != nil {
+		return connector.SourceSpec{}, fmt.Errorf("source %s: %w", s.Table, err)
+	}
 	out := connector.SourceSpec{
-		Table:       connector.Table{Name: s.Table, Options: s.Options, Schema: columns, Partitions: s.PartitionColumns},
+		Table:       connector.Table{Name: s.Table, Options: s.Options, Schema: all, Partitions: s.PartitionColumns},
 		Columns:     columns,
 		Limit:       s.Limit,
 		Parallelism: parallelism,
