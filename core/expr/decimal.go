@@ -151,7 +151,7 @@ func decimalKernel(op string, a, b, ret datatype.Type) kernel {
 		if short && shortOut {
 			return shortSum(op == "-", pow10(ret.Scale-a.Scale), pow10(ret.Scale-b.Scale))
 		}
-		return generalDecimal(op, ret, sumDecimals(op == "-", a.Scale, b.Scale, ret.Scale))
+		return generalDecimal(op, a.Scale, ret, sumDecimals(op == "-", a.Scale, b.Scale, ret.Scale))
 	case "*":
 		if short && ret.Scale == a.Scale+b.Scale {
 			if shortOut {
@@ -159,11 +159,11 @@ func decimalKernel(op string, a, b, ret datatype.Type) kernel {
 			}
 			return longProduct
 		}
-		return generalDecimal(op, ret, multiplyDecimals(a.Scale+b.Scale, ret.Scale))
+		return generalDecimal(op, a.Scale, ret, multiplyDecimals(a.Scale+b.Scale, ret.Scale))
 	case "/":
-		return generalDecimal(op, ret, divideDecimals(a.Scale, b.Scale, ret.Scale))
+		return generalDecimal(op, a.Scale, ret, divideDecimals(a.Scale, b.Scale, ret.Scale))
 	case "%":
-		return generalDecimal(op, ret, moduloDecimals(a.Scale, b.Scale, ret.Scale))
+		return generalDecimal(op, a.Scale, ret, moduloDecimals(a.Scale, b.Scale, ret.Scale))
 	default:
 		return nil
 	}
@@ -199,7 +199,8 @@ func longProduct(k *call) error {
 	return nil
 }
 
-func generalDecimal(op string, ret datatype.Type, f func(x, y dec) (dec, bool)) kernel {
+// generalDecimal applies f row by row; scale is that of the first argument.
+func generalDecimal(op string, scale int, ret datatype.Type, f func(x, y dec) (dec, bool)) kernel {
 	failing := op == "/" || op == "%"
 	return func(k *call) error {
 		out := k.decimalOut(ret)
@@ -207,7 +208,7 @@ func generalDecimal(op string, ret datatype.Type, f func(x, y dec) (dec, bool)) 
 		for _, r := range k.rows() {
 			x, y := a.at(r), b.at(r)
 			if failing && y == (dec{}) {
-				return errDivideByZero(op, x.BigInt())
+				return errDivideByZero(op, string(appendDecimal(nil, x, scale)))
 			}
 			z, ok := f(x, y)
 			out.put(r, z, ok)

@@ -16,7 +16,6 @@ import (
 	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
-	"github.com/tidemill/tidemill/core/function"
 	"github.com/tidemill/tidemill/core/stream"
 )
 
@@ -97,7 +96,7 @@ func checkForms(t *testing.T, e Expr) {
 	if err != nil || !Equal(back, e) {
 		t.Errorf("%s came back as %v, %v", String(e), back, err)
 	}
-	folded := Fold(e, function.Builtins(), testOptions(nil))
+	folded := Fold(e, builtins(), testOptions(nil))
 	want, err := evalRow(e, testOptions(memory.DefaultAllocator))
 	if err != nil {
 		return
@@ -200,7 +199,7 @@ func checkShape(t *testing.T, mem memory.Allocator, e Expr, literals []*Literal,
 // compareRows checks a batch against the constant form of each row.
 func compareRows(t *testing.T, mem memory.Allocator, e Expr, b *stream.Batch, rows [][]any) {
 	t.Helper()
-	p, err := Compile(e, function.Builtins(), testOptions(mem))
+	p, err := Compile(e, builtins(), testOptions(mem))
 	if err != nil {
 		if failure.Of(err) != failure.Internal {
 			t.Errorf("compile %s: %v", String(e), err)

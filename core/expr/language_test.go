@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -26,8 +27,11 @@ type reader struct {
 	catalog *function.Catalog
 }
 
+// builtins is shared: making it costs more than most cases.
+var builtins = sync.OnceValue(function.Builtins)
+
 func parseExpr(s string, columns datatype.Schema) (e Expr, err error) {
-	r := &reader{in: s, columns: columns, catalog: function.Builtins()}
+	r := &reader{in: s, columns: columns, catalog: builtins()}
 	defer func() {
 		if p := recover(); p != nil {
 			if text, ok := p.(string); ok {
@@ -231,7 +235,7 @@ func testOptions(mem memory.Allocator) Options {
 
 // evalRow computes a constant expression: the naive twin of every kernel.
 func evalRow(e Expr, o Options) (any, error) {
-	p, err := Compile(e, function.Builtins(), o)
+	p, err := Compile(e, builtins(), o)
 	if err != nil {
 		return nil, err
 	}

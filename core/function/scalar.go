@@ -138,7 +138,6 @@ func textTable() []definition {
 		scalar("CONCAT", "string, string... -> STRING"),
 		scalar("CONCAT_WS", "string, string... -> STRING"),
 		scalar("SPLIT_INDEX", "string, string, int -> STRING?", "string, int, int -> STRING?"),
-		scalar("SPLIT", "string, string -> ARRAY<STRING NOT NULL>"),
 		scalar("REGEXP", "string, string -> BOOLEAN"),
 		scalar("REGEXP_REPLACE", "string, string, string -> STRING"),
 		scalar("REGEXP_EXTRACT", "string, string, int? -> STRING?"),

@@ -1,0 +1,157 @@
+package expr
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/tidemill/tidemill/core/failure"
+)
+
+// regexes keeps the last compiled pattern: patterns are nearly always constant.
+// The language is RE2's, which has no back-references and no look-around.
+type regexes struct {
+	last    string
+	escape  rune
+	found   *regexp.Regexp
+	err     error
+	similar bool // patterns are SQL's, of SIMILAR TO
+}
+
+func (x *regexes) of(pattern []byte, escape rune) (*regexp.Regexp, error) {
+	if x.found != nil && x.last == string(pattern) && x.escape == escape {
+		return x.found, x.err
+	}
+	text := string(pattern)
+	if x.similar {
+		text = similarToRegex(text, escape)
+	}
+	x.last, x.escape = string(pattern), escape
+	if x.found, x.err = regexp.Compile(text); x.err != nil {
+		x.err = failure.Errorf(failure.UserCode, "pattern '%s': %w", pattern, x.err)
+	}
+	return x.found, x.err
+}
+
+// regexFunction finds the kernels on regular expressions.
+func regexFunction(name string) kernel {
+	switch name {
+	case "REGEXP":
+		return matchKernel(false)
+	case "SIMILAR TO":
+		return matchKernel(true)
+	case "REGEXP_REPLACE":
+		return regexReplaceKernel
+	case "REGEXP_EXTRACT":
+		return regexExtractKernel
+	default:
+		return nil
+	}
+}
+
+func matchKernel(similar bool) kernel {
+	return func(k *call) error {
+		k.allocate(k.out)
+		clear(k.out.data)
+		a, cache := k.arguments(), regexes{similar: similar}
+		for _, r := range k.rows() {
+			escape, err := k.escapeAt(r)
+			if err != nil {
+				return err
+			}
+			re, err := cache.of(a.s(1, r), escape)
+			if err != nil {
+				return err
+			}
+			if re.Match(a.s(0, r)) {
+				setBit(k.out.data, int(r))
+			}
+		}
+		return nil
+	}
+}
+
+func regexReplaceKernel(k *call) error {
+	a, out, cache := k.arguments(), k.textOut(), regexes{}
+	for _, r := range k.rows() {
+		re, err := cache.of(a.s(1, r), 0)
+		if err != nil {
+			return err
+		}
+		out.begin(r)
+		out.data = append(out.data, re.ReplaceAll(a.s(0, r), javaReplacement(a.s(2, r)))...)
+	}
+	return out.end()
+}
+
+// javaReplacement turns $1 into ${1}, which Go does not run into what follows.
+func javaReplacement(s []byte) []byte {
+	var b []byte
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '\\' && i+1 < len(s):
+			if i++; s[i] == '$' {
+				b = append(b, '$')
+			}
+			b = append(b, s[i])
+		case s[i] == '$' && i+1 < len(s) && s[i+1] >= '0' && s[i+1] <= '9':
+			b = append(b, '$', '{', s[i+1], '}')
+			i++
+		default:
+			b = append(b, s[i])
+		}
+	}
+	return b
+}
+
+// regexExtractKernel takes a group of the first match; null without one.
+func regexExtractKernel(k *call) error {
+	a, out, cache, fresh := k.arguments(), k.textOut(), regexes{}, false
+	for _, r := range k.rows() {
+		re, err := cache.of(a.s(1, r), 0)
+		if err != nil {
+			return err
+		}
+		out.begin(r)
+		group := a.or(2, r, 0)
+		match := re.FindSubmatchIndex(a.s(0, r))
+		if match == nil || group < 0 || group > int64(re.NumSubexp()) || match[2*group] < 0 {
+			k.setNull(r, &fresh)
+			continue
+		}
+		out.data = append(out.data, a.s(0, r)[match[2*group]:match[2*group+1]]...)
+	}
+	return out.end()
+}
+
+// similarToRegex translates a pattern of SIMILAR TO: % and _ as in LIKE, the
+// rest a regular expression that must match everything.
+func similarToRegex(pattern string, escape rune) string {
+	var b strings.Builder
+	b.WriteString(`(?s)\A(?:`)
+	escaped, class := false, false
+	for _, c := range pattern {
+		switch {
+		case escaped:
+			b.WriteString(regexp.QuoteMeta(string(c)))
+			escaped = false
+		case c == escape:
+			escaped = true
+		case class:
+			class = c != ']'
+			b.WriteRune(c)
+		case c == '[':
+			class = true
+			b.WriteRune(c)
+		case c == '%':
+			b.WriteString(".*")
+		case c == '_':
+			b.WriteString(".")
+		case c == '.' || c == '^' || c == '$':
+			b.WriteString(`\` + string(c))
+		default:
+			b.WriteRune(c)
+		}
+	}
+	b.WriteString(`)\z`)
+	return b.String()
+}
