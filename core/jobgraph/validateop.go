@@ -1,0 +1,191 @@
+package jobgraph
+
+import (
+	"fmt"
+
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/expr/exprpb"
+)
+
+// checkOperator checks one operator of a chain against the widths of its inputs.
+func checkOperator(op *Operator, inputs []int) error {
+	if op.Uid == "" {
+		return fmt.Errorf("no uid")
+	}
+	if err := schema(op.Output); err != nil {
+		return err
+	}
+	wanted := 1
+	switch op.Spec.(type) {
+	case *Operator_Source, *Operator_Values:
+		wanted = 0
+	case *Operator_Join:
+		wanted = 2
+	case *Operator_Union:
+		wanted = len(inputs)
+	case nil:
+		return fmt.Errorf("no spec")
+	}
+	if len(inputs) != wanted {
+		return fmt.Errorf("%d inputs, want %d", len(inputs), wanted)
+	}
+	return checkSpec(op, inputs)
+}
+
+func checkSpec(op *Operator, inputs []int) error {
+	switch s := op.Spec.(type) {
+	case *Operator_Source:
+		return schema(s.Source.Columns)
+	case *Operator_Values:
+		for i, row := range s.Values.Rows {
+			if len(row.Values) != len(op.Output) {
+				return fmt.Errorf("row %d has %d values for %d columns", i, len(row.Values), len(op.Output))
+			}
+		}
+	case *Operator_Calc:
+		return checkCalc(s.Calc, op, inputs[0])
+	case *Operator_Watermark:
+		if int(s.Watermark.Column) >= inputs[0] {
+			return fmt.Errorf("time column %d of %d", s.Watermark.Column, inputs[0])
+		}
+		return checkExpr(s.Watermark.Watermark, inputs[0])
+	case *Operator_Aggregate:
+		return checkAggregate(s.Aggregate, inputs[0])
+	case *Operator_WindowAggregate:
+		return checkWindow(s.WindowAggregate, inputs[0])
+	case *Operator_Join:
+		return checkJoin(s.Join, inputs)
+	case *Operator_Sort:
+		return order(s.Sort.Keys, inputs[0])
+	case *Operator_TopN:
+		if s.TopN.Limit < 0 || s.TopN.Offset < 0 {
+			return fmt.Errorf("limit %d, offset %d", s.TopN.Limit, s.TopN.Offset)
+		}
+		return order(s.TopN.Keys, inputs[0])
+	case *Operator_Limit:
+		if s.Limit.Limit < -1 || s.Limit.Offset < 0 {
+			return fmt.Errorf("limit %d, offset %d", s.Limit.Limit, s.Limit.Offset)
+		}
+	case *Operator_Union:
+		for _, width := range inputs {
+			if width != len(op.Output) {
+				return fmt.Errorf("an input of %d columns for %d", width, len(op.Output))
+			}
+		}
+	case *Operator_Sink:
+		if len(s.Sink.Columns) != inputs[0] {
+			return fmt.Errorf("%d columns for a table of %d", inputs[0], len(s.Sink.Columns))
+		}
+		return schema(s.Sink.Columns)
+	}
+	return nil
+}
+
+func checkCalc(c *Calc, op *Operator, width int) error {
+	if c.Filter == nil && len(c.Projection) == 0 {
+		return fmt.Errorf("neither filter nor projection")
+	}
+	if c.Filter != nil {
+		if err := checkExpr(c.Filter, width); err != nil {
+			return err
+		}
+	}
+	for _, e := range c.Projection {
+		if err := checkExpr(e, width); err != nil {
+			return err
+		}
+	}
+	if len(c.Projection) > 0 && len(c.Projection) != len(op.Output) {
+		return fmt.Errorf("%d expressions for %d columns", len(c.Projection), len(op.Output))
+	}
+	return nil
+}
+
+func checkAggregate(a *Aggregate, width int) error {
+	switch a.Phase {
+	case Phase_PHASE_SINGLE, Phase_PHASE_PARTIAL:
+		if err := checkCalls(a.Calls, width); err != nil {
+			return err
+		}
+	case Phase_PHASE_FINAL:
+	default:
+		return fmt.Errorf("phase %v", a.Phase)
+	}
+	return columns("key", a.Keys, width)
+}
+
+func checkCalls(calls []*AggregateCall, width int) error {
+	for _, c := range calls {
+		if len(c.Args) != len(c.ArgTypes) {
+			return fmt.Errorf("%s has %d arguments and %d types", c.Function, len(c.Args), len(c.ArgTypes))
+		}
+		if err := columns("argument", c.Args, width); err != nil {
+			return err
+		}
+		if int(c.Filter) >= width {
+			return fmt.Errorf("filter column %d of %d", c.Filter, width)
+		}
+		if _, err := datatype.Parse(c.Type); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkWindow(w *WindowAggregate, width int) error {
+	switch {
+	case w.Window == nil || w.Window.Kind == WindowKind_WINDOW_INVALID || w.Window.SizeMillis <= 0:
+		return fmt.Errorf("no window")
+	case w.Phase == Phase_PHASE_INVALID:
+		return fmt.Errorf("phase %v", w.Phase)
+	}
+	if w.Phase != Phase_PHASE_FINAL {
+		if int(w.TimeColumn) >= width {
+			return fmt.Errorf("time column %d of %d", w.TimeColumn, width)
+		}
+		if err := checkCalls(w.Calls, width); err != nil {
+			return err
+		}
+	}
+	return columns("key", w.Keys, width)
+}
+
+func checkJoin(j *Join, inputs []int) error {
+	switch {
+	case j.Type == JoinType_JOIN_INVALID:
+		return fmt.Errorf("no join type")
+	case len(j.LeftKeys) != len(j.RightKeys):
+		return fmt.Errorf("%d left keys, %d right ones", len(j.LeftKeys), len(j.RightKeys))
+	}
+	if err := columns("left key", j.LeftKeys, inputs[0]); err != nil {
+		return err
+	}
+	if err := columns("right key", j.RightKeys, inputs[1]); err != nil {
+		return err
+	}
+	if j.Residual == nil {
+		return nil
+	}
+	return checkExpr(j.Residual, inputs[0]+inputs[1])
+}
+
+func checkExpr(e *exprpb.Expr, width int) error {
+	if _, err := datatype.Parse(e.GetType()); err != nil {
+		return err
+	}
+	switch n := e.Node.(type) {
+	case *exprpb.Expr_Column:
+		if int(n.Column) >= width {
+			return fmt.Errorf("column %d of %d", n.Column, width)
+		}
+	case *exprpb.Expr_Call:
+		for _, a := range n.Call.Args {
+			if err := checkExpr(a, width); err != nil {
+				return err
+			}
+		}
+	case nil:
+		return fmt.Errorf("an empty expression")
+	}
+	return nil
+}

@@ -1,0 +1,253 @@
+package plan
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/expr"
+)
+
+// maxShownRows is how many rows of a Values its label shows.
+const maxShownRows = 3
+
+// Print returns the tree below n, one node a line, inputs indented. With rows it
+// adds the estimated number of rows.
+func Print(n Node, rows bool) string {
+	var b strings.Builder
+	printTree(&b, n, "", "", rows)
+	return b.String()
+}
+
+func printTree(b *strings.Builder, n Node, first, rest string, rows bool) {
+	b.WriteString(first + n.Label())
+	if rows {
+		fmt.Fprintf(b, "  (~%s rows)", Approximate(Rows(n)))
+	}
+	b.WriteByte('\n')
+	inputs := n.Inputs()
+	for i, in := range inputs {
+		if i == len(inputs)-1 {
+			printTree(b, in, rest+"└─ ", rest+"   ", rows)
+		} else {
+			printTree(b, in, rest+"├─ ", rest+"│  ", rows)
+		}
+	}
+}
+
+// Approximate prints a count with three digits: 12.3M.
+func Approximate(n float64) string {
+	for _, unit := range []struct {
+		size float64
+		name string
+	}{{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
+		if n >= unit.size {
+			return strconv.FormatFloat(n/unit.size, 'g', 3, 64) + unit.name
+		}
+	}
+	return strconv.FormatFloat(n, 'f', 0, 64)
+}
+
+// Label implements Node.
+func (n *Scan) Label() string {
+	s := "Scan " + n.Table.Name + " [" + strings.Join(n.Columns.Names(), ", ") + "]"
+	if n.Predicate != nil {
+		s += " where " + n.Predicate.String()
+	}
+	if n.Limit > 0 {
+		s += " limit " + strconv.FormatInt(n.Limit, 10)
+	}
+	if n.Known.TotalPartitions > 0 && n.Known.MatchPartitions >= 0 {
+		s += fmt.Sprintf(" partitions %d/%d", n.Known.MatchPartitions, n.Known.TotalPartitions)
+	}
+	if !n.Known.Bounded {
+		s += " unbounded"
+	}
+	return s
+}
+
+// Label implements Node.
+func (n *Values) Label() string {
+	var shown []string
+	for i, row := range n.Rows {
+		if i == maxShownRows {
+			shown = append(shown, "...")
+			break
+		}
+		values := make([]string, len(row))
+		for j, v := range row {
+			values[j] = expr.String(v)
+		}
+		shown = append(shown, "("+strings.Join(values, ", ")+")")
+	}
+	return fmt.Sprintf("Values %d: %s", len(n.Rows), strings.Join(shown, ", "))
+}
+
+// Label implements Node.
+func (n *Filter) Label() string { return "Filter " + expr.String(n.Cond) }
+
+// Label implements Node.
+func (n *Project) Label() string {
+	parts := make([]string, len(n.Exprs))
+	for i, e := range n.Exprs {
+		parts[i] = expr.String(e)
+		if c, ok := e.(*expr.Column); !ok || c.Name != n.Names[i] {
+			parts[i] += " AS " + datatype.QuoteName(n.Names[i])
+		}
+	}
+	return "Project " + strings.Join(parts, ", ")
+}
+
+// Label implements Node.
+func (n *Aggregate) Label() string {
+	in := n.Input.Schema()
+	if len(n.Calls) == 0 {
+		return "Distinct " + pick(in, n.Keys)
+	}
+	s := "Aggregate "
+	if len(n.Keys) > 0 {
+		s += "by " + pick(in, n.Keys) + ": "
+	}
+	return s + callList(in, n.Calls)
+}
+
+// Label implements Node.
+func (n *WindowTVF) Label() string {
+	return "Window " + n.Window.Text(n.Input.Schema()[n.Time].Name)
+}
+
+// Label implements Node.
+func (n *WindowAggregate) Label() string {
+	in := n.Input.Schema()
+	s := "WindowAggregate " + n.Window.Text(in[n.Time].Name)
+	if len(n.Keys) > 0 {
+		s += " by " + pick(in, n.Keys)
+	}
+	return s + ": " + callList(in, n.Calls)
+}
+
+// Label implements Node.
+func (n *Join) Label() string {
+	left, right := n.Left.Schema(), n.Right.Schema()
+	var on []string
+	for i := range n.LeftKeys {
+		on = append(on, datatype.QuoteName(left[n.LeftKeys[i]].Name)+" = "+datatype.QuoteName(right[n.RightKeys[i]].Name))
+	}
+	s := "Join " + n.Kind.String()
+	if len(on) > 0 {
+		s += " on " + strings.Join(on, ", ")
+	}
+	if n.Residual != nil {
+		s += " where " + expr.String(n.Residual)
+	}
+	if len(on) == 0 && n.Residual == nil {
+		s += " all pairs"
+	}
+	return s
+}
+
+// Label implements Node.
+func (n *Sort) Label() string { return "Sort " + OrderText(n.Schema(), n.Keys) }
+
+// Label implements Node.
+func (n *Limit) Label() string { return "Limit" + limitText(n.Offset, n.Count) }
+
+// Label implements Node.
+func (n *TopN) Label() string {
+	return "TopN" + limitText(n.Offset, n.Count) + " by " + OrderText(n.Schema(), n.Keys)
+}
+
+// Label implements Node.
+func (n *Union) Label() string { return "Union" }
+
+// Label implements Node.
+func (n *Watermark) Label() string {
+	return "Watermark " + datatype.QuoteName(n.Schema()[n.Column].Name) + " as " + expr.String(n.Expr)
+}
+
+// Label implements Node.
+func (n *Sink) Label() string {
+	s := "Insert into " + n.Table.Name
+	if n.Overwrite {
+		s = "Insert overwrite " + n.Table.Name
+	}
+	return s + " (" + strings.Join(n.Table.Schema.Names(), ", ") + ")"
+}
+
+// Text is the window over a time column in one line.
+func (w Window) Text(column string) string {
+	s := fmt.Sprintf("%s(%s, %s", w.Kind, datatype.QuoteName(column), Duration(w.SizeMillis))
+	if w.Kind == Hop {
+		s += " every " + Duration(w.SlideMillis)
+	}
+	if w.Kind == Cumulate {
+		s += " by " + Duration(w.SlideMillis)
+	}
+	if w.OffsetMillis != 0 {
+		s += " offset " + Duration(w.OffsetMillis)
+	}
+	return s + ")"
+}
+
+// Duration prints milliseconds for people: 10s, 1h0m0s.
+func Duration(millis int64) string { return (time.Duration(millis) * time.Millisecond).String() }
+
+// OrderText prints sort keys in SQL, nulls where they do not follow the default.
+func OrderText(s datatype.Schema, keys []SortKey) string {
+	parts := make([]string, len(keys))
+	for i, k := range keys {
+		parts[i] = datatype.QuoteName(s[k.Column].Name)
+		if k.Descending {
+			parts[i] += " DESC"
+		}
+		if k.NullsFirst == k.Descending {
+			parts[i] += map[bool]string{true: " NULLS FIRST", false: " NULLS LAST"}[k.NullsFirst]
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func limitText(offset, count int64) string {
+	s := ""
+	if count >= 0 {
+		s = " " + strconv.FormatInt(count, 10)
+	}
+	if offset > 0 {
+		s += " offset " + strconv.FormatInt(offset, 10)
+	}
+	return s
+}
+
+func pick(s datatype.Schema, columns []int) string {
+	parts := make([]string, len(columns))
+	for i, c := range columns {
+		parts[i] = datatype.QuoteName(s[c].Name)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func callList(in datatype.Schema, calls []Call) string {
+	parts := make([]string, len(calls))
+	for i, c := range calls {
+		parts[i] = c.Text(in)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Text is the call in SQL over the columns of in.
+func (c Call) Text(in datatype.Schema) string {
+	args := pick(in, c.Args)
+	if len(c.Args) == 0 {
+		args = "*"
+	}
+	if c.Distinct {
+		args = "DISTINCT " + args
+	}
+	s := c.Function + "(" + args + ")"
+	if c.Filter >= 0 {
+		s += " FILTER (WHERE " + datatype.QuoteName(in[c.Filter].Name) + ")"
+	}
+	return s
+}

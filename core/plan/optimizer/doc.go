@@ -1,0 +1,17 @@
+// Package optimizer rewrites logical plans into cheaper ones that yield the same
+// rows. It is pure: no I/O, no clock.
+//
+// One file holds one rule. Rules are functions from plan to plan; Optimize runs
+// them once each, in an order in which none needs an earlier one again:
+//
+//	fold           constants and boolean algebra; joins that WHERE makes inner
+//	window         grouping by a window's bounds becomes one operator
+//	distinct       distinct aggregates over one column become two group-bys
+//	pushDown       conditions move to where their columns come from
+//	keys           equalities of joins become keys
+//	scanPredicate  what a connector can use of a filter goes to the scan
+//	joinOrder      inner joins from small to large, the smaller side built
+//	prune          columns that nobody reads are not read
+//	limit          limits move down; a sort below a limit becomes a top-n
+//	merge          adjacent projections become one
+package optimizer

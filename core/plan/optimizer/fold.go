@@ -1,0 +1,130 @@
+package optimizer
+
+import (
+	"github.com/tidemill/tidemill/core/expr"
+	"github.com/tidemill/tidemill/core/function"
+	"github.com/tidemill/tidemill/core/plan"
+)
+
+// fold computes constants in all expressions, drops filters that are TRUE,
+// replaces inputs whose filter is FALSE or NULL by no rows, and makes outer joins
+// inner where a filter above drops the rows that they would add.
+func fold(n plan.Node, functions *function.Catalog) plan.Node {
+	value := func(e expr.Expr) expr.Expr {
+		if e == nil {
+			return nil
+		}
+		return expr.Fold(e, functions, expr.Options{})
+	}
+	return plan.Transform(n, func(n plan.Node) plan.Node {
+		switch n := n.(type) {
+		case *plan.Filter:
+			c := *n
+			c.Cond = value(n.Cond)
+			return foldFilter(&c)
+		case *plan.Project:
+			c := *n
+			c.Exprs = make([]expr.Expr, len(n.Exprs))
+			for i, e := range n.Exprs {
+				c.Exprs[i] = value(e)
+			}
+			return foldProject(&c)
+		case *plan.Join:
+			c := *n
+			c.Residual = value(n.Residual)
+			return &c
+		case *plan.Watermark:
+			c := *n
+			c.Expr = value(n.Expr)
+			return &c
+		case *plan.Union:
+			return foldUnion(n)
+		}
+		return n
+	})
+}
+
+func foldFilter(n *plan.Filter) plan.Node {
+	if lit, ok := n.Cond.(*expr.Literal); ok {
+		if lit.Value == true {
+			return n.Input
+		}
+		if plan.Bounded(n) {
+			return &plan.Values{Place: n.Place, Columns: n.Schema()}
+		}
+	}
+	if join, ok := n.Input.(*plan.Join); ok && join.Kind == plan.Left && rejectsNull(n.Cond, len(join.Left.Schema())) {
+		c := *join
+		c.Kind = plan.Inner
+		return n.WithInputs(&c)
+	}
+	return n
+}
+
+// rejectsNull reports whether cond is not true where all columns from first on
+// are null: a comparison with one of them is then null.
+func rejectsNull(cond expr.Expr, first int) bool {
+	for _, t := range plan.Conjuncts(cond) {
+		call, ok := t.(*expr.Call)
+		if !ok {
+			continue
+		}
+		switch call.Function {
+		case "=", "<>", "<", "<=", ">", ">=", "LIKE", "IS NOT NULL", "IN":
+			if c, ok := call.Args[0].(*expr.Column); ok && c.Index >= first {
+				return true
+			}
+			if c, ok := call.Args[len(call.Args)-1].(*expr.Column); ok && c.Index >= first && call.Function != "IN" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// foldProject makes constant rows of constants over constant rows.
+func foldProject(n *plan.Project) plan.Node {
+	values, ok := n.Input.(*plan.Values)
+	if !ok {
+		return n
+	}
+	out := &plan.Values{Place: n.Place, Columns: n.Schema(), Rows: make([][]*expr.Literal, len(values.Rows))}
+	for r, row := range values.Rows {
+		for _, e := range n.Exprs {
+			switch e := e.(type) {
+			case *expr.Literal:
+				out.Rows[r] = append(out.Rows[r], e)
+			case *expr.Column:
+				out.Rows[r] = append(out.Rows[r], row[e.Index])
+			default:
+				return n
+			}
+		}
+	}
+	return out
+}
+
+// foldUnion makes adjacent constant rows one node and drops inputs without rows.
+func foldUnion(n *plan.Union) plan.Node {
+	schema := n.Schema()
+	var inputs []plan.Node
+	var rows *plan.Values
+	for _, in := range n.All {
+		values, ok := in.(*plan.Values)
+		if !ok {
+			inputs = append(inputs, in)
+			continue
+		}
+		if rows == nil {
+			rows = &plan.Values{Place: n.Place, Columns: schema}
+		}
+		rows.Rows = append(rows.Rows, values.Rows...)
+	}
+	if rows != nil && (len(rows.Rows) > 0 || len(inputs) == 0) {
+		inputs = append(inputs, rows)
+	}
+	if len(inputs) == 1 && inputs[0].Schema().Equal(schema) {
+		return inputs[0]
+	}
+	return n.WithInputs(inputs...)
+}

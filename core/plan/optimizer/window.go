@@ -1,0 +1,153 @@
+package optimizer
+
+import (
+	"github.com/tidemill/tidemill/core/expr"
+	"github.com/tidemill/tidemill/core/plan"
+)
+
+// windows makes a GROUP BY over the bounds of a window table function one
+// operator, which assigns rows to windows and aggregates them in one step:
+//
+//	Aggregate by window_start, window_end, k       Project
+//	└─ Project k, v, window_start, window_end  =>  └─ WindowAggregate by k
+//	   └─ Filter c                                    └─ Project k, v, time
+//	      └─ Window TUMBLE                               └─ Filter c
+func windows(n plan.Node) plan.Node {
+	return plan.Transform(n, func(n plan.Node) plan.Node {
+		if agg, ok := n.(*plan.Aggregate); ok {
+			if w, ok := windowed(agg); ok {
+				return w
+			}
+		}
+		return n
+	})
+}
+
+// overWindow is what stands between an aggregate and a window, as expressions
+// over the window's output.
+type overWindow struct {
+	tvf   *plan.WindowTVF
+	exprs []expr.Expr
+	conds []expr.Expr
+	width int // columns of the window's input
+}
+
+func findWindow(n plan.Node) (*overWindow, bool) {
+	w := &overWindow{exprs: plan.Columns(n.Schema())}
+	for {
+		switch in := n.(type) {
+		case *plan.Project:
+			for i, e := range w.exprs {
+				w.exprs[i] = plan.Substitute(e, in.Exprs)
+			}
+			for i, c := range w.conds {
+				w.conds[i] = plan.Substitute(c, in.Exprs)
+			}
+			n = in.Input
+		case *plan.Filter:
+			w.conds = append(w.conds, plan.Conjuncts(in.Cond)...)
+			n = in.Input
+		case *plan.WindowTVF:
+			w.tvf, w.width = in, len(in.Input.Schema())
+			return w, true
+		default:
+			return nil, false
+		}
+	}
+}
+
+// property returns which column of the window e is, if it is one.
+func (w *overWindow) property(e expr.Expr) (plan.Property, bool) {
+	if c, ok := e.(*expr.Column); ok && c.Index >= w.width {
+		return plan.WindowStart + plan.Property(c.Index-w.width), true
+	}
+	return plan.PropertyInvalid, false
+}
+
+func (w *overWindow) below(e expr.Expr) bool {
+	return plan.OnlyColumns(e, func(i int) bool { return i < w.width })
+}
+
+func windowed(agg *plan.Aggregate) (plan.Node, bool) {
+	w, ok := findWindow(agg.Input)
+	if !ok {
+		return nil, false
+	}
+	for _, c := range w.conds {
+		if !w.below(c) {
+			return nil, false
+		}
+	}
+	out := &plan.WindowAggregate{Place: agg.Place, Window: w.tvf.Window}
+	in := &plan.Project{Place: agg.Place, Input: plan.Where(w.tvf.Input, w.conds)}
+	add := func(e expr.Expr, name string) int {
+		for i, have := range in.Exprs {
+			if expr.Equal(have, e) {
+				return i
+			}
+		}
+		in.Exprs, in.Names = append(in.Exprs, e), append(in.Names, name)
+		return len(in.Exprs) - 1
+	}
+	schema := agg.Input.Schema()
+	places := make([]int, len(agg.Keys)) // key: its place; property: -1 - place
+	bounded := false
+	for i, k := range agg.Keys {
+		if p, ok := w.property(w.exprs[k]); ok {
+			bounded = bounded || p != plan.WindowStart || w.tvf.Window.Kind != plan.Cumulate
+			places[i] = -1 - len(out.Properties)
+			out.Properties, out.Names = append(out.Properties, p), append(out.Names, schema[k].Name)
+			continue
+		}
+		if !w.below(w.exprs[k]) {
+			return nil, false
+		}
+		places[i] = len(out.Keys)
+		out.Keys = append(out.Keys, add(w.exprs[k], schema[k].Name))
+	}
+	if !bounded || !w.addCalls(agg, out, add) {
+		return nil, false
+	}
+	time := w.tvf.Input.Schema()
+	out.Time = add(plan.Column(time, w.tvf.Time), time[w.tvf.Time].Name)
+	out.Input = in
+	return inOrder(agg, out, places), true
+}
+
+func (w *overWindow) addCalls(agg *plan.Aggregate, out *plan.WindowAggregate, add func(expr.Expr, string) int) bool {
+	schema := agg.Input.Schema()
+	for _, c := range agg.Calls {
+		moved := c
+		moved.Args = nil
+		for _, a := range c.Args {
+			if !w.below(w.exprs[a]) {
+				return false
+			}
+			moved.Args = append(moved.Args, add(w.exprs[a], schema[a].Name))
+		}
+		if c.Filter >= 0 {
+			if !w.below(w.exprs[c.Filter]) {
+				return false
+			}
+			moved.Filter = add(w.exprs[c.Filter], schema[c.Filter].Name)
+		}
+		out.Calls = append(out.Calls, moved)
+	}
+	return true
+}
+
+// inOrder projects the window aggregate to the order of the aggregate's output.
+func inOrder(agg *plan.Aggregate, w *plan.WindowAggregate, places []int) plan.Node {
+	have := w.Schema()
+	p := &plan.Project{Place: agg.Place, Input: w, Names: agg.Schema().Names()}
+	for _, at := range places {
+		if at < 0 {
+			at = len(w.Keys) + len(w.Calls) - 1 - at
+		}
+		p.Exprs = append(p.Exprs, plan.Column(have, at))
+	}
+	for i := range w.Calls {
+		p.Exprs = append(p.Exprs, plan.Column(have, len(w.Keys)+i))
+	}
+	return p
+}

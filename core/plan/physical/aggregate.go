@@ -1,0 +1,101 @@
+package physical
+
+import (
+	"fmt"
+
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/operator/aggregate"
+	"github.com/tidemill/tidemill/core/plan"
+)
+
+// aggregate runs in two phases where the calls allow it: each subtask groups
+// what it has, then groups of equal keys meet.
+func (b *builder) aggregate(n *plan.Aggregate) (*fragment, error) {
+	f, err := b.node(n.Input)
+	if err != nil {
+		return nil, err
+	}
+	calls := callProtos(n.Calls, n.Input.Schema())
+	if f.single() {
+		return f.chain(n, n.Label(), n.Schema(), aggregateOperator(jobgraph.Phase_PHASE_SINGLE, n.Keys, calls)), nil
+	}
+	for _, c := range calls {
+		if !aggregate.Splittable(c) {
+			f = b.byKeys(f, n.Keys)
+			return f.chain(n, n.Label(), n.Schema(), aggregateOperator(jobgraph.Phase_PHASE_SINGLE, n.Keys, calls)), nil
+		}
+	}
+	partial, err := partialSchema(n, calls)
+	if err != nil {
+		return nil, err
+	}
+	f = f.chain(n, n.Label()+" (partial)", partial, aggregateOperator(jobgraph.Phase_PHASE_PARTIAL, n.Keys, calls))
+	keys := make([]int, len(n.Keys))
+	for i := range keys {
+		keys[i] = i
+	}
+	f = b.byKeys(f, keys)
+	return f.chain(n, n.Label()+" (final)", n.Schema(), aggregateOperator(jobgraph.Phase_PHASE_FINAL, keys, calls)), nil
+}
+
+// byKeys brings equal keys together; no keys bring everything together.
+func (b *builder) byKeys(f *fragment, keys []int) *fragment {
+	if len(keys) > 0 {
+		return b.hash(f, keys)
+	}
+	f.order = nil
+	return b.gather(f)
+}
+
+func aggregateOperator(phase jobgraph.Phase, keys []int, calls []*jobgraph.AggregateCall) *jobgraph.Operator {
+	return &jobgraph.Operator{Spec: &jobgraph.Operator_Aggregate{Aggregate: &jobgraph.Aggregate{Phase: phase, Keys: refs(keys), Calls: calls}}}
+}
+
+func callProtos(calls []plan.Call, in datatype.Schema) []*jobgraph.AggregateCall {
+	out := make([]*jobgraph.AggregateCall, len(calls))
+	for i, c := range calls {
+		out[i] = &jobgraph.AggregateCall{
+			Function: c.Function, Args: refs(c.Args), Distinct: c.Distinct, Filter: int32(c.Filter), Type: c.Type.String(), Name: c.Name,
+		}
+		for _, a := range c.Args {
+			out[i].ArgTypes = append(out[i].ArgTypes, in[a].Type.String())
+		}
+	}
+	return out
+}
+
+// partialSchema is the keys, then the accumulator columns of each call.
+func partialSchema(n *plan.Aggregate, calls []*jobgraph.AggregateCall) (datatype.Schema, error) {
+	out := append(datatype.Schema(nil), n.Schema()[:len(n.Keys)]...)
+	for i, c := range calls {
+		types, err := aggregate.AccumulatorTypes(c)
+		if err != nil {
+			return nil, failure.Errorf(failure.InvalidSQL, "aggregate %s: %w", n.Calls[i].Function, err)
+		}
+		for j, t := range types {
+			out = append(out, datatype.Field{Name: fmt.Sprintf("%s$%d", n.Calls[i].Name, j), Type: t})
+		}
+	}
+	return out, nil
+}
+
+func (b *builder) windowAggregate(n *plan.WindowAggregate) (*fragment, error) {
+	f, err := b.node(n.Input)
+	if err != nil {
+		return nil, err
+	}
+	f = b.byKeys(f, n.Keys)
+	spec := &jobgraph.WindowAggregate{
+		Phase: jobgraph.Phase_PHASE_SINGLE, TimeColumn: uint32(n.Time), Keys: refs(n.Keys), Calls: callProtos(n.Calls, n.Input.Schema()),
+		Window: &jobgraph.Window{
+			Kind: jobgraph.WindowKind(n.Window.Kind), SizeMillis: n.Window.SizeMillis,
+			SlideMillis: n.Window.SlideMillis, OffsetMillis: n.Window.OffsetMillis,
+		},
+	}
+	for _, p := range n.Properties {
+		spec.Properties = append(spec.Properties, jobgraph.WindowProperty(p))
+	}
+	return f.chain(n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_WindowAggregate{WindowAggregate: spec}}), nil
+}

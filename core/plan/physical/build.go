@@ -1,0 +1,222 @@
+package physical
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/keygroup"
+	"github.com/tidemill/tidemill/core/plan"
+	"github.com/tidemill/tidemill/core/sql/sqlerr"
+)
+
+// DefaultBroadcastBytes is the estimated size up to which the built side of a
+// join is sent whole to every subtask.
+const DefaultBroadcastBytes = 10 << 20
+
+// Options steer the translation.
+type Options struct {
+	// Name is the job's name.
+	Name string
+	// Streaming plans for inputs that may not end.
+	Streaming bool
+	// Parallelism of vertices; 0: the scheduler decides.
+	Parallelism uint32
+	// KeyGroups of the job; 0: keygroup.DefaultGroups.
+	KeyGroups uint32
+	// Slots that the job may use; 0: as many as it needs.
+	Slots uint32
+	// BroadcastBytes replaces DefaultBroadcastBytes; negative: never broadcast.
+	BroadcastBytes int64
+	// Blocking makes every batch exchange retain its data for the job.
+	Blocking bool
+	// Settings go into the graph as they are.
+	Settings map[string]string
+}
+
+// Build returns the job graph of plans: queries, whose rows the client reads, or
+// sinks. Errors are *sqlerr.Error where the plan cannot be executed.
+func Build(roots []plan.Node, o Options) (*jobgraph.Graph, error) {
+	if o.KeyGroups == 0 {
+		o.KeyGroups = keygroup.DefaultGroups
+	}
+	if o.BroadcastBytes == 0 {
+		o.BroadcastBytes = DefaultBroadcastBytes
+	}
+	mode := jobgraph.Mode_MODE_BATCH
+	if o.Streaming {
+		mode = jobgraph.Mode_MODE_STREAMING
+	}
+	b := &builder{o: o, graph: &jobgraph.Graph{
+		Version: jobgraph.Version, Name: o.Name, Mode: mode, KeyGroups: o.KeyGroups, Options: o.Settings,
+	}}
+	for _, root := range roots {
+		if err := refuseUnbounded(root); err != nil {
+			return nil, err
+		}
+		f, err := b.node(root)
+		if err != nil {
+			return nil, err
+		}
+		if _, sink := root.(*plan.Sink); !sink {
+			b.result(f)
+		}
+	}
+	b.retain()
+	b.name()
+	if err := jobgraph.Validate(b.graph); err != nil {
+		return nil, fmt.Errorf("plan: %w", err)
+	}
+	return b.graph, nil
+}
+
+type builder struct {
+	o     Options
+	graph *jobgraph.Graph
+}
+
+// fragment is the end of an open vertex.
+type fragment struct {
+	vertex *jobgraph.Vertex
+	schema datatype.Schema
+	order  []plan.SortKey // in which each subtask emits; nil: none
+}
+
+func (f *fragment) single() bool { return f.vertex.Parallelism == 1 }
+
+// open adds a vertex without operators.
+func (b *builder) open(parallelism uint32) *jobgraph.Vertex {
+	v := &jobgraph.Vertex{Id: uint32(len(b.graph.Vertices)), Parallelism: parallelism}
+	b.graph.Vertices = append(b.graph.Vertices, v)
+	return v
+}
+
+// chain appends an operator, which emits schema, to the fragment.
+func (f *fragment) chain(n plan.Node, name string, schema datatype.Schema, op *jobgraph.Operator) *fragment {
+	op.Name, op.Output = name, fields(schema)
+	if at := n.At(); at.Stop > at.Start {
+		op.Position = uint32(at.Start) + 1
+	}
+	f.vertex.Chain = append(f.vertex.Chain, op)
+	return &fragment{vertex: f.vertex, schema: schema}
+}
+
+// connect adds an exchange from a fragment to a vertex.
+func (b *builder) connect(from *fragment, to *jobgraph.Vertex, e *jobgraph.Exchange) {
+	e.Id = uint32(len(b.graph.Exchanges))
+	e.Producer, e.Schema = from.vertex.Id, fields(from.schema)
+	from.vertex.Outputs = append(from.vertex.Outputs, e.Id)
+	if to != nil {
+		e.Consumer = to.Id
+		to.Inputs = append(to.Inputs, e.Id)
+	}
+	b.graph.Exchanges = append(b.graph.Exchanges, e)
+}
+
+// hash redistributes by key columns.
+func (b *builder) hash(f *fragment, keys []int) *fragment {
+	v := b.open(b.o.Parallelism)
+	b.connect(f, v, &jobgraph.Exchange{Distribution: jobgraph.Distribution_DISTRIBUTION_HASH, Keys: refs(keys)})
+	return &fragment{vertex: v, schema: f.schema}
+}
+
+// gather brings all rows into one subtask, in order if each producer has one.
+func (b *builder) gather(f *fragment) *fragment {
+	if f.single() {
+		return f
+	}
+	v := b.open(1)
+	b.connect(f, v, b.gathering(f))
+	return &fragment{vertex: v, schema: f.schema, order: f.order}
+}
+
+func (b *builder) gathering(f *fragment) *jobgraph.Exchange {
+	if len(f.order) == 0 {
+		return &jobgraph.Exchange{Distribution: jobgraph.Distribution_DISTRIBUTION_SINGLETON}
+	}
+	return &jobgraph.Exchange{Distribution: jobgraph.Distribution_DISTRIBUTION_MERGE, Order: sortKeys(f.order)}
+}
+
+// result lets the client read the fragment.
+func (b *builder) result(f *fragment) {
+	e := b.gathering(f)
+	e.Result = true
+	b.connect(f, nil, e)
+}
+
+func (b *builder) node(n plan.Node) (*fragment, error) {
+	switch n := n.(type) {
+	case *plan.Scan:
+		return b.scan(n)
+	case *plan.Values:
+		return b.values(n)
+	case *plan.Filter:
+		return b.filter(n)
+	case *plan.Project:
+		return b.project(n)
+	case *plan.Aggregate:
+		return b.aggregate(n)
+	case *plan.WindowAggregate:
+		return b.windowAggregate(n)
+	case *plan.Join:
+		return b.join(n)
+	case *plan.Sort:
+		return b.sort(n)
+	case *plan.TopN:
+		return b.topN(n)
+	case *plan.Limit:
+		return b.limit(n)
+	case *plan.Union:
+		return b.union(n)
+	case *plan.Watermark:
+		return b.watermark(n)
+	case *plan.Sink:
+		return b.sink(n)
+	case *plan.WindowTVF:
+		return nil, sqlerr.New(sqlerr.Unsupported, n.At(), "%s without GROUP BY window_start, window_end is not supported yet", n.Window.Kind)
+	}
+	return nil, sqlerr.New(sqlerr.Unsupported, n.At(), "%s is not supported yet", n.Label())
+}
+
+func (b *builder) union(n *plan.Union) (*fragment, error) {
+	inputs := make([]*fragment, len(n.All))
+	single := true
+	for i, in := range n.All {
+		var err error
+		if inputs[i], err = b.node(in); err != nil {
+			return nil, err
+		}
+		single = single && inputs[i].single()
+	}
+	parallelism := b.o.Parallelism
+	if single {
+		parallelism = 1
+	}
+	v := b.open(parallelism)
+	for _, in := range inputs {
+		distribution := jobgraph.Distribution_DISTRIBUTION_FORWARD
+		if in.vertex.Parallelism != parallelism {
+			distribution = jobgraph.Distribution_DISTRIBUTION_REBALANCE
+		}
+		b.connect(in, v, &jobgraph.Exchange{Distribution: distribution})
+	}
+	f := &fragment{vertex: v}
+	return f.chain(n, "Union", n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Union{Union: &jobgraph.Union{}}}), nil
+}
+
+// name gives vertices the names of their chains.
+func (b *builder) name() {
+	for _, v := range b.graph.Vertices {
+		names := make([]string, len(v.Chain))
+		for i, op := range v.Chain {
+			names[i] = strings.SplitN(op.Name, " ", 2)[0]
+		}
+		v.Name = strings.Join(names, " -> ")
+		v.MaxParallelism = 0
+		if v.Parallelism == 1 && b.o.Parallelism != 1 {
+			v.MaxParallelism = 1
+		}
+	}
+	b.identify()
+}

@@ -1,0 +1,23 @@
+// Package physical turns an optimised logical plan into a job graph.
+//
+// It walks the plan from the leaves up. A fragment is an open vertex: operators
+// are appended to its chain for as long as they need no other distribution.
+// Where they do, an exchange closes the vertex and opens the next.
+//
+//	Scan, Filter, Project          chained
+//	Aggregate                      partial ── hash(keys) ──> final
+//	                               without keys: partial ── singleton ──> final
+//	Join                           both sides hash(keys); or, when the built side
+//	                               is small, probe forward, build broadcast
+//	Sort                           sort ── merge ──> (singleton)
+//	TopN, Limit                    each subtask ── singleton ──> once more
+//	WindowAggregate                hash(keys) ──> window aggregate
+//	Sink                           chained
+//	query                          result exchange: singleton, or merge if ordered
+//
+// What an unbounded input cannot have yet, because its result would be taken
+// back row by row, is refused by name and place with advice.
+//
+// The same plan always gives the same graph: uids are hashes of what a vertex
+// does and of what it reads, numbered where equal ones occur.
+package physical

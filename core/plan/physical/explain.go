@@ -1,0 +1,141 @@
+package physical
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/plan"
+)
+
+// Explain prints a job graph: its vertices in order, what each operator does and
+// keeps, and what the exchanges between them carry, how, and for how long.
+func Explain(g *jobgraph.Graph, roots []plan.Node) string {
+	var b strings.Builder
+	mode := "batch"
+	if g.Mode == jobgraph.Mode_MODE_STREAMING {
+		mode = "streaming"
+	}
+	fmt.Fprintf(&b, "mode %s, %d key groups, changelog %s\n", mode, g.KeyGroups, changelog(roots))
+	for _, v := range g.Vertices {
+		fmt.Fprintf(&b, "vertex %d, parallelism %s\n", v.Id, parallelism(v.Parallelism))
+		for _, id := range v.Inputs {
+			fmt.Fprintf(&b, "  input  %s\n", exchangeText(g.Exchanges[id], fmt.Sprintf("from vertex %d", g.Exchanges[id].Producer)))
+		}
+		for _, op := range v.Chain {
+			fmt.Fprintf(&b, "  %s\n", op.Name)
+			if keeps := stateText(g, v, op); keeps != "" {
+				fmt.Fprintf(&b, "    keeps %s\n", keeps)
+			}
+		}
+		for _, id := range v.Outputs {
+			if e := g.Exchanges[id]; e.Result {
+				fmt.Fprintf(&b, "  result %s\n", exchangeText(e, "to the client"))
+			}
+		}
+	}
+	return b.String()
+}
+
+func changelog(roots []plan.Node) plan.Changelog {
+	for _, n := range roots {
+		if plan.ChangelogOf(n) == plan.Retract {
+			return plan.Retract
+		}
+	}
+	return plan.InsertOnly
+}
+
+func parallelism(n uint32) string {
+	if n == 0 {
+		return "as slots allow"
+	}
+	return fmt.Sprint(n)
+}
+
+func exchangeText(e *jobgraph.Exchange, end string) string {
+	name := strings.ToLower(strings.TrimPrefix(e.Distribution.String(), "DISTRIBUTION_"))
+	switch {
+	case len(e.Keys) > 0:
+		name += "(" + columnNames(e.Schema, e.Keys) + ")"
+	case len(e.Order) > 0:
+		name += "(" + orderText(e) + ")"
+	}
+	retention := strings.ToLower(strings.TrimPrefix(e.Retention.String(), "RETENTION_"))
+	return fmt.Sprintf("%s %s, retention %s: %s", name, end, retention, e.RetentionReason)
+}
+
+func orderText(e *jobgraph.Exchange) string {
+	parts := make([]string, len(e.Order))
+	for i, k := range e.Order {
+		parts[i] = e.Schema[k.Column].Name
+		if k.Descending {
+			parts[i] += " DESC"
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func columnNames(s []*jobgraph.Field, columns []uint32) string {
+	parts := make([]string, len(columns))
+	for i, c := range columns {
+		parts[i] = s[c].Name
+	}
+	return strings.Join(parts, ", ")
+}
+
+// stateText says what an operator keeps and what bounds it.
+func stateText(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) string {
+	streaming := g.Mode == jobgraph.Mode_MODE_STREAMING
+	switch s := op.Spec.(type) {
+	case *jobgraph.Operator_Aggregate:
+		if s.Aggregate.Phase == jobgraph.Phase_PHASE_PARTIAL {
+			return "groups of its own rows; bounded: emits and forgets under memory pressure"
+		}
+		if len(s.Aggregate.Keys) == 0 {
+			return "one row of accumulators; bounded"
+		}
+		return fmt.Sprintf("accumulators by (%s); bounded by the input's end, one row a key", outputNames(op, len(s.Aggregate.Keys)))
+	case *jobgraph.Operator_WindowAggregate:
+		w := s.WindowAggregate
+		by := "(slice)"
+		if len(w.Keys) > 0 {
+			by = "(slice, " + outputNames(op, len(w.Keys)) + ")"
+		}
+		slice := plan.Duration(sliceMillis(w.Window))
+		if !streaming {
+			return fmt.Sprintf("accumulators by %s, slices of %s; bounded by the input's end", by, slice)
+		}
+		return fmt.Sprintf("accumulators by %s, slices of %s; bounded by watermark: slices older than watermark - %s are dropped",
+			by, slice, plan.Duration(w.Window.SizeMillis-sliceMillis(w.Window)))
+	case *jobgraph.Operator_Join:
+		return "the right side by (" + columnNames(g.Exchanges[v.Inputs[1]].Schema, s.Join.RightKeys) + "); bounded by that side's end"
+	case *jobgraph.Operator_Sort:
+		return "all rows; bounded by the input's end, beyond memory on disk"
+	case *jobgraph.Operator_TopN:
+		return fmt.Sprintf("at most %d rows; bounded", s.TopN.Offset+s.TopN.Limit)
+	case *jobgraph.Operator_Watermark:
+		return "the latest event time; bounded"
+	}
+	return ""
+}
+
+func outputNames(op *jobgraph.Operator, n int) string {
+	parts := make([]string, n)
+	for i := range parts {
+		parts[i] = op.Output[i].Name
+	}
+	return strings.Join(parts, ", ")
+}
+
+// sliceMillis is the length of the slices that windows are made of.
+func sliceMillis(w *jobgraph.Window) int64 {
+	if w.Kind == jobgraph.WindowKind_WINDOW_TUMBLE || w.SlideMillis == 0 {
+		return w.SizeMillis
+	}
+	a, b := w.SizeMillis, w.SlideMillis
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}

@@ -1,0 +1,175 @@
+package physical
+
+import (
+	"slices"
+
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/expr"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/plan"
+)
+
+func (b *builder) scan(n *plan.Scan) (*fragment, error) {
+	source := &jobgraph.Source{
+		Connector: n.Connector, Table: n.Table.Name, Options: n.Table.Options,
+		Columns: fields(n.Columns), PartitionColumns: n.Table.Partitions,
+		Limit: n.Limit, Bounded: n.Known.Bounded, TableColumns: fields(n.Table.Schema),
+	}
+	if n.Predicate != nil {
+		source.Predicate = predicateProto(*n.Predicate)
+	}
+	f := &fragment{vertex: b.open(b.o.Parallelism)}
+	return f.chain(n, n.Label(), n.Columns, &jobgraph.Operator{Spec: &jobgraph.Operator_Source{Source: source}}), nil
+}
+
+// tableColumns are all physical columns, as DDL or else the connector tells.
+func tableColumns(n *plan.Scan) datatype.Schema {
+	if len(n.Table.Schema) > 0 {
+		return n.Table.Schema
+	}
+	return n.Known.Schema
+}
+
+func (b *builder) values(n *plan.Values) (*fragment, error) {
+	values := &jobgraph.Values{}
+	for _, row := range n.Rows {
+		r := &jobgraph.ValuesRow{}
+		for _, v := range row {
+			r.Values = append(r.Values, literalProto(v.Value))
+		}
+		values.Rows = append(values.Rows, r)
+	}
+	f := &fragment{vertex: b.open(1)}
+	return f.chain(n, n.Label(), n.Columns, &jobgraph.Operator{Spec: &jobgraph.Operator_Values{Values: values}}), nil
+}
+
+func (b *builder) filter(n *plan.Filter) (*fragment, error) {
+	f, err := b.node(n.Input)
+	if err != nil {
+		return nil, err
+	}
+	out := f.chain(n, n.Label(), f.schema, calc(&jobgraph.Calc{Filter: expr.ToProto(n.Cond)}))
+	out.order = f.order
+	return out, nil
+}
+
+func calc(c *jobgraph.Calc) *jobgraph.Operator {
+	return &jobgraph.Operator{Spec: &jobgraph.Operator_Calc{Calc: c}}
+}
+
+// project joins the filter below it, if there is one, in a single calc.
+func (b *builder) project(n *plan.Project) (*fragment, error) {
+	input := n.Input
+	c := &jobgraph.Calc{}
+	name := n.Label()
+	if filter, ok := input.(*plan.Filter); ok {
+		c.Filter = expr.ToProto(filter.Cond)
+		input = filter.Input
+		name = "Calc " + name[len("Project "):] + " where " + filter.Label()[len("Filter "):]
+	}
+	f, err := b.node(input)
+	if err != nil {
+		return nil, err
+	}
+	order, kept := keptOrder(f.order, n.Exprs)
+	if !kept { // the sort columns go away: bring the rows together before
+		f = b.gather(f)
+	}
+	for _, e := range n.Exprs {
+		c.Projection = append(c.Projection, expr.ToProto(e))
+	}
+	out := f.chain(n, name, n.Schema(), calc(c))
+	out.order = order
+	return out, nil
+}
+
+// keptOrder returns the order in terms of the projection's columns, and whether
+// it is wholly visible there.
+func keptOrder(order []plan.SortKey, exprs []expr.Expr) ([]plan.SortKey, bool) {
+	var kept []plan.SortKey
+	for _, k := range order {
+		i := slices.IndexFunc(exprs, func(e expr.Expr) bool {
+			c, ok := e.(*expr.Column)
+			return ok && c.Index == k.Column
+		})
+		if i < 0 {
+			return nil, false
+		}
+		k.Column = i
+		kept = append(kept, k)
+	}
+	return kept, true
+}
+
+func (b *builder) watermark(n *plan.Watermark) (*fragment, error) {
+	f, err := b.node(n.Input)
+	if err != nil {
+		return nil, err
+	}
+	return f.chain(n, n.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Watermark{Watermark: &jobgraph.WatermarkAssigner{
+		Column: uint32(n.Column), Watermark: expr.ToProto(n.Expr), IdleMillis: n.IdleMillis,
+	}}}), nil
+}
+
+func (b *builder) sort(n *plan.Sort) (*fragment, error) {
+	f, err := b.node(n.Input)
+	if err != nil {
+		return nil, err
+	}
+	out := f.chain(n, n.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Sort{Sort: &jobgraph.Sort{Keys: sortKeys(n.Keys)}}})
+	out.order = n.Keys
+	return out, nil
+}
+
+// topN keeps the first rows of each subtask, then of all.
+func (b *builder) topN(n *plan.TopN) (*fragment, error) {
+	f, err := b.node(n.Input)
+	if err != nil {
+		return nil, err
+	}
+	spec := func(offset, count int64) *jobgraph.Operator {
+		return &jobgraph.Operator{Spec: &jobgraph.Operator_TopN{TopN: &jobgraph.TopN{Keys: sortKeys(n.Keys), Offset: offset, Limit: count}}}
+	}
+	if !f.single() {
+		f = f.chain(n, n.Label()+" (partial)", f.schema, spec(0, n.Offset+n.Count))
+		f = b.gather(f)
+	}
+	out := f.chain(n, n.Label(), f.schema, spec(n.Offset, n.Count))
+	out.order = n.Keys
+	return out, nil
+}
+
+func (b *builder) limit(n *plan.Limit) (*fragment, error) {
+	f, err := b.node(n.Input)
+	if err != nil {
+		return nil, err
+	}
+	spec := func(offset, count int64) *jobgraph.Operator {
+		return &jobgraph.Operator{Spec: &jobgraph.Operator_Limit{Limit: &jobgraph.Limit{Offset: offset, Limit: count}}}
+	}
+	if !f.single() {
+		if n.Count >= 0 {
+			order := f.order
+			f = f.chain(n, n.Label()+" (partial)", f.schema, spec(0, n.Offset+n.Count))
+			f.order = order
+		}
+		f = b.gather(f)
+	}
+	out := f.chain(n, n.Label(), f.schema, spec(n.Offset, n.Count))
+	out.order = f.order
+	return out, nil
+}
+
+func (b *builder) sink(n *plan.Sink) (*fragment, error) {
+	f, err := b.node(n.Input)
+	if err != nil {
+		return nil, err
+	}
+	if len(f.order) > 0 {
+		f = b.gather(f) // the order was asked for: one writer keeps it
+	}
+	return f.chain(n, n.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Sink{Sink: &jobgraph.Sink{
+		Connector: n.Connector, Table: n.Table.Name, Options: n.Table.Options, Columns: fields(n.Table.Schema),
+		PartitionColumns: n.Table.Partitions, StaticPartition: n.StaticPartition, Overwrite: n.Overwrite,
+	}}}), nil
+}

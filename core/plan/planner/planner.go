@@ -1,0 +1,300 @@
+package planner
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tidemill/tidemill/core/catalog"
+	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/function"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/plan"
+	"github.com/tidemill/tidemill/core/plan/optimizer"
+	"github.com/tidemill/tidemill/core/plan/physical"
+	"github.com/tidemill/tidemill/core/predicate"
+	"github.com/tidemill/tidemill/core/sql/ast"
+	"github.com/tidemill/tidemill/core/sql/binder"
+	"github.com/tidemill/tidemill/core/sql/sqlerr"
+)
+
+// Kind says what a Result holds.
+type Kind uint8
+
+// The kinds of results.
+const (
+	InvalidKind Kind = iota
+	Done             // the statement was carried out; there is nothing to show
+	Rows             // Schema and Rows
+	Query            // Graph with one result exchange, of columns Schema
+	Insert           // Graph with sinks
+)
+
+// String is the kind in a word.
+func (k Kind) String() string {
+	names := []string{"invalid", "done", "rows", "query", "insert"}
+	if int(k) < len(names) {
+		return names[k]
+	}
+	return names[0]
+}
+
+// Result is what a statement means.
+type Result struct {
+	Kind   Kind
+	Graph  *jobgraph.Graph
+	Schema datatype.Schema
+	// Rows hold values in physical form (core/predicate), nil for NULL.
+	Rows [][]any
+	// Unbounded is set where the job does not end by itself.
+	Unbounded bool
+	// Plans are the optimised plans behind Graph.
+	Plans []plan.Node
+}
+
+// Options are what a statement is planned for. Settings that were SET in the
+// session win over Settings.
+type Options struct {
+	// Settings are read for mode, parallelism, key groups and the like.
+	Settings config.Config
+	// Slots that the job may use; 0: as many as it needs.
+	Slots uint32
+}
+
+// Planner plans the statements of one session. It holds no state besides the
+// session's and may be used concurrently as far as the session is.
+type Planner struct {
+	session    *catalog.Session
+	connectors catalog.Connectors
+	functions  *function.Catalog
+}
+
+// New returns a planner.
+func New(session *catalog.Session, connectors catalog.Connectors, functions *function.Catalog) *Planner {
+	return &Planner{session: session, connectors: connectors, functions: functions}
+}
+
+// Session is the session whose statements are planned.
+func (p *Planner) Session() *catalog.Session { return p.session }
+
+// Plan carries out a statement, or makes the job of it. Errors of the statement
+// are *sqlerr.Error without the text, which the caller attaches.
+func (p *Planner) Plan(ctx context.Context, s ast.Statement, o Options) (*Result, error) {
+	r, err := p.run(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return r.statement(s)
+}
+
+// Explain returns the plan of a statement as text. It changes nothing.
+func (p *Planner) Explain(ctx context.Context, s ast.Statement, o Options) (string, error) {
+	r, err := p.run(ctx, o)
+	if err != nil {
+		return "", err
+	}
+	return r.explain(s)
+}
+
+// run is the planning of one statement.
+type run struct {
+	*Planner
+	ctx      context.Context //nolint:containedctx // a run is one call; its callbacks need the call's context
+	settings config.Config
+	slots    uint32
+	binder   *binder.Binder
+}
+
+func (p *Planner) run(ctx context.Context, o Options) (*run, error) {
+	settings := o.Settings
+	for key, value := range p.session.Options() {
+		var err error
+		if settings, err = settings.With(key, value, "SET"); err != nil {
+			return nil, err
+		}
+	}
+	r := &run{Planner: p, ctx: ctx, settings: settings, slots: o.Slots}
+	r.binder = binder.New(binder.Environment{
+		Session: p.session, Connectors: p.connectors, Functions: p.functions,
+		IdleMillis: config.IdleTimeout.Get(settings).Milliseconds(),
+		Describe: func(t connector.Table) (connector.Description, error) {
+			return r.describe(t, nil)
+		},
+	})
+	return r, nil
+}
+
+func (r *run) describe(t connector.Table, pred *predicate.Predicate) (connector.Description, error) {
+	c, ok := r.connectors.Lookup(t.Options[catalog.OptionConnector])
+	if !ok {
+		return connector.Description{}, failure.Errorf(failure.InvalidSQL, "unknown connector %q", t.Options[catalog.OptionConnector])
+	}
+	return c.Describe(r.ctx, t, pred)
+}
+
+func (r *run) statement(s ast.Statement) (*Result, error) {
+	switch s := s.(type) {
+	case ast.Query:
+		node, err := r.binder.Query(s)
+		if err != nil {
+			return nil, err
+		}
+		return r.job(s, node)
+	case *ast.Insert, *ast.StatementSet:
+		sinks, _, err := r.sinks(s)
+		if err != nil {
+			return nil, err
+		}
+		return r.job(s, sinks...)
+	case *ast.CreateTable:
+		if s.Query != nil {
+			return r.createAs(s)
+		}
+		return r.createTable(s)
+	case *ast.Execute:
+		return r.statement(s.Statement)
+	case *ast.Explain:
+		text, err := r.explainStatement(s)
+		if err != nil {
+			return nil, err
+		}
+		return column("plan", []string{text}), nil
+	}
+	return r.command(s)
+}
+
+// sinks binds an INSERT or all of a statement set. made are the tables that
+// CREATE TABLE AS would make.
+func (r *run) sinks(s ast.Statement) (sinks []plan.Node, made []*catalog.Table, err error) {
+	switch s := s.(type) {
+	case *ast.Insert:
+		sink, err := r.binder.Insert(s)
+		if err != nil {
+			return nil, nil, err
+		}
+		return []plan.Node{sink}, nil, nil
+	case *ast.CreateTable:
+		table, sink, err := r.binder.CreateAs(s, func(q datatype.Schema) (*catalog.Table, error) { return r.definer().Define(s, q) })
+		if err != nil {
+			return nil, nil, err
+		}
+		return []plan.Node{sink}, []*catalog.Table{table}, nil
+	case *ast.StatementSet:
+		for _, one := range s.Inserts {
+			if c, ok := one.(*ast.CreateTable); ok {
+				return nil, nil, sqlerr.New(sqlerr.Unsupported, c, "CREATE TABLE ... AS in a statement set is not supported yet")
+			}
+			more, _, err := r.sinks(one)
+			if err != nil {
+				return nil, nil, err
+			}
+			sinks = append(sinks, more...)
+		}
+		return sinks, nil, nil
+	}
+	return nil, nil, sqlerr.New(sqlerr.Unsupported, s, "this statement is not supported here")
+}
+
+// createAs stores the table once the job is planned, so that a mistake in the
+// query leaves none behind.
+func (r *run) createAs(c *ast.CreateTable) (*Result, error) {
+	if c.IfNotExists {
+		if path, err := r.session.Path(c.Name); err == nil {
+			if _, ok := r.session.Lookup(path); ok {
+				return &Result{Kind: Done}, nil
+			}
+		}
+	}
+	sinks, made, err := r.sinks(c)
+	if err != nil {
+		return nil, err
+	}
+	result, err := r.job(c, sinks...)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.session.Create(c.Name, made[0], c.IfNotExists, c.Replace); err != nil {
+		return nil, err
+	}
+	return result, nil
+}
+
+// job optimises bound plans and makes their job graph.
+func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
+	streaming, err := r.streaming(at, roots)
+	if err != nil {
+		return nil, err
+	}
+	result := &Result{Kind: Query, Schema: roots[0].Schema()}
+	for _, root := range roots {
+		if !streaming {
+			root = withoutWatermarks(root)
+		}
+		if _, sink := root.(*plan.Sink); sink {
+			result.Kind, result.Schema = Insert, nil
+		}
+		result.Plans = append(result.Plans, optimizer.Optimize(root, r.functions, r.refresh))
+		result.Unbounded = result.Unbounded || !plan.Bounded(root)
+	}
+	result.Graph, err = physical.Build(result.Plans, physical.Options{
+		Name: config.JobName.Get(r.settings), Streaming: streaming, Slots: r.slots, Settings: r.settings.Map(),
+		Parallelism: uint32(config.Parallelism.Get(r.settings)), KeyGroups: uint32(config.MaxParallelism.Get(r.settings)),
+		Blocking: config.ExchangeRetention.Get(r.settings) == "job", BroadcastBytes: config.BroadcastLimit.Get(r.settings),
+	})
+	return result, err
+}
+
+// refresh asks the connector again, with the predicate. The first answer is kept
+// where the second fails: it was only to be more exact.
+func (r *run) refresh(s *plan.Scan, pred *predicate.Predicate) connector.Description {
+	known, err := r.describe(s.Table, pred)
+	if err != nil {
+		return s.Known
+	}
+	return known
+}
+
+// streaming decides the mode: automatic is batch if every source ends.
+func (r *run) streaming(at ast.Node, roots []plan.Node) (bool, error) {
+	var endless *plan.Scan
+	for _, root := range roots {
+		plan.Walk(root, func(n plan.Node) {
+			if scan, ok := n.(*plan.Scan); ok && !scan.Known.Bounded && endless == nil {
+				endless = scan
+			}
+		})
+	}
+	switch config.RuntimeMode.Get(r.settings) {
+	case "streaming":
+		return true, nil
+	case "batch":
+		if endless != nil {
+			return false, sqlerr.New(sqlerr.NotBounded, endless.At(), "table %s does not end and cannot be read in batch mode", endless.Table.Name).
+				Suggest("SET 'execution.runtime-mode' = 'streaming', or bound the table by its options")
+		}
+	}
+	return endless != nil, nil
+}
+
+// withoutWatermarks drops event time from a plan that needs none: every input
+// ends, so windows close then.
+func withoutWatermarks(root plan.Node) plan.Node {
+	return plan.Transform(root, func(n plan.Node) plan.Node {
+		if w, ok := n.(*plan.Watermark); ok {
+			return w.Input
+		}
+		return n
+	})
+}
+
+// place gives err, which a command made, the place of the statement if it has
+// none.
+func place(err error, code sqlerr.Code, at ast.Node) error {
+	var e *sqlerr.Error
+	if err == nil || errors.As(err, &e) {
+		return err
+	}
+	return sqlerr.New(code, at, "%v", err)
+}

@@ -1,0 +1,153 @@
+package planner_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/tidemill/tidemill/core/catalog"
+	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/function"
+	"github.com/tidemill/tidemill/core/plan/planner"
+	"github.com/tidemill/tidemill/core/predicate"
+	"github.com/tidemill/tidemill/core/sql/parser"
+	"github.com/tidemill/tidemill/core/sql/sqlerr"
+)
+
+// fake is a connector that knows tables by their options: rows, bounded,
+// partitions (total), and a few files by path.
+type fake struct {
+	connector.Connector
+	name string
+}
+
+func (f fake) Name() string { return f.name }
+
+func (f fake) Describe(_ context.Context, t connector.Table, pred *predicate.Predicate) (connector.Description, error) {
+	d := connector.Description{Schema: t.Schema, Partitions: t.Partitions, Bounded: true, Rows: 1000, Bytes: -1, Files: 1}
+	for key, value := range t.Options {
+		n, _ := strconv.ParseInt(value, 10, 64)
+		switch key {
+		case "connector", "path", "format":
+		case "rows":
+			d.Rows = n
+		case "bounded":
+			d.Bounded = value == "true"
+		case "partitions":
+			d.TotalPartitions, d.MatchPartitions = n, n
+		default:
+			return d, failure.Errorf(failure.InvalidSQL, "unknown option '%s' of connector %s", key, f.name)
+		}
+	}
+	if path := t.Options["path"]; path != "" {
+		schema, ok := files()[path]
+		if !ok && len(t.Schema) == 0 {
+			return d, failure.Errorf(failure.NotFound, "%s: no such file", path)
+		}
+		if len(t.Schema) == 0 {
+			d.Schema = schema
+		}
+	}
+	if pred != nil && d.TotalPartitions > 0 {
+		pred.Columns(func(c string) {
+			if len(t.Partitions) > 0 && c == t.Partitions[0] {
+				d.MatchPartitions, d.Rows = 1, d.Rows/d.TotalPartitions
+			}
+		})
+	}
+	return d, nil
+}
+
+func files() map[string]datatype.Schema {
+	text, number := datatype.Of(datatype.Varchar), datatype.Of(datatype.BigInt)
+	return map[string]datatype.Schema{
+		"trips.parquet":  {{Name: "passenger_count", Type: number}, {Name: "fare", Type: datatype.Of(datatype.Double)}, {Name: "city", Type: text}},
+		"data/*.parquet": {{Name: "k", Type: text}, {Name: "v", Type: number}},
+		"x.csv":          {{Name: "id", Type: number}, {Name: "name", Type: text}},
+	}
+}
+
+type registry struct{}
+
+func (registry) Names() []string { return []string{"blackhole", "datagen", "filesystem", "kafka"} }
+
+func (registry) Lookup(name string) (connector.Connector, bool) {
+	for _, n := range (registry{}).Names() {
+		if n == name {
+			return fake{name: name}, true
+		}
+	}
+	return nil, false
+}
+
+// TestPlans plans scripts. The commands are
+//
+//	explain   all statements but the last are carried out, the last is explained
+//	error     every statement is planned; the first error is shown as users see it
+//	rows      the last statement's rows
+//
+// The session lives as long as the file.
+func TestPlans(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		p := planner.New(catalog.NewSession(catalog.New()), registry{}, function.Builtins())
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			return execute(p, d.Cmd, d.Input)
+		})
+	})
+}
+
+func execute(p *planner.Planner, cmd, text string) string {
+	ctx := context.Background()
+	statements, err := parser.ParseScript(text)
+	if err != nil {
+		return rendered(err, text)
+	}
+	var out strings.Builder
+	for i, s := range statements {
+		if cmd == "explain" && i == len(statements)-1 {
+			plan, err := p.Explain(ctx, s, planner.Options{})
+			if err != nil {
+				return rendered(err, text)
+			}
+			return plan
+		}
+		r, err := p.Plan(ctx, s, planner.Options{})
+		if err != nil {
+			return rendered(err, text)
+		}
+		if cmd == "rows" && r.Kind == planner.Rows {
+			out.WriteString(strings.Join(r.Schema.Names(), " | ") + "\n")
+			for _, row := range r.Rows {
+				parts := make([]string, len(row))
+				for i, v := range row {
+					if parts[i] = fmt.Sprint(v); v == nil {
+						parts[i] = "NULL"
+					}
+				}
+				out.WriteString(strings.Join(parts, " | ") + "\n")
+			}
+		}
+		if cmd == "error" && i == len(statements)-1 {
+			return "no error\n"
+		}
+	}
+	if out.Len() == 0 {
+		return "ok\n"
+	}
+	return out.String()
+}
+
+func rendered(err error, text string) string {
+	var e *sqlerr.Error
+	if errors.As(sqlerr.Attach(err, text), &e) {
+		return e.Render() + "\n"
+	}
+	return "error: " + err.Error() + "\n"
+}
