@@ -1,0 +1,229 @@
+package join
+
+import (
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/tidemill/tidemill/core/compute"
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/hashtable"
+	"github.com/tidemill/tidemill/core/stream"
+)
+
+// build is the build side: first batches with the slots of their rows, then one
+// record with its rows by slot.
+type build struct {
+	join  *Join
+	table *hashtable.Table // nil: no keys, every row matches
+	kept  []*stream.Batch
+	slots []int32 // by row; -1: a key is null
+	rows  int
+
+	record  arrow.RecordBatch // nil where there are no rows
+	starts  []int32           // by slot: where its run begins in order; nil: row and slot are one
+	order   []int32
+	matched []bool // by row, for RIGHT and FULL
+	charged int64
+	hashes  []uint64
+}
+
+func (b *build) open(j *Join) (err error) {
+	b.join = j
+	if len(j.rightKeys) == 0 {
+		return nil
+	}
+	keys := make(datatype.Schema, len(j.rightKeys))
+	for i, k := range j.rightKeys {
+		keys[i] = j.right[k]
+	}
+	if b.table, err = hashtable.New(keys, nil, j.ctx.Memory); err != nil {
+		return fmt.Errorf("join: %w", err)
+	}
+	return nil
+}
+
+// charge charges n bytes until release.
+func (b *build) charge(n int) error {
+	if err := b.join.ctx.Memory.Grow(int64(n)); err != nil {
+		return fmt.Errorf("join: build side of %d rows: %w", b.rows, err)
+	}
+	b.charged += int64(n)
+	return nil
+}
+
+// add keeps a batch and resolves its keys.
+func (b *build) add(batch *stream.Batch) error {
+	batch, err := compute.TakeBatch(b.join.ctx.Alloc, batch)
+	if err != nil {
+		return fmt.Errorf("join: %w", err)
+	}
+	b.kept = append(b.kept, batch)
+	if err := batch.Transfer(b.join.ctx.Memory); err != nil {
+		return fmt.Errorf("join: build side of %d rows: %w", b.rows, err)
+	}
+	n := batch.Len()
+	if err := b.charge(4 * n); err != nil {
+		return err
+	}
+	from := len(b.slots)
+	b.slots = append(b.slots, make([]int32, n)...)
+	b.rows += n
+	if b.table == nil {
+		return nil
+	}
+	keys := columnsOf(batch, b.join.rightKeys)
+	var sel []int32
+	if sel = notNull(keys, nil, n); sel == nil {
+		b.hashes = compute.HashColumns(keys, nil, b.hashes)
+		return b.resolve(keys, nil, b.slots[from:])
+	}
+	for i := range n {
+		b.slots[from+i] = -1
+	}
+	if len(sel) == 0 {
+		return nil
+	}
+	b.hashes = compute.HashColumns(keys, sel, b.hashes)
+	some := make([]int32, len(sel))
+	if err := b.resolve(keys, sel, some); err != nil {
+		return err
+	}
+	for i, r := range sel {
+		b.slots[from+int(r)] = some[i]
+	}
+	return nil
+}
+
+func (b *build) resolve(keys []arrow.Array, sel, slots []int32) error {
+	if err := b.table.Resolve(keys, sel, b.hashes, slots); err != nil {
+		return fmt.Errorf("join: build side of %d rows: %w", b.rows, err)
+	}
+	return nil
+}
+
+// columnsOf picks columns of a batch.
+func columnsOf(b *stream.Batch, which []int) []arrow.Array {
+	out := make([]arrow.Array, len(which))
+	for i, c := range which {
+		out[i] = b.Column(c)
+	}
+	return out
+}
+
+// notNull selects the rows of sel (nil: all n) whose keys are all not null; nil
+// when that is all of all.
+func notNull(keys []arrow.Array, sel []int32, n int) []int32 {
+	nulls := false
+	for _, k := range keys {
+		nulls = nulls || k.NullN() > 0 || k.DataType().ID() == arrow.NULL
+	}
+	if !nulls {
+		return sel
+	}
+	out := make([]int32, 0, n)
+	for i := range n {
+		r := i
+		if sel != nil {
+			r = int(sel[i])
+		}
+		valid := true
+		for _, k := range keys {
+			valid = valid && k.IsValid(r)
+		}
+		if valid {
+			out = append(out, int32(r))
+		}
+	}
+	return out
+}
+
+// finish makes the record and puts its rows in the order of their slots.
+func (b *build) finish() error {
+	if b.rows == 0 {
+		return nil
+	}
+	records := make([]arrow.RecordBatch, len(b.kept))
+	for i, k := range b.kept {
+		records[i] = k.Record
+	}
+	record, err := compute.ConcatRecords(b.join.ctx.Alloc, records)
+	if err != nil {
+		return fmt.Errorf("join: build side: %w", err)
+	}
+	b.record = record
+	b.releaseKept()
+	if b.join.keepsBuild() {
+		if err := b.charge(b.rows); err != nil {
+			return err
+		}
+		b.matched = make([]bool, b.rows)
+	}
+	if b.table == nil {
+		b.starts = []int32{0, int32(b.rows)}
+		b.order, b.slots = b.slots, nil
+		for i := range b.order {
+			b.order[i] = int32(i)
+		}
+		return nil
+	}
+	return b.sort()
+}
+
+// sort is a counting sort of rows by slot, unless they are in that order.
+func (b *build) sort() error {
+	same := b.table.Len() == b.rows
+	for i, s := range b.slots {
+		same = same && int(s) == i
+	}
+	if same {
+		b.slots = nil
+		return nil
+	}
+	if err := b.charge(4 * (b.rows + b.table.Len() + 2)); err != nil {
+		return err
+	}
+	// starts[s+1] counts slot s, then is where the next row of slot s goes; in the
+	// end it is where slot s+1 begins.
+	starts := make([]int32, b.table.Len()+2)
+	for _, s := range b.slots {
+		if s >= 0 {
+			starts[s+2]++
+		}
+	}
+	for i := 1; i < len(starts); i++ {
+		starts[i] += starts[i-1]
+	}
+	b.order = make([]int32, b.rows)
+	for row, s := range b.slots {
+		if s >= 0 {
+			b.order[starts[s+1]] = int32(row)
+			starts[s+1]++
+		}
+	}
+	b.starts, b.slots = starts[:len(starts)-1], nil
+	return nil
+}
+
+func (b *build) releaseKept() {
+	for _, k := range b.kept {
+		k.Release()
+	}
+	b.kept = nil
+}
+
+func (b *build) release() {
+	b.releaseKept()
+	if b.record != nil {
+		b.record.Release()
+		b.record = nil
+	}
+	if b.table != nil {
+		b.table.Release()
+		b.table = nil
+	}
+	if b.charged > 0 {
+		b.join.ctx.Memory.Shrink(b.charged)
+		b.charged = 0
+	}
+}

@@ -1,0 +1,181 @@
+package join
+
+import (
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/expr"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/function"
+	"github.com/tidemill/tidemill/core/hashtable"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/stream"
+)
+
+// The inputs.
+const (
+	probeInput = 0
+	buildInput = 1
+)
+
+// Deps is what a join needs beside its spec.
+type Deps struct {
+	Functions *function.Catalog
+	// Expr are the options of the residual's program; the allocator is the task's.
+	Expr expr.Options
+}
+
+// Join is the operator of a jobgraph.Join.
+type Join struct {
+	kind        jobgraph.JoinType
+	leftKeys    []int
+	rightKeys   []int
+	left, right datatype.Schema
+	pairs       *arrow.Schema // left, then right columns
+	residual    expr.Expr     // nil: none
+	deps        Deps
+
+	ctx   *operator.Context
+	check *expr.Program
+	build build
+	probe probe
+	built bool // the build side has ended
+}
+
+// New returns the operator that spec describes, for these inputs.
+func New(spec *jobgraph.Join, left, right datatype.Schema, deps Deps) (operator.Operator, error) {
+	if spec.Type < jobgraph.JoinType_JOIN_INNER || spec.Type > jobgraph.JoinType_JOIN_ANTI {
+		return nil, fmt.Errorf("join: type %v", spec.Type)
+	}
+	if len(spec.LeftKeys) != len(spec.RightKeys) {
+		return nil, fmt.Errorf("join: %d left and %d right keys", len(spec.LeftKeys), len(spec.RightKeys))
+	}
+	j := &Join{kind: spec.Type, left: left, right: right, deps: deps}
+	for i := range spec.LeftKeys {
+		l, r := int(spec.LeftKeys[i]), int(spec.RightKeys[i])
+		if l >= len(left) || r >= len(right) {
+			return nil, fmt.Errorf("join: key columns %d of %d and %d of %d", l, len(left), r, len(right))
+		}
+		if !comparable(left[l].Type, right[r].Type) {
+			return nil, failure.Errorf(failure.Internal, "join: key %s of type %s and key %s of type %s", left[l].Name, left[l].Type, right[r].Name, right[r].Type)
+		}
+		j.leftKeys, j.rightKeys = append(j.leftKeys, l), append(j.rightKeys, r)
+	}
+	var all datatype.Schema
+	for _, f := range left {
+		f.Type = f.Type.WithNull(f.Type.Nullable || j.keepsBuild())
+		all = append(all, f)
+	}
+	for _, f := range right {
+		f.Type = f.Type.WithNull(f.Type.Nullable || j.fillsProbe())
+		all = append(all, f)
+	}
+	j.pairs = all.Arrow()
+	if spec.Residual != nil {
+		var err error
+		if j.residual, err = expr.FromProto(spec.Residual); err != nil {
+			return nil, fmt.Errorf("join condition: %w", err)
+		}
+	}
+	return j, nil
+}
+
+// comparable reports whether keys of both types are laid out alike.
+func comparable(a, b datatype.Type) bool {
+	if hashtable.StorageOf(a) == hashtable.Chars {
+		return hashtable.StorageOf(b) == hashtable.Chars
+	}
+	return arrow.TypeEqual(a.Arrow(), b.Arrow()) || a.Kind == datatype.Decimal && b.Kind == datatype.Decimal &&
+		a.Scale == b.Scale && hashtable.StorageOf(a) == hashtable.StorageOf(b)
+}
+
+// keepsBuild reports whether build rows without a match are emitted.
+func (j *Join) keepsBuild() bool {
+	return j.kind == jobgraph.JoinType_JOIN_RIGHT || j.kind == jobgraph.JoinType_JOIN_FULL
+}
+
+// fillsProbe reports whether probe rows without a match are emitted with nulls.
+func (j *Join) fillsProbe() bool {
+	return j.kind == jobgraph.JoinType_JOIN_LEFT || j.kind == jobgraph.JoinType_JOIN_FULL
+}
+
+// onlyProbe reports whether the output is probe rows alone.
+func (j *Join) onlyProbe() bool {
+	return j.kind == jobgraph.JoinType_JOIN_SEMI || j.kind == jobgraph.JoinType_JOIN_ANTI
+}
+
+// Open implements operator.Operator.
+func (j *Join) Open(ctx *operator.Context) (err error) {
+	j.ctx = ctx
+	if j.residual != nil {
+		o := j.deps.Expr
+		o.Allocator = ctx.Alloc
+		if j.check, err = expr.Compile(j.residual, j.deps.Functions, o); err != nil {
+			return fmt.Errorf("join condition: %w", err)
+		}
+	}
+	j.probe = probe{join: j}
+	return j.build.open(j)
+}
+
+// Wants implements operator.InputSelector: the build side first.
+func (j *Join) Wants() int {
+	if !j.built {
+		return buildInput
+	}
+	return -1
+}
+
+// Done implements operator.Finisher: nothing can match an empty build side.
+func (j *Join) Done() bool {
+	if !j.built || j.build.rows > 0 {
+		return false
+	}
+	return j.kind == jobgraph.JoinType_JOIN_INNER || j.kind == jobgraph.JoinType_JOIN_SEMI || j.kind == jobgraph.JoinType_JOIN_RIGHT
+}
+
+// Process implements operator.Operator.
+func (j *Join) Process(input int, b *stream.Batch) error {
+	if b.Len() == 0 {
+		b.Release()
+		return nil
+	}
+	if input == buildInput {
+		return j.build.add(b)
+	}
+	if !j.built {
+		b.Release()
+		return failure.Errorf(failure.Internal, "join: a row to probe before the build side has ended")
+	}
+	return j.probe.batch(b)
+}
+
+// Watermark implements operator.Operator.
+func (j *Join) Watermark(stream.Watermark) error { return nil }
+
+// EndInput implements operator.Operator.
+func (j *Join) EndInput(input int) error {
+	if input == buildInput {
+		j.built = true
+		return j.build.finish()
+	}
+	if j.keepsBuild() {
+		return j.probe.unmatchedBuild()
+	}
+	return nil
+}
+
+// Close implements operator.Operator.
+func (j *Join) Close() error {
+	j.build.release()
+	return nil
+}
+
+var (
+	_ operator.Operator      = (*Join)(nil)
+	_ operator.InputSelector = (*Join)(nil)
+	_ operator.Finisher      = (*Join)(nil)
+)

@@ -1,0 +1,335 @@
+package join
+
+import (
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/tidemill/tidemill/core/compute"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/stream"
+)
+
+// probe finds the pairs of probe batches and emits what the join makes of them.
+type probe struct {
+	join   *Join
+	hashes []uint64
+	slots  []int32 // by selected row of the batch, -1: no match
+	some   []int32
+
+	rows    []int32 // pairs: physical row of the probe batch,
+	at      []int32 // its position among the selected rows,
+	builds  []int32 // row of the build side, -1 for none
+	matched []bool  // by position: had a pair that passed
+}
+
+// batch consumes b.
+func (p *probe) batch(b *stream.Batch) error {
+	defer b.Release()
+	if err := p.find(b); err != nil {
+		return err
+	}
+	j := p.join
+	if j.check == nil && j.onlyProbe() {
+		return p.emitProbe(b, func(i int) bool { return p.slots[i] >= 0 })
+	}
+	if j.check != nil && (j.onlyProbe() || j.fillsProbe()) {
+		p.matched = make([]bool, b.Len())
+	}
+	if err := p.pairs(b); err != nil {
+		return err
+	}
+	switch {
+	case j.check == nil:
+		return nil
+	case j.onlyProbe():
+		return p.emitProbe(b, func(i int) bool { return p.matched[i] })
+	case j.fillsProbe():
+		return p.unmatchedProbe(b)
+	}
+	return nil
+}
+
+// find sets slots for the selected rows of b.
+func (p *probe) find(b *stream.Batch) error {
+	n, table := b.Len(), p.join.build.table
+	if cap(p.slots) < n {
+		p.slots = make([]int32, n)
+	}
+	p.slots = p.slots[:n]
+	if table == nil || p.join.build.rows == 0 {
+		slot := int32(0)
+		if p.join.build.rows == 0 {
+			slot = -1
+		}
+		for i := range p.slots {
+			p.slots[i] = slot
+		}
+		return nil
+	}
+	keys := columnsOf(b, p.join.leftKeys)
+	sel := notNull(keys, b.Sel, n)
+	out := p.slots
+	if len(sel) < n && sel != nil {
+		if cap(p.some) < len(sel) {
+			p.some = make([]int32, len(sel))
+		}
+		out = p.some[:len(sel)]
+	}
+	if sel == nil || len(sel) > 0 {
+		p.hashes = compute.HashColumns(keys, sel, p.hashes)
+		if err := table.Find(keys, sel, p.hashes, out); err != nil {
+			return fmt.Errorf("join: %w", err)
+		}
+	}
+	if len(out) < n {
+		p.spread(b, sel, out)
+	}
+	return nil
+}
+
+// spread puts the slots of the rows in sel, which are some of b's, where they
+// belong.
+func (p *probe) spread(b *stream.Batch, sel, slots []int32) {
+	next := 0
+	for i := range p.slots {
+		r := int32(i)
+		if b.Sel != nil {
+			r = b.Sel[i]
+		}
+		if p.slots[i] = -1; next < len(sel) && sel[next] == r {
+			p.slots[i] = slots[next]
+			next++
+		}
+	}
+}
+
+// pairs emits the pairs of b in batches; without a residual the rows of an outer
+// join that have no match are among them.
+func (p *probe) pairs(b *stream.Batch) error {
+	build, limit := &p.join.build, p.join.ctx.BatchRows
+	fill := p.join.fillsProbe() && p.join.check == nil
+	p.rows, p.at, p.builds = p.rows[:0], p.at[:0], p.builds[:0]
+	for i, s := range p.slots {
+		r := int32(i)
+		if b.Sel != nil {
+			r = b.Sel[i]
+		}
+		if s < 0 {
+			if fill {
+				p.rows, p.at, p.builds = append(p.rows, r), append(p.at, int32(i)), append(p.builds, -1)
+			}
+		} else if build.starts == nil {
+			p.rows, p.at, p.builds = append(p.rows, r), append(p.at, int32(i)), append(p.builds, s)
+		} else {
+			for run := build.order[build.starts[s]:build.starts[s+1]]; len(run) > 0; {
+				n := min(len(run), limit-len(p.rows))
+				for _, row := range run[:n] {
+					p.rows, p.at, p.builds = append(p.rows, r), append(p.at, int32(i)), append(p.builds, row)
+				}
+				if run = run[n:]; len(p.rows) == limit {
+					if err := p.flush(b); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		if len(p.rows) == limit {
+			if err := p.flush(b); err != nil {
+				return err
+			}
+		}
+	}
+	return p.flush(b)
+}
+
+// flush emits the pairs that pass the residual.
+func (p *probe) flush(b *stream.Batch) error {
+	if len(p.rows) == 0 {
+		return nil
+	}
+	out, err := p.gather(b)
+	p.rows = p.rows[:0]
+	at, builds := p.at, p.builds
+	p.at, p.builds = p.at[:0], p.builds[:0]
+	if err != nil {
+		return err
+	}
+	if p.join.check != nil {
+		if out.Sel, err = p.join.check.Select(out); err != nil {
+			out.Release()
+			return err
+		}
+	}
+	p.note(out, at, builds)
+	if out.Len() == 0 || p.join.onlyProbe() {
+		out.Release()
+		return nil
+	}
+	return p.join.ctx.Output.Emit(out)
+}
+
+// note remembers the rows of both sides that have a pair in out.
+func (p *probe) note(out *stream.Batch, at, builds []int32) {
+	mark := p.join.build.matched
+	if mark == nil && p.join.check == nil {
+		return
+	}
+	for i := range out.Len() {
+		pair := i
+		if out.Sel != nil {
+			pair = int(out.Sel[i])
+		}
+		if p.matched != nil {
+			p.matched[at[pair]] = true
+		}
+		if mark != nil && builds[pair] >= 0 {
+			mark[builds[pair]] = true
+		}
+	}
+}
+
+// gather makes a batch of the pairs.
+func (p *probe) gather(b *stream.Batch) (*stream.Batch, error) {
+	columns := make([]arrow.Array, 0, p.join.pairs.NumFields())
+	defer func() { compute.ReleaseAll(columns) }()
+	mem := p.join.ctx.Alloc
+	rows := p.rows
+	if len(rows) == b.PhysicalRows() && inOrder(rows) {
+		rows = nil
+	}
+	for _, c := range b.Record.Columns() {
+		a, err := compute.Take(mem, c, rows)
+		if err != nil {
+			return nil, fmt.Errorf("join: %w", err)
+		}
+		columns = append(columns, a)
+	}
+	right, err := p.buildColumns(p.builds)
+	if err != nil {
+		return nil, err
+	}
+	columns = append(columns, right...)
+	return operator.NewBatch(p.join.pairs, columns, len(p.rows)), nil
+}
+
+// inOrder reports whether rows are 0, 1, 2, ...
+func inOrder(rows []int32) bool {
+	for i, r := range rows {
+		if int(r) != i {
+			return false
+		}
+	}
+	return true
+}
+
+// buildColumns gathers the build side's columns; -1 gives nulls.
+func (p *probe) buildColumns(rows []int32) ([]arrow.Array, error) {
+	mem, record := p.join.ctx.Alloc, p.join.build.record
+	out := make([]arrow.Array, len(p.join.right))
+	for i, f := range p.join.right {
+		if record == nil {
+			out[i] = compute.Nulls(mem, f.Type.Arrow(), len(rows))
+			continue
+		}
+		take := compute.Take
+		if p.join.fillsProbe() {
+			take = compute.TakeOrNull
+		}
+		var err error
+		if out[i], err = take(mem, record.Column(i), rows); err != nil {
+			compute.ReleaseAll(out)
+			return nil, fmt.Errorf("join: %w", err)
+		}
+	}
+	return out, nil
+}
+
+// emitProbe emits the rows of b that a semi join keeps: those that match, or, for
+// an anti join, the others.
+func (p *probe) emitProbe(b *stream.Batch, match func(i int) bool) error {
+	want := p.join.kind == jobgraph.JoinType_JOIN_SEMI
+	sel := make([]int32, 0, b.Len())
+	for i := range b.Len() {
+		if match(i) != want {
+			continue
+		}
+		r := int32(i)
+		if b.Sel != nil {
+			r = b.Sel[i]
+		}
+		sel = append(sel, r)
+	}
+	if len(sel) == 0 {
+		return nil
+	}
+	out := b.Share()
+	if out.Sel = sel; len(sel) == b.PhysicalRows() {
+		out.Sel = nil
+	}
+	return p.join.ctx.Output.Emit(out)
+}
+
+// unmatchedProbe emits the rows of b that had no pair, with nulls.
+func (p *probe) unmatchedProbe(b *stream.Batch) error {
+	for i, m := range p.matched {
+		if m {
+			continue
+		}
+		r := int32(i)
+		if b.Sel != nil {
+			r = b.Sel[i]
+		}
+		p.rows, p.builds = append(p.rows, r), append(p.builds, -1)
+		if len(p.rows) == p.join.ctx.BatchRows {
+			if err := p.flushUnmatched(b); err != nil {
+				return err
+			}
+		}
+	}
+	return p.flushUnmatched(b)
+}
+
+func (p *probe) flushUnmatched(b *stream.Batch) error {
+	if len(p.rows) == 0 {
+		return nil
+	}
+	out, err := p.gather(b)
+	p.rows, p.builds = p.rows[:0], p.builds[:0]
+	if err != nil {
+		return err
+	}
+	return p.join.ctx.Output.Emit(out)
+}
+
+// unmatchedBuild emits the build rows that had no pair, with nulls.
+func (p *probe) unmatchedBuild() error {
+	var rows []int32
+	for i, m := range p.join.build.matched {
+		if !m {
+			rows = append(rows, int32(i))
+		}
+		if len(rows) == p.join.ctx.BatchRows || len(rows) > 0 && i == len(p.join.build.matched)-1 {
+			if err := p.emitBuild(rows); err != nil {
+				return err
+			}
+			rows = rows[:0]
+		}
+	}
+	return nil
+}
+
+func (p *probe) emitBuild(rows []int32) error {
+	var columns []arrow.Array
+	defer func() { compute.ReleaseAll(columns) }()
+	for _, f := range p.join.left {
+		columns = append(columns, compute.Nulls(p.join.ctx.Alloc, f.Type.Arrow(), len(rows)))
+	}
+	right, err := p.buildColumns(rows)
+	if err != nil {
+		return err
+	}
+	columns = append(columns, right...)
+	return p.join.ctx.Output.Emit(operator.NewBatch(p.join.pairs, columns, len(rows)))
+}
