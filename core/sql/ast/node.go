@@ -18,9 +18,6 @@ func (s Span) End() Pos { return s.Stop }
 // Len returns the number of bytes that the node takes in the text.
 func (s Span) Len() int { return int(s.Stop - s.Start) }
 
-// Text returns the part of src that the node was parsed from; src must be the text that was given to the parser.
-func (s Span) Text(src string) string { return src[s.Start:s.Stop] }
-
 // Node is any part of the tree that has a place in the text.
 type Node interface {
 	// Pos returns the offset of the first byte of the node.
@@ -28,6 +25,9 @@ type Node interface {
 	// End returns the offset just after the last byte of the node.
 	End() Pos
 }
+
+// Text returns the part of src that a node was parsed from; src must be the text that was given to the parser.
+func Text(n Node, src string) string { return src[n.Pos():n.End()] }
 
 // Statement is what stands between two semicolons.
 type Statement interface {

@@ -250,7 +250,7 @@ func (p *parser) looseString(what string, ends func() bool) *ast.StringLit {
 		p.unexpected()
 		return &ast.StringLit{}
 	}
-	return &ast.StringLit{Span: span, Value: strings.TrimSpace(span.Text(p.src))}
+	return &ast.StringLit{Span: span, Value: strings.TrimSpace(ast.Text(span, p.src))}
 }
 
 // use reads USE database, USE CATALOG catalog and USE MODULES.

@@ -1,6 +1,9 @@
 package parser
 
-import "github.com/tidemill/tidemill/core/sql/parser/internal/lex"
+import (
+	"github.com/tidemill/tidemill/core/sql/parser/internal/lex"
+	"github.com/tidemill/tidemill/core/sql/sqlerr"
+)
 
 // Complete reports whether a shell should hand src to the parser: every statement in it is ended by a semicolon, with statement
 // sets closed, and no string, quoted name, comment or hint is open. Blank input is complete. Whether the statements are right is
@@ -42,4 +45,28 @@ func opensSet(tokens []lex.Token, i int) bool {
 		return false
 	}
 	return i > 1 && tokens[i-2].Word == lex.BEGIN || i+1 < len(tokens) && tokens[i+1].Word == lex.BEGIN
+}
+
+// Keywords returns all words that the dialect knows, in capitals and alphabetical order, for highlighting and completion.
+func Keywords() []string { return lex.Words() }
+
+// Expected returns the keywords that may follow src, nearest to the grammar's order and without duplicates. It returns none when
+// src has a mistake before its end. A shell that completes a half-written word leaves that word out of src.
+func Expected(src string) []string {
+	if len(src) > MaxBytes {
+		return nil
+	}
+	tokens := lex.Scan(src)
+	p := parser{src: src, tokens: tokens, tok: tokens[0], tracing: true}
+	p.script()
+	if p.wantedAt != len(tokens)-1 || p.failed && p.err.Code != sqlerr.Incomplete {
+		return nil
+	}
+	var words []string
+	for _, w := range p.wanted {
+		if w.word {
+			words = append(words, w.text)
+		}
+	}
+	return words
 }

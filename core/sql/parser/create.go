@@ -204,7 +204,7 @@ func (p *parser) tableClauses(comment **ast.StringLit, dist **ast.Distribution, 
 		case p.eat(lex.PARTITIONED):
 			p.once(*partitions != nil, at)
 			p.expect(lex.BY)
-			*partitions = p.columns()
+			*partitions = p.columnList()
 		case p.eat(lex.WITH):
 			p.once(withSeen, at)
 			withSeen = true
@@ -218,7 +218,7 @@ func (p *parser) tableClauses(comment **ast.StringLit, dist **ast.Distribution, 
 // once fails when a clause was read before.
 func (p *parser) once(seen bool, at ast.Span) {
 	if seen {
-		p.fail(sqlerr.Duplicate, at, "the clause %s is written twice", strings.ToUpper(at.Text(p.src)))
+		p.fail(sqlerr.Duplicate, at, "the clause %s is written twice", strings.ToUpper(ast.Text(at, p.src)))
 	}
 }
 
@@ -232,7 +232,7 @@ func (p *parser) distribution(start ast.Pos) *ast.Distribution {
 		case p.eat(lex.RANGE):
 			d.Kind = ast.DistributionRange
 		}
-		d.Columns = p.columns()
+		d.Columns = p.columnList()
 	}
 	if (d.Columns == nil || p.is(lex.INTO)) && p.ok() {
 		p.expect(lex.INTO)

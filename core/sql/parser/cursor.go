@@ -20,8 +20,12 @@ type parser struct {
 	tracing  bool
 	wanted   []wish
 	wantedAt int
-	// aliasAt is the index of the last word that was read as an alias without AS, aliasWanted what was wanted there before.
+	// aliasAt is the index of the last word that was read as an alias without AS, or as a name in the place of a keyword.
 	aliasAt int
+
+	idents  chunk[ast.Ident]
+	parts   chunk[*ast.Ident]
+	columns chunk[ast.ColumnRef]
 }
 
 func (p *parser) ok() bool { return !p.failed }

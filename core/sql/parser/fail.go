@@ -21,6 +21,9 @@ type wish struct {
 }
 
 func (p *parser) addWish(w wish) {
+	if p.failed {
+		return // what is asked after a failure is asked at the wrong token
+	}
 	if p.wantedAt != p.index {
 		p.wantedAt = p.index
 		p.wanted = p.wanted[:0]

@@ -69,7 +69,7 @@ func TestScriptKeepsWhatIsRight(t *testing.T) {
 	}
 	for i, want := range []string{"SELECT 1", "INSERT INTO t SELECT 2"} {
 		s := statements[i]
-		if have := (ast.Span{Start: s.Pos(), Stop: s.End()}).Text(src); have != want {
+		if have := ast.Text(s, src); have != want {
 			t.Errorf("%q, want %q", have, want)
 		}
 	}

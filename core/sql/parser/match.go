@@ -92,7 +92,7 @@ func (p *parser) afterMatch() *ast.AfterMatch {
 func (p *parser) subset() *ast.Subset {
 	s := &ast.Subset{Name: p.ident("the name of a subset")}
 	p.expectSign(lex.Eq)
-	s.Vars = p.columns()
+	s.Vars = p.columnList()
 	s.Span = p.from(s.Name.Start)
 	return s
 }

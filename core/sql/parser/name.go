@@ -29,7 +29,8 @@ func (p *parser) ident(what string) *ast.Ident {
 
 // identOf makes an identifier of a word or a quoted name.
 func (p *parser) identOf(t lex.Token) *ast.Ident {
-	id := &ast.Ident{Span: t.Span(), Name: t.Text(p.src)}
+	id := p.idents.one()
+	id.Span, id.Name = t.Span(), t.Text(p.src)
 	if t.Kind == lex.Quoted {
 		id.Quote = id.Name[0]
 		q := id.Name[:1]
@@ -44,7 +45,8 @@ func (p *parser) identOf(t lex.Token) *ast.Ident {
 // name reads a dotted name.
 func (p *parser) name(what string) *ast.Name {
 	first := p.ident(what)
-	n := &ast.Name{Span: first.Span, Parts: []*ast.Ident{first}}
+	n := &ast.Name{Span: first.Span, Parts: p.parts.take(1)}
+	n.Parts[0] = first
 	for p.eatSign(lex.Dot) {
 		n.Parts = append(n.Parts, p.ident("a name after the dot"))
 		n.Span = p.from(first.Start)
@@ -52,8 +54,8 @@ func (p *parser) name(what string) *ast.Name {
 	return n
 }
 
-// columns reads (a, b, c).
-func (p *parser) columns() []*ast.Ident {
+// columnList reads (a, b, c).
+func (p *parser) columnList() []*ast.Ident {
 	var list []*ast.Ident
 	p.parens(func() {
 		p.commaList(func() { list = append(list, p.ident("the name of a column")) })
@@ -107,7 +109,7 @@ func (p *parser) optionString(part string) *ast.StringLit {
 			end++
 		}
 		span := ast.Span{Start: ast.Pos(p.tok.Start), Stop: ast.Pos(p.tokens[end].End)}
-		p.failWith(sqlerr.New(sqlerr.Syntax, span, "an option's %s is a string in quotes", part).Suggest("write '%s'", span.Text(p.src)))
+		p.failWith(sqlerr.New(sqlerr.Syntax, span, "an option's %s is a string in quotes", part).Suggest("write '%s'", ast.Text(span, p.src)))
 	}
 	return p.stringLit("an option's " + part + " in quotes")
 }

@@ -87,6 +87,7 @@ func (p *parser) script() []ast.Statement {
 			continue
 		}
 		if p.tok.Kind == lex.EOF {
+			p.wantOneOf("a statement", statementWords...)
 			break
 		}
 		s := p.statement()

@@ -13,8 +13,8 @@ import (
 	"github.com/tidemill/tidemill/core/sql/sqlerr"
 )
 
-// TestText runs the text files: the commands script, expr, type and complete take SQL and show its canonical text, or the error as
-// a user sees it. Everything that parses is also checked to survive printing, and its positions to be sound.
+// TestText runs the text files: the commands script, statement, expr and type take SQL and show its canonical text, or the error as
+// a user sees it; complete and expected show what a shell is told. Everything that parses is also checked to survive printing, and its positions to be sound.
 func TestText(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -31,8 +31,14 @@ func TestText(t *testing.T) {
 
 func answer(t *testing.T, d *datadriven.TestData) string {
 	t.Helper()
-	if d.Cmd == "complete" {
+	switch d.Cmd {
+	case "complete":
 		return fmt.Sprintln(Complete(d.Input))
+	case "expected":
+		if words := Expected(d.Input); len(words) > 0 {
+			return strings.Join(words, " ") + "\n"
+		}
+		return "nothing\n"
 	}
 	nodes, err := parseAs(d.Cmd, d.Input)
 	if err != nil {

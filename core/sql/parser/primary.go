@@ -132,21 +132,24 @@ func (p *parser) nameOperand() ast.Expr {
 	if p.peek(1).Kind == lex.LParen {
 		return p.callWithName()
 	}
-	first := p.identOf(p.tok)
+	start := p.start()
+	n := 1
+	for p.peek(2*n-1).Kind == lex.Dot && p.peek(2*n).Kind != lex.Star {
+		n++
+	}
+	parts := p.parts.take(n)
+	parts[0] = p.identOf(p.tok)
 	p.next()
-	if p.tok.Kind != lex.Dot {
-		return &ast.ColumnRef{Span: first.Span, Parts: []*ast.Ident{first}}
-	}
-	parts := append(make([]*ast.Ident, 0, 2), first)
-	for p.tok.Kind == lex.Dot && p.peek(1).Kind != lex.Star {
+	for i := 1; i < n; i++ {
 		p.next()
-		parts = append(parts, p.ident("a name after the dot"))
+		parts[i] = p.ident("a name after the dot")
 	}
-	span := p.from(first.Start)
-	if p.tok.Kind == lex.LParen {
-		return p.call(&ast.Name{Span: span, Parts: parts}, 0)
+	if n > 1 && p.tok.Kind == lex.LParen {
+		return p.call(&ast.Name{Span: p.from(start), Parts: parts}, 0)
 	}
-	return &ast.ColumnRef{Span: span, Parts: parts}
+	ref := p.columns.one()
+	ref.Span, ref.Parts = p.from(start), parts
+	return ref
 }
 
 func (p *parser) numberToken() ast.Expr {

@@ -56,7 +56,7 @@ func (p *parser) withQuery() ast.Query {
 func (p *parser) cte() *ast.CTE {
 	c := &ast.CTE{Name: p.ident("the name of a common table expression")}
 	if p.isSign(lex.LParen) {
-		c.Columns = p.columns()
+		c.Columns = p.columnList()
 	}
 	p.expect(lex.AS)
 	p.parens(func() { c.Query = p.query() })

@@ -39,7 +39,7 @@ func (p *parser) schemaElement(s *ast.ChangeSchema, places bool) {
 
 // enforcedAfter reads the columns and the enforcement of a constraint of a table.
 func (p *parser) enforcedAfter(c *ast.Constraint) {
-	c.Columns = p.columns()
+	c.Columns = p.columnList()
 	c.Enforced = p.enforcement()
 	c.Span = p.from(c.Start)
 }

@@ -71,7 +71,7 @@ func (p *parser) joinSide(j *ast.Join) {
 	case p.eat(lex.ON):
 		j.On = p.expr()
 	case p.eat(lex.USING):
-		j.Using = p.columns()
+		j.Using = p.columnList()
 	case p.tok.Kind == lex.Word && !p.tok.Word.Reserved() || p.tok.Kind == lex.Illegal:
 		p.unexpected()
 	default:
@@ -161,7 +161,7 @@ func (p *parser) aliased(t ast.TableExpr, start ast.Pos) ast.TableExpr {
 	}
 	a := &ast.Aliased{Table: t, Alias: alias}
 	if p.tok.Kind == lex.LParen {
-		a.Columns = p.columns()
+		a.Columns = p.columnList()
 	}
 	a.Span = p.from(start)
 	return a
