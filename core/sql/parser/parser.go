@@ -87,7 +87,9 @@ func (p *parser) script() []ast.Statement {
 			continue
 		}
 		if p.tok.Kind == lex.EOF {
-			p.wantOneOf("a statement", statementWords...)
+			if p.index == 0 || p.previous().Kind == lex.Semicolon {
+				p.wantOneOf("a statement", statementWords...)
+			}
 			break
 		}
 		s := p.statement()
