@@ -40,9 +40,11 @@ const (
 	ShowJobs
 )
 
-var showKinds = []string{"", "CATALOGS", "CURRENT CATALOG", "DATABASES", "CURRENT DATABASE", "TABLES", "VIEWS",
+var showKinds = []string{
+	"", "CATALOGS", "CURRENT CATALOG", "DATABASES", "CURRENT DATABASE", "TABLES", "VIEWS",
 	"MATERIALIZED TABLES", "COLUMNS", "PARTITIONS", "FUNCTIONS", "USER FUNCTIONS", "PROCEDURES", "MODELS", "MODULES", "FULL MODULES",
-	"CONNECTIONS", "JARS", "JOBS"}
+	"CONNECTIONS", "JARS", "JOBS",
+}
 
 // String returns the kind as written after SHOW.
 func (k ShowKind) String() string { return spell(k, showKinds) }

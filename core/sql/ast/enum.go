@@ -47,8 +47,10 @@ const (
 	OpOverlaps
 )
 
-var binaryOps = []string{"", "OR", "AND", "=", "<>", "<", "<=", ">", ">=", "+", "-", "*", "/", "%", "||",
-	"IS DISTINCT FROM", "IS NOT DISTINCT FROM", "OVERLAPS"}
+var binaryOps = []string{
+	"", "OR", "AND", "=", "<>", "<", "<=", ">", ">=", "+", "-", "*", "/", "%", "||",
+	"IS DISTINCT FROM", "IS NOT DISTINCT FROM", "OVERLAPS",
+}
 
 // String returns the operator as written in SQL.
 func (o BinaryOp) String() string { return spell(o, binaryOps) }
@@ -122,8 +124,10 @@ const (
 	UnitMillennium
 )
 
-var timeUnits = []string{"", "YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND", "MILLISECOND",
-	"MICROSECOND", "NANOSECOND", "EPOCH", "DOW", "ISODOW", "DOY", "ISOYEAR", "DECADE", "CENTURY", "MILLENNIUM"}
+var timeUnits = []string{
+	"", "YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND", "MILLISECOND",
+	"MICROSECOND", "NANOSECOND", "EPOCH", "DOW", "ISODOW", "DOY", "ISOYEAR", "DECADE", "CENTURY", "MILLENNIUM",
+}
 
 // String returns the unit as written in SQL.
 func (u TimeUnit) String() string { return spell(u, timeUnits) }
@@ -407,8 +411,10 @@ const (
 	TypeBitmap
 )
 
-var basicKinds = []string{"", "CHAR", "VARCHAR", "STRING", "BOOLEAN", "BINARY", "VARBINARY", "BYTES", "DECIMAL", "TINYINT",
-	"SMALLINT", "INT", "BIGINT", "FLOAT", "DOUBLE", "DATE", "TIME", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_LTZ", "NULL", "VARIANT", "BITMAP"}
+var basicKinds = []string{
+	"", "CHAR", "VARCHAR", "STRING", "BOOLEAN", "BINARY", "VARBINARY", "BYTES", "DECIMAL", "TINYINT",
+	"SMALLINT", "INT", "BIGINT", "FLOAT", "DOUBLE", "DATE", "TIME", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_LTZ", "NULL", "VARIANT", "BITMAP",
+}
 
 // String returns the type's canonical name.
 func (k BasicKind) String() string { return spell(k, basicKinds) }

@@ -281,3 +281,12 @@ func (p *parser) describe(t lex.Token) string {
 	}
 	return text
 }
+
+// texts returns the texts of keywords.
+func texts(words []lex.Keyword) []string {
+	list := make([]string, len(words))
+	for i, w := range words {
+		list[i] = w.String()
+	}
+	return list
+}

@@ -7,9 +7,11 @@ import (
 )
 
 // statementWords begin statements; a first word close to one of them is taken for a typing mistake.
-var statementWords = []lex.Keyword{lex.SELECT, lex.INSERT, lex.CREATE, lex.WITH, lex.VALUES, lex.TABLE, lex.FROM, lex.ALTER, lex.DROP,
+var statementWords = []lex.Keyword{
+	lex.SELECT, lex.INSERT, lex.CREATE, lex.WITH, lex.VALUES, lex.TABLE, lex.FROM, lex.ALTER, lex.DROP,
 	lex.UPDATE, lex.DELETE, lex.TRUNCATE, lex.EXECUTE, lex.COMPILE, lex.BEGIN, lex.STATEMENT, lex.SHOW, lex.DESCRIBE, lex.DESC, lex.EXPLAIN,
-	lex.SET, lex.RESET, lex.USE, lex.LOAD, lex.UNLOAD, lex.ADD, lex.REMOVE, lex.ANALYZE, lex.CALL, lex.STOP, lex.REPLACE}
+	lex.SET, lex.RESET, lex.USE, lex.LOAD, lex.UNLOAD, lex.ADD, lex.REMOVE, lex.ANALYZE, lex.CALL, lex.STOP, lex.REPLACE,
+}
 
 // statement reads one statement without its semicolon.
 func (p *parser) statement() ast.Statement {
@@ -45,11 +47,7 @@ func (p *parser) unknownStatement() {
 	}
 	err := sqlerr.New(sqlerr.UnknownStatement, p.tok.Span(), "no statement begins with %s", p.describe(p.tok))
 	if p.tok.Kind == lex.Word {
-		var known []string
-		for _, w := range statementWords {
-			known = append(known, w.String())
-		}
-		err.DidYouMean(p.tok.Text(p.src), known)
+		err = err.DidYouMean(p.tok.Text(p.src), texts(statementWords))
 	}
 	p.failWith(err)
 }

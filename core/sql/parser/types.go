@@ -7,9 +7,11 @@ import (
 )
 
 // typeWords are the types that a word may be a misspelling of.
-var typeWords = []lex.Keyword{lex.CHAR, lex.VARCHAR, lex.STRING, lex.BOOLEAN, lex.BINARY, lex.VARBINARY, lex.BYTES, lex.DECIMAL, lex.NUMERIC,
+var typeWords = []lex.Keyword{
+	lex.CHAR, lex.VARCHAR, lex.STRING, lex.BOOLEAN, lex.BINARY, lex.VARBINARY, lex.BYTES, lex.DECIMAL, lex.NUMERIC,
 	lex.TINYINT, lex.SMALLINT, lex.INT, lex.INTEGER, lex.BIGINT, lex.FLOAT, lex.DOUBLE, lex.DATE, lex.TIME, lex.TIMESTAMP,
-	lex.TIMESTAMP_LTZ, lex.INTERVAL, lex.ARRAY, lex.MAP, lex.MULTISET, lex.ROW, lex.RAW}
+	lex.TIMESTAMP_LTZ, lex.INTERVAL, lex.ARRAY, lex.MAP, lex.MULTISET, lex.ROW, lex.RAW,
+}
 
 // params says how many numbers a type takes in parentheses.
 type params uint8
@@ -155,11 +157,7 @@ func (p *parser) typePrimary() ast.TypeName {
 
 // refuseNearType fails when a name in the place of a type is close to a type's name: no type of the user can be meant.
 func (p *parser) refuseNearType(id *ast.Ident) {
-	var known []string
-	for _, w := range typeWords {
-		known = append(known, w.String())
-	}
-	if best := sqlerr.Suggest(id.Name, known); best != "" {
+	if best := sqlerr.Suggest(id.Name, texts(typeWords)); best != "" {
 		p.failWith(sqlerr.New(sqlerr.BadType, id, "%s is not a type", id.Name).Suggest("did you mean %s?", best))
 	}
 }

@@ -61,7 +61,7 @@ func (e *Error) In(src string) *Error {
 func Attach(err error, src string) error {
 	var e *Error
 	if errors.As(err, &e) && e.Line == 0 {
-		e.In(src)
+		_ = e.In(src)
 	}
 	return err
 }

@@ -16,18 +16,30 @@ func TestRender(t *testing.T) {
 	for _, c := range []struct {
 		name, src, at, suggestion, want string
 	}{
-		{"one line", "SELECT a FORM t", "FORM", "did you mean FROM?",
-			"SQL-1001 at 1:10: wrong\n  |\n1 | SELECT a FORM t\n  |          ^^^^\ndid you mean FROM?"},
-		{"line before", "SELECT a\nFORM t", "FORM", "",
-			"SQL-1001 at 2:1: wrong\n  |\n1 | SELECT a\n2 | FORM t\n  | ^^^^"},
-		{"tab and umlaut", "SELECT\t'ä' FORM", "FORM", "",
-			"SQL-1001 at 1:12: wrong\n  |\n1 | SELECT 'ä' FORM\n  |            ^^^^"},
-		{"over two lines", "SELECT 'a\nb'", "'a\nb'", "",
-			"SQL-1001 at 1:8: wrong\n  |\n1 | SELECT 'a\n  |        ^^"},
-		{"end of text", "SELECT", "", "",
-			"SQL-1001 at 1:7: wrong\n  |\n1 | SELECT\n  |       ^"},
-		{"long line", long, "FORM", "",
-			"SQL-1001 at 1:248: wrong\n  |\n1 | " + long[187:] + "\n  | " + strings.Repeat(" ", 60) + "^^^^"},
+		{
+			"one line", "SELECT a FORM t", "FORM", "did you mean FROM?",
+			"SQL-1001 at 1:10: wrong\n  |\n1 | SELECT a FORM t\n  |          ^^^^\ndid you mean FROM?",
+		},
+		{
+			"line before", "SELECT a\nFORM t", "FORM", "",
+			"SQL-1001 at 2:1: wrong\n  |\n1 | SELECT a\n2 | FORM t\n  | ^^^^",
+		},
+		{
+			"tab and umlaut", "SELECT\t'ä' FORM", "FORM", "",
+			"SQL-1001 at 1:12: wrong\n  |\n1 | SELECT 'ä' FORM\n  |            ^^^^",
+		},
+		{
+			"over two lines", "SELECT 'a\nb'", "'a\nb'", "",
+			"SQL-1001 at 1:8: wrong\n  |\n1 | SELECT 'a\n  |        ^^",
+		},
+		{
+			"end of text", "SELECT", "", "",
+			"SQL-1001 at 1:7: wrong\n  |\n1 | SELECT\n  |       ^",
+		},
+		{
+			"long line", long, "FORM", "",
+			"SQL-1001 at 1:248: wrong\n  |\n1 | " + long[187:] + "\n  | " + strings.Repeat(" ", 60) + "^^^^",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			at := len(c.src)

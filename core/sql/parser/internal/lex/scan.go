@@ -291,6 +291,8 @@ var class = func() (t [256]charClass) {
 }()
 
 // single holds the signs of one byte.
-var single = [256]Kind{'(': LParen, ')': RParen, '[': LBracket, ']': RBracket, '{': LBrace, '}': RBrace, ',': Comma, ';': Semicolon,
+var single = [256]Kind{
+	'(': LParen, ')': RParen, '[': LBracket, ']': RBracket, '{': LBrace, '}': RBrace, ',': Comma, ';': Semicolon,
 	'.': Dot, ':': Colon, '=': Eq, '<': Lt, '>': Gt, '+': Plus, '-': Minus, '*': Star, '/': Slash, '%': Percent, '|': Bar,
-	'?': Question, '^': Caret}
+	'?': Question, '^': Caret,
+}

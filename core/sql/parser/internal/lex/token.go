@@ -47,9 +47,11 @@ const (
 	Caret
 )
 
-var kindNames = [...]string{"invalid", "the end", "illegal text", "a word", "a quoted name", "a string", "a string", "a binary string",
+var kindNames = [...]string{
+	"invalid", "the end", "illegal text", "a word", "a quoted name", "a string", "a string", "a binary string",
 	"a number", "/*+", "*/", "(", ")", "[", "]", "{", "}", ",", ";", ".", ":", "::", "=", "<>", "<", "<=", ">", ">=", "+", "-",
-	"*", "/", "%", "||", "|", "=>", "?", "^"}
+	"*", "/", "%", "||", "|", "=>", "?", "^",
+}
 
 // String returns the token's text when it has only one, and words for it otherwise.
 func (k Kind) String() string {
