@@ -405,3 +405,50 @@ func Millis(t datatype.Type, v int64) int64 {
 	}
 	return v / per
 }
+
+// Load writes the rows of sel (nil: all) of a, a column of c's type, to slots of
+// c; characters are copied.
+func Load(c *state.Column, a arrow.Array, sel, slots []int32) {
+	switch StorageOf(c.Type) {
+	case Integer:
+		v, _ := Integers(a, sel, nil)
+		for i, s := range slots {
+			c.Int64[s] = v[i]
+		}
+	case Real:
+		v, _ := Reals(a, sel, nil)
+		for i, s := range slots {
+			c.Float64[s] = v[i]
+		}
+	case Wide:
+		v, _ := Wides(a, sel, nil)
+		for i, s := range slots {
+			c.Dec128[s] = v[i]
+		}
+	}
+	texts := Texts{}
+	if StorageOf(c.Type) == Chars {
+		texts = NewTexts(a)
+	}
+	for i, s := range slots {
+		r := i
+		if sel != nil {
+			r = int(sel[i])
+		}
+		if c.Valid[s] = a.IsValid(r); c.Valid[s] && c.Bytes != nil {
+			c.Bytes[s] = append([]byte(nil), texts.At(r)...)
+		}
+	}
+}
+
+// Held is how many bytes the character values of columns hold outside their
+// table.
+func Held(columns []*state.Column) int64 {
+	n := int64(0)
+	for _, c := range columns {
+		for _, b := range c.Bytes {
+			n += int64(len(b))
+		}
+	}
+	return n
+}

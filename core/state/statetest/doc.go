@@ -1,0 +1,3 @@
+// Package statetest is the conformance suite of keyed state: every
+// state.Backend runs it whole.
+package statetest

@@ -1,0 +1,476 @@
+package statetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/tidemill/tidemill/core/compute"
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/keygroup"
+	"github.com/tidemill/tidemill/core/state"
+	"github.com/tidemill/tidemill/core/stream"
+)
+
+// Groups is the number of key groups of the suite's jobs.
+const Groups = 64
+
+// All are the groups of a job with one subtask.
+var All = keygroup.Range{Last: Groups}
+
+// Factory makes an empty backend of a job with Groups key groups.
+type Factory func(owned keygroup.Range, alloc memory.Allocator, account stream.Account) (state.Backend, error)
+
+// Spec is the table that the suite uses.
+var Spec = state.TableSpec{
+	ID: 3, Name: "sums",
+	Keys: datatype.Schema{
+		{Name: "k", Type: datatype.Of(datatype.Varchar)}, {Name: "n", Type: datatype.Of(datatype.Int)},
+	},
+	Values: datatype.Schema{
+		{Name: "sum", Type: datatype.Of(datatype.BigInt)}, {Name: "mean", Type: datatype.Of(datatype.Double)},
+		{Name: "total", Type: datatype.DecimalOf(38, 2)}, {Name: "text", Type: datatype.Of(datatype.Varchar)},
+	},
+}
+
+// Run runs the suite.
+func Run(t *testing.T, f Factory) {
+	for name, test := range map[string]func(*testing.T, Factory){
+		"random":     random,
+		"isolation":  isolation,
+		"restore":    restoreRanges,
+		"declare":    declare,
+		"exhausted":  exhausted,
+		"write ends": writeEnds,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, f) })
+	}
+}
+
+// budget is an account with a limit.
+type budget struct{ used, limit int64 }
+
+var errExhausted = errors.New("account exhausted")
+
+func (b *budget) Grow(n int64) error {
+	if b.used+n > b.limit {
+		return errExhausted
+	}
+	b.used += n
+	return nil
+}
+func (b *budget) Shrink(n int64) { b.used -= n }
+
+// fixture is a backend beside a naive twin: namespace, printed key -> sum.
+type fixture struct {
+	t       *testing.T
+	factory Factory
+	mem     *memory.CheckedAllocator
+	account *budget
+	backend state.Backend
+	table   state.Table
+	twin    map[int64]map[string]int64
+}
+
+func start(t *testing.T, f Factory) *fixture {
+	t.Helper()
+	x := &fixture{t: t, factory: f, mem: memory.NewCheckedAllocator(memory.NewGoAllocator()), account: &budget{limit: math.MaxInt64}, twin: map[int64]map[string]int64{}}
+	x.backend = x.open(All)
+	var err error
+	if x.table, err = x.backend.Table(Spec); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func (x *fixture) open(owned keygroup.Range) state.Backend {
+	x.t.Helper()
+	b, err := x.factory(owned, x.mem, x.account)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return b
+}
+
+// end closes the backend; nothing may be left.
+func (x *fixture) end() {
+	x.t.Helper()
+	if err := x.backend.Close(); err != nil {
+		x.t.Fatal(err)
+	}
+	x.mem.AssertSize(x.t, 0)
+	if x.account.used != 0 {
+		x.t.Fatalf("%d bytes stay charged", x.account.used)
+	}
+}
+
+// keys makes key columns of n rows, with nulls.
+func (x *fixture) keys(r *rand.Rand, n, distinct int) []arrow.Array {
+	k, num := array.NewStringBuilder(x.mem), array.NewInt32Builder(x.mem)
+	defer k.Release()
+	defer num.Release()
+	for range n {
+		if id := r.IntN(distinct); id%7 == 0 {
+			k.AppendNull()
+			num.Append(int32(id))
+		} else {
+			k.Append(fmt.Sprintf("key %d, of some length", id))
+			num.Append(int32(id % 3))
+		}
+	}
+	return []arrow.Array{k.NewArray(), num.NewArray()}
+}
+
+func printed(keys []arrow.Array, row int) string {
+	return fmt.Sprint(compute.ValueAt(keys[0], row), "|", compute.ValueAt(keys[1], row))
+}
+
+// update adds 1 to the sum of random keys.
+func (x *fixture) update(r *rand.Rand, ns int64, n int) error {
+	rows, err := x.table.Namespace(ns)
+	if err != nil {
+		return err
+	}
+	keys := x.keys(r, n, 40)
+	defer compute.ReleaseAll(keys)
+	var sel []int32
+	if r.IntN(2) == 0 {
+		sel = []int32{}
+		for i := range n {
+			if r.IntN(2) == 0 {
+				sel = append(sel, int32(i))
+			}
+		}
+	}
+	hashes := compute.HashColumns(keys, sel, nil)
+	slots := make([]int32, len(hashes))
+	if err := rows.Resolve(keys, sel, hashes, slots); err != nil {
+		return err
+	}
+	if x.twin[ns] == nil {
+		x.twin[ns] = map[string]int64{}
+	}
+	v := rows.Values()
+	for i, s := range slots {
+		row := i
+		if sel != nil {
+			row = int(sel[i])
+		}
+		x.twin[ns][printed(keys, row)]++
+		v[0].Int64[s]++
+		v[0].Valid[s] = true
+		v[1].Float64[s] = float64(v[0].Int64[s]) / 2
+		v[1].Valid[s] = true
+		v[2].Dec128[s] = v[2].Dec128[s].Add(v[2].Dec128[s])
+		if v[0].Int64[s]%2 == 0 {
+			v[3].Bytes[s], v[3].Valid[s] = fmt.Append(nil, v[0].Int64[s]), true
+		}
+	}
+	return nil
+}
+
+// check compares a table with the twin.
+func check(t *testing.T, table state.Table, twin map[int64]map[string]int64) {
+	t.Helper()
+	got := map[int64]map[string]int64{}
+	for _, ns := range table.Namespaces() {
+		rows, err := table.Namespace(ns)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rows.Len() == 0 {
+			continue
+		}
+		keys, err := rows.Keys(0, rows.Len())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[ns] = map[string]int64{}
+		v := rows.Values()
+		for i := range rows.Len() {
+			sum := v[0].Int64[i]
+			got[ns][printed(keys, i)] = sum
+			if v[1].Float64[i] != float64(sum)/2 || v[2].Valid[i] || v[3].Valid[i] != (sum >= 2) {
+				t.Fatalf("values of slot %d do not belong together", i)
+			}
+		}
+		compute.ReleaseAll(keys)
+	}
+	if !maps.EqualFunc(got, twin, func(a, b map[string]int64) bool { return maps.Equal(a, b) }) {
+		t.Fatalf("got  %v\nwant %v", got, twin)
+	}
+	if !slices.IsSorted(table.Namespaces()) {
+		t.Fatalf("namespaces %v are not in order", table.Namespaces())
+	}
+}
+
+func random(t *testing.T, f Factory) {
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		x := start(t, f)
+		for range 30 {
+			ns := r.Int64N(4) - 1
+			if r.IntN(8) == 0 {
+				x.table.Drop(ns)
+				delete(x.twin, ns)
+				continue
+			}
+			if err := x.update(r, ns, r.IntN(100)+1); err != nil {
+				t.Fatal(err)
+			}
+			for ns, keys := range x.twin {
+				if len(keys) == 0 {
+					delete(x.twin, ns)
+				}
+			}
+			check(t, x.table, x.twin)
+		}
+		x.end()
+	}
+}
+
+// piece is a batch of a snapshot.
+type piece struct {
+	spec   state.TableSpec
+	groups keygroup.Range
+	rows   arrow.RecordBatch
+}
+
+func write(t *testing.T, s state.Snapshot) (out []piece) {
+	t.Helper()
+	err := s.Write(context.Background(), func(spec state.TableSpec, groups keygroup.Range, rows arrow.RecordBatch) error {
+		rows.Retain()
+		out = append(out, piece{spec, groups, rows})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func clone(twin map[int64]map[string]int64) map[int64]map[string]int64 {
+	out := map[int64]map[string]int64{}
+	for ns, m := range twin {
+		if len(m) > 0 {
+			out[ns] = maps.Clone(m)
+		}
+	}
+	return out
+}
+
+// isolation: what happens after Snapshot, Close included, is not in it.
+func isolation(t *testing.T, f Factory) {
+	r := rand.New(rand.NewPCG(1, 1))
+	x := start(t, f)
+	for ns := range int64(3) {
+		if err := x.update(r, ns, 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	frozen := clone(x.twin)
+	s, err := x.backend.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.table.Drop(1)
+	if err := x.update(r, 0, 100); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.backend.Close(); err != nil {
+		t.Fatal(err)
+	}
+	pieces := write(t, s)
+	s.Release()
+	x.backend = x.restored(All, pieces)
+	table, err := x.backend.Table(Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, table, frozen)
+	releasePieces(pieces)
+	x.end()
+}
+
+func releasePieces(pieces []piece) {
+	for _, p := range pieces {
+		p.rows.Release()
+	}
+}
+
+func (x *fixture) restored(owned keygroup.Range, pieces []piece) state.Backend {
+	x.t.Helper()
+	b := x.open(owned)
+	for _, p := range pieces {
+		if err := b.Restore(p.spec, p.rows); err != nil {
+			x.t.Fatal(err)
+		}
+	}
+	return b
+}
+
+// restoreRanges: backends that share the groups share the rows, and each finds
+// its own in the batches whose groups say so.
+func restoreRanges(t *testing.T, f Factory) {
+	r := rand.New(rand.NewPCG(2, 1))
+	x := start(t, f)
+	for ns := range int64(3) {
+		for range 5 {
+			if err := x.update(r, ns, 200); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s, err := x.backend.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pieces := write(t, s)
+	s.Release()
+	union := map[int64]map[string]int64{}
+	for _, owned := range []keygroup.Range{{First: 0, Last: 10}, {First: 10, Last: 11}, {First: 11, Last: Groups}} {
+		var mine []piece
+		for _, p := range pieces {
+			if p.groups.First < owned.Last && owned.First < p.groups.Last {
+				mine = append(mine, p)
+			}
+		}
+		b := x.restored(owned, mine)
+		table, err := b.Table(Spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		collect(t, table, owned, union)
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !maps.EqualFunc(union, x.twin, func(a, b map[string]int64) bool { return maps.Equal(a, b) }) {
+		t.Fatalf("got  %v\nwant %v", union, x.twin)
+	}
+	releasePieces(pieces)
+	x.end()
+}
+
+// collect adds a table's rows to union and checks that they are owned and new.
+func collect(t *testing.T, table state.Table, owned keygroup.Range, union map[int64]map[string]int64) {
+	t.Helper()
+	for _, ns := range table.Namespaces() {
+		rows, err := table.Namespace(ns)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys, err := rows.Keys(0, rows.Len())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if union[ns] == nil {
+			union[ns] = map[string]int64{}
+		}
+		for i, h := range compute.HashColumns(keys, nil, nil) {
+			key := printed(keys, i)
+			if _, twice := union[ns][key]; twice || !owned.Contains(keygroup.Of(h, Groups)) {
+				t.Fatalf("key %s does not belong to groups %v, or is there twice", key, owned)
+			}
+			union[ns][key] = rows.Values()[0].Int64[i]
+		}
+		compute.ReleaseAll(keys)
+	}
+}
+
+func declare(t *testing.T, f Factory) {
+	x := start(t, f)
+	if _, err := x.backend.Table(Spec); err == nil {
+		t.Error("table opened twice")
+	}
+	if err := x.update(rand.New(rand.NewPCG(3, 1)), 0, 10); err != nil {
+		t.Fatal(err)
+	}
+	s, err := x.backend.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pieces := write(t, s)
+	s.Release()
+	if err := x.backend.Restore(Spec, pieces[0].rows); err == nil {
+		t.Error("restored after Table")
+	}
+	b := x.restored(All, pieces)
+	other := Spec
+	other.Values = Spec.Values[:2]
+	if _, err := b.Table(other); err == nil {
+		t.Error("opened with other columns than the restored ones")
+	}
+	if err := b.Restore(other, pieces[0].rows); err == nil {
+		t.Error("restored with two sets of columns")
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = x.open(All)
+	if err := b.Restore(other, pieces[0].rows); err == nil {
+		t.Error("restored rows of another width")
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	releasePieces(pieces)
+	x.end()
+}
+
+// exhausted: a Resolve that fails has added nothing, and the next one can succeed.
+func exhausted(t *testing.T, f Factory) {
+	r := rand.New(rand.NewPCG(4, 1))
+	x := start(t, f)
+	x.account.limit = 0
+	failures := 0
+	for range 200 {
+		before := clone(x.twin)
+		err := x.update(r, 0, 50)
+		if errors.Is(err, errExhausted) {
+			failures++
+			x.account.limit += 4096
+			x.twin = before
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		check(t, x.table, clone(x.twin))
+	}
+	if failures == 0 {
+		t.Error("no charge was ever refused")
+	}
+	x.end()
+}
+
+// writeEnds: Write passes on the error of emit and that of its context.
+func writeEnds(t *testing.T, f Factory) {
+	x := start(t, f)
+	if err := x.update(rand.New(rand.NewPCG(5, 1)), 0, 100); err != nil {
+		t.Fatal(err)
+	}
+	s, err := x.backend.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("disk full")
+	emit := func(state.TableSpec, keygroup.Range, arrow.RecordBatch) error { return broken }
+	if err := s.Write(context.Background(), emit); !errors.Is(err, broken) {
+		t.Errorf("error of emit came back as %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Write(ctx, emit); !errors.Is(err, context.Canceled) {
+		t.Errorf("error of the context came back as %v", err)
+	}
+	s.Release()
+	x.end()
+}
