@@ -16,7 +16,7 @@ type Options struct {
 	// Limit is the most bytes that may be charged at a time; it must be positive.
 	Limit int64
 	// Option is the name of the configuration key that sets Limit, for messages;
-	// empty means worker.memory.
+	// empty means worker.memory.size.
 	Option string
 	// PoolBytes bounds the idle buffers that are kept for reuse; zero means
 	// DefaultPoolBytes, but at most an eighth of Limit; negative keeps none.
@@ -39,7 +39,7 @@ func New(o Options) (*Ledger, error) {
 		keep = min(DefaultPoolBytes, o.Limit/8)
 	}
 	l := &Ledger{pool: newPool(max(keep, 0))}
-	l.root = &Account{name: "worker", ledger: l, limit: o.Limit, option: cmp.Or(o.Option, "worker.memory")}
+	l.root = &Account{name: "worker", ledger: l, limit: o.Limit, option: cmp.Or(o.Option, "worker.memory.size")}
 	return l, nil
 }
 

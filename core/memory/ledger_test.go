@@ -51,7 +51,7 @@ func TestChargesGoUpAllOrNothing(t *testing.T) {
 	want(500, 500, 200, 300)
 
 	other := l.Child("other", 0)
-	if err := other.Grow(501); !errors.As(err, &e) || e.Limited != "worker" || e.Option != "worker.memory" {
+	if err := other.Grow(501); !errors.As(err, &e) || e.Limited != "worker" || e.Option != "worker.memory.size" {
 		t.Fatalf("have %v", err)
 	}
 	want(500, 500, 200, 300)

@@ -1,0 +1,114 @@
+package task
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/expr"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/function"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/operator/aggregate"
+	"github.com/tidemill/tidemill/core/operator/calc"
+	"github.com/tidemill/tidemill/core/operator/endpoint"
+	"github.com/tidemill/tidemill/core/operator/join"
+	"github.com/tidemill/tidemill/core/operator/order"
+)
+
+// newOperator makes the live operator of a spec: the one place that knows all of
+// them. inputs are the schemas of what it reads.
+func (t *Task) newOperator(spec *jobgraph.Operator, inputs []datatype.Schema, out datatype.Schema) (operator.Operator, error) {
+	in := func() datatype.Schema {
+		if len(inputs) == 0 {
+			return nil
+		}
+		return inputs[0]
+	}()
+	switch s := spec.Spec.(type) {
+	case *jobgraph.Operator_Source:
+		return t.newSource(s.Source)
+	case *jobgraph.Operator_Values:
+		return endpoint.NewValues(s.Values, out)
+	case *jobgraph.Operator_Calc:
+		return calc.New(s.Calc, out, t.calcDeps())
+	case *jobgraph.Operator_Watermark:
+		return calc.NewWatermarkAssigner(s.Watermark, in, t.calcDeps())
+	case *jobgraph.Operator_Aggregate:
+		return aggregate.New(s.Aggregate, in)
+	case *jobgraph.Operator_Join:
+		if len(inputs) != 2 {
+			return nil, failure.Errorf(failure.Internal, "a join of %d inputs", len(inputs))
+		}
+		return join.New(s.Join, inputs[0], inputs[1], join.Deps(t.calcDeps()))
+	case *jobgraph.Operator_Sort:
+		return order.NewSort(s.Sort, in)
+	case *jobgraph.Operator_TopN:
+		return order.NewTopN(s.TopN, in)
+	case *jobgraph.Operator_Limit:
+		return order.NewLimit(s.Limit)
+	case *jobgraph.Operator_Union:
+		return order.NewUnion(), nil
+	case *jobgraph.Operator_Sink:
+		return t.newSink(spec.Uid, s.Sink)
+	default:
+		return nil, failure.Errorf(failure.Internal, "no operator for a spec of type %T", spec.Spec)
+	}
+}
+
+func (t *Task) calcDeps() calc.Deps {
+	return calc.Deps{Functions: function.Builtins(), Expr: expr.Options{Now: t.env.Now}}
+}
+
+func (t *Task) newSource(s *jobgraph.Source) (operator.Operator, error) {
+	spec, err := endpoint.SourceSpec(s, t.d.Parallelism)
+	if err != nil {
+		return nil, err
+	}
+	c, err := t.env.Connectors(s.Connector)
+	if err != nil {
+		return nil, err
+	}
+	return endpoint.NewSource(spec, endpoint.SourceDeps{Connector: c, Splits: splitsOf{t}, Now: t.env.Now})
+}
+
+func (t *Task) newSink(uid string, s *jobgraph.Sink) (operator.Operator, error) {
+	spec, err := endpoint.SinkSpec(t.d.Job, s, !t.d.Streaming)
+	if err != nil {
+		return nil, err
+	}
+	c, err := t.env.Connectors(s.Connector)
+	if err != nil {
+		return nil, err
+	}
+	return endpoint.NewSink(spec, endpoint.SinkDeps{Connector: c, Prepared: func(_ id.Checkpoint, all []connector.Committable) error {
+		for _, one := range all {
+			t.prepared = append(t.prepared, Committable{Operator: uid, Committable: one})
+		}
+		return nil
+	}})
+}
+
+// splitsOf asks the coordinator task for splits of the task's source.
+type splitsOf struct{ task *Task }
+
+// Next implements endpoint.SplitSource.
+func (s splitsOf) Next(ctx context.Context) (connector.Split, bool, error) {
+	return s.task.env.Splits.NextSplit(ctx, s.task.d.Job, s.task.d.Attempt)
+}
+
+// schemas turns the columns of a job graph into schemas.
+func schemas(fields ...[]*jobgraph.Field) ([]datatype.Schema, error) {
+	out := make([]datatype.Schema, len(fields))
+	for i, f := range fields {
+		s, err := endpoint.Schema(f)
+		if err != nil {
+			return nil, fmt.Errorf("schema: %w", err)
+		}
+		out[i] = s
+	}
+	return out, nil
+}

@@ -1,0 +1,224 @@
+package task
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tidemill/tidemill/core/invariant"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/state"
+	"github.com/tidemill/tidemill/core/stream"
+	"github.com/tidemill/tidemill/shuffle/route"
+)
+
+// link is one operator of the chain. It is the Output of the one before it, and
+// source's or watermark assigner's IdleOutput by way of outlet.
+type link struct {
+	chain    *chain
+	index    int
+	spec     *jobgraph.Operator
+	operator operator.Operator
+	state    state.Backend // nil: none
+	opened   bool
+	// watermark is what the operator was told last.
+	watermark stream.Watermark
+
+	// Optional abilities, nil where the operator has them not.
+	snapshotter operator.Snapshotter
+	finisher    operator.Finisher
+	ticker      operator.Ticker
+}
+
+// chain is the operators of a task and the routes behind them.
+type chain struct {
+	task   *Task
+	links  []*link
+	routes []*route.Router
+	// watermark is what the routes were told last.
+	watermark stream.Watermark
+	idle      bool
+}
+
+// outlet is what link i emits into: the operator after it, or the routes.
+type outlet struct {
+	chain *chain
+	next  int
+}
+
+var _ operator.IdleOutput = outlet{}
+
+// Emit hands b to the next operator, or to the routes.
+func (o outlet) Emit(b *stream.Batch) error {
+	if o.next == len(o.chain.links) {
+		return o.chain.send(b)
+	}
+	return o.chain.links[o.next].process(0, b)
+}
+
+// Advance tells what follows of a watermark.
+func (o outlet) Advance(w stream.Watermark) error { return o.chain.advance(o.next, w) }
+
+// Idle tells the consumers. A chain has one input or source that can be idle, so
+// the operators in between need not know.
+func (o outlet) Idle(idle bool) error { return o.chain.setIdle(idle) }
+
+func (l *link) process(input int, b *stream.Batch) error {
+	if invariant.Enabled {
+		invariant.Check(b.Kinds == nil || len(b.Kinds) == b.PhysicalRows(), "%s: %d row kinds for %d rows", l.spec.Name, len(b.Kinds), b.PhysicalRows())
+	}
+	if err := l.operator.Process(input, b); err != nil {
+		return l.wrap(err)
+	}
+	if l.finisher != nil && l.finisher.Done() {
+		l.chain.task.satisfied = true
+	}
+	return nil
+}
+
+func (l *link) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, wrapped := errors.AsType[*operatorError](err); wrapped {
+		return err // by a link further down, where it came from
+	}
+	return &operatorError{name: l.spec.Name, err: err}
+}
+
+// operatorError says which operator an error came from.
+type operatorError struct {
+	name string
+	err  error
+}
+
+func (e *operatorError) Error() string { return fmt.Sprintf("%s: %v", e.name, e.err) }
+func (e *operatorError) Unwrap() error { return e.err }
+
+// advance tells links from on, then the routes, of a watermark. What a link emits
+// because of it has gone before.
+func (c *chain) advance(from int, w stream.Watermark) error {
+	for _, l := range c.links[from:] {
+		if w <= l.watermark {
+			return nil
+		}
+		l.watermark = w
+		if err := l.wrap(l.operator.Watermark(w)); err != nil {
+			return err
+		}
+	}
+	if w <= c.watermark {
+		return nil
+	}
+	c.watermark = w
+	for _, r := range c.routes {
+		if err := r.Advance(c.task.ctx, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *chain) setIdle(idle bool) error {
+	if c.idle == idle {
+		return nil
+	}
+	c.idle = idle
+	e := stream.Element{Kind: stream.ActiveElement}
+	if idle {
+		e.Kind = stream.IdleElement
+	}
+	return c.broadcast(e)
+}
+
+func (c *chain) broadcast(e stream.Element) error {
+	for _, r := range c.routes {
+		if err := r.Broadcast(c.task.ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// send gives b to every route.
+func (c *chain) send(b *stream.Batch) error {
+	c.task.metrics.rowsOut.Add(uint64(b.Len()))
+	if len(c.routes) == 0 {
+		b.Release()
+		return nil
+	}
+	for _, r := range c.routes[1:] {
+		if err := r.Emit(c.task.ctx, b.Share()); err != nil {
+			b.Release()
+			return err
+		}
+	}
+	return c.routes[0].Emit(c.task.ctx, b)
+}
+
+// pending reports whether rows wait in a route's buffer.
+func (c *chain) pending() bool {
+	for _, r := range c.routes {
+		if r.Pending() {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *chain) flush() error {
+	for _, r := range c.routes {
+		if err := r.Flush(c.task.ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *chain) tick(now time.Time) error {
+	for _, l := range c.links {
+		if l.ticker != nil {
+			if err := l.wrap(l.ticker.Tick(now)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// end ends the inputs of the head that have not ended, then every link's.
+func (c *chain) end(gates []*gate) error {
+	for i, g := range gates {
+		if !g.ended {
+			g.ended = true
+			if err := c.links[0].wrap(c.links[0].operator.EndInput(i)); err != nil {
+				return err
+			}
+		}
+	}
+	for i, l := range c.links {
+		if i == 0 && len(gates) > 0 {
+			continue
+		}
+		if err := l.wrap(l.operator.EndInput(0)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close closes operators, their state and the routes, whatever has happened.
+func (c *chain) close() error {
+	var errs []error
+	for _, l := range c.links {
+		errs = append(errs, l.wrap(l.operator.Close()))
+		if l.state != nil {
+			errs = append(errs, l.wrap(l.state.Close()))
+		}
+	}
+	for _, r := range c.routes {
+		errs = append(errs, r.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,180 @@
+package task
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tidemill/tidemill/core/checkpoint"
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/eventtime"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/stream"
+	"github.com/tidemill/tidemill/shuffle"
+	"github.com/tidemill/tidemill/shuffle/route"
+)
+
+// deploy opens exchanges, makes the operators, restores and opens them.
+func (t *Task) deploy() error {
+	t.flush, t.tick = time.NewTimer(time.Hour), time.NewTimer(tickEvery)
+	t.flush.Stop()
+	t.chain = &chain{task: t, watermark: stream.MinWatermark}
+	if err := t.openRoutes(); err != nil {
+		return err
+	}
+	if err := t.openGates(); err != nil {
+		return err
+	}
+	if t.d.Restore.GetFinished() {
+		return nil
+	}
+	if err := t.makeLinks(); err != nil {
+		return err
+	}
+	// From the last to the first, so that whatever an operator does in Open finds
+	// those behind it open.
+	for i := len(t.chain.links) - 1; i >= 0; i-- {
+		if err := t.openLink(t.chain.links[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Task) openRoutes() error {
+	self := t.d.Attempt.Subtask.Index
+	for _, e := range t.d.Out {
+		exchange := id.Exchange(e.Exchange.Id)
+		if err := t.declare(e, t.d.Parallelism, e.Peers); err != nil {
+			return err
+		}
+		w, err := t.env.Shuffle.Writer(t.ctx, t.d.Job, exchange, self, t.d.Attempt.N)
+		if err != nil {
+			return err
+		}
+		keys := make([]int, len(e.Exchange.Keys))
+		for i, k := range e.Exchange.Keys {
+			keys[i] = int(k)
+		}
+		r, err := route.New(&timedWriter{Writer: w, blocked: t.metrics.blocked}, route.Options{
+			Distribution: distribution(e), Partitions: route.Partitions(distribution(e), t.d.Parallelism, e.Peers),
+			Lane: self, Keys: keys, KeyGroups: t.d.KeyGroups,
+			Alloc:      t.account.Child(fmt.Sprintf("exchange %d", exchange), 0).Allocator(),
+			TargetRows: t.d.Options.BatchRows,
+		})
+		if err != nil {
+			_ = w.Close()
+			return fmt.Errorf("exchange %d: %w", exchange, err)
+		}
+		t.chain.routes = append(t.chain.routes, r)
+	}
+	return nil
+}
+
+func (t *Task) openGates() error {
+	for _, e := range t.d.In {
+		if err := t.declare(e, e.Peers, t.d.Parallelism); err != nil {
+			return err
+		}
+		g, err := openGate(t.ctx, t, e)
+		if err != nil {
+			return fmt.Errorf("exchange %d: %w", e.Exchange.Id, err)
+		}
+		t.gates = append(t.gates, g)
+	}
+	t.open = len(t.gates)
+	t.time, t.alignment = eventtime.NewCombiner(len(t.gates)), checkpoint.NewAlignment(len(t.gates))
+	return nil
+}
+
+// declare opens an exchange; whichever of its tasks comes first does it.
+func (t *Task) declare(e Edge, producers, consumers int) error {
+	s, err := schemas(e.Exchange.Schema)
+	if err != nil {
+		return fmt.Errorf("exchange %d: %w", e.Exchange.Id, err)
+	}
+	return t.env.Shuffle.Open(t.ctx, shuffle.Spec{
+		Job: t.d.Job, Exchange: id.Exchange(e.Exchange.Id), Schema: s[0],
+		Lanes: producers, Partitions: route.Partitions(distribution(e), producers, consumers),
+		Retention: shuffle.Retention(e.Exchange.Retention), BudgetBytes: t.d.Options.ExchangeBudget,
+	})
+}
+
+// distribution and retention have the same numbers in the job graph and in the
+// contract of the exchange; a test holds them together.
+func distribution(e Edge) shuffle.Distribution {
+	return shuffle.Distribution(e.Exchange.Distribution)
+}
+
+func (t *Task) makeLinks() error {
+	var fields [][]*jobgraph.Field
+	for _, e := range t.d.In {
+		fields = append(fields, e.Exchange.Schema)
+	}
+	in, err := schemas(fields...)
+	if err != nil {
+		return err
+	}
+	for i, spec := range t.d.Vertex.Chain {
+		out, err := schemas(spec.Output)
+		if err != nil {
+			return fmt.Errorf("%s: %w", spec.Name, err)
+		}
+		op, err := t.newOperator(spec, in, out[0])
+		if err != nil {
+			return fmt.Errorf("%s: %w", spec.Name, err)
+		}
+		t.addLink(i, spec, op)
+		in = []datatype.Schema{out[0]}
+	}
+	head := t.chain.links[0].operator
+	t.source, _ = head.(operator.Source)
+	t.selector, _ = head.(operator.InputSelector)
+	if (t.source == nil) == (len(t.gates) == 0) {
+		return fmt.Errorf("%s: %d inputs at the head of the chain", t.d.Vertex.Chain[0].Name, len(t.gates))
+	}
+	return nil
+}
+
+func (t *Task) addLink(i int, spec *jobgraph.Operator, op operator.Operator) {
+	l := &link{chain: t.chain, index: i, spec: spec, operator: op, watermark: stream.MinWatermark}
+	l.snapshotter, _ = op.(operator.Snapshotter)
+	l.finisher, _ = op.(operator.Finisher)
+	l.ticker, _ = op.(operator.Ticker)
+	t.chain.links = append(t.chain.links, l)
+}
+
+func (t *Task) openLink(l *link) error {
+	account := t.account.Child(l.spec.Name, 0)
+	ctx := &operator.Context{
+		Context: t.ctx, Attempt: t.d.Attempt, Parallelism: t.d.Parallelism,
+		Output: outlet{t.chain, l.index + 1}, Memory: account, Alloc: account.Allocator(),
+		BatchRows: t.d.Options.BatchRows, Log: t.log.With("operator", l.spec.Name),
+	}
+	if err := t.restore(l, ctx); err != nil {
+		return l.wrap(err)
+	}
+	return l.wrap(l.operator.Open(ctx))
+}
+
+// restore makes the operator's keyed state, if it has any, and gives it and the
+// operator what the checkpoint holds for it.
+func (t *Task) restore(l *link, ctx *operator.Context) error {
+	var saved *checkpoint.OperatorRestore
+	for _, o := range t.d.Restore.GetOperators() {
+		if o.Uid == l.spec.Uid {
+			saved = o
+		}
+	}
+	ctx.Restored = saved.GetStates()
+	backend, err := t.newState(l.spec, ctx)
+	if err != nil || backend == nil {
+		return err
+	}
+	l.state, ctx.State = backend, backend
+	if len(saved.GetHandles()) == 0 {
+		return nil
+	}
+	return t.env.Snapshots.Restore(t.ctx, saved.GetHandles(), backend)
+}

@@ -1,0 +1,36 @@
+package task
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tidemill/tidemill/core/compute"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/rowsort"
+	"github.com/tidemill/tidemill/shuffle"
+	"github.com/tidemill/tidemill/shuffle/merge"
+)
+
+// gate is one input of the task.
+type gate struct {
+	from  shuffle.Reader
+	ended bool
+}
+
+// openGate opens the partitions that the subtask reads of an exchange.
+func openGate(ctx context.Context, t *Task, e Edge) (*gate, error) {
+	exchange, index := id.Exchange(e.Exchange.Id), t.d.Attempt.Subtask.Index
+	if distribution(e) != shuffle.Merge {
+		r, err := t.env.Shuffle.Reader(ctx, t.d.Job, exchange, index, t.d.Attempt.N)
+		return &gate{from: r}, err
+	}
+	keys := make([]rowsort.Key, len(e.Exchange.Order))
+	for i, k := range e.Exchange.Order {
+		keys[i] = rowsort.Key{Column: int(k.Column), Order: compute.Order{Descending: k.Descending, NullsFirst: k.NullsFirst}}
+	}
+	r, err := merge.Open(ctx, t.env.Shuffle, merge.Options{
+		Job: t.d.Job, Exchange: exchange, Lanes: e.Peers, Attempt: t.d.Attempt.N, Keys: keys,
+		Alloc: t.account.Child(fmt.Sprintf("merge exchange %d", exchange), 0).Allocator(), BatchRows: t.d.Options.BatchRows,
+	})
+	return &gate{from: r}, err
+}
