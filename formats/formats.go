@@ -61,6 +61,11 @@ type ReadOptions struct {
 	// Columns are the wanted columns, in the order of the batches. File columns
 	// not named are not read. With none, batches have rows but no columns.
 	Columns datatype.Schema
+	// Declared are the columns that the file itself holds, in their order, as the
+	// table declares them: what a CSV file without a header takes its columns'
+	// names from. Nil means the columns that Schema returns. Files that name
+	// their columns do not look at it.
+	Declared datatype.Schema
 	// AllowMissing makes a column that the file does not have null; otherwise it
 	// is an error that names it. A missing NOT NULL column is always an error.
 	AllowMissing bool

@@ -3,6 +3,7 @@ package parquet
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow/bitutil"
 	"github.com/parquet-go/bitpack"
@@ -69,6 +70,9 @@ func (h *hybrid) startRun(n int) error {
 	h.value = 0
 	for i := range bytes {
 		h.value |= uint32(h.src[i]) << (8 * i)
+	}
+	if h.width < 32 && h.value >= 1<<h.width {
+		return fmt.Errorf("run of value %d in %d bits", h.value, h.width)
 	}
 	h.src = h.src[bytes:]
 	h.run = n
