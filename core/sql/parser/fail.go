@@ -9,6 +9,9 @@ import (
 	"github.com/tidemill/tidemill/core/sql/sqlerr"
 )
 
+// wishEnd is what is expected where a statement may end.
+const wishEnd = "the end of the statement"
+
 // maxShown is how many expected things a message lists.
 const maxShown = 6
 
@@ -135,17 +138,34 @@ func (p *parser) mistake() *sqlerr.Error {
 		comma := p.previous()
 		return sqlerr.New(sqlerr.Syntax, comma.Span(), "a comma before %s", p.describe(p.tok)).Suggest("remove the comma or add what is missing after it")
 	}
-	err := sqlerr.New(sqlerr.Syntax, p.tok.Span(), "unexpected %s%s", p.describe(p.tok), expected)
-	if p.clauseTooLate() {
+	return p.advise(sqlerr.New(sqlerr.Syntax, p.tok.Span(), "unexpected %s%s", p.describe(p.tok), expected))
+}
+
+// advise adds what to do about mistakes that are made often.
+func (p *parser) advise(err *sqlerr.Error) *sqlerr.Error {
+	switch {
+	case p.clauseTooLate():
 		err.Code = sqlerr.BadClause
 		return err.Suggest("each clause stands once, in the order SELECT, FROM, WHERE, GROUP BY, HAVING, WINDOW, QUALIFY, ORDER BY, LIMIT, OFFSET")
-	}
-	if p.reservedAsName() {
+	case p.reservedAsName():
 		err.Code = sqlerr.ReservedWord
 		text := p.tok.Text(p.src)
 		return err.Suggest("%s is a reserved word; if it is meant as a name, write `%s`", strings.ToUpper(text), text)
+	case p.tok.Kind == lex.Eq && p.previous().Kind == lex.Eq:
+		return err.Suggest("equality is written with one =")
+	case p.startsStatement() && p.wants(wishEnd):
+		return err.Suggest("put a semicolon between two statements")
 	}
 	return err
+}
+
+// startsStatement reports whether the failing token is a reserved word that begins statements.
+func (p *parser) startsStatement() bool {
+	return p.peekIs(0, lex.SELECT) || p.peekIs(0, lex.INSERT) || p.peekIs(0, lex.CREATE) || p.peekIs(0, lex.WITH)
+}
+
+func (p *parser) wants(text string) bool {
+	return slices.ContainsFunc(p.wanted, func(w wish) bool { return w.text == text })
 }
 
 // misspelled returns an error when the failing word, or an alias just before it, is close to a keyword that may stand there.
@@ -195,7 +215,7 @@ func (p *parser) clauseTooLate() bool {
 		return false
 	case p.tok.Word == lex.FROM, p.tok.Word == lex.WHERE, p.tok.Word == lex.GROUP, p.tok.Word == lex.HAVING, p.tok.Word == lex.WINDOW,
 		p.tok.Word == lex.QUALIFY, p.tok.Word == lex.ORDER, p.tok.Word == lex.LIMIT:
-		return slices.ContainsFunc(p.wanted, func(w wish) bool { return w.text == lex.LIMIT.String() || w.text == lex.OFFSET.String() })
+		return p.wants(lex.LIMIT.String()) || p.wants(lex.OFFSET.String())
 	}
 	return false
 }
@@ -239,14 +259,25 @@ func (p *parser) lexicalError() *sqlerr.Error {
 	case lex.EmptyQuote:
 		return sqlerr.New(sqlerr.Syntax, at, "a quoted name is empty")
 	}
-	return sqlerr.New(sqlerr.BadCharacter, at, "the character %q has no meaning here", text)
+	err := sqlerr.New(sqlerr.BadCharacter, at, "the character %q has no meaning here", text)
+	switch text {
+	case "&":
+		return err.Suggest("the logical operators are AND, OR and NOT")
+	case "!":
+		return err.Suggest("write NOT before a condition, or <> between two values")
+	}
+	return err
 }
 
 // expectedText lists the visible wishes: ", expected A, B or C".
 func (p *parser) expectedText() string {
 	var list []string
 	for _, w := range p.wanted {
-		if !w.hidden {
+		switch {
+		case w.hidden:
+		case w.text == "GROUP" || w.text == "ORDER":
+			list = append(list, w.text+" BY")
+		default:
 			list = append(list, w.text)
 		}
 	}
@@ -278,6 +309,8 @@ func (p *parser) describe(t lex.Token) string {
 		return "number " + text
 	case lex.Semicolon:
 		return "end of the statement"
+	case lex.Comma:
+		return "comma"
 	}
 	return text
 }

@@ -30,7 +30,7 @@ func ParseStatement(src string) (ast.Statement, error) {
 		if p.ok() && p.tok.Kind != lex.EOF && p.previous().Kind == lex.Semicolon {
 			p.fail(sqlerr.NotOneStatement, p.tok.Span(), "a second statement begins here, only one is expected")
 		}
-		p.end("the end of the statement")
+		p.end(wishEnd)
 	})
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func (p *parser) script() []ast.Statement {
 		}
 		s := p.statement()
 		if p.tok.Kind != lex.Semicolon {
-			p.end("the end of the statement")
+			p.end(wishEnd)
 		}
 		if p.ok() {
 			statements = append(statements, s)
