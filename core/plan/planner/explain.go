@@ -23,6 +23,9 @@ func (r *run) explainStatement(e *ast.Explain) (string, error) {
 func (r *run) explain(s ast.Statement) (string, error) {
 	var result *Result
 	var err error
+	if c, ok := s.(*ast.CreateTable); ok && c.Query == nil {
+		return "", withoutPlan(s)
+	}
 	switch s := s.(type) {
 	case *ast.Explain:
 		return r.explainStatement(s)
@@ -39,7 +42,7 @@ func (r *run) explain(s ast.Statement) (string, error) {
 			result, err = r.job(s, sinks...)
 		}
 	default:
-		return "", sqlerr.New(sqlerr.BadClause, s, "only queries and inserts have a plan")
+		return "", withoutPlan(s)
 	}
 	if err != nil {
 		return "", err
@@ -52,4 +55,8 @@ func (r *run) explain(s ast.Statement) (string, error) {
 	b.WriteString("\n== Job ==\n")
 	b.WriteString(physical.Explain(result.Graph, result.Plans))
 	return b.String(), nil
+}
+
+func withoutPlan(s ast.Statement) error {
+	return sqlerr.New(sqlerr.BadClause, s, "only queries and inserts have a plan")
 }
