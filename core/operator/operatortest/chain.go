@@ -3,6 +3,7 @@ package operatortest
 import (
 	"errors"
 
+	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/stream"
 )
@@ -40,5 +41,21 @@ func (c *chain) EndInput(input int) error {
 	}
 	return c.second.EndInput(0)
 }
+
+// Snapshot first brings everything to the second operator: the first one must
+// have nothing of its own.
+func (c *chain) Snapshot(b stream.Barrier) ([]byte, error) {
+	if s, ok := c.first.(operator.Snapshotter); ok {
+		if saved, err := s.Snapshot(b); err != nil || saved != nil {
+			return nil, errors.Join(err, errors.New("the first operator of the chain has state"))
+		}
+	}
+	if s, ok := c.second.(operator.Snapshotter); ok {
+		return s.Snapshot(b)
+	}
+	return nil, nil
+}
+
+func (c *chain) Completed(id.Checkpoint) error { return nil }
 
 func (c *chain) Close() error { return errors.Join(c.first.Close(), c.second.Close()) }
