@@ -9,7 +9,7 @@
 //
 // A rendered error looks like this:
 //
-//	SQL-1001 at 2:1: unexpected FORM, expected a comma, FROM or the end of the statement
+//	SQL-1001 at 2:1: unexpected FORM
 //	  |
 //	1 | SELECT a
 //	2 | FORM t
