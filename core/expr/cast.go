@@ -214,15 +214,80 @@ func castDecimal(from, to datatype.Type) (kernel, bool) {
 		if from.Scale == to.Scale && from.Precision <= to.Precision && layoutOf(from) == layoutOf(to) {
 			return nil, true
 		}
+		if widened(from, to) {
+			return scaleShort(pow10(to.Scale - from.Scale)), false
+		}
 		return decimalToDecimal(from, to), false
 	case to.Kind == datatype.Decimal && (from.IsInteger() || from.IsInterval()):
+		digits := map[layout]int{int8Layout: 3, int16Layout: 5, int32Layout: 10, int64Layout: 19}[layoutOf(from)]
+		if layoutOf(to) == int64Layout && digits+to.Scale <= to.Precision {
+			return scaleInteger(layoutOf(from), pow10(to.Scale)), false
+		}
 		return integerToDecimal(to), false
 	case to.Kind == datatype.Decimal:
 		return floatToDecimal(layoutOf(from), to), false
 	case to.Kind == datatype.Boolean:
 		return decimalToBool, false
 	default:
+		if to.Kind == datatype.Double && layoutOf(from) == int64Layout {
+			return shortToDouble(from.Scale), false
+		}
 		return decimalToNumber(from, layoutOf(to)), false
+	}
+}
+
+// widened reports a cast between short decimals that cannot lose a digit.
+func widened(from, to datatype.Type) bool {
+	return layoutOf(from) == int64Layout && layoutOf(to) == int64Layout && to.Scale >= from.Scale &&
+		to.Precision-to.Scale >= from.Precision-from.Scale
+}
+
+// scaleShort multiplies every value: it needs no test of the result.
+func scaleShort(by int64) kernel {
+	return func(k *call) error {
+		k.allocate(k.out)
+		out := values[int64](k.out)
+		for i, x := range values[int64](k.args[0]) {
+			out[i] = x * by
+		}
+		return nil
+	}
+}
+
+// scaleInteger turns integers into short decimals that hold all of them.
+func scaleInteger(from layout, by int64) kernel {
+	switch from {
+	case int8Layout:
+		return scaleFrom[int8](by)
+	case int16Layout:
+		return scaleFrom[int16](by)
+	default:
+		return scaleFrom[int32](by)
+	}
+}
+
+func scaleFrom[T int8 | int16 | int32](by int64) kernel {
+	return func(k *call) error {
+		k.allocate(k.out)
+		out := values[int64](k.out)
+		for i, x := range values[T](k.args[0]) {
+			out[i] = int64(x) * by
+		}
+		return nil
+	}
+}
+
+// shortToDouble divides 64-bit decimals: the power of ten is exact, so the
+// result is the nearest double as long as the digits fit its 53 bits.
+func shortToDouble(scale int) kernel {
+	by := float64(pow10(scale))
+	return func(k *call) error {
+		k.allocate(k.out)
+		out := values[float64](k.out)
+		for i, x := range values[int64](k.args[0]) {
+			out[i] = float64(x) / by
+		}
+		return nil
 	}
 }
 

@@ -102,6 +102,9 @@ func (c *compiler) compileCall(x *Call) (node, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkLayouts(x); err != nil {
+		return nil, err
+	}
 	if n, ok, err := c.control(x, args); ok || err != nil {
 		return n, err
 	}
@@ -122,6 +125,46 @@ func (c *compiler) compileCall(x *Call) (node, error) {
 	n.perRow = isRandom(x.Function)
 	n.byValue = strict && texts > 0 && n.out != nestedLayout && !n.perRow
 	return n, nil
+}
+
+// checkLayouts refuses calls whose arguments were not cast as the catalogue says,
+// where a kernel would read one layout as another.
+func checkLayouts(x *Call) error {
+	args := x.Args
+	want := noLayout
+	switch x.Function {
+	case "AND", "OR", "NOT":
+		want = boolLayout
+	case "CASE", "IF":
+		for i, a := range args {
+			if i%2 == 0 && i < len(args)-1 && !hasLayout(a, boolLayout) || (i%2 == 1 || i == len(args)-1) && !hasLayout(a, layoutOf(x.T)) {
+				return fmt.Errorf("argument %d of %s is %s", i+1, x.Function, a.Type())
+			}
+		}
+		return nil
+	case "COALESCE", "IFNULL", "GREATEST", "LEAST":
+		want = layoutOf(x.T)
+	case "IN", "NULLIF", "IS DISTINCT FROM", "IS NOT DISTINCT FROM", "=", "<>", "<", "<=", ">", ">=":
+		for _, a := range args {
+			if l := layoutOf(a.Type()); l != nullLayout && want == noLayout {
+				want = l
+			}
+		}
+	default:
+		return nil
+	}
+	for i, a := range args {
+		if !hasLayout(a, want) {
+			return fmt.Errorf("argument %d of %s is %s", i+1, x.Function, a.Type())
+		}
+	}
+	return nil
+}
+
+// hasLayout is true of NULL as well.
+func hasLayout(e Expr, l layout) bool {
+	have := layoutOf(e.Type())
+	return have == l || have == nullLayout
 }
 
 func typeNames(args []Expr) string {

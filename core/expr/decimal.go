@@ -253,7 +253,11 @@ func multiplyDecimals(from, to int) func(x, y dec) (dec, bool) {
 
 func divideDecimals(sa, sb, sr int) func(x, y dec) (dec, bool) {
 	shift := sr + sb - sa
+	short := shift >= 0 && shift <= 18
 	return func(x, y dec) (dec, bool) {
+		if short && fitsInt64(x) && fitsInt64(y) {
+			return divideShort(int64(x.LowBits()), pow10(shift), int64(y.LowBits())), true
+		}
 		n, d := x.BigInt(), y.BigInt()
 		if shift >= 0 {
 			n.Mul(n, bigPow10(shift))
@@ -262,6 +266,32 @@ func divideDecimals(sa, sb, sr int) func(x, y dec) (dec, bool) {
 		}
 		return fromBig(divideRoundBig(n, d))
 	}
+}
+
+// divideShort is x * by / y in 128 bits, rounding half away from zero.
+func divideShort(x, by, y int64) dec {
+	negative := (x < 0) != (y < 0)
+	d := magnitude(y)
+	high, low := bits.Mul64(magnitude(x), uint64(by))
+	qh, rest := high/d, high%d
+	ql, rest := bits.Div64(rest, low, d)
+	if rest >= d-rest {
+		var carry uint64
+		ql, carry = bits.Add64(ql, 1, 0)
+		qh += carry
+	}
+	q := decimal128.New(int64(qh), ql)
+	if negative {
+		return q.Negate()
+	}
+	return q
+}
+
+func magnitude(x int64) uint64 {
+	if x < 0 {
+		return -uint64(x)
+	}
+	return uint64(x)
 }
 
 func moduloDecimals(sa, sb, sr int) func(x, y dec) (dec, bool) {

@@ -16,6 +16,7 @@ import (
 	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/function"
 	"github.com/tidemill/tidemill/core/stream"
 )
 
@@ -350,4 +351,23 @@ func encode(mem memory.Allocator, arr arrow.Array, r *rand.Rand) arrow.Array {
 	defer indexes.Release()
 	t := &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int32, ValueType: arr.DataType()}
 	return array.NewDictionaryArray(t, indexes, values)
+}
+
+// Every scalar of the catalogue has a case, so that none is without a kernel.
+func TestEveryFunctionHasACase(t *testing.T) {
+	files, _ := filepath.Glob("testdata/functions/*")
+	var all strings.Builder
+	for _, path := range files {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(content)
+	}
+	text := strings.NewReplacer(")", " ", "\"", " ", "(", " ").Replace(all.String())
+	for _, name := range builtins().Names(function.Scalar) {
+		if !strings.Contains(text, " "+name+" ") {
+			t.Errorf("no case in testdata/functions calls %s", name)
+		}
+	}
 }

@@ -165,11 +165,17 @@ func appendScalar(b []byte, x int64, t datatype.Type, env *environment) []byte {
 }
 
 func appendDate(b []byte, days int64) []byte {
-	return time.Unix(days*86400, 0).UTC().AppendFormat(b, "2006-01-02")
+	year, month, day := civil(days)
+	if year < 0 || year > 9999 {
+		return time.Unix(days*86400, 0).UTC().AppendFormat(b, "2006-01-02")
+	}
+	b = appendTwo(appendTwo(b, year/100), year%100)
+	b = appendTwo(append(b, '-'), month)
+	return appendTwo(append(b, '-'), day)
 }
 
 func appendTimestamp(b []byte, t time.Time, precision int) []byte {
-	b = t.AppendFormat(b, "2006-01-02 ")
+	b = append(appendDate(b, floorDiv(sameFields(t, time.UTC).Unix(), 86400)), ' ')
 	nanos := int64(t.Hour())*3600e9 + int64(t.Minute())*60e9 + int64(t.Second())*1e9 + int64(t.Nanosecond())
 	return appendClock(b, nanos, precision)
 }

@@ -2,34 +2,59 @@ package expr
 
 import (
 	"bytes"
+	"encoding/binary"
 	"unicode"
 	"unicode/utf8"
 )
 
+// appendUpper changes ASCII without looking at its neighbours; other letters may
+// change their length.
 func appendUpper(b, s []byte) []byte {
-	for i, c := range s {
-		if c >= utf8.RuneSelf {
-			return append(b, bytes.ToUpper(s[i:])...)
+	if !ascii(s) {
+		return append(b, bytes.ToUpper(s)...)
+	}
+	at := len(b)
+	b = append(b, s...)
+	for i, c := range b[at:] {
+		lower := byte(0)
+		if c-'a' < 26 {
+			lower = 'a' - 'A'
 		}
-		if 'a' <= c && c <= 'z' {
-			c -= 'a' - 'A'
-		}
-		b = append(b, c)
+		b[at+i] = c - lower
 	}
 	return b
 }
 
 func appendLower(b, s []byte) []byte {
-	for i, c := range s {
-		if c >= utf8.RuneSelf {
-			return append(b, bytes.ToLower(s[i:])...)
+	if !ascii(s) {
+		return append(b, bytes.ToLower(s)...)
+	}
+	at := len(b)
+	b = append(b, s...)
+	for i, c := range b[at:] {
+		upper := byte(0)
+		if c-'A' < 26 {
+			upper = 'a' - 'A'
 		}
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		b = append(b, c)
+		b[at+i] = c + upper
 	}
 	return b
+}
+
+// ascii reports whether s has characters of one byte only.
+func ascii(s []byte) bool {
+	for len(s) >= 8 {
+		if binary.LittleEndian.Uint64(s)&0x8080808080808080 != 0 {
+			return false
+		}
+		s = s[8:]
+	}
+	for _, c := range s {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // appendInitcap begins each word with a capital; words are letters and digits.

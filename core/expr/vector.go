@@ -159,6 +159,10 @@ func (c *run) loadColumn(arr arrow.Array, want layout) (*vector, error) {
 	v := c.vector(want, arr.Len())
 	v.arr = arr
 	d := arr.Data()
+	if d.Len() == 0 { // such arrays need not have buffers
+		v.offsets = []int32{0}
+		return v, nil
+	}
 	if arr.NullN() > 0 {
 		if arr.NullN() == arr.Len() {
 			return c.nullVector(want), nil
@@ -178,9 +182,8 @@ func (c *run) loadColumn(arr arrow.Array, want layout) (*vector, error) {
 		loadText(v, d)
 	case nestedLayout, nullLayout:
 	default:
-		if w := want.width(); d.Len() > 0 {
-			v.data = d.Buffers()[1].Bytes()[d.Offset()*w : (d.Offset()+d.Len())*w]
-		}
+		w := want.width()
+		v.data = d.Buffers()[1].Bytes()[d.Offset()*w : (d.Offset()+d.Len())*w]
 	}
 	return v, nil
 }
