@@ -10,21 +10,16 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/operator/endpoint"
 	"github.com/tidemill/tidemill/core/rpc"
 )
 
-// Options are what a Host needs; all of it is required.
-type Options struct {
-	// Connectors finds a connector by the value of its 'connector' option.
-	Connectors func(name string) (connector.Connector, error)
-	// Source and Sink turn specs of the job graph into a connector's.
-	Source func(s *jobgraph.Source, parallelism int) (connector.SourceSpec, error)
-	Sink   func(job id.Job, s *jobgraph.Sink, bounded bool) (connector.SinkSpec, error)
-}
+// Connectors finds a connector by the value of its 'connector' option.
+type Connectors func(name string) (connector.Connector, error)
 
 // Host runs the coordinator tasks of a worker.
 type Host struct {
-	opts Options
+	connectors Connectors
 
 	mu    sync.Mutex
 	terms rpc.Terms
@@ -34,7 +29,7 @@ type Host struct {
 var _ rpc.CoordinatorClient = (*Host)(nil)
 
 // New returns a host without tasks.
-func New(o Options) *Host { return &Host{opts: o, tasks: map[id.Job]*task{}} }
+func New(c Connectors) *Host { return &Host{connectors: c, tasks: map[id.Job]*task{}} }
 
 // task is the coordinator task of one job.
 type task struct {
@@ -80,11 +75,11 @@ func (h *Host) build(ctx context.Context, job id.Job, r *rpc.CoordinatorRequest)
 }
 
 func (h *Host) addSource(ctx context.Context, t *task, v *rpc.CoordinatedVertex, op *jobgraph.Operator) error {
-	c, err := h.opts.Connectors(op.GetSource().GetConnector())
+	c, err := h.connectors(op.GetSource().GetConnector())
 	if err != nil {
 		return err
 	}
-	spec, err := h.opts.Source(op.GetSource(), int(v.GetParallelism()))
+	spec, err := endpoint.SourceSpec(op.GetSource(), int(v.GetParallelism()))
 	if err != nil {
 		return err
 	}
@@ -98,11 +93,11 @@ func (h *Host) addSource(ctx context.Context, t *task, v *rpc.CoordinatedVertex,
 }
 
 func (h *Host) addSink(ctx context.Context, t *task, v *rpc.CoordinatedVertex, op *jobgraph.Operator) error {
-	c, err := h.opts.Connectors(op.GetSink().GetConnector())
+	c, err := h.connectors(op.GetSink().GetConnector())
 	if err != nil {
 		return err
 	}
-	spec, err := h.opts.Sink(t.job, op.GetSink(), v.GetBounded())
+	spec, err := endpoint.SinkSpec(t.job, op.GetSink(), v.GetBounded())
 	if err != nil {
 		return err
 	}

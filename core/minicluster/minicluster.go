@@ -23,6 +23,8 @@ import (
 	"github.com/tidemill/tidemill/scheduler"
 	"github.com/tidemill/tidemill/scheduler/dispatcher"
 	"github.com/tidemill/tidemill/shuffle"
+	"github.com/tidemill/tidemill/shuffle/local"
+	"github.com/tidemill/tidemill/shuffle/partition"
 )
 
 // Options say what a cluster is made of.
@@ -53,6 +55,7 @@ type Cluster struct {
 	master    *scheduler.Master
 	worker    *worker.Worker
 	shuffle   shuffle.Service
+	spill     *spill
 }
 
 // closeTimeout bounds how long jobs may take to be cancelled at Close.
@@ -89,7 +92,16 @@ func (c *Cluster) startWorker(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	coordinators := coordinator.New(coordinator.Options{Connectors: o.Connectors})
+	if c.shuffle == nil {
+		if c.spill, err = newSpill(o.Config); err != nil {
+			return err
+		}
+		c.shuffle = local.New(local.Options{
+			Alloc: ledger.Child("shuffle", 0).Allocator(),
+			Tier:  partition.NewTier(partition.TierOptions{Dir: c.spill.root, QuotaBytes: config.SpillLimit.Get(o.Config)}),
+		})
+	}
+	coordinators := coordinator.New(o.Connectors)
 	c.worker, err = worker.New(worker.Options{
 		ID: workerID, Slots: cmp.Or(config.Slots.Get(o.Config), runtime.GOMAXPROCS(0)), Dialer: c.transport,
 		Shuffle: c.shuffle, Connectors: o.Connectors, Memory: ledger, Coordinators: coordinators,
@@ -122,6 +134,7 @@ func (c *Cluster) Close() error {
 	if c.worker != nil {
 		all = errors.Join(all, c.worker.Close())
 	}
+	all = errors.Join(all, c.spill.remove())
 	if c.store != nil {
 		all = errors.Join(all, c.store.Close())
 	}

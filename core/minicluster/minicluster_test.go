@@ -35,7 +35,7 @@ type scripted struct {
 	ctx    context.Context
 }
 
-func (s *scripted) Run() {
+func (s *scripted) Run(context.Context) error {
 	s.env.Reporter.State(s.d.Job, s.d.Attempt, task.Running, nil, nil)
 	switch err := s.script(s.ctx, s); {
 	case s.ctx.Err() != nil:
@@ -45,6 +45,7 @@ func (s *scripted) Run() {
 	default:
 		s.env.Reporter.State(s.d.Job, s.d.Attempt, task.Finished, &task.Done{RowsIn: 1, RowsOut: 2}, nil)
 	}
+	return nil
 }
 func (s *scripted) Trigger(stream.Barrier)  {}
 func (s *scripted) Completed(id.Checkpoint) {}

@@ -100,9 +100,6 @@ func edges(all []*rpc.Edge) []task.Edge {
 }
 
 func (w *Worker) scope(jobID id.Job, d task.Descriptor) *metric.Scope {
-	if w.opts.Metrics == nil {
-		return nil
-	}
 	return w.opts.Metrics.Scope(metric.L("job", jobID.String()), metric.L("attempt", d.Attempt.String()))
 }
 
@@ -144,7 +141,9 @@ func (w *Worker) launch(jobID id.Job, r *rpc.DeployRequest, x *execution, scope 
 	w.running.Go(func() {
 		defer scope.Close()
 		defer close(x.ended)
-		x.task.Run()
+		if err := x.task.Run(w.root); err != nil {
+			w.opts.Log.Debug("task has ended", "job", jobID, "attempt", a, "error", err)
+		}
 		w.mu.Lock()
 		delete(j.tasks, a)
 		w.mu.Unlock()

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -20,8 +21,9 @@ import (
 // Task is one attempt; core/task's is one. Run is called once; the others may be
 // called by any goroutine and return at once.
 type Task interface {
-	// Run runs the attempt to its end, which it has reported when it returns.
-	Run()
+	// Run runs the attempt to its end, which it has reported when it returns; ctx
+	// ending cancels it.
+	Run(ctx context.Context) error
 	// Trigger asks a source for a barrier.
 	Trigger(b stream.Barrier)
 	// Completed says that a checkpoint is complete.
@@ -43,10 +45,10 @@ type Options struct {
 	Coordinators *coordinator.Host
 	// Snapshots opens where a job keeps its state; nil: no job can.
 	Snapshots func(job id.Job, c config.Config) (task.Snapshots, error)
-	// NewTask makes a task that is not running yet.
+	// NewTask makes a task that is not running yet; nil: core/task's.
 	NewTask func(d task.Descriptor, env task.Env) (Task, error)
 
-	Metrics *metric.Registry // nil: none
+	Metrics *metric.Registry // required: progress is read from it
 	Log     *slog.Logger     // nil: discarded
 	// ReportLimit bounds the reports that wait for a master that cannot be reached;
 	// beyond it tasks are cancelled. Zero means 65,536.
@@ -60,8 +62,11 @@ const (
 )
 
 func (o Options) complete() (Options, error) {
-	if o.ID == "" || o.Slots < 1 || o.Dialer == nil || o.Shuffle == nil || o.Memory == nil || o.Coordinators == nil || o.NewTask == nil {
+	if o.ID == "" || o.Slots < 1 || o.Dialer == nil || o.Shuffle == nil || o.Memory == nil || o.Coordinators == nil || o.Metrics == nil {
 		return o, failure.Errorf(failure.Internal, "worker %q: options are incomplete", o.ID)
+	}
+	if o.NewTask == nil {
+		o.NewTask = func(d task.Descriptor, env task.Env) (Task, error) { return task.New(d, env) }
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

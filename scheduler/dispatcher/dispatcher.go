@@ -223,6 +223,21 @@ func (d *Dispatcher) Wait(ctx context.Context, jobID id.Job) (jobmaster.Status, 
 	}
 }
 
+// Done is closed when a job is over.
+func (d *Dispatcher) Done(jobID id.Job) (<-chan struct{}, error) {
+	j, err := d.find(jobID)
+	if err != nil {
+		return nil, err
+	}
+	return j.ended, nil
+}
+
+// Slots is the number of slots of the cluster.
+func (d *Dispatcher) Slots() int {
+	total, _ := d.opts.Resources.Slots()
+	return total
+}
+
 // WorkerLost tells every job of it.
 func (d *Dispatcher) WorkerLost(w id.Worker, cause error) {
 	d.mu.Lock()

@@ -69,7 +69,7 @@ func (m *Master) deploy(a execgraph.Deploy) {
 		Job: m.ref(), Attempt: rpc.FromAttempt(a.Attempt), Slot: a.Slot.Index, Vertex: v,
 		In: m.layout.ins(v), Out: m.layout.outs(v),
 		Parallelism: uint32(m.layout.parallelism[v.GetId()]), KeyGroups: m.layout.graph.GetKeyGroups(),
-		Streaming: m.layout.graph.GetMode() == jobgraph.Mode_MODE_STREAMING,
+		Streaming: m.layout.streaming(),
 		Options:   m.layout.graph.GetOptions(), Coordinator: string(m.coordinator),
 	}
 	m.do(func(ctx context.Context) {

@@ -11,15 +11,14 @@ import (
 // layout is a job graph with a parallelism for each vertex.
 type layout struct {
 	graph       *jobgraph.Graph
-	parallelism []int // by vertex
-	bounded     []bool
+	parallelism []int              // by vertex
 	result      *jobgraph.Exchange // what a client reads, or nil
 }
 
 // newLayout chooses parallelisms: what the plan says; one below a singleton edge;
 // the producer's over a forward edge; else def, within the vertex's maximum.
 func newLayout(g *jobgraph.Graph, def int) (*layout, error) {
-	l := &layout{graph: g, parallelism: make([]int, len(g.GetVertices())), bounded: make([]bool, len(g.GetVertices()))}
+	l := &layout{graph: g, parallelism: make([]int, len(g.GetVertices()))}
 	for _, x := range g.GetExchanges() {
 		if x.GetResult() {
 			l.result = x
@@ -36,7 +35,7 @@ func newLayout(g *jobgraph.Graph, def int) (*layout, error) {
 		if most := maxParallelism(g, v); p > most {
 			return nil, failure.Errorf(failure.Usage, "vertex %s: parallelism %d exceeds its maximum of %d", v.GetName(), p, most)
 		}
-		l.parallelism[i], l.bounded[i] = p, l.ends(v)
+		l.parallelism[i] = p
 	}
 	return l, nil
 }
@@ -68,19 +67,7 @@ func (l *layout) derive(v *jobgraph.Vertex, def int) int {
 	return min(def, maxParallelism(l.graph, v))
 }
 
-// ends says whether a vertex's input ends by itself: it does where all the
-// sources above it do.
-func (l *layout) ends(v *jobgraph.Vertex) bool {
-	if s := v.GetChain()[0].GetSource(); s != nil && !s.GetBounded() {
-		return false
-	}
-	for _, n := range v.GetInputs() {
-		if x := l.graph.GetExchanges()[n]; !x.GetFeedback() && !l.bounded[x.GetProducer()] {
-			return false
-		}
-	}
-	return true
-}
+func (l *layout) streaming() bool { return l.graph.GetMode() == jobgraph.Mode_MODE_STREAMING }
 
 func (l *layout) topology(checkpointed bool) execgraph.Topology {
 	t := execgraph.Topology{Checkpointed: checkpointed}
@@ -123,7 +110,7 @@ func (l *layout) coordinated() (out []*rpc.CoordinatedVertex) {
 	for i, v := range l.graph.GetVertices() {
 		for _, op := range v.GetChain() {
 			if op.GetSource() != nil || op.GetSink() != nil {
-				out = append(out, &rpc.CoordinatedVertex{Vertex: v, Parallelism: uint32(l.parallelism[i]), Bounded: l.bounded[i]})
+				out = append(out, &rpc.CoordinatedVertex{Vertex: v, Parallelism: uint32(l.parallelism[i]), Bounded: !l.streaming()})
 				break
 			}
 		}

@@ -36,6 +36,8 @@ type Master struct {
 	mu       sync.Mutex
 	status   Status
 	progress map[id.Attempt]*rpc.TaskProgress
+	// coordinatedBy is coordinator as last published.
+	coordinatedBy id.Worker
 }
 
 // call is one thing to do outside; it runs on the outbox's goroutine.

@@ -1,10 +1,12 @@
 package jobmaster
 
 import (
+	"context"
 	"time"
 
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/scheduler/execgraph"
 )
 
@@ -20,12 +22,18 @@ type Status struct {
 	Running  time.Duration
 	Restarts int
 	Vertices []VertexStatus
+	// Written is what sinks have made ready to publish.
+	Written Written
 }
+
+// Written counts output.
+type Written struct{ Rows, Bytes, Files int64 }
 
 // VertexStatus is what is known of a vertex.
 type VertexStatus struct {
 	Name        string
 	Parallelism int
+	Source      bool // it reads a table
 	// Subtasks counts them by the state of their current attempt.
 	Subtasks map[execgraph.AttemptState]int
 	RowsIn   uint64
@@ -64,8 +72,15 @@ func (m *Master) describe() Status {
 	if s.State.Terminal() { // not before the output is published
 		s.State = execgraph.JobRunning
 	}
+	for _, done := range m.output {
+		for _, c := range done.GetCommittables() {
+			s.Written.Rows += c.GetRows()
+			s.Written.Bytes += c.GetBytes()
+			s.Written.Files += c.GetFiles()
+		}
+	}
 	for i, v := range m.layout.graph.GetVertices() {
-		s.Vertices[i] = VertexStatus{Name: v.GetName(), Parallelism: m.layout.parallelism[i], Subtasks: map[execgraph.AttemptState]int{}}
+		s.Vertices[i] = VertexStatus{Name: v.GetName(), Parallelism: m.layout.parallelism[i], Source: m.layout.isSource(id.Vertex(i)), Subtasks: map[execgraph.AttemptState]int{}}
 	}
 	for _, r := range m.graph.Regions() {
 		for _, t := range r.Tasks {
@@ -82,7 +97,7 @@ func (m *Master) publish() {
 	}
 	s := m.describe()
 	m.mu.Lock()
-	m.status = s
+	m.status, m.coordinatedBy = s, m.coordinator
 	m.mu.Unlock()
 }
 
@@ -91,8 +106,24 @@ func (m *Master) settle(state execgraph.JobState, cause error) {
 	s := m.describe()
 	s.State, s.Cause, s.Running = state, cause, time.Since(m.begun)
 	m.mu.Lock()
-	m.status = s
+	m.status, m.coordinatedBy = s, ""
 	m.mu.Unlock()
+}
+
+// Splits counts the job's splits; zeros where it has no coordinator task, or none
+// any more.
+func (m *Master) Splits(ctx context.Context) *rpc.ProgressReply {
+	m.mu.Lock()
+	w := m.coordinatedBy
+	m.mu.Unlock()
+	if w == "" {
+		return &rpc.ProgressReply{}
+	}
+	r, err := m.opts.Dialer.Coordinator(w).Progress(ctx, &rpc.ProgressRequest{Job: m.ref()})
+	if err != nil {
+		return &rpc.ProgressReply{}
+	}
+	return r
 }
 
 // Graph is what the job runs; nobody changes it.

@@ -1,0 +1,87 @@
+package tidemill
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/connector/blackhole"
+	"github.com/tidemill/tidemill/core/connector/datagen"
+	"github.com/tidemill/tidemill/core/connector/filesystem"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/suggest"
+	"github.com/tidemill/tidemill/formats"
+	"github.com/tidemill/tidemill/formats/csv"
+	"github.com/tidemill/tidemill/formats/json"
+	"github.com/tidemill/tidemill/formats/parquet"
+	"github.com/tidemill/tidemill/fs"
+	"github.com/tidemill/tidemill/fs/local"
+	"github.com/tidemill/tidemill/fs/memfs"
+)
+
+// Registry is what a program can read and write: connectors by the value of their
+// 'connector' option, formats, and file systems by the scheme of their URIs. It is
+// filled first and then only read, by anybody.
+type Registry struct {
+	Formats     *formats.Registry
+	FileSystems *fs.Registry
+
+	connectors map[string]connector.Connector
+}
+
+// Builtins returns what comes with the engine: the connectors filesystem, datagen
+// and blackhole; the formats parquet, csv and json; the file systems file and mem,
+// the latter empty and the registry's own.
+func Builtins() (*Registry, error) {
+	disk, err := local.New(local.Options{})
+	if err != nil {
+		return nil, err
+	}
+	r := &Registry{FileSystems: fs.NewRegistry(), connectors: map[string]connector.Connector{}}
+	if err := r.FileSystems.Register(fs.DefaultScheme, disk); err != nil {
+		return nil, err
+	}
+	if err := r.FileSystems.Register("mem", memfs.New(memfs.Options{})); err != nil {
+		return nil, err
+	}
+	if r.Formats, err = formats.NewRegistry(parquet.Format{}, csv.Format{}, json.Format{}); err != nil {
+		return nil, err
+	}
+	for _, c := range []connector.Connector{filesystem.New(r.FileSystems, r.Formats), datagen.Connector{}, blackhole.Connector{}} {
+		if err := r.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// Register adds a connector; a name that is taken is an error.
+func (r *Registry) Register(c connector.Connector) error {
+	if _, taken := r.connectors[c.Name()]; taken {
+		return failure.Errorf(failure.Conflict, "two connectors are called %s", c.Name())
+	}
+	r.connectors[c.Name()] = c
+	return nil
+}
+
+// Lookup returns the connector of that name, and false if there is none.
+func (r *Registry) Lookup(name string) (connector.Connector, bool) {
+	c, ok := r.connectors[name]
+	return c, ok
+}
+
+// Names lists the connectors, sorted.
+func (r *Registry) Names() []string { return slices.Sorted(maps.Keys(r.connectors)) }
+
+// find is Lookup with an error that helps.
+func (r *Registry) find(name string) (connector.Connector, error) {
+	if c, ok := r.connectors[name]; ok {
+		return c, nil
+	}
+	hint := "known are " + strings.Join(r.Names(), ", ")
+	if near := suggest.Closest(name, r.Names()); near != "" {
+		hint = "did you mean " + near + "?"
+	}
+	return nil, failure.Errorf(failure.InvalidSQL, "unknown connector %q: %s", name, hint)
+}

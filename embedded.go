@@ -1,0 +1,64 @@
+package tidemill
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/tidemill/tidemill/core/client"
+	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/function"
+	"github.com/tidemill/tidemill/core/metric"
+	"github.com/tidemill/tidemill/core/minicluster"
+	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/scheduler/gateway"
+)
+
+// Options are what an embedded engine is made of.
+type Options struct {
+	// Registry is what it reads and writes with; nil: Builtins.
+	Registry *Registry
+	// Settings are those of the process, by their keys (core/config): worker.slots,
+	// worker.memory.size, io.tmp.dir. Sessions have their own.
+	Settings map[string]string
+	Metrics  *metric.Registry // nil: one of its own
+	Log      *slog.Logger     // nil: discarded
+	// Wire has every control-plane message go through its encoding, and faults; the
+	// zero value is right for programs.
+	Wire rpc.LocalOptions
+}
+
+// embedded is an engine inside this process.
+type embedded struct {
+	*gateway.Gateway
+	cluster *minicluster.Cluster
+}
+
+var _ client.Engine = (*embedded)(nil)
+
+// Embedded starts an engine inside this process; Close ends it with all its jobs.
+func Embedded(ctx context.Context, o Options) (client.Engine, error) {
+	if o.Registry == nil {
+		builtins, err := Builtins()
+		if err != nil {
+			return nil, err
+		}
+		o.Registry = builtins
+	}
+	c, err := config.FromMap(o.Settings, "engine")
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := minicluster.New(ctx, minicluster.Options{
+		Config: c, Connectors: o.Registry.find, FileSystems: o.Registry.FileSystems,
+		Metrics: o.Metrics, Log: o.Log, Wire: o.Wire,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &embedded{cluster: cluster, Gateway: gateway.New(gateway.Options{
+		Dispatcher: cluster.Dispatcher(), Shuffle: cluster.Shuffle(), Connectors: o.Registry, Functions: function.Builtins(), Log: o.Log,
+	})}, nil
+}
+
+// Close implements client.Engine.
+func (e *embedded) Close() error { return e.cluster.Close() }

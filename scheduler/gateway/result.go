@@ -1,0 +1,219 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/tidemill/tidemill/core/client"
+	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/stream"
+	"github.com/tidemill/tidemill/scheduler/execgraph"
+	"github.com/tidemill/tidemill/scheduler/jobmaster"
+	"github.com/tidemill/tidemill/shuffle"
+)
+
+// Result is the Result of a statement with a job.
+type Result struct {
+	gateway   *Gateway
+	session   *Session
+	schema    datatype.Schema
+	unbounded bool
+	changelog bool
+	query     bool
+
+	job      id.Job
+	master   *jobmaster.Master
+	done     <-chan struct{} // closed when the job is over
+	unwatch  func() bool     // stops cancelling the job with its context
+	exchange *jobgraph.Exchange
+	reader   shuffle.Reader // nil: there are no rows
+	ended    bool           // the last row was read
+	closed   bool
+}
+
+var _ client.Result = (*Result)(nil)
+
+// splitsTimeout bounds the question for splits in Progress.
+const splitsTimeout = 50 * time.Millisecond
+
+// start submits the job and opens its result. ctx ending cancels the job.
+func (r *Result) start(ctx context.Context, g *jobgraph.Graph) (err error) {
+	d := r.gateway.opts.Dispatcher
+	if r.job, err = d.Submit(ctx, g); err != nil {
+		return err
+	}
+	if r.master, err = d.Master(r.job); err != nil {
+		return err
+	}
+	if r.done, err = d.Done(r.job); err != nil {
+		return err
+	}
+	master := r.master
+	r.unwatch = context.AfterFunc(ctx, master.Cancel)
+	for _, x := range g.GetExchanges() {
+		if x.GetResult() {
+			r.exchange = x
+		}
+	}
+	if r.query {
+		if err := r.openResult(ctx, g); err != nil {
+			return errors.Join(fmt.Errorf("open the result of job %v: %w", r.job, err), r.Close())
+		}
+	}
+	return nil
+}
+
+func (r *Result) openResult(ctx context.Context, g *jobgraph.Graph) error {
+	if r.exchange == nil {
+		return failure.Errorf(failure.Internal, "a query's job has no result exchange")
+	}
+	c, err := config.FromMap(g.GetOptions(), "job")
+	if err != nil {
+		return err
+	}
+	spec := shuffle.Spec{
+		Job: r.job, Exchange: id.Exchange(r.exchange.GetId()), Schema: r.schema, Partitions: 1,
+		Lanes: r.master.Parallelism(id.Vertex(r.exchange.GetProducer())), BudgetBytes: config.ExchangeBudget.Get(c),
+		Retention: retentions[r.exchange.GetRetention()],
+	}
+	if err := r.gateway.opts.Shuffle.Open(ctx, spec); err != nil {
+		return err
+	}
+	r.reader, err = r.gateway.opts.Shuffle.Reader(ctx, r.job, spec.Exchange, 0, 0)
+	return err
+}
+
+// retentions are the job graph's in the terms of the shuffle.
+var retentions = [...]shuffle.Retention{
+	jobgraph.Retention_RETENTION_NONE:       shuffle.RetainNone,
+	jobgraph.Retention_RETENTION_CHECKPOINT: shuffle.RetainCheckpoint,
+	jobgraph.Retention_RETENTION_JOB:        shuffle.RetainJob,
+}
+
+// Schema implements client.Result.
+func (r *Result) Schema() datatype.Schema { return r.schema }
+
+// Unbounded implements client.Result.
+func (r *Result) Unbounded() bool { return r.unbounded }
+
+// Changelog implements client.Result.
+func (r *Result) Changelog() bool { return r.changelog }
+
+// Job implements client.Result.
+func (r *Result) Job() (id.Job, bool) { return r.job, true }
+
+// Next implements client.Result.
+func (r *Result) Next(ctx context.Context) (*stream.Batch, error) {
+	if r.closed {
+		return nil, failure.Errorf(failure.Internal, "result of job %v: read after close", r.job)
+	}
+	over := false
+	for r.reader != nil && !r.ended {
+		e, ok, err := r.reader.Poll()
+		switch {
+		case err != nil:
+			return nil, r.broken(ctx, err)
+		case ok && e.Kind == stream.DataElement && e.Batch.Len() > 0:
+			return e.Batch, nil
+		case ok:
+			r.ended = e.Kind == stream.EndOfInput
+			e.Release()
+			continue
+		case over:
+			return nil, failure.Errorf(failure.Internal, "job %v has finished and its result has no end", r.job)
+		}
+		select {
+		case <-r.reader.Ready():
+		case <-r.done:
+			if err := r.outcome(); err != nil {
+				return nil, err
+			}
+			over = true // what was written is there now
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	select {
+	case <-r.done:
+		if err := r.outcome(); err != nil {
+			return nil, err
+		}
+		return nil, io.EOF
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// broken explains a failed read: by the job's failure, if that is why.
+func (r *Result) broken(ctx context.Context, err error) error {
+	r.master.Cancel() // nothing more will be read
+	select {
+	case <-r.done:
+		if cause := r.outcome(); cause != nil && failure.Of(cause) != failure.Cancelled {
+			return cause
+		}
+	case <-ctx.Done():
+	}
+	return fmt.Errorf("read the result of job %v: %w", r.job, err)
+}
+
+// outcome is why a job that is over did not finish, or nil.
+func (r *Result) outcome() error {
+	s := r.master.Status()
+	switch s.State {
+	case execgraph.JobFinished:
+		return nil
+	case execgraph.JobFailed:
+		return s.Cause
+	default:
+		return failure.Errorf(failure.Cancelled, "job %v was cancelled", r.job)
+	}
+}
+
+// Progress implements client.Result.
+func (r *Result) Progress() client.Progress {
+	ctx, stop := context.WithTimeout(context.Background(), splitsTimeout)
+	defer stop()
+	s, splits := r.master.Status(), r.master.Splits(ctx)
+	p := client.Progress{
+		State: s.State.String(), Elapsed: s.Running, Restarts: int64(s.Restarts),
+		RowsOut: s.Written.Rows, BytesOut: s.Written.Bytes, FilesOut: s.Written.Files,
+		SplitsDone: int64(splits.GetSplitsAssigned()), SplitsTotal: int64(splits.GetSplitsTotal()),
+	}
+	for _, v := range s.Vertices {
+		if v.Source {
+			p.RowsIn += int64(max(v.RowsIn, v.RowsOut))
+			p.BytesIn += int64(v.BytesIn)
+		}
+		p.TasksRunning += int64(v.Subtasks[execgraph.AttemptRunning])
+		p.TasksTotal += int64(v.Parallelism)
+	}
+	return p
+}
+
+// Close implements client.Result. The second call does nothing.
+func (r *Result) Close() error {
+	if r.closed {
+		return nil
+	}
+	r.closed = true
+	r.unwatch()
+	r.session.forget(r)
+	if !r.query {
+		return nil
+	}
+	r.master.Cancel()
+	var err error
+	if r.reader != nil {
+		err = r.reader.Close() // a task that waits for room is let go
+	}
+	<-r.done
+	return errors.Join(err, r.gateway.opts.Shuffle.Drop(context.Background(), r.job, id.Exchange(r.exchange.GetId())))
+}

@@ -1,0 +1,155 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/tidemill/tidemill/core/client"
+	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/function"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/plan"
+	"github.com/tidemill/tidemill/core/plan/planner"
+	"github.com/tidemill/tidemill/core/sql/ast"
+	"github.com/tidemill/tidemill/core/sql/sqlerr"
+)
+
+// Session is one client's: its catalog position, its settings, its queries.
+type Session struct {
+	gateway  *Gateway
+	settings config.Config
+	planner  *planner.Planner
+
+	mu   sync.Mutex
+	open map[*Result]bool // queries
+}
+
+var _ client.Session = (*Session)(nil)
+
+func (s *Session) options() planner.Options {
+	return planner.Options{Settings: s.settings, Slots: uint32(s.gateway.opts.Dispatcher.Slots())}
+}
+
+// Execute implements client.Session.
+func (s *Session) Execute(ctx context.Context, source string, statement ast.Statement) (client.Result, error) {
+	if r, ok, err := s.aboutJobs(statement); ok {
+		return r, sqlerr.Attach(err, source)
+	}
+	p, err := s.planner.Plan(ctx, statement, s.options())
+	if err != nil {
+		return nil, sqlerr.Attach(err, source)
+	}
+	switch p.Kind {
+	case planner.Done:
+		return &rows{}, nil
+	case planner.Rows:
+		return newRows(p.Schema, p.Rows)
+	case planner.Query, planner.Insert:
+		return s.submit(ctx, p)
+	default:
+		return nil, failure.Errorf(failure.Internal, "the planner returned %v", p.Kind)
+	}
+}
+
+func (s *Session) submit(ctx context.Context, p *planner.Result) (client.Result, error) {
+	r := &Result{gateway: s.gateway, session: s, schema: p.Schema, unbounded: p.Unbounded, query: p.Kind == planner.Query}
+	r.changelog = slices.ContainsFunc(p.Plans, func(n plan.Node) bool { return plan.ChangelogOf(n) == plan.Retract })
+	if err := r.start(ctx, p.Graph); err != nil {
+		return nil, err
+	}
+	if r.query {
+		s.mu.Lock()
+		s.open[r] = true
+		s.mu.Unlock()
+	}
+	return r, nil
+}
+
+func (s *Session) forget(r *Result) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, r)
+}
+
+// aboutJobs carries out the statements about jobs, which are the dispatcher's.
+func (s *Session) aboutJobs(statement ast.Statement) (client.Result, bool, error) {
+	switch x := statement.(type) {
+	case *ast.Show:
+		if x.Kind != ast.ShowJobs {
+			return nil, false, nil
+		}
+		r, err := s.showJobs()
+		return r, true, err
+	case *ast.StopJob:
+		if x.Savepoint || x.Drain {
+			return nil, true, sqlerr.New(sqlerr.Unsupported, x, "STOP JOB with savepoint or drain is not supported yet")
+		}
+		job, err := id.ParseJob(x.Job.Value)
+		if err != nil {
+			return nil, true, sqlerr.New(sqlerr.CommandRejected, x.Job, "%v", err)
+		}
+		if err := s.gateway.opts.Dispatcher.Cancel(job); err != nil {
+			return nil, true, sqlerr.New(sqlerr.CommandRejected, x.Job, "%v", err)
+		}
+		return &rows{}, true, nil
+	}
+	return nil, false, nil
+}
+
+func (s *Session) showJobs() (client.Result, error) {
+	text := datatype.Of(datatype.Varchar)
+	schema := datatype.Schema{{Name: "job id", Type: text}, {Name: "job name", Type: text}, {Name: "status", Type: text}}
+	var all [][]any
+	for _, j := range s.gateway.opts.Dispatcher.List() {
+		all = append(all, []any{j.Job.String(), j.Name, j.State.String()})
+	}
+	slices.SortFunc(all, func(a, b []any) int { return strings.Compare(a[0].(string), b[0].(string)) })
+	return newRows(schema, all)
+}
+
+// Check implements client.Session.
+func (s *Session) Check(ctx context.Context, source string, statement ast.Statement) error {
+	_, err := s.planner.Plan(ctx, statement, s.options())
+	return sqlerr.Attach(err, source)
+}
+
+// Explain implements client.Session.
+func (s *Session) Explain(ctx context.Context, source string, statement ast.Statement) (string, error) {
+	text, err := s.planner.Explain(ctx, statement, s.options())
+	return text, sqlerr.Attach(err, source)
+}
+
+// Words implements client.Session.
+func (s *Session) Words() []string {
+	session := s.planner.Session()
+	words := session.Objects(session.Current())
+	for _, kind := range []function.Kind{function.Scalar, function.Aggregate, function.Window} {
+		words = append(words, s.gateway.opts.Functions.Names(kind)...)
+	}
+	slices.Sort(words)
+	return slices.Compact(words)
+}
+
+// Close implements client.Session.
+func (s *Session) Close() error {
+	s.mu.Lock()
+	open := make([]*Result, 0, len(s.open))
+	for r := range s.open {
+		open = append(open, r)
+	}
+	s.mu.Unlock()
+	var all error
+	for _, r := range open {
+		all = errors.Join(all, r.Close())
+	}
+	if all != nil {
+		return fmt.Errorf("close session: %w", all)
+	}
+	return nil
+}
