@@ -207,9 +207,10 @@ func compareRows(t *testing.T, mem memory.Allocator, e Expr, b *stream.Batch, ro
 		}
 		return
 	}
+	memo := map[string]string{}
 	for range 2 { // the arena is dirty the second time
 		got, err := p.Eval(b)
-		wantErr := checkAgainstTwin(t, e, got, b, rows)
+		wantErr := checkAgainstTwin(t, e, got, b, rows, memo)
 		if (err != nil) != wantErr {
 			t.Errorf("%s: error %v, the rows one by one: %v", String(e), err, wantErr)
 		}
@@ -223,9 +224,8 @@ func compareRows(t *testing.T, mem memory.Allocator, e Expr, b *stream.Batch, ro
 }
 
 // checkAgainstTwin reports whether any selected row fails alone.
-func checkAgainstTwin(t *testing.T, e Expr, got arrow.Array, b *stream.Batch, rows [][]any) bool {
+func checkAgainstTwin(t *testing.T, e Expr, got arrow.Array, b *stream.Batch, rows [][]any, memo map[string]string) bool {
 	t.Helper()
-	memo := map[string]string{}
 	for i := range b.Len() {
 		row := i
 		if b.Sel != nil {
