@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
 )
@@ -28,7 +29,7 @@ type chars struct {
 	words[[2]uint64]
 	typ    datatype.Type
 	buf    [][2]uint64
-	texts  Texts
+	texts  compute.Texts
 	sel    []int32
 	long   []int32 // rows of the batch with long keys
 	isLong bool    // there is one in the table
@@ -37,13 +38,12 @@ type chars struct {
 }
 
 func (s *chars) load(cols []arrow.Array, sel []int32, hashes []uint64, _ bool) error {
-	s.texts, s.sel, s.long = NewTexts(cols[0]), sel, s.long[:0]
+	s.texts, s.sel, s.long = compute.NewTexts(cols[0]), sel, s.long[:0]
 	s.buf = sized(s.buf, len(hashes))
 	s.batch = s.buf
-	if sel == nil && s.texts.index == nil {
-		offsets := s.texts.offsets
+	if offsets, bytes := s.texts.Plain(); sel == nil && offsets != nil {
 		for i := range s.buf {
-			text := s.texts.chars[offsets[i]:offsets[i+1]]
+			text := bytes[offsets[i]:offsets[i+1]]
 			key, ok := inline(text)
 			if !ok {
 				key = s.longKey(i, len(text), hashes[i])

@@ -131,7 +131,7 @@ func (p *packing) loadPart(c *part, a arrow.Array, sel []int32, out []uint64, ad
 	}
 	var valid []bool
 	if c.null >= 0 {
-		if valid = Validity(a, sel, p.valid); valid != nil {
+		if valid = compute.Validity(a, sel, p.valid); valid != nil {
 			p.valid = valid
 			word, bit := c.null>>6, uint64(1)<<(c.null&63)
 			for i, v := range valid {
@@ -145,11 +145,11 @@ func (p *packing) loadPart(c *part, a arrow.Array, sel []int32, out []uint64, ad
 	switch c.storage {
 	case Integer:
 		var v []int64
-		v, p.ints = Integers(a, sel, p.ints)
+		v, p.ints = compute.Integers(a, sel, p.ints)
 		putIntegers(out, v, valid, p.width, word, shift, c.bits)
 	case Real:
 		var v []float64
-		v, p.reals = Reals(a, sel, p.reals)
+		v, p.reals = compute.Reals(a, sel, p.reals)
 		for i, x := range v {
 			if valid == nil || valid[i] {
 				out[i*p.width+word] |= realBits(x, c.bits) << shift
@@ -157,7 +157,7 @@ func (p *packing) loadPart(c *part, a arrow.Array, sel []int32, out []uint64, ad
 		}
 	case Wide:
 		var v []decimal128.Num
-		v, p.wides = Wides(a, sel, p.wides)
+		v, p.wides = compute.Wides(a, sel, p.wides)
 		for i, x := range v {
 			if valid == nil || valid[i] {
 				out[i*p.width+word], out[i*p.width+word+1] = x.LowBits(), uint64(x.HighBits())
@@ -274,7 +274,8 @@ type oneWord struct {
 
 func (s *oneWord) load(cols []arrow.Array, sel []int32, hashes []uint64, add bool) (err error) {
 	if p := &s.parts[0]; sel == nil && len(s.parts) == 1 && p.storage == Integer && p.bits == 64 {
-		s.batch = fixed[uint64](cols[0])
+		d := cols[0].Data()
+		s.batch = arrow.GetData[uint64](d.Buffers()[1].Bytes())[d.Offset() : d.Offset()+d.Len()]
 		return nil
 	}
 	s.batch, err = s.packing.load(cols, sel, len(hashes), add)

@@ -11,7 +11,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
 
 	"github.com/tidemill/tidemill/core/compute"
-	"github.com/tidemill/tidemill/core/hashtable"
 )
 
 // Key is a column to sort by.
@@ -108,7 +107,7 @@ func prefixes(a arrow.Array, o compute.Order) ([]entry, bool) {
 		}
 		return out, false
 	case arrow.STRING, arrow.BINARY, arrow.DICTIONARY:
-		texts := hashtable.NewTexts(a)
+		texts := compute.NewTexts(a)
 		for i := range out {
 			out[i].row = int32(i)
 			if a.IsValid(i) {
@@ -117,18 +116,18 @@ func prefixes(a arrow.Array, o compute.Order) ([]entry, bool) {
 		}
 		exact = false
 	case arrow.FLOAT32, arrow.FLOAT64:
-		v, _ := hashtable.Reals(a, nil, nil)
+		v, _ := compute.Reals(a, nil, nil)
 		for i, x := range v {
 			out[i] = entry{prefix: realPrefix(x), row: int32(i)}
 		}
 	case arrow.DECIMAL128:
-		v, _ := hashtable.Wides(a, nil, nil)
+		v, _ := compute.Wides(a, nil, nil)
 		for i, x := range v {
 			out[i] = entry{prefix: widePrefix(x), row: int32(i)}
 		}
 		exact = false
 	default:
-		v, _ := hashtable.Integers(a, nil, nil)
+		v, _ := compute.Integers(a, nil, nil)
 		for i, x := range v {
 			out[i] = entry{prefix: uint64(x) ^ 1<<63, row: int32(i)}
 		}

@@ -1,15 +1,26 @@
 package aggregate_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/keygroup"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/operator/aggregate"
 	"github.com/tidemill/tidemill/core/operator/operatortest"
+	"github.com/tidemill/tidemill/core/state"
+	"github.com/tidemill/tidemill/core/state/memstate"
+	"github.com/tidemill/tidemill/core/stream"
 )
 
 // The tests run each function in a single phase and as partial and final phases
@@ -266,5 +277,135 @@ func TestRefused(t *testing.T) {
 		if _, err := aggregate.New(spec, in); err == nil {
 			t.Errorf("%v accepted", spec)
 		}
+	}
+}
+
+// Groups in keyed state, distinct values included, survive a restore.
+func TestInState(t *testing.T) {
+	in := operatortest.Parse(sample)
+	for _, keys := range [][]uint32{{0}, nil} {
+		cs := calls(in.Schema, "COUNT(4) DISTINCT -> BIGINT NOT NULL", "SUM(1) -> INT", "MIN(4) -> STRING")
+		out, want := "k STRING, n BIGINT, s INT, m STRING", "a | 2 | 5 | x\nb | 2 | 2 | a longer text than sixteen bytes\nNULL | 1 | 6 | z"
+		if keys == nil {
+			out, want = "n BIGINT, s INT, m STRING", "4 | 13 | a longer text than sixteen bytes"
+		}
+		operatortest.Run(t, operatortest.Case{
+			Inputs: []operatortest.Table{in}, Output: operatortest.ParseSchema(out), Want: want, Stateful: true,
+			Backend: func(mem memory.Allocator, account stream.Account) (state.Backend, error) {
+				return memstate.New(operatortest.Groups, keygroup.Range{Last: operatortest.Groups}, mem, account), nil
+			},
+			New: func() (operator.Operator, error) {
+				return aggregate.New(&jobgraph.Aggregate{Phase: jobgraph.Phase_PHASE_SINGLE, Keys: keys, Calls: cs}, in.Schema)
+			},
+		})
+	}
+}
+
+// A partial phase in which every row is a group passes rows on after a while, one
+// that reduces goes on grouping; the final result is the same.
+func TestAdaptivePartial(t *testing.T) {
+	const rows, batch = 1 << 18, 8192
+	for _, groups := range []int64{100, rows} {
+		spec := &jobgraph.Aggregate{
+			Phase: jobgraph.Phase_PHASE_PARTIAL, Keys: []uint32{0},
+			Calls: calls(operatortest.ParseSchema("k BIGINT"), "COUNT() -> BIGINT NOT NULL", "SUM(0) -> BIGINT"),
+		}
+		op, err := aggregate.New(spec, operatortest.ParseSchema("k BIGINT"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := &counter{}
+		feedNumbers(t, op, n, rows, batch, groups)
+		if n.count != rows {
+			t.Errorf("%d groups: counts sum to %d, want %d", groups, n.count, rows)
+		}
+		if passed := n.rows == rows; passed != (groups == rows) {
+			t.Errorf("%d groups: %d rows came out", groups, n.rows)
+		}
+	}
+}
+
+// counter sums the counts of what a partial emits.
+type counter struct{ rows, count int64 }
+
+func (c *counter) Emit(b *stream.Batch) error {
+	defer b.Release()
+	c.rows += int64(b.Len())
+	for _, n := range b.Column(1).(*array.Int64).Int64Values() {
+		c.count += n
+	}
+	return nil
+}
+
+type unlimited struct{}
+
+func (unlimited) Grow(int64) error { return nil }
+func (unlimited) Shrink(int64)     {}
+
+// feedNumbers runs an operator over batches of a BIGINT column of so many groups.
+func feedNumbers(t testing.TB, op operator.Operator, out operator.Output, rows, batch int, groups int64) {
+	t.Helper()
+	err := op.Open(&operator.Context{
+		Context: context.Background(), Output: out, Memory: unlimited{}, Alloc: memory.DefaultAllocator, BatchRows: batch,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from := 0; from < rows; from += batch {
+		if err := op.Process(0, numbers(int64(from), batch, groups)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(op.EndInput(0), op.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func numbers(from int64, n int, groups int64) *stream.Batch {
+	b := array.NewInt64Builder(memory.DefaultAllocator)
+	defer b.Release()
+	for i := range int64(n) {
+		b.Append((from + i) * 7919 % groups)
+	}
+	a := b.NewArray()
+	defer a.Release()
+	return operator.NewBatch(operatortest.ParseSchema("k BIGINT").Arrow(), []arrow.Array{a}, n)
+}
+
+// SUM and COUNT by a BIGINT key, the hash table's cost included.
+func BenchmarkAggregate(b *testing.B) {
+	const rows, batch = 4 << 20, 8192
+	in := operatortest.ParseSchema("k BIGINT")
+	for _, groups := range []int64{1_000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprint(groups), func(b *testing.B) {
+			var batches []*stream.Batch
+			r := rand.New(rand.NewPCG(1, 1))
+			for range rows / batch {
+				batches = append(batches, numbers(r.Int64N(groups), batch, groups))
+			}
+			for b.Loop() {
+				op, err := aggregate.New(&jobgraph.Aggregate{
+					Phase: jobgraph.Phase_PHASE_SINGLE, Keys: []uint32{0},
+					Calls: calls(in, "COUNT() -> BIGINT NOT NULL", "SUM(0) -> BIGINT"),
+				}, in)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := op.Open(&operator.Context{
+					Context: context.Background(), Output: &counter{}, Memory: unlimited{}, Alloc: memory.DefaultAllocator, BatchRows: batch,
+				}); err != nil {
+					b.Fatal(err)
+				}
+				for _, batch := range batches {
+					if err := op.Process(0, batch.Share()); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if err := errors.Join(op.EndInput(0), op.Close()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/row")
+		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/hashtable"
 	"github.com/tidemill/tidemill/core/jobgraph"
@@ -73,7 +74,7 @@ func (*count) add(acc []*state.Column, _ []arrow.Array, _, slots []int32) error 
 
 func (c *count) merge(acc []*state.Column, in []arrow.Array, sel, slots []int32) error {
 	var v []int64
-	v, c.ints = hashtable.Integers(in[0], sel, c.ints)
+	v, c.ints = compute.Integers(in[0], sel, c.ints)
 	n := acc[0].Int64
 	for i, s := range slots {
 		n[s] += v[i]

@@ -34,10 +34,10 @@ func (l *listagg) grown() int64 {
 func (*listagg) types() []datatype.Type { return []datatype.Type{datatype.Of(datatype.Varbinary)} }
 
 func (l *listagg) add(acc []*state.Column, args []arrow.Array, sel, slots []int32) error {
-	c, texts := acc[0], hashtable.NewTexts(args[0])
+	c, texts := acc[0], compute.NewTexts(args[0])
 	separator := func(int) []byte { return []byte{','} }
 	if len(args) > 1 {
-		separator = hashtable.NewTexts(args[1]).At
+		separator = compute.NewTexts(args[1]).At
 	}
 	for i, s := range slots {
 		r := i
@@ -57,7 +57,7 @@ func (l *listagg) add(acc []*state.Column, args []arrow.Array, sel, slots []int3
 
 func (l *listagg) merge(acc []*state.Column, in []arrow.Array, sel, slots []int32) error {
 	sel, slots = present(in[0], sel, slots)
-	c, texts := acc[0], hashtable.NewTexts(in[0])
+	c, texts := acc[0], compute.NewTexts(in[0])
 	for i, s := range slots {
 		r := i
 		if sel != nil {
@@ -176,7 +176,7 @@ func (e *elements) element(b []byte) (v any, rest []byte) {
 
 func (e *elements) merge(acc []*state.Column, in []arrow.Array, sel, slots []int32) error {
 	sel, slots = present(in[0], sel, slots)
-	c, texts := acc[0], hashtable.NewTexts(in[0])
+	c, texts := acc[0], compute.NewTexts(in[0])
 	for i, s := range slots {
 		r := i
 		if sel != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/hashtable"
 	"github.com/tidemill/tidemill/core/state"
@@ -54,17 +55,17 @@ func (m *moments) values(a arrow.Array, sel []int32) (v []float64) {
 	buf := m.reals[0][:0]
 	switch hashtable.StorageOf(m.arg) {
 	case hashtable.Real:
-		v, m.reals[0] = hashtable.Reals(a, sel, m.reals[0])
+		v, m.reals[0] = compute.Reals(a, sel, m.reals[0])
 		return v
 	case hashtable.Wide:
 		var w []decimal128.Num
-		w, m.wides = hashtable.Wides(a, sel, m.wides)
+		w, m.wides = compute.Wides(a, sel, m.wides)
 		for _, x := range w {
 			buf = append(buf, x.ToFloat64(int32(m.arg.Scale)))
 		}
 	default:
 		var w []int64
-		w, m.ints = hashtable.Integers(a, sel, m.ints)
+		w, m.ints = compute.Integers(a, sel, m.ints)
 		for _, x := range w {
 			buf = append(buf, float64(x)*scale)
 		}
@@ -76,10 +77,10 @@ func (m *moments) values(a arrow.Array, sel []int32) (v []float64) {
 func (m *moments) merge(acc []*state.Column, in []arrow.Array, sel, slots []int32) error {
 	n, mean, squares := acc[0].Int64, acc[1].Float64, acc[2].Float64
 	var counts []int64
-	counts, m.ints = hashtable.Integers(in[0], sel, m.ints)
+	counts, m.ints = compute.Integers(in[0], sel, m.ints)
 	var means, sums []float64
-	means, m.reals[1] = hashtable.Reals(in[1], sel, m.reals[1])
-	sums, m.reals[2] = hashtable.Reals(in[2], sel, m.reals[2])
+	means, m.reals[1] = compute.Reals(in[1], sel, m.reals[1])
+	sums, m.reals[2] = compute.Reals(in[2], sel, m.reals[2])
 	for i, s := range slots {
 		if counts[i] == 0 {
 			continue

@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/hashtable"
@@ -69,15 +70,15 @@ func (p *pick) add(acc []*state.Column, args []arrow.Array, sel, slots []int32) 
 	switch hashtable.StorageOf(p.typ) {
 	case hashtable.Integer:
 		var v []int64
-		v, p.ints = hashtable.Integers(a, sel, p.ints)
+		v, p.ints = compute.Integers(a, sel, p.ints)
 		pickInts(p.rule, c.Int64, c.Valid, v, slots)
 	case hashtable.Real:
 		var v []float64
-		v, p.reals = hashtable.Reals(a, sel, p.reals)
+		v, p.reals = compute.Reals(a, sel, p.reals)
 		pickReals(p.rule, c.Float64, c.Valid, v, slots)
 	case hashtable.Wide:
 		var v []decimal128.Num
-		v, p.wides = hashtable.Wides(a, sel, p.wides)
+		v, p.wides = compute.Wides(a, sel, p.wides)
 		for i, s := range slots {
 			if !c.Valid[s] || p.better(func() int { return v[i].Cmp(c.Dec128[s]) }) {
 				c.Dec128[s], c.Valid[s] = v[i], true
@@ -148,7 +149,7 @@ func pickReals(r rule, kept []float64, valid []bool, v []float64, slots []int32)
 }
 
 func (p *pick) pickTexts(c *state.Column, a arrow.Array, sel, slots []int32) {
-	texts := hashtable.NewTexts(a)
+	texts := compute.NewTexts(a)
 	for i, s := range slots {
 		r := i
 		if sel != nil {

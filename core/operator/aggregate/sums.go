@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/hashtable"
 	"github.com/tidemill/tidemill/core/state"
@@ -26,7 +27,7 @@ func (a *adder) add(to *state.Column, in arrow.Array, sel, slots []int32) {
 	switch hashtable.StorageOf(to.Type) {
 	case hashtable.Integer:
 		var v []int64
-		v, a.ints = hashtable.Integers(in, sel, a.ints)
+		v, a.ints = compute.Integers(in, sel, a.ints)
 		sum, valid := to.Int64, to.Valid
 		for i, s := range slots {
 			sum[s] += v[i]
@@ -41,7 +42,7 @@ func (a *adder) add(to *state.Column, in arrow.Array, sel, slots []int32) {
 
 func (a *adder) addReals(to *state.Column, in arrow.Array, sel, slots []int32) {
 	var v []float64
-	v, a.reals = hashtable.Reals(in, sel, a.reals)
+	v, a.reals = compute.Reals(in, sel, a.reals)
 	sum, valid := to.Float64, to.Valid
 	for i, s := range slots {
 		sum[s] += v[i]
@@ -54,7 +55,7 @@ func (a *adder) addWides(to *state.Column, in arrow.Array, sel, slots []int32) {
 	sum, valid := to.Dec128, to.Valid
 	if in.DataType().ID() == arrow.DECIMAL128 {
 		var v []decimal128.Num
-		v, a.wides = hashtable.Wides(in, sel, a.wides)
+		v, a.wides = compute.Wides(in, sel, a.wides)
 		for i, s := range slots {
 			sum[s] = sum[s].Add(v[i])
 			valid[s] = true
@@ -62,7 +63,7 @@ func (a *adder) addWides(to *state.Column, in arrow.Array, sel, slots []int32) {
 		return
 	}
 	var v []int64
-	v, a.ints = hashtable.Integers(in, sel, a.ints)
+	v, a.ints = compute.Integers(in, sel, a.ints)
 	for i, s := range slots {
 		low, carry := bits.Add64(sum[s].LowBits(), uint64(v[i]), 0)
 		sum[s] = decimal128.New(sum[s].HighBits()+v[i]>>63+int64(carry), low)

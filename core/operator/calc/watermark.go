@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/expr"
 	"github.com/tidemill/tidemill/core/failure"
-	"github.com/tidemill/tidemill/core/hashtable"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/stream"
@@ -102,8 +102,8 @@ func (w *WatermarkAssigner) latest(b *stream.Batch) (stream.Watermark, error) {
 	}
 	defer a.Release()
 	var v []int64
-	v, w.ints = hashtable.Integers(a, b.Sel, w.ints)
-	valid := hashtable.Validity(a, b.Sel, w.valid)
+	v, w.ints = compute.Integers(a, b.Sel, w.ints)
+	valid := compute.Validity(a, b.Sel, w.valid)
 	latest, found := int64(0), false
 	for i, x := range v {
 		if (valid == nil || valid[i]) && (!found || x > latest) {
@@ -116,7 +116,7 @@ func (w *WatermarkAssigner) latest(b *stream.Batch) (stream.Watermark, error) {
 	if !found {
 		return stream.MinWatermark, nil
 	}
-	return stream.Watermark(hashtable.Millis(w.expr.Type(), latest)), nil
+	return stream.Watermark(compute.Millis(w.expr.Type(), latest)), nil
 }
 
 // checkTimes refuses rows without an event time.

@@ -86,7 +86,7 @@ func (a *Aggregate) split(b *stream.Batch) error {
 		return failure.Errorf(failure.BadData, "window: event time column %s is null in a row", b.Record.ColumnName(a.time))
 	}
 	var v []int64
-	v, a.ints = hashtable.Integers(times, b.Sel, a.ints)
+	v, a.ints = compute.Integers(times, b.Sel, a.ints)
 	a.route.reset()
 	per := int64(1)
 	if a.phase != jobgraph.Phase_PHASE_FINAL {
@@ -98,7 +98,7 @@ func (a *Aggregate) split(b *stream.Batch) error {
 		if t <= from || t > to {
 			end := t
 			if a.phase != jobgraph.Phase_PHASE_FINAL {
-				end = a.slicing.sliceEnd(hashtable.Millis(a.timeType, t))
+				end = a.slicing.sliceEnd(compute.Millis(a.timeType, t))
 				from, to = (end-a.slicing.slice)*per-1, end*per-1
 			}
 			if s = nil; a.phase == jobgraph.Phase_PHASE_PARTIAL || !passed(a.slicing.lastWindow(end), a.fired) {
