@@ -17,6 +17,7 @@ import (
 	"github.com/tidemill/tidemill/core/operator/endpoint"
 	"github.com/tidemill/tidemill/core/operator/join"
 	"github.com/tidemill/tidemill/core/operator/order"
+	"github.com/tidemill/tidemill/core/operator/window"
 )
 
 // newOperator makes the live operator of a spec: the one place that knows all of
@@ -39,6 +40,8 @@ func (t *Task) newOperator(spec *jobgraph.Operator, inputs []datatype.Schema, ou
 		return calc.NewWatermarkAssigner(s.Watermark, in, t.calcDeps())
 	case *jobgraph.Operator_Aggregate:
 		return aggregate.New(s.Aggregate, in)
+	case *jobgraph.Operator_WindowAggregate:
+		return window.New(s.WindowAggregate, in, out)
 	case *jobgraph.Operator_Join:
 		if len(inputs) != 2 {
 			return nil, failure.Errorf(failure.Internal, "a join of %d inputs", len(inputs))

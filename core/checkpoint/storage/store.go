@@ -1,0 +1,293 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/ipc"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tidemill/tidemill/core/checkpoint"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/keygroup"
+	"github.com/tidemill/tidemill/core/state"
+	"github.com/tidemill/tidemill/fs"
+)
+
+// The versions of state files. A reader knows all of them.
+const (
+	version1       = 1
+	currentVersion = version1
+)
+
+const (
+	magic        = "TMST"
+	headerBytes  = 16
+	manifestName = "MANIFEST"
+)
+
+// maxManifestBytes bounds what Load reads.
+const maxManifestBytes = 1 << 30
+
+// Store keeps the checkpoints of jobs below one directory. All methods may be
+// called concurrently for different names.
+type Store struct {
+	fsys fs.FileSystem
+	dir  string
+	mem  memory.Allocator
+}
+
+// New returns a store that keeps its files below dir; what it reads is allocated
+// from mem.
+func New(fsys fs.FileSystem, dir string, mem memory.Allocator) *Store {
+	return &Store{fsys: fsys, dir: dir, mem: mem}
+}
+
+// Dir is where a checkpoint's files lie.
+func (s *Store) Dir(job id.Job, c id.Checkpoint) string {
+	return path.Join(s.dir, job.String(), fmt.Sprintf("chk-%d", c))
+}
+
+// Write stores a snapshot under a name that is unique in the checkpoint and
+// returns its handles. Without rows there is no file.
+func (s *Store) Write(ctx context.Context, job id.Job, c id.Checkpoint, name string, snapshot state.Snapshot) ([]*checkpoint.Handle, error) {
+	w := &stateWriter{store: s, path: path.Join(s.Dir(job, c), name+".state"), checkpoint: c}
+	defer w.abort(ctx)
+	err := snapshot.Write(ctx, func(t state.TableSpec, groups keygroup.Range, rows arrow.RecordBatch) error {
+		return w.add(ctx, t, groups, rows)
+	})
+	if err == nil {
+		err = w.commit(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write state file %s: %w", w.path, err)
+	}
+	return w.handles, nil
+}
+
+// stateWriter writes one state file.
+type stateWriter struct {
+	store      *Store
+	path       string
+	checkpoint id.Checkpoint
+	file       fs.Writer // nil: nothing written yet
+	offset     int64
+	handles    []*checkpoint.Handle
+	chunk      bytes.Buffer
+}
+
+func (w *stateWriter) add(ctx context.Context, t state.TableSpec, groups keygroup.Range, rows arrow.RecordBatch) error {
+	if rows.NumRows() == 0 {
+		return nil
+	}
+	if err := w.open(ctx); err != nil {
+		return err
+	}
+	w.chunk.Reset()
+	if err := encodeChunk(&w.chunk, t, rows); err != nil {
+		return err
+	}
+	h := &checkpoint.Handle{
+		Path: w.path, Offset: w.offset, Length: int64(w.chunk.Len()), Crc32C: checkpoint.Checksum(w.chunk.Bytes()),
+		FirstGroup: uint32(groups.First), LastGroup: uint32(groups.Last), Table: uint32(t.ID), Rows: uint64(rows.NumRows()),
+	}
+	if _, err := w.file.Write(w.chunk.Bytes()); err != nil {
+		return err
+	}
+	w.offset += h.Length
+	w.handles = append(w.handles, h)
+	return nil
+}
+
+func (w *stateWriter) open(ctx context.Context) (err error) {
+	if w.file != nil {
+		return nil
+	}
+	if w.file, err = w.store.fsys.Create(ctx, w.path, fs.CreateOptions{}); err != nil {
+		return err
+	}
+	header := make([]byte, headerBytes)
+	copy(header, magic)
+	binary.LittleEndian.PutUint32(header[4:], currentVersion)
+	binary.LittleEndian.PutUint64(header[8:], uint64(w.checkpoint))
+	w.offset = headerBytes
+	_, err = w.file.Write(header)
+	return err
+}
+
+func (w *stateWriter) commit(ctx context.Context) error {
+	if w.file == nil {
+		return nil
+	}
+	return w.file.Commit(ctx)
+}
+
+// abort drops a file that was not committed.
+func (w *stateWriter) abort(ctx context.Context) {
+	if w.file != nil {
+		_ = w.file.Abort(context.WithoutCancel(ctx))
+	}
+}
+
+// Restore reads the rows of handles into a backend.
+func (s *Store) Restore(ctx context.Context, handles []*checkpoint.Handle, into state.Backend) error {
+	files := map[string]fs.File{}
+	defer func() {
+		for _, f := range files {
+			_ = f.Close()
+		}
+	}()
+	for _, h := range handles {
+		f := files[h.Path]
+		if f == nil {
+			opened, err := s.openState(ctx, h.Path)
+			if err != nil {
+				return fmt.Errorf("restore state file %s: %w", h.Path, err)
+			}
+			files[h.Path], f = opened, opened
+		}
+		if err := s.restoreChunk(f, h, into); err != nil {
+			return fmt.Errorf("restore state file %s, byte %d: %w", h.Path, h.Offset, err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) openState(ctx context.Context, name string) (fs.File, error) {
+	f, err := s.fsys.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	header := make([]byte, headerBytes)
+	_, err = f.ReadAt(header, 0)
+	switch v := binary.LittleEndian.Uint32(header[4:]); {
+	case err != nil && !errors.Is(err, io.EOF):
+	case err != nil || string(header[:4]) != magic:
+		err = fmt.Errorf("%w: not a state file", checkpoint.ErrCorrupt)
+	case v != version1:
+		err = failure.Errorf(failure.Fatal, "state file of version %d: this program reads up to version %d", v, currentVersion)
+	default:
+		return f, nil
+	}
+	_ = f.Close()
+	return nil, err
+}
+
+func (s *Store) restoreChunk(f fs.File, h *checkpoint.Handle, into state.Backend) error {
+	if h.Offset < headerBytes || h.Length < 0 || h.Offset+h.Length > f.Size() {
+		return fmt.Errorf("%w: %d bytes of a file of %d", checkpoint.ErrCorrupt, h.Length, f.Size())
+	}
+	data := make([]byte, h.Length)
+	if _, err := f.ReadAt(data, h.Offset); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if checkpoint.Checksum(data) != h.Crc32C {
+		return fmt.Errorf("%w: checksum differs", checkpoint.ErrCorrupt)
+	}
+	r, err := ipc.NewReader(bytes.NewReader(data), ipc.WithAllocator(s.mem))
+	if err != nil {
+		return fmt.Errorf("%w: %w", checkpoint.ErrCorrupt, err)
+	}
+	defer r.Release()
+	spec, err := tableOf(r.Schema())
+	if err != nil {
+		return err
+	}
+	if !r.Next() {
+		return fmt.Errorf("%w: no rows: %w", checkpoint.ErrCorrupt, r.Err())
+	}
+	return into.Restore(spec, r.RecordBatch())
+}
+
+// Save writes a manifest, whose handles have whole paths, beside its state
+// files, and returns where it lies. That it exists does not make the checkpoint
+// complete: the job master's record of it does.
+func (s *Store) Save(ctx context.Context, m *checkpoint.Manifest) (string, error) {
+	var job id.Job
+	copy(job[:], m.Job)
+	dir := s.Dir(job, id.Checkpoint(m.Checkpoint))
+	name := path.Join(dir, manifestName)
+	m = proto.CloneOf(m)
+	eachHandle(m, func(h *checkpoint.Handle) {
+		h.Path = strings.TrimPrefix(h.Path, dir+"/")
+	})
+	data, err := checkpoint.Encode(m)
+	if err != nil {
+		return "", err
+	}
+	w, err := s.fsys.Create(ctx, name, fs.CreateOptions{})
+	if err != nil {
+		return "", fmt.Errorf("write manifest %s: %w", name, err)
+	}
+	defer func() { _ = w.Abort(context.WithoutCancel(ctx)) }()
+	if _, err = w.Write(data); err == nil {
+		err = w.Commit(ctx)
+	}
+	if err != nil {
+		return "", fmt.Errorf("write manifest %s: %w", name, err)
+	}
+	return name, nil
+}
+
+// Load reads the manifest at name; its handles get whole paths.
+func (s *Store) Load(ctx context.Context, name string) (*checkpoint.Manifest, error) {
+	data, err := s.readAll(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("read manifest %s: %w", name, err)
+	}
+	m, err := checkpoint.Decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("read manifest %s: %w", name, err)
+	}
+	eachHandle(m, func(h *checkpoint.Handle) {
+		if !path.IsAbs(h.Path) && !strings.HasPrefix(h.Path, s.dir+"/") {
+			h.Path = path.Join(path.Dir(name), h.Path)
+		}
+	})
+	return m, nil
+}
+
+func (s *Store) readAll(ctx context.Context, name string) ([]byte, error) {
+	f, err := s.fsys.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if f.Size() > maxManifestBytes {
+		return nil, fmt.Errorf("%w: %d bytes", checkpoint.ErrCorrupt, f.Size())
+	}
+	data := make([]byte, f.Size())
+	if _, err := f.ReadAt(data, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return data, nil
+}
+
+// Drop removes a checkpoint's files. None there is no error.
+func (s *Store) Drop(ctx context.Context, job id.Job, c id.Checkpoint) error {
+	if err := s.fsys.RemoveAll(ctx, s.Dir(job, c)); err != nil {
+		return fmt.Errorf("drop checkpoint %d: %w", c, err)
+	}
+	return nil
+}
+
+func eachHandle(m *checkpoint.Manifest, do func(*checkpoint.Handle)) {
+	for _, v := range m.Vertices {
+		for _, sub := range v.Subtasks {
+			for _, o := range sub.Operators {
+				for _, h := range o.Handles {
+					do(h)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,406 @@
+package task_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	arrowmemory "github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/tidemill/tidemill/core/checkpoint"
+	"github.com/tidemill/tidemill/core/checkpoint/storage"
+	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/memory"
+	"github.com/tidemill/tidemill/core/predicate"
+	"github.com/tidemill/tidemill/core/stream"
+	"github.com/tidemill/tidemill/core/task"
+	"github.com/tidemill/tidemill/fs/memfs"
+	"github.com/tidemill/tidemill/shuffle"
+	"github.com/tidemill/tidemill/shuffle/local"
+)
+
+// numbers is a source of two columns, k = i % keys and v = i, for i in the range
+// that its splits give; a split is its first and last number. The sink of the
+// same name counts.
+type numbers struct {
+	keys int64
+	// fail is called before each batch; it may return an error or panic.
+	fail func(next int64) error
+	// limit, where set, is the number at which readers wait until told to go on.
+	gate *gate
+}
+
+// gate holds readers at a number until it is opened.
+type gate struct {
+	at   int64
+	mu   sync.Mutex
+	open bool
+	wake []chan struct{}
+}
+
+func (g *gate) release() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.open = true
+	for _, w := range g.wake {
+		w <- struct{}{}
+	}
+}
+
+func (n *numbers) Name() string { return "numbers" }
+func (n *numbers) Describe(context.Context, connector.Table, *predicate.Predicate) (connector.Description, error) {
+	return connector.Description{}, nil
+}
+func (n *numbers) Enumerator(context.Context, connector.SourceSpec, []byte) (connector.Enumerator, error) {
+	return nil, errors.New("no enumerator")
+}
+func (n *numbers) Writer(context.Context, connector.SinkSpec, connector.WriterEnv) (connector.Writer, error) {
+	return &counting{}, nil
+}
+func (n *numbers) Committer(context.Context, connector.SinkSpec) (connector.Committer, error) {
+	return nil, errors.New("no committer")
+}
+func (n *numbers) Reader(_ context.Context, _ connector.SourceSpec, env connector.ReaderEnv) (connector.Reader, error) {
+	r := &numberReader{numbers: n, env: env, ready: make(chan struct{}, 1)}
+	if n.gate != nil {
+		n.gate.mu.Lock()
+		n.gate.wake = append(n.gate.wake, r.ready)
+		n.gate.mu.Unlock()
+	}
+	return r, nil
+}
+
+type numberReader struct {
+	numbers *numbers
+	env     connector.ReaderEnv
+	splits  []connector.Split
+	ready   chan struct{}
+}
+
+func span(from, to int64) connector.Split {
+	data := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(from)), uint64(to))
+	return connector.Split{ID: fmt.Sprint(from), Data: data}
+}
+
+func (r *numberReader) Add(s connector.Split) error {
+	r.splits = append(r.splits, s)
+	return nil
+}
+func (r *numberReader) Ready() <-chan struct{}               { return r.ready }
+func (r *numberReader) Snapshot() ([]connector.Split, error) { return r.splits, nil }
+func (r *numberReader) Close() error                         { return nil }
+func (r *numberReader) Poll(context.Context) (*stream.Batch, connector.Wait, error) {
+	if len(r.splits) == 0 {
+		return nil, connector.ForSplit, nil
+	}
+	from, to := int64(binary.BigEndian.Uint64(r.splits[0].Data)), int64(binary.BigEndian.Uint64(r.splits[0].Data[8:]))
+	if g := r.numbers.gate; g != nil {
+		g.mu.Lock()
+		shut := !g.open && from >= g.at
+		g.mu.Unlock()
+		if shut {
+			return nil, connector.ForData, nil
+		}
+	}
+	if r.numbers.fail != nil {
+		if err := r.numbers.fail(from); err != nil {
+			return nil, connector.NoWait, err
+		}
+	}
+	end := min(to, from+int64(r.env.BatchRows))
+	if end == to {
+		r.splits = r.splits[1:]
+	} else {
+		r.splits[0] = span(end, to)
+	}
+	b := array.NewRecordBuilder(r.env.Alloc, numberSchema())
+	defer b.Release()
+	for i := from; i < end; i++ {
+		b.Field(0).(*array.Int64Builder).Append(i % r.numbers.keys)
+		b.Field(1).(*array.Int64Builder).Append(i)
+	}
+	return stream.NewBatch(b.NewRecordBatch()), connector.NoWait, nil
+}
+
+func numberSchema() *arrow.Schema {
+	return arrow.NewSchema([]arrow.Field{{Name: "k", Type: arrow.PrimitiveTypes.Int64}, {Name: "v", Type: arrow.PrimitiveTypes.Int64}}, nil)
+}
+
+type counting struct{ rows int64 }
+
+func (c *counting) Write(_ context.Context, b *stream.Batch) error {
+	c.rows += int64(b.Len())
+	b.Release()
+	return nil
+}
+func (c *counting) Prepare(context.Context) ([]connector.Committable, error) {
+	rows := c.rows
+	c.rows = 0
+	if rows == 0 {
+		return nil, nil
+	}
+	return []connector.Committable{{Rows: rows}}, nil
+}
+func (c *counting) Snapshot() ([]byte, error) { return nil, nil }
+func (c *counting) Close() error              { return nil }
+
+// cluster is what tasks are lent: a real shuffle service, memory and storage.
+type cluster struct {
+	t         *testing.T
+	job       id.Job
+	numbers   *numbers
+	ledger    *memory.Ledger
+	service   shuffle.Service
+	snapshots *storage.Store
+
+	mu     sync.Mutex
+	splits map[id.Vertex][]connector.Split
+	states map[id.Attempt][]task.State
+	done   map[id.Attempt]*task.Done
+	causes map[id.Attempt]error
+	acks   map[id.Checkpoint]map[id.Subtask]task.Ack
+	acked  chan struct{}
+	denied []error
+}
+
+func newCluster(t *testing.T) *cluster {
+	ledger, err := memory.New(memory.Options{Limit: 1 << 28})
+	if err != nil {
+		t.Fatal(err)
+	}
+	alloc := ledger.Child("test", 0).Allocator()
+	c := &cluster{
+		t: t, job: id.Job{1}, ledger: ledger, numbers: &numbers{keys: 100},
+		service:   local.New(local.Options{Alloc: alloc}),
+		snapshots: storage.New(memfs.New(memfs.Options{}), "/ckpt", alloc),
+		splits:    map[id.Vertex][]connector.Split{},
+	}
+	c.forget()
+	t.Cleanup(func() {
+		for ex := range id.Exchange(4) {
+			if err := c.service.Drop(context.Background(), c.job, ex); err != nil {
+				t.Error(err)
+			}
+		}
+		if n := ledger.Used(); n != 0 {
+			t.Errorf("%d bytes are still charged", n)
+		}
+	})
+	return c
+}
+
+func (c *cluster) forget() {
+	c.states, c.done, c.causes = map[id.Attempt][]task.State{}, map[id.Attempt]*task.Done{}, map[id.Attempt]error{}
+	c.acks, c.acked = map[id.Checkpoint]map[id.Subtask]task.Ack{}, make(chan struct{}, 100)
+}
+
+func (c *cluster) NextSplit(_ context.Context, _ id.Job, to id.Attempt) (connector.Split, bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	left := c.splits[to.Subtask.Vertex]
+	if len(left) == 0 {
+		return connector.Split{}, false, nil
+	}
+	c.splits[to.Subtask.Vertex] = left[1:]
+	return left[0], true, nil
+}
+
+func (c *cluster) State(_ id.Job, a id.Attempt, s task.State, done *task.Done, cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.states[a] = append(c.states[a], s)
+	c.done[a], c.causes[a] = done, cause
+}
+
+func (c *cluster) Acknowledge(_ id.Job, a id.Attempt, ack task.Ack) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	of := c.acks[ack.Barrier.Checkpoint]
+	if of == nil {
+		of = map[id.Subtask]task.Ack{}
+		c.acks[ack.Barrier.Checkpoint] = of
+	}
+	of[a.Subtask] = ack
+	c.acked <- struct{}{}
+}
+
+func (c *cluster) Decline(_ id.Job, _ id.Attempt, _ id.Checkpoint, cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.denied = append(c.denied, cause)
+	c.acked <- struct{}{}
+}
+
+func (c *cluster) env() task.Env {
+	return task.Env{
+		Shuffle: c.service, Splits: c, Reporter: c, Snapshots: c.snapshots, Memory: c.ledger.Child("job", 0),
+		Connectors: func(string) (connector.Connector, error) { return c.numbers, nil },
+	}
+}
+
+// Vertex 0 reads numbers and sends them by k; vertex 1 counts and sums by k and
+// gives the client the result.
+func columns(names ...string) (out []*jobgraph.Field) {
+	for _, n := range names {
+		out = append(out, &jobgraph.Field{Name: n, Type: "BIGINT"})
+	}
+	return out
+}
+
+func sumGraph(retention jobgraph.Retention) ([]*jobgraph.Vertex, []*jobgraph.Exchange) {
+	source := &jobgraph.Operator{Uid: "src", Name: "source", Output: columns("k", "v"), Spec: &jobgraph.Operator_Source{
+		Source: &jobgraph.Source{Connector: "numbers", Table: "numbers", Columns: columns("k", "v"), Bounded: true},
+	}}
+	sum := &jobgraph.Operator{Uid: "sum", Name: "aggregate", Output: columns("k", "n", "s"), Spec: &jobgraph.Operator_Aggregate{
+		Aggregate: &jobgraph.Aggregate{Phase: jobgraph.Phase_PHASE_SINGLE, Keys: []uint32{0}, Calls: []*jobgraph.AggregateCall{
+			{Function: "COUNT", Filter: -1, Type: "BIGINT NOT NULL", Name: "n"},
+			{Function: "SUM", Args: []uint32{1}, ArgTypes: []string{"BIGINT"}, Filter: -1, Type: "BIGINT", Name: "s"},
+		}},
+	}}
+	return []*jobgraph.Vertex{
+			{Id: 0, Uid: "src", Name: "source", Chain: []*jobgraph.Operator{source}, Outputs: []uint32{0}},
+			{Id: 1, Uid: "sum", Name: "aggregate", Chain: []*jobgraph.Operator{sum}, Inputs: []uint32{0}, Outputs: []uint32{1}},
+		}, []*jobgraph.Exchange{
+			{Id: 0, Producer: 0, Consumer: 1, Distribution: jobgraph.Distribution_DISTRIBUTION_HASH, Retention: retention, Keys: []uint32{0}, Schema: columns("k", "v")},
+			{Id: 1, Producer: 1, Result: true, Distribution: jobgraph.Distribution_DISTRIBUTION_SINGLETON, Retention: jobgraph.Retention_RETENTION_NONE, Schema: columns("k", "n", "s")},
+		}
+}
+
+// start runs both vertices at a parallelism; the returned function waits.
+func (c *cluster) start(parallelism int, streaming bool, restore map[id.Vertex][]*checkpoint.Restore) (tasks []*task.Task, wait func() []error) {
+	c.t.Helper()
+	vertices, exchanges := sumGraph(jobgraph.Retention_RETENTION_NONE)
+	var wg sync.WaitGroup
+	errs := make([]error, 2*parallelism)
+	for v, vertex := range vertices {
+		for i := range parallelism {
+			d := task.Descriptor{
+				Job: c.job, Attempt: id.Attempt{Subtask: id.Subtask{Vertex: id.Vertex(v), Index: uint32(i)}}, Vertex: vertex,
+				Parallelism: parallelism, KeyGroups: 64, Streaming: streaming, Options: task.Options{BatchRows: 256},
+			}
+			if restore != nil {
+				d.Restore = restore[id.Vertex(v)][i]
+			}
+			if v == 0 {
+				d.Out = []task.Edge{{Exchange: exchanges[0], Peers: parallelism}}
+			} else {
+				d.In = []task.Edge{{Exchange: exchanges[0], Peers: parallelism}}
+				d.Out = []task.Edge{{Exchange: exchanges[1], Peers: 1}}
+			}
+			one, err := task.New(d, c.env())
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			tasks = append(tasks, one)
+			at := len(tasks) - 1
+			wg.Go(func() { errs[at] = one.Run(context.Background()) })
+		}
+	}
+	return tasks, func() []error { wg.Wait(); return errs }
+}
+
+// result reads the rows of the result exchange: k, n, s.
+func (c *cluster) result(ctx context.Context) (rows map[int64][2]int64, err error) {
+	rows = map[int64][2]int64{}
+	var r shuffle.Reader
+	for {
+		if r, err = c.service.Reader(ctx, c.job, 1, 0, 0); err == nil {
+			break
+		}
+		if !errors.Is(err, shuffle.ErrReleased) || ctx.Err() != nil {
+			return nil, err
+		}
+		time.Sleep(time.Millisecond) // the bubble's clock
+	}
+	defer r.Close()
+	for {
+		e, ok, err := r.Poll()
+		switch {
+		case err != nil:
+			return nil, err
+		case !ok:
+			select {
+			case <-r.Ready():
+				continue
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		case e.Kind == stream.EndOfInput:
+			return rows, nil
+		case e.Kind == stream.DataElement:
+			k, n, s := ints(e.Batch, 0), ints(e.Batch, 1), ints(e.Batch, 2)
+			for i := range k {
+				switch e.Batch.Kind(i) {
+				case stream.Insert, stream.UpdateAfter:
+					rows[k[i]] = [2]int64{n[i], s[i]}
+				}
+			}
+			e.Release()
+		}
+	}
+}
+
+func ints(b *stream.Batch, i int) []int64 { return b.Column(i).(*array.Int64).Int64Values() }
+
+func (c *cluster) wantSums(rows map[int64][2]int64, to int64) {
+	c.t.Helper()
+	if len(rows) != int(c.numbers.keys) {
+		c.t.Errorf("%d keys", len(rows))
+	}
+	want := map[int64][2]int64{}
+	for i := range to {
+		w := want[i%c.numbers.keys]
+		want[i%c.numbers.keys] = [2]int64{w[0] + 1, w[1] + i}
+	}
+	for k, w := range want {
+		if rows[k] != w {
+			c.t.Fatalf("key %d: have %v, want %v", k, rows[k], w)
+		}
+	}
+}
+
+// A bounded job from source to client: every row arrives exactly once, all
+// tasks report FINISHED with manifests that add up.
+func TestBoundedChainOverHashExchange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		c.splits[0] = []connector.Split{span(0, 7000), span(7000, 7001), span(7001, 20_000)}
+		_, wait := c.start(2, false, nil)
+		rows, err := c.result(t.Context())
+		if err := errors.Join(append(wait(), err)...); err != nil {
+			t.Fatal(err)
+		}
+		c.wantSums(rows, 20_000)
+		sent, taken := uint64(0), uint64(0)
+		for a, done := range c.done {
+			if have := fmt.Sprint(c.states[a]); have != "[DEPLOYING RUNNING FINISHED]" {
+				t.Errorf("%v: %v", a, have)
+			}
+			if a.Subtask.Vertex == 0 {
+				for _, p := range done.Manifests[0].Partitions {
+					sent += p.Rows
+				}
+			} else {
+				taken += done.RowsIn
+			}
+		}
+		if sent != 20_000 || taken != 20_000 {
+			t.Errorf("sent %d, taken %d", sent, taken)
+		}
+	})
+}
+
+var _ = math.MaxInt64
+var _ arrowmemory.Allocator
+var _ = failure.Of
