@@ -93,7 +93,7 @@ func (f *engineFlags) check(cmd *cobra.Command, file string) error {
 // planned reports whether a statement starts a job when it is run.
 func planned(s ast.Statement) bool {
 	switch s := s.(type) {
-	case *ast.QueryStatement, *ast.Insert, *ast.StatementSet, *ast.Update, *ast.Delete:
+	case ast.Query, *ast.Insert, *ast.StatementSet, *ast.Update, *ast.Delete:
 		return true
 	case *ast.Execute:
 		return planned(s.Statement)

@@ -69,7 +69,7 @@ func (f *engineFlags) with(ctx context.Context, use func(client.Session, map[str
 	if err != nil {
 		return err
 	}
-	engine, registry, err := embedded(settings)
+	engine, registry, err := embedded(ctx, settings)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# The demo: a nightly ETL job and a live stream on an embedded cluster, from nothing. `make demo` builds the binary first.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tidemill=bin/tidemill
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+run() { "$tidemill" "$@" -v dir="$dir" -v examples=examples; }
+
+say "1. Generate three million trips as Parquet, partitioned by day"
+run run examples/etl/generate.sql
+du -sh "$dir/trips" | cut -f1
+
+say "2. The nightly job: join, aggregate, write the report partitioned by borough"
+run run examples/etl/report.sql
+
+say "3. What the report says"
+run sql -f examples/etl/boroughs.sql --timing
+
+say "4. A live stream: clicks by page in windows of one second, as they close"
+run sql -f examples/stream/clicks.sql --timing
