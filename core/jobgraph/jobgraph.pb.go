@@ -1135,6 +1135,7 @@ type Source struct {
 	Exact            bool                   `protobuf:"varint,7,opt,name=exact,proto3" json:"exact,omitempty"`
 	Limit            int64                  `protobuf:"varint,8,opt,name=limit,proto3" json:"limit,omitempty"` // rows that suffice; 0: all
 	Bounded          bool                   `protobuf:"varint,9,opt,name=bounded,proto3" json:"bounded,omitempty"`
+	TableColumns     []*Field               `protobuf:"bytes,10,rep,name=table_columns,json=tableColumns,proto3" json:"table_columns,omitempty"` // all physical columns of the table, read or not
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -1230,6 +1231,13 @@ func (x *Source) GetBounded() bool {
 		return x.Bounded
 	}
 	return false
+}
+
+func (x *Source) GetTableColumns() []*Field {
+	if x != nil {
+		return x.TableColumns
+	}
+	return nil
 }
 
 // Predicate is core/predicate's tree.
@@ -2240,7 +2248,7 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x05limit\x18\x13 \x01(\v2\x1b.tidemill.jobgraph.v1.LimitH\x00R\x05limit\x123\n" +
 	"\x05union\x18\x14 \x01(\v2\x1b.tidemill.jobgraph.v1.UnionH\x00R\x05union\x120\n" +
 	"\x04sink\x18\x15 \x01(\v2\x1a.tidemill.jobgraph.v1.SinkH\x00R\x04sinkB\x06\n" +
-	"\x04spec\"\xa6\x03\n" +
+	"\x04spec\"\xe8\x03\n" +
 	"\x06Source\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x14\n" +
 	"\x05table\x18\x02 \x01(\tR\x05table\x12C\n" +
@@ -2250,7 +2258,9 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\tpredicate\x18\x06 \x01(\v2\x1f.tidemill.jobgraph.v1.PredicateR\tpredicate\x12\x14\n" +
 	"\x05exact\x18\a \x01(\bR\x05exact\x12\x14\n" +
 	"\x05limit\x18\b \x01(\x03R\x05limit\x12\x18\n" +
-	"\abounded\x18\t \x01(\bR\abounded\x1a:\n" +
+	"\abounded\x18\t \x01(\bR\abounded\x12@\n" +
+	"\rtable_columns\x18\n" +
+	" \x03(\v2\x1b.tidemill.jobgraph.v1.FieldR\ftableColumns\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa1\x01\n" +
@@ -2458,32 +2468,33 @@ var file_core_jobgraph_jobgraph_proto_depIdxs = []int32{
 	30, // 22: tidemill.jobgraph.v1.Source.options:type_name -> tidemill.jobgraph.v1.Source.OptionsEntry
 	10, // 23: tidemill.jobgraph.v1.Source.columns:type_name -> tidemill.jobgraph.v1.Field
 	14, // 24: tidemill.jobgraph.v1.Source.predicate:type_name -> tidemill.jobgraph.v1.Predicate
-	33, // 25: tidemill.jobgraph.v1.Predicate.literals:type_name -> tidemill.expr.v1.Literal
-	14, // 26: tidemill.jobgraph.v1.Predicate.terms:type_name -> tidemill.jobgraph.v1.Predicate
-	16, // 27: tidemill.jobgraph.v1.Values.rows:type_name -> tidemill.jobgraph.v1.ValuesRow
-	33, // 28: tidemill.jobgraph.v1.ValuesRow.values:type_name -> tidemill.expr.v1.Literal
-	34, // 29: tidemill.jobgraph.v1.Calc.filter:type_name -> tidemill.expr.v1.Expr
-	34, // 30: tidemill.jobgraph.v1.Calc.projection:type_name -> tidemill.expr.v1.Expr
-	34, // 31: tidemill.jobgraph.v1.WatermarkAssigner.watermark:type_name -> tidemill.expr.v1.Expr
-	3,  // 32: tidemill.jobgraph.v1.Aggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	19, // 33: tidemill.jobgraph.v1.Aggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	4,  // 34: tidemill.jobgraph.v1.Window.kind:type_name -> tidemill.jobgraph.v1.WindowKind
-	3,  // 35: tidemill.jobgraph.v1.WindowAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	21, // 36: tidemill.jobgraph.v1.WindowAggregate.window:type_name -> tidemill.jobgraph.v1.Window
-	19, // 37: tidemill.jobgraph.v1.WindowAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	5,  // 38: tidemill.jobgraph.v1.WindowAggregate.properties:type_name -> tidemill.jobgraph.v1.WindowProperty
-	6,  // 39: tidemill.jobgraph.v1.Join.type:type_name -> tidemill.jobgraph.v1.JoinType
-	34, // 40: tidemill.jobgraph.v1.Join.residual:type_name -> tidemill.expr.v1.Expr
-	11, // 41: tidemill.jobgraph.v1.Sort.keys:type_name -> tidemill.jobgraph.v1.SortKey
-	11, // 42: tidemill.jobgraph.v1.TopN.keys:type_name -> tidemill.jobgraph.v1.SortKey
-	31, // 43: tidemill.jobgraph.v1.Sink.options:type_name -> tidemill.jobgraph.v1.Sink.OptionsEntry
-	10, // 44: tidemill.jobgraph.v1.Sink.columns:type_name -> tidemill.jobgraph.v1.Field
-	32, // 45: tidemill.jobgraph.v1.Sink.static_partition:type_name -> tidemill.jobgraph.v1.Sink.StaticPartitionEntry
-	46, // [46:46] is the sub-list for method output_type
-	46, // [46:46] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	10, // 25: tidemill.jobgraph.v1.Source.table_columns:type_name -> tidemill.jobgraph.v1.Field
+	33, // 26: tidemill.jobgraph.v1.Predicate.literals:type_name -> tidemill.expr.v1.Literal
+	14, // 27: tidemill.jobgraph.v1.Predicate.terms:type_name -> tidemill.jobgraph.v1.Predicate
+	16, // 28: tidemill.jobgraph.v1.Values.rows:type_name -> tidemill.jobgraph.v1.ValuesRow
+	33, // 29: tidemill.jobgraph.v1.ValuesRow.values:type_name -> tidemill.expr.v1.Literal
+	34, // 30: tidemill.jobgraph.v1.Calc.filter:type_name -> tidemill.expr.v1.Expr
+	34, // 31: tidemill.jobgraph.v1.Calc.projection:type_name -> tidemill.expr.v1.Expr
+	34, // 32: tidemill.jobgraph.v1.WatermarkAssigner.watermark:type_name -> tidemill.expr.v1.Expr
+	3,  // 33: tidemill.jobgraph.v1.Aggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	19, // 34: tidemill.jobgraph.v1.Aggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	4,  // 35: tidemill.jobgraph.v1.Window.kind:type_name -> tidemill.jobgraph.v1.WindowKind
+	3,  // 36: tidemill.jobgraph.v1.WindowAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	21, // 37: tidemill.jobgraph.v1.WindowAggregate.window:type_name -> tidemill.jobgraph.v1.Window
+	19, // 38: tidemill.jobgraph.v1.WindowAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	5,  // 39: tidemill.jobgraph.v1.WindowAggregate.properties:type_name -> tidemill.jobgraph.v1.WindowProperty
+	6,  // 40: tidemill.jobgraph.v1.Join.type:type_name -> tidemill.jobgraph.v1.JoinType
+	34, // 41: tidemill.jobgraph.v1.Join.residual:type_name -> tidemill.expr.v1.Expr
+	11, // 42: tidemill.jobgraph.v1.Sort.keys:type_name -> tidemill.jobgraph.v1.SortKey
+	11, // 43: tidemill.jobgraph.v1.TopN.keys:type_name -> tidemill.jobgraph.v1.SortKey
+	31, // 44: tidemill.jobgraph.v1.Sink.options:type_name -> tidemill.jobgraph.v1.Sink.OptionsEntry
+	10, // 45: tidemill.jobgraph.v1.Sink.columns:type_name -> tidemill.jobgraph.v1.Field
+	32, // 46: tidemill.jobgraph.v1.Sink.static_partition:type_name -> tidemill.jobgraph.v1.Sink.StaticPartitionEntry
+	47, // [47:47] is the sub-list for method output_type
+	47, // [47:47] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_core_jobgraph_jobgraph_proto_init() }
