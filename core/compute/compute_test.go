@@ -166,6 +166,12 @@ func TestHashByValue(t *testing.T) {
 	}
 	one, _ := Constant(memory.DefaultAllocator, of(datatype.Int), int64(1), 1)
 	two, _ := Constant(memory.DefaultAllocator, of(datatype.Int), int64(2), 1)
+	wide, _ := Constant(memory.DefaultAllocator, of(datatype.Int), int64(2), 2)
+	nullable, _ := Concat(memory.DefaultAllocator, []arrow.Array{two, Nulls(memory.DefaultAllocator, two.DataType(), 1)})
+	pair, _ := Constant(memory.DefaultAllocator, of(datatype.Int), int64(1), 2)
+	if HashColumns([]arrow.Array{pair, wide}, nil, nil)[0] != HashColumns([]arrow.Array{pair, nullable}, nil, nil)[0] {
+		t.Error("a null elsewhere in the column changes a hash")
+	}
 	if HashColumns([]arrow.Array{one, two}, nil, nil)[0] == HashColumns([]arrow.Array{two, one}, nil, nil)[0] {
 		t.Error("(1, 2) collides with (2, 1)")
 	}

@@ -54,14 +54,51 @@ func HashColumns(cols []arrow.Array, sel []int32, out []uint64) []uint64 {
 	if len(cols) == 1 {
 		return out
 	}
-	next := make([]uint64, n)
+	var next []uint64
 	for _, c := range cols[1:] {
+		if combineColumn(c.Data(), sel, out) {
+			continue
+		}
+		if next == nil {
+			next = make([]uint64, n)
+		}
 		hashColumn(c.Data(), sel, next)
 		for i, v := range next {
 			out[i] = combine(out[i], v)
 		}
 	}
 	return out
+}
+
+// combineColumn adds a column of integers without nulls to the hashes in place,
+// and reports whether d is one.
+func combineColumn(d arrow.ArrayData, sel []int32, out []uint64) bool {
+	if d.NullN() > 0 {
+		return false
+	}
+	switch d.DataType().(type) {
+	case *arrow.Int32Type, *arrow.Date32Type:
+		combineInts[int32](d, sel, out)
+	case *arrow.Int64Type, *arrow.TimestampType, *arrow.Decimal64Type:
+		combineInts[int64](d, sel, out)
+	default:
+		return false
+	}
+	return true
+}
+
+func combineInts[T int32 | int64](d arrow.ArrayData, sel []int32, out []uint64) {
+	v := values[T](d)
+	if sel == nil {
+		out = out[:len(v)]
+		for i, x := range v {
+			out[i] = combine(out[i], mix(uint64(int64(x))))
+		}
+		return
+	}
+	for i, r := range sel {
+		out[i] = combine(out[i], mix(uint64(int64(v[r]))))
+	}
 }
 
 // hashColumn writes one column's value hashes to out.
@@ -233,16 +270,21 @@ func hashStrings(d arrow.ArrayData, sel []int32, out []uint64) {
 // hashDictionary hashes each dictionary value once, unless there are more of them
 // than rows.
 func hashDictionary(d arrow.ArrayData, indexBytes int, sel []int32, out []uint64) {
-	rows, dict := dictionaryRows(d, indexBytes, sel), d.Dictionary()
+	dict := d.Dictionary()
 	if dict.Len() <= len(out) {
 		byValue := make([]uint64, dict.Len()+1) // shifted by one: null is -1
 		byValue[0] = hashNull
 		hashColumn(dict, nil, byValue[1:])
-		for i, r := range rows {
+		if indexBytes == 4 && d.NullN() == 0 {
+			spreadHashes(values[int32](d), sel, byValue[1:], out)
+			return
+		}
+		for i, r := range dictionaryRows(d, indexBytes, sel) {
 			out[i] = byValue[r+1]
 		}
 		return
 	}
+	rows := dictionaryRows(d, indexBytes, sel)
 	some := make([]int32, len(rows))
 	for i, r := range rows {
 		some[i] = max(r, 0)
@@ -252,6 +294,20 @@ func hashDictionary(d arrow.ArrayData, indexBytes int, sel []int32, out []uint64
 		if r < 0 {
 			out[i] = hashNull
 		}
+	}
+}
+
+// spreadHashes gives each row the hash of its dictionary value.
+func spreadHashes(index, sel []int32, byValue, out []uint64) {
+	if sel == nil {
+		out = out[:len(index)]
+		for i, x := range index {
+			out[i] = byValue[x]
+		}
+		return
+	}
+	for i, r := range sel {
+		out[i] = byValue[index[r]]
 	}
 }
 

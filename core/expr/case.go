@@ -130,9 +130,11 @@ func (c *run) mergeBranches(branches []branch, t datatype.Type) (*vector, error)
 
 func mergeFixed[T int8 | int16 | int32 | int64 | decimal128.Num](out *vector, branches []branch) {
 	to := values[T](out)
-	for _, b := range branches {
+	for i, b := range branches {
 		switch {
 		case b.v.null:
+		case i == 0 && !b.v.constant && 2*len(b.rows) > len(to): // the other arms overwrite their rows
+			copy(to, values[T](b.v))
 		case b.v.constant:
 			x := values[T](b.v)[0]
 			for _, r := range b.rows {
