@@ -9,6 +9,9 @@ import (
 // expression is moved into another only where it is then computed at most once.
 func merge(n plan.Node) plan.Node {
 	return plan.Transform(n, func(n plan.Node) plan.Node {
+		if filter, ok := n.(*plan.Filter); ok {
+			return belowProject(filter)
+		}
 		outer, ok := n.(*plan.Project)
 		if !ok {
 			return n
@@ -26,6 +29,17 @@ func merge(n plan.Node) plan.Node {
 		}
 		return outer
 	})
+}
+
+// belowProject moves a filter below a projection that only picks the filter's
+// columns, so that both run in one step.
+func belowProject(f *plan.Filter) plan.Node {
+	project, ok := f.Input.(*plan.Project)
+	if !ok || !plan.OnlyColumns(f.Cond, func(i int) bool { _, c := project.Exprs[i].(*expr.Column); return c }) {
+		return f
+	}
+	below := &plan.Filter{Place: f.Place, Input: project.Input, Cond: plan.Substitute(f.Cond, project.Exprs)}
+	return project.WithInputs(belowProject(below))
 }
 
 func cheap(outer, inner *plan.Project) bool {

@@ -14,6 +14,7 @@ type Refresh func(s *plan.Scan, pred *predicate.Predicate) connector.Description
 // Optimize returns a plan with the same rows as n. A nil refresh keeps what the
 // scans know.
 func Optimize(n plan.Node, functions *function.Catalog, refresh Refresh) plan.Node {
+	n = merge(n) // casts meet the literals that they are of
 	n = fold(n, functions)
 	n = windows(n)
 	n = distinct(n)

@@ -16,7 +16,8 @@ func prune(n plan.Node) plan.Node {
 	return keep(n, span(len(n.Schema())))
 }
 
-// keep returns n with exactly the columns need, which ascend.
+// keep returns n with exactly the columns need, which ascend. With none, only the
+// rows matter, and there may be some columns.
 func keep(n plan.Node, need []int) plan.Node {
 	switch n := n.(type) {
 	case *plan.Scan:
@@ -60,9 +61,10 @@ func some(need []int) []int {
 	return need
 }
 
-// narrow projects n, which has the columns have, to need.
+// narrow projects n, which has the columns have, to need. Where only rows count,
+// it spares the projection: there is none without columns.
 func narrow(n plan.Node, have, need []int) plan.Node {
-	if len(have) == len(need) {
+	if len(have) == len(need) || len(need) == 0 {
 		return n
 	}
 	p := plan.Identity(n)
@@ -136,6 +138,9 @@ func keepFilter(n *plan.Filter, need []int) plan.Node {
 }
 
 func keepProject(n *plan.Project, need []int) plan.Node {
+	if len(need) == 0 {
+		return keep(n.Input, nil)
+	}
 	c := *n
 	c.Exprs, c.Names = nil, nil
 	for _, i := range need {

@@ -1,6 +1,8 @@
 package optimizer
 
 import (
+	"slices"
+
 	"github.com/tidemill/tidemill/core/expr"
 	"github.com/tidemill/tidemill/core/plan"
 )
@@ -87,7 +89,7 @@ func throughJoin(n *plan.Join, terms []expr.Expr) plan.Node {
 	var left, right, own, stay []expr.Expr
 	keepsLeft := n.Kind == plan.Inner || n.Kind == plan.Left || n.Kind == plan.Semi || n.Kind == plan.Anti
 	keepsRight := n.Kind == plan.Inner || n.Kind == plan.Right
-	for _, t := range terms {
+	for _, t := range implied(terms) {
 		switch {
 		case keepsLeft && onLeft(t) && deterministic(t):
 			left = append(left, t)
@@ -122,7 +124,11 @@ func throughJoin(n *plan.Join, terms []expr.Expr) plan.Node {
 func implied(terms []expr.Expr) []expr.Expr {
 	var out []expr.Expr
 	for _, t := range terms {
-		out = append(out, factor(t)...)
+		for _, f := range factor(t) {
+			if !contains(out, f) {
+				out = append(out, f)
+			}
+		}
 	}
 	return out
 }
@@ -146,7 +152,15 @@ func factor(t expr.Expr) []expr.Expr {
 	if len(shared) == 0 {
 		return []expr.Expr{t}
 	}
-	return append(shared, t) // the whole OR stays: it is right as it is
+	rests := make([]expr.Expr, len(branches))
+	for i, b := range branches {
+		rest := slices.DeleteFunc(plan.Conjuncts(b), func(e expr.Expr) bool { return contains(shared, e) })
+		if len(rest) == 0 { // this branch asks for nothing more
+			return shared
+		}
+		rests[i] = plan.AllOf(rest)
+	}
+	return append(shared, &expr.Call{Function: or.Function, Args: rests, T: or.T})
 }
 
 func disjuncts(e expr.Expr) []expr.Expr {

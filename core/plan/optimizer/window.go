@@ -12,12 +12,21 @@ import (
 //	└─ Project k, v, window_start, window_end  =>  └─ WindowAggregate by k
 //	   └─ Filter c                                    └─ Project k, v, time
 //	      └─ Window TUMBLE                               └─ Filter c
+//
+// A TUMBLE that is left, or whose input ends, so that a group-by in two phases is
+// cheaper, becomes a projection: see tumble.
 func windows(n plan.Node) plan.Node {
-	return plan.Transform(n, func(n plan.Node) plan.Node {
+	n = plan.Transform(n, func(n plan.Node) plan.Node {
 		if agg, ok := n.(*plan.Aggregate); ok {
 			if w, ok := windowed(agg); ok {
 				return w
 			}
+		}
+		return n
+	})
+	return plan.Transform(n, func(n plan.Node) plan.Node {
+		if tvf, ok := n.(*plan.WindowTVF); ok && tvf.Window.Kind == plan.Tumble {
+			return tumble(tvf)
 		}
 		return n
 	})
@@ -70,7 +79,7 @@ func (w *overWindow) below(e expr.Expr) bool {
 
 func windowed(agg *plan.Aggregate) (plan.Node, bool) {
 	w, ok := findWindow(agg.Input)
-	if !ok {
+	if !ok || w.tvf.Window.Kind == plan.Tumble && plan.Bounded(w.tvf) {
 		return nil, false
 	}
 	for _, c := range w.conds {

@@ -4,17 +4,11 @@ import (
 	"github.com/tidemill/tidemill/core/expr"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/plan"
-	"github.com/tidemill/tidemill/core/sql/sqlerr"
 )
 
 // join brings equal keys of both sides together, or, where the built side is
 // small or there are no keys, the whole built side to every subtask.
 func (b *builder) join(n *plan.Join) (*fragment, error) {
-	switch n.Kind {
-	case plan.Inner, plan.Left:
-	default:
-		return nil, sqlerr.New(sqlerr.Unsupported, n.At(), "a %s join is not supported yet", n.Kind)
-	}
 	left, err := b.node(n.Left)
 	if err != nil {
 		return nil, err
@@ -24,12 +18,18 @@ func (b *builder) join(n *plan.Join) (*fragment, error) {
 		return nil, err
 	}
 	f := &fragment{}
+	// Built rows without a partner are emitted once: they must not be in several
+	// places.
+	keepsBuilt := n.Kind == plan.Right || n.Kind == plan.Full
+	if keepsBuilt && len(n.LeftKeys) == 0 {
+		left, right = b.gather(left), b.gather(right)
+	}
 	switch {
 	case left.single() && right.single():
 		f.vertex = b.open(1)
 		b.connect(left, f.vertex, forward())
 		b.connect(right, f.vertex, forward())
-	case len(n.LeftKeys) == 0 || b.small(n.Right):
+	case !keepsBuilt && (len(n.LeftKeys) == 0 || b.small(n.Right)):
 		f.vertex = b.open(left.vertex.Parallelism)
 		b.connect(left, f.vertex, forward())
 		b.connect(right, f.vertex, &jobgraph.Exchange{Distribution: jobgraph.Distribution_DISTRIBUTION_BROADCAST})

@@ -3,6 +3,7 @@ package planner
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/tidemill/tidemill/core/catalog"
 	"github.com/tidemill/tidemill/core/config"
@@ -239,11 +240,28 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 		result.Unbounded = result.Unbounded || !plan.Bounded(root)
 	}
 	result.Graph, err = physical.Build(result.Plans, physical.Options{
-		Name: config.JobName.Get(r.settings), Streaming: streaming, Slots: r.slots, Settings: r.settings.Map(),
+		Name: r.jobName(result.Plans), Streaming: streaming, Slots: r.slots, Settings: r.settings.Map(),
 		Parallelism: uint32(config.Parallelism.Get(r.settings)), KeyGroups: uint32(config.MaxParallelism.Get(r.settings)),
 		Blocking: config.ExchangeRetention.Get(r.settings) == "job", BroadcastBytes: config.BroadcastLimit.Get(r.settings),
 	})
 	return result, err
+}
+
+// jobName is the one that was asked for, or what the job does.
+func (r *run) jobName(roots []plan.Node) string {
+	if name := config.JobName.Get(r.settings); name != "" {
+		return name
+	}
+	var names []string
+	for _, root := range roots {
+		if sink, ok := root.(*plan.Sink); ok {
+			names = append(names, sink.Table.Name)
+		}
+	}
+	if len(names) == 0 {
+		return "query"
+	}
+	return "insert into " + strings.Join(names, ", ")
 }
 
 // refresh asks the connector again, with the predicate. The first answer is kept

@@ -223,7 +223,8 @@ func (r *run) showCreate(s *ast.ShowCreate) (*Result, error) {
 		return nil, err
 	}
 	if _, view := o.(*catalog.View); view != (s.Kind == ast.ObjectView) {
-		return nil, sqlerr.New(sqlerr.UnknownTable, s.Name, "%s is not a %s", s.Name, strings.ToLower(s.Kind.String()))
+		return nil, sqlerr.New(sqlerr.UnknownTable, s.Name, "%s is not a %s", s.Name, strings.ToLower(s.Kind.String())).
+			Suggest("write SHOW CREATE %s %s", map[bool]string{true: "VIEW", false: "TABLE"}[view], s.Name)
 	}
 	return column("result", []string{catalog.Statement(o)}), nil
 }

@@ -76,7 +76,8 @@ func (x *exprBinder) unknownFunction(n *ast.Call) error {
 		return x.unsupported(n, "the group window function "+name+" is").
 			Suggest("use FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(time), INTERVAL '1' MINUTE)) and GROUP BY window_start, window_end")
 	}
-	known := slices.Concat(x.Functions.Names(function.Scalar), x.Functions.Names(function.Aggregate), x.Functions.Names(function.Window))
+	// Among equally near names the common ones come first.
+	known := slices.Concat([]string{"COUNT", "SUM", "AVG", "MIN", "MAX"}, x.Functions.Names(function.Scalar), x.Functions.Names(function.Aggregate), x.Functions.Names(function.Window))
 	return x.errorf(sqlerr.UnknownFunction, n.Func, "unknown function %s", name).DidYouMean(name, known)
 }
 
@@ -99,6 +100,15 @@ func (b *Binder) mismatch(name string, n ast.Node, args []expr.Expr, err error) 
 	types := make([]string, len(args))
 	for i, a := range args {
 		types[i] = a.Type().WithNull(true).String()
+	}
+	if _, ok := n.(*ast.Case); ok { // conditions are not values
+		var values []string
+		for i, t := range types {
+			if i%2 == 1 || i == len(types)-1 {
+				values = append(values, t)
+			}
+		}
+		types = values
 	}
 	list := strings.Join(types, " and ")
 	switch n := n.(type) {

@@ -189,8 +189,8 @@ func castTo(e expr.Expr, t datatype.Type) expr.Expr {
 		return e
 	}
 	t.Nullable = from.Nullable || from.Kind == datatype.Null
-	if lit, ok := e.(*expr.Literal); ok && lit.Value == nil {
-		return &expr.Literal{T: t}
+	if lit, ok := e.(*expr.Literal); ok && (lit.Value == nil || sameForm(lit, t)) {
+		return &expr.Literal{Value: lit.Value, T: t}
 	}
 	return &expr.Call{Function: "CAST", Args: []expr.Expr{e}, T: t}
 }
@@ -423,5 +423,7 @@ func (x *exprBinder) scalar(n *ast.Subquery) (expr.Expr, error) {
 	if !ok {
 		return nil, x.unsupported(n, "a subquery in "+x.clause+" is")
 	}
-	return x.column(i, n), nil
+	c := &expr.Column{Index: i, Name: "subquery", T: x.scope.columns[i].typ}
+	x.places[c] = n
+	return c, nil
 }

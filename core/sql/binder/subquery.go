@@ -124,13 +124,11 @@ func (s *selection) inQuery(x *exprBinder, n *ast.In, not bool) error {
 	}
 	join := &plan.Join{Place: s.at(n), Left: s.node, Right: node, Kind: plan.Semi}
 	var terms []expr.Expr
+	unknown := false
 	for i, v := range values {
 		other := plan.Column(schema, i)
 		other.Index += len(s.node.Schema())
-		if not && (v.Type().Nullable || other.T.Nullable) {
-			return s.unsupported(n, "NOT IN with values that may be NULL is").
-				Suggest("filter NULL out on both sides with a NOT NULL column, or use a LEFT JOIN with IS NULL")
-		}
+		unknown = unknown || v.Type().Nullable || other.T.Nullable
 		eq, err := s.resolve("=", n, v, other)
 		if err != nil {
 			return err
@@ -139,6 +137,13 @@ func (s *selection) inQuery(x *exprBinder, n *ast.In, not bool) error {
 	}
 	if join.Residual = plan.AllOf(terms); not {
 		join.Kind = plan.Anti
+		// NOT IN is true only where every comparison is false: one that is unknown,
+		// because of a NULL, excludes the row as well.
+		if unknown {
+			if join.Residual, err = s.resolve("IS NOT FALSE", n, join.Residual); err != nil {
+				return err
+			}
+		}
 	}
 	s.node = join
 	return nil

@@ -98,11 +98,8 @@ func (b *Binder) constantRows(q *ast.Values, rows [][]expr.Expr, schema datatype
 		constant := true
 		for c, e := range row {
 			row[c] = castTo(e, schema[c].Type)
-			if lit, ok := e.(*expr.Literal); ok && (lit.Value == nil || sameForm(lit.T, schema[c].Type)) {
-				literals[c] = &expr.Literal{Value: lit.Value, T: schema[c].Type}
-				continue
-			}
-			constant = false
+			lit, ok := row[c].(*expr.Literal)
+			literals[c], constant = lit, constant && ok
 		}
 		if constant {
 			values.Rows = append(values.Rows, literals)
@@ -123,8 +120,13 @@ func (b *Binder) constantRows(q *ast.Values, rows [][]expr.Expr, schema datatype
 	return &plan.Union{Place: b.at(q), All: computed}
 }
 
-// sameForm reports whether a literal of type from is, unchanged, one of type to.
-func sameForm(from, to datatype.Type) bool {
-	return from.Same(to) || from.IsString() && to.Kind == datatype.Varchar || from.IsInteger() && to.IsInteger() ||
-		from.IsBinary() && to.Kind == datatype.Varbinary
+// sameForm reports whether a literal is, unchanged, one of type to: a text that
+// is not too long, or an integer of a wider type.
+func sameForm(lit *expr.Literal, to datatype.Type) bool {
+	switch from := lit.T; {
+	case from.IsString() && to.Kind == datatype.Varchar, from.IsBinary() && to.Kind == datatype.Varbinary:
+		return from.Precision <= to.Precision
+	default:
+		return from.IsInteger() && to.IsInteger() && from.Kind <= to.Kind
+	}
 }

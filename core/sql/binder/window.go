@@ -82,7 +82,7 @@ func (b *Binder) windowArgs(call *ast.Call, params []string) (map[string]ast.Exp
 	}
 	for _, p := range params {
 		if args[p] == nil && p != "OFFSET" {
-			return nil, b.errorf(sqlerr.WrongArguments, call, "%s wants (%s)", call.Func, strings.Join(params, ", ")).
+			return nil, b.errorf(sqlerr.WrongArguments, call, "%s wants (%s)", call.Func, strings.Replace(strings.Join(params, ", "), ", OFFSET", " [, OFFSET]", 1)).
 				Suggest("write TABLE(%s(TABLE t, DESCRIPTOR(time), INTERVAL '1' MINUTE))", strings.ToUpper(call.Func.String()))
 		}
 	}
