@@ -4,9 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/id"
-	"github.com/tidemill/tidemill/core/rowsort"
+	"github.com/tidemill/tidemill/core/operator/order"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/merge"
 )
@@ -24,9 +23,13 @@ func openGate(ctx context.Context, t *Task, e Edge) (*gate, error) {
 		r, err := t.env.Shuffle.Reader(ctx, t.d.Job, exchange, index, t.d.Attempt.N)
 		return &gate{from: r}, err
 	}
-	keys := make([]rowsort.Key, len(e.Exchange.Order))
-	for i, k := range e.Exchange.Order {
-		keys[i] = rowsort.Key{Column: int(k.Column), Order: compute.Order{Descending: k.Descending, NullsFirst: k.NullsFirst}}
+	columns, err := schemas(e.Exchange.Schema)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := order.SortKeys(e.Exchange.Order, columns[0])
+	if err != nil {
+		return nil, err
 	}
 	r, err := merge.Open(ctx, t.env.Shuffle, merge.Options{
 		Job: t.d.Job, Exchange: exchange, Lanes: e.Peers, Attempt: t.d.Attempt.N, Keys: keys,

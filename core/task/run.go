@@ -76,8 +76,8 @@ func New(d Descriptor, env Env) (*Task, error) {
 			d.Attempt, len(d.In), len(d.Out), len(d.Vertex.Inputs), len(d.Vertex.Outputs))
 	case env.Shuffle == nil || env.Connectors == nil || env.Splits == nil || env.Reporter == nil || env.Memory == nil:
 		return nil, failure.Errorf(failure.Internal, "task %v: an incomplete environment", d.Attempt)
-	case env.Snapshots == nil && (d.Streaming || len(d.Restore.GetOperators()) > 0):
-		return nil, failure.Errorf(failure.Internal, "task %v: nowhere to keep snapshots", d.Attempt)
+	case env.Snapshots == nil && len(d.Restore.GetOperators()) > 0:
+		return nil, failure.Errorf(failure.Internal, "task %v: no storage to restore from", d.Attempt)
 	}
 	d.Options = d.Options.complete()
 	if env.Now == nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -13,7 +14,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	arrowmemory "github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/core/checkpoint"
 	"github.com/tidemill/tidemill/core/checkpoint/storage"
@@ -25,6 +25,7 @@ import (
 	"github.com/tidemill/tidemill/core/predicate"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/core/task"
+	"github.com/tidemill/tidemill/fs/faultfs"
 	"github.com/tidemill/tidemill/fs/memfs"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/local"
@@ -401,6 +402,220 @@ func TestBoundedChainOverHashExchange(t *testing.T) {
 	})
 }
 
-var _ = math.MaxInt64
-var _ arrowmemory.Allocator
-var _ = failure.Of
+// A checkpoint in the midst of the stream, everything cancelled, restored at
+// another parallelism: the sums are as if nothing had happened.
+func TestRestoreAtAnotherParallelism(t *testing.T) {
+	for _, to := range []int{2, 3, 1} {
+		t.Run(fmt.Sprint(to), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t)
+				const total = 10_000
+				c.numbers.gate = &gate{at: 2000}
+				c.splits[0] = []connector.Split{span(0, 5000), span(5000, total)}
+				tasks, wait := c.start(2, true, nil)
+				time.Sleep(time.Second) // of the bubble: until the readers stand at the gate
+				for _, one := range tasks {
+					one.Trigger(stream.Barrier{Checkpoint: 1, Kind: stream.CheckpointKind})
+				}
+				for range tasks {
+					<-c.acked
+				}
+				c.numbers.gate.release()
+				for _, one := range tasks {
+					one.Cancel()
+				}
+				for _, err := range wait() {
+					if err != nil && failure.Of(err) != failure.Cancelled {
+						t.Fatal(err)
+					}
+				}
+				restore := c.restores(1, 2, to)
+				for ex := range id.Exchange(2) {
+					if err := c.service.Drop(t.Context(), c.job, ex); err != nil {
+						t.Fatal(err)
+					}
+				}
+				c.forget()
+				c.splits[0] = nil
+				c.numbers.gate = nil
+				_, wait = c.start(to, true, restore)
+				rows, err := c.result(t.Context())
+				if err := errors.Join(append(wait(), err)...); err != nil {
+					t.Fatal(err)
+				}
+				c.wantSums(rows, total)
+			})
+		})
+	}
+}
+
+// restores assigns a checkpoint, by way of its manifest's file.
+func (c *cluster) restores(at id.Checkpoint, from, to int) map[id.Vertex][]*checkpoint.Restore {
+	c.t.Helper()
+	m := &checkpoint.Manifest{Job: c.job[:], Checkpoint: uint64(at), KeyGroups: 64}
+	for v := range id.Vertex(2) {
+		state := &checkpoint.VertexState{Uid: fmt.Sprint(v), Parallelism: uint32(from)}
+		for i := range from {
+			state.Subtasks = append(state.Subtasks, c.acks[at][id.Subtask{Vertex: v, Index: uint32(i)}].State)
+		}
+		m.Vertices = append(m.Vertices, state)
+	}
+	name, err := c.snapshots.Save(c.t.Context(), m)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if m, err = c.snapshots.Load(c.t.Context(), name); err != nil {
+		c.t.Fatal(err)
+	}
+	out := map[id.Vertex][]*checkpoint.Restore{}
+	for v, state := range m.Vertices {
+		if out[id.Vertex(v)], err = checkpoint.Assign(state, to, 64); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	return out
+}
+
+// Cancel ends a task within 100 ms, before it has begun and while it waits.
+func TestCancelEarlyAndIdle(t *testing.T) {
+	for _, phase := range []string{"while deploying", "waiting for input"} {
+		t.Run(phase, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t)
+				c.splits[0] = []connector.Split{span(0, math.MaxInt64/2)}
+				if phase == "waiting for input" {
+					c.numbers.gate = &gate{at: 0}
+				}
+				tasks, wait := c.start(1, true, nil)
+				if phase == "waiting for input" {
+					time.Sleep(time.Second)
+				}
+				since := time.Now()
+				for _, one := range tasks {
+					one.Cancel()
+				}
+				for _, err := range wait() {
+					if failure.Of(err) != failure.Cancelled {
+						t.Errorf("have %v", err)
+					}
+				}
+				if took := time.Since(since); took > 100*time.Millisecond {
+					t.Errorf("took %v", took)
+				}
+				for a, states := range c.states {
+					if last := states[len(states)-1]; last != task.Cancelled {
+						t.Errorf("%v ended %v", a, last)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A source that nobody reads stops for want of credit, and can be cancelled there.
+func TestCancelWhileBlockedInSend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		c.splits[0] = []connector.Split{span(0, math.MaxInt64/2)}
+		vertices, exchanges := sumGraph(jobgraph.Retention_RETENTION_NONE)
+		one, err := task.New(task.Descriptor{
+			Job: c.job, Vertex: vertices[0], Out: []task.Edge{{Exchange: exchanges[0], Peers: 2}}, Parallelism: 1, KeyGroups: 64,
+		}, c.env())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- one.Run(t.Context()) }()
+		synctest.Wait() // it stands
+		one.Cancel()
+		synctest.Wait()
+		select {
+		case err := <-ended:
+			if failure.Of(err) != failure.Cancelled {
+				t.Error(err)
+			}
+		default:
+			t.Error("still running")
+		}
+	})
+}
+
+// What goes wrong in an operator is the task's error, classified, with the
+// operator's name; a panic is an internal error with its stack.
+func TestFailuresAreReported(t *testing.T) {
+	cases := []struct {
+		name  string
+		fail  func(int64) error
+		class failure.Class
+		text  string
+	}{
+		{"error", func(int64) error { return failure.Errorf(failure.BadData, "row 7 is bad") }, failure.BadData, "source: "},
+		{"panic", func(int64) error { panic("no such luck") }, failure.Internal, "internal error: no such luck\ngoroutine"},
+		{"memory", func(int64) error { panic(&memory.ExhaustedError{Account: "job/x", Option: "y"}) }, failure.Fatal, "memory exhausted: job/x"},
+	}
+	for _, one := range cases {
+		t.Run(one.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t)
+				c.splits[0] = []connector.Split{span(0, 1000)}
+				c.numbers.fail = func(next int64) error {
+					if next < 512 {
+						return nil
+					}
+					return one.fail(next)
+				}
+				tasks, wait := c.start(1, false, nil)
+				time.Sleep(time.Second)
+				tasks[1].Cancel()
+				err := wait()[0]
+				if failure.Of(err) != one.class || !strings.Contains(err.Error(), one.text) {
+					t.Errorf("have %v, %v", failure.Of(err), err)
+				}
+				source := id.Attempt{}
+				if !errors.Is(c.causes[source], err) || c.states[source][len(c.states[source])-1] != task.Failed {
+					t.Errorf("reported %v %v", c.states[source], c.causes[source])
+				}
+			})
+		})
+	}
+}
+
+// A checkpoint whose state cannot be written is declined, and the task goes on.
+func TestUnwritableSnapshotIsDeclined(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		c.numbers.gate = &gate{at: 500}
+		c.splits[0] = []connector.Split{span(0, 1000)}
+		broken := faultfs.New(memfs.New(memfs.Options{}))
+		broken.Inject(faultfs.Rule{Op: faultfs.Create, Err: errors.New("disk is gone")})
+		c.snapshots = storage.New(broken, "/ckpt", c.ledger.Child("test", 0).Allocator())
+		tasks, wait := c.start(1, true, nil)
+		time.Sleep(time.Second)
+		tasks[0].Trigger(stream.Barrier{Checkpoint: 1, Kind: stream.CheckpointKind})
+		<-c.acked
+		<-c.acked
+		if len(c.denied) != 1 || !strings.Contains(c.denied[0].Error(), "disk is gone") || len(c.acks[1]) != 1 {
+			t.Errorf("declined %v, acknowledged %d", c.denied, len(c.acks[1]))
+		}
+		c.numbers.gate.release()
+		rows, err := c.result(t.Context())
+		if err := errors.Join(append(wait(), err)...); err != nil {
+			t.Fatal(err)
+		}
+		c.wantSums(rows, 1000)
+	})
+}
+
+// The numbers of the job graph's enums are those of the exchange's contract.
+func TestEnumsAgree(t *testing.T) {
+	for n, name := range jobgraph.Distribution_name {
+		if have := strings.TrimPrefix(name, "DISTRIBUTION_"); strings.ToLower(have) != shuffle.Distribution(n).String() {
+			t.Errorf("%d is %s and %v", n, name, shuffle.Distribution(n))
+		}
+	}
+	for n, name := range jobgraph.Retention_name {
+		if have := strings.ToLower(strings.TrimPrefix(name, "RETENTION_")); n > 0 && have != shuffle.Retention(n).String() {
+			t.Errorf("%d is %s and %v", n, name, shuffle.Retention(n))
+		}
+	}
+}
