@@ -42,14 +42,7 @@ func (s *chars) load(cols []arrow.Array, sel []int32, hashes []uint64, _ bool) e
 	s.buf = sized(s.buf, len(hashes))
 	s.batch = s.buf
 	if offsets, bytes := s.texts.Plain(); sel == nil && offsets != nil {
-		for i := range s.buf {
-			text := bytes[offsets[i]:offsets[i+1]]
-			key, ok := inline(text)
-			if !ok {
-				key = s.longKey(i, len(text), hashes[i])
-			}
-			s.buf[i] = key
-		}
+		s.loadPlain(offsets, bytes, hashes)
 		return nil
 	}
 	for i := range s.buf {
@@ -62,6 +55,54 @@ func (s *chars) load(cols []arrow.Array, sel []int32, hashes []uint64, _ bool) e
 	}
 	return nil
 }
+
+// loadPlain packs all rows of a plain column. Away from the end of its bytes it
+// reads 16 of them for every row and masks those that are not the row's.
+func (s *chars) loadPlain(offsets []int32, bytes []byte, hashes []uint64) {
+	buf := s.buf
+	offsets = offsets[:len(buf)+1]
+	start := int(offsets[0])
+	for i := range buf {
+		end := int(offsets[i+1])
+		n := end - start
+		if uint(n) <= inlineBytes && start+inlineBytes <= len(bytes) {
+			b := bytes[start : start+inlineBytes : start+inlineBytes]
+			low, high := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+			m := &inlineMasks[n]
+			low, high = low&m[0], high&m[1]|m[2]
+			if n < inlineBytes || high>>56 >= inlineBytes && high>>56 < longKey {
+				buf[i][0], buf[i][1] = low, high
+				start = end
+				continue
+			}
+		}
+		key, ok := inline(bytes[start:end])
+		if !ok {
+			key = s.longKey(i, n, hashes[i])
+		}
+		buf[i] = key
+		start = end
+	}
+}
+
+// inlineMasks are, for each length, what keeps that many bytes of two words, and
+// the length as it stands in the second word.
+var inlineMasks = func() (m [inlineBytes + 1][3]uint64) {
+	for n := range m {
+		low, high := min(n, 8), max(n-8, 0)
+		m[n][0], m[n][1] = ^uint64(0), ^uint64(0)
+		if low < 8 {
+			m[n][0] = 1<<(8*low) - 1
+		}
+		if high < 8 {
+			m[n][1] = 1<<(8*high) - 1
+		}
+		if n < inlineBytes {
+			m[n][2] = uint64(n) << 56
+		}
+	}
+	return m
+}()
 
 // text is the key of a row of the batch.
 func (s *chars) text(row int32) []byte {
