@@ -17,6 +17,9 @@ func lower(l *plan.Limit) plan.Node {
 	if l.Count < 0 && l.Offset == 0 {
 		return l.Input
 	}
+	if l.Count == 0 {
+		return &plan.Values{Place: l.Place, Columns: l.Schema()}
+	}
 	switch in := l.Input.(type) {
 	case *plan.Project:
 		return in.WithInputs(lower(l.WithInputs(in.Input).(*plan.Limit)))

@@ -18,9 +18,7 @@ func tumble(n *plan.WindowTVF) plan.Node {
 		}}
 	}
 	bound := plan.WindowBound()
-	if time.Type().Precision > bound.Precision {
-		time = &expr.Call{Function: "CAST", Args: []expr.Expr{time}, T: bound}
-	}
+	time = inMillis(time)
 	at := func(function string) expr.Expr {
 		return &expr.Call{Function: function, Args: []expr.Expr{time, millis(n.Window.SizeMillis), millis(n.Window.OffsetMillis)}, T: bound}
 	}
@@ -33,6 +31,15 @@ func tumble(n *plan.WindowTVF) plan.Node {
 		out.Names = append(out.Names, p.String())
 	}
 	return out
+}
+
+// inMillis casts a finer timestamp to the milliseconds that windows count in.
+func inMillis(time expr.Expr) expr.Expr {
+	t := time.Type()
+	if bound := plan.WindowBound(); t.Precision > bound.Precision {
+		return &expr.Call{Function: "CAST", Args: []expr.Expr{time}, T: bound.WithNull(t.Nullable)}
+	}
+	return time
 }
 
 func millis(v int64) expr.Expr {

@@ -117,8 +117,8 @@ func windowed(agg *plan.Aggregate) (plan.Node, bool) {
 	if !bounded || !w.addCalls(agg, out, add) {
 		return nil, false
 	}
-	time := w.tvf.Input.Schema()
-	out.Time = add(plan.Column(time, w.tvf.Time), time[w.tvf.Time].Name)
+	times := w.tvf.Input.Schema()
+	out.Time = add(inMillis(plan.Column(times, w.tvf.Time)), times[w.tvf.Time].Name)
 	out.Input = in
 	return inOrder(agg, out, places), true
 }

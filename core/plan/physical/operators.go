@@ -13,7 +13,7 @@ func (b *builder) scan(n *plan.Scan) (*fragment, error) {
 	source := &jobgraph.Source{
 		Connector: n.Connector, Table: n.Table.Name, Options: n.Table.Options,
 		Columns: fields(n.Columns), PartitionColumns: n.Table.Partitions,
-		Limit: n.Limit, Bounded: n.Known.Bounded, TableColumns: fields(n.Table.Schema),
+		Limit: n.Limit, Bounded: n.Known.Bounded, TableColumns: fields(tableColumns(n)),
 	}
 	if n.Predicate != nil {
 		source.Predicate = predicateProto(*n.Predicate)

@@ -23,6 +23,10 @@ func refuse(n plan.Node) error {
 	}
 	const bounded = "or run it on bounded tables with --mode batch"
 	switch n := n.(type) {
+	case *plan.Sink:
+		if n.Overwrite {
+			return sqlerr.New(sqlerr.NotBounded, n.At(), "INSERT OVERWRITE replaces a table once its input has ended, and this one does not end").Suggest("write INSERT INTO, %s", bounded)
+		}
 	case *plan.Aggregate:
 		if len(n.Calls) == 0 {
 			return sqlerr.New(sqlerr.NotBounded, n.At(), "DISTINCT over an unbounded table keeps every row for ever, which is not supported yet").

@@ -236,7 +236,8 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 		if _, sink := root.(*plan.Sink); sink {
 			result.Kind, result.Schema = Insert, nil
 		}
-		result.Plans = append(result.Plans, optimizer.Optimize(root, r.functions, r.refresh))
+		root = optimizer.Optimize(root, r.functions, r.refresh)
+		result.Plans = append(result.Plans, root)
 		result.Unbounded = result.Unbounded || !plan.Bounded(root)
 	}
 	result.Graph, err = physical.Build(result.Plans, physical.Options{

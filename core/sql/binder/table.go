@@ -1,6 +1,7 @@
 package binder
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -113,7 +114,7 @@ func (b *Binder) bindView(v *catalog.View, at ast.Node) (plan.Node, error) {
 	inner.view, inner.views = &span, append(slices.Clone(b.views), v.Path)
 	node, err := inner.Query(v.Query)
 	if err != nil {
-		return nil, fmt.Errorf("view %s: %w", v.Path, err)
+		return nil, inView(err, v, span)
 	}
 	if len(node.Schema()) != len(v.Schema) {
 		return nil, b.errorf(sqlerr.ColumnCount, at, "view %s was made with %d columns, its query now has %d", v.Path, len(v.Schema), len(node.Schema()))
@@ -121,6 +122,15 @@ func (b *Binder) bindView(v *catalog.View, at ast.Node) (plan.Node, error) {
 	project := plan.Identity(node)
 	project.Place, project.Names = span, v.Schema.Names()
 	return project, nil
+}
+
+// inView moves an error, whose place is in the view's text, to the reference.
+func inView(err error, v *catalog.View, at ast.Span) error {
+	var e *sqlerr.Error
+	if !errors.As(err, &e) {
+		return fmt.Errorf("view %s: %w", v.Path, err)
+	}
+	return sqlerr.New(e.Code, at, "in view %s: %s", v.Path.Object, e.Message)
 }
 
 func (b *Binder) bindFile(t *ast.FileTable) (plan.Node, *scope, error) {
