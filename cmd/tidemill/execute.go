@@ -74,6 +74,9 @@ func (p printing) rows(ctx context.Context, result client.Result) (rows int64, e
 			err = printer.Batch(ctx, b)
 		}
 		b.Release()
+		if err == nil && result.Unbounded() {
+			err = p.flush() // a live row is worth nothing later
+		}
 		if err != nil {
 			return rows, fmt.Errorf("print result: %w", err)
 		}

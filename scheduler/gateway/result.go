@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
+
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/core/client"
 	"github.com/tidemill/tidemill/core/config"
@@ -13,10 +16,12 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/operator/order"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/scheduler/execgraph"
 	"github.com/tidemill/tidemill/scheduler/jobmaster"
 	"github.com/tidemill/tidemill/shuffle"
+	"github.com/tidemill/tidemill/shuffle/merge"
 )
 
 // Result is the Result of a statement with a job.
@@ -33,8 +38,10 @@ type Result struct {
 	done     <-chan struct{} // closed when the job is over
 	unwatch  func() bool     // stops cancelling the job with its context
 	exchange *jobgraph.Exchange
-	reader   shuffle.Reader // nil: there are no rows
-	ended    bool           // the last row was read
+	reader   shuffle.Reader          // nil: there are no rows
+	stop     context.CancelCauseFunc // ends a merging reader's waiting; nil: there is none
+	watch    sync.WaitGroup          // what calls stop
+	ended    bool                    // the last row was read
 	closed   bool
 }
 
@@ -78,15 +85,47 @@ func (r *Result) openResult(ctx context.Context, g *jobgraph.Graph) error {
 	if err != nil {
 		return err
 	}
+	merged := r.exchange.GetDistribution() == jobgraph.Distribution_DISTRIBUTION_MERGE
+	lanes := r.master.Parallelism(id.Vertex(r.exchange.GetProducer()))
 	spec := shuffle.Spec{
 		Job: r.job, Exchange: id.Exchange(r.exchange.GetId()), Schema: r.schema, Partitions: 1,
-		Lanes: r.master.Parallelism(id.Vertex(r.exchange.GetProducer())), BudgetBytes: config.ExchangeBudget.Get(c),
-		Retention: retentions[r.exchange.GetRetention()],
+		Lanes: lanes, BudgetBytes: config.ExchangeBudget.Get(c), Retention: retentions[r.exchange.GetRetention()],
+	}
+	if merged {
+		spec.Partitions = lanes
 	}
 	if err := r.gateway.opts.Shuffle.Open(ctx, spec); err != nil {
 		return err
 	}
+	if merged {
+		return r.openMerged(ctx, lanes, config.BatchRows.Get(c))
+	}
 	r.reader, err = r.gateway.opts.Shuffle.Reader(ctx, r.job, spec.Exchange, 0, 0)
+	return err
+}
+
+// openMerged reads the lanes in their common order. A poll of such a reader waits
+// inside, so the job's failure has to end it: a goroutine, which Close waits for,
+// sees to that.
+func (r *Result) openMerged(ctx context.Context, lanes, batchRows int) (err error) {
+	keys, err := order.SortKeys(r.exchange.GetOrder(), r.schema)
+	if err != nil {
+		return err
+	}
+	inner, stop := context.WithCancelCause(ctx)
+	r.stop = stop
+	r.watch.Go(func() {
+		select {
+		case <-r.done:
+			if err := r.outcome(); err != nil {
+				stop(err)
+			}
+		case <-inner.Done():
+		}
+	})
+	r.reader, err = merge.Open(inner, r.gateway.opts.Shuffle, merge.Options{
+		Job: r.job, Exchange: id.Exchange(r.exchange.GetId()), Lanes: lanes, Keys: keys, Alloc: memory.DefaultAllocator, BatchRows: batchRows,
+	})
 	return err
 }
 
@@ -215,5 +254,9 @@ func (r *Result) Close() error {
 		err = r.reader.Close() // a task that waits for room is let go
 	}
 	<-r.done
+	if r.stop != nil {
+		r.stop(nil)
+		r.watch.Wait()
+	}
 	return errors.Join(err, r.gateway.opts.Shuffle.Drop(context.Background(), r.job, id.Exchange(r.exchange.GetId())))
 }

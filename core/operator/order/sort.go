@@ -22,11 +22,12 @@ type Sort struct {
 
 // NewSort returns the operator that spec describes.
 func NewSort(spec *jobgraph.Sort, in datatype.Schema) (operator.Operator, error) {
-	keys, err := sortKeys(spec.Keys, in)
+	keys, err := SortKeys(spec.Keys, in)
 	return &Sort{keys: keys}, err
 }
 
-func sortKeys(spec []*jobgraph.SortKey, in datatype.Schema) ([]rowsort.Key, error) {
+// SortKeys reads the sort keys of rows of in.
+func SortKeys(spec []*jobgraph.SortKey, in datatype.Schema) ([]rowsort.Key, error) {
 	keys := make([]rowsort.Key, len(spec))
 	for i, k := range spec {
 		if int(k.Column) >= len(in) {

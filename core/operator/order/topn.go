@@ -29,7 +29,7 @@ func NewTopN(spec *jobgraph.TopN, in datatype.Schema) (operator.Operator, error)
 	if spec.Offset < 0 || spec.Limit < 0 {
 		return nil, fmt.Errorf("top-n: offset %d, limit %d", spec.Offset, spec.Limit)
 	}
-	keys, err := sortKeys(spec.Keys, in)
+	keys, err := SortKeys(spec.Keys, in)
 	return &TopN{keys: keys, offset: spec.Offset, limit: spec.Limit}, err
 }
 
