@@ -17,6 +17,9 @@ const (
 	encryptedMagic = "PARE"
 	// footerGuess is read from the file's end in one go: most footers fit.
 	footerGuess = 64 << 10
+	// maxGroupRows bounds a row group: more rows than anyone writes, few enough
+	// that a count that lies does not keep a reader busy for ever.
+	maxGroupRows = 1<<31 - 1
 )
 
 // file is an opened file: its checked footer.
@@ -100,6 +103,9 @@ func (f *file) check() error {
 	rows := int64(0)
 	for i := range f.meta.groups {
 		g := &f.meta.groups[i]
+		if g.rows > maxGroupRows {
+			return fmt.Errorf("row group %d: %d rows, the limit is %d", i, g.rows, maxGroupRows)
+		}
 		if g.rows < 0 || len(g.chunks) != len(f.leaves) {
 			return fmt.Errorf("row group %d: %d rows, %d columns where the schema has %d", i, g.rows, len(g.chunks), len(f.leaves))
 		}
