@@ -143,8 +143,8 @@ func inline(b []byte) ([2]uint64, bool) {
 	}
 }
 
-func (s *chars) first(d *directory, hashes []uint64, slots, miss []int32) []int32 {
-	miss = s.words.first(d, hashes, slots, miss)
+func (s *chars) first(d *directory, hashes []uint64, slots, miss []int32, add bool) []int32 {
+	miss = s.words.first(d, hashes, slots, miss, add)
 	if len(s.long) == 0 {
 		return miss
 	}

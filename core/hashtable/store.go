@@ -11,8 +11,11 @@ type store interface {
 	// load brings the keys of the rows that sel lists into the scratch.
 	load(cols []arrow.Array, sel []int32, hashes []uint64, add bool) error
 	// first gives every row the slot of the entry that its hash points at and
-	// returns, appended to miss, the rows whose key that is not.
-	first(d *directory, hashes []uint64, slots, miss []int32) []int32
+	// returns, appended to miss, the rows whose key that is not. Rows whose entry
+	// is empty are among them only where keys are to be added.
+	first(d *directory, hashes []uint64, slots, miss []int32, add bool) []int32
+	// reserve makes room for n more keys.
+	reserve(n int) error
 	// find gives rows their slots, -1 where the key is unknown.
 	find(d *directory, hashes []uint64, slots, rows []int32)
 	// add gives rows their slots and adds unknown keys.
@@ -49,7 +52,12 @@ func (w *words[T]) addNull() (err error) {
 	return err
 }
 
-func (w *words[T]) first(d *directory, hashes []uint64, slots, miss []int32) []int32 {
+func (w *words[T]) reserve(n int) (err error) {
+	w.keys, err = room(w.ledger, w.keys, n)
+	return err
+}
+
+func (w *words[T]) first(d *directory, hashes []uint64, slots, miss []int32, add bool) []int32 {
 	entries, mask := d.entries, d.mask
 	slots = slots[:len(hashes)]
 	for i, h := range hashes {
@@ -58,6 +66,15 @@ func (w *words[T]) first(d *directory, hashes []uint64, slots, miss []int32) []i
 	keys, batch := w.keys, w.batch[:len(slots)]
 	at := len(miss)
 	miss = miss[:at+len(slots)]
+	if !add {
+		for i, s := range slots {
+			miss[at] = int32(i)
+			if uint(s) < uint(len(keys)) && keys[s] != batch[i] {
+				at++
+			}
+		}
+		return miss[:at]
+	}
 	for i, s := range slots {
 		miss[at] = int32(i)
 		if uint(s) >= uint(len(keys)) || keys[s] != batch[i] {
@@ -151,12 +168,17 @@ func (w *strides) same(slot, row int32) bool {
 	return true
 }
 
-func (w *strides) first(d *directory, hashes []uint64, slots, miss []int32) []int32 {
+func (w *strides) reserve(n int) (err error) {
+	w.keys, err = room(w.ledger, w.keys, n*w.width)
+	return err
+}
+
+func (w *strides) first(d *directory, hashes []uint64, slots, miss []int32, add bool) []int32 {
 	for i, h := range hashes {
 		slots[i] = slotOf(d.entries[h&d.mask])
 	}
 	for i, s := range slots[:len(hashes)] {
-		if s < 0 || !w.same(s, int32(i)) {
+		if s < 0 && add || s >= 0 && !w.same(s, int32(i)) {
 			miss = append(miss, int32(i))
 		}
 	}

@@ -97,7 +97,12 @@ func (t *Table) Keys(mem memory.Allocator, from, to int) ([]arrow.Array, error) 
 }
 
 // Reserve makes room for n keys in all, so that adding them costs no growth.
-func (t *Table) Reserve(n int) error { return t.directory.reserve(n) }
+func (t *Table) Reserve(n int) error {
+	if err := t.keys.reserve(n - t.Len()); err != nil {
+		return err
+	}
+	return t.directory.reserve(n)
+}
 
 // Release gives the table's memory back; it must not be used afterwards.
 func (t *Table) Release() {
@@ -177,7 +182,7 @@ func (t *Table) lookupRows(keys []arrow.Array, sel []int32, hashes []uint64, slo
 	}
 	// One more than there are rows: the pass writes before it knows whether to.
 	t.miss = sized(t.miss, len(hashes)+1)
-	miss := t.keys.first(&t.directory, hashes, slots[:len(hashes)], t.miss[:0])
+	miss := t.keys.first(&t.directory, hashes, slots[:len(hashes)], t.miss[:0], add)
 	if !add {
 		t.keys.find(&t.directory, hashes, slots, miss)
 		return nil

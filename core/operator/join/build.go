@@ -52,34 +52,58 @@ func (b *build) charge(n int) error {
 	return nil
 }
 
-// add keeps a batch and resolves its keys.
+// add keeps a batch.
 func (b *build) add(batch *stream.Batch) error {
 	batch, err := compute.TakeBatch(b.join.ctx.Alloc, batch)
 	if err != nil {
 		return fmt.Errorf("join: %w", err)
 	}
 	b.kept = append(b.kept, batch)
+	b.rows += batch.Len()
 	if err := batch.Transfer(b.join.ctx.Memory); err != nil {
 		return fmt.Errorf("join: build side of %d rows: %w", b.rows, err)
 	}
-	n := batch.Len()
-	if err := b.charge(4 * n); err != nil {
+	return nil
+}
+
+// resolveAll sets the slots of all rows. The number of keys is known by now, at
+// least its bound, so the table never grows; where most keys turn out to be
+// repeated it is smaller than it could have been.
+func (b *build) resolveAll() error {
+	if err := b.charge(4 * b.rows); err != nil {
 		return err
 	}
-	from := len(b.slots)
-	b.slots = append(b.slots, make([]int32, n)...)
-	b.rows += n
-	if b.table == nil {
-		return nil
+	b.slots = make([]int32, b.rows)
+	from, reserved := 0, false
+	for i, batch := range b.kept {
+		if !reserved && i == len(b.kept)/8 {
+			// What one in eight batches holds tells how many keys there will be.
+			reserved = true
+			share := float64(b.table.Len()) / float64(max(from, 1))
+			if share > 0.5 || from == 0 {
+				if err := b.table.Reserve(b.rows); err != nil {
+					return fmt.Errorf("join: build side of %d rows: %w", b.rows, err)
+				}
+			}
+		}
+		to := from + batch.Len()
+		if err := b.resolveBatch(batch, b.slots[from:to]); err != nil {
+			return err
+		}
+		from = to
 	}
+	return nil
+}
+
+func (b *build) resolveBatch(batch *stream.Batch, slots []int32) error {
 	keys := columnsOf(batch, b.join.rightKeys)
-	var sel []int32
-	if sel = notNull(keys, nil, n); sel == nil {
+	sel := notNull(keys, nil, len(slots))
+	if sel == nil {
 		b.hashes = compute.HashColumns(keys, nil, b.hashes)
-		return b.resolve(keys, nil, b.slots[from:])
+		return b.resolve(keys, nil, slots)
 	}
-	for i := range n {
-		b.slots[from+i] = -1
+	for i := range slots {
+		slots[i] = -1
 	}
 	if len(sel) == 0 {
 		return nil
@@ -90,7 +114,7 @@ func (b *build) add(batch *stream.Batch) error {
 		return err
 	}
 	for i, r := range sel {
-		b.slots[from+int(r)] = some[i]
+		slots[r] = some[i]
 	}
 	return nil
 }
@@ -143,6 +167,11 @@ func (b *build) finish() error {
 	if b.rows == 0 {
 		return nil
 	}
+	if b.table != nil {
+		if err := b.resolveAll(); err != nil {
+			return err
+		}
+	}
 	records := make([]arrow.RecordBatch, len(b.kept))
 	for i, k := range b.kept {
 		records[i] = k.Record
@@ -160,8 +189,10 @@ func (b *build) finish() error {
 		b.matched = make([]bool, b.rows)
 	}
 	if b.table == nil {
-		b.starts = []int32{0, int32(b.rows)}
-		b.order, b.slots = b.slots, nil
+		if err := b.charge(4 * b.rows); err != nil {
+			return err
+		}
+		b.starts, b.order = []int32{0, int32(b.rows)}, make([]int32, b.rows)
 		for i := range b.order {
 			b.order[i] = int32(i)
 		}

@@ -1,8 +1,8 @@
 // Package join is the hash join of two bounded inputs.
 //
-// The right input is built first: its batches are kept, its keys resolved to
-// slots, and at its end its rows are concatenated and sorted by slot (counting
-// sort), so that the rows of a key lie in one run. Where every key has one row,
+// The right input is built first: its batches are kept; at its end its keys are
+// resolved to slots, its rows concatenated and sorted by slot (counting sort), so
+// that the rows of a key lie in one run. Where every key has one row,
 // slot and row are the same number and nothing is sorted.
 //
 //	probe batch --hash, Find--> slots --runs--> (probe row, build row) pairs --Take--> output

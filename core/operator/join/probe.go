@@ -108,36 +108,65 @@ func (p *probe) spread(b *stream.Batch, sel, slots []int32) {
 // pairs emits the pairs of b in batches; without a residual the rows of an outer
 // join that have no match are among them.
 func (p *probe) pairs(b *stream.Batch) error {
+	limit := p.join.ctx.BatchRows
+	if cap(p.rows) < limit+1 {
+		p.rows, p.at, p.builds = make([]int32, 0, limit+1), make([]int32, 0, limit+1), make([]int32, 0, limit+1)
+	}
+	if p.join.build.starts != nil {
+		return p.runs(b)
+	}
+	// Each row has one pair at most: it is always written, and kept if there is one.
+	least := int32(0)
+	if p.join.fillsProbe() && p.join.check == nil {
+		least = -1
+	}
+	for from := 0; from < len(p.slots); from += limit {
+		to := min(from+limit, len(p.slots))
+		rows, at, builds, n := p.rows[:limit+1], p.at[:limit+1], p.builds[:limit+1], 0
+		for i := from; i < to; i++ {
+			r := int32(i)
+			if b.Sel != nil {
+				r = b.Sel[i]
+			}
+			s := p.slots[i]
+			rows[n], at[n], builds[n] = r, int32(i), s
+			if s >= least {
+				n++
+			}
+		}
+		p.rows, p.at, p.builds = rows[:n], at[:n], builds[:n]
+		if err := p.flush(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runs is pairs for keys of several rows.
+func (p *probe) runs(b *stream.Batch) error {
 	build, limit := &p.join.build, p.join.ctx.BatchRows
 	fill := p.join.fillsProbe() && p.join.check == nil
-	p.rows, p.at, p.builds = p.rows[:0], p.at[:0], p.builds[:0]
+	none := []int32{-1}
 	for i, s := range p.slots {
 		r := int32(i)
 		if b.Sel != nil {
 			r = b.Sel[i]
 		}
-		if s < 0 {
-			if fill {
-				p.rows, p.at, p.builds = append(p.rows, r), append(p.at, int32(i)), append(p.builds, -1)
-			}
-		} else if build.starts == nil {
-			p.rows, p.at, p.builds = append(p.rows, r), append(p.at, int32(i)), append(p.builds, s)
-		} else {
-			for run := build.order[build.starts[s]:build.starts[s+1]]; len(run) > 0; {
-				n := min(len(run), limit-len(p.rows))
-				for _, row := range run[:n] {
-					p.rows, p.at, p.builds = append(p.rows, r), append(p.at, int32(i)), append(p.builds, row)
-				}
-				if run = run[n:]; len(p.rows) == limit {
-					if err := p.flush(b); err != nil {
-						return err
-					}
-				}
-			}
+		var run []int32
+		if s >= 0 {
+			run = build.order[build.starts[s]:build.starts[s+1]]
+		} else if fill {
+			run = none
 		}
-		if len(p.rows) == limit {
-			if err := p.flush(b); err != nil {
-				return err
+		for len(run) > 0 {
+			n := min(len(run), limit-len(p.rows))
+			for _, row := range run[:n] {
+				p.rows, p.at, p.builds = append(p.rows, r), append(p.at, int32(i)), append(p.builds, row)
+			}
+			if run = run[n:]; len(p.rows) == limit {
+				if err := p.flush(b); err != nil {
+					return err
+				}
 			}
 		}
 	}
