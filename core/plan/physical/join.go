@@ -21,14 +21,11 @@ func (b *builder) join(n *plan.Join) (*fragment, error) {
 	// Built rows without a partner are emitted once: they must not be in several
 	// places.
 	keepsBuilt := n.Kind == plan.Right || n.Kind == plan.Full
-	if keepsBuilt && len(n.LeftKeys) == 0 {
-		left, right = b.gather(left), b.gather(right)
-	}
 	switch {
-	case left.single() && right.single():
+	case left.single() && right.single(), keepsBuilt && len(n.LeftKeys) == 0:
 		f.vertex = b.open(1)
-		b.connect(left, f.vertex, forward())
-		b.connect(right, f.vertex, forward())
+		b.connect(left, f.vertex, intoOne(left))
+		b.connect(right, f.vertex, intoOne(right))
 	case !keepsBuilt && (len(n.LeftKeys) == 0 || b.small(n.Right)):
 		f.vertex = b.open(left.vertex.Parallelism)
 		b.connect(left, f.vertex, forward())
@@ -43,6 +40,14 @@ func (b *builder) join(n *plan.Join) (*fragment, error) {
 		spec.Residual = expr.ToProto(n.Residual)
 	}
 	return f.chain(n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Join{Join: spec}}), nil
+}
+
+// intoOne brings a side to the one subtask of a join.
+func intoOne(f *fragment) *jobgraph.Exchange {
+	if f.single() {
+		return forward()
+	}
+	return &jobgraph.Exchange{Distribution: jobgraph.Distribution_DISTRIBUTION_SINGLETON}
 }
 
 func forward() *jobgraph.Exchange {
