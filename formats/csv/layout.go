@@ -148,7 +148,7 @@ func (s *sample) headerLike(declared datatype.Schema) bool {
 		return false
 	}
 	if declared != nil { // anything less would silently lose a row
-		return !slices.ContainsFunc(s.first, func(name string) bool { return declared.Index(strings.TrimSpace(name)) < 0 })
+		return !slices.ContainsFunc(uniqueNames(s.first), func(name string) bool { return declared.Index(name) < 0 })
 	}
 	typed := false
 	for i, t := range s.first {

@@ -125,7 +125,7 @@ func (e *enumerator) cut(ctx context.Context, f file) error {
 	}
 	defer opened.Close()
 	spans, err := format.Spans(ctx, in, formats.SpanOptions{
-		TargetBytes: e.target, Predicate: e.spec.Predicate, Options: e.loc.options,
+		TargetBytes: e.target, Predicate: e.spec.Predicate, Columns: e.spec.Columns, Options: e.loc.options,
 	})
 	if err != nil {
 		return err

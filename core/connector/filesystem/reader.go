@@ -28,6 +28,7 @@ type reader struct {
 	ready chan struct{}
 
 	inFile datatype.Schema // the wanted columns that files hold
+	held   datatype.Schema // all columns that files hold
 	schema *arrow.Schema
 	queue  []piece
 	rows   int64 // handed out so far, for Limit
@@ -40,11 +41,9 @@ type reader struct {
 
 func newReader(c *Connector, loc location, s connector.SourceSpec, env connector.ReaderEnv) *reader {
 	r := &reader{c: c, loc: loc, spec: s, env: env, ready: make(chan struct{}, 1), schema: s.Columns.Arrow()}
-	for _, f := range s.Columns {
-		if !slices.Contains(s.Table.Partitions, f.Name) {
-			r.inFile = append(r.inFile, f)
-		}
-	}
+	inDirectory := func(f datatype.Field) bool { return slices.Contains(s.Table.Partitions, f.Name) }
+	r.inFile = slices.DeleteFunc(slices.Clone(s.Columns), inDirectory)
+	r.held = slices.DeleteFunc(slices.Clone(s.Table.Schema), inDirectory)
 	return r
 }
 
@@ -113,7 +112,7 @@ func (r *reader) startSpan(ctx context.Context) error {
 		return failure.Errorf(failure.Conflict, "%s: the file was replaced while the job was reading the table", p.Path)
 	}
 	reader, err := format.NewReader(ctx, in, formats.ReadOptions{
-		Columns: r.inFile, AllowMissing: r.loc.allowMissing, Predicate: r.spec.Predicate, Span: p.Span,
+		Columns: r.inFile, Declared: r.held, AllowMissing: r.loc.allowMissing, Predicate: r.spec.Predicate, Span: p.Span,
 		BatchRows: r.env.BatchRows, Alloc: r.env.Alloc, Options: r.loc.options,
 	})
 	if err != nil {
@@ -122,6 +121,13 @@ func (r *reader) startSpan(ctx context.Context) error {
 	}
 	r.open, r.file, r.values = reader, f, values
 	return r.skip(ctx, p.Skip)
+}
+
+// declared returns the table's columns that files hold, in their order.
+func (r *reader) declared() datatype.Schema {
+	return slices.DeleteFunc(slices.Clone(r.spec.Table.Schema), func(f datatype.Field) bool {
+		return slices.Contains(r.spec.Table.Partitions, f.Name)
+	})
 }
 
 // skip reads over the rows that were handed out before a restart. Batches of the
