@@ -12,6 +12,7 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/suggest"
 	"github.com/tidemill/tidemill/formats"
+	"github.com/tidemill/tidemill/formats/arrowipc"
 	"github.com/tidemill/tidemill/formats/csv"
 	"github.com/tidemill/tidemill/formats/json"
 	"github.com/tidemill/tidemill/formats/parquet"
@@ -45,7 +46,7 @@ func Builtins() (*Registry, error) {
 	if err := r.FileSystems.Register("mem", memfs.New(memfs.Options{})); err != nil {
 		return nil, err
 	}
-	if r.Formats, err = formats.NewRegistry(parquet.Format{}, csv.Format{}, json.Format{}); err != nil {
+	if r.Formats, err = formats.NewRegistry(parquet.Format{}, csv.Format{}, json.Format{}, arrowipc.Format{}); err != nil {
 		return nil, err
 	}
 	for _, c := range []connector.Connector{filesystem.New(r.FileSystems, r.Formats), datagen.Connector{}, blackhole.Connector{}} {
