@@ -228,15 +228,18 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Kind: Query, Schema: roots[0].Schema()}
+	result := &Result{Kind: Query}
 	for _, root := range roots {
 		if !streaming {
 			root = withoutWatermarks(root)
 		}
 		if _, sink := root.(*plan.Sink); sink {
-			result.Kind, result.Schema = Insert, nil
+			result.Kind = Insert
 		}
-		root = optimizer.Optimize(root, r.functions, r.refresh)
+		root = optimizer.Optimize(root, r.functions, r.refresh, streaming)
+		if result.Kind == Query {
+			result.Schema = root.Schema() // a rule may have found out what cannot be null
+		}
 		result.Plans = append(result.Plans, root)
 		result.Unbounded = result.Unbounded || !plan.Bounded(root)
 	}
