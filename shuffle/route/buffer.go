@@ -10,22 +10,43 @@ import (
 	"github.com/tidemill/tidemill/core/stream"
 )
 
-// buffer gathers a partition's rows.
+// buffer holds a partition's rows: batches that came as they are, then rows that
+// are being gathered.
 type buffer struct {
 	pieces []*stream.Batch // without selections
+	open   gather          // what comes after them
 	rows   int
 	bytes  int64
 }
 
-func (f *buffer) add(b *stream.Batch) {
+// addBatch appends a batch, which it owns.
+func (f *buffer) addBatch(b *stream.Batch) {
+	f.seal()
 	f.pieces = append(f.pieces, b)
 	f.rows += b.Len()
 	f.bytes += b.Bytes()
 }
 
+// addRows appends some rows of b, which are about so many bytes.
+func (f *buffer) addRows(mem memory.Allocator, b *stream.Batch, rows []int32, bytes int64) {
+	if s := b.Record.Schema(); f.open.schema != s && f.open.rows > 0 && !f.open.schema.Equal(s) {
+		f.seal() // another encoding
+	}
+	f.open.add(mem, b, rows)
+	f.rows += len(rows)
+	f.bytes += bytes
+}
+
+func (f *buffer) seal() {
+	if b := f.open.take(); b != nil {
+		f.pieces = append(f.pieces, b)
+	}
+}
+
 // take returns what was added as one batch and empties the buffer; nil when
 // there is nothing.
 func (f *buffer) take(mem memory.Allocator) (*stream.Batch, error) {
+	f.seal()
 	if len(f.pieces) == 0 {
 		return nil, nil
 	}
@@ -64,5 +85,6 @@ func (f *buffer) release() {
 			b.Release()
 		}
 	}
+	f.open.release()
 	f.pieces, f.rows, f.bytes = f.pieces[:0], 0, 0
 }

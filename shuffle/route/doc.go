@@ -4,6 +4,9 @@
 //	batch -- hash, key group, owner --> partition numbers
 //	      -- counting sort, gather  --> one buffer a partition -- full --> Send
 //
+// Columns of fixed width and characters are gathered by loops of their own; any
+// other batch is clustered by core/compute and joined when it is sent.
+//
 // Forward, singleton and merge pass batches through untouched; rebalance deals
 // whole batches in turn; broadcast gives every partition a share of the same
 // columns. Only hash copies: each row once, straight into its partition's

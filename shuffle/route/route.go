@@ -52,6 +52,9 @@ type Router struct {
 	keys   []arrow.Array
 	hashes []uint64
 	parts  []uint32
+	order  []int32 // rows by partition
+	bounds []int32 // of partitions in order
+	fill   []int32
 
 	buffered  bool             // some buffer has rows
 	watermark stream.Watermark // waits for the buffered rows
@@ -74,6 +77,7 @@ func New(w shuffle.Writer, o Options) (*Router, error) {
 			return nil, err
 		}
 		r.owners, r.buffers = owners, make([]buffer, o.Partitions)
+		r.bounds, r.fill = make([]int32, o.Partitions+1), make([]int32, o.Partitions+1)
 		r.keys = make([]arrow.Array, len(o.Keys))
 	case shuffle.Broadcast, shuffle.Rebalance, shuffle.Singleton:
 	default:
@@ -124,33 +128,74 @@ func (r *Router) scatter(ctx context.Context, b *stream.Batch) error {
 	r.hashes = compute.HashColumns(r.keys, b.Sel, r.hashes)
 	clear(r.keys)
 	owners, groups := r.owners.Owners(), r.owners.Groups()
-	r.parts = append(r.parts[:0], make([]uint32, len(r.hashes))...)
-	for i, h := range r.hashes {
-		r.parts[i] = uint32(owners[keygroup.Of(h, groups)])
+	r.parts = r.parts[:0]
+	for _, h := range r.hashes {
+		r.parts = append(r.parts, uint32(owners[keygroup.Of(h, groups)]))
+	}
+	if gatherable(b.Record) {
+		return r.gather(ctx, b)
 	}
 	batches, err := compute.Scatter(r.options.Alloc, b, r.parts, r.options.Partitions)
 	if err != nil {
 		return fmt.Errorf("route batch of %d rows: %w", b.Len(), err)
 	}
-	return r.buffer(ctx, batches)
-}
-
-// buffer adds a batch to each partition's buffer and sends those that are full.
-func (r *Router) buffer(ctx context.Context, batches []*stream.Batch) (err error) {
 	for p, add := range batches {
 		switch {
 		case add == nil:
 		case err != nil:
 			add.Release()
 		default:
-			r.buffers[p].add(add)
-			r.buffered = true
-			if r.buffers[p].rows >= r.options.TargetRows || r.buffers[p].bytes >= r.options.TargetBytes {
-				err = r.send(ctx, p)
-			}
+			r.buffers[p].addBatch(add)
+			err = r.filled(ctx, p)
 		}
 	}
 	return err
+}
+
+// gather puts each row straight into its partition's buffer: one counting sort,
+// then one loop for each partition and column.
+func (r *Router) gather(ctx context.Context, b *stream.Batch) error {
+	clear(r.bounds)
+	for _, p := range r.parts {
+		r.bounds[p+1]++
+	}
+	for p := range r.options.Partitions {
+		r.bounds[p+1] += r.bounds[p]
+	}
+	if cap(r.order) < len(r.parts) {
+		r.order = make([]int32, len(r.parts))
+	}
+	r.order = r.order[:len(r.parts)]
+	copy(r.fill, r.bounds)
+	for i, p := range r.parts {
+		row := int32(i)
+		if b.Sel != nil {
+			row = b.Sel[i]
+		}
+		r.order[r.fill[p]] = row
+		r.fill[p]++
+	}
+	bytes := b.Bytes() / int64(max(b.PhysicalRows(), 1))
+	for p := range r.options.Partitions {
+		rows := r.order[r.bounds[p]:r.bounds[p+1]]
+		if len(rows) == 0 {
+			continue
+		}
+		r.buffers[p].addRows(r.options.Alloc, b, rows, bytes*int64(len(rows)))
+		if err := r.filled(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// filled sends a partition's buffer if it is full.
+func (r *Router) filled(ctx context.Context, p int) error {
+	r.buffered = true
+	if r.buffers[p].rows < r.options.TargetRows && r.buffers[p].bytes < r.options.TargetBytes {
+		return nil
+	}
+	return r.send(ctx, p)
 }
 
 func (r *Router) send(ctx context.Context, p int) error {
