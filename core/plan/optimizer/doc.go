@@ -7,7 +7,8 @@
 //	fold           constants and boolean algebra; joins that WHERE makes inner
 //	window         grouping by a window's bounds becomes one operator
 //	distinct       distinct aggregates over one column become two group-bys
-//	pushDown       conditions move to where their columns come from
+//	pushDown       conditions move to where their columns come from, and over keys
+//	               to the other side of a join (transitive)
 //	keys           equalities of joins become keys
 //	scanPredicate  what a connector can use of a filter goes to the scan
 //	joinOrder      inner joins from small to large, the smaller side built

@@ -12,11 +12,12 @@ import (
 type Refresh func(s *plan.Scan, pred *predicate.Predicate) connector.Description
 
 // Optimize returns a plan with the same rows as n. A nil refresh keeps what the
-// scans know.
-func Optimize(n plan.Node, functions *function.Catalog, refresh Refresh) plan.Node {
+// scans know. A streaming plan emits results as event time advances, also where
+// its inputs end.
+func Optimize(n plan.Node, functions *function.Catalog, refresh Refresh, streaming bool) plan.Node {
 	n = merge(n) // casts meet the literals that they are of
 	n = fold(n, functions)
-	n = windows(n)
+	n = windows(n, streaming)
 	n = distinct(n)
 	n = pushDown(n, nil)
 	n = scanPredicates(n, refresh)

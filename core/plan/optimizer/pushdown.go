@@ -87,6 +87,7 @@ func throughJoin(n *plan.Join, terms []expr.Expr) plan.Node {
 	shift := func(t expr.Expr) expr.Expr { return plan.Renumber(t, func(i int) int { return i - width }) }
 
 	var left, right, own, stay []expr.Expr
+	terms, right = transitive(n, terms)
 	keepsLeft := n.Kind == plan.Inner || n.Kind == plan.Left || n.Kind == plan.Semi || n.Kind == plan.Anti
 	keepsRight := n.Kind == plan.Inner || n.Kind == plan.Right
 	for _, t := range implied(terms) {

@@ -13,12 +13,12 @@ import (
 //	   └─ Filter c                                    └─ Project k, v, time
 //	      └─ Window TUMBLE                               └─ Filter c
 //
-// A TUMBLE that is left, or whose input ends, so that a group-by in two phases is
+// A TUMBLE that is left, or that is run as batch, where a group-by in two phases is
 // cheaper, becomes a projection: see tumble.
-func windows(n plan.Node) plan.Node {
+func windows(n plan.Node, streaming bool) plan.Node {
 	n = plan.Transform(n, func(n plan.Node) plan.Node {
 		if agg, ok := n.(*plan.Aggregate); ok {
-			if w, ok := windowed(agg); ok {
+			if w, ok := windowed(agg, streaming); ok {
 				return w
 			}
 		}
@@ -77,9 +77,9 @@ func (w *overWindow) below(e expr.Expr) bool {
 	return plan.OnlyColumns(e, func(i int) bool { return i < w.width })
 }
 
-func windowed(agg *plan.Aggregate) (plan.Node, bool) {
+func windowed(agg *plan.Aggregate, streaming bool) (plan.Node, bool) {
 	w, ok := findWindow(agg.Input)
-	if !ok || w.tvf.Window.Kind == plan.Tumble && plan.Bounded(w.tvf) {
+	if !ok || w.tvf.Window.Kind == plan.Tumble && !streaming {
 		return nil, false
 	}
 	for _, c := range w.conds {

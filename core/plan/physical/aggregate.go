@@ -2,6 +2,7 @@ package physical
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
@@ -18,13 +19,19 @@ func (b *builder) aggregate(n *plan.Aggregate) (*fragment, error) {
 		return nil, err
 	}
 	calls := callProtos(n.Calls, n.Input.Schema())
-	if f.single() {
-		return f.chain(n, n.Label(), n.Schema(), aggregateOperator(jobgraph.Phase_PHASE_SINGLE, n.Keys, calls)), nil
+	// Equal keys are together already where they contain what the rows are hashed by.
+	at, together := moved(f.hashed, func(c int) int { return slices.Index(n.Keys, c) })
+	if f.single() || together {
+		out := f.chain(n, n.Label(), n.Schema(), aggregateOperator(jobgraph.Phase_PHASE_SINGLE, n.Keys, calls))
+		out.hashed = at
+		return out, nil
 	}
 	for _, c := range calls {
 		if !aggregate.Splittable(c) {
 			f = b.byKeys(f, n.Keys)
-			return f.chain(n, n.Label(), n.Schema(), aggregateOperator(jobgraph.Phase_PHASE_SINGLE, n.Keys, calls)), nil
+			out := f.chain(n, n.Label(), n.Schema(), aggregateOperator(jobgraph.Phase_PHASE_SINGLE, n.Keys, calls))
+			out.hashed = firstColumns(len(n.Keys))
+			return out, nil
 		}
 	}
 	partial, err := partialSchema(n, calls)
@@ -32,12 +39,19 @@ func (b *builder) aggregate(n *plan.Aggregate) (*fragment, error) {
 		return nil, err
 	}
 	f = f.chain(n, n.Label()+" (partial)", partial, aggregateOperator(jobgraph.Phase_PHASE_PARTIAL, n.Keys, calls))
-	keys := make([]int, len(n.Keys))
-	for i := range keys {
-		keys[i] = i
-	}
+	keys := firstColumns(len(n.Keys))
 	f = b.byKeys(f, keys)
-	return f.chain(n, n.Label()+" (final)", n.Schema(), aggregateOperator(jobgraph.Phase_PHASE_FINAL, keys, calls)), nil
+	out := f.chain(n, n.Label()+" (final)", n.Schema(), aggregateOperator(jobgraph.Phase_PHASE_FINAL, keys, calls))
+	out.hashed = keys
+	return out, nil
+}
+
+func firstColumns(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
 }
 
 // byKeys brings equal keys together; no keys bring everything together.
@@ -45,8 +59,7 @@ func (b *builder) byKeys(f *fragment, keys []int) *fragment {
 	if len(keys) > 0 {
 		return b.hash(f, keys)
 	}
-	f.order = nil
-	return b.gather(f)
+	return b.gather(&fragment{vertex: f.vertex, schema: f.schema})
 }
 
 func aggregateOperator(phase jobgraph.Phase, keys []int, calls []*jobgraph.AggregateCall) *jobgraph.Operator {

@@ -81,6 +81,8 @@ type fragment struct {
 	vertex *jobgraph.Vertex
 	schema datatype.Schema
 	order  []plan.SortKey // in which each subtask emits; nil: none
+	// hashed are the columns whose equal values meet in one subtask; nil: none.
+	hashed []int
 }
 
 func (f *fragment) single() bool { return f.vertex.Parallelism == 1 }
@@ -118,7 +120,7 @@ func (b *builder) connect(from *fragment, to *jobgraph.Vertex, e *jobgraph.Excha
 func (b *builder) hash(f *fragment, keys []int) *fragment {
 	v := b.open(b.o.Parallelism)
 	b.connect(f, v, &jobgraph.Exchange{Distribution: jobgraph.Distribution_DISTRIBUTION_HASH, Keys: refs(keys)})
-	return &fragment{vertex: v, schema: f.schema}
+	return &fragment{vertex: v, schema: f.schema, hashed: keys}
 }
 
 // gather brings all rows into one subtask, in order if each producer has one.

@@ -1,6 +1,8 @@
 package physical
 
 import (
+	"slices"
+
 	"github.com/tidemill/tidemill/core/expr"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/plan"
@@ -21,25 +23,40 @@ func (b *builder) join(n *plan.Join) (*fragment, error) {
 	// Built rows without a partner are emitted once: they must not be in several
 	// places.
 	keepsBuilt := n.Kind == plan.Right || n.Kind == plan.Full
+	broadcast := !keepsBuilt && (len(n.LeftKeys) == 0 || b.small(n.Right))
 	switch {
 	case left.single() && right.single(), keepsBuilt && len(n.LeftKeys) == 0:
 		f.vertex = b.open(1)
 		b.connect(left, f.vertex, intoOne(left))
 		b.connect(right, f.vertex, intoOne(right))
-	case !keepsBuilt && (len(n.LeftKeys) == 0 || b.small(n.Right)):
+	case broadcast:
 		f.vertex = b.open(left.vertex.Parallelism)
 		b.connect(left, f.vertex, forward())
 		b.connect(right, f.vertex, &jobgraph.Exchange{Distribution: jobgraph.Distribution_DISTRIBUTION_BROADCAST})
 	default:
 		f.vertex = b.open(b.o.Parallelism)
-		b.connect(left, f.vertex, &jobgraph.Exchange{Distribution: jobgraph.Distribution_DISTRIBUTION_HASH, Keys: refs(n.LeftKeys)})
-		b.connect(right, f.vertex, &jobgraph.Exchange{Distribution: jobgraph.Distribution_DISTRIBUTION_HASH, Keys: refs(n.RightKeys)})
+		b.connect(left, f.vertex, b.meeting(left, n.LeftKeys))
+		b.connect(right, f.vertex, b.meeting(right, n.RightKeys))
 	}
 	spec := &jobgraph.Join{Type: jobgraph.JoinType(n.Kind), LeftKeys: refs(n.LeftKeys), RightKeys: refs(n.RightKeys)}
 	if n.Residual != nil {
 		spec.Residual = expr.ToProto(n.Residual)
 	}
-	return f.chain(n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Join{Join: spec}}), nil
+	out := f.chain(n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Join{Join: spec}})
+	if !keepsBuilt && !out.single() {
+		if out.hashed = n.LeftKeys; broadcast {
+			out.hashed = left.hashed
+		}
+	}
+	return out, nil
+}
+
+// meeting brings equal keys of a side together; where they are, they stay.
+func (b *builder) meeting(f *fragment, keys []int) *jobgraph.Exchange {
+	if slices.Equal(f.hashed, keys) && f.vertex.Parallelism == b.o.Parallelism {
+		return forward()
+	}
+	return &jobgraph.Exchange{Distribution: jobgraph.Distribution_DISTRIBUTION_HASH, Keys: refs(keys)}
 }
 
 // intoOne brings a side to the one subtask of a join.

@@ -49,7 +49,7 @@ func (b *builder) filter(n *plan.Filter) (*fragment, error) {
 		return nil, err
 	}
 	out := f.chain(n, n.Label(), f.schema, calc(&jobgraph.Calc{Filter: expr.ToProto(n.Cond)}))
-	out.order = f.order
+	out.order, out.hashed = f.order, f.hashed
 	return out, nil
 }
 
@@ -80,7 +80,29 @@ func (b *builder) project(n *plan.Project) (*fragment, error) {
 	}
 	out := f.chain(n, name, n.Schema(), calc(c))
 	out.order = order
+	out.hashed, _ = moved(f.hashed, func(c int) int { return placeOf(n.Exprs, c) })
 	return out, nil
+}
+
+// placeOf is where a projection passes column c, or -1.
+func placeOf(exprs []expr.Expr, c int) int {
+	return slices.IndexFunc(exprs, func(e expr.Expr) bool {
+		column, ok := e.(*expr.Column)
+		return ok && column.Index == c
+	})
+}
+
+// moved returns the new places of columns, and false if one has none.
+func moved(columns []int, place func(int) int) ([]int, bool) {
+	var out []int
+	for _, c := range columns {
+		to := place(c)
+		if to < 0 {
+			return nil, false
+		}
+		out = append(out, to)
+	}
+	return out, len(out) > 0
 }
 
 // keptOrder returns the order in terms of the projection's columns, and whether
@@ -88,10 +110,7 @@ func (b *builder) project(n *plan.Project) (*fragment, error) {
 func keptOrder(order []plan.SortKey, exprs []expr.Expr) ([]plan.SortKey, bool) {
 	var kept []plan.SortKey
 	for _, k := range order {
-		i := slices.IndexFunc(exprs, func(e expr.Expr) bool {
-			c, ok := e.(*expr.Column)
-			return ok && c.Index == k.Column
-		})
+		i := placeOf(exprs, k.Column)
 		if i < 0 {
 			return nil, false
 		}

@@ -89,7 +89,8 @@ func (registry) Lookup(name string) (connector.Connector, bool) {
 
 // TestPlans plans scripts. The commands are
 //
-//	explain   all statements but the last are carried out, the last is explained
+//	explain   all statements but the last are carried out, the last is explained;
+//	          slots=n limits the job
 //	error     every statement is planned; the first error is shown as users see it
 //	rows      the last statement's rows
 //
@@ -98,12 +99,14 @@ func TestPlans(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		p := planner.New(catalog.NewSession(catalog.New()), registry{}, function.Builtins())
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			return execute(p, d.Cmd, d.Input)
+			var slots uint32
+			d.MaybeScanArgs(t, "slots", &slots)
+			return execute(p, d.Cmd, d.Input, planner.Options{Slots: slots})
 		})
 	})
 }
 
-func execute(p *planner.Planner, cmd, text string) string {
+func execute(p *planner.Planner, cmd, text string, o planner.Options) string {
 	ctx := context.Background()
 	statements, err := parser.ParseScript(text)
 	if err != nil {
@@ -112,13 +115,13 @@ func execute(p *planner.Planner, cmd, text string) string {
 	var out strings.Builder
 	for i, s := range statements {
 		if cmd == "explain" && i == len(statements)-1 {
-			plan, err := p.Explain(ctx, s, planner.Options{})
+			plan, err := p.Explain(ctx, s, o)
 			if err != nil {
 				return rendered(err, text)
 			}
 			return plan
 		}
-		r, err := p.Plan(ctx, s, planner.Options{})
+		r, err := p.Plan(ctx, s, o)
 		if err != nil {
 			return rendered(err, text)
 		}
