@@ -36,8 +36,8 @@ func parseLike(pattern []byte, escape rune) (*likePattern, error) {
 		r, size := utf8.DecodeRune(pattern[i:])
 		at := pattern[i : i+size]
 		i += size
-		switch {
-		case r == escape:
+		switch r {
+		case escape:
 			if i >= len(pattern) {
 				return nil, failure.Errorf(failure.UserCode, "LIKE '%s': nothing follows the escape character", pattern)
 			}
@@ -45,7 +45,7 @@ func parseLike(pattern []byte, escape rune) (*likePattern, error) {
 			piece.add(pattern[i:i+size], false)
 			i, open = i+size, true
 			p.closed = true
-		case r == '%':
+		case '%':
 			if len(p.pieces) == 0 && !open {
 				p.anchored = false
 			}

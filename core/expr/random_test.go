@@ -48,13 +48,19 @@ func draw(r *rand.Rand, t datatype.Type) any {
 // without dictionaries, selections and nulls. x and y are columns of the type, c
 // a constant of it.
 func TestRandomRows(t *testing.T) {
-	everywhere := []string{"(= x y)", "(<> x y)", "(= x c)", "(\"IS DISTINCT FROM\" x y)", "(\"IS NOT DISTINCT FROM\" x c)",
+	everywhere := []string{
+		"(= x y)", "(<> x y)", "(= x c)", "(\"IS DISTINCT FROM\" x y)", "(\"IS NOT DISTINCT FROM\" x c)",
 		"(CASE p x q y c)", "(CASE p c y)", "(COALESCE x y c)", "(NULLIF x y)", "(IF p x null)", "(\"IS NULL\" x)",
-		"(AND (= x y) p)", "(OR q (= x c) p)", "(NOT (OR (<> x y) q))", "(AND p q)", "(OR p q)", "(AND q (OR p (= x y)))"}
-	ordered := []string{"(< x y)", "(<= x y)", "(> x y)", "(>= x y)", "(< x c)", "(<= x c)", "(> x c)", "(>= x c)", "(< c x)", "(>= c x)",
-		"(GREATEST x y)", "(LEAST x c y)", "(IN x c)", "(IN x y c)", "(NOT (IN x c y))", "(CAST x STRING)"}
-	numeric := []string{"(+ x y)", "(- x y)", "(* x y)", "(+ x c)", "(- c x)", "(* c x)", "(- x)", "(CASE (<> y 0) (/ x y) x)", "(CASE (<> y 0) (% x y) x)",
-		"(ABS x)", "(SIGN x)", "(ROUND x)", "(FLOOR x)", "(CAST x DOUBLE)", "(CAST x BIGINT)", "(CAST x DECIMAL(20, 3))", "(CAST x DECIMAL(8, 1))", "(CAST x BOOLEAN)"}
+		"(AND (= x y) p)", "(OR q (= x c) p)", "(NOT (OR (<> x y) q))", "(AND p q)", "(OR p q)", "(AND q (OR p (= x y)))",
+	}
+	ordered := []string{
+		"(< x y)", "(<= x y)", "(> x y)", "(>= x y)", "(< x c)", "(<= x c)", "(> x c)", "(>= x c)", "(< c x)", "(>= c x)",
+		"(GREATEST x y)", "(LEAST x c y)", "(IN x c)", "(IN x y c)", "(NOT (IN x c y))", "(CAST x STRING)",
+	}
+	numeric := []string{
+		"(+ x y)", "(- x y)", "(* x y)", "(+ x c)", "(- c x)", "(* c x)", "(- x)", "(CASE (<> y 0) (/ x y) x)", "(CASE (<> y 0) (% x y) x)",
+		"(ABS x)", "(SIGN x)", "(ROUND x)", "(FLOOR x)", "(CAST x DOUBLE)", "(CAST x BIGINT)", "(CAST x DECIMAL(20, 3))", "(CAST x DECIMAL(8, 1))", "(CAST x BOOLEAN)",
+	}
 	textual := []string{"(LIKE x y)", "(LIKE x 'a%')", "(|| x y)", "(UPPER x)", "(CONCAT_WS x y c)", "(SUBSTRING x 2)", "(POSITION x y)", "(REPLACE x y 'z')"}
 	seed := uint64(0)
 	for name, typ := range pairTypes() {

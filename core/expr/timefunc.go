@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/failure"
 )
 
 // timeFunction finds the kernels on times.
@@ -425,7 +426,7 @@ func (c *compiler) tumble(x *Call) kernel {
 		for _, r := range k.rows() {
 			x, width := in[int(r)&mask], size.at(r)*perMilli
 			if width <= 0 {
-				return fmt.Errorf("window of %d ms: want a positive size", size.at(r))
+				return failure.Errorf(failure.UserCode, "a window of %d ms: want a positive size", size.at(r))
 			}
 			out[r] = x - floorMod(local(x)-offset.at(r)*perMilli, width) + end*width
 		}

@@ -106,7 +106,7 @@ func equalValues(a, b any) bool {
 // Conjuncts splits e at its ANDs.
 func Conjuncts(e Expr) []Expr {
 	if c, ok := e.(*Call); ok && c.Function == "AND" {
-		var out []Expr
+		out := make([]Expr, 0, len(c.Args))
 		for _, a := range c.Args {
 			out = append(out, Conjuncts(a)...)
 		}

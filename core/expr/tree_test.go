@@ -182,7 +182,11 @@ func TestFromProtoRefuses(t *testing.T) {
 		deep = &exprpb.Expr{Type: "INT", Node: &exprpb.Expr_Call{Call: &exprpb.Call{Function: "-", Args: []*exprpb.Expr{deep}}}}
 	}
 	for _, p := range []*exprpb.Expr{
-		nil, {}, {Type: "INT"}, {Type: "BANANA", Node: &exprpb.Expr_Column{}}, deep,
+		nil,
+		{},
+		{Type: "INT"},
+		{Type: "BANANA", Node: &exprpb.Expr_Column{}},
+		deep,
 		{Type: "INT", Node: &exprpb.Expr_Literal{Literal: &exprpb.Literal{Value: &exprpb.Literal_Decimal128{Decimal128: []byte{1}}}}},
 	} {
 		if _, err := FromProto(p); failure.Of(err) != failure.Internal {

@@ -5,7 +5,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/core/compute"
@@ -102,11 +101,6 @@ type vector struct {
 	index    []int32 // of text: position in offsets for each row; nil when plain
 	arr      arrow.Array
 	buf      *memory.Buffer // holds data when it was allocated for the result
-}
-
-// fixed are the element types of fixed-width layouts.
-type fixed interface {
-	~int8 | ~int16 | ~int32 | ~int64 | ~float32 | ~float64 | decimal128.Num
 }
 
 // values are a vector's fixed-width values, or its one constant.

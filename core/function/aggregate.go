@@ -1,6 +1,10 @@
 package function
 
-import "github.com/tidemill/tidemill/core/datatype"
+import (
+	"slices"
+
+	"github.com/tidemill/tidemill/core/datatype"
+)
 
 func aggregate(name, usage string, r resolver) definition {
 	return definition{name: name, kind: Aggregate, usage: []string{usage}, resolve: r}
@@ -10,7 +14,7 @@ func aggregate(name, usage string, r resolver) definition {
 // results are nullable even for arguments that are not: without GROUP BY there
 // may be no row.
 func aggregates() []definition {
-	out := []definition{
+	fixed := []definition{
 		define(Aggregate, "COUNT", []string{"any... -> BIGINT!"}),
 		define(Aggregate, "APPROX_COUNT_DISTINCT", []string{"any -> BIGINT!"}),
 		aggregate("SUM", "SUM(numeric or interval)", sumOf(true)),
@@ -24,13 +28,13 @@ func aggregates() []definition {
 		aggregate("MIN", "MIN(value with an order)", extremeOf),
 		aggregate("MAX", "MAX(value with an order)", extremeOf),
 	}
-	for _, name := range []string{"FIRST_VALUE", "LAST_VALUE", "ANY_VALUE", "SINGLE_VALUE"} {
-		out = append(out, define(Aggregate, name, []string{"any -> $1?"}))
-	}
-	for _, name := range []string{"STDDEV_POP", "STDDEV_SAMP", "VAR_POP", "VAR_SAMP"} {
-		out = append(out, aggregate(name, name+"(numeric)", deviation))
-	}
-	return out
+	picks := each([]string{"FIRST_VALUE", "LAST_VALUE", "ANY_VALUE", "SINGLE_VALUE"}, func(name string) definition {
+		return define(Aggregate, name, []string{"any -> $1?"})
+	})
+	spreads := each([]string{"STDDEV_POP", "STDDEV_SAMP", "VAR_POP", "VAR_SAMP"}, func(name string) definition {
+		return aggregate(name, name+"(numeric)", deviation)
+	})
+	return slices.Concat(fixed, picks, spreads)
 }
 
 func one(args []Arg) (datatype.Type, bool) {

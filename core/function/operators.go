@@ -1,7 +1,9 @@
 package function
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/tidemill/tidemill/core/datatype"
 )
@@ -11,15 +13,15 @@ func operator(name, usage string, r resolver) definition {
 }
 
 func operators() []definition {
-	out := []definition{
+	fixed := []definition{
 		operator("+", "a + b with numbers, intervals, or a time and an interval", plus),
 		operator("-", "a - b or -a with numbers, intervals or times", minus),
 		operator("*", "a * b with numbers, or an interval and a number", times),
 		operator("/", "a / b with numbers, or an interval and a number", divide),
 		operator("%", "a % b with exact numbers", modulo),
-		scalarOperator("AND", "bool, bool, bool... -> BOOLEAN"),
-		scalarOperator("OR", "bool, bool, bool... -> BOOLEAN"),
-		scalarOperator("NOT", "bool -> BOOLEAN"),
+		scalar("AND", "bool, bool, bool... -> BOOLEAN"),
+		scalar("OR", "bool, bool, bool... -> BOOLEAN"),
+		scalar("NOT", "bool -> BOOLEAN"),
 		operator("||", "string || string, binary || binary or array || array", concatenation),
 		operator("LIKE", "string LIKE string [ESCAPE string]", pattern),
 		operator("SIMILAR TO", "string SIMILAR TO string [ESCAPE string]", pattern),
@@ -28,25 +30,27 @@ func operators() []definition {
 		operator("TRY_CAST", "TRY_CAST(value AS type)", cast(true)),
 		operator("[]", "array[integer] or map[key]", element),
 		operator(".", "row.field", field),
-		scalarOperator("$TUMBLE_START", "timestamp, bigint, bigint -> $1"),
-		scalarOperator("$TUMBLE_END", "timestamp, bigint, bigint -> $1"),
+		scalar("$TUMBLE_START", "timestamp, bigint, bigint -> $1"),
+		scalar("$TUMBLE_END", "timestamp, bigint, bigint -> $1"),
 	}
-	for _, name := range []string{"IS NULL", "IS NOT NULL"} {
-		out = append(out, scalarOperator(name, "any -> BOOLEAN!"))
-	}
-	for _, name := range []string{"IS TRUE", "IS FALSE", "IS NOT TRUE", "IS NOT FALSE"} {
-		out = append(out, scalarOperator(name, "bool -> BOOLEAN!"))
-	}
-	for _, name := range []string{"=", "<>", "<", "<=", ">", ">="} {
-		out = append(out, operator(name, "a "+name+" b with comparable types", comparison(name, false)))
-	}
-	for _, name := range []string{"IS DISTINCT FROM", "IS NOT DISTINCT FROM"} {
-		out = append(out, operator(name, "a "+name+" b with comparable types", comparison(name, true)))
+	nulls := each([]string{"IS NULL", "IS NOT NULL"}, func(name string) definition { return scalar(name, "any -> BOOLEAN!") })
+	truths := each([]string{"IS TRUE", "IS FALSE", "IS NOT TRUE", "IS NOT FALSE"}, func(name string) definition {
+		return scalar(name, "bool -> BOOLEAN!")
+	})
+	comparisons := each([]string{"=", "<>", "<", "<=", ">", ">=", "IS DISTINCT FROM", "IS NOT DISTINCT FROM"}, func(name string) definition {
+		return operator(name, "a "+name+" b with comparable types", comparison(name))
+	})
+	return slices.Concat(fixed, nulls, truths, comparisons)
+}
+
+// each defines functions that differ in their name only.
+func each(names []string, define func(name string) definition) []definition {
+	out := make([]definition, len(names))
+	for i, name := range names {
+		out[i] = define(name)
 	}
 	return out
 }
-
-func scalarOperator(name, text string) definition { return scalar(name, text) }
 
 // withoutNull gives an untyped NULL the type of the other side.
 func withoutNull(args []Arg) []datatype.Type {
@@ -229,7 +233,8 @@ func modulo(args []Arg) (Resolved, bool) {
 
 // comparison types both sides alike. A string beside another type is read as
 // that type, so that dates and numbers can be written as text.
-func comparison(name string, never bool) resolver {
+func comparison(name string) resolver {
+	never := strings.HasSuffix(name, "DISTINCT FROM")
 	ordered := name != "=" && name != "<>" && !never
 	return func(args []Arg) (Resolved, bool) {
 		if len(args) != 2 {

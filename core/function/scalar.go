@@ -1,6 +1,7 @@
 package function
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/tidemill/tidemill/core/datatype"
@@ -22,7 +23,7 @@ func synonyms() map[string]string {
 }
 
 func mathTable() []definition {
-	out := []definition{
+	fixed := []definition{
 		scalar("ABS", "numeric -> $1"),
 		scalar("SIGN", "numeric -> $1"),
 		scalar("POWER", "double, double -> DOUBLE"),
@@ -40,13 +41,11 @@ func mathTable() []definition {
 		operator("FLOOR", "FLOOR(numeric) or FLOOR(time TO unit)", floor),
 		operator("CEIL", "CEIL(numeric) or CEIL(time TO unit)", floor),
 	}
-	for _, name := range []string{
+	names := []string{
 		"SQRT", "EXP", "LN", "LOG2", "LOG10", "SIN", "COS", "TAN", "COT", "ASIN", "ACOS", "ATAN",
 		"SINH", "COSH", "TANH", "DEGREES", "RADIANS", "CBRT",
-	} {
-		out = append(out, scalar(name, "double -> DOUBLE"))
 	}
-	return out
+	return slices.Concat(fixed, each(names, func(name string) definition { return scalar(name, "double -> DOUBLE") }))
 }
 
 // round gives a decimal as many digits after the point as a literal asks for.
@@ -162,7 +161,7 @@ func textTable() []definition {
 }
 
 func timeTable() []definition {
-	out := []definition{
+	fixed := []definition{
 		operator("EXTRACT", "EXTRACT(unit FROM time)", extract),
 		operator("TIMESTAMPADD", "TIMESTAMPADD(unit, integer, time)", timestampAdd),
 		operator("TIMESTAMPDIFF", "TIMESTAMPDIFF(unit, time, time)", timestampDiff),
@@ -180,13 +179,11 @@ func timeTable() []definition {
 		random("PROCTIME", "-> TIMESTAMP_LTZ(3)!"),
 		unixTimestamp(),
 	}
-	for _, name := range []string{"YEAR", "QUARTER", "MONTH", "WEEK", "DAYOFYEAR", "DAYOFMONTH", "DAYOFWEEK"} {
-		out = append(out, scalar(name, "day -> BIGINT"))
-	}
-	for _, name := range []string{"HOUR", "MINUTE", "SECOND"} {
-		out = append(out, scalar(name, "clock -> BIGINT"))
-	}
-	return out
+	days := each([]string{"YEAR", "QUARTER", "MONTH", "WEEK", "DAYOFYEAR", "DAYOFMONTH", "DAYOFWEEK"}, func(name string) definition {
+		return scalar(name, "day -> BIGINT")
+	})
+	clocks := each([]string{"HOUR", "MINUTE", "SECOND"}, func(name string) definition { return scalar(name, "clock -> BIGINT") })
+	return slices.Concat(fixed, days, clocks)
 }
 
 // unixTimestamp is random only without arguments.
