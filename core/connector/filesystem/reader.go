@@ -123,13 +123,6 @@ func (r *reader) startSpan(ctx context.Context) error {
 	return r.skip(ctx, p.Skip)
 }
 
-// declared returns the table's columns that files hold, in their order.
-func (r *reader) declared() datatype.Schema {
-	return slices.DeleteFunc(slices.Clone(r.spec.Table.Schema), func(f datatype.Field) bool {
-		return slices.Contains(r.spec.Table.Partitions, f.Name)
-	})
-}
-
 // skip reads over the rows that were handed out before a restart. Batches of the
 // same span come in the same cuts, so whole batches go.
 func (r *reader) skip(ctx context.Context, rows int64) error {
