@@ -55,7 +55,7 @@ func (p printing) rows(ctx context.Context, result client.Result) (rows int64, e
 	var printer render.Printer
 	if len(result.Schema()) > 0 {
 		printer, err = render.New(p.out, result.Schema(), p.formats, render.Options{
-			Format: p.format, Live: result.Unbounded(), Changelog: result.Changelog(),
+			Format: p.format, Live: result.Live(), Changelog: result.Changelog(),
 		})
 		if err != nil {
 			return 0, err
@@ -74,7 +74,7 @@ func (p printing) rows(ctx context.Context, result client.Result) (rows int64, e
 			err = printer.Batch(ctx, b)
 		}
 		b.Release()
-		if err == nil && result.Unbounded() {
+		if err == nil {
 			err = p.flush() // a live row is worth nothing later
 		}
 		if err != nil {

@@ -40,8 +40,9 @@ type Session interface {
 type Result interface {
 	// Schema is the columns of the rows, empty where there are none.
 	Schema() datatype.Schema
-	// Unbounded is set where rows never end by themselves.
-	Unbounded() bool
+	// Live is set where rows come as time goes on: the job is a streaming one, and
+	// may never end by itself.
+	Live() bool
 	// Changelog is set where rows may have kinds other than insert.
 	Changelog() bool
 	// Next returns the next batch, which the caller owns, or io.EOF after the

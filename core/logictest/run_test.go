@@ -50,7 +50,7 @@ type answered struct {
 func (a *answered) Schema() datatype.Schema {
 	return datatype.Schema{{Name: "k", Type: datatype.Of(datatype.Int)}, {Name: "s", Type: datatype.Of(datatype.Varchar)}}
 }
-func (a *answered) Unbounded() bool           { return false }
+func (a *answered) Live() bool                { return false }
 func (a *answered) Changelog() bool           { return a.engine.kinds != nil }
 func (a *answered) Job() (id.Job, bool)       { return id.Job{}, false }
 func (a *answered) Progress() client.Progress { return client.Progress{} }

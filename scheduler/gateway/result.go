@@ -29,7 +29,7 @@ type Result struct {
 	gateway   *Gateway
 	session   *Session
 	schema    datatype.Schema
-	unbounded bool
+	live      bool
 	changelog bool
 	query     bool
 
@@ -139,8 +139,8 @@ var retentions = [...]shuffle.Retention{
 // Schema implements client.Result.
 func (r *Result) Schema() datatype.Schema { return r.schema }
 
-// Unbounded implements client.Result.
-func (r *Result) Unbounded() bool { return r.unbounded }
+// Live implements client.Result.
+func (r *Result) Live() bool { return r.live }
 
 // Changelog implements client.Result.
 func (r *Result) Changelog() bool { return r.changelog }

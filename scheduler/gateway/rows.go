@@ -40,8 +40,8 @@ func newRows(schema datatype.Schema, all [][]any) (*rows, error) {
 // Schema implements client.Result.
 func (r *rows) Schema() datatype.Schema { return r.schema }
 
-// Unbounded implements client.Result.
-func (r *rows) Unbounded() bool { return false }
+// Live implements client.Result.
+func (r *rows) Live() bool { return false }
 
 // Changelog implements client.Result.
 func (r *rows) Changelog() bool { return false }

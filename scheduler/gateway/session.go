@@ -14,6 +14,7 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/function"
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/plan"
 	"github.com/tidemill/tidemill/core/plan/planner"
 	"github.com/tidemill/tidemill/core/sql/ast"
@@ -58,7 +59,7 @@ func (s *Session) Execute(ctx context.Context, source string, statement ast.Stat
 }
 
 func (s *Session) submit(ctx context.Context, p *planner.Result) (client.Result, error) {
-	r := &Result{gateway: s.gateway, session: s, schema: p.Schema, unbounded: p.Unbounded, query: p.Kind == planner.Query}
+	r := &Result{gateway: s.gateway, session: s, schema: p.Schema, live: p.Graph.GetMode() == jobgraph.Mode_MODE_STREAMING, query: p.Kind == planner.Query}
 	r.changelog = slices.ContainsFunc(p.Plans, func(n plan.Node) bool { return plan.ChangelogOf(n) == plan.Retract })
 	if err := r.start(ctx, p.Graph); err != nil {
 		return nil, err
