@@ -23,6 +23,7 @@ const blockMagic = "TMB1"
 type block struct {
 	batch  *stream.Batch // nil: on disk
 	bytes  int64         // stream.Batch.Bytes
+	seq    uint32        // its place in the run's partition
 	rows   uint64
 	digest uint64
 	pack   *pack
@@ -74,6 +75,7 @@ func encode(buf *bytes.Buffer, o owner, b *block) error {
 	le.PutUint32(h[12:], o.partition)
 	le.PutUint32(h[16:], uint32(b.rows))
 	le.PutUint32(h[20:], uint32(len(b.batch.Kinds)))
+	le.PutUint32(h[24:], b.seq)
 	le.PutUint64(h[32:], uint64(arrowBytes))
 	le.PutUint64(h[40:], b.digest)
 	le.PutUint32(h[28:], crc32.Checksum(h, castagnoli()))
@@ -82,7 +84,7 @@ func encode(buf *bytes.Buffer, o owner, b *block) error {
 
 // decode reads a block's bytes. The batch is the caller's; it shares nothing
 // with data.
-func decode(mem memory.Allocator, data []byte, o owner) (*stream.Batch, error) {
+func decode(mem memory.Allocator, data []byte, o owner, seq uint32) (*stream.Batch, error) {
 	le := binary.LittleEndian
 	if len(data) < HeaderBytes || string(data[:4]) != blockMagic {
 		return nil, fmt.Errorf("%w: no block header", shuffle.ErrDataLoss)
@@ -94,6 +96,9 @@ func decode(mem memory.Allocator, data []byte, o owner) (*stream.Batch, error) {
 	}
 	if have := (owner{le.Uint32(data[4:]), le.Uint32(data[8:]), le.Uint32(data[12:])}); have != o {
 		return nil, fmt.Errorf("%w: block of lane %d attempt %d partition %d", shuffle.ErrDataLoss, have.lane, have.attempt, have.partition)
+	}
+	if have := le.Uint32(data[24:]); have != seq {
+		return nil, fmt.Errorf("%w: block %d in the place of block %d", shuffle.ErrDataLoss, have, seq)
 	}
 	kinds, arrowBytes := uint64(le.Uint32(data[20:])), le.Uint64(data[32:])
 	body := data[HeaderBytes:]

@@ -74,6 +74,7 @@ func (s *Store) Append(lane, attempt, partition uint32, b *stream.Batch) error {
 		b.Release()
 		return shuffle.ErrReleased
 	}
+	added.seq = uint32(len(r.parts[partition]))
 	if err := s.place(owner{lane, attempt, partition}, &added); err != nil {
 		b.Release()
 		return err
@@ -267,7 +268,7 @@ func (s *Store) at(lane, partition uint32, i int) (b *stream.Batch, counts shuff
 	// The file is read without the lock: blocks on disk never change.
 	data, err := at.pack.read(at.offset, at.length)
 	if err == nil {
-		b, err = decode(s.mem, data, o)
+		b, err = decode(s.mem, data, o, at.seq)
 	}
 	if err != nil {
 		return nil, counts, true, fmt.Errorf("block %d of lane %d: %w", i, lane, err)

@@ -1,0 +1,221 @@
+package partition_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/tidemill/tidemill/core/stream"
+	"github.com/tidemill/tidemill/shuffle"
+	"github.com/tidemill/tidemill/shuffle/partition"
+)
+
+type fixture struct {
+	t    *testing.T
+	mem  *memory.CheckedAllocator
+	path string
+	dir  *os.Root
+	tier *partition.Tier
+}
+
+func newFixture(t *testing.T, o partition.TierOptions) *fixture {
+	f := &fixture{t: t, mem: memory.NewCheckedAllocator(memory.NewGoAllocator()), path: t.TempDir()}
+	dir, err := os.OpenRoot(f.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Dir, f.dir = dir, dir
+	f.tier = partition.NewTier(o)
+	t.Cleanup(func() {
+		_ = dir.Close()
+		f.mem.AssertSize(t, 0)
+		if m, d := f.tier.Used(); m != 0 || d != 0 {
+			t.Errorf("%d bytes of memory and %d of disk are still used", m, d)
+		}
+		if left := f.files(); len(left) > 0 {
+			t.Errorf("files left: %v", left)
+		}
+	})
+	return f
+}
+
+func (f *fixture) files() []string {
+	names, err := filepath.Glob(filepath.Join(f.path, "*"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return names
+}
+
+// rows are dictionary-encoded, with kinds: what a block must bring back whole.
+func (f *fixture) rows(from, n int) *stream.Batch {
+	schema := arrow.NewSchema([]arrow.Field{
+		{Name: "n", Type: arrow.PrimitiveTypes.Int64},
+		{Name: "s", Type: &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int32, ValueType: arrow.BinaryTypes.String}, Nullable: true},
+	}, nil)
+	b := array.NewRecordBuilder(f.mem, schema)
+	defer b.Release()
+	out := &stream.Batch{}
+	for i := from; i < from+n; i++ {
+		b.Field(0).(*array.Int64Builder).Append(int64(i))
+		if err := b.Field(1).AppendValueFromString(fmt.Sprint("value ", i%7)); err != nil {
+			f.t.Fatal(err)
+		}
+		out.Kinds = append(out.Kinds, stream.Insert+stream.RowKind(i%4))
+	}
+	out.Record = b.NewRecordBatch()
+	return out
+}
+
+func (f *fixture) append(s *partition.Store, lane, part uint32, b *stream.Batch) {
+	f.t.Helper()
+	if err := s.Append(lane, 0, part, b); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *fixture) store(lanes, partitions int) *partition.Store {
+	s := partition.New(f.tier, f.mem, lanes, partitions)
+	f.t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			f.t.Error(err)
+		}
+	})
+	for lane := range uint32(lanes) {
+		if err := s.Begin(lane, 0); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	return s
+}
+
+func (f *fixture) read(s *partition.Store, part uint32) (rows []string, err error) {
+	r := s.Reader(part)
+	for {
+		b, end, err := r.Next()
+		if err != nil || end {
+			return rows, err
+		}
+		if b == nil {
+			return rows, errors.New("a lane is not sealed")
+		}
+		for i := range b.Len() {
+			rows = append(rows, fmt.Sprint(b.Kind(i), b.Column(0).ValueStr(i), b.Column(1).ValueStr(i)))
+		}
+		b.Release()
+	}
+}
+
+// Memory stays within the tier's limit, and what went to disk comes back as it
+// was, in order, as often as it is read.
+func TestSpillAndReadBack(t *testing.T) {
+	const limit = 5000
+	f := newFixture(t, partition.TierOptions{MemoryBytes: limit, PackBytes: 3000})
+	s := f.store(2, 3)
+	want := make([][]string, 3)
+	for lane := range uint32(2) {
+		for i := range 20 {
+			part := uint32(i % 3)
+			b := f.rows(int(lane)*1000+i*10, 10)
+			for r := range b.Len() {
+				want[part] = append(want[part], fmt.Sprint(b.Kind(r), b.Column(0).ValueStr(r), b.Column(1).ValueStr(r)))
+			}
+			f.append(s, lane, part, b)
+			if used, _ := f.tier.Used(); used > limit {
+				t.Fatalf("%d bytes of memory", used)
+			}
+		}
+		m, err := s.Seal(lane, 0)
+		if err != nil || m.Partitions[0].Rows != 70 || m.Partitions[0].Digest == 0 {
+			t.Fatalf("have %+v, %v", m, err)
+		}
+	}
+	if n := len(f.files()); n < 2 {
+		t.Errorf("%d pack files", n)
+	}
+	for range 2 {
+		for part := range uint32(3) {
+			have, err := f.read(s, part)
+			if err != nil || strings.Join(have, " ") != strings.Join(want[part], " ") {
+				t.Fatalf("partition %d: %v\nhave %v\nwant %v", part, err, have, want[part])
+			}
+		}
+	}
+}
+
+// Any damage to a file is DATA_LOSS, never other or fewer rows.
+func TestDamageIsDataLoss(t *testing.T) {
+	f := newFixture(t, partition.TierOptions{MemoryBytes: 1})
+	s := f.store(1, 1)
+	f.append(s, 0, 0, f.rows(0, 20))
+	f.append(s, 0, 0, f.rows(20, 20))
+	if _, err := s.Seal(0, 0); err != nil {
+		t.Fatal(err)
+	}
+	name := f.files()[0]
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(data []byte) {
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := 0; i < len(whole); i += 7 {
+		bad := append([]byte(nil), whole...)
+		bad[i] ^= 1
+		put(bad)
+		if _, err := f.read(s, 0); !errors.Is(err, shuffle.ErrDataLoss) {
+			t.Fatalf("byte %d: have %v", i, err)
+		}
+	}
+	half := len(whole) / 2
+	for what, data := range map[string][]byte{
+		"cut": whole[:half], "empty": nil, "swapped": append(append([]byte(nil), whole[half:]...), whole[:half]...),
+	} {
+		put(data)
+		if _, err := f.read(s, 0); !errors.Is(err, shuffle.ErrDataLoss) {
+			t.Errorf("%s: have %v", what, err)
+		}
+	}
+	put(whole)
+	if have, err := f.read(s, 0); err != nil || len(have) != 40 {
+		t.Errorf("mended: %d rows, %v", len(have), err)
+	}
+}
+
+// Without room anywhere a block is refused with the limit in the message.
+func TestNoRoom(t *testing.T) {
+	f := newFixture(t, partition.TierOptions{MemoryBytes: 10, QuotaBytes: 100})
+	s := f.store(1, 1)
+	if err := s.Append(0, 0, 0, f.rows(0, 5)); err == nil || !strings.Contains(err.Error(), "quota") {
+		t.Errorf("have %v", err)
+	}
+	none := partition.New(partition.NewTier(partition.TierOptions{MemoryBytes: 10}), f.mem, 1, 1)
+	if err := none.Begin(0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := none.Append(0, 0, 0, f.rows(0, 5)); err == nil || !strings.Contains(err.Error(), "spill directory") {
+		t.Errorf("have %v", err)
+	}
+}
+
+// A spill directory that is gone is an error of the append, and of nothing else.
+func TestSpillFails(t *testing.T) {
+	f := newFixture(t, partition.TierOptions{MemoryBytes: 10})
+	s := f.store(1, 1)
+	if err := f.dir.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Append(0, 0, 0, f.rows(0, 5)); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("have %v", err)
+	}
+}
