@@ -213,3 +213,40 @@ func BenchmarkPermutation(b *testing.B) {
 		})
 	}
 }
+
+func TestBefore(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer mem.AssertSize(t, 0)
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		a, b := random(r, mem, r.IntN(200)), random(r, mem, 1+r.IntN(20))
+		keys := randomKeys(r)
+		bound := r.IntN(int(b.NumRows()))
+		var sel []int32
+		if r.IntN(2) == 0 {
+			sel = []int32{}
+		}
+		c, err := Comparers(a, b, keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []int32{}
+		for i := range int32(a.NumRows()) {
+			if sel != nil && r.IntN(2) == 0 {
+				continue
+			}
+			if sel != nil {
+				sel = append(sel, i)
+			}
+			if Compare(c, int(i), bound) < 0 {
+				want = append(want, i)
+			}
+		}
+		got, err := Before(a, sel, b, bound, keys)
+		if err != nil || !slices.Equal(got, want) {
+			t.Fatalf("seed %d, keys %v: %v, got %v, want %v", seed, keys, err, got, want)
+		}
+		a.Release()
+		b.Release()
+	}
+}

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -50,8 +49,18 @@ type Case struct {
 	Undrained bool
 }
 
+// T is the part of testing.T that the harness uses.
+type T interface {
+	Helper()
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	// Fatalf ends the test; it does not return.
+	Fatalf(format string, args ...any)
+	Failed() bool
+}
+
 // Run checks the case in every way.
-func Run(t *testing.T, c Case) {
+func Run(t T, c Case) {
 	t.Helper()
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	if c.BatchRows == 0 {
@@ -68,7 +77,7 @@ func Run(t *testing.T, c Case) {
 	}
 }
 
-func (c Case) check(t *testing.T, label string, seed uint64) {
+func (c Case) check(t T, label string, seed uint64) {
 	t.Helper()
 	steps := c.plain(t, label, seed)
 	way := variant{batch: 2, sel: true, dictionaries: true, seed: seed}
@@ -97,7 +106,7 @@ func (v variant) String() string {
 }
 
 // plain runs to the end in every shape of batches and returns the steps of one.
-func (c Case) plain(t *testing.T, label string, seed uint64) int {
+func (c Case) plain(t T, label string, seed uint64) int {
 	t.Helper()
 	want := c.want()
 	for _, size := range []int{1, 3, 1 << 16} {
@@ -144,7 +153,7 @@ func printed(s datatype.Schema, rows [][]any) []string {
 	return out
 }
 
-func (c Case) compare(t *testing.T, label string, got, want []string) {
+func (c Case) compare(t T, label string, got, want []string) {
 	t.Helper()
 	if !c.Ordered {
 		got, want = slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))
@@ -155,7 +164,7 @@ func (c Case) compare(t *testing.T, label string, got, want []string) {
 }
 
 // stopped closes after every step, fails at every emit and at every charge.
-func (c Case) stopped(t *testing.T, way variant, steps int) {
+func (c Case) stopped(t T, way variant, steps int) {
 	t.Helper()
 	for way.stopAt = 1; way.stopAt <= steps; way.stopAt++ {
 		if r := c.run(t, way); r.err != nil {
@@ -187,7 +196,7 @@ func (c Case) stopped(t *testing.T, way variant, steps int) {
 	}
 }
 
-func (c Case) restored(t *testing.T, way variant, steps int) {
+func (c Case) restored(t T, way variant, steps int) {
 	t.Helper()
 	want := c.want()
 	for way.restoreAt = 1; way.restoreAt <= steps; way.restoreAt++ {
@@ -265,7 +274,7 @@ func (s *sink) Idle(idle bool) error {
 }
 
 // run makes an operator, feeds it and closes it.
-func (c Case) run(t *testing.T, way variant) (r result) {
+func (c Case) run(t T, way variant) (r result) {
 	t.Helper()
 	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
 	acct := &account{refuse: way.failGrow}

@@ -74,22 +74,11 @@ func (n *TopN) better(b *stream.Batch) ([]int32, error) {
 	if n.best == nil || n.best.NumRows() < n.offset+n.limit {
 		return b.Sel, nil
 	}
-	c, err := rowsort.Comparers(b.Record, n.best, n.keys)
+	rows, err := rowsort.Before(b.Record, b.Sel, n.best, int(n.best.NumRows())-1, n.keys)
 	if err != nil {
 		return nil, fmt.Errorf("top-n: %w", err)
 	}
-	last := int(n.best.NumRows()) - 1
-	out := make([]int32, 0, b.Len())
-	for i := range b.Len() {
-		r := i
-		if b.Sel != nil {
-			r = int(b.Sel[i])
-		}
-		if rowsort.Compare(c, r, last) < 0 {
-			out = append(out, int32(r))
-		}
-	}
-	return out, nil
+	return rows, nil
 }
 
 // settle makes best of best and what waits.
