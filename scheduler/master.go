@@ -8,10 +8,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/fs"
 	"github.com/tidemill/tidemill/raftmeta"
+	"github.com/tidemill/tidemill/scheduler/checkpointing"
 	"github.com/tidemill/tidemill/scheduler/dispatcher"
 	"github.com/tidemill/tidemill/scheduler/jobmaster"
 	"github.com/tidemill/tidemill/scheduler/resource"
@@ -28,7 +31,10 @@ type Options struct {
 	Heartbeat time.Duration
 	// Timeout is how long a worker may be silent; zero: for ever.
 	Timeout time.Duration
-	Log     *slog.Logger // nil: discarded
+	// Files opens where a job with these settings keeps its checkpoints; nil: none
+	// can take any.
+	Files func(c config.Config) (checkpointing.Files, fs.FileSystem, error)
+	Log   *slog.Logger // nil: discarded
 	// History is how many jobs that are over are remembered; zero means 100.
 	History int
 }
@@ -61,11 +67,24 @@ func New(ctx context.Context, o Options) (*Master, error) {
 	m.resources = resource.New(resource.Options{Fixed: o.Fixed, Timeout: o.Timeout, Lost: m.workerLost})
 	m.dispatcher = dispatcher.New(dispatcher.Options{
 		Store: o.Store, Term: term, Dialer: o.Dialer, Resources: m.resources, Log: o.Log, History: o.History,
+		Checkpoints: m.checkpoints,
 	})
 	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
 	m.stop = stop
 	m.running.Go(func() { m.resources.Run(watch) })
 	return m, nil
+}
+
+// checkpoints opens the checkpoints of a job under this leadership.
+func (m *Master) checkpoints(c config.Config) (*checkpointing.Store, error) {
+	if m.opts.Files == nil {
+		return nil, failure.Errorf(failure.Usage, "this cluster keeps no checkpoints")
+	}
+	files, fsys, err := m.opts.Files(c)
+	if err != nil {
+		return nil, err
+	}
+	return &checkpointing.Store{Files: files, FileSystem: fsys, Meta: m.opts.Store, Term: m.term}, nil
 }
 
 // lead waits for the leadership of this store.

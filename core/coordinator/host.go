@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
@@ -83,12 +85,28 @@ func (h *Host) addSource(ctx context.Context, t *task, v *rpc.CoordinatedVertex,
 	if err != nil {
 		return err
 	}
-	restored := v.GetRestored()
-	enum, err := c.Enumerator(ctx, spec, restored)
+	restored := &rpc.EnumeratorState{}
+	var position []byte
+	if v.Restored != nil {
+		if err := proto.Unmarshal(v.GetRestored(), restored); err != nil {
+			return failure.Errorf(failure.BadData, "position of source %s: %w", spec.Table.Name, err)
+		}
+		if position = restored.GetEnumerator(); position == nil {
+			position = []byte{} // nil would be a fresh start
+		}
+	}
+	enum, err := c.Enumerator(ctx, spec, position)
 	if err != nil {
 		return err
 	}
-	t.sources[id.Vertex(v.GetVertex().GetId())] = newSource(spec.Table.Name, enum, int(v.GetParallelism()), v.GetFirstAttempt(), v.GetBounded())
+	if back := restored.GetUnreceived(); len(back) > 0 {
+		splits := make([]connector.Split, len(back))
+		for i, split := range back {
+			splits[i] = split.Connector()
+		}
+		enum.Return(splits)
+	}
+	t.sources[id.Vertex(v.GetVertex().GetId())] = newSource(spec.Table.Name, enum, int(v.GetParallelism()), v.GetFirstAttempt())
 	return nil
 }
 

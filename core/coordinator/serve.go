@@ -54,9 +54,13 @@ func (h *Host) Snapshot(ctx context.Context, r *rpc.SnapshotRequest) (*rpc.Snaps
 	if err != nil {
 		return nil, err
 	}
+	parts := map[id.Attempt]*rpc.SourcePart{}
+	for _, part := range r.GetSources() {
+		parts[part.GetAttempt().ID()] = part
+	}
 	reply := &rpc.SnapshotReply{}
 	for v, s := range t.sources {
-		state, err := s.snapshot(ctx)
+		state, err := s.snapshot(ctx, parts)
 		if err != nil {
 			return nil, err
 		}

@@ -3,11 +3,15 @@ package coordinator
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/operator/endpoint"
 	"github.com/tidemill/tidemill/core/rpc"
 )
 
@@ -27,21 +31,27 @@ type source struct {
 
 	mu       sync.Mutex
 	floor    []uint32 // by subtask: lower attempts get nothing
-	given    map[id.Attempt][]connector.Split
-	keep     bool // remember what was given: jobs without checkpoints start attempts from nothing
+	given    map[id.Attempt]*given
 	assigned uint64
 	bytes    int64
 	total    rpc.ProgressReply
 }
 
-func newSource(name string, enum connector.Enumerator, parallelism int, first uint32, keep bool) *source {
-	s := &source{name: name, turn: newTurn(), enum: enum, given: map[id.Attempt][]connector.Split{}, keep: keep}
+func newSource(name string, enum connector.Enumerator, parallelism int, first uint32) *source {
+	s := &source{name: name, turn: newTurn(), enum: enum, given: map[id.Attempt]*given{}}
 	s.floor = make([]uint32, parallelism)
 	for i := range s.floor {
 		s.floor[i] = first
 	}
 	s.measure()
 	return s
+}
+
+// given is what an attempt was handed out. The first splits are forgotten once
+// they are in a source's part of a checkpoint.
+type given struct {
+	forgotten uint64
+	splits    []connector.Split
 }
 
 // measure asks the enumerator for its size; the turn is held, or nobody else
@@ -91,9 +101,12 @@ func (s *source) give(a id.Attempt, split connector.Split) {
 	defer s.mu.Unlock()
 	s.assigned++
 	s.bytes += split.Bytes
-	if s.keep {
-		s.given[a] = append(s.given[a], split)
+	g := s.given[a]
+	if g == nil {
+		g = &given{}
+		s.given[a] = g
 	}
+	g.splits = append(g.splits, split)
 }
 
 // reset takes back everything that an attempt was given.
@@ -103,7 +116,10 @@ func (s *source) reset(ctx context.Context, a id.Attempt) error {
 	}
 	defer s.turn.release()
 	s.mu.Lock()
-	back := s.given[a]
+	var back []connector.Split
+	if g := s.given[a]; g != nil {
+		back = g.splits
+	}
 	delete(s.given, a)
 	if i := int(a.Subtask.Index); i < len(s.floor) {
 		s.floor[i] = max(s.floor[i], a.N+1)
@@ -119,7 +135,10 @@ func (s *source) reset(ctx context.Context, a id.Attempt) error {
 	return nil
 }
 
-func (s *source) snapshot(ctx context.Context) ([]byte, error) {
+// snapshot returns the position that belongs to the sources' parts of a
+// checkpoint. It comes after them, so whatever was handed out is either in a part
+// or added here: splits that were on their way, or given since.
+func (s *source) snapshot(ctx context.Context, parts map[id.Attempt]*rpc.SourcePart) ([]byte, error) {
 	if err := s.turn.interrupt(ctx); err != nil {
 		return nil, err
 	}
@@ -128,7 +147,35 @@ func (s *source) snapshot(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("source %s: position of the enumerator: %w", s.name, err)
 	}
-	return state, nil
+	out := &rpc.EnumeratorState{Enumerator: state}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for a, g := range s.given {
+		if err := g.settle(parts[a]); err != nil {
+			return nil, fmt.Errorf("source %s: attempt %v: %w", s.name, a, err)
+		}
+		for _, split := range g.splits {
+			out.Unreceived = append(out.Unreceived, rpc.FromSplit(split))
+		}
+	}
+	return proto.Marshal(out)
+}
+
+// settle forgets what a source's part of a checkpoint accounts for.
+func (g *given) settle(part *rpc.SourcePart) error {
+	if part == nil {
+		return nil
+	}
+	received := g.forgotten + uint64(len(g.splits))
+	if !part.GetFinished() {
+		var err error
+		if received, err = endpoint.Received(part.GetState()); err != nil {
+			return err
+		}
+	}
+	n := min(max(received, g.forgotten)-g.forgotten, uint64(len(g.splits)))
+	g.splits, g.forgotten = slices.Delete(g.splits, 0, int(n)), g.forgotten+n
+	return nil
 }
 
 func (s *source) addProgress(p *rpc.ProgressReply) {

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"time"
 
+	arrow "github.com/apache/arrow-go/v18/arrow/memory"
+
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/coordinator"
@@ -21,6 +23,7 @@ import (
 	"github.com/tidemill/tidemill/fs"
 	"github.com/tidemill/tidemill/raftmeta/raftstore"
 	"github.com/tidemill/tidemill/scheduler"
+	"github.com/tidemill/tidemill/scheduler/checkpointing"
 	"github.com/tidemill/tidemill/scheduler/dispatcher"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/local"
@@ -77,6 +80,9 @@ func (c *Cluster) start(ctx context.Context, o Options) (err error) {
 	}
 	c.master, err = scheduler.New(ctx, scheduler.Options{
 		Store: c.store, Dialer: c.transport, Fixed: true, Heartbeat: o.Heartbeat, Log: o.Log,
+		Files: func(job config.Config) (checkpointing.Files, fs.FileSystem, error) {
+			return checkpoints(o.FileSystems, job, arrow.DefaultAllocator)
+		},
 	})
 	if err != nil {
 		return err
@@ -101,10 +107,15 @@ func (c *Cluster) startWorker(ctx context.Context, o Options) error {
 			Tier:  partition.NewTier(partition.TierOptions{Dir: c.spill.root, QuotaBytes: config.SpillLimit.Get(o.Config)}),
 		})
 	}
+	state := ledger.Child("checkpoints", 0).Allocator()
 	coordinators := coordinator.New(o.Connectors)
 	c.worker, err = worker.New(worker.Options{
 		ID: workerID, Slots: cmp.Or(config.Slots.Get(o.Config), runtime.GOMAXPROCS(0)), Dialer: c.transport,
 		Shuffle: c.shuffle, Connectors: o.Connectors, Memory: ledger, Coordinators: coordinators,
+		Snapshots: func(_ id.Job, job config.Config) (task.Snapshots, error) {
+			files, _, err := checkpoints(o.FileSystems, job, state)
+			return files, err
+		},
 		NewTask: o.NewTask, Metrics: cmp.Or(o.Metrics, metric.NewRegistry(metric.Options{})), Log: o.Log,
 	})
 	if err != nil {

@@ -1266,51 +1266,6 @@ func (x *Committable) GetFiles() int64 {
 	return 0
 }
 
-// Committables is the coordinator's part of a sink vertex in a checkpoint.
-type Committables struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Committables  []*Committable         `protobuf:"bytes,1,rep,name=committables,proto3" json:"committables,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Committables) Reset() {
-	*x = Committables{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[19]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Committables) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Committables) ProtoMessage() {}
-
-func (x *Committables) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[19]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Committables.ProtoReflect.Descriptor instead.
-func (*Committables) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{19}
-}
-
-func (x *Committables) GetCommittables() []*Committable {
-	if x != nil {
-		return x.Committables
-	}
-	return nil
-}
-
 type TriggerRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Job           *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
@@ -1322,7 +1277,7 @@ type TriggerRequest struct {
 
 func (x *TriggerRequest) Reset() {
 	*x = TriggerRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[20]
+	mi := &file_core_rpc_rpc_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1334,7 +1289,7 @@ func (x *TriggerRequest) String() string {
 func (*TriggerRequest) ProtoMessage() {}
 
 func (x *TriggerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[20]
+	mi := &file_core_rpc_rpc_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1347,7 +1302,7 @@ func (x *TriggerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerRequest.ProtoReflect.Descriptor instead.
 func (*TriggerRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{20}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TriggerRequest) GetJob() *JobRef {
@@ -1379,7 +1334,7 @@ type TriggerReply struct {
 
 func (x *TriggerReply) Reset() {
 	*x = TriggerReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[21]
+	mi := &file_core_rpc_rpc_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1391,7 +1346,7 @@ func (x *TriggerReply) String() string {
 func (*TriggerReply) ProtoMessage() {}
 
 func (x *TriggerReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[21]
+	mi := &file_core_rpc_rpc_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1404,7 +1359,7 @@ func (x *TriggerReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerReply.ProtoReflect.Descriptor instead.
 func (*TriggerReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{21}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{20}
 }
 
 type NotifyRequest struct {
@@ -1418,7 +1373,7 @@ type NotifyRequest struct {
 
 func (x *NotifyRequest) Reset() {
 	*x = NotifyRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[22]
+	mi := &file_core_rpc_rpc_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1430,7 +1385,7 @@ func (x *NotifyRequest) String() string {
 func (*NotifyRequest) ProtoMessage() {}
 
 func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[22]
+	mi := &file_core_rpc_rpc_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1443,7 +1398,7 @@ func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyRequest.ProtoReflect.Descriptor instead.
 func (*NotifyRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{22}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *NotifyRequest) GetJob() *JobRef {
@@ -1475,7 +1430,7 @@ type NotifyReply struct {
 
 func (x *NotifyReply) Reset() {
 	*x = NotifyReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[23]
+	mi := &file_core_rpc_rpc_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1487,7 +1442,7 @@ func (x *NotifyReply) String() string {
 func (*NotifyReply) ProtoMessage() {}
 
 func (x *NotifyReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[23]
+	mi := &file_core_rpc_rpc_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1500,7 +1455,7 @@ func (x *NotifyReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyReply.ProtoReflect.Descriptor instead.
 func (*NotifyReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{23}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{22}
 }
 
 type AckRequest struct {
@@ -1519,7 +1474,7 @@ type AckRequest struct {
 
 func (x *AckRequest) Reset() {
 	*x = AckRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[24]
+	mi := &file_core_rpc_rpc_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1531,7 +1486,7 @@ func (x *AckRequest) String() string {
 func (*AckRequest) ProtoMessage() {}
 
 func (x *AckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[24]
+	mi := &file_core_rpc_rpc_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1544,7 +1499,7 @@ func (x *AckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckRequest.ProtoReflect.Descriptor instead.
 func (*AckRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{24}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AckRequest) GetJob() *JobRef {
@@ -1611,7 +1566,7 @@ type AckReply struct {
 
 func (x *AckReply) Reset() {
 	*x = AckReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[25]
+	mi := &file_core_rpc_rpc_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1623,7 +1578,7 @@ func (x *AckReply) String() string {
 func (*AckReply) ProtoMessage() {}
 
 func (x *AckReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[25]
+	mi := &file_core_rpc_rpc_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1636,7 +1591,7 @@ func (x *AckReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckReply.ProtoReflect.Descriptor instead.
 func (*AckReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{25}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{24}
 }
 
 type DeclineRequest struct {
@@ -1651,7 +1606,7 @@ type DeclineRequest struct {
 
 func (x *DeclineRequest) Reset() {
 	*x = DeclineRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[26]
+	mi := &file_core_rpc_rpc_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1663,7 +1618,7 @@ func (x *DeclineRequest) String() string {
 func (*DeclineRequest) ProtoMessage() {}
 
 func (x *DeclineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[26]
+	mi := &file_core_rpc_rpc_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1676,7 +1631,7 @@ func (x *DeclineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineRequest.ProtoReflect.Descriptor instead.
 func (*DeclineRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{26}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DeclineRequest) GetJob() *JobRef {
@@ -1715,7 +1670,7 @@ type DeclineReply struct {
 
 func (x *DeclineReply) Reset() {
 	*x = DeclineReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[27]
+	mi := &file_core_rpc_rpc_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1727,7 +1682,7 @@ func (x *DeclineReply) String() string {
 func (*DeclineReply) ProtoMessage() {}
 
 func (x *DeclineReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[27]
+	mi := &file_core_rpc_rpc_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1740,7 +1695,7 @@ func (x *DeclineReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineReply.ProtoReflect.Descriptor instead.
 func (*DeclineReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{27}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{26}
 }
 
 type DropRequest struct {
@@ -1754,7 +1709,7 @@ type DropRequest struct {
 
 func (x *DropRequest) Reset() {
 	*x = DropRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[28]
+	mi := &file_core_rpc_rpc_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1766,7 +1721,7 @@ func (x *DropRequest) String() string {
 func (*DropRequest) ProtoMessage() {}
 
 func (x *DropRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[28]
+	mi := &file_core_rpc_rpc_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1779,7 +1734,7 @@ func (x *DropRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropRequest.ProtoReflect.Descriptor instead.
 func (*DropRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{28}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DropRequest) GetJob() *JobRef {
@@ -1811,7 +1766,7 @@ type DropReply struct {
 
 func (x *DropReply) Reset() {
 	*x = DropReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[29]
+	mi := &file_core_rpc_rpc_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1823,7 +1778,7 @@ func (x *DropReply) String() string {
 func (*DropReply) ProtoMessage() {}
 
 func (x *DropReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[29]
+	mi := &file_core_rpc_rpc_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1836,7 +1791,7 @@ func (x *DropReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropReply.ProtoReflect.Descriptor instead.
 func (*DropReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{29}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{28}
 }
 
 type CoordinatorRequest struct {
@@ -1849,7 +1804,7 @@ type CoordinatorRequest struct {
 
 func (x *CoordinatorRequest) Reset() {
 	*x = CoordinatorRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[30]
+	mi := &file_core_rpc_rpc_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1861,7 +1816,7 @@ func (x *CoordinatorRequest) String() string {
 func (*CoordinatorRequest) ProtoMessage() {}
 
 func (x *CoordinatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[30]
+	mi := &file_core_rpc_rpc_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1874,7 +1829,7 @@ func (x *CoordinatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorRequest.ProtoReflect.Descriptor instead.
 func (*CoordinatorRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{30}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CoordinatorRequest) GetJob() *JobRef {
@@ -1905,7 +1860,7 @@ type CoordinatedVertex struct {
 
 func (x *CoordinatedVertex) Reset() {
 	*x = CoordinatedVertex{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[31]
+	mi := &file_core_rpc_rpc_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1917,7 +1872,7 @@ func (x *CoordinatedVertex) String() string {
 func (*CoordinatedVertex) ProtoMessage() {}
 
 func (x *CoordinatedVertex) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[31]
+	mi := &file_core_rpc_rpc_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1930,7 +1885,7 @@ func (x *CoordinatedVertex) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatedVertex.ProtoReflect.Descriptor instead.
 func (*CoordinatedVertex) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{31}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CoordinatedVertex) GetVertex() *jobgraph.Vertex {
@@ -1976,7 +1931,7 @@ type CoordinatorReply struct {
 
 func (x *CoordinatorReply) Reset() {
 	*x = CoordinatorReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[32]
+	mi := &file_core_rpc_rpc_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1988,7 +1943,7 @@ func (x *CoordinatorReply) String() string {
 func (*CoordinatorReply) ProtoMessage() {}
 
 func (x *CoordinatorReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[32]
+	mi := &file_core_rpc_rpc_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2001,7 +1956,7 @@ func (x *CoordinatorReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorReply.ProtoReflect.Descriptor instead.
 func (*CoordinatorReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{32}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{31}
 }
 
 type SplitRequest struct {
@@ -2014,7 +1969,7 @@ type SplitRequest struct {
 
 func (x *SplitRequest) Reset() {
 	*x = SplitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[33]
+	mi := &file_core_rpc_rpc_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2026,7 +1981,7 @@ func (x *SplitRequest) String() string {
 func (*SplitRequest) ProtoMessage() {}
 
 func (x *SplitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[33]
+	mi := &file_core_rpc_rpc_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2039,7 +1994,7 @@ func (x *SplitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitRequest.ProtoReflect.Descriptor instead.
 func (*SplitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{33}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SplitRequest) GetJob() *JobRef {
@@ -2066,7 +2021,7 @@ type SplitReply struct {
 
 func (x *SplitReply) Reset() {
 	*x = SplitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[34]
+	mi := &file_core_rpc_rpc_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2078,7 +2033,7 @@ func (x *SplitReply) String() string {
 func (*SplitReply) ProtoMessage() {}
 
 func (x *SplitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[34]
+	mi := &file_core_rpc_rpc_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2091,7 +2046,7 @@ func (x *SplitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitReply.ProtoReflect.Descriptor instead.
 func (*SplitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{34}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SplitReply) GetEnded() bool {
@@ -2119,7 +2074,7 @@ type Split struct {
 
 func (x *Split) Reset() {
 	*x = Split{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[35]
+	mi := &file_core_rpc_rpc_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2131,7 +2086,7 @@ func (x *Split) String() string {
 func (*Split) ProtoMessage() {}
 
 func (x *Split) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[35]
+	mi := &file_core_rpc_rpc_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2144,7 +2099,7 @@ func (x *Split) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Split.ProtoReflect.Descriptor instead.
 func (*Split) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{35}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Split) GetId() string {
@@ -2180,7 +2135,7 @@ type ResetRequest struct {
 
 func (x *ResetRequest) Reset() {
 	*x = ResetRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[36]
+	mi := &file_core_rpc_rpc_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2192,7 +2147,7 @@ func (x *ResetRequest) String() string {
 func (*ResetRequest) ProtoMessage() {}
 
 func (x *ResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[36]
+	mi := &file_core_rpc_rpc_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2205,7 +2160,7 @@ func (x *ResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetRequest.ProtoReflect.Descriptor instead.
 func (*ResetRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{36}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ResetRequest) GetJob() *JobRef {
@@ -2230,7 +2185,7 @@ type ResetReply struct {
 
 func (x *ResetReply) Reset() {
 	*x = ResetReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[37]
+	mi := &file_core_rpc_rpc_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2242,7 +2197,7 @@ func (x *ResetReply) String() string {
 func (*ResetReply) ProtoMessage() {}
 
 func (x *ResetReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[37]
+	mi := &file_core_rpc_rpc_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2255,20 +2210,22 @@ func (x *ResetReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetReply.ProtoReflect.Descriptor instead.
 func (*ResetReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{37}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{36}
 }
 
+// SnapshotRequest comes when every source has taken its part of the checkpoint.
 type SnapshotRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Job           *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
 	Checkpoint    uint64                 `protobuf:"varint,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Sources       []*SourcePart          `protobuf:"bytes,3,rep,name=sources,proto3" json:"sources,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SnapshotRequest) Reset() {
 	*x = SnapshotRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	mi := &file_core_rpc_rpc_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2280,7 +2237,7 @@ func (x *SnapshotRequest) String() string {
 func (*SnapshotRequest) ProtoMessage() {}
 
 func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	mi := &file_core_rpc_rpc_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2293,7 +2250,7 @@ func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{38}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SnapshotRequest) GetJob() *JobRef {
@@ -2310,6 +2267,180 @@ func (x *SnapshotRequest) GetCheckpoint() uint64 {
 	return 0
 }
 
+func (x *SnapshotRequest) GetSources() []*SourcePart {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+// SourcePart is a source's part of a checkpoint.
+type SourcePart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Attempt       *Attempt               `protobuf:"bytes,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Finished      bool                   `protobuf:"varint,2,opt,name=finished,proto3" json:"finished,omitempty"` // it has read all that it was given
+	State         []byte                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`        // of the source operator, else
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourcePart) Reset() {
+	*x = SourcePart{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourcePart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourcePart) ProtoMessage() {}
+
+func (x *SourcePart) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourcePart.ProtoReflect.Descriptor instead.
+func (*SourcePart) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *SourcePart) GetAttempt() *Attempt {
+	if x != nil {
+		return x.Attempt
+	}
+	return nil
+}
+
+func (x *SourcePart) GetFinished() bool {
+	if x != nil {
+		return x.Finished
+	}
+	return false
+}
+
+func (x *SourcePart) GetState() []byte {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+// EnumeratorState is the state of a source vertex's half in a checkpoint.
+type EnumeratorState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Enumerator    []byte                 `protobuf:"bytes,1,opt,name=enumerator,proto3" json:"enumerator,omitempty"`
+	Unreceived    []*Split               `protobuf:"bytes,2,rep,name=unreceived,proto3" json:"unreceived,omitempty"` // handed out, but not in any source's part
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnumeratorState) Reset() {
+	*x = EnumeratorState{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnumeratorState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnumeratorState) ProtoMessage() {}
+
+func (x *EnumeratorState) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnumeratorState.ProtoReflect.Descriptor instead.
+func (*EnumeratorState) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *EnumeratorState) GetEnumerator() []byte {
+	if x != nil {
+		return x.Enumerator
+	}
+	return nil
+}
+
+func (x *EnumeratorState) GetUnreceived() []*Split {
+	if x != nil {
+		return x.Unreceived
+	}
+	return nil
+}
+
+// CoordinatorState is the coordinator's part of a vertex in a checkpoint.
+type CoordinatorState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Source        []byte                 `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`             // an EnumeratorState
+	Committables  []*Committable         `protobuf:"bytes,2,rep,name=committables,proto3" json:"committables,omitempty"` // of the checkpoint
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CoordinatorState) Reset() {
+	*x = CoordinatorState{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CoordinatorState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CoordinatorState) ProtoMessage() {}
+
+func (x *CoordinatorState) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CoordinatorState.ProtoReflect.Descriptor instead.
+func (*CoordinatorState) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *CoordinatorState) GetSource() []byte {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *CoordinatorState) GetCommittables() []*Committable {
+	if x != nil {
+		return x.Committables
+	}
+	return nil
+}
+
 type SnapshotReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Vertices      []*VertexPosition      `protobuf:"bytes,1,rep,name=vertices,proto3" json:"vertices,omitempty"`
@@ -2319,7 +2450,7 @@ type SnapshotReply struct {
 
 func (x *SnapshotReply) Reset() {
 	*x = SnapshotReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	mi := &file_core_rpc_rpc_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2331,7 +2462,7 @@ func (x *SnapshotReply) String() string {
 func (*SnapshotReply) ProtoMessage() {}
 
 func (x *SnapshotReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	mi := &file_core_rpc_rpc_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2344,7 +2475,7 @@ func (x *SnapshotReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotReply.ProtoReflect.Descriptor instead.
 func (*SnapshotReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{39}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *SnapshotReply) GetVertices() []*VertexPosition {
@@ -2365,7 +2496,7 @@ type VertexPosition struct {
 
 func (x *VertexPosition) Reset() {
 	*x = VertexPosition{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	mi := &file_core_rpc_rpc_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2377,7 +2508,7 @@ func (x *VertexPosition) String() string {
 func (*VertexPosition) ProtoMessage() {}
 
 func (x *VertexPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	mi := &file_core_rpc_rpc_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2390,7 +2521,7 @@ func (x *VertexPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VertexPosition.ProtoReflect.Descriptor instead.
 func (*VertexPosition) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{40}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *VertexPosition) GetVertex() uint32 {
@@ -2419,7 +2550,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[41]
+	mi := &file_core_rpc_rpc_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2431,7 +2562,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[41]
+	mi := &file_core_rpc_rpc_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2444,7 +2575,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{41}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *CommitRequest) GetJob() *JobRef {
@@ -2483,7 +2614,7 @@ type CommitReply struct {
 
 func (x *CommitReply) Reset() {
 	*x = CommitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[42]
+	mi := &file_core_rpc_rpc_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2495,7 +2626,7 @@ func (x *CommitReply) String() string {
 func (*CommitReply) ProtoMessage() {}
 
 func (x *CommitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[42]
+	mi := &file_core_rpc_rpc_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2508,7 +2639,7 @@ func (x *CommitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitReply.ProtoReflect.Descriptor instead.
 func (*CommitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{42}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{44}
 }
 
 type AbortRequest struct {
@@ -2521,7 +2652,7 @@ type AbortRequest struct {
 
 func (x *AbortRequest) Reset() {
 	*x = AbortRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[43]
+	mi := &file_core_rpc_rpc_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2533,7 +2664,7 @@ func (x *AbortRequest) String() string {
 func (*AbortRequest) ProtoMessage() {}
 
 func (x *AbortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[43]
+	mi := &file_core_rpc_rpc_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2546,7 +2677,7 @@ func (x *AbortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortRequest.ProtoReflect.Descriptor instead.
 func (*AbortRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{43}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *AbortRequest) GetJob() *JobRef {
@@ -2571,7 +2702,7 @@ type AbortReply struct {
 
 func (x *AbortReply) Reset() {
 	*x = AbortReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[44]
+	mi := &file_core_rpc_rpc_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2583,7 +2714,7 @@ func (x *AbortReply) String() string {
 func (*AbortReply) ProtoMessage() {}
 
 func (x *AbortReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[44]
+	mi := &file_core_rpc_rpc_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2596,7 +2727,7 @@ func (x *AbortReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortReply.ProtoReflect.Descriptor instead.
 func (*AbortReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{44}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{46}
 }
 
 // ProgressRequest asks for the splits of a job.
@@ -2609,7 +2740,7 @@ type ProgressRequest struct {
 
 func (x *ProgressRequest) Reset() {
 	*x = ProgressRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[45]
+	mi := &file_core_rpc_rpc_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2621,7 +2752,7 @@ func (x *ProgressRequest) String() string {
 func (*ProgressRequest) ProtoMessage() {}
 
 func (x *ProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[45]
+	mi := &file_core_rpc_rpc_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2634,7 +2765,7 @@ func (x *ProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressRequest.ProtoReflect.Descriptor instead.
 func (*ProgressRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{45}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ProgressRequest) GetJob() *JobRef {
@@ -2656,7 +2787,7 @@ type ProgressReply struct {
 
 func (x *ProgressReply) Reset() {
 	*x = ProgressReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[46]
+	mi := &file_core_rpc_rpc_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2668,7 +2799,7 @@ func (x *ProgressReply) String() string {
 func (*ProgressReply) ProtoMessage() {}
 
 func (x *ProgressReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[46]
+	mi := &file_core_rpc_rpc_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2681,7 +2812,7 @@ func (x *ProgressReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressReply.ProtoReflect.Descriptor instead.
 func (*ProgressReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{46}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ProgressReply) GetSplitsAssigned() uint64 {
@@ -2808,9 +2939,7 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x12\n" +
 	"\x04rows\x18\x03 \x01(\x03R\x04rows\x12\x14\n" +
 	"\x05bytes\x18\x04 \x01(\x03R\x05bytes\x12\x14\n" +
-	"\x05files\x18\x05 \x01(\x03R\x05files\"P\n" +
-	"\fCommittables\x12@\n" +
-	"\fcommittables\x18\x01 \x03(\v2\x1c.tidemill.rpc.v1.CommittableR\fcommittables\"\xa5\x01\n" +
+	"\x05files\x18\x05 \x01(\x03R\x05files\"\xa5\x01\n" +
 	"\x0eTriggerRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x124\n" +
 	"\battempts\x18\x02 \x03(\v2\x18.tidemill.rpc.v1.AttemptR\battempts\x122\n" +
@@ -2874,12 +3003,28 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x124\n" +
 	"\battempts\x18\x02 \x03(\v2\x18.tidemill.rpc.v1.AttemptR\battempts\"\f\n" +
 	"\n" +
-	"ResetReply\"\\\n" +
+	"ResetReply\"\x93\x01\n" +
 	"\x0fSnapshotRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x02 \x01(\x04R\n" +
-	"checkpoint\"L\n" +
+	"checkpoint\x125\n" +
+	"\asources\x18\x03 \x03(\v2\x1b.tidemill.rpc.v1.SourcePartR\asources\"r\n" +
+	"\n" +
+	"SourcePart\x122\n" +
+	"\aattempt\x18\x01 \x01(\v2\x18.tidemill.rpc.v1.AttemptR\aattempt\x12\x1a\n" +
+	"\bfinished\x18\x02 \x01(\bR\bfinished\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\fR\x05state\"i\n" +
+	"\x0fEnumeratorState\x12\x1e\n" +
+	"\n" +
+	"enumerator\x18\x01 \x01(\fR\n" +
+	"enumerator\x126\n" +
+	"\n" +
+	"unreceived\x18\x02 \x03(\v2\x16.tidemill.rpc.v1.SplitR\n" +
+	"unreceived\"l\n" +
+	"\x10CoordinatorState\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\fR\x06source\x12@\n" +
+	"\fcommittables\x18\x02 \x03(\v2\x1c.tidemill.rpc.v1.CommittableR\fcommittables\"L\n" +
 	"\rSnapshotReply\x12;\n" +
 	"\bvertices\x18\x01 \x03(\v2\x1f.tidemill.rpc.v1.VertexPositionR\bvertices\">\n" +
 	"\x0eVertexPosition\x12\x16\n" +
@@ -2926,7 +3071,7 @@ func file_core_rpc_rpc_proto_rawDescGZIP() []byte {
 }
 
 var file_core_rpc_rpc_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_core_rpc_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_core_rpc_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_core_rpc_rpc_proto_goTypes = []any{
 	(TaskState)(0),                  // 0: tidemill.rpc.v1.TaskState
 	(*JobRef)(nil),                  // 1: tidemill.rpc.v1.JobRef
@@ -2948,52 +3093,54 @@ var file_core_rpc_rpc_proto_goTypes = []any{
 	(*LaneManifest)(nil),            // 17: tidemill.rpc.v1.LaneManifest
 	(*PartitionTotals)(nil),         // 18: tidemill.rpc.v1.PartitionTotals
 	(*Committable)(nil),             // 19: tidemill.rpc.v1.Committable
-	(*Committables)(nil),            // 20: tidemill.rpc.v1.Committables
-	(*TriggerRequest)(nil),          // 21: tidemill.rpc.v1.TriggerRequest
-	(*TriggerReply)(nil),            // 22: tidemill.rpc.v1.TriggerReply
-	(*NotifyRequest)(nil),           // 23: tidemill.rpc.v1.NotifyRequest
-	(*NotifyReply)(nil),             // 24: tidemill.rpc.v1.NotifyReply
-	(*AckRequest)(nil),              // 25: tidemill.rpc.v1.AckRequest
-	(*AckReply)(nil),                // 26: tidemill.rpc.v1.AckReply
-	(*DeclineRequest)(nil),          // 27: tidemill.rpc.v1.DeclineRequest
-	(*DeclineReply)(nil),            // 28: tidemill.rpc.v1.DeclineReply
-	(*DropRequest)(nil),             // 29: tidemill.rpc.v1.DropRequest
-	(*DropReply)(nil),               // 30: tidemill.rpc.v1.DropReply
-	(*CoordinatorRequest)(nil),      // 31: tidemill.rpc.v1.CoordinatorRequest
-	(*CoordinatedVertex)(nil),       // 32: tidemill.rpc.v1.CoordinatedVertex
-	(*CoordinatorReply)(nil),        // 33: tidemill.rpc.v1.CoordinatorReply
-	(*SplitRequest)(nil),            // 34: tidemill.rpc.v1.SplitRequest
-	(*SplitReply)(nil),              // 35: tidemill.rpc.v1.SplitReply
-	(*Split)(nil),                   // 36: tidemill.rpc.v1.Split
-	(*ResetRequest)(nil),            // 37: tidemill.rpc.v1.ResetRequest
-	(*ResetReply)(nil),              // 38: tidemill.rpc.v1.ResetReply
-	(*SnapshotRequest)(nil),         // 39: tidemill.rpc.v1.SnapshotRequest
-	(*SnapshotReply)(nil),           // 40: tidemill.rpc.v1.SnapshotReply
-	(*VertexPosition)(nil),          // 41: tidemill.rpc.v1.VertexPosition
-	(*CommitRequest)(nil),           // 42: tidemill.rpc.v1.CommitRequest
-	(*CommitReply)(nil),             // 43: tidemill.rpc.v1.CommitReply
-	(*AbortRequest)(nil),            // 44: tidemill.rpc.v1.AbortRequest
-	(*AbortReply)(nil),              // 45: tidemill.rpc.v1.AbortReply
-	(*ProgressRequest)(nil),         // 46: tidemill.rpc.v1.ProgressRequest
-	(*ProgressReply)(nil),           // 47: tidemill.rpc.v1.ProgressReply
-	nil,                             // 48: tidemill.rpc.v1.DeployRequest.OptionsEntry
-	(*jobgraph.Exchange)(nil),       // 49: tidemill.jobgraph.v1.Exchange
-	(*jobgraph.Vertex)(nil),         // 50: tidemill.jobgraph.v1.Vertex
-	(*checkpoint.Restore)(nil),      // 51: tidemill.checkpoint.v1.Restore
-	(*checkpoint.SubtaskState)(nil), // 52: tidemill.checkpoint.v1.SubtaskState
+	(*TriggerRequest)(nil),          // 20: tidemill.rpc.v1.TriggerRequest
+	(*TriggerReply)(nil),            // 21: tidemill.rpc.v1.TriggerReply
+	(*NotifyRequest)(nil),           // 22: tidemill.rpc.v1.NotifyRequest
+	(*NotifyReply)(nil),             // 23: tidemill.rpc.v1.NotifyReply
+	(*AckRequest)(nil),              // 24: tidemill.rpc.v1.AckRequest
+	(*AckReply)(nil),                // 25: tidemill.rpc.v1.AckReply
+	(*DeclineRequest)(nil),          // 26: tidemill.rpc.v1.DeclineRequest
+	(*DeclineReply)(nil),            // 27: tidemill.rpc.v1.DeclineReply
+	(*DropRequest)(nil),             // 28: tidemill.rpc.v1.DropRequest
+	(*DropReply)(nil),               // 29: tidemill.rpc.v1.DropReply
+	(*CoordinatorRequest)(nil),      // 30: tidemill.rpc.v1.CoordinatorRequest
+	(*CoordinatedVertex)(nil),       // 31: tidemill.rpc.v1.CoordinatedVertex
+	(*CoordinatorReply)(nil),        // 32: tidemill.rpc.v1.CoordinatorReply
+	(*SplitRequest)(nil),            // 33: tidemill.rpc.v1.SplitRequest
+	(*SplitReply)(nil),              // 34: tidemill.rpc.v1.SplitReply
+	(*Split)(nil),                   // 35: tidemill.rpc.v1.Split
+	(*ResetRequest)(nil),            // 36: tidemill.rpc.v1.ResetRequest
+	(*ResetReply)(nil),              // 37: tidemill.rpc.v1.ResetReply
+	(*SnapshotRequest)(nil),         // 38: tidemill.rpc.v1.SnapshotRequest
+	(*SourcePart)(nil),              // 39: tidemill.rpc.v1.SourcePart
+	(*EnumeratorState)(nil),         // 40: tidemill.rpc.v1.EnumeratorState
+	(*CoordinatorState)(nil),        // 41: tidemill.rpc.v1.CoordinatorState
+	(*SnapshotReply)(nil),           // 42: tidemill.rpc.v1.SnapshotReply
+	(*VertexPosition)(nil),          // 43: tidemill.rpc.v1.VertexPosition
+	(*CommitRequest)(nil),           // 44: tidemill.rpc.v1.CommitRequest
+	(*CommitReply)(nil),             // 45: tidemill.rpc.v1.CommitReply
+	(*AbortRequest)(nil),            // 46: tidemill.rpc.v1.AbortRequest
+	(*AbortReply)(nil),              // 47: tidemill.rpc.v1.AbortReply
+	(*ProgressRequest)(nil),         // 48: tidemill.rpc.v1.ProgressRequest
+	(*ProgressReply)(nil),           // 49: tidemill.rpc.v1.ProgressReply
+	nil,                             // 50: tidemill.rpc.v1.DeployRequest.OptionsEntry
+	(*jobgraph.Exchange)(nil),       // 51: tidemill.jobgraph.v1.Exchange
+	(*jobgraph.Vertex)(nil),         // 52: tidemill.jobgraph.v1.Vertex
+	(*checkpoint.Restore)(nil),      // 53: tidemill.checkpoint.v1.Restore
+	(*checkpoint.SubtaskState)(nil), // 54: tidemill.checkpoint.v1.SubtaskState
 }
 var file_core_rpc_rpc_proto_depIdxs = []int32{
 	9,  // 0: tidemill.rpc.v1.HeartbeatRequest.tasks:type_name -> tidemill.rpc.v1.TaskProgress
 	1,  // 1: tidemill.rpc.v1.TaskProgress.job:type_name -> tidemill.rpc.v1.JobRef
 	2,  // 2: tidemill.rpc.v1.TaskProgress.attempt:type_name -> tidemill.rpc.v1.Attempt
-	49, // 3: tidemill.rpc.v1.Edge.exchange:type_name -> tidemill.jobgraph.v1.Exchange
+	51, // 3: tidemill.rpc.v1.Edge.exchange:type_name -> tidemill.jobgraph.v1.Exchange
 	1,  // 4: tidemill.rpc.v1.DeployRequest.job:type_name -> tidemill.rpc.v1.JobRef
 	2,  // 5: tidemill.rpc.v1.DeployRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	50, // 6: tidemill.rpc.v1.DeployRequest.vertex:type_name -> tidemill.jobgraph.v1.Vertex
+	52, // 6: tidemill.rpc.v1.DeployRequest.vertex:type_name -> tidemill.jobgraph.v1.Vertex
 	10, // 7: tidemill.rpc.v1.DeployRequest.in:type_name -> tidemill.rpc.v1.Edge
 	10, // 8: tidemill.rpc.v1.DeployRequest.out:type_name -> tidemill.rpc.v1.Edge
-	51, // 9: tidemill.rpc.v1.DeployRequest.restore:type_name -> tidemill.checkpoint.v1.Restore
-	48, // 10: tidemill.rpc.v1.DeployRequest.options:type_name -> tidemill.rpc.v1.DeployRequest.OptionsEntry
+	53, // 9: tidemill.rpc.v1.DeployRequest.restore:type_name -> tidemill.checkpoint.v1.Restore
+	50, // 10: tidemill.rpc.v1.DeployRequest.options:type_name -> tidemill.rpc.v1.DeployRequest.OptionsEntry
 	1,  // 11: tidemill.rpc.v1.CancelRequest.job:type_name -> tidemill.rpc.v1.JobRef
 	2,  // 12: tidemill.rpc.v1.CancelRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
 	1,  // 13: tidemill.rpc.v1.TaskReport.job:type_name -> tidemill.rpc.v1.JobRef
@@ -3003,41 +3150,44 @@ var file_core_rpc_rpc_proto_depIdxs = []int32{
 	17, // 17: tidemill.rpc.v1.TaskReport.manifests:type_name -> tidemill.rpc.v1.LaneManifest
 	19, // 18: tidemill.rpc.v1.TaskReport.committables:type_name -> tidemill.rpc.v1.Committable
 	18, // 19: tidemill.rpc.v1.LaneManifest.partitions:type_name -> tidemill.rpc.v1.PartitionTotals
-	19, // 20: tidemill.rpc.v1.Committables.committables:type_name -> tidemill.rpc.v1.Committable
-	1,  // 21: tidemill.rpc.v1.TriggerRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 22: tidemill.rpc.v1.TriggerRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	4,  // 23: tidemill.rpc.v1.TriggerRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
-	1,  // 24: tidemill.rpc.v1.NotifyRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 25: tidemill.rpc.v1.NotifyRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	1,  // 26: tidemill.rpc.v1.AckRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 27: tidemill.rpc.v1.AckRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	4,  // 28: tidemill.rpc.v1.AckRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
-	52, // 29: tidemill.rpc.v1.AckRequest.state:type_name -> tidemill.checkpoint.v1.SubtaskState
-	19, // 30: tidemill.rpc.v1.AckRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,  // 31: tidemill.rpc.v1.DeclineRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 32: tidemill.rpc.v1.DeclineRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	3,  // 33: tidemill.rpc.v1.DeclineRequest.failure:type_name -> tidemill.rpc.v1.Failure
-	1,  // 34: tidemill.rpc.v1.DropRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	1,  // 35: tidemill.rpc.v1.CoordinatorRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	32, // 36: tidemill.rpc.v1.CoordinatorRequest.vertices:type_name -> tidemill.rpc.v1.CoordinatedVertex
-	50, // 37: tidemill.rpc.v1.CoordinatedVertex.vertex:type_name -> tidemill.jobgraph.v1.Vertex
-	1,  // 38: tidemill.rpc.v1.SplitRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 39: tidemill.rpc.v1.SplitRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	36, // 40: tidemill.rpc.v1.SplitReply.split:type_name -> tidemill.rpc.v1.Split
-	1,  // 41: tidemill.rpc.v1.ResetRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 42: tidemill.rpc.v1.ResetRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	1,  // 43: tidemill.rpc.v1.SnapshotRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	41, // 44: tidemill.rpc.v1.SnapshotReply.vertices:type_name -> tidemill.rpc.v1.VertexPosition
-	1,  // 45: tidemill.rpc.v1.CommitRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	19, // 46: tidemill.rpc.v1.CommitRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,  // 47: tidemill.rpc.v1.AbortRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	19, // 48: tidemill.rpc.v1.AbortRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,  // 49: tidemill.rpc.v1.ProgressRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	50, // [50:50] is the sub-list for method output_type
-	50, // [50:50] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	1,  // 20: tidemill.rpc.v1.TriggerRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 21: tidemill.rpc.v1.TriggerRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	4,  // 22: tidemill.rpc.v1.TriggerRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
+	1,  // 23: tidemill.rpc.v1.NotifyRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 24: tidemill.rpc.v1.NotifyRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	1,  // 25: tidemill.rpc.v1.AckRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 26: tidemill.rpc.v1.AckRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	4,  // 27: tidemill.rpc.v1.AckRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
+	54, // 28: tidemill.rpc.v1.AckRequest.state:type_name -> tidemill.checkpoint.v1.SubtaskState
+	19, // 29: tidemill.rpc.v1.AckRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	1,  // 30: tidemill.rpc.v1.DeclineRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 31: tidemill.rpc.v1.DeclineRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	3,  // 32: tidemill.rpc.v1.DeclineRequest.failure:type_name -> tidemill.rpc.v1.Failure
+	1,  // 33: tidemill.rpc.v1.DropRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	1,  // 34: tidemill.rpc.v1.CoordinatorRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	31, // 35: tidemill.rpc.v1.CoordinatorRequest.vertices:type_name -> tidemill.rpc.v1.CoordinatedVertex
+	52, // 36: tidemill.rpc.v1.CoordinatedVertex.vertex:type_name -> tidemill.jobgraph.v1.Vertex
+	1,  // 37: tidemill.rpc.v1.SplitRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 38: tidemill.rpc.v1.SplitRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	35, // 39: tidemill.rpc.v1.SplitReply.split:type_name -> tidemill.rpc.v1.Split
+	1,  // 40: tidemill.rpc.v1.ResetRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 41: tidemill.rpc.v1.ResetRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	1,  // 42: tidemill.rpc.v1.SnapshotRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	39, // 43: tidemill.rpc.v1.SnapshotRequest.sources:type_name -> tidemill.rpc.v1.SourcePart
+	2,  // 44: tidemill.rpc.v1.SourcePart.attempt:type_name -> tidemill.rpc.v1.Attempt
+	35, // 45: tidemill.rpc.v1.EnumeratorState.unreceived:type_name -> tidemill.rpc.v1.Split
+	19, // 46: tidemill.rpc.v1.CoordinatorState.committables:type_name -> tidemill.rpc.v1.Committable
+	43, // 47: tidemill.rpc.v1.SnapshotReply.vertices:type_name -> tidemill.rpc.v1.VertexPosition
+	1,  // 48: tidemill.rpc.v1.CommitRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	19, // 49: tidemill.rpc.v1.CommitRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	1,  // 50: tidemill.rpc.v1.AbortRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	19, // 51: tidemill.rpc.v1.AbortRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	1,  // 52: tidemill.rpc.v1.ProgressRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	53, // [53:53] is the sub-list for method output_type
+	53, // [53:53] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_core_rpc_rpc_proto_init() }
@@ -3051,7 +3201,7 @@ func file_core_rpc_rpc_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_rpc_rpc_proto_rawDesc), len(file_core_rpc_rpc_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   48,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -11,11 +11,13 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/raftmeta"
+	"github.com/tidemill/tidemill/scheduler/checkpointing"
 	"github.com/tidemill/tidemill/scheduler/jobmaster"
 	"github.com/tidemill/tidemill/scheduler/resource"
 )
@@ -26,7 +28,9 @@ type Options struct {
 	Term      id.Term // of the leadership under which it acts
 	Dialer    rpc.Dialer
 	Resources *resource.Manager
-	Log       *slog.Logger // nil: discarded
+	// Checkpoints opens where a job with these settings keeps its checkpoints.
+	Checkpoints func(c config.Config) (*checkpointing.Store, error)
+	Log         *slog.Logger // nil: discarded
 	// History is how many jobs that are over are remembered; zero means 100.
 	History int
 	// Jobs is how many may run or wait at a time; zero means 1,000.
@@ -82,7 +86,7 @@ func (d *Dispatcher) Submit(ctx context.Context, g *jobgraph.Graph) (id.Job, err
 	g = proto.CloneOf(g)
 	m, err := jobmaster.New(jobmaster.Options{
 		Job: jobID, Term: d.opts.Term, Graph: g, Slots: slots,
-		Dialer: d.opts.Dialer, Resources: d.opts.Resources, Log: d.opts.Log,
+		Dialer: d.opts.Dialer, Resources: d.opts.Resources, Checkpoints: d.opts.Checkpoints, Log: d.opts.Log,
 	})
 	if err != nil {
 		return id.Job{}, err

@@ -2,7 +2,6 @@ package jobmaster
 
 import (
 	"context"
-	"time"
 
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/invariant"
@@ -28,10 +27,8 @@ func (m *Master) act(a execgraph.Action) {
 		}
 		m.opts.Resources.Release(a.Slots)
 	case execgraph.ScheduleRestart:
-		m.timers = append(m.timers, time.AfterFunc(a.Delay, func() {
-			m.post(func() { m.restart(a.Restart) })
-		}))
-	case execgraph.RestoreFromCheckpoint:
+		m.after(a.Delay, func() { m.restart(a.Restart) })
+	case execgraph.RestoreFromCheckpoint: // deploy and coordinate do
 	case execgraph.ResetExchange:
 		m.drop([]uint32{uint32(a.Exchange)})
 	case execgraph.JobEnded:
@@ -70,6 +67,7 @@ func (m *Master) deploy(a execgraph.Deploy) {
 		In: m.layout.ins(v), Out: m.layout.outs(v),
 		Parallelism: uint32(m.layout.parallelism[v.GetId()]), KeyGroups: m.layout.graph.GetKeyGroups(),
 		Streaming: m.layout.streaming(),
+		Restore:   m.restoreOf(a.Attempt.Subtask),
 		Options:   m.layout.graph.GetOptions(), Coordinator: string(m.coordinator),
 	}
 	m.do(func(ctx context.Context) {
@@ -124,8 +122,12 @@ func (m *Master) restart(number int) {
 			vertices[uint32(subtask.Vertex)] = true
 		}
 	}
-	m.putAway(replaced)
 	m.drop(m.pipelinedWithin(vertices))
+	if m.layout.streaming() {
+		m.rewind(replaced)
+		return
+	}
+	m.putAway(replaced)
 }
 
 // attempts are the current ones.
@@ -157,6 +159,7 @@ func (m *Master) putAway(replaced []id.Attempt) {
 	for _, a := range replaced {
 		if done := m.output[a.Subtask]; done != nil {
 			staged = append(staged, done.GetCommittables()...)
+			m.count(done.GetCommittables(), -1)
 			delete(m.output, a.Subtask)
 		}
 		if m.layout.isSource(a.Subtask.Vertex) {

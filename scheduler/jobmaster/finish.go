@@ -3,6 +3,8 @@ package jobmaster
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/tidemill/tidemill/core/failure"
@@ -11,53 +13,79 @@ import (
 	"github.com/tidemill/tidemill/scheduler/execgraph"
 )
 
-// finish publishes or discards what the job has staged, drops everything and
-// settles the outcome.
+// finish takes the final checkpoint of a job that takes any and has finished,
+// then concludes.
 func (m *Master) finish(end execgraph.JobEnded) {
-	if end.State == execgraph.JobSuspended {
+	switch {
+	case end.State == execgraph.JobSuspended:
 		m.ended = true
 		m.settle(end.State, end.Cause)
-		return
-	}
-	var staged []*rpc.Committable
-	for _, done := range m.output {
-		staged = append(staged, done.GetCommittables()...)
-	}
-	workers := make([]id.Worker, 0, len(m.workers))
-	for w := range m.workers {
-		workers = append(workers, w)
-	}
-	coordinator := m.coordinator
-	m.do(func(ctx context.Context) {
-		state, cause := end.State, end.Cause
-		if coordinator != "" && end.State == execgraph.JobFinished {
-			if err := m.commit(ctx, coordinator, staged); err != nil {
-				state, cause = execgraph.JobFailed, fmt.Errorf("publish the output: %w", err)
-			}
+	case m.checkpoints == nil:
+		var staged []*rpc.Committable
+		for _, done := range m.output {
+			staged = append(staged, done.GetCommittables()...)
 		}
-		if coordinator != "" && state != execgraph.JobFinished && len(staged) > 0 {
-			if _, err := m.opts.Dialer.Coordinator(coordinator).Abort(ctx, &rpc.AbortRequest{Job: m.ref(), Committables: staged}); err != nil {
-				m.opts.Log.Warn("staged output was not discarded", "job", m.opts.Job, "error", err)
+		m.conclude(end.State, end.Cause, staged)
+	case end.State == execgraph.JobFinished:
+		m.final = &end
+		m.checkpoint(m.checkpoints.Final(time.Now()))
+	default:
+		m.conclude(end.State, end.Cause, m.checkpoints.Carried())
+	}
+}
+
+// conclude publishes or discards what the job has staged, drops everything and
+// settles the outcome. It comes after all calls that were decided before.
+func (m *Master) conclude(state execgraph.JobState, cause error, staged []*rpc.Committable) {
+	workers := slices.Collect(maps.Keys(m.workers))
+	coordinator, publish := m.coordinator, state == execgraph.JobFinished && m.checkpoints == nil
+	m.do(func(context.Context) {
+		m.save(func(ctx context.Context) {
+			if coordinator != "" && publish {
+				err := m.commit(ctx, coordinator, &rpc.CommitRequest{Job: m.ref(), Committables: staged, Final: true})
+				if err != nil {
+					state, cause = execgraph.JobFailed, fmt.Errorf("publish the output: %w", err)
+				}
 			}
-		}
-		for _, w := range workers {
-			if _, err := m.opts.Dialer.Worker(w).Drop(ctx, &rpc.DropRequest{Job: m.ref(), EndJob: true}); err != nil {
-				m.opts.Log.Warn("job was not dropped", "job", m.opts.Job, "worker", w, "error", err)
+			if coordinator != "" && state != execgraph.JobFinished && len(staged) > 0 {
+				m.void(ctx, coordinator, staged)
 			}
-		}
-		m.post(func() {
-			m.ended = true
-			m.settle(state, cause)
+			m.dropAll(ctx, workers)
+			m.post(func() {
+				m.ended = true
+				m.settle(state, cause)
+			})
 		})
 	})
 }
 
+// void discards what will never be published.
+func (m *Master) void(ctx context.Context, w id.Worker, staged []*rpc.Committable) {
+	if _, err := m.opts.Dialer.Coordinator(w).Abort(ctx, &rpc.AbortRequest{Job: m.ref(), Committables: staged}); err != nil {
+		m.opts.Log.Warn("staged output was not discarded", "job", m.opts.Job, "error", err)
+	}
+}
+
+// dropAll forgets everything of the job, except checkpoints to restore from.
+func (m *Master) dropAll(ctx context.Context, workers []id.Worker) {
+	for _, w := range workers {
+		if _, err := m.opts.Dialer.Worker(w).Drop(ctx, &rpc.DropRequest{Job: m.ref(), EndJob: true}); err != nil {
+			m.opts.Log.Warn("job was not dropped", "job", m.opts.Job, "worker", w, "error", err)
+		}
+	}
+	if m.checkpointed {
+		if err := m.store.Release(ctx, m.opts.Job); err != nil {
+			m.opts.Log.Warn("checkpoints were not released", "job", m.opts.Job, "error", err)
+		}
+	}
+}
+
 // commit publishes, and tries again where that may help: publishing is
 // idempotent.
-func (m *Master) commit(ctx context.Context, w id.Worker, staged []*rpc.Committable) error {
+func (m *Master) commit(ctx context.Context, w id.Worker, r *rpc.CommitRequest) error {
 	pause := commitFirstPause
 	for try := 1; ; try++ {
-		_, err := m.opts.Dialer.Coordinator(w).Commit(ctx, &rpc.CommitRequest{Job: m.ref(), Committables: staged, Final: true})
+		_, err := m.opts.Dialer.Coordinator(w).Commit(ctx, r)
 		if err == nil || !failure.Of(err).Retryable() || try == commitTries {
 			return err
 		}

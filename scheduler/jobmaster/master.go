@@ -10,6 +10,7 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/scheduler/checkpointing"
 	"github.com/tidemill/tidemill/scheduler/execgraph"
 )
 
@@ -21,6 +22,8 @@ type Master struct {
 	begun  time.Time
 	inbox  *queue[func()]
 	outbox *queue[call]
+	saver  *queue[call] // what concerns checkpoints, and the end: it may take long
+	store  *checkpointing.Store
 	done   chan struct{} // closed when the outcome is known
 
 	// What follows belongs to Run.
@@ -28,10 +31,18 @@ type Master struct {
 	coordinator id.Worker // where the coordinator task runs; empty: the job needs none
 	placed      map[id.Attempt]id.Slot
 	output      map[id.Subtask]*rpc.TaskReport // of finished attempts
-	timers      []*time.Timer
+	timers      map[*time.Timer]bool
 	starting    context.CancelFunc // ends the start of the coordinator task
 	workers     map[id.Worker]bool // that have something of the job
 	ended       bool
+	written     Written
+
+	// checkpointed says that the job takes checkpoints; the rest is set once it has
+	// begun. restored is what its attempts start from, nil for nothing.
+	checkpointed bool
+	checkpoints  *checkpointing.Coordinator
+	restored     *checkpointing.Restored
+	final        *execgraph.JobEnded // the end that waits for the final checkpoint
 
 	mu       sync.Mutex
 	status   Status
@@ -62,15 +73,21 @@ func New(o Options) (*Master, error) {
 	if err != nil {
 		return nil, err
 	}
-	graph, err := execgraph.New(l.topology(false), restarts)
+	checkpointed := l.streaming() && config.CheckpointInterval.Get(c) > 0
+	graph, err := execgraph.New(l.topology(checkpointed), restarts)
+	if err != nil {
+		return nil, err
+	}
+	store, err := openStore(o, c, l, checkpointed)
 	if err != nil {
 		return nil, err
 	}
 	m := &Master{
 		opts: o, config: c, layout: l, graph: graph, begun: time.Now(),
-		inbox: newQueue[func()](), outbox: newQueue[call](), done: make(chan struct{}),
+		checkpointed: checkpointed, store: store,
+		inbox: newQueue[func()](), outbox: newQueue[call](), saver: newQueue[call](), done: make(chan struct{}),
 		placed: map[id.Attempt]id.Slot{}, output: map[id.Subtask]*rpc.TaskReport{},
-		workers: map[id.Worker]bool{}, progress: map[id.Attempt]*rpc.TaskProgress{},
+		workers: map[id.Worker]bool{}, timers: map[*time.Timer]bool{}, progress: map[id.Attempt]*rpc.TaskProgress{},
 	}
 	m.status = m.describe()
 	return m, nil
@@ -84,9 +101,10 @@ func (m *Master) Done() <-chan struct{} { return m.done }
 func (m *Master) Run(ctx context.Context) {
 	calls, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
-	running.Go(func() { m.perform(calls) })
+	running.Go(func() { perform(calls, m.outbox) })
+	running.Go(func() { perform(calls, m.saver) })
 	defer func() {
-		for _, t := range m.timers {
+		for t := range m.timers {
 			t.Stop()
 		}
 		stop()
@@ -109,12 +127,12 @@ func (m *Master) Run(ctx context.Context) {
 	}
 }
 
-// perform is the outbox's goroutine.
-func (m *Master) perform(ctx context.Context) {
+// perform is the goroutine of the outbox, and of the saver.
+func perform(ctx context.Context, q *queue[call]) {
 	for {
 		select {
-		case <-m.outbox.wake:
-			for _, c := range m.outbox.take() {
+		case <-q.wake:
+			for _, c := range q.take() {
 				if ctx.Err() == nil {
 					c(ctx)
 				}
@@ -131,6 +149,21 @@ func (m *Master) post(f func()) { m.inbox.add(f) }
 // do has f run by the outbox.
 func (m *Master) do(f call) { m.outbox.add(f) }
 
+// save has f run by the saver.
+func (m *Master) save(f call) { m.saver.add(f) }
+
+// after has f run by the owner of the graph after a time.
+func (m *Master) after(d time.Duration, f func()) {
+	var t *time.Timer
+	t = time.AfterFunc(d, func() {
+		m.post(func() {
+			delete(m.timers, t)
+			f()
+		})
+	})
+	m.timers[t] = true
+}
+
 // handle feeds the graph and performs its answer.
 func (m *Master) handle(ev execgraph.Event) {
 	for _, a := range m.graph.Handle(time.Since(m.begun), ev) {
@@ -138,16 +171,59 @@ func (m *Master) handle(ev execgraph.Event) {
 	}
 }
 
-// begin starts the coordinator task, then the graph.
+// begin finds what to restore, starts the coordinator task, then the graph.
 func (m *Master) begin(ctx context.Context) {
-	vertices := m.layout.coordinated()
-	if len(vertices) == 0 {
-		m.handle(execgraph.Start{})
+	ctx, m.starting = context.WithCancel(ctx)
+	place := config.RestorePath.Get(m.config)
+	if place == "" || !m.layout.streaming() {
+		m.start(ctx, nil)
 		return
 	}
-	ctx, m.starting = context.WithCancel(ctx)
+	m.do(func(context.Context) {
+		found, err := m.findRestored(ctx)
+		m.post(func() {
+			if err != nil {
+				m.handle(execgraph.Fail{Cause: fmt.Errorf("restore from %s: %w", place, err)})
+				return
+			}
+			m.start(ctx, found)
+		})
+	})
+}
+
+func (m *Master) start(ctx context.Context, restored *checkpointing.Restored) {
+	m.restored = restored
+	if m.checkpointed {
+		m.beginCheckpoints()
+	}
+	m.coordinate(ctx, func() { m.handle(execgraph.Start{Restore: restored != nil}) })
+}
+
+// coordinate starts the coordinator task, from what is restored, publishes what
+// that may not have published yet, and goes on with then; a failure fails the job.
+func (m *Master) coordinate(ctx context.Context, then func()) {
+	vertices := m.layout.coordinated()
+	if len(vertices) == 0 {
+		then()
+		return
+	}
+	var unpublished []*rpc.Committable
+	attempts := m.attempts()
+	for _, v := range vertices {
+		vertex := id.Vertex(v.GetVertex().GetId())
+		v.FirstAttempt = attempts[id.Subtask{Vertex: vertex}].N
+		if m.restored != nil {
+			v.Restored = m.restored.Positions[vertex]
+			unpublished = m.restored.Committables
+		}
+	}
 	m.do(func(context.Context) {
 		w, err := m.startCoordinator(ctx, vertices)
+		if err == nil && len(unpublished) > 0 {
+			err = m.commit(ctx, w, &rpc.CommitRequest{
+				Job: m.ref(), Checkpoint: m.restored.Manifest.GetCheckpoint(), Committables: unpublished,
+			})
+		}
 		m.post(func() {
 			if w != "" {
 				m.coordinator = w
@@ -157,7 +233,7 @@ func (m *Master) begin(ctx context.Context) {
 				m.handle(execgraph.Fail{Cause: err})
 				return
 			}
-			m.handle(execgraph.Start{})
+			then()
 		})
 	})
 }

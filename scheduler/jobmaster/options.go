@@ -9,6 +9,7 @@ import (
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/scheduler/checkpointing"
 	"github.com/tidemill/tidemill/scheduler/execgraph"
 	"github.com/tidemill/tidemill/scheduler/resource"
 )
@@ -22,7 +23,10 @@ type Options struct {
 	Slots     int
 	Dialer    rpc.Dialer
 	Resources *resource.Manager
-	Log       *slog.Logger // nil: discarded
+	// Checkpoints opens where a job with these settings keeps its checkpoints; nil:
+	// no job can take any.
+	Checkpoints func(c config.Config) (*checkpointing.Store, error)
+	Log         *slog.Logger // nil: discarded
 }
 
 // Limits of what is kept and tried.

@@ -23,6 +23,10 @@ func (m *Master) report(r *rpc.TaskReport) {
 	case rpc.TaskState_TASK_STATE_FINISHED:
 		if m.current(a) {
 			m.output[a.Subtask] = r
+			m.count(r.GetCommittables(), 1)
+			if m.checkpoints != nil {
+				m.checkpoint(m.checkpoints.Finished(a, r.GetCommittables()))
+			}
 			m.Progress(&rpc.TaskProgress{Attempt: r.GetAttempt(), RowsIn: r.GetRowsIn(), RowsOut: r.GetRowsOut()})
 		}
 		m.handle(execgraph.TaskFinished{Attempt: a})
@@ -75,9 +79,3 @@ func (m *Master) forgetProgress(a id.Attempt) {
 	defer m.mu.Unlock()
 	delete(m.progress, a)
 }
-
-// Acknowledge takes an attempt's part of a checkpoint.
-func (m *Master) Acknowledge(r *rpc.AckRequest) {}
-
-// Decline takes an attempt's refusal of its part of a checkpoint.
-func (m *Master) Decline(r *rpc.DeclineRequest) {}

@@ -21,7 +21,9 @@ type Status struct {
 	// Running is how long the job has run, up to its end.
 	Running  time.Duration
 	Restarts int
-	Vertices []VertexStatus
+	// Checkpoints is how many were completed.
+	Checkpoints int
+	Vertices    []VertexStatus
 	// Written is what sinks have made ready to publish.
 	Written Written
 }
@@ -67,17 +69,13 @@ func (m *Master) Parallelism(v id.Vertex) int { return m.layout.parallelism[v] }
 func (m *Master) describe() Status {
 	s := Status{
 		Job: m.opts.Job, Name: m.opts.Graph.GetName(), State: m.graph.State(), Cause: m.graph.Cause(),
-		Restarts: m.graph.Restarts(), Vertices: make([]VertexStatus, len(m.layout.parallelism)),
+		Restarts: m.graph.Restarts(), Vertices: make([]VertexStatus, len(m.layout.parallelism)), Written: m.written,
 	}
 	if s.State.Terminal() { // not before the output is published
 		s.State = execgraph.JobRunning
 	}
-	for _, done := range m.output {
-		for _, c := range done.GetCommittables() {
-			s.Written.Rows += c.GetRows()
-			s.Written.Bytes += c.GetBytes()
-			s.Written.Files += c.GetFiles()
-		}
+	if m.checkpoints != nil {
+		s.Checkpoints = m.checkpoints.Count()
 	}
 	for i, v := range m.layout.graph.GetVertices() {
 		s.Vertices[i] = VertexStatus{Name: v.GetName(), Parallelism: m.layout.parallelism[i], Source: m.layout.isSource(id.Vertex(i)), Subtasks: map[execgraph.AttemptState]int{}}

@@ -294,26 +294,29 @@ func TestSourceLimit(t *testing.T) {
 
 func TestSplitsOnDisk(t *testing.T) {
 	splits := []connector.Split{{ID: "a", Data: []byte{0, 1}, Bytes: -1}, {ID: "", Data: nil, Bytes: 1 << 40}}
-	b := encodeSplits(splits)
-	got, err := decodeSplits(b)
+	b := encodeSplits(7, splits)
+	received, got, err := decodeSplits(b)
+	if received != 7 {
+		t.Fatalf("received %d", received)
+	}
 	if err != nil || len(got) != 2 || got[0].ID != "a" || got[1].Bytes != 1<<40 || len(got[0].Data) != 2 {
 		t.Fatalf("%v, %v", got, err)
 	}
 	for i := range b {
 		damaged := slices.Clone(b)
 		damaged[i] ^= 0x10
-		if _, err := decodeSplits(damaged); err == nil {
+		if _, _, err := decodeSplits(damaged); err == nil {
 			t.Errorf("byte %d damaged: accepted", i)
 		}
-		if _, err := decodeSplits(b[:i]); err == nil {
+		if _, _, err := decodeSplits(b[:i]); err == nil {
 			t.Errorf("cut at %d: accepted", i)
 		}
 	}
 }
 
 func FuzzSplits(f *testing.F) {
-	f.Add(encodeSplits([]connector.Split{{ID: "a"}}))
-	f.Fuzz(func(_ *testing.T, b []byte) { _, _ = decodeSplits(b) })
+	f.Add(encodeSplits(1, []connector.Split{{ID: "a"}}))
+	f.Fuzz(func(_ *testing.T, b []byte) { _, _, _ = decodeSplits(b) })
 }
 
 func valuesSpec() *jobgraph.Values {

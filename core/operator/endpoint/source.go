@@ -43,7 +43,9 @@ type Source struct {
 	woken  chan struct{} // signalled when there is an answer
 	wait   connector.Wait
 	noMore bool // there are no further splits
-	rows   int64
+	// received counts the splits that this attempt was given.
+	received uint64
+	rows     int64
 }
 
 // answer is what SplitSource.Next returned.
@@ -77,7 +79,7 @@ func (s *Source) Open(ctx *operator.Context) error {
 	}
 	s.reader = reader
 	for _, saved := range ctx.Restored {
-		splits, err := decodeSplits(saved)
+		_, splits, err := decodeSplits(saved)
 		if err != nil {
 			return s.failed("restore", err)
 		}
@@ -162,6 +164,7 @@ func (s *Source) receive() error {
 			s.noMore = true
 			return nil
 		}
+		s.received++
 		if err := s.reader.Add(a.split); err != nil {
 			return s.failed("add split "+a.split.ID, err)
 		}
@@ -179,7 +182,7 @@ func (s *Source) Snapshot(stream.Barrier) ([]byte, error) {
 	if err != nil {
 		return nil, s.failed("snapshot", err)
 	}
-	return encodeSplits(splits), nil
+	return encodeSplits(s.received, splits), nil
 }
 
 // Completed implements operator.Snapshotter.

@@ -10,15 +10,16 @@ import (
 
 // The splits of a source's snapshot:
 //
-//	version(1) count | id length, id | data length, data | bytes |... | crc32c(4)
+//	version(1) received count | id length, id | data length, data | bytes |... | crc32c(4)
 //
 // Numbers are varints, the checksum is over all before it, little endian.
 const splitsVersion = 1
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func encodeSplits(splits []connector.Split) []byte {
-	b := binary.AppendUvarint([]byte{splitsVersion}, uint64(len(splits)))
+func encodeSplits(received uint64, splits []connector.Split) []byte {
+	b := binary.AppendUvarint([]byte{splitsVersion}, received)
+	b = binary.AppendUvarint(b, uint64(len(splits)))
 	for _, s := range splits {
 		b = append(binary.AppendUvarint(b, uint64(len(s.ID))), s.ID...)
 		b = append(binary.AppendUvarint(b, uint64(len(s.Data))), s.Data...)
@@ -27,24 +28,31 @@ func encodeSplits(splits []connector.Split) []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-func decodeSplits(b []byte) ([]connector.Split, error) {
+// Received reads from a source's snapshot how many splits the attempt had been
+// given by then. Whoever hands out splits keeps the later ones for a restore.
+func Received(snapshot []byte) (uint64, error) {
+	received, _, err := decodeSplits(snapshot)
+	return received, err
+}
+
+func decodeSplits(b []byte) (received uint64, splits []connector.Split, err error) {
 	damaged := failure.Errorf(failure.BadData, "saved splits of %d bytes are damaged", len(b))
 	if len(b) < 6 || crc32.Checksum(b[:len(b)-4], castagnoli) != binary.LittleEndian.Uint32(b[len(b)-4:]) {
-		return nil, damaged
+		return 0, nil, damaged
 	}
 	if b[0] != splitsVersion {
-		return nil, failure.Errorf(failure.Fatal, "saved splits of version %d, this is version %d", b[0], splitsVersion)
+		return 0, nil, failure.Errorf(failure.Fatal, "saved splits of version %d, this is version %d", b[0], splitsVersion)
 	}
 	d := decoder{b: b[1 : len(b)-4], ok: true}
-	var splits []connector.Split
+	received = d.number()
 	for range d.number() {
 		s := connector.Split{ID: string(d.bytes()), Data: append([]byte(nil), d.bytes()...), Bytes: d.signed()}
 		if !d.ok {
-			return nil, damaged
+			return 0, nil, damaged
 		}
 		splits = append(splits, s)
 	}
-	return splits, nil
+	return received, splits, nil
 }
 
 // decoder reads varints and byte strings until something is wrong.

@@ -1,0 +1,307 @@
+package checkpointing
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tidemill/tidemill/core/checkpoint"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/core/stream"
+)
+
+// Options are the settings of a job's checkpoints.
+type Options struct {
+	Interval time.Duration // between triggers; positive
+	Timeout  time.Duration // a checkpoint that takes longer is given up; zero: never
+	Retained int           // completed ones that are kept; at least one
+	// Failures is how many checkpoints may fail one after the other; one more fails
+	// the job. Zero means 10.
+	Failures int
+}
+
+// Vertex is what a checkpoint says of a vertex besides its subtasks' state.
+type Vertex struct {
+	UID, Name   string
+	Parallelism int
+	// Source is the uid of the source operator of a vertex that has one.
+	Source string
+	// Head says that the vertex has no inputs: its subtasks are triggered.
+	Head bool
+}
+
+// phase is how far the checkpoint under way is.
+type phase uint8
+
+const (
+	idle phase = iota
+	collecting
+	positions
+	storing
+	publishing
+)
+
+func (p phase) String() string {
+	return [...]string{"idle", "collecting", "positions", "storing", "publishing"}[p]
+}
+
+// Coordinator is the state machine of one job's checkpoints. One goroutine owns
+// it.
+type Coordinator struct {
+	opts     Options
+	job      id.Job
+	groups   int
+	vertices []Vertex
+
+	last     id.Checkpoint // the newest number given away
+	phase    phase
+	current  pending
+	due      bool                 // the interval elapsed while a checkpoint was under way
+	failed   int                  // one after the other
+	complete []id.Checkpoint      // that are kept
+	count    int                  // of those that were completed
+	latest   *checkpoint.Manifest // of the newest complete one
+	finished map[id.Subtask]id.Attempt
+	// carried was made ready to publish and is in no checkpoint yet.
+	carried []*rpc.Committable
+}
+
+// pending is the checkpoint under way.
+type pending struct {
+	barrier      stream.Barrier
+	waiting      map[id.Attempt]bool
+	attempts     map[id.Subtask]id.Attempt
+	states       map[id.Subtask]*checkpoint.SubtaskState
+	committables []*rpc.Committable
+	manifest     *checkpoint.Manifest
+}
+
+// New returns the state machine of a job that has taken no checkpoint; restored,
+// which may be nil, is the one that it starts from.
+func New(job id.Job, groups int, vertices []Vertex, restored *checkpoint.Manifest, o Options) *Coordinator {
+	if o.Failures == 0 {
+		o.Failures = 10
+	}
+	c := &Coordinator{opts: o, job: job, groups: groups, vertices: vertices, latest: restored, finished: map[id.Subtask]id.Attempt{}}
+	c.last = id.Checkpoint(restored.GetCheckpoint())
+	return c
+}
+
+// Latest is the manifest of the newest complete checkpoint, the one that the job
+// was started from included, or nil.
+func (c *Coordinator) Latest() *checkpoint.Manifest { return c.latest }
+
+// Count is how many checkpoints were completed.
+func (c *Coordinator) Count() int { return c.count }
+
+// Carried is what was made ready to publish and is in no complete checkpoint.
+func (c *Coordinator) Carried() []*rpc.Committable {
+	return append(append([]*rpc.Committable(nil), c.carried...), c.current.committables...)
+}
+
+// Elapsed says that the interval is over. attempts are those that run, now being
+// the coordinator's clock.
+func (c *Coordinator) Elapsed(attempts []id.Attempt, now time.Time) []Action {
+	next := Schedule{After: c.opts.Interval}
+	if c.phase != idle {
+		c.due = true
+		return nil // it is asked for again when the one under way is over
+	}
+	c.due = false
+	var heads []id.Attempt
+	waiting, current := map[id.Attempt]bool{}, map[id.Subtask]id.Attempt{}
+	for _, a := range attempts {
+		if c.over(a.Subtask) {
+			continue
+		}
+		waiting[a], current[a.Subtask] = true, a
+		if c.vertices[a.Subtask.Vertex].Head {
+			heads = append(heads, a)
+		}
+	}
+	if len(heads) == 0 || len(waiting)+len(c.finished) < c.subtasks() {
+		return []Action{next} // something is still being deployed, or about to end
+	}
+	c.last++
+	c.phase = collecting
+	c.current = pending{
+		barrier: stream.Barrier{Checkpoint: c.last, Kind: stream.CheckpointKind, TriggeredAt: now.UnixMilli()},
+		waiting: waiting, attempts: current, states: map[id.Subtask]*checkpoint.SubtaskState{}, committables: c.carried,
+	}
+	c.carried = nil
+	return []Action{next, Trigger{Barrier: c.current.barrier, Attempts: heads, Timeout: c.opts.Timeout}}
+}
+
+func (c *Coordinator) subtasks() (n int) {
+	for _, v := range c.vertices {
+		n += v.Parallelism
+	}
+	return n
+}
+
+// Acknowledged takes an attempt's part.
+func (c *Coordinator) Acknowledged(a id.Attempt, r *rpc.AckRequest) []Action {
+	if c.phase != collecting || id.Checkpoint(r.GetBarrier().GetCheckpoint()) != c.current.barrier.Checkpoint || !c.current.waiting[a] {
+		c.carried = append(c.carried, r.GetCommittables()...) // late: of a checkpoint that was given up
+		return nil
+	}
+	delete(c.current.waiting, a)
+	c.current.states[a.Subtask] = r.GetState()
+	c.current.committables = append(c.current.committables, r.GetCommittables()...)
+	return c.collected()
+}
+
+// Finished says that an attempt has come to the end of its input.
+func (c *Coordinator) Finished(a id.Attempt, ready []*rpc.Committable) []Action {
+	c.finished[a.Subtask] = a
+	if c.phase != collecting || !c.current.waiting[a] {
+		c.carried = append(c.carried, ready...)
+		return nil
+	}
+	delete(c.current.waiting, a)
+	c.current.committables = append(c.current.committables, ready...)
+	return c.collected()
+}
+
+// collected goes on when nobody is waited for any more.
+func (c *Coordinator) collected() []Action {
+	if len(c.current.waiting) > 0 {
+		return nil
+	}
+	c.phase = positions
+	return []Action{Position{Checkpoint: c.current.barrier.Checkpoint, Sources: c.sources()}}
+}
+
+// over reports whether a subtask has finished.
+func (c *Coordinator) over(s id.Subtask) bool { _, ok := c.finished[s]; return ok }
+
+// sources are the sources' parts of the checkpoint under way.
+func (c *Coordinator) sources() (parts []*rpc.SourcePart) {
+	for s, state := range c.current.states {
+		for _, o := range state.GetOperators() {
+			if source := c.vertices[s.Vertex].Source; source != "" && o.GetUid() == source {
+				parts = append(parts, &rpc.SourcePart{Attempt: rpc.FromAttempt(c.current.attempts[s]), State: o.GetState()})
+			}
+		}
+	}
+	for s, a := range c.finished {
+		if c.vertices[s.Vertex].Source != "" && c.current.states[s] == nil {
+			parts = append(parts, &rpc.SourcePart{Attempt: rpc.FromAttempt(a), Finished: true})
+		}
+	}
+	return parts
+}
+
+// Positioned takes the positions of the enumerators.
+func (c *Coordinator) Positioned(n id.Checkpoint, by map[id.Vertex][]byte) []Action {
+	if c.phase != positions || n != c.current.barrier.Checkpoint {
+		return nil
+	}
+	c.phase = storing
+	c.current.manifest = c.manifest(by)
+	return []Action{Save{Manifest: c.current.manifest}}
+}
+
+// Final begins the last checkpoint of a job whose subtasks have all finished.
+// One that is under way is given up. The positions of its enumerators follow.
+func (c *Coordinator) Final(now time.Time) []Action {
+	c.carried = c.Carried()
+	c.last++
+	c.current = pending{
+		barrier:      stream.Barrier{Checkpoint: c.last, Kind: stream.FinalCheckpoint, TriggeredAt: now.UnixMilli()},
+		committables: c.carried,
+	}
+	c.carried = nil
+	c.phase = positions
+	return []Action{Position{Checkpoint: c.last, Sources: c.sources()}}
+}
+
+// Saved says that the manifest and its entry are written: the checkpoint is
+// complete.
+func (c *Coordinator) Saved(n id.Checkpoint) []Action {
+	if c.phase != storing || n != c.current.barrier.Checkpoint {
+		return []Action{Subsume{Checkpoint: n}} // it was given up meanwhile
+	}
+	c.phase, c.failed = publishing, 0
+	c.latest = c.current.manifest
+	c.complete = append(c.complete, n)
+	c.count++
+	actions := []Action{Publish{Checkpoint: n, Committables: c.current.committables}}
+	for _, a := range c.current.attempts {
+		if !c.over(a.Subtask) {
+			actions = append(actions, Notify{Checkpoint: n, Attempt: a})
+		}
+	}
+	c.current.committables = nil
+	return actions
+}
+
+// Published says that the outside has what the checkpoint made ready.
+func (c *Coordinator) Published(n id.Checkpoint) []Action {
+	if c.phase != publishing || n != c.current.barrier.Checkpoint {
+		return nil
+	}
+	var actions []Action
+	for len(c.complete) > max(c.opts.Retained, 1) {
+		actions = append(actions, Subsume{Checkpoint: c.complete[0]})
+		c.complete = c.complete[1:]
+	}
+	return append(actions, c.rest()...)
+}
+
+// rest ends the checkpoint under way, and has the next one triggered if its time
+// has come meanwhile.
+func (c *Coordinator) rest() []Action {
+	c.phase, c.current = idle, pending{}
+	if c.due {
+		c.due = false
+		return []Action{Schedule{}}
+	}
+	return nil
+}
+
+// errTimeout is why a checkpoint was given up.
+var errTimeout = errors.New("it took longer than execution.checkpointing.timeout")
+
+// TimedOut says that a checkpoint's time is over.
+func (c *Coordinator) TimedOut(n id.Checkpoint) []Action {
+	if c.phase != collecting && c.phase != positions {
+		return nil
+	}
+	return c.Failed(n, errTimeout)
+}
+
+// Failed gives a checkpoint up that is not complete: it was declined, or could
+// not be stored. What was made ready belongs to the next one.
+func (c *Coordinator) Failed(n id.Checkpoint, cause error) []Action {
+	if c.phase == idle || c.phase == publishing || n != c.current.barrier.Checkpoint {
+		return nil
+	}
+	c.carried = append(c.current.committables, c.carried...)
+	c.failed++
+	actions := []Action{Discard{Checkpoint: n, Cause: cause}}
+	if c.failed > c.opts.Failures {
+		actions = append(actions, FailJob{Cause: failure.Wrap(failure.Of(cause), fmt.Errorf("%d checkpoints have failed, the last one: %w", c.failed, cause))})
+	}
+	return append(actions, c.rest()...)
+}
+
+// Restarted says that all attempts were replaced, from the latest checkpoint on.
+// What was made ready since then is void.
+func (c *Coordinator) Restarted() []Action {
+	var actions []Action
+	if void := c.Carried(); len(void) > 0 && c.phase != publishing {
+		actions = append(actions, Void{Committables: void})
+	}
+	c.carried = nil
+	clear(c.finished)
+	switch c.phase {
+	case idle, publishing: // publishing goes on: it is of a complete one
+		c.current.committables = nil
+		return actions
+	}
+	actions = append(actions, Discard{Checkpoint: c.current.barrier.Checkpoint, Cause: errors.New("the job restarts")})
+	return append(actions, c.rest()...)
+}

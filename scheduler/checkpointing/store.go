@@ -1,0 +1,226 @@
+package checkpointing
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tidemill/tidemill/core/checkpoint"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/fs"
+	"github.com/tidemill/tidemill/raftmeta"
+)
+
+// bucket holds an entry for each complete checkpoint of the jobs that run, at
+// <job>/<number>.
+const bucket raftmeta.Bucket = "checkpoints"
+
+// Files keeps manifests and what they name; core/checkpoint/storage implements it.
+type Files interface {
+	// Save writes a manifest and returns where it lies.
+	Save(ctx context.Context, m *checkpoint.Manifest) (string, error)
+	// Load reads the manifest at a place; its handles get whole paths.
+	Load(ctx context.Context, name string) (*checkpoint.Manifest, error)
+	// Drop removes a checkpoint with all its files.
+	Drop(ctx context.Context, job id.Job, c id.Checkpoint) error
+}
+
+// Store makes checkpoints complete.
+type Store struct {
+	Files Files
+	// FileSystem is where Files are; Find lists it.
+	FileSystem fs.FileSystem
+	Meta       raftmeta.Store
+	Term       id.Term
+}
+
+// entry is what raftmeta keeps of a complete checkpoint.
+type entry struct {
+	Version   int
+	Manifest  string // where it lies
+	Triggered int64  // milliseconds since the epoch
+}
+
+const entryVersion = 1
+
+func entryKey(job id.Job, c id.Checkpoint) string { return fmt.Sprintf("%v/%020d", job, c) }
+
+// Save writes a manifest, then its entry: then the checkpoint is complete.
+func (s *Store) Save(ctx context.Context, m *checkpoint.Manifest) error {
+	job, n := id.Job(m.GetJob()), id.Checkpoint(m.GetCheckpoint())
+	place, err := s.Files.Save(ctx, m)
+	if err != nil {
+		return fmt.Errorf("save checkpoint %d of job %v: %w", n, job, err)
+	}
+	value, err := json.Marshal(entry{Version: entryVersion, Manifest: place, Triggered: m.GetTriggeredAt()})
+	if err != nil {
+		return failure.Errorf(failure.Internal, "encode the entry of checkpoint %d: %w", n, err)
+	}
+	txn := raftmeta.Txn{Term: s.Term}.Put(bucket, entryKey(job, n), value, raftmeta.Absent)
+	if _, err := s.Meta.Apply(ctx, txn); err != nil {
+		return fmt.Errorf("complete checkpoint %d of job %v: %w", n, job, err)
+	}
+	return nil
+}
+
+// Subsume forgets a complete checkpoint, then removes its files.
+func (s *Store) Subsume(ctx context.Context, job id.Job, n id.Checkpoint) error {
+	txn := raftmeta.Txn{Term: s.Term}.Delete(bucket, entryKey(job, n), raftmeta.Any)
+	if _, err := s.Meta.Apply(ctx, txn); err != nil {
+		return fmt.Errorf("forget checkpoint %d of job %v: %w", n, job, err)
+	}
+	return s.Discard(ctx, job, n)
+}
+
+// Discard removes the files of a checkpoint that is not complete.
+func (s *Store) Discard(ctx context.Context, job id.Job, n id.Checkpoint) error {
+	if err := s.Files.Drop(ctx, job, n); err != nil {
+		return fmt.Errorf("remove checkpoint %d of job %v: %w", n, job, err)
+	}
+	return nil
+}
+
+// Release forgets the entries of a job that is over. Its files stay, to be
+// restored from.
+func (s *Store) Release(ctx context.Context, job id.Job) error {
+	all, _, err := s.Meta.List(ctx, bucket, job.String()+"/")
+	txn := raftmeta.Txn{Term: s.Term}
+	for _, e := range all {
+		txn = txn.Delete(bucket, e.Key, raftmeta.Any)
+	}
+	if err == nil && len(txn.Ops) > 0 {
+		_, err = s.Meta.Apply(ctx, txn)
+	}
+	if err != nil {
+		return fmt.Errorf("forget checkpoints of job %v: %w", job, err)
+	}
+	return nil
+}
+
+const (
+	manifestName = "MANIFEST"
+	chkPrefix    = "chk-"
+	// maxCandidates bounds how many checkpoints Find looks at.
+	maxCandidates = 10_000
+)
+
+// Find returns the newest checkpoint at or below a place: a manifest, the
+// directory of a checkpoint, of a job, or of many jobs. Damaged ones are passed
+// over and told to skipped; but one that is named itself must be whole.
+func (s *Store) Find(ctx context.Context, place string, skipped func(manifest string, cause error)) (*checkpoint.Manifest, error) {
+	_, inside := fs.SplitURI(place)
+	candidates, err := s.candidates(ctx, inside)
+	if err != nil {
+		return nil, err
+	}
+	var damage error
+	for _, c := range candidates {
+		m, err := s.load(ctx, c.Path)
+		if err == nil {
+			return m, nil
+		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		damage = errors.Join(damage, err)
+		skipped(c.Path, err)
+	}
+	if damage != nil {
+		return nil, failure.Wrap(failure.BadData, fmt.Errorf("no checkpoint in %s is whole: %w", place, damage))
+	}
+	return nil, failure.Errorf(failure.NotFound, "there is no checkpoint in %s", place)
+}
+
+// candidates lists manifests, the newest first.
+func (s *Store) candidates(ctx context.Context, place string) ([]fs.Info, error) {
+	info, err := s.FileSystem.Stat(ctx, place)
+	if err != nil {
+		class := failure.Of(err)
+		if errors.Is(err, fs.ErrNotExist) {
+			class = failure.NotFound
+		}
+		return nil, failure.Wrap(class, fmt.Errorf("find a checkpoint: %w", err))
+	}
+	if !info.Dir {
+		return []fs.Info{info}, nil
+	}
+	var all []fs.Info
+	err = s.FileSystem.List(ctx, place, fs.ListOptions{Recursive: true}, func(i fs.Info) error {
+		if i.Name() != manifestName {
+			return nil
+		}
+		if len(all) == maxCandidates {
+			return failure.Errorf(failure.Usage, "more than %d checkpoints: name the job's directory", maxCandidates)
+		}
+		all = append(all, i)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find a checkpoint in %s: %w", place, err)
+	}
+	newest := map[string]time.Time{} // by the job's directory
+	for _, i := range all {
+		if job := path.Dir(path.Dir(i.Path)); i.ModTime.After(newest[job]) {
+			newest[job] = i.ModTime
+		}
+	}
+	slices.SortFunc(all, func(a, b fs.Info) int {
+		jobA, jobB := path.Dir(path.Dir(a.Path)), path.Dir(path.Dir(b.Path))
+		if jobA == jobB {
+			return cmp.Compare(number(b.Path), number(a.Path))
+		}
+		return cmp.Or(newest[jobB].Compare(newest[jobA]), cmp.Compare(jobA, jobB))
+	})
+	return all, nil
+}
+
+// number is that of the checkpoint whose manifest lies there.
+func number(manifest string) (n uint64) {
+	_, name := path.Split(path.Dir(manifest))
+	digits, ok := strings.CutPrefix(name, chkPrefix)
+	if !ok {
+		return 0
+	}
+	for _, d := range []byte(digits) {
+		if d < '0' || d > '9' {
+			return 0
+		}
+		n = n*10 + uint64(d-'0')
+	}
+	return n
+}
+
+// load reads a manifest and looks whether the files that it names are there.
+func (s *Store) load(ctx context.Context, name string) (*checkpoint.Manifest, error) {
+	m, err := s.Files.Load(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	ends := map[string]int64{}
+	for _, v := range m.GetVertices() {
+		for _, t := range v.GetSubtasks() {
+			for _, o := range t.GetOperators() {
+				for _, h := range o.GetHandles() {
+					ends[h.GetPath()] = max(ends[h.GetPath()], h.GetOffset()+h.GetLength())
+				}
+			}
+		}
+	}
+	for file, end := range ends {
+		info, err := s.FileSystem.Stat(ctx, file)
+		if err != nil {
+			return nil, fmt.Errorf("manifest %s: %w", name, err)
+		}
+		if info.Size < end {
+			return nil, fmt.Errorf("manifest %s: %w: %s has %d bytes of %d", name, checkpoint.ErrCorrupt, file, info.Size, end)
+		}
+	}
+	return m, nil
+}

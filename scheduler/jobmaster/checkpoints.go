@@ -1,0 +1,294 @@
+package jobmaster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tidemill/tidemill/core/checkpoint"
+	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/invariant"
+	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/scheduler/checkpointing"
+	"github.com/tidemill/tidemill/scheduler/execgraph"
+)
+
+// openStore opens where a job keeps its checkpoints, if it takes or restores any.
+func openStore(o Options, c config.Config, l *layout, checkpointed bool) (*checkpointing.Store, error) {
+	restores := l.streaming() && config.RestorePath.Get(c) != ""
+	switch {
+	case !checkpointed && !restores:
+		return nil, nil
+	case checkpointed && config.CheckpointDir.Get(c) == "":
+		return nil, failure.Errorf(failure.Usage, "option %s is set: set %s, too", config.CheckpointInterval.Key(), config.CheckpointDir.Key())
+	case o.Checkpoints == nil:
+		return nil, failure.Errorf(failure.Internal, "there is nowhere to keep checkpoints")
+	}
+	return o.Checkpoints(c)
+}
+
+// checkpointVertices describes the job to its checkpoints.
+func (m *Master) checkpointVertices() []checkpointing.Vertex {
+	out := make([]checkpointing.Vertex, len(m.layout.parallelism))
+	for i, v := range m.layout.graph.GetVertices() {
+		out[i] = checkpointing.Vertex{UID: v.GetUid(), Name: v.GetName(), Parallelism: m.layout.parallelism[i], Head: len(v.GetInputs()) == 0}
+		if m.layout.isSource(id.Vertex(i)) {
+			out[i].Source = v.GetChain()[0].GetUid()
+		}
+	}
+	return out
+}
+
+// findRestored finds what the job is to start from.
+func (m *Master) findRestored(ctx context.Context) (*checkpointing.Restored, error) {
+	manifest, err := m.store.Find(ctx, config.RestorePath.Get(m.config), func(name string, cause error) {
+		m.opts.Log.Warn("a damaged checkpoint is passed over", "job", m.opts.Job, "manifest", name, "error", cause)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return checkpointing.Restore(manifest, m.checkpointVertices(), int(m.layout.graph.GetKeyGroups()))
+}
+
+// restoreOf is what a subtask starts from.
+func (m *Master) restoreOf(s id.Subtask) *checkpoint.Restore {
+	if m.restored == nil {
+		return nil
+	}
+	return m.restored.Subtasks[s]
+}
+
+// beginCheckpoints makes the state machine; the first checkpoint is due after one
+// interval.
+func (m *Master) beginCheckpoints() {
+	var from *checkpoint.Manifest
+	if m.restored != nil {
+		from = m.restored.Manifest
+	}
+	o := checkpointing.Options{
+		Interval: config.CheckpointInterval.Get(m.config), Timeout: config.CheckpointTimeout.Get(m.config),
+		Retained: config.CheckpointsRetained.Get(m.config),
+	}
+	m.checkpoints = checkpointing.New(m.opts.Job, int(m.layout.graph.GetKeyGroups()), m.checkpointVertices(), from, o)
+	m.after(o.Interval, m.checkpointDue)
+}
+
+func (m *Master) checkpointDue() {
+	if m.graph.State().Terminal() {
+		return
+	}
+	var running []id.Attempt
+	for _, r := range m.graph.Regions() {
+		for _, t := range r.Tasks {
+			if t.State == execgraph.AttemptRunning {
+				running = append(running, t.Attempt)
+			}
+		}
+	}
+	m.checkpoint(m.checkpoints.Elapsed(running, time.Now()))
+}
+
+// rewind starts a streaming job's replaced attempts from the latest checkpoint,
+// or from where the job began.
+func (m *Master) rewind(replaced []id.Attempt) {
+	for _, a := range replaced {
+		if done := m.output[a.Subtask]; done != nil && m.checkpoints == nil {
+			m.checkpoint([]checkpointing.Action{checkpointing.Void{Committables: done.GetCommittables()}})
+		}
+		delete(m.output, a.Subtask)
+		delete(m.placed, a)
+		m.forgetProgress(a)
+	}
+	if m.checkpoints != nil {
+		m.checkpoint(m.checkpoints.Restarted())
+		restored, err := checkpointing.Restore(m.checkpoints.Latest(), m.checkpointVertices(), int(m.layout.graph.GetKeyGroups()))
+		if err != nil {
+			m.handle(execgraph.Fail{Cause: err})
+			return
+		}
+		m.restored = restored
+	}
+	var ctx context.Context
+	ctx, m.starting = context.WithCancel(context.Background())
+	m.coordinate(ctx, func() {})
+}
+
+// checkpoint performs what the checkpoints' state machine decided.
+func (m *Master) checkpoint(actions []checkpointing.Action) {
+	for _, a := range actions {
+		m.opts.Log.Debug("checkpoint", "job", m.opts.Job, "action", a)
+		switch a := a.(type) {
+		case checkpointing.Schedule:
+			m.after(a.After, m.checkpointDue)
+		case checkpointing.Trigger:
+			m.trigger(a)
+		case checkpointing.Position:
+			m.position(a)
+		case checkpointing.Save:
+			m.saveManifest(a)
+		case checkpointing.Publish:
+			m.publishCheckpoint(a)
+		case checkpointing.Notify:
+			m.notify(a)
+		case checkpointing.Subsume:
+			m.remove(a.Checkpoint, m.store.Subsume)
+		case checkpointing.Discard:
+			m.opts.Log.Warn("checkpoint was given up", "job", m.opts.Job, "checkpoint", a.Checkpoint, "error", a.Cause)
+			m.remove(a.Checkpoint, m.store.Discard)
+			if m.final != nil {
+				m.conclude(execgraph.JobFailed, fmt.Errorf("final checkpoint: %w", a.Cause), m.checkpoints.Carried())
+			}
+		case checkpointing.Void:
+			m.do(func(ctx context.Context) { m.void(ctx, m.coordinator, a.Committables) })
+		case checkpointing.FailJob:
+			m.handle(execgraph.Fail{Cause: a.Cause})
+		default:
+			invariant.Broken("job master: unknown action %T", a)
+		}
+	}
+}
+
+func (m *Master) trigger(a checkpointing.Trigger) {
+	n := a.Barrier.Checkpoint
+	for w, attempts := range m.byWorker(a.Attempts) {
+		m.do(func(ctx context.Context) {
+			ctx, stop := context.WithTimeout(ctx, callTimeout)
+			defer stop()
+			r := &rpc.TriggerRequest{Job: m.ref(), Attempts: rpc.FromAttempts(attempts), Barrier: rpc.FromBarrier(a.Barrier)}
+			if _, err := m.opts.Dialer.Worker(w).Trigger(ctx, r); err != nil {
+				m.post(func() { m.checkpoint(m.checkpoints.Failed(n, err)) })
+			}
+		})
+	}
+	if a.Timeout > 0 {
+		m.after(a.Timeout, func() { m.checkpoint(m.checkpoints.TimedOut(n)) })
+	}
+}
+
+func (m *Master) byWorker(attempts []id.Attempt) map[id.Worker][]id.Attempt {
+	out := map[id.Worker][]id.Attempt{}
+	for _, a := range attempts {
+		w := m.placed[a].Worker
+		out[w] = append(out[w], a)
+	}
+	return out
+}
+
+func (m *Master) position(a checkpointing.Position) {
+	if m.coordinator == "" {
+		m.checkpoint(m.checkpoints.Positioned(a.Checkpoint, nil))
+		return
+	}
+	coordinator := m.coordinator
+	m.save(func(ctx context.Context) {
+		ctx, stop := context.WithTimeout(ctx, callTimeout)
+		defer stop()
+		r, err := m.opts.Dialer.Coordinator(coordinator).Snapshot(ctx, &rpc.SnapshotRequest{
+			Job: m.ref(), Checkpoint: uint64(a.Checkpoint), Sources: a.Sources,
+		})
+		m.post(func() {
+			if err != nil {
+				m.checkpoint(m.checkpoints.Failed(a.Checkpoint, err))
+				return
+			}
+			by := map[id.Vertex][]byte{}
+			for _, v := range r.GetVertices() {
+				by[id.Vertex(v.GetVertex())] = v.GetState()
+			}
+			m.checkpoint(m.checkpoints.Positioned(a.Checkpoint, by))
+		})
+	})
+}
+
+func (m *Master) saveManifest(a checkpointing.Save) {
+	n := id.Checkpoint(a.Manifest.GetCheckpoint())
+	m.save(func(ctx context.Context) {
+		err := m.store.Save(ctx, a.Manifest)
+		m.post(func() {
+			if err != nil {
+				m.checkpoint(m.checkpoints.Failed(n, err))
+				return
+			}
+			m.checkpoint(m.checkpoints.Saved(n))
+		})
+	})
+}
+
+// publishCheckpoint hands over what a complete checkpoint made ready. That it
+// fails for good fails the job: the checkpoint promises it.
+func (m *Master) publishCheckpoint(a checkpointing.Publish) {
+	coordinator, final := m.coordinator, m.final != nil
+	m.save(func(ctx context.Context) {
+		var err error
+		if coordinator != "" && (final || len(a.Committables) > 0) {
+			err = m.commit(ctx, coordinator, &rpc.CommitRequest{
+				Job: m.ref(), Checkpoint: uint64(a.Checkpoint), Committables: a.Committables, Final: final,
+			})
+		}
+		m.post(func() {
+			switch {
+			case err != nil && final:
+				m.conclude(execgraph.JobFailed, fmt.Errorf("publish the output: %w", err), nil)
+			case err != nil:
+				m.handle(execgraph.Fail{Cause: fmt.Errorf("publish checkpoint %d: %w", a.Checkpoint, err)})
+			default:
+				m.checkpoint(m.checkpoints.Published(a.Checkpoint))
+				if final {
+					m.conclude(m.final.State, m.final.Cause, nil)
+				}
+			}
+		})
+	})
+}
+
+func (m *Master) notify(a checkpointing.Notify) {
+	w := m.placed[a.Attempt].Worker
+	m.do(func(ctx context.Context) {
+		r := &rpc.NotifyRequest{Job: m.ref(), Attempts: []*rpc.Attempt{rpc.FromAttempt(a.Attempt)}, Checkpoint: uint64(a.Checkpoint)}
+		if _, err := m.opts.Dialer.Worker(w).Notify(ctx, r); err != nil {
+			m.opts.Log.Debug("attempt was not notified", "job", m.opts.Job, "attempt", a.Attempt, "error", err)
+		}
+	})
+}
+
+func (m *Master) remove(n id.Checkpoint, remove func(context.Context, id.Job, id.Checkpoint) error) {
+	m.save(func(ctx context.Context) {
+		if err := remove(ctx, m.opts.Job, n); err != nil {
+			m.opts.Log.Warn("a checkpoint was not removed", "job", m.opts.Job, "checkpoint", n, "error", err)
+		}
+	})
+}
+
+// Acknowledge takes an attempt's part of a checkpoint. It returns at once.
+func (m *Master) Acknowledge(r *rpc.AckRequest) {
+	m.post(func() {
+		a := r.GetAttempt().ID()
+		if m.checkpoints == nil || !m.current(a) {
+			return
+		}
+		m.count(r.GetCommittables(), 1)
+		m.checkpoint(m.checkpoints.Acknowledged(a, r))
+	})
+}
+
+// Decline takes an attempt's refusal of its part of a checkpoint. It returns at
+// once.
+func (m *Master) Decline(r *rpc.DeclineRequest) {
+	m.post(func() {
+		if m.checkpoints != nil && m.current(r.GetAttempt().ID()) {
+			cause := fmt.Errorf("task %v declined: %w", r.GetAttempt().ID(), r.GetFailure().Err())
+			m.checkpoint(m.checkpoints.Failed(id.Checkpoint(r.GetCheckpoint()), cause))
+		}
+	})
+}
+
+// count adds output to what was written, or takes it back.
+func (m *Master) count(all []*rpc.Committable, sign int64) {
+	for _, c := range all {
+		m.written.Rows += sign * c.GetRows()
+		m.written.Bytes += sign * c.GetBytes()
+		m.written.Files += sign * c.GetFiles()
+	}
+}
