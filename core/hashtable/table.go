@@ -29,6 +29,7 @@ type Table struct {
 	at      []int32 // their positions
 	some    []uint64
 	present []int32
+	valid   []bool
 }
 
 // New returns an empty table for keys and values of these types; account, which
@@ -196,14 +197,18 @@ func (t *Table) lookupPresent(keys []arrow.Array, sel []int32, hashes []uint64, 
 	a, n := keys[0], len(hashes)
 	t.rows, t.at, t.some = t.rows[:0], t.at[:0], t.some[:0]
 	anyNull := false
+	valid := compute.Validity(a, sel, t.valid)
+	if valid != nil {
+		t.valid = valid
+	}
 	for i := range n {
+		if valid != nil && !valid[i] {
+			anyNull = true
+			continue
+		}
 		r := int32(i)
 		if sel != nil {
 			r = sel[i]
-		}
-		if a.IsNull(int(r)) {
-			anyNull = true
-			continue
 		}
 		t.rows, t.at, t.some = append(t.rows, r), append(t.at, int32(i)), append(t.some, hashes[i])
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/core/compute"
@@ -78,6 +77,8 @@ type call struct {
 
 	sel   []int32
 	slots []int32
+	flags []bool
+	ints  []int64
 }
 
 // NewAccumulators plans calls over input columns. A final phase, whose input
@@ -152,46 +153,54 @@ func (a *Accumulators) Grown() int64 {
 // them, those with a null argument.
 func (c *call) wanted(in, args []arrow.Array, sel, slots []int32) ([]int32, []int32) {
 	if c.filter >= 0 {
-		sel, slots = c.keep(sel, slots, truth(in[c.filter]))
+		sel, slots = c.keep(sel, slots, c.truth(in[c.filter], sel))
 	}
 	if c.nulls {
 		return sel, slots
 	}
 	for _, a := range args {
-		if a.NullN() > 0 || a.DataType().ID() == arrow.NULL {
-			sel, slots = c.keep(sel, slots, a.IsValid)
+		if valid := compute.Validity(a, sel, c.flags); valid != nil {
+			c.flags = valid
+			sel, slots = c.keep(sel, slots, valid)
 		}
 	}
 	return sel, slots
 }
 
-// keep narrows rows to those that test accepts.
-func (c *call) keep(sel, slots []int32, test func(int) bool) ([]int32, []int32) {
+// keep narrows rows to those that are flagged.
+func (c *call) keep(sel, slots []int32, flags []bool) ([]int32, []int32) {
 	n := len(slots)
 	if cap(c.sel) < n {
 		c.sel, c.slots = make([]int32, n), make([]int32, n)
 	}
 	outSel, outSlots := c.sel[:n], c.slots[:n] // may be sel and slots themselves: writes stay behind reads
 	at := 0
-	for i := range n {
+	for i, s := range slots {
 		r := int32(i)
 		if sel != nil {
 			r = sel[i]
 		}
-		outSel[at], outSlots[at] = r, slots[i]
-		if test(int(r)) {
+		outSel[at], outSlots[at] = r, s
+		if flags[i] {
 			at++
 		}
 	}
 	return outSel[:at], outSlots[:at]
 }
 
-func truth(a arrow.Array) func(int) bool {
-	b, ok := a.(*array.Boolean)
-	if !ok {
-		return func(int) bool { return false }
+// truth flags the rows of a boolean column that are true, not false and not null.
+func (c *call) truth(a arrow.Array, sel []int32) []bool {
+	var v []int64
+	v, c.ints = compute.Integers(a, sel, c.ints)
+	valid := compute.Validity(a, sel, nil)
+	if cap(c.flags) < len(v) {
+		c.flags = make([]bool, len(v))
 	}
-	return func(i int) bool { return b.IsValid(i) && b.Value(i) }
+	c.flags = c.flags[:len(v)]
+	for i, x := range v {
+		c.flags[i] = x != 0 && (valid == nil || valid[i])
+	}
+	return c.flags
 }
 
 // Merge takes rows of accumulator columns, as a partial phase emits them.

@@ -124,9 +124,9 @@ func (a *Aggregate) Open(ctx *operator.Context) (err error) {
 }
 
 // openRows returns a table of keyed state, or one of the operator's own where
-// the job keeps none.
+// the job keeps none, and for a partial, whose keys are not those of the subtask.
 func (a *Aggregate) openRows(id uint16, keys, values datatype.Schema) (state.Rows, error) {
-	if a.ctx.State == nil {
+	if a.ctx.State == nil || a.phase == jobgraph.Phase_PHASE_PARTIAL {
 		table, err := hashtable.New(keys, values, a.ctx.Memory)
 		if err != nil {
 			return nil, fmt.Errorf("aggregate: %w", err)

@@ -91,15 +91,17 @@ func present(a arrow.Array, sel, slots []int32) ([]int32, []int32) {
 	if a.NullN() == 0 && a.DataType().ID() != arrow.NULL {
 		return sel, slots
 	}
+	valid := compute.Validity(a, sel, nil)
 	rows, at := make([]int32, 0, len(slots)), make([]int32, 0, len(slots))
 	for i, s := range slots {
+		if !valid[i] {
+			continue
+		}
 		r := int32(i)
 		if sel != nil {
 			r = sel[i]
 		}
-		if a.IsValid(int(r)) {
-			rows, at = append(rows, r), append(at, s)
-		}
+		rows, at = append(rows, r), append(at, s)
 	}
 	return rows, at
 }

@@ -138,26 +138,29 @@ func columnsOf(b *stream.Batch, which []int) []arrow.Array {
 // notNull selects the rows of sel (nil: all n) whose keys are all not null; nil
 // when that is all of all.
 func notNull(keys []arrow.Array, sel []int32, n int) []int32 {
-	nulls := false
+	var all []bool
 	for _, k := range keys {
-		nulls = nulls || k.NullN() > 0 || k.DataType().ID() == arrow.NULL
+		valid := compute.Validity(k, sel, nil)
+		if all == nil {
+			all = valid
+			continue
+		}
+		for i, v := range valid {
+			all[i] = all[i] && v
+		}
 	}
-	if !nulls {
+	if all == nil {
 		return sel
 	}
 	out := make([]int32, 0, n)
-	for i := range n {
-		r := i
+	for i, v := range all {
+		if !v {
+			continue
+		}
 		if sel != nil {
-			r = int(sel[i])
+			i = int(sel[i])
 		}
-		valid := true
-		for _, k := range keys {
-			valid = valid && k.IsValid(r)
-		}
-		if valid {
-			out = append(out, int32(r))
-		}
+		out = append(out, int32(i))
 	}
 	return out
 }
