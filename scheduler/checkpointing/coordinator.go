@@ -207,6 +207,11 @@ func (c *Coordinator) Positioned(n id.Checkpoint, by map[id.Vertex][]byte) []Act
 // Final begins the last checkpoint of a job whose subtasks have all finished.
 // One that is under way is given up. The positions of its enumerators follow.
 func (c *Coordinator) Final(now time.Time) []Action {
+	var actions []Action
+	switch c.phase {
+	case collecting, positions, storing:
+		actions = append(actions, Subsume{Checkpoint: c.current.barrier.Checkpoint})
+	}
 	c.carried = c.Carried()
 	c.last++
 	c.current = pending{
@@ -215,7 +220,7 @@ func (c *Coordinator) Final(now time.Time) []Action {
 	}
 	c.carried = nil
 	c.phase = positions
-	return []Action{Position{Checkpoint: c.last, Sources: c.sources()}}
+	return append(actions, Position{Checkpoint: c.last, Sources: c.sources()})
 }
 
 // Saved says that the manifest and its entry are written: the checkpoint is

@@ -222,7 +222,7 @@ func (r *Result) Progress() client.Progress {
 	defer stop()
 	s, splits := r.master.Status(), r.master.Splits(ctx)
 	p := client.Progress{
-		State: s.State.String(), Elapsed: s.Running, Restarts: int64(s.Restarts),
+		State: s.State.String(), Elapsed: s.Running, Restarts: int64(s.Restarts), Checkpoints: int64(s.Checkpoints),
 		RowsOut: s.Written.Rows, BytesOut: s.Written.Bytes, FilesOut: s.Written.Files,
 		SplitsDone: int64(splits.GetSplitsAssigned()), SplitsTotal: int64(splits.GetSplitsTotal()),
 	}
