@@ -33,15 +33,14 @@ func (Connector) Enumerator(_ context.Context, s connector.SourceSpec, restored 
 	if _, err := parse(s.Table); err != nil {
 		return nil, err
 	}
+	n := max(s.Parallelism, 1)
+	e := &enumerator{subtasks: int64(n)}
 	if restored != nil {
-		e := &enumerator{}
 		if err := json.Unmarshal(restored, &e.left); err != nil {
 			return nil, failure.Errorf(failure.Fatal, "table %s: restore splits: %w", s.Table.Name, err)
 		}
 		return e, nil
 	}
-	e := &enumerator{}
-	n := max(s.Parallelism, 1)
 	for i := range n {
 		split, err := class{First: int64(i), Step: int64(n)}.split()
 		if err != nil {
@@ -95,18 +94,28 @@ func parseClass(s connector.Split) (class, error) {
 	return c, nil
 }
 
-// enumerator hands each class out once.
-type enumerator struct{ left []connector.Split }
+// enumerator hands each class out once, and always to the same subtask. A subtask
+// that is through with its own must not take another's: the class begins at
+// row 0, so its event times would be far behind the watermark of what the
+// subtask has read.
+type enumerator struct {
+	subtasks int64
+	left     []connector.Split
+}
 
-// Next implements connector.Enumerator. Subtasks ask once each before anyone
-// asks twice, so each gets one class where there are as many as subtasks.
-func (e *enumerator) Next(context.Context, int) (connector.Split, bool, error) {
-	if len(e.left) == 0 {
-		return connector.Split{}, false, nil
+// Next implements connector.Enumerator.
+func (e *enumerator) Next(_ context.Context, subtask int) (connector.Split, bool, error) {
+	for i, s := range e.left {
+		c, err := parseClass(s)
+		if err != nil {
+			return connector.Split{}, false, err
+		}
+		if c.First%c.Step%e.subtasks == int64(subtask) {
+			e.left = slices.Delete(e.left, i, i+1)
+			return s, true, nil
+		}
 	}
-	s := e.left[0]
-	e.left = e.left[1:]
-	return s, true, nil
+	return connector.Split{}, false, nil
 }
 
 // Return implements connector.Enumerator.

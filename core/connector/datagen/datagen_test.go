@@ -220,18 +220,53 @@ func TestRestoreKeepsSplitsNotHandedOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.Return([]connector.Split{first})
-	var ids []string
-	for {
-		split, ok, err := e.Next(t.Context(), 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !ok {
-			break
-		}
-		ids = append(ids, split.ID)
+	if got := fmt.Sprint(handedOut(t, e, 3)); got != "[0 mod 3 1 mod 3 2 mod 3]" {
+		t.Errorf("got %s", got)
 	}
-	if got := fmt.Sprint(ids); got != "[0 mod 3 1 mod 3 2 mod 3]" {
+}
+
+// handedOut asks for splits until there are none, subtask by subtask.
+func handedOut(t *testing.T, e connector.Enumerator, subtasks int) []string {
+	t.Helper()
+	var ids []string
+	for i := range subtasks {
+		for {
+			split, ok, err := e.Next(t.Context(), i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !ok {
+				break
+			}
+			ids = append(ids, split.ID)
+		}
+	}
+	return ids
+}
+
+// A fast subtask that comes back before a slow one has asked gets nothing: with
+// the slow one's rows its event time would jump back, and they would be late.
+func TestSubtasksKeepToTheirClasses(t *testing.T) {
+	s := spec(t, 3, map[string]string{}, "a INT")
+	e, err := Connector{}.Enumerator(t.Context(), s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first, ok, err := e.Next(t.Context(), 1); err != nil || !ok || first.ID != "1 mod 3" {
+		t.Fatalf("got %s, %t, %v", first.ID, ok, err)
+	}
+	if second, ok, err := e.Next(t.Context(), 1); err != nil || ok {
+		t.Fatalf("got %s, %v as well", second.ID, err)
+	}
+	data, err := e.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Parallelism = 2 // rescaled: class 2 goes to subtask 0
+	if e, err = (Connector{}).Enumerator(t.Context(), s, data); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(handedOut(t, e, 2)); got != "[0 mod 3 2 mod 3]" {
 		t.Errorf("got %s", got)
 	}
 }
