@@ -71,6 +71,10 @@ type Spec struct {
 	Lanes      int // producer subtasks
 	Partitions int // consumer subtasks
 	Retention  Retention
+	// Paired says that lane i writes partition i and no other (forward, merge): a
+	// partition then hears of its own lane only, and does not wait for others' ends
+	// and barriers. Lanes and Partitions are the same number.
+	Paired bool
 	// BudgetBytes bounds what each partition holds in memory for its reader;
 	// zero means the service's default.
 	BudgetBytes int64

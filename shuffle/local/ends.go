@@ -36,6 +36,10 @@ func (w *writer) Send(ctx context.Context, part uint32, b *stream.Batch) error {
 		b.Release()
 		return w.wrap(failure.Errorf(failure.Internal, "send to partition %d of %d", part, w.exchange.spec.Partitions))
 	}
+	if w.exchange.spec.Paired && part != w.lane {
+		b.Release()
+		return w.wrap(failure.Errorf(failure.Internal, "send to partition %d of a paired exchange", part))
+	}
 	b, err := compute.TakeBatch(w.exchange.options.Alloc, b)
 	if err != nil {
 		return w.wrap(err)
@@ -66,7 +70,7 @@ func (w *writer) Broadcast(_ context.Context, e stream.Element) error {
 	if w.exchange.store != nil {
 		return w.wrap(w.broadcastToStore(e))
 	}
-	for _, p := range w.exchange.pipes {
+	for _, p := range w.exchange.pipesOf(w.lane) {
 		if err := p.control(w, e); err != nil {
 			return w.wrap(err)
 		}
@@ -91,7 +95,7 @@ func (w *writer) Finish(context.Context) (shuffle.Manifest, error) {
 		w.finished = err == nil
 		return m, w.wrap(err)
 	}
-	for _, p := range w.exchange.pipes {
+	for _, p := range w.exchange.pipesOf(w.lane) {
 		if err := p.finish(w); err != nil {
 			return shuffle.Manifest{}, w.wrap(err)
 		}

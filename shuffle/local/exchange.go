@@ -42,8 +42,16 @@ func newExchange(spec shuffle.Spec, o Options) *exchange {
 	return e
 }
 
+// pipesOf are the pipes that a lane writes.
+func (e *exchange) pipesOf(lane uint32) []*pipe {
+	if e.spec.Paired && e.store == nil {
+		return e.pipes[lane : lane+1]
+	}
+	return e.pipes
+}
+
 func (e *exchange) openLane(lane, attempt uint32) error {
-	for _, p := range e.pipes {
+	for _, p := range e.pipesOf(lane) {
 		if err := p.open(lane, attempt); err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 // lane that alignment blocks wait in that lane's held queue.
 type pipe struct {
 	id        id.Partition
+	base      uint32 // the first lane that writes it
 	budget    int64
 	guarantee int64
 	ready     chan struct{} // capacity one; the reader's
@@ -46,12 +47,16 @@ type pipeLane struct {
 }
 
 func newPipe(p id.Partition, spec shuffle.Spec, o Options) *pipe {
+	lanes, base := spec.Lanes, uint32(0)
+	if spec.Paired {
+		lanes, base = 1, p.Index
+	}
 	return &pipe{
-		id: p, budget: spec.BudgetBytes, guarantee: o.LaneGuarantee,
+		id: p, base: base, budget: spec.BudgetBytes, guarantee: o.LaneGuarantee,
 		ready:     make(chan struct{}, 1),
-		lanes:     make([]pipeLane, spec.Lanes),
-		alignment: checkpoint.NewAlignment(spec.Lanes),
-		time:      eventtime.NewCombiner(spec.Lanes),
+		lanes:     make([]pipeLane, lanes),
+		alignment: checkpoint.NewAlignment(lanes),
+		time:      eventtime.NewCombiner(lanes),
 	}
 }
 
@@ -60,6 +65,7 @@ func newPipe(p id.Partition, spec shuffle.Spec, o Options) *pipe {
 func (p *pipe) open(lane, attempt uint32) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	lane -= p.base
 	l := &p.lanes[lane]
 	switch {
 	case p.err != nil:
@@ -108,7 +114,7 @@ func (p *pipe) offer(w *writer, b *stream.Batch, bytes int64) (wait bool, err er
 	if err := p.check(w); err != nil {
 		return false, err
 	}
-	l := &p.lanes[w.lane]
+	l := &p.lanes[w.lane-p.base]
 	if p.readerGone {
 		b.Release()
 		return false, nil
@@ -119,7 +125,7 @@ func (p *pipe) offer(w *writer, b *stream.Batch, bytes int64) (wait bool, err er
 	}
 	p.used += bytes
 	l.used += bytes
-	p.arrive(entry{stream.Data(b), w.lane, bytes})
+	p.arrive(entry{stream.Data(b), w.lane - p.base, bytes})
 	return false, nil
 }
 
@@ -133,7 +139,7 @@ func (p *pipe) admits(l *pipeLane, bytes int64) bool {
 func (p *pipe) stopWaiting(w *writer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if l := &p.lanes[w.lane]; l.wake == w.wake {
+	if l := &p.lanes[w.lane-p.base]; l.wake == w.wake {
 		l.wake = nil
 	}
 }
@@ -146,7 +152,7 @@ func (p *pipe) control(w *writer, e stream.Element) error {
 		return err
 	}
 	if !p.readerGone {
-		p.arrive(entry{element: e, lane: w.lane})
+		p.arrive(entry{element: e, lane: w.lane - p.base})
 	}
 	return nil
 }
@@ -160,7 +166,7 @@ func (p *pipe) check(w *writer) error {
 	if p.err != nil {
 		return p.err
 	}
-	if w.attempt < p.lanes[w.lane].attempt {
+	if w.attempt < p.lanes[w.lane-p.base].attempt {
 		return shuffle.ErrFenced
 	}
 	return nil

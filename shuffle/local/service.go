@@ -65,6 +65,9 @@ func (s *Service) Open(_ context.Context, spec shuffle.Spec) error {
 	if spec.Lanes < 1 || spec.Partitions < 1 {
 		return failure.Errorf(failure.Internal, "open exchange %d: %d lanes, %d partitions", spec.Exchange, spec.Lanes, spec.Partitions)
 	}
+	if spec.Paired && spec.Lanes != spec.Partitions {
+		return failure.Errorf(failure.Internal, "open exchange %d: %d lanes paired with %d partitions", spec.Exchange, spec.Lanes, spec.Partitions)
+	}
 	if spec.Retention != shuffle.RetainNone && spec.Retention != shuffle.RetainJob {
 		return failure.Errorf(failure.Fatal, "open exchange %d: retention %v is not available in process", spec.Exchange, spec.Retention)
 	}
@@ -84,7 +87,7 @@ func (s *Service) Open(_ context.Context, spec shuffle.Spec) error {
 
 func sameSpec(a, b shuffle.Spec) bool {
 	return a.Lanes == b.Lanes && a.Partitions == b.Partitions && a.Retention == b.Retention &&
-		a.BudgetBytes == b.BudgetBytes && a.Schema.Equal(b.Schema)
+		a.BudgetBytes == b.BudgetBytes && a.Paired == b.Paired && a.Schema.Equal(b.Schema)
 }
 
 // Writer opens a lane for an attempt.

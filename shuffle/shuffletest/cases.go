@@ -274,3 +274,29 @@ func openIsIdempotent(h *harness) {
 		h.t.Error("opened without lanes")
 	}
 }
+
+// pairedLanesAreApart: lane 1 ends and aligns on its own, whatever lane 0 does.
+// A reader that merges partitions would wait for ever otherwise, because what
+// lane 0 has is held up by credit until lane 1 has ended.
+func pairedLanesAreApart(h *harness) {
+	err := h.service.Open(context.Background(), shuffle.Spec{
+		Job: h.job, Exchange: 1, Schema: Schema(), Lanes: 2, Partitions: 2, Paired: true, Retention: shuffle.RetainNone, BudgetBytes: 1,
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	w0, w1, r0, r1 := h.writer(0, 0), h.writer(1, 0), h.reader(0, 0), h.reader(1, 0)
+	h.send(w0, 0, 0, 1)
+	h.broadcast(w1, stream.Advance(3))
+	h.broadcast(w1, barrier(1))
+	if m := h.finish(w1); len(m.Partitions) != 2 || m.Partitions[1].Rows != 0 {
+		h.t.Errorf("manifest %+v", m)
+	}
+	h.want(h.available(r1), "w3", "b1", "end")
+	if err := w0.Send(context.Background(), 1, h.batch(5, 1)); err == nil {
+		h.t.Error("lane 0 may write the partition of lane 1")
+	}
+	h.want(h.available(r0), "0+1")
+	h.finish(w0)
+	h.want(h.available(r0), "end")
+}

@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T, o Options) shuffle.Service) {
 		{"barriers align at minimal credit", barriersAlign},
 		{"a finished lane has every barrier", finishedLaneHasBarriers},
 		{"watermark is the minimum over lanes", watermarkIsMinimum},
+		{"paired lanes are apart", pairedLanesAreApart},
 		{"an attempt fences earlier ones", attemptsFence},
 		{"a lane that was read is not written again", readLaneIsFinal},
 		{"stored: late readers, read twice", storedReadTwice},
