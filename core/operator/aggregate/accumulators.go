@@ -72,8 +72,10 @@ type call struct {
 	args   []int
 	filter int // input column, -1: none
 	nulls  bool
-	first  int // its first value column
-	count  int
+	// distinct says that repeated values must be kept away.
+	distinct bool
+	first    int // its first value column
+	count    int
 
 	sel   []int32
 	slots []int32
@@ -91,7 +93,7 @@ func NewAccumulators(calls []*jobgraph.AggregateCall) (*Accumulators, error) {
 			return nil, fmt.Errorf("%s: %w", c.Name, err)
 		}
 		one := call{
-			accumulator: acc, name: c.Function, filter: int(c.Filter), first: len(a.columns),
+			accumulator: acc, name: c.Function, filter: int(c.Filter), first: len(a.columns), distinct: needsDistinct(c),
 			nulls: c.Function == "ARRAY_AGG" || c.Function == "SINGLE_VALUE",
 		}
 		for _, arg := range c.Args {
@@ -108,6 +110,9 @@ func NewAccumulators(calls []*jobgraph.AggregateCall) (*Accumulators, error) {
 
 // Columns are the accumulator columns of all calls: a table's value columns.
 func (a *Accumulators) Columns() datatype.Schema { return a.columns }
+
+// Calls is the number of calls.
+func (a *Accumulators) Calls() int { return len(a.calls) }
 
 // Add takes the rows of sel (nil: all) of input columns into the slots.
 func (a *Accumulators) Add(values []*state.Column, in []arrow.Array, sel, slots []int32) error {

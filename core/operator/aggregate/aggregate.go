@@ -26,6 +26,13 @@ const (
 // stateTable is the operator's table in keyed state; those of DISTINCT follow.
 const stateTable = 1
 
+// seen is the DISTINCT of one call with its table.
+type seen struct {
+	*Distinct
+	rows  state.Rows
+	table *hashtable.Table // rows, where they are not in keyed state
+}
+
 // Aggregate is the operator of a jobgraph.Aggregate.
 type Aggregate struct {
 	phase    jobgraph.Phase
@@ -33,7 +40,8 @@ type Aggregate struct {
 	keyTypes datatype.Schema // never empty: without keys, a constant
 	global   bool
 	acc      *Accumulators
-	distinct []*distinct // by call, nil for the others
+	in       datatype.Schema
+	distinct []seen // by call; what it is nil of needs none
 
 	ctx     *operator.Context
 	output  *arrow.Schema
@@ -56,7 +64,7 @@ func New(spec *jobgraph.Aggregate, in datatype.Schema) (operator.Operator, error
 	if err != nil {
 		return nil, fmt.Errorf("aggregate: %w", err)
 	}
-	a := &Aggregate{phase: spec.Phase, global: len(spec.Keys) == 0, acc: acc, distinct: make([]*distinct, len(spec.Calls))}
+	a := &Aggregate{phase: spec.Phase, global: len(spec.Keys) == 0, acc: acc, in: in}
 	for i, k := range spec.Keys {
 		at := int(k)
 		if spec.Phase == jobgraph.Phase_PHASE_FINAL {
@@ -75,10 +83,8 @@ func New(spec *jobgraph.Aggregate, in datatype.Schema) (operator.Operator, error
 		if spec.Phase != jobgraph.Phase_PHASE_SINGLE && !Splittable(c) {
 			return nil, fmt.Errorf("aggregate: %s cannot run in phases", c.Function)
 		}
-		if needsDistinct(c) {
-			if a.distinct[i], err = newDistinct(i, &acc.calls[i], a.keyTypes, in); err != nil {
-				return nil, fmt.Errorf("aggregate: %w", err)
-			}
+		if _, err := acc.Distinct(i, a.keyTypes, in, false); err != nil {
+			return nil, fmt.Errorf("aggregate: %w", err)
 		}
 	}
 	a.output, err = a.outputSchema(spec)
@@ -107,14 +113,20 @@ func (a *Aggregate) outputSchema(spec *jobgraph.Aggregate) (*arrow.Schema, error
 // Open implements operator.Operator.
 func (a *Aggregate) Open(ctx *operator.Context) (err error) {
 	a.ctx = ctx
-	if a.rows, err = a.openRows(stateTable, a.keyTypes, a.acc.Columns()); err != nil {
+	if a.rows, a.table, err = a.openRows(stateTable, a.keyTypes, a.acc.Columns()); err != nil {
 		return err
 	}
-	for _, d := range a.distinct {
-		if d != nil {
-			if err := d.open(a); err != nil {
-				return err
-			}
+	a.distinct = make([]seen, a.acc.Calls())
+	for i := range a.distinct {
+		d := &a.distinct[i]
+		if d.Distinct, err = a.acc.Distinct(i, a.keyTypes, a.in, a.ctx.State != nil); err != nil {
+			return fmt.Errorf("aggregate: %w", err)
+		}
+		if d.Distinct == nil {
+			continue
+		}
+		if d.rows, d.table, err = a.openRows(stateTable+1+uint16(i), d.Columns(), nil); err != nil {
+			return err
 		}
 	}
 	if a.global && a.phase != jobgraph.Phase_PHASE_PARTIAL {
@@ -125,22 +137,20 @@ func (a *Aggregate) Open(ctx *operator.Context) (err error) {
 
 // openRows returns a table of keyed state, or one of the operator's own where
 // the job keeps none, and for a partial, whose keys are not those of the subtask.
-func (a *Aggregate) openRows(id uint16, keys, values datatype.Schema) (state.Rows, error) {
+func (a *Aggregate) openRows(id uint16, keys, values datatype.Schema) (state.Rows, *hashtable.Table, error) {
 	if a.ctx.State == nil || a.phase == jobgraph.Phase_PHASE_PARTIAL {
 		table, err := hashtable.New(keys, values, a.ctx.Memory)
 		if err != nil {
-			return nil, fmt.Errorf("aggregate: %w", err)
+			return nil, nil, fmt.Errorf("aggregate: %w", err)
 		}
-		if id == stateTable {
-			a.table = table
-		}
-		return hashtable.Rows{Table: table, Mem: a.ctx.Alloc}, nil
+		return hashtable.Rows{Table: table, Mem: a.ctx.Alloc}, table, nil
 	}
 	table, err := a.ctx.State.Table(state.TableSpec{ID: id, Name: "groups", Keys: keys, Values: values})
 	if err != nil {
-		return nil, err
+		return nil, nil, fmt.Errorf("aggregate: %w", err)
 	}
-	return table.Namespace(0)
+	rows, err := table.Namespace(0)
+	return rows, nil, err
 }
 
 // Process implements operator.Operator.
@@ -233,9 +243,9 @@ func (a *Aggregate) accumulate(values []*state.Column, keys []arrow.Array, b *st
 	}
 	for i, d := range a.distinct {
 		sel, slots := b.Sel, a.slots
-		if d != nil {
+		if d.Distinct != nil {
 			var err error
-			if sel, slots, err = d.firsts(keys, in, sel, slots); err != nil {
+			if sel, slots, err = d.Firsts(a.ctx.Alloc, d.rows, keys, in, sel, slots); err != nil {
 				return err
 			}
 		}
@@ -379,8 +389,8 @@ func (a *Aggregate) Close() error {
 		a.table.Release()
 	}
 	for _, d := range a.distinct {
-		if d != nil {
-			d.close()
+		if d.table != nil {
+			d.table.Release()
 		}
 	}
 	a.ctx = nil

@@ -150,12 +150,33 @@ func (a *Aggregate) addSlice(s *routed, keys []arrow.Array, b *stream.Batch) err
 	if a.phase == jobgraph.Phase_PHASE_FINAL {
 		err = a.acc.Merge(rows.Values(), in[a.time+1:], sel, s.slots)
 	} else {
-		err = a.acc.Add(rows.Values(), in, sel, s.slots)
+		err = a.addCalls(s, rows, keys, in, sel)
 	}
 	if err != nil {
 		return err
 	}
 	return a.charge(s.end, a.acc.Grown())
+}
+
+// addCalls adds the rows of a slice to every call, to those with DISTINCT only what
+// the slice has not seen.
+func (a *Aggregate) addCalls(s *routed, rows state.Rows, keys, in []arrow.Array, all []int32) error {
+	for i, d := range a.distinct {
+		sel, slots := all, s.slots
+		if d.Distinct != nil {
+			known, err := d.table.Namespace(s.end)
+			if err != nil {
+				return err
+			}
+			if sel, slots, err = d.Firsts(a.ctx.Alloc, known, keys, in, sel, slots); err != nil {
+				return err
+			}
+		}
+		if err := a.acc.AddCall(i, rows.Values(), in, sel, slots); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // resolve gives rows their slots, all the same where there are no keys.

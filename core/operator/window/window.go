@@ -26,6 +26,13 @@ const stateTable = 1
 // flushRows is how many keys of all slices a partial phase holds at most.
 const flushRows = 1 << 18
 
+// seen is the DISTINCT of one call with its table, which has the slices as
+// namespaces too.
+type seen struct {
+	*aggregate.Distinct
+	table state.Table
+}
+
 // Aggregate is the operator of a jobgraph.WindowAggregate.
 type Aggregate struct {
 	phase      jobgraph.Phase
@@ -36,6 +43,7 @@ type Aggregate struct {
 	keyTypes   datatype.Schema // never empty: without keys, a constant
 	global     bool
 	acc        *aggregate.Accumulators
+	distinct   []seen // by call; what it is nil of needs none
 	properties []jobgraph.WindowProperty
 	output     datatype.Schema
 	arrow      *arrow.Schema
@@ -67,8 +75,14 @@ func New(spec *jobgraph.WindowAggregate, in, out datatype.Schema) (operator.Oper
 		return nil, err
 	}
 	for _, c := range spec.Calls {
-		if !aggregate.Splittable(c) {
-			return nil, failure.Errorf(failure.InvalidSQL, "%s DISTINCT over windows is not supported yet", c.Function)
+		if aggregate.Splittable(c) {
+			continue
+		}
+		if spec.Phase != jobgraph.Phase_PHASE_SINGLE {
+			return nil, fmt.Errorf("window: %s cannot run in phases", c.Function)
+		}
+		if a.slicing.kind != jobgraph.WindowKind_WINDOW_TUMBLE {
+			return nil, failure.Errorf(failure.InvalidSQL, "%s DISTINCT over windows that overlap is not supported", c.Function)
 		}
 	}
 	if a.acc, err = aggregate.NewAccumulators(spec.Calls); err != nil {
@@ -95,6 +109,12 @@ func New(spec *jobgraph.WindowAggregate, in, out datatype.Schema) (operator.Oper
 		return nil, fmt.Errorf("window: time column %d of %s", a.time, in)
 	}
 	a.timeType = in[a.time].Type
+	a.distinct = make([]seen, len(spec.Calls))
+	for i := range a.distinct {
+		if a.distinct[i].Distinct, err = a.acc.Distinct(i, a.keyTypes, in, true); err != nil {
+			return nil, fmt.Errorf("window: %w", err)
+		}
+	}
 	return a, a.checkOutput(spec)
 }
 
@@ -124,6 +144,14 @@ func (a *Aggregate) Open(ctx *operator.Context) (err error) {
 	a.table, err = backend.Table(state.TableSpec{ID: stateTable, Name: "slices", Keys: a.keyTypes, Values: a.acc.Columns()})
 	if err != nil {
 		return fmt.Errorf("window: %w", err)
+	}
+	for i := range a.distinct {
+		if d := &a.distinct[i]; d.Distinct != nil {
+			spec := state.TableSpec{ID: stateTable + 1 + uint16(i), Name: "distinct values", Keys: d.Columns()}
+			if d.table, err = backend.Table(spec); err != nil {
+				return fmt.Errorf("window: %w", err)
+			}
+		}
 	}
 	for i, saved := range ctx.Restored {
 		w, n := binary.Varint(saved)
@@ -181,6 +209,11 @@ func (a *Aggregate) fire(w stream.Watermark) error {
 
 func (a *Aggregate) drop(end int64) {
 	a.table.Drop(end)
+	for _, d := range a.distinct {
+		if d.table != nil {
+			d.table.Drop(end)
+		}
+	}
 	a.ctx.Memory.Shrink(a.charged[end])
 	delete(a.charged, end)
 }

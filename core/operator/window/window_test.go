@@ -215,6 +215,36 @@ func TestWithoutKeys(t *testing.T) {
 	})
 }
 
+// Each window counts a value once, also when it is restored in its midst.
+func TestDistinct(t *testing.T) {
+	in := operatortest.Parse(`
+k STRING, ts TIMESTAMP(3), v INT
+a | 1970-01-01 00:00:00 | 1
+a | 1970-01-01 00:00:01 | 1
+b | 1970-01-01 00:00:02 | 1
+a | 1970-01-01 00:00:03 | 2
+a | 1970-01-01 00:00:06 | 1
+watermark 4999
+a | 1970-01-01 00:00:07 | NULL
+a | 1970-01-01 00:00:08 | 1`)
+	for _, keys := range [][]uint32{{0}, nil} {
+		out, want := "k STRING, n BIGINT, we TIMESTAMP(3)", "a | 2 | 1970-01-01 00:00:05\nb | 1 | 1970-01-01 00:00:05\na | 1 | 1970-01-01 00:00:10"
+		if keys == nil {
+			out, want = "n BIGINT, we TIMESTAMP(3)", "2 | 1970-01-01 00:00:05\n1 | 1970-01-01 00:00:10"
+		}
+		spec := &jobgraph.WindowAggregate{
+			Phase: jobgraph.Phase_PHASE_SINGLE, Window: shapes["tumble"], TimeColumn: 1, Keys: keys,
+			Calls:      []*jobgraph.AggregateCall{{Function: "COUNT", Distinct: true, Filter: -1, Type: "BIGINT NOT NULL", Args: []uint32{2}, ArgTypes: []string{"INT"}}},
+			Properties: []jobgraph.WindowProperty{jobgraph.WindowProperty_WINDOW_END},
+		}
+		schema := operatortest.ParseSchema(out)
+		operatortest.Run(t, operatortest.Case{
+			Inputs: []operatortest.Table{in}, Output: schema, Stateful: true, Backend: backend, Want: want,
+			New: func() (operator.Operator, error) { return window.New(spec, in.Schema, schema) },
+		})
+	}
+}
+
 // Rows of fired windows are counted, not lost in silence.
 func TestLate(t *testing.T) {
 	in := operatortest.Parse(events)
@@ -250,7 +280,8 @@ func TestRefused(t *testing.T) {
 		{Phase: jobgraph.Phase_PHASE_SINGLE, TimeColumn: 0, Calls: calls[:1], Window: tumble},
 		{Phase: jobgraph.Phase_PHASE_SINGLE, TimeColumn: 1, Calls: calls[:2], Window: tumble},
 		{Phase: jobgraph.Phase_PHASE_SINGLE, TimeColumn: 1, Calls: calls[:1], Window: tumble, Keys: []uint32{5}},
-		{Phase: jobgraph.Phase_PHASE_SINGLE, TimeColumn: 1, Window: tumble, Calls: []*jobgraph.AggregateCall{{Function: "COUNT", Distinct: true, Type: "BIGINT"}}},
+		{Phase: jobgraph.Phase_PHASE_SINGLE, TimeColumn: 1, Window: shapes["hop"], Calls: []*jobgraph.AggregateCall{{Function: "COUNT", Distinct: true, Type: "BIGINT"}}},
+		{Phase: jobgraph.Phase_PHASE_PARTIAL, TimeColumn: 1, Window: tumble, Calls: []*jobgraph.AggregateCall{{Function: "COUNT", Distinct: true, Type: "BIGINT"}}},
 	} {
 		if _, err := window.New(spec, in, out); err == nil {
 			t.Errorf("%v accepted", spec)
