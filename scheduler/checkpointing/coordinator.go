@@ -1,8 +1,11 @@
 package checkpointing
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/tidemill/tidemill/core/checkpoint"
@@ -141,7 +144,7 @@ func (c *Coordinator) subtasks() (n int) {
 	return n
 }
 
-// Acknowledged takes an attempt's part.
+// Acknowledged takes the part of an attempt that was not replaced.
 func (c *Coordinator) Acknowledged(a id.Attempt, r *rpc.AckRequest) []Action {
 	if c.phase != collecting || id.Checkpoint(r.GetBarrier().GetCheckpoint()) != c.current.barrier.Checkpoint || !c.current.waiting[a] {
 		c.carried = append(c.carried, r.GetCommittables()...) // late: of a checkpoint that was given up
@@ -179,19 +182,26 @@ func (c *Coordinator) over(s id.Subtask) bool { _, ok := c.finished[s]; return o
 
 // sources are the sources' parts of the checkpoint under way.
 func (c *Coordinator) sources() (parts []*rpc.SourcePart) {
-	for s, state := range c.current.states {
-		for _, o := range state.GetOperators() {
-			if source := c.vertices[s.Vertex].Source; source != "" && o.GetUid() == source {
-				parts = append(parts, &rpc.SourcePart{Attempt: rpc.FromAttempt(c.current.attempts[s]), State: o.GetState()})
+	for _, a := range inOrder(c.current.attempts) {
+		for _, o := range c.current.states[a.Subtask].GetOperators() {
+			if source := c.vertices[a.Subtask.Vertex].Source; source != "" && o.GetUid() == source {
+				parts = append(parts, &rpc.SourcePart{Attempt: rpc.FromAttempt(a), State: o.GetState()})
 			}
 		}
 	}
-	for s, a := range c.finished {
-		if c.vertices[s.Vertex].Source != "" && c.current.states[s] == nil {
+	for _, a := range inOrder(c.finished) {
+		if c.vertices[a.Subtask.Vertex].Source != "" && c.current.states[a.Subtask] == nil {
 			parts = append(parts, &rpc.SourcePart{Attempt: rpc.FromAttempt(a), Finished: true})
 		}
 	}
 	return parts
+}
+
+// inOrder lists attempts by vertex and index.
+func inOrder(all map[id.Subtask]id.Attempt) []id.Attempt {
+	return slices.SortedFunc(maps.Values(all), func(a, b id.Attempt) int {
+		return cmp.Or(cmp.Compare(a.Subtask.Vertex, b.Subtask.Vertex), cmp.Compare(a.Subtask.Index, b.Subtask.Index))
+	})
 }
 
 // Positioned takes the positions of the enumerators.
@@ -234,7 +244,7 @@ func (c *Coordinator) Saved(n id.Checkpoint) []Action {
 	c.complete = append(c.complete, n)
 	c.count++
 	actions := []Action{Publish{Checkpoint: n, Committables: c.current.committables}}
-	for _, a := range c.current.attempts {
+	for _, a := range inOrder(c.current.attempts) {
 		if !c.over(a.Subtask) {
 			actions = append(actions, Notify{Checkpoint: n, Attempt: a})
 		}
