@@ -63,6 +63,9 @@ func (d Distribution) String() string {
 	return fmt.Sprintf("distribution %d", uint8(d))
 }
 
+// Paired reports whether lane i writes partition i alone; see Spec.Paired.
+func (d Distribution) Paired() bool { return d == Forward || d == Merge }
+
 // Spec describes an exchange to the service.
 type Spec struct {
 	Job        id.Job

@@ -89,7 +89,8 @@ func (r *Result) openResult(ctx context.Context, g *jobgraph.Graph) error {
 	lanes := r.master.Parallelism(id.Vertex(r.exchange.GetProducer()))
 	spec := shuffle.Spec{
 		Job: r.job, Exchange: id.Exchange(r.exchange.GetId()), Schema: r.schema, Partitions: 1,
-		Lanes: lanes, BudgetBytes: config.ExchangeBudget.Get(c), Retention: retentions[r.exchange.GetRetention()],
+		Paired: shuffle.Distribution(r.exchange.GetDistribution()).Paired(),
+		Lanes:  lanes, BudgetBytes: config.ExchangeBudget.Get(c), Retention: retentions[r.exchange.GetRetention()],
 	}
 	if merged {
 		spec.Partitions = lanes
