@@ -20,6 +20,10 @@ type exprBinder struct {
 	// aliases are the select list's; with aliasFirst they hide columns.
 	aliases    map[string]expr.Expr
 	aliasFirst bool
+	// enclosing are the columns of the query around, which come before the scope's
+	// own: those count from offset.
+	enclosing *scope
+	offset    int
 	// scalars are the columns that hold the values of scalar subqueries.
 	scalars map[*ast.Subquery]int
 }
@@ -423,7 +427,7 @@ func (x *exprBinder) scalar(n *ast.Subquery) (expr.Expr, error) {
 	if !ok {
 		return nil, x.unsupported(n, "a subquery in "+x.clause+" is")
 	}
-	c := &expr.Column{Index: i, Name: "subquery", T: x.scope.columns[i].typ}
+	c := &expr.Column{Index: i + x.offset, Name: "subquery", T: x.scope.columns[i].typ}
 	x.places[c] = n
 	return c, nil
 }

@@ -97,6 +97,9 @@ func (s *selection) scalarKeys() error {
 		if !used(i) {
 			continue
 		}
+		if s.varying[i] {
+			return s.unsupported(s.syntax, "a correlated subquery above GROUP BY is")
+		}
 		if len(s.group.keys) == 0 {
 			return s.unsupported(s.syntax, "a scalar subquery beside aggregates without GROUP BY is")
 		}

@@ -131,7 +131,11 @@ func (s *scope) tables() []string {
 
 // column returns a reference to column i and remembers where it was written.
 func (x *exprBinder) column(i int, n ast.Node) expr.Expr {
-	c := &expr.Column{Index: i, Name: x.scope.columns[i].name, T: x.scope.columns[i].typ}
+	return x.columnOf(x.scope, i, x.offset, n)
+}
+
+func (x *exprBinder) columnOf(s *scope, i, offset int, n ast.Node) expr.Expr {
+	c := &expr.Column{Index: i + offset, Name: s.columns[i].name, T: s.columns[i].typ}
 	x.places[c] = n
 	return c
 }
@@ -141,17 +145,24 @@ func (x *exprBinder) reference(n *ast.ColumnRef) (expr.Expr, error) {
 	if e, ok := x.alias(n, true); ok {
 		return e, nil
 	}
-	found, used := x.scope.find(n.Parts)
+	in, offset := x.scope, x.offset
+	found, used := in.find(n.Parts)
 	if len(found) == 0 {
 		if e, ok := x.alias(n, false); ok {
 			return e, nil
 		}
+		if x.enclosing != nil {
+			in, offset = x.enclosing, 0
+			found, used = in.find(n.Parts)
+		}
+	}
+	if len(found) == 0 {
 		return nil, x.unknown(n)
 	}
 	if len(found) > 1 {
-		return nil, x.ambiguous(n, found)
+		return nil, x.ambiguous(n, in, found)
 	}
-	e := x.column(found[0], n)
+	e := x.columnOf(in, found[0], offset, n)
 	for _, part := range n.Parts[used:] {
 		var err error
 		if e, err = x.field(e, part); err != nil {
@@ -169,11 +180,11 @@ func (x *exprBinder) alias(n *ast.ColumnRef, first bool) (expr.Expr, bool) {
 	return e, ok
 }
 
-func (x *exprBinder) ambiguous(n *ast.ColumnRef, found []int) error {
+func (x *exprBinder) ambiguous(n *ast.ColumnRef, in *scope, found []int) error {
 	name := n.Parts[len(n.Parts)-1].Name
 	var written []string
 	for _, i := range found {
-		if c := x.scope.columns[i]; len(c.table) > 0 {
+		if c := in.columns[i]; len(c.table) > 0 {
 			written = append(written, c.table[len(c.table)-1]+"."+c.name)
 		}
 	}

@@ -27,7 +27,8 @@ type selection struct {
 	node    plan.Node
 	scope   *scope
 	scalars map[*ast.Subquery]int
-	group   *grouping // nil: not grouped
+	varying map[int]bool // columns of scalars that differ from row to row
+	group   *grouping    // nil: not grouped
 	items   []item
 	having  expr.Expr
 	order   []orderKey

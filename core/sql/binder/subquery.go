@@ -10,7 +10,7 @@ import (
 // subqueries joins the scalar subqueries of all clauses to FROM: each adds one
 // column that holds its value in every row.
 func (s *selection) subqueries() error {
-	s.scalars = map[*ast.Subquery]int{}
+	s.scalars, s.varying = map[*ast.Subquery]int{}, map[int]bool{}
 	var found []*ast.Subquery
 	collect := func(e ast.Expr) {
 		if e != nil {
@@ -23,9 +23,15 @@ func (s *selection) subqueries() error {
 		collect(it.Expr)
 	}
 	for _, q := range found {
-		node, err := s.subquery(q.Query, s.scope)
+		node, linked, err := s.nested(q.Query)
 		if err != nil {
 			return err
+		}
+		if linked != nil {
+			if err := s.linkedScalar(q, linked); err != nil {
+				return err
+			}
+			continue
 		}
 		if n := len(node.Schema()); n != 1 {
 			return s.errorf(sqlerr.ColumnCount, q, "a subquery in the place of a value has one column, this one %d", n)
@@ -38,9 +44,7 @@ func (s *selection) subqueries() error {
 		if s.syntax.From == nil {
 			return s.unsupported(q, "a scalar subquery without FROM is")
 		}
-		one := scopeOf("", node.Schema())
-		one.columns[0].hidden, one.columns[0].name = true, ""
-		s.scope, s.node = s.scope.joined(one, join.Schema()), join
+		s.addHidden(join, node.Schema())
 	}
 	return nil
 }
@@ -92,13 +96,20 @@ func (s *selection) semiJoin(x *exprBinder, term ast.Expr) (bool, error) {
 
 // exists keeps all rows or none: it joins with one row of the query.
 func (s *selection) exists(n *ast.Exists, not bool) error {
-	node, err := s.subquery(n.Query, s.scope)
-	if err != nil {
-		return err
-	}
 	kind := plan.Semi
 	if not {
 		kind = plan.Anti
+	}
+	node, linked, err := s.nested(n.Query)
+	if err != nil {
+		return err
+	}
+	if linked != nil {
+		if linked.group != nil {
+			return s.unsupported(n, "EXISTS over a correlated aggregate is")
+		}
+		s.node = &plan.Join{Place: s.at(n), Left: s.node, Right: linked.node, Kind: kind, Residual: plan.AllOf(linked.links)}
+		return nil
 	}
 	one := &plan.Limit{Place: s.at(n), Input: node, Count: 1}
 	s.node = &plan.Join{Place: s.at(n), Left: s.node, Right: one, Kind: kind}
@@ -114,13 +125,23 @@ func (s *selection) inQuery(x *exprBinder, n *ast.In, not bool) error {
 	if err != nil {
 		return err
 	}
-	node, err := s.subquery(n.Query, s.scope)
+	node, linked, err := s.nested(n.Query)
 	if err != nil {
 		return err
 	}
+	var links []expr.Expr
+	columns := 0
+	if linked != nil {
+		columns = len(linked.items)
+		if node, links, err = s.linkedIn(n, linked); err != nil {
+			return err
+		}
+	} else {
+		columns = len(node.Schema())
+	}
 	schema := node.Schema()
-	if len(schema) != len(values) {
-		return s.errorf(sqlerr.ColumnCount, n, "the query of IN has %d columns, %d are compared", len(schema), len(values))
+	if columns != len(values) {
+		return s.errorf(sqlerr.ColumnCount, n, "the query of IN has %d columns, %d are compared", columns, len(values))
 	}
 	join := &plan.Join{Place: s.at(n), Left: s.node, Right: node, Kind: plan.Semi}
 	var terms []expr.Expr
@@ -145,6 +166,7 @@ func (s *selection) inQuery(x *exprBinder, n *ast.In, not bool) error {
 			}
 		}
 	}
+	join.Residual = plan.AllOf(append(links, join.Residual))
 	s.node = join
 	return nil
 }
