@@ -47,6 +47,7 @@ type Task struct {
 	// alignedSince is when the first barrier of a pending alignment came.
 	alignedSince time.Time
 	prepared     []Committable // by sinks, for the next acknowledgement
+	ended        bool          // the lanes are finished
 	satisfied    bool          // an operator needs no more input
 	rowsIn       uint64
 	flush, tick  *time.Timer // nil channels while not armed
@@ -323,7 +324,7 @@ func (t *Task) letters() error {
 					}
 				}
 			}
-		case t.source != nil && t.d.Streaming:
+		case t.source != nil && t.d.Streaming && !t.ended:
 			if err := t.snapshot(*l.trigger); err != nil {
 				return err
 			}
@@ -417,6 +418,7 @@ func (t *Task) finish() (*Done, error) {
 
 func (t *Task) finishLanes() (*Done, error) {
 	done := &Done{RowsIn: t.rowsIn, RowsOut: t.metrics.rowsOut.Value()}
+	t.ended = true // no barrier can follow the lanes' end; finishing counts as acknowledging
 	for i, r := range t.chain.routes {
 		m, err := r.Finish(t.ctx)
 		if err != nil {
