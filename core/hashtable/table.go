@@ -155,6 +155,14 @@ func (t *Table) truncate(n int) {
 
 func cut[T any](s []T, n int) []T { return s[:min(n, len(s))] }
 
+// NeedsHashes reports whether Resolve and Find read the hashes of n rows of keys.
+// Where they do not, because the only key column is a dictionary, they take a
+// slice of n that nobody has filled.
+func (t *Table) NeedsHashes(keys []arrow.Array, n int) bool {
+	d, ok := keys[0].(*array.Dictionary)
+	return !t.single || !ok || d.Dictionary().Len() > 2*n
+}
+
 func (t *Table) lookup(keys []arrow.Array, sel []int32, hashes []uint64, slots []int32, add bool) error {
 	if len(hashes) == 0 {
 		return nil
@@ -165,8 +173,8 @@ func (t *Table) lookup(keys []arrow.Array, sel []int32, hashes []uint64, slots [
 		}
 	}
 	if t.single {
-		if d, ok := keys[0].(*array.Dictionary); ok && d.Dictionary().Len() <= 2*len(hashes) {
-			return t.lookupDictionary(d, sel, slots, add)
+		if !t.NeedsHashes(keys, len(hashes)) {
+			return t.lookupDictionary(keys[0].(*array.Dictionary), sel, slots, add)
 		}
 		if nulls := keys[0].NullN(); nulls > 0 || keys[0].DataType().ID() == arrow.NULL {
 			return t.lookupPresent(keys, sel, hashes, slots, add)
@@ -240,6 +248,7 @@ type dictionary struct {
 	values arrow.Array // whose slots these are; owned
 	slots  []int32     // by dictionary index: slot, unknown or absent
 	keys   int         // keys of the table when absent ones were absent
+	index  []int32     // of the rows of a batch
 	wanted []int32     // dictionary indexes to look up
 	found  []int32
 	hashes []uint64
@@ -268,6 +277,7 @@ func (d *dictionary) use(values arrow.Array, keys int) {
 					d.slots[i] = unknown
 				}
 			}
+			d.keys = keys
 		}
 		return
 	}
@@ -284,7 +294,19 @@ func (d *dictionary) use(values arrow.Array, keys int) {
 func (t *Table) lookupDictionary(a *array.Dictionary, sel []int32, slots []int32, add bool) error {
 	d := &t.dict
 	d.use(a.Dictionary(), t.Len())
-	index := compute.DictionaryRows(a, sel)
+	index := d.indexes(a, sel)
+	if a.NullN() == 0 {
+		// Mostly all are known: take what is there and see whether it was slots.
+		slots, all := slots[:len(index)], int32(0)
+		for i, x := range index {
+			s := d.slots[x]
+			slots[i] = s
+			all |= s
+		}
+		if all >= 0 {
+			return nil
+		}
+	}
 	d.wanted = d.wanted[:0]
 	nulls := false
 	for _, x := range index {
@@ -314,6 +336,25 @@ func (t *Table) lookupDictionary(a *array.Dictionary, sel []int32, slots []int32
 	}
 	d.keys = t.Len()
 	return nil
+}
+
+// indexes returns the dictionary index of each row of sel (nil: all), -1 for
+// null; they are the array's own where that is possible.
+func (d *dictionary) indexes(a *array.Dictionary, sel []int32) []int32 {
+	dt := a.DataType().(*arrow.DictionaryType)
+	if a.NullN() > 0 || dt.IndexType.ID() != arrow.INT32 {
+		return compute.DictionaryRows(a, sel)
+	}
+	data := a.Data()
+	all := arrow.GetData[int32](data.Buffers()[1].Bytes())[data.Offset() : data.Offset()+data.Len()]
+	if sel == nil {
+		return all
+	}
+	d.index = sized(d.index, len(sel))
+	for i, r := range sel {
+		d.index[i] = all[r]
+	}
+	return d.index
 }
 
 // lookupWanted resolves the dictionary values in wanted.

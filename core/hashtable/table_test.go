@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -317,19 +318,24 @@ func BenchmarkGroupBy(b *testing.B) {
 		for i := range ids {
 			ids[i] = r.Int64N(int64(groups)) * 7919
 		}
-		for _, form := range []string{"BIGINT", "STRING"} {
+		for _, form := range []string{"BIGINT", "STRING", "DICTIONARY"} {
+			if form == "DICTIONARY" && groups > batch {
+				continue
+			}
 			var batches []arrow.Array
 			for i := 0; i < rows; i += batch {
 				batches = append(batches, benchColumn(form, ids[i:i+batch]))
 			}
 			b.Run(fmt.Sprintf("%s/%d", form, groups), func(b *testing.B) {
-				schema, values := schemaOf(b, form), schemaOf(b, "BIGINT")
+				schema, values := schemaOf(b, strings.Replace(form, "DICTIONARY", "STRING", 1)), schemaOf(b, "BIGINT")
 				slots, hashes := make([]int32, batch), make([]uint64, batch)
 				for b.Loop() {
 					table, _ := New(schema, values, nil)
 					for _, a := range batches {
 						cols := []arrow.Array{a}
-						hashes = compute.HashColumns(cols, nil, hashes)
+						if table.NeedsHashes(cols, batch) {
+							hashes = compute.HashColumns(cols, nil, hashes)
+						}
 						if err := table.Resolve(cols, nil, hashes, slots); err != nil {
 							b.Fatal(err)
 						}
@@ -354,6 +360,9 @@ func benchColumn(form string, ids []int64) arrow.Array {
 	b := array.NewStringBuilder(memory.DefaultAllocator)
 	for _, x := range ids {
 		b.Append(fmt.Sprintf("key-%012d", x))
+	}
+	if form == "DICTIONARY" {
+		return encode(memory.DefaultAllocator, b.NewArray())
 	}
 	return b.NewArray()
 }

@@ -200,7 +200,13 @@ func (a *Aggregate) resolve(keys []arrow.Array, sel []int32, n int) error {
 		a.slots = make([]int32, n)
 	}
 	a.slots = a.slots[:n]
-	a.hashes = compute.HashColumns(keys, sel, a.hashes)
+	if cap(a.hashes) < n {
+		a.hashes = make([]uint64, n)
+	}
+	a.hashes = a.hashes[:n]
+	if a.table == nil || a.table.NeedsHashes(keys, n) {
+		a.hashes = compute.HashColumns(keys, sel, a.hashes)
+	}
 	err := a.rows.Resolve(keys, sel, a.hashes, a.slots)
 	if err != nil && a.phase == jobgraph.Phase_PHASE_PARTIAL && a.rows.Len() > 0 {
 		if err := a.flush(); err != nil {
