@@ -25,12 +25,12 @@ const lanes = 3
 // lanesOf sends sorted random numbers into each lane, in batches of any size, a
 // lane empty; it returns all of them in order.
 func lanesOf(t *testing.T, s shuffle.Service, mem memory.Allocator) (all []int64) {
-	r := rand.New(rand.NewPCG(1, 2))
 	schema := datatype.Schema{{Name: "n", Type: datatype.Of(datatype.BigInt)}}
 	if err := s.Open(t.Context(), shuffle.Spec{Schema: schema, Lanes: lanes, Partitions: lanes, Paired: true, Retention: shuffle.RetainNone, BudgetBytes: 100}); err != nil {
 		t.Fatal(err)
 	}
 	for lane := range uint32(lanes) {
+		r := rand.New(rand.NewPCG(1, uint64(lane)))
 		w, err := s.Writer(t.Context(), id.Job{}, 0, lane, 0)
 		if err != nil {
 			t.Fatal(err)
