@@ -26,6 +26,9 @@
 // what must first be brought there, and for operator state (source positions,
 // committables), which it returns as bytes.
 //
+// Optional abilities are interfaces that the task asks for once: Snapshotter,
+// InputSelector, Finisher (no more input is needed), Ticker (processing time).
+//
 // Memory: what an operator keeps is charged to Context.Memory; Context.Alloc
 // charges Arrow buffers there by itself.
 //

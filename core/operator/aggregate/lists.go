@@ -16,9 +16,9 @@ import (
 	"github.com/tidemill/tidemill/core/state"
 )
 
-// listagg joins texts by a separator, a comma unless the call names another.
-// The separator of a merged part is kept before it: an accumulator is
-// separator and text of each part, so merging is appending.
+// listagg joins texts by a separator, a comma unless the call names another. An
+// accumulator is the length of the first separator, then separator and text of
+// each row, so that merging is appending; the result leaves the first one out.
 type listagg struct {
 	typ  datatype.Type
 	kept int64
@@ -30,7 +30,6 @@ func (l *listagg) grown() int64 {
 	return n
 }
 
-// Each accumulator begins with the length of its first separator.
 func (*listagg) types() []datatype.Type { return []datatype.Type{datatype.Of(datatype.Varbinary)} }
 
 func (l *listagg) add(acc []*state.Column, args []arrow.Array, sel, slots []int32) error {
