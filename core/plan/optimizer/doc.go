@@ -4,11 +4,11 @@
 // One file holds one rule. Rules are functions from plan to plan; Optimize runs
 // them once each, in an order in which none needs an earlier one again:
 //
-//	fold           constants and boolean algebra; joins that WHERE makes inner
+//	fold           constants and boolean algebra
 //	window         grouping by a window's bounds becomes one operator
 //	distinct       distinct aggregates over one column become two group-bys
 //	pushDown       conditions move to where their columns come from, and over keys
-//	               to the other side of a join (transitive)
+//	               to the other side of a join (transitive); joins that they make inner
 //	keys           equalities of joins become keys
 //	scanPredicate  what a connector can use of a filter goes to the scan
 //	joinOrder      inner joins from small to large, the smaller side built

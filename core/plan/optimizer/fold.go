@@ -6,9 +6,8 @@ import (
 	"github.com/tidemill/tidemill/core/plan"
 )
 
-// fold computes constants in all expressions, drops filters that are TRUE,
-// replaces inputs whose filter is FALSE or NULL by no rows, and makes outer joins
-// inner where a filter above drops the rows that they would add.
+// fold computes constants in all expressions, drops filters that are TRUE, and
+// replaces inputs whose filter is FALSE or NULL by no rows.
 func fold(n plan.Node, functions *function.Catalog) plan.Node {
 	value := func(e expr.Expr) expr.Expr {
 		if e == nil {
@@ -53,33 +52,7 @@ func foldFilter(n *plan.Filter) plan.Node {
 			return &plan.Values{Place: n.Place, Columns: n.Schema()}
 		}
 	}
-	if join, ok := n.Input.(*plan.Join); ok && join.Kind == plan.Left && rejectsNull(n.Cond, len(join.Left.Schema())) {
-		c := *join
-		c.Kind = plan.Inner
-		return n.WithInputs(&c)
-	}
 	return n
-}
-
-// rejectsNull reports whether cond is not true where all columns from first on
-// are null: a comparison with one of them is then null.
-func rejectsNull(cond expr.Expr, first int) bool {
-	for _, t := range plan.Conjuncts(cond) {
-		call, ok := t.(*expr.Call)
-		if !ok {
-			continue
-		}
-		switch call.Function {
-		case "=", "<>", "<", "<=", ">", ">=", "LIKE", "IS NOT NULL", "IN":
-			if c, ok := call.Args[0].(*expr.Column); ok && c.Index >= first {
-				return true
-			}
-			if c, ok := call.Args[len(call.Args)-1].(*expr.Column); ok && c.Index >= first && call.Function != "IN" {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // foldProject makes constant rows of constants over constant rows.

@@ -79,13 +79,19 @@ func throughColumns(n plan.Node, terms []expr.Expr, passed []int) plan.Node {
 
 // throughJoin moves terms about one side to that side. A term from above may
 // move to a side that the join preserves; a term of the join's own condition to
-// the other. What is about both sides of an inner join becomes its condition.
+// the other. What is about both sides of an inner join becomes its condition. A
+// left join whose added rows a term drops is an inner one.
 func throughJoin(n *plan.Join, terms []expr.Expr) plan.Node {
 	width := len(n.Left.Schema())
 	onLeft := func(t expr.Expr) bool { return plan.OnlyColumns(t, func(i int) bool { return i < width }) }
 	onRight := func(t expr.Expr) bool { return plan.OnlyColumns(t, func(i int) bool { return i >= width }) }
 	shift := func(t expr.Expr) expr.Expr { return plan.Renumber(t, func(i int) int { return i - width }) }
 
+	if n.Kind == plan.Left && rejectsNull(terms, width) {
+		inner := *n
+		inner.Kind = plan.Inner
+		n = &inner
+	}
 	var left, right, own, stay []expr.Expr
 	terms, right = transitive(n, terms)
 	keepsLeft := n.Kind == plan.Inner || n.Kind == plan.Left || n.Kind == plan.Semi || n.Kind == plan.Anti
@@ -118,6 +124,27 @@ func throughJoin(n *plan.Join, terms []expr.Expr) plan.Node {
 	join.Left, join.Right = pushDown(n.Left, left), pushDown(n.Right, right)
 	join.Residual = plan.AllOf(own)
 	return plan.Where(&join, stay)
+}
+
+// rejectsNull reports whether a term is not true where all columns from first on
+// are null: a comparison with one of them is then null.
+func rejectsNull(terms []expr.Expr, first int) bool {
+	for _, t := range terms {
+		call, ok := t.(*expr.Call)
+		if !ok {
+			continue
+		}
+		switch call.Function {
+		case "=", "<>", "<", "<=", ">", ">=", "LIKE", "IS NOT NULL", "IN":
+			if c, ok := call.Args[0].(*expr.Column); ok && c.Index >= first {
+				return true
+			}
+			if c, ok := call.Args[len(call.Args)-1].(*expr.Column); ok && c.Index >= first && call.Function != "IN" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // implied pulls terms that all branches of an OR share out of it, so that an
