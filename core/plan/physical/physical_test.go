@@ -1,0 +1,71 @@
+package physical
+
+import (
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/plan"
+)
+
+// The plans that the binder makes are tested as text in core/plan/planner. Here
+// is what no statement shows.
+
+func scan(name string) *plan.Scan {
+	s := datatype.Schema{{Name: "id", Type: datatype.Of(datatype.BigInt)}, {Name: name, Type: datatype.Of(datatype.Varchar)}}
+	return &plan.Scan{Connector: "c", Table: connector.Table{Name: name}, Columns: s, Known: connector.Description{Schema: s, Bounded: true, Rows: 10, Bytes: -1}}
+}
+
+func join(l, r plan.Node) *plan.Join {
+	return &plan.Join{Left: l, Right: r, Kind: plan.Inner, LeftKeys: []int{0}, RightKeys: []int{0}}
+}
+
+// TestUIDs shows that equal plans get equal uids, equal vertices in one plan
+// different ones, and that a change keeps the uids of what it does not touch.
+func TestUIDs(t *testing.T) {
+	build := func(n plan.Node) *jobgraph.Graph {
+		g, err := Build([]plan.Node{n}, Options{Parallelism: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	first := build(join(scan("a"), scan("a")))
+	if again := build(join(scan("a"), scan("a"))); !proto.Equal(first, again) {
+		t.Error("the same plan gave two graphs")
+	}
+	if first.Vertices[0].Uid == first.Vertices[1].Uid {
+		t.Error("two scans of one table have one uid")
+	}
+	other := build(join(scan("a"), scan("b")))
+	if first.Vertices[0].Uid != other.Vertices[0].Uid {
+		t.Error("the scan of a has another uid because b changed")
+	}
+	if first.Vertices[2].Uid == other.Vertices[2].Uid {
+		t.Error("the join has the same uid over another input")
+	}
+}
+
+// TestDiamond joins a vertex with itself: the join reads its build side first,
+// while the producer waits for room on the probe side. Retention job prevents it.
+func TestDiamond(t *testing.T) {
+	b := &builder{graph: &jobgraph.Graph{Mode: jobgraph.Mode_MODE_BATCH}}
+	source, hub := b.open(1), b.open(1)
+	from := &fragment{vertex: source, schema: scan("a").Columns}
+	for range 2 {
+		b.connect(from, hub, forward())
+	}
+	hub.Chain = []*jobgraph.Operator{{Spec: &jobgraph.Operator_Join{Join: &jobgraph.Join{}}}}
+	b.retain()
+	probe, build := b.graph.Exchanges[0], b.graph.Exchanges[1]
+	if probe.Retention != jobgraph.Retention_RETENTION_JOB || build.Retention != jobgraph.Retention_RETENTION_NONE {
+		t.Errorf("probe %v, build %v", probe.Retention, build.Retention)
+	}
+	b.graph.Mode = jobgraph.Mode_MODE_STREAMING
+	if b.retain(); probe.Retention != jobgraph.Retention_RETENTION_NONE {
+		t.Errorf("streaming: probe %v", probe.Retention)
+	}
+}
