@@ -30,10 +30,16 @@ type engine struct {
 
 func open(t *testing.T, settings map[string]string) *engine {
 	t.Helper()
+	return openWith(t, settings, nil)
+}
+
+// openWith opens an engine whose control plane asks fault before each call.
+func openWith(t *testing.T, settings map[string]string, fault func(method string) error) *engine {
+	t.Helper()
 	leaks := goleak.IgnoreCurrent()
 	spill := t.TempDir()
 	e, err := tidemill.Embedded(t.Context(), tidemill.Options{
-		Settings: map[string]string{"worker.slots": "2", "io.tmp.dir": spill}, Wire: rpc.LocalOptions{Serialize: true},
+		Settings: map[string]string{"worker.slots": "2", "io.tmp.dir": spill}, Wire: rpc.LocalOptions{Serialize: true, Fault: fault},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -121,6 +127,7 @@ func TestValues(t *testing.T) {
 	e.expect("SELECT 1 + 1", "2")
 	e.expect("SELECT k, SUM(v) FROM (VALUES ('a', 1), ('b', 2), ('a', 3)) AS t(k, v) GROUP BY k", "a 4", "b 2")
 	e.expect("SELECT x FROM (VALUES (3), (1), (2)) AS t(x) ORDER BY x DESC LIMIT 2", "2", "3")
+	e.expect("SELECT x FROM (VALUES (3), (1), (2)) AS t(x) ORDER BY x", "1", "2", "3")
 }
 
 func TestFiles(t *testing.T) {

@@ -1703,6 +1703,7 @@ type DropRequest struct {
 	Job           *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
 	Exchanges     []uint32               `protobuf:"varint,2,rep,packed,name=exchanges,proto3" json:"exchanges,omitempty"` // these only; none with end_job
 	EndJob        bool                   `protobuf:"varint,3,opt,name=end_job,json=endJob,proto3" json:"end_job,omitempty"`
+	Results       bool                   `protobuf:"varint,4,opt,name=results,proto3" json:"results,omitempty"` // with end_job: results that a client reads, too
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1754,6 +1755,13 @@ func (x *DropRequest) GetExchanges() []uint32 {
 func (x *DropRequest) GetEndJob() bool {
 	if x != nil {
 		return x.EndJob
+	}
+	return false
+}
+
+func (x *DropRequest) GetResults() bool {
+	if x != nil {
+		return x.Results
 	}
 	return false
 }
@@ -2972,11 +2980,12 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"checkpoint\x18\x03 \x01(\x04R\n" +
 	"checkpoint\x122\n" +
 	"\afailure\x18\x04 \x01(\v2\x18.tidemill.rpc.v1.FailureR\afailure\"\x0e\n" +
-	"\fDeclineReply\"o\n" +
+	"\fDeclineReply\"\x89\x01\n" +
 	"\vDropRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x12\x1c\n" +
 	"\texchanges\x18\x02 \x03(\rR\texchanges\x12\x17\n" +
-	"\aend_job\x18\x03 \x01(\bR\x06endJob\"\v\n" +
+	"\aend_job\x18\x03 \x01(\bR\x06endJob\x12\x18\n" +
+	"\aresults\x18\x04 \x01(\bR\aresults\"\v\n" +
 	"\tDropReply\"\x7f\n" +
 	"\x12CoordinatorRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x12>\n" +

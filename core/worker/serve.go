@@ -55,7 +55,7 @@ func (w *Worker) Drop(ctx context.Context, r *rpc.DropRequest) (*rpc.DropReply, 
 		return nil, err
 	}
 	if r.GetEndJob() {
-		return &rpc.DropReply{}, w.endJob(ctx, jobID)
+		return &rpc.DropReply{}, w.endJob(ctx, jobID, r.GetResults())
 	}
 	var all error
 	for _, ex := range r.GetExchanges() {
@@ -95,8 +95,8 @@ func (w *Worker) endTasks(ctx context.Context, jobID id.Job) error {
 	return nil
 }
 
-// endJob ends and forgets everything of a job here.
-func (w *Worker) endJob(ctx context.Context, jobID id.Job) error {
+// endJob ends and forgets everything of a job here; results only where asked.
+func (w *Worker) endJob(ctx context.Context, jobID id.Job, results bool) error {
 	if err := w.endTasks(ctx, jobID); err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (w *Worker) endJob(ctx context.Context, jobID id.Job) error {
 		return all
 	}
 	for ex, result := range j.exchanges {
-		if !result {
+		if !result || results {
 			all = errors.Join(all, w.opts.Shuffle.Drop(ctx, jobID, ex))
 		}
 	}

@@ -127,7 +127,7 @@ func (w *Worker) endAll() {
 	}
 	w.mu.Unlock()
 	for _, j := range jobs {
-		if err := w.endJob(context.WithoutCancel(w.root), j); err != nil {
+		if err := w.endJob(context.WithoutCancel(w.root), j, true); err != nil {
 			w.opts.Log.Warn("job was not dropped", "worker", w.opts.ID, "job", j, "error", err)
 		}
 	}

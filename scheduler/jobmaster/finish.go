@@ -50,7 +50,7 @@ func (m *Master) conclude(state execgraph.JobState, cause error, staged []*rpc.C
 			if coordinator != "" && state != execgraph.JobFinished && len(staged) > 0 {
 				m.void(ctx, coordinator, staged)
 			}
-			m.dropAll(ctx, workers)
+			m.dropAll(ctx, workers, state != execgraph.JobFinished)
 			m.post(func() {
 				m.ended = true
 				m.settle(state, cause)
@@ -67,9 +67,9 @@ func (m *Master) void(ctx context.Context, w id.Worker, staged []*rpc.Committabl
 }
 
 // dropAll forgets everything of the job, except checkpoints to restore from.
-func (m *Master) dropAll(ctx context.Context, workers []id.Worker) {
+func (m *Master) dropAll(ctx context.Context, workers []id.Worker, results bool) {
 	for _, w := range workers {
-		if _, err := m.opts.Dialer.Worker(w).Drop(ctx, &rpc.DropRequest{Job: m.ref(), EndJob: true}); err != nil {
+		if _, err := m.opts.Dialer.Worker(w).Drop(ctx, &rpc.DropRequest{Job: m.ref(), EndJob: true, Results: results}); err != nil {
 			m.opts.Log.Warn("job was not dropped", "job", m.opts.Job, "worker", w, "error", err)
 		}
 	}
