@@ -9,6 +9,7 @@ import (
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/operator/aggregate"
 	"github.com/tidemill/tidemill/core/plan"
+	"github.com/tidemill/tidemill/core/sql/sqlerr"
 )
 
 // aggregate runs in two phases where the calls allow it: each subtask groups
@@ -34,7 +35,7 @@ func (b *builder) aggregate(n *plan.Aggregate) (*fragment, error) {
 			return out, nil
 		}
 	}
-	partial, err := partialSchema(n, calls)
+	partial, err := appendAccumulators(append(datatype.Schema(nil), n.Schema()[:len(n.Keys)]...), n.Calls, calls)
 	if err != nil {
 		return nil, err
 	}
@@ -79,36 +80,65 @@ func callProtos(calls []plan.Call, in datatype.Schema) []*jobgraph.AggregateCall
 	return out
 }
 
-// partialSchema is the keys, then the accumulator columns of each call.
-func partialSchema(n *plan.Aggregate, calls []*jobgraph.AggregateCall) (datatype.Schema, error) {
-	out := append(datatype.Schema(nil), n.Schema()[:len(n.Keys)]...)
-	for i, c := range calls {
+// appendAccumulators appends the accumulator columns of each call.
+func appendAccumulators(out datatype.Schema, calls []plan.Call, specs []*jobgraph.AggregateCall) (datatype.Schema, error) {
+	for i, c := range specs {
 		types, err := aggregate.AccumulatorTypes(c)
 		if err != nil {
-			return nil, failure.Errorf(failure.InvalidSQL, "aggregate %s: %w", n.Calls[i].Function, err)
+			return nil, failure.Errorf(failure.InvalidSQL, "aggregate %s: %w", calls[i].Function, err)
 		}
 		for j, t := range types {
-			out = append(out, datatype.Field{Name: fmt.Sprintf("%s$%d", n.Calls[i].Name, j), Type: t})
+			out = append(out, datatype.Field{Name: fmt.Sprintf("%s$%d", calls[i].Name, j), Type: t})
 		}
 	}
 	return out, nil
 }
 
+// windowAggregate runs in two phases where the calls allow it, like aggregate:
+// what meets over the exchange are the slices of windows.
 func (b *builder) windowAggregate(n *plan.WindowAggregate) (*fragment, error) {
 	f, err := b.node(n.Input)
 	if err != nil {
 		return nil, err
 	}
-	f = b.byKeys(f, n.Keys)
+	calls := callProtos(n.Calls, n.Input.Schema())
+	splittable := true
+	for _, c := range calls {
+		splittable = splittable && aggregate.Splittable(c)
+	}
+	if !splittable && n.Window.Kind != plan.Tumble {
+		return nil, sqlerr.New(sqlerr.Unsupported, n.At(), "DISTINCT aggregates over windows that overlap are not supported yet")
+	}
+	if f.single() || !splittable {
+		f = b.byKeys(f, n.Keys)
+		return f.chain(n, n.Label(), n.Schema(), windowOperator(n, jobgraph.Phase_PHASE_SINGLE, n.Keys, calls)), nil
+	}
+	partial := append(datatype.Schema(nil), n.Schema()[:len(n.Keys)]...)
+	partial = append(partial, datatype.Field{Name: "slice_end", Type: datatype.Of(datatype.BigInt).NotNull()})
+	if partial, err = appendAccumulators(partial, n.Calls, calls); err != nil {
+		return nil, err
+	}
+	f = f.chain(n, n.Label()+" (partial)", partial, windowOperator(n, jobgraph.Phase_PHASE_PARTIAL, n.Keys, calls))
+	keys := firstColumns(len(n.Keys))
+	f = b.byKeys(f, keys)
+	return f.chain(n, n.Label()+" (final)", n.Schema(), windowOperator(n, jobgraph.Phase_PHASE_FINAL, keys, calls)), nil
+}
+
+func windowOperator(n *plan.WindowAggregate, phase jobgraph.Phase, keys []int, calls []*jobgraph.AggregateCall) *jobgraph.Operator {
 	spec := &jobgraph.WindowAggregate{
-		Phase: jobgraph.Phase_PHASE_SINGLE, TimeColumn: uint32(n.Time), Keys: refs(n.Keys), Calls: callProtos(n.Calls, n.Input.Schema()),
+		Phase: phase, Keys: refs(keys), Calls: calls,
 		Window: &jobgraph.Window{
 			Kind: jobgraph.WindowKind(n.Window.Kind), SizeMillis: n.Window.SizeMillis,
 			SlideMillis: n.Window.SlideMillis, OffsetMillis: n.Window.OffsetMillis,
 		},
 	}
-	for _, p := range n.Properties {
-		spec.Properties = append(spec.Properties, jobgraph.WindowProperty(p))
+	if phase != jobgraph.Phase_PHASE_FINAL {
+		spec.TimeColumn = uint32(n.Time)
 	}
-	return f.chain(n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_WindowAggregate{WindowAggregate: spec}}), nil
+	if phase != jobgraph.Phase_PHASE_PARTIAL {
+		for _, p := range n.Properties {
+			spec.Properties = append(spec.Properties, jobgraph.WindowProperty(p))
+		}
+	}
+	return &jobgraph.Operator{Spec: &jobgraph.Operator_WindowAggregate{WindowAggregate: spec}}
 }

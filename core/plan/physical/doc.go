@@ -11,7 +11,7 @@
 //	                               is small, probe forward, build broadcast
 //	Sort                           sort ── merge ──> (singleton)
 //	TopN, Limit                    each subtask ── singleton ──> once more
-//	WindowAggregate                hash(keys) ──> window aggregate
+//	WindowAggregate                partial ── hash(keys) ──> final, by slices
 //	Sink                           chained
 //	query                          result exchange: singleton, or merge if ordered
 //

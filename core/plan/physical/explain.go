@@ -90,7 +90,7 @@ func stateText(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) str
 	switch s := op.Spec.(type) {
 	case *jobgraph.Operator_Aggregate:
 		if s.Aggregate.Phase == jobgraph.Phase_PHASE_PARTIAL {
-			return "groups of its own rows; bounded: emits and forgets under memory pressure"
+			return "groups of its own rows; bounded by the input's end, given up where groups do not reduce rows"
 		}
 		if len(s.Aggregate.Keys) == 0 {
 			return "one row of accumulators; bounded"
@@ -103,6 +103,9 @@ func stateText(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) str
 			by = "(slice, " + outputNames(op, len(w.Keys)) + ")"
 		}
 		slice := plan.Duration(sliceMillis(w.Window))
+		if w.Phase == jobgraph.Phase_PHASE_PARTIAL {
+			return fmt.Sprintf("accumulators by %s, slices of %s; bounded: emitted at each watermark and barrier, and when they grow large", by, slice)
+		}
 		if !streaming {
 			return fmt.Sprintf("accumulators by %s, slices of %s; bounded by the input's end", by, slice)
 		}
@@ -114,7 +117,7 @@ func stateText(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) str
 		}
 		return "the right side by (" + columnNames(g.Exchanges[v.Inputs[1]].Schema, s.Join.RightKeys) + "); bounded by that side's end"
 	case *jobgraph.Operator_Sort:
-		return "all rows; bounded by the input's end, beyond memory on disk"
+		return "all rows; bounded by the input's end"
 	case *jobgraph.Operator_TopN:
 		return fmt.Sprintf("at most %d rows; bounded", s.TopN.Offset+s.TopN.Limit)
 	case *jobgraph.Operator_Watermark:
