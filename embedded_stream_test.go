@@ -108,3 +108,14 @@ func TestStreamRestoresFromDirectory(t *testing.T) {
 	}
 	second.expect(checkStream, streamCounts)
 }
+
+// A limit that is full ends the query, even where its input never does.
+func TestLimitEndsAnEndlessSource(t *testing.T) {
+	e := open(t, map[string]string{"parallelism.default": "2"})
+	rows, err := e.execute(`
+		CREATE TABLE endless (id BIGINT) WITH ('connector' = 'datagen', 'fields.id.kind' = 'sequence');
+		SELECT id FROM endless WHERE id >= 0 LIMIT 3`)
+	if err != nil || len(rows) != 3 {
+		t.Fatalf("got %q, %v", rows, err)
+	}
+}

@@ -41,6 +41,7 @@ type Result struct {
 	reader   shuffle.Reader          // nil: there are no rows
 	stop     context.CancelCauseFunc // ends a merging reader's waiting; nil: there is none
 	watch    sync.WaitGroup          // what calls stop
+	limited  bool                    // the rows may end before the job's inputs do
 	ended    bool                    // the last row was read
 	closed   bool
 }
@@ -67,6 +68,11 @@ func (r *Result) start(ctx context.Context, g *jobgraph.Graph) (err error) {
 	for _, x := range g.GetExchanges() {
 		if x.GetResult() {
 			r.exchange = x
+		}
+	}
+	for _, v := range g.GetVertices() {
+		for _, op := range v.GetChain() {
+			r.limited = r.limited || op.GetLimit() != nil
 		}
 	}
 	if r.query {
@@ -165,6 +171,9 @@ func (r *Result) Next(ctx context.Context) (*stream.Batch, error) {
 		case ok:
 			r.ended = e.Kind == stream.EndOfInput
 			e.Release()
+			if r.ended && r.limited {
+				r.master.Cancel() // the rows are complete; what still reads its input does so for nobody
+			}
 			continue
 		case over:
 			return nil, failure.Errorf(failure.Internal, "job %v has finished and its result has no end", r.job)
@@ -182,7 +191,7 @@ func (r *Result) Next(ctx context.Context) (*stream.Batch, error) {
 	}
 	select {
 	case <-r.done:
-		if err := r.outcome(); err != nil {
+		if err := r.outcome(); err != nil && !(r.ended && r.limited && failure.Of(err) == failure.Cancelled) {
 			return nil, err
 		}
 		return nil, io.EOF
