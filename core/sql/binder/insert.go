@@ -1,6 +1,7 @@
 package binder
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -241,8 +242,11 @@ func (b *Binder) sink(n *ast.Insert, t *target, columns datatype.Schema, node pl
 		Place: b.at(n), Input: project, Connector: t.spec.Options[catalog.OptionConnector],
 		Table: t.spec, StaticPartition: t.fixed, Overwrite: n.Overwrite,
 	}
-	if _, ok := b.Connectors.Lookup(sink.Connector); !ok {
-		return nil, catalog.UnknownConnector(b.at(n.Table), sink.Connector, b.Connectors)
+	// Wrong options are told here and with their place. That there is nothing to
+	// describe yet, or that it cannot be read, is no matter for a sink.
+	var wrong *sqlerr.Error
+	if _, err := b.describe(n.Table, t.spec); errors.As(err, &wrong) {
+		return nil, wrong
 	}
 	return sink, nil
 }

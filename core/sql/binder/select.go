@@ -329,7 +329,7 @@ func (s *selection) orderBy(items []*ast.OrderItem) error {
 		x.group = &grouping{width: len(s.node.Schema())}
 	}
 	for _, o := range items {
-		column := -1
+		var column int
 		if n, ok := o.Expr.(*ast.NumberLit); ok {
 			var err error
 			if column, err = s.position(n, "ORDER BY", len(s.items)); err != nil {

@@ -64,7 +64,8 @@ func (b *Binder) bindTableFunc(t *ast.TableFunc) (plan.Node, *scope, error) {
 func (b *Binder) windowArgs(call *ast.Call, params []string) (map[string]ast.Expr, error) {
 	args := map[string]ast.Expr{}
 	for i, a := range call.Args {
-		name, value := "", a
+		var name string
+		value := a
 		if named, ok := a.(*ast.NamedArg); ok {
 			name, value = strings.ToUpper(named.Name.Name), named.Value
 			if !slices.Contains(params, name) {
