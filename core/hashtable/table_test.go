@@ -133,9 +133,21 @@ func printed(cols []arrow.Array, row int) string {
 }
 
 var keyForms = [][]string{
-	{"BIGINT"}, {"INT"}, {"BOOLEAN"}, {"DOUBLE"}, {"FLOAT"}, {"STRING"}, {"BYTES"}, {"DATE"},
-	{"DECIMAL(30, 2)"}, {"DECIMAL(12, 2)"}, {"STRING", "STRING"}, {"BIGINT", "INT"},
-	{"BIGINT", "BIGINT"}, {"STRING", "INT", "BOOLEAN"}, {"BIGINT", "DECIMAL(30, 2)", "STRING", "DOUBLE"},
+	{"BIGINT"},
+	{"INT"},
+	{"BOOLEAN"},
+	{"DOUBLE"},
+	{"FLOAT"},
+	{"STRING"},
+	{"BYTES"},
+	{"DATE"},
+	{"DECIMAL(30, 2)"},
+	{"DECIMAL(12, 2)"},
+	{"STRING", "STRING"},
+	{"BIGINT", "INT"},
+	{"BIGINT", "BIGINT"},
+	{"STRING", "INT", "BOOLEAN"},
+	{"BIGINT", "DECIMAL(30, 2)", "STRING", "DOUBLE"},
 	{"TINYINT", "SMALLINT", "TIMESTAMP(3)"},
 }
 

@@ -138,8 +138,12 @@ func TestIdle(t *testing.T) {
 		rows int
 		want string
 	}{
-		{0, 1, ""}, {500 * time.Millisecond, 0, ""}, {1100 * time.Millisecond, 0, "idle true"},
-		{1200 * time.Millisecond, 0, ""}, {1300 * time.Millisecond, 1, "idle false"}, {1400 * time.Millisecond, 0, ""},
+		{0, 1, ""},
+		{500 * time.Millisecond, 0, ""},
+		{1100 * time.Millisecond, 0, "idle true"},
+		{1200 * time.Millisecond, 0, ""},
+		{1300 * time.Millisecond, 1, "idle false"},
+		{1400 * time.Millisecond, 0, ""},
 	} {
 		before := strings.Count(strings.Join(f.Output(), "\n"), "idle")
 		if step.rows > 0 {

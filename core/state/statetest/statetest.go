@@ -37,8 +37,10 @@ var Spec = state.TableSpec{
 		{Name: "k", Type: datatype.Of(datatype.Varchar)}, {Name: "n", Type: datatype.Of(datatype.Int)},
 	},
 	Values: datatype.Schema{
-		{Name: "sum", Type: datatype.Of(datatype.BigInt)}, {Name: "mean", Type: datatype.Of(datatype.Double)},
-		{Name: "total", Type: datatype.DecimalOf(38, 2)}, {Name: "text", Type: datatype.Of(datatype.Varchar)},
+		{Name: "sum", Type: datatype.Of(datatype.BigInt)},
+		{Name: "mean", Type: datatype.Of(datatype.Double)},
+		{Name: "total", Type: datatype.DecimalOf(38, 2)},
+		{Name: "text", Type: datatype.Of(datatype.Varchar)},
 	},
 }
 
