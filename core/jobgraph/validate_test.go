@@ -107,7 +107,10 @@ func TestValidate(t *testing.T) {
 		{"vertex 1: is numbered 3", func(g *Graph) { g.Vertices[1].Id = 3 }},
 		{"uid \"a\" is empty or taken", func(g *Graph) { g.Vertices[1].Uid = "a" }},
 		{"vertex 4: no operators", func(g *Graph) { g.Vertices[4].Chain = nil }},
-		{"above the 8 key groups", func(g *Graph) { g.Vertices[0].Parallelism = 9; g.Exchanges[0].Distribution = Distribution_DISTRIBUTION_REBALANCE }},
+		{"above the 8 key groups", func(g *Graph) {
+			g.Vertices[0].Parallelism = 9
+			g.Exchanges[0].Distribution = Distribution_DISTRIBUTION_REBALANCE
+		}},
 		{"input 4 is not an exchange to it", func(g *Graph) { g.Vertices[0].Inputs = []uint32{4} }},
 		{"output 4 is not an exchange from it", func(g *Graph) { g.Vertices[0].Outputs = []uint32{0, 4} }},
 		{"another schema", func(g *Graph) { g.Exchanges[0].Schema[1].Name = "w" }},
