@@ -91,18 +91,6 @@ func stringOption(key, value, doc string, reload Reload, allowed ...string) Opti
 	})
 }
 
-func boolOption(key string, value bool, doc string, reload Reload) Option[bool] {
-	return option(key, "boolean", strconv.FormatBool(value), doc, reload, func(s string) (bool, error) {
-		switch strings.ToLower(s) {
-		case "true":
-			return true, nil
-		case "false":
-			return false, nil
-		}
-		return false, fmt.Errorf("%q is not true or false", s)
-	})
-}
-
 func intOption(key string, value, least, most int, doc string, reload Reload) Option[int] {
 	return option(key, "integer", strconv.Itoa(value), doc, reload, func(s string) (int, error) {
 		n, err := strconv.Atoi(strings.TrimSpace(s))

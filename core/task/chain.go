@@ -21,7 +21,6 @@ type link struct {
 	spec     *jobgraph.Operator
 	operator operator.Operator
 	state    state.Backend // nil: none
-	opened   bool
 	// watermark is what the operator was told last.
 	watermark stream.Watermark
 

@@ -12,7 +12,7 @@ import (
 // aggregate of a bounded job, and a partial one, which flushes at barriers, hold
 // their groups themselves.
 func (t *Task) newState(spec *jobgraph.Operator, ctx *operator.Context) (state.Backend, error) {
-	phase := jobgraph.Phase_PHASE_INVALID
+	var phase jobgraph.Phase
 	switch s := spec.Spec.(type) {
 	case *jobgraph.Operator_Aggregate:
 		phase = s.Aggregate.Phase

@@ -102,10 +102,11 @@ func validateIndexes(d arrow.ArrayData) error {
 	defer a.Release()
 	entries := d.Dictionary().Len()
 	for i := range a.Len() {
-		if x := 0; a.IsValid(i) {
-			if x = a.GetValueIndex(i); x < 0 || x >= entries {
-				return fmt.Errorf("dictionary index %d, the dictionary has %d entries", x, entries)
-			}
+		if a.IsNull(i) {
+			continue
+		}
+		if x := a.GetValueIndex(i); x < 0 || x >= entries {
+			return fmt.Errorf("dictionary index %d, the dictionary has %d entries", x, entries)
 		}
 	}
 	return nil

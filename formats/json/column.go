@@ -1,6 +1,7 @@
 package json
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -73,7 +74,7 @@ func (c *column) array(text []byte, in []cells.Cell) (arrow.Array, error) {
 		bad := c.converter.Bad
 		a, err := c.converter.Array(text, in)
 		c.bad += c.converter.Bad - bad
-		if e, ok := err.(*cells.Error); ok {
+		if e, ok := errors.AsType[*cells.Error](err); ok {
 			return nil, &cellError{c.path, in[e.Row].Start, e}
 		}
 		return a, err

@@ -89,8 +89,10 @@ func readSome(in formats.Input, opts formats.ReadOptions) error {
 // group is all null.
 func ordered(t *testing.T) (datatype.Schema, []byte) {
 	s := datatype.Schema{
-		{Name: "i", Type: datatype.Of(datatype.Int)}, {Name: "s", Type: datatype.Of(datatype.Varchar)},
-		{Name: "d", Type: datatype.Of(datatype.Double)}, {Name: "w", Type: datatype.DecimalOf(30, 2)},
+		{Name: "i", Type: datatype.Of(datatype.Int)},
+		{Name: "s", Type: datatype.Of(datatype.Varchar)},
+		{Name: "d", Type: datatype.Of(datatype.Double)},
+		{Name: "w", Type: datatype.DecimalOf(30, 2)},
 		{Name: "ts", Type: datatype.Of(datatype.Timestamp)},
 	}
 	b := array.NewRecordBuilder(memory.DefaultAllocator, s.Arrow())

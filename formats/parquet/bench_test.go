@@ -23,12 +23,19 @@ func lineitem() datatype.Schema {
 	money := datatype.DecimalOf(15, 2).NotNull()
 	integer, text := datatype.Of(datatype.BigInt).NotNull(), datatype.Of(datatype.Varchar).NotNull()
 	return datatype.Schema{
-		{Name: "l_orderkey", Type: integer}, {Name: "l_partkey", Type: integer}, {Name: "l_suppkey", Type: integer},
+		{Name: "l_orderkey", Type: integer},
+		{Name: "l_partkey", Type: integer},
+		{Name: "l_suppkey", Type: integer},
 		{Name: "l_linenumber", Type: datatype.Of(datatype.Int).NotNull()},
-		{Name: "l_quantity", Type: money}, {Name: "l_extendedprice", Type: money}, {Name: "l_discount", Type: money}, {Name: "l_tax", Type: money},
-		{Name: "l_returnflag", Type: text}, {Name: "l_linestatus", Type: text},
+		{Name: "l_quantity", Type: money},
+		{Name: "l_extendedprice", Type: money},
+		{Name: "l_discount", Type: money},
+		{Name: "l_tax", Type: money},
+		{Name: "l_returnflag", Type: text},
+		{Name: "l_linestatus", Type: text},
 		{Name: "l_shipdate", Type: datatype.Of(datatype.Date).NotNull()},
-		{Name: "l_shipinstruct", Type: text}, {Name: "l_comment", Type: text},
+		{Name: "l_shipinstruct", Type: text},
+		{Name: "l_comment", Type: text},
 	}
 }
 

@@ -206,7 +206,7 @@ const maxDeltaBlock = 1 << 16
 func (d *delta) decode(data []byte, most int) (ints []int64, rest []byte, err error) {
 	var head [3]uint64 // values in a block, miniblocks in a block, values
 	for i := range head {
-		n := 0
+		var n int
 		if head[i], n = binary.Uvarint(data); n <= 0 {
 			return nil, nil, errDeltaEnd
 		}

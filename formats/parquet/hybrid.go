@@ -49,7 +49,6 @@ func (h *hybrid) more() error {
 		if size > len(h.src) {
 			// The last group may be cut after its last value; what is missing reads as zeros
 			// only where the page holds no such value.
-			groups = len(h.src) / max(int(h.width), 1)
 			size = len(h.src)
 			if h.packed = size * 8 / max(int(h.width), 1); h.packed == 0 {
 				return errLevelsEnd
@@ -140,7 +139,7 @@ func (h *hybrid) readBits(bitmap []byte, at, n int) (ones int, err error) {
 		if err := h.more(); err != nil {
 			return ones, err
 		}
-		k := 0
+		var k int
 		if h.run > 0 {
 			k = min(h.run, n)
 			h.run -= k

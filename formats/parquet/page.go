@@ -41,6 +41,10 @@ type pages struct {
 	scratch delta
 }
 
+// plainDictionary is what old writers call a dictionary page and the indexes
+// into it. Nobody should write it, hence the library calls its name deprecated.
+const plainDictionary format.Encoding = 2
+
 // dictionaryFunc receives a chunk's dictionary: n values in PLAIN, valid
 // during the call.
 type dictionaryFunc func(values []byte, n int) error
@@ -108,7 +112,7 @@ func (p *pages) readDictionary(h pageHeader, body []byte, dictionary dictionaryF
 	if p.dictSize >= 0 {
 		return errors.New("second dictionary in one column")
 	}
-	if h.encoding != format.Plain && h.encoding != format.PlainDictionary {
+	if h.encoding != format.Plain && h.encoding != plainDictionary {
 		return fmt.Errorf("dictionary encoded as %s", h.encoding)
 	}
 	values, err := p.decompress(body, h.uncompressed, true)
@@ -180,7 +184,7 @@ func (p *pages) readV2(h pageHeader, body []byte) error {
 func (p *pages) open(h pageHeader, data []byte) (err error) {
 	p.indexed, p.rle, p.taken, p.values = false, false, 0, data
 	switch e := h.encoding; {
-	case e == format.RLEDictionary || e == format.PlainDictionary:
+	case e == format.RLEDictionary || e == plainDictionary:
 		if p.dictSize < 0 {
 			return errors.New("page refers to a dictionary that the column does not have")
 		}

@@ -104,7 +104,7 @@ func (f *FileSystem) Count(op Op) int {
 
 // call runs one operation through the rules.
 func (f *FileSystem) call(op Op, p string, do func() error) error {
-	err, after := f.fault(op, p)
+	after, err := f.fault(op, p)
 	if err != nil && !after {
 		return fs.Wrap(op.String(), p, err)
 	}
@@ -114,7 +114,7 @@ func (f *FileSystem) call(op Op, p string, do func() error) error {
 	return fs.Wrap(op.String(), p, err)
 }
 
-func (f *FileSystem) fault(op Op, p string) (err error, after bool) {
+func (f *FileSystem) fault(op Op, p string) (after bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.counts[op]++
@@ -124,16 +124,16 @@ func (f *FileSystem) fault(op Op, p string) (err error, after bool) {
 		}
 		if r.Skip > 0 {
 			r.Skip--
-			return nil, false
+			return false, nil
 		}
 		if r.Times > 0 {
 			if r.Times--; r.Times == 0 {
 				f.rules = append(f.rules[:i:i], f.rules[i+1:]...)
 			}
 		}
-		return r.Err, r.After
+		return r.After, r.Err
 	}
-	return nil, false
+	return false, nil
 }
 
 func matches(pattern, p string) bool {

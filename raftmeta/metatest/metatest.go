@@ -280,7 +280,7 @@ func testLimits(e *env) {
 		_, err := e.s.Apply(e.ctx, t)
 		e.fails(err, want)
 	}
-	refused(raftmeta.Txn{}.Put(bucket, "x", append(big, 0), raftmeta.Any), raftmeta.ErrTooLarge)
+	refused(raftmeta.Txn{}.Put(bucket, "x", append(slices.Clone(big), 0), raftmeta.Any), raftmeta.ErrTooLarge)
 	refused(raftmeta.Txn{}.Put(bucket, string(big[:limits.KeyBytes+1]), nil, raftmeta.Any), raftmeta.ErrTooLarge)
 	var many, heavy raftmeta.Txn
 	for i := range limits.Ops + 1 {

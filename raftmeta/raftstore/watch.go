@@ -96,7 +96,7 @@ func (w *watcher) Next(ctx context.Context) (raftmeta.Event, error) {
 		if err := ctx.Err(); err != nil {
 			return raftmeta.Event{}, err
 		}
-		if e, err, ok := w.take(); ok {
+		if e, ok, err := w.take(); ok {
 			return e, err
 		}
 		select {
@@ -107,7 +107,7 @@ func (w *watcher) Next(ctx context.Context) (raftmeta.Event, error) {
 }
 
 // take returns what is next, if anything.
-func (w *watcher) take() (e raftmeta.Event, err error, ok bool) {
+func (w *watcher) take() (e raftmeta.Event, ok bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
@@ -119,11 +119,11 @@ func (w *watcher) take() (e raftmeta.Event, err error, ok bool) {
 		w.events = w.events[1:]
 	case w.err != nil:
 		w.signal() // for calls to come
-		return e, w.err, true
+		return e, true, w.err
 	default:
-		return e, nil, false
+		return e, false, nil
 	}
-	return e, nil, true
+	return e, true, nil
 }
 
 // Close implements raftmeta.Watcher.
