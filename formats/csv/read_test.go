@@ -125,8 +125,11 @@ func BenchmarkRead(b *testing.B) {
 		fmt.Fprintf(&file, "%d,%d.%02d,2024-01-%02d,some text %d,\"quoted, %d\"\n", i, i%1000, i%100, i%28+1, i%77, i)
 	}
 	s := datatype.Schema{
-		{Name: "a", Type: datatype.Of(datatype.BigInt)}, {Name: "b", Type: datatype.DecimalOf(15, 2)}, {Name: "c", Type: datatype.Of(datatype.Date)},
-		{Name: "d", Type: datatype.Of(datatype.Varchar)}, {Name: "e", Type: datatype.Of(datatype.Varchar)},
+		{Name: "a", Type: datatype.Of(datatype.BigInt)},
+		{Name: "b", Type: datatype.DecimalOf(15, 2)},
+		{Name: "c", Type: datatype.Of(datatype.Date)},
+		{Name: "d", Type: datatype.Of(datatype.Varchar)},
+		{Name: "e", Type: datatype.Of(datatype.Varchar)},
 	}
 	in := formattest.Input(file.Bytes())
 	b.SetBytes(in.Size)

@@ -33,7 +33,8 @@ func TestSchema(t *testing.T) {
 }
 
 var wanted = datatype.Schema{
-	{Name: "a", Type: datatype.Of(datatype.BigInt)}, {Name: "s", Type: datatype.Of(datatype.Varchar)},
+	{Name: "a", Type: datatype.Of(datatype.BigInt)},
+	{Name: "s", Type: datatype.Of(datatype.Varchar)},
 	{Name: "o", Type: datatype.RowOf(datatype.Field{Name: "x", Type: datatype.ArrayOf(datatype.Of(datatype.Int))})},
 }
 
@@ -91,8 +92,10 @@ func BenchmarkRead(b *testing.B) {
 		fmt.Fprintf(&file, `{"a":%d,"b":%d.%02d,"c":"2024-01-%02d","d":"some text %d"}`+"\n", i, i%1000, i%100, i%28+1, i%77)
 	}
 	s := datatype.Schema{
-		{Name: "a", Type: datatype.Of(datatype.BigInt)}, {Name: "b", Type: datatype.DecimalOf(15, 2)},
-		{Name: "c", Type: datatype.Of(datatype.Date)}, {Name: "d", Type: datatype.Of(datatype.Varchar)},
+		{Name: "a", Type: datatype.Of(datatype.BigInt)},
+		{Name: "b", Type: datatype.DecimalOf(15, 2)},
+		{Name: "c", Type: datatype.Of(datatype.Date)},
+		{Name: "d", Type: datatype.Of(datatype.Varchar)},
 	}
 	in := formattest.Input(file.Bytes())
 	b.SetBytes(in.Size)

@@ -165,8 +165,12 @@ func testRanges(e *env) {
 		want   string
 		err    error
 	}{
-		{0, 3, "012", nil}, {4, 2, "45", nil}, {8, 4, "89", io.EOF},
-		{10, 1, "", io.EOF}, {12, 1, "", io.EOF}, {3, 0, "", nil},
+		{0, 3, "012", nil},
+		{4, 2, "45", nil},
+		{8, 4, "89", io.EOF},
+		{10, 1, "", io.EOF},
+		{12, 1, "", io.EOF},
+		{3, 0, "", nil},
 	} {
 		b := make([]byte, c.n)
 		n, err := f.ReadAt(b, int64(c.off))

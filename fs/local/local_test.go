@@ -201,24 +201,28 @@ func (d failing) Stat(name string) (os.FileInfo, error) {
 func (d failing) MkdirAll(name string, perm os.FileMode) error {
 	return errors.Join(d.fail("mkdir"), d.machine.MkdirAll(name, perm))
 }
+
 func (d failing) Rename(from, to string) error {
 	if err := d.fail("rename"); err != nil {
 		return err
 	}
 	return d.machine.Rename(from, to)
 }
+
 func (d failing) Link(from, to string) error {
 	if err := d.fail("link"); err != nil {
 		return err
 	}
 	return d.machine.Link(from, to)
 }
+
 func (d failing) Remove(name string) error {
 	if err := d.fail("remove"); err != nil {
 		return err
 	}
 	return d.machine.Remove(name)
 }
+
 func (d failing) RemoveAll(name string) error {
 	if err := d.fail("removeall"); err != nil {
 		return err
@@ -251,9 +255,15 @@ func TestFailingCalls(t *testing.T) {
 		call string
 		run  func(l *FileSystem, p string) error
 	}{
-		{"open", open}, {"open", create(fs.CreateOptions{})}, {"write", create(fs.CreateOptions{})},
-		{"mkdir", create(fs.CreateOptions{})}, {"stat", create(fs.CreateOptions{})}, {"rename", create(fs.CreateOptions{})},
-		{"link", create(fs.CreateOptions{IfNotExists: true})}, {"open", list}, {"stat", list},
+		{"open", open},
+		{"open", create(fs.CreateOptions{})},
+		{"write", create(fs.CreateOptions{})},
+		{"mkdir", create(fs.CreateOptions{})},
+		{"stat", create(fs.CreateOptions{})},
+		{"rename", create(fs.CreateOptions{})},
+		{"link", create(fs.CreateOptions{IfNotExists: true})},
+		{"open", list},
+		{"stat", list},
 		{"rename", func(l *FileSystem, p string) error { return l.Rename(ctx, p+"/x", p+"/y") }},
 		{"stat", func(l *FileSystem, p string) error { return l.Rename(ctx, p+"/x", p+"/y") }},
 		{"remove", func(l *FileSystem, p string) error { return l.Remove(ctx, p+"/x") }},

@@ -73,6 +73,7 @@ func (a Schedule) String() string { return fmt.Sprintf("schedule in %v", a.After
 func (a Trigger) String() string {
 	return fmt.Sprintf("trigger %v %d at %v", a.Barrier.Kind, a.Barrier.Checkpoint, a.Attempts)
 }
+
 func (a Position) String() string {
 	return fmt.Sprintf("positions for %d from %d sources", a.Checkpoint, len(a.Sources))
 }

@@ -146,9 +146,11 @@ func (a ResetExchange) String() string { return fmt.Sprintf("reset exchange %d",
 func (a ScheduleRestart) String() string {
 	return fmt.Sprintf("schedule restart %d in %v", a.Restart, a.Delay)
 }
+
 func (a RestoreFromCheckpoint) String() string {
 	return fmt.Sprintf("restore regions %v from checkpoint", a.Regions)
 }
+
 func (a JobEnded) String() string {
 	if a.Cause == nil {
 		return fmt.Sprintf("job ends %v", a.State)

@@ -35,10 +35,12 @@ func (s *sent) Send(_ context.Context, p uint32, b *stream.Batch) error {
 	s.log = append(s.log, fmt.Sprintf("%d:%d", p, b.Len()))
 	return nil
 }
+
 func (s *sent) Broadcast(_ context.Context, e stream.Element) error {
 	s.log = append(s.log, e.Kind.String())
 	return s.err
 }
+
 func (s *sent) Finish(context.Context) (shuffle.Manifest, error) { return shuffle.Manifest{}, s.err }
 func (s *sent) Close() error                                     { return nil }
 
@@ -68,8 +70,10 @@ func random(mem memory.Allocator, r *rand.Rand, form int) *stream.Batch {
 		name.Type = &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int32, ValueType: arrow.BinaryTypes.String}
 	}
 	schema := arrow.NewSchema([]arrow.Field{
-		{Name: "k", Type: arrow.PrimitiveTypes.Int64, Nullable: true}, name,
-		{Name: "i", Type: arrow.PrimitiveTypes.Int16}, {Name: "d", Type: &arrow.Decimal128Type{Precision: 30}},
+		{Name: "k", Type: arrow.PrimitiveTypes.Int64, Nullable: true},
+		name,
+		{Name: "i", Type: arrow.PrimitiveTypes.Int16},
+		{Name: "d", Type: &arrow.Decimal128Type{Precision: 30}},
 	}, nil)
 	b := array.NewRecordBuilder(mem, schema)
 	defer b.Release()
