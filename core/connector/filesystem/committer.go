@@ -60,25 +60,46 @@ func newCommitter(ctx context.Context, loc location, s connector.SinkSpec) (*com
 		return nil, failure.Errorf(failure.InvalidSQL, "table %s: %s cannot be written to: its file system has no recoverable writer", s.Table.Name, loc.uri)
 	}
 	c := &committer{loc: loc, spec: s, recover: recover}
-	return c, c.checkForeignJournal(ctx)
+	return c, c.resume(ctx)
 }
 
 func (c *committer) journalPath() string {
 	return fs.Join(c.loc.path, journalPrefix+c.spec.Job.String()+journalSuffix)
 }
 
-func (c *committer) checkForeignJournal(ctx context.Context) error {
+// resume finishes publications of other jobs that were interrupted: their
+// decision had been taken when the journal was written. Every step may be done
+// twice, so it does no harm if the other job is alive after all.
+func (c *committer) resume(ctx context.Context) error {
+	var interrupted []string
 	err := c.loc.fsys.List(ctx, c.loc.path, fs.ListOptions{}, func(i fs.Info) error {
 		name := i.Name()
 		if strings.HasPrefix(name, journalPrefix) && strings.HasSuffix(name, journalSuffix) && i.Path != c.journalPath() {
-			return failure.Errorf(failure.Conflict, "table %s: another job is publishing here, or was interrupted: %s", c.spec.Table.Name, i.Path)
+			interrupted = append(interrupted, i.Path)
 		}
 		return nil
 	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if err != nil {
+		return ignoreMissing(err)
 	}
-	return err
+	for _, path := range interrupted {
+		var j journal
+		err := c.read(ctx, path, &j)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the other job was alive, and is done
+		}
+		if err == nil {
+			err = c.exchange(ctx, j)
+		}
+		if err == nil {
+			err = c.finish(ctx, j, path)
+		}
+		if err != nil {
+			return failure.Errorf(failure.Conflict, "table %s: a publication by another job was interrupted and cannot be finished; its journal is %s: %w",
+				c.spec.Table.Name, path, err)
+		}
+	}
+	return nil
 }
 
 // Commit implements connector.Committer.
@@ -174,7 +195,7 @@ func staticValues(s connector.SinkSpec) []fs.PartitionValue {
 func (c *committer) publish(ctx context.Context, j journal) error {
 	err := c.exchange(ctx, j)
 	if err == nil {
-		return c.finish(ctx, j)
+		return c.finish(ctx, j, c.journalPath())
 	}
 	if undoErr := c.undo(context.WithoutCancel(ctx), j); undoErr != nil {
 		return fmt.Errorf("table %s: publish: %w; the table is left half published, the journal is %s: %w",
@@ -216,13 +237,13 @@ func (c *committer) undo(ctx context.Context, j journal) error {
 
 // finish removes what is hidden, then the journal. What cannot be removed stays
 // hidden and keeps the journal, so that a later try removes it.
-func (c *committer) finish(ctx context.Context, j journal) error {
+func (c *committer) finish(ctx context.Context, j journal, path string) error {
 	for _, r := range j.Replaced {
 		if err := ignoreMissing(c.loc.fsys.Remove(ctx, r.Hidden)); err != nil {
 			return err
 		}
 	}
-	return ignoreMissing(c.loc.fsys.Remove(ctx, c.journalPath()))
+	return ignoreMissing(c.loc.fsys.Remove(ctx, path))
 }
 
 func ignoreMissing(err error) error {

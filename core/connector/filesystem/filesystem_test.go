@@ -136,7 +136,7 @@ func texts(b *stream.Batch, schema datatype.Schema) (rows []string) {
 	for i := range b.PhysicalRows() {
 		var row []string
 		for k, f := range schema {
-			row = append(row, string(datatype.AppendText(nil, b.Column(k), i, f.Type)))
+			row = append(row, string(datatype.AppendText(nil, b.Column(k), i, f.Type, nil)))
 		}
 		rows = append(rows, strings.Join(row, " "))
 	}
@@ -275,10 +275,40 @@ func TestCommitIsIdempotent(t *testing.T) {
 	}
 }
 
-func TestForeignJournalIsAConflict(t *testing.T) {
+// A job that was killed while it published leaves a journal; whoever writes to
+// the table next finishes it first.
+func TestInterruptedPublicationIsFinishedByTheNextJob(t *testing.T) {
+	w := newWorld(t)
+	s := w.sink(false)
+	if err := w.commit(s, w.stage(s, first)); err != nil {
+		t.Fatal(err)
+	}
+	killed := w.sink(true)
+	loc, err := w.c.sinkLocation(killed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := newCommitter(t.Context(), loc, killed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.plan(t.Context(), w.stage(killed, second)); err != nil { // and no further
+		t.Fatal(err)
+	}
+	next := w.sink(false)
+	if err := w.commit(next, w.stage(next, `[{"n": 6, "day": "2026-01-04", "place": "x"}]`)); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"1 2026-01-01 a/b", "3 2026-01-01 a/b", "4 2026-01-02 NULL", "5 2026-01-03 x", "6 2026-01-04 x"}
+	if got := w.read(nil, 8192); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestDamagedJournalIsAConflict(t *testing.T) {
 	w := newWorld(t)
 	path := "t/" + journalPrefix + id.NewJob().String() + journalSuffix
-	if err := fs.WriteFile(t.Context(), w.faults, path, []byte("{}"), fs.CreateOptions{}); err != nil {
+	if err := fs.WriteFile(t.Context(), w.faults, path, []byte("{"), fs.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := w.c.Committer(t.Context(), w.sink(false))
