@@ -36,6 +36,7 @@ func New(c Connectors) *Host { return &Host{connectors: c, tasks: map[id.Job]*ta
 // task is the coordinator task of one job.
 type task struct {
 	job     id.Job
+	origin  id.Job // what committers know the job by
 	sources map[id.Vertex]*source
 	sinks   map[string]*sink // by the operator's uid
 }
@@ -58,7 +59,10 @@ func (h *Host) Start(ctx context.Context, r *rpc.CoordinatorRequest) error {
 }
 
 func (h *Host) build(ctx context.Context, job id.Job, r *rpc.CoordinatorRequest) (*task, error) {
-	t := &task{job: job, sources: map[id.Vertex]*source{}, sinks: map[string]*sink{}}
+	t := &task{job: job, origin: job, sources: map[id.Vertex]*source{}, sinks: map[string]*sink{}}
+	if len(r.GetOrigin()) == len(t.origin) {
+		t.origin = id.Job(r.GetOrigin())
+	}
 	for _, v := range r.GetVertices() {
 		for _, op := range v.GetVertex().GetChain() {
 			var err error
@@ -115,7 +119,7 @@ func (h *Host) addSink(ctx context.Context, t *task, v *rpc.CoordinatedVertex, o
 	if err != nil {
 		return err
 	}
-	spec, err := endpoint.SinkSpec(t.job, op.GetSink(), v.GetBounded())
+	spec, err := endpoint.SinkSpec(t.origin, op.GetSink(), v.GetBounded())
 	if err != nil {
 		return err
 	}

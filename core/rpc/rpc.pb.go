@@ -1803,9 +1803,12 @@ func (*DropReply) Descriptor() ([]byte, []int) {
 }
 
 type CoordinatorRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Job           *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
-	Vertices      []*CoordinatedVertex   `protobuf:"bytes,2,rep,name=vertices,proto3" json:"vertices,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Job      *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Vertices []*CoordinatedVertex   `protobuf:"bytes,2,rep,name=vertices,proto3" json:"vertices,omitempty"`
+	// The job that the first of the checkpoints restored from each other was of:
+	// committers know a publication that a crash interrupted by it. Empty: job.
+	Origin        []byte `protobuf:"bytes,3,opt,name=origin,proto3" json:"origin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1850,6 +1853,13 @@ func (x *CoordinatorRequest) GetJob() *JobRef {
 func (x *CoordinatorRequest) GetVertices() []*CoordinatedVertex {
 	if x != nil {
 		return x.Vertices
+	}
+	return nil
+}
+
+func (x *CoordinatorRequest) GetOrigin() []byte {
+	if x != nil {
+		return x.Origin
 	}
 	return nil
 }
@@ -2401,6 +2411,7 @@ type CoordinatorState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Source        []byte                 `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`             // an EnumeratorState
 	Committables  []*Committable         `protobuf:"bytes,2,rep,name=committables,proto3" json:"committables,omitempty"` // of the checkpoint
+	Origin        []byte                 `protobuf:"bytes,3,opt,name=origin,proto3" json:"origin,omitempty"`             // of the first vertex: see CoordinatorRequest
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2445,6 +2456,13 @@ func (x *CoordinatorState) GetSource() []byte {
 func (x *CoordinatorState) GetCommittables() []*Committable {
 	if x != nil {
 		return x.Committables
+	}
+	return nil
+}
+
+func (x *CoordinatorState) GetOrigin() []byte {
+	if x != nil {
+		return x.Origin
 	}
 	return nil
 }
@@ -2986,10 +3004,11 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\texchanges\x18\x02 \x03(\rR\texchanges\x12\x17\n" +
 	"\aend_job\x18\x03 \x01(\bR\x06endJob\x12\x18\n" +
 	"\aresults\x18\x04 \x01(\bR\aresults\"\v\n" +
-	"\tDropReply\"\x7f\n" +
+	"\tDropReply\"\x97\x01\n" +
 	"\x12CoordinatorRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x12>\n" +
-	"\bvertices\x18\x02 \x03(\v2\".tidemill.rpc.v1.CoordinatedVertexR\bvertices\"\xc6\x01\n" +
+	"\bvertices\x18\x02 \x03(\v2\".tidemill.rpc.v1.CoordinatedVertexR\bvertices\x12\x16\n" +
+	"\x06origin\x18\x03 \x01(\fR\x06origin\"\xc6\x01\n" +
 	"\x11CoordinatedVertex\x124\n" +
 	"\x06vertex\x18\x01 \x01(\v2\x1c.tidemill.jobgraph.v1.VertexR\x06vertex\x12 \n" +
 	"\vparallelism\x18\x02 \x01(\rR\vparallelism\x12\x1a\n" +
@@ -3030,10 +3049,11 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"enumerator\x126\n" +
 	"\n" +
 	"unreceived\x18\x02 \x03(\v2\x16.tidemill.rpc.v1.SplitR\n" +
-	"unreceived\"l\n" +
+	"unreceived\"\x84\x01\n" +
 	"\x10CoordinatorState\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\fR\x06source\x12@\n" +
-	"\fcommittables\x18\x02 \x03(\v2\x1c.tidemill.rpc.v1.CommittableR\fcommittables\"L\n" +
+	"\fcommittables\x18\x02 \x03(\v2\x1c.tidemill.rpc.v1.CommittableR\fcommittables\x12\x16\n" +
+	"\x06origin\x18\x03 \x01(\fR\x06origin\"L\n" +
 	"\rSnapshotReply\x12;\n" +
 	"\bvertices\x18\x01 \x03(\v2\x1f.tidemill.rpc.v1.VertexPositionR\bvertices\">\n" +
 	"\x0eVertexPosition\x12\x16\n" +

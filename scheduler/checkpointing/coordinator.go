@@ -55,6 +55,7 @@ func (p phase) String() string {
 type Coordinator struct {
 	opts     Options
 	job      id.Job
+	origin   id.Job // the first job of those that were restored from each other
 	groups   int
 	vertices []Vertex
 
@@ -88,7 +89,10 @@ func New(job id.Job, groups int, vertices []Vertex, restored *checkpoint.Manifes
 		o.Failures = 10
 	}
 	c := &Coordinator{opts: o, job: job, groups: groups, vertices: vertices, latest: restored, finished: map[id.Subtask]id.Attempt{}}
-	c.last = id.Checkpoint(restored.GetCheckpoint())
+	c.last, c.origin = id.Checkpoint(restored.GetCheckpoint()), job
+	if restored != nil {
+		c.origin = origin(restored)
+	}
 	return c
 }
 

@@ -24,5 +24,7 @@
 // raftmeta is the commit point. Find looks for the newest complete checkpoint in a
 // directory that a process left behind which nobody can ask any more: there, a
 // manifest whose checksum holds and whose files are all present is complete, since
-// it is written last. A damaged one is named and the one before it taken.
+// it is written last. A damaged one is named and the one before it taken; what the
+// damaged one had published is then published again, for nobody can tell it from
+// what was never published.
 package checkpointing

@@ -29,7 +29,7 @@ func (c *Coordinator) manifest(by map[id.Vertex][]byte) *checkpoint.Manifest {
 		}
 		part := &rpc.CoordinatorState{Source: by[id.Vertex(i)]}
 		if i == 0 {
-			part.Committables = c.current.committables
+			part.Committables, part.Origin = c.current.committables, c.origin[:]
 		}
 		// A message of plain fields always encodes.
 		state.Coordinator, _ = proto.Marshal(part)
@@ -46,6 +46,8 @@ type Restored struct {
 	Subtasks  map[id.Subtask]*checkpoint.Restore
 	// Committables may not have been published yet.
 	Committables []*rpc.Committable
+	// Origin is the first job of those that were restored from each other.
+	Origin id.Job
 }
 
 // Restore says what each part of a job restores from a manifest. State of a vertex
@@ -62,7 +64,7 @@ func Restore(m *checkpoint.Manifest, vertices []Vertex, groups int) (*Restored, 
 	for i, v := range vertices {
 		index[v.UID] = i
 	}
-	r := &Restored{Manifest: m, Positions: map[id.Vertex][]byte{}, Subtasks: map[id.Subtask]*checkpoint.Restore{}}
+	r := &Restored{Manifest: m, Origin: origin(m), Positions: map[id.Vertex][]byte{}, Subtasks: map[id.Subtask]*checkpoint.Restore{}}
 	for _, state := range m.GetVertices() {
 		part := &rpc.CoordinatorState{}
 		if err := proto.Unmarshal(state.GetCoordinator(), part); err != nil {
@@ -86,4 +88,17 @@ func Restore(m *checkpoint.Manifest, vertices []Vertex, groups int) (*Restored, 
 		}
 	}
 	return r, nil
+}
+
+// origin is the first job of those that the manifest's was restored from.
+func origin(m *checkpoint.Manifest) id.Job {
+	for _, v := range m.GetVertices() {
+		part := &rpc.CoordinatorState{}
+		if proto.Unmarshal(v.GetCoordinator(), part) == nil && len(part.GetOrigin()) == len(id.Job{}) {
+			return id.Job(part.GetOrigin())
+		}
+	}
+	var job id.Job
+	copy(job[:], m.GetJob())
+	return job
 }

@@ -31,6 +31,7 @@ type Result struct {
 	schema    datatype.Schema
 	live      bool
 	changelog bool
+	zone      *time.Location
 	query     bool
 
 	job      id.Job
@@ -53,6 +54,11 @@ const splitsTimeout = 50 * time.Millisecond
 
 // start submits the job and opens its result. ctx ending cancels the job.
 func (r *Result) start(ctx context.Context, g *jobgraph.Graph) (err error) {
+	c, err := config.FromMap(g.GetOptions(), "job")
+	if err != nil {
+		return err
+	}
+	r.zone = config.LocalTimeZone.Get(c)
 	d := r.gateway.opts.Dispatcher
 	if r.job, err = d.Submit(ctx, g); err != nil {
 		return err
@@ -76,14 +82,14 @@ func (r *Result) start(ctx context.Context, g *jobgraph.Graph) (err error) {
 		}
 	}
 	if r.query {
-		if err := r.openResult(ctx, g); err != nil {
+		if err := r.openResult(ctx, c); err != nil {
 			return errors.Join(fmt.Errorf("open the result of job %v: %w", r.job, err), r.Close())
 		}
 	}
 	return nil
 }
 
-func (r *Result) openResult(ctx context.Context, g *jobgraph.Graph) error {
+func (r *Result) openResult(ctx context.Context, c config.Config) (err error) {
 	if r.exchange == nil {
 		return failure.Errorf(failure.Internal, "a query's job has no result exchange")
 	}
@@ -148,6 +154,9 @@ func (r *Result) Schema() datatype.Schema { return r.schema }
 
 // Live implements client.Result.
 func (r *Result) Live() bool { return r.live }
+
+// Zone implements client.Result.
+func (r *Result) Zone() *time.Location { return r.zone }
 
 // Changelog implements client.Result.
 func (r *Result) Changelog() bool { return r.changelog }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -42,6 +43,9 @@ func (r *rows) Schema() datatype.Schema { return r.schema }
 
 // Live implements client.Result.
 func (r *rows) Live() bool { return false }
+
+// Zone implements client.Result.
+func (r *rows) Zone() *time.Location { return time.UTC }
 
 // Changelog implements client.Result.
 func (r *rows) Changelog() bool { return false }

@@ -208,6 +208,10 @@ func (m *Master) coordinate(ctx context.Context, then func()) {
 		return
 	}
 	var unpublished []*rpc.Committable
+	origin := m.opts.Job
+	if m.restored != nil {
+		origin = m.restored.Origin
+	}
 	attempts := m.attempts()
 	for _, v := range vertices {
 		vertex := id.Vertex(v.GetVertex().GetId())
@@ -218,7 +222,7 @@ func (m *Master) coordinate(ctx context.Context, then func()) {
 		}
 	}
 	m.do(func(context.Context) {
-		w, err := m.startCoordinator(ctx, vertices)
+		w, err := m.startCoordinator(ctx, vertices, origin)
 		if err == nil && len(unpublished) > 0 {
 			err = m.commit(ctx, w, &rpc.CommitRequest{
 				Job: m.ref(), Checkpoint: m.restored.Manifest.GetCheckpoint(), Committables: unpublished,
@@ -239,13 +243,14 @@ func (m *Master) coordinate(ctx context.Context, then func()) {
 }
 
 // startCoordinator returns the worker that was asked, also when it fails.
-func (m *Master) startCoordinator(ctx context.Context, vertices []*rpc.CoordinatedVertex) (id.Worker, error) {
+func (m *Master) startCoordinator(ctx context.Context, vertices []*rpc.CoordinatedVertex, origin id.Job) (id.Worker, error) {
 	workers := m.opts.Resources.Workers()
 	if len(workers) == 0 {
 		return "", failure.Errorf(failure.Transient, "no worker for the coordinator task")
 	}
 	w := workers[int(m.opts.Job[0])%len(workers)]
-	_, err := m.opts.Dialer.Worker(w).StartCoordinator(ctx, &rpc.CoordinatorRequest{Job: m.ref(), Vertices: vertices})
+	r := &rpc.CoordinatorRequest{Job: m.ref(), Vertices: vertices, Origin: origin[:]}
+	_, err := m.opts.Dialer.Worker(w).StartCoordinator(ctx, r)
 	return w, err
 }
 
