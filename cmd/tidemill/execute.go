@@ -55,7 +55,7 @@ func (p printing) rows(ctx context.Context, result client.Result) (rows int64, e
 	var printer render.Printer
 	if len(result.Schema()) > 0 {
 		printer, err = render.New(p.out, result.Schema(), p.formats, render.Options{
-			Format: p.format, Live: result.Live(), Changelog: result.Changelog(),
+			Format: p.format, Live: result.Live(), Changelog: result.Changelog(), Zone: result.Zone(),
 		})
 		if err != nil {
 			return 0, err

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"sync/atomic"
 	"syscall"
+	_ "time/tzdata" // zones on machines that have none
 
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/sql/sqlerr"

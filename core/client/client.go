@@ -43,6 +43,8 @@ type Result interface {
 	// Live is set where rows come as time goes on: the job is a streaming one, and
 	// may never end by itself.
 	Live() bool
+	// Zone is the session's time zone, in which TIMESTAMP_LTZ is printed.
+	Zone() *time.Location
 	// Changelog is set where rows may have kinds other than insert.
 	Changelog() bool
 	// Next returns the next batch, which the caller owns, or io.EOF after the

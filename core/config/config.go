@@ -109,6 +109,19 @@ func durationOption(key, value, doc string, reload Reload) Option[time.Duration]
 	return option(key, "duration", value, doc, reload, ParseDuration)
 }
 
+func zoneOption(key, value, doc string, reload Reload) Option[*time.Location] {
+	return option(key, "time zone", value, doc, reload, func(s string) (*time.Location, error) {
+		if s == "" || s == "Local" {
+			return nil, fmt.Errorf("%q is not a time zone such as UTC or Europe/Paris", s)
+		}
+		zone, err := time.LoadLocation(s)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a time zone such as UTC or Europe/Paris", s)
+		}
+		return zone, nil
+	})
+}
+
 // ParseBytes reads a size such as 64mb, 1 GiB or 4096. Units are powers of 1024,
 // as in Flink.
 func ParseBytes(s string) (int64, error) {

@@ -42,6 +42,7 @@ func TestRefusesWrongValues(t *testing.T) {
 		"execution.runtime-mode":           {"", "BATCH", "stream"},
 		"execution.checkpointing.interval": {"", "1 parsec", "-1 s", "99999999999 d"},
 		"worker.memory.size":               {"", "1 pb", "-1", "99999999999 gb"},
+		"table.local-time-zone":            {"", "Local", "Mars/Olympus"},
 	} {
 		for _, v := range bad {
 			if _, err := (Config{}).With(key, v, "test"); err == nil {

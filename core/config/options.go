@@ -18,7 +18,7 @@ var (
 		"Name of the next job; empty takes one from the statement.", PerJob)
 	MaxParallelism = intOption("pipeline.max-parallelism", 1024, 1, 32768,
 		"Key groups of a job: the most subtasks a keyed vertex can ever have. Fixed for the job's life.", PerJob)
-	LocalTimeZone = stringOption("table.local-time-zone", "UTC",
+	LocalTimeZone = zoneOption("table.local-time-zone", "UTC",
 		"Time zone of TIMESTAMP_LTZ in casts and printing.", PerJob)
 
 	CheckpointInterval = durationOption("execution.checkpointing.interval", "0",

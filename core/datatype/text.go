@@ -10,17 +10,17 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 )
 
-// AppendText appends the text of value i of a column of type t, as CAST to
-// STRING and the shell print it: TRUE and FALSE, exact decimals, times with as
-// many fraction digits as their precision, nested values in brackets with their
-// elements in the same form. Null is the word NULL.
-func AppendText(dst []byte, column arrow.Array, i int, t Type) []byte {
+// AppendText appends the text of value i of a column of type t for people: TRUE
+// and FALSE, exact decimals, times with as many fraction digits as their
+// precision, TIMESTAMP_LTZ in zone (nil: UTC), nested values in brackets with
+// their elements in the same form. Null is the word NULL.
+func AppendText(dst []byte, column arrow.Array, i int, t Type, zone *time.Location) []byte {
 	if column.IsNull(i) {
 		return append(dst, "NULL"...)
 	}
 	switch a := column.(type) {
 	case *array.Dictionary:
-		return AppendText(dst, a.Dictionary(), a.GetValueIndex(i), t)
+		return AppendText(dst, a.Dictionary(), a.GetValueIndex(i), t, zone)
 	case *array.String:
 		return append(dst, a.Value(i)...)
 	case *array.Binary:
@@ -47,11 +47,11 @@ func AppendText(dst []byte, column arrow.Array, i int, t Type) []byte {
 	case *array.Decimal128:
 		return append(dst, a.Value(i).ToString(int32(t.Scale))...)
 	default:
-		return appendTemporalOrNested(dst, column, i, t)
+		return appendTemporalOrNested(dst, column, i, t, zone)
 	}
 }
 
-func appendTemporalOrNested(dst []byte, column arrow.Array, i int, t Type) []byte {
+func appendTemporalOrNested(dst []byte, column arrow.Array, i int, t Type, zone *time.Location) []byte {
 	switch a := column.(type) {
 	case *array.Date32:
 		return AppendDate(dst, int64(a.Value(i)))
@@ -60,21 +60,25 @@ func appendTemporalOrNested(dst []byte, column arrow.Array, i int, t Type) []byt
 	case *array.Time64:
 		return AppendTime(dst, int64(a.Value(i))*int64(a.DataType().(*arrow.Time64Type).Unit.Multiplier()), t.Precision)
 	case *array.Timestamp:
-		return AppendTimestamp(dst, a.Value(i).ToTime(a.DataType().(*arrow.TimestampType).Unit), t.Precision)
+		at := a.Value(i).ToTime(a.DataType().(*arrow.TimestampType).Unit)
+		if t.Kind == TimestampLTZ && zone != nil {
+			at = at.In(zone)
+		}
+		return AppendTimestamp(dst, at, t.Precision)
 	case *array.MonthInterval:
-		return appendMonths(dst, int64(a.Value(i)))
+		return AppendMonths(dst, int64(a.Value(i)))
 	case *array.Duration:
-		return appendMillis(dst, int64(a.Value(i)))
+		return AppendMillis(dst, int64(a.Value(i)))
 	case *array.Map:
-		return appendMap(dst, a, i, t)
+		return appendMap(dst, a, i, t, zone)
 	case *array.List:
 		from, to := a.ValueOffsets(i)
 		return appendList(dst, '[', ']', int(to-from), func(dst []byte, k int) []byte {
-			return AppendText(dst, a.ListValues(), int(from)+k, *t.Elem)
+			return AppendText(dst, a.ListValues(), int(from)+k, *t.Elem, zone)
 		})
 	case *array.Struct:
 		return appendList(dst, '(', ')', a.NumField(), func(dst []byte, k int) []byte {
-			return AppendText(dst, a.Field(k), i, t.Fields[k].Type)
+			return AppendText(dst, a.Field(k), i, t.Fields[k].Type, zone)
 		})
 	default:
 		return append(dst, column.ValueStr(i)...)
@@ -112,55 +116,57 @@ func AppendFloat(dst []byte, x float64, bits int) []byte {
 
 // AppendDate appends days since the epoch as YYYY-MM-DD.
 func AppendDate(dst []byte, days int64) []byte {
-	return time.Unix(days*86400, 0).UTC().AppendFormat(dst, time.DateOnly)
+	year, month, day := Civil(days)
+	if year < 0 || year > 9999 {
+		return time.Unix(days*86400, 0).UTC().AppendFormat(dst, time.DateOnly)
+	}
+	dst = appendTwo(appendTwo(dst, year/100), year%100)
+	dst = appendTwo(append(dst, '-'), month)
+	return appendTwo(append(dst, '-'), day)
 }
 
-// AppendTime appends nanoseconds since midnight as HH:MM:SS with fraction digits.
+// AppendTime appends nanoseconds since midnight as HH:MM:SS with that many digits
+// of the fraction.
 func AppendTime(dst []byte, nanos int64, digits int) []byte {
-	at := time.Unix(0, nanos).UTC()
-	dst = at.AppendFormat(dst, time.TimeOnly)
-	return appendFraction(dst, at.Nanosecond(), digits)
-}
-
-// AppendTimestamp appends at, in its own zone, as YYYY-MM-DD HH:MM:SS with
-// fraction digits.
-func AppendTimestamp(dst []byte, at time.Time, digits int) []byte {
-	dst = at.AppendFormat(dst, time.DateTime)
-	return appendFraction(dst, at.Nanosecond(), digits)
-}
-
-func appendFraction(dst []byte, nanos, digits int) []byte {
+	seconds := nanos / 1e9
+	dst = appendTwo(dst, seconds/3600)
+	dst = appendTwo(append(dst, ':'), seconds/60%60)
+	dst = appendTwo(append(dst, ':'), seconds%60)
 	if digits <= 0 {
 		return dst
 	}
 	dst = append(dst, '.')
-	scale := 100_000_000
-	for range digits {
-		dst = append(dst, '0'+byte(nanos/scale%10))
-		scale /= 10
+	for digit, unit := 0, int64(1e8); digit < digits; digit, unit = digit+1, unit/10 {
+		dst = append(dst, '0'+byte(nanos%1e9/unit%10))
 	}
 	return dst
 }
 
-// appendMonths prints +Y-MM, as Flink does.
-func appendMonths(dst []byte, months int64) []byte {
+// AppendTimestamp appends at, in its own zone, as YYYY-MM-DD HH:MM:SS with that
+// many digits of the fraction.
+func AppendTimestamp(dst []byte, at time.Time, digits int) []byte {
+	_, offset := at.Zone()
+	local := at.Unix() + int64(offset)
+	days := local / 86400
+	if local%86400 < 0 {
+		days--
+	}
+	dst = append(AppendDate(dst, days), ' ')
+	return AppendTime(dst, (local-days*86400)*1e9+int64(at.Nanosecond()), digits)
+}
+
+// AppendMonths appends an interval as +Y-MM, as Flink prints it.
+func AppendMonths(dst []byte, months int64) []byte {
 	dst, months = appendSign(dst, months)
 	dst = strconv.AppendInt(dst, months/12, 10)
-	return appendPadded(append(dst, '-'), months%12, 2)
+	return appendTwo(append(dst, '-'), months%12)
 }
 
-// appendMillis prints +D HH:MM:SS.mmm, as Flink does.
-func appendMillis(dst []byte, millis int64) []byte {
+// AppendMillis appends an interval as +D HH:MM:SS.mmm, as Flink prints it.
+func AppendMillis(dst []byte, millis int64) []byte {
 	dst, millis = appendSign(dst, millis)
 	dst = strconv.AppendInt(dst, millis/86_400_000, 10)
-	for _, part := range []struct {
-		lead      byte
-		unit, mod int64
-		width     int
-	}{{' ', 3_600_000, 24, 2}, {':', 60_000, 60, 2}, {':', 1000, 60, 2}, {'.', 1, 1000, 3}} {
-		dst = appendPadded(append(dst, part.lead), millis/part.unit%part.mod, part.width)
-	}
-	return dst
+	return AppendTime(append(dst, ' '), millis%86_400_000*1e6, 3)
 }
 
 func appendSign(dst []byte, x int64) ([]byte, int64) {
@@ -170,15 +176,9 @@ func appendSign(dst []byte, x int64) ([]byte, int64) {
 	return append(dst, '+'), x
 }
 
-func appendPadded(dst []byte, x int64, width int) []byte {
-	text := strconv.FormatInt(x, 10)
-	for range width - len(text) {
-		dst = append(dst, '0')
-	}
-	return append(dst, text...)
-}
+func appendTwo(dst []byte, x int64) []byte { return append(dst, '0'+byte(x/10%10), '0'+byte(x%10)) }
 
-func appendMap(dst []byte, a *array.Map, i int, t Type) []byte {
+func appendMap(dst []byte, a *array.Map, i int, t Type, zone *time.Location) []byte {
 	from, to := a.ValueOffsets(i)
 	key, value := t.Key, t.Elem
 	if t.Kind == Multiset {
@@ -186,8 +186,8 @@ func appendMap(dst []byte, a *array.Map, i int, t Type) []byte {
 		key, value = t.Elem, &count
 	}
 	return appendList(dst, '{', '}', int(to-from), func(dst []byte, k int) []byte {
-		dst = AppendText(dst, a.Keys(), int(from)+k, *key)
-		return AppendText(append(dst, '='), a.Items(), int(from)+k, *value)
+		dst = AppendText(dst, a.Keys(), int(from)+k, *key, zone)
+		return AppendText(append(dst, '='), a.Items(), int(from)+k, *value, zone)
 	})
 }
 

@@ -42,7 +42,7 @@ func TestAppendText(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s %s: %v", c.kind, c.json, err)
 		}
-		if got := string(AppendText(nil, a, 0, kind)); got != c.want {
+		if got := string(AppendText(nil, a, 0, kind, nil)); got != c.want {
 			t.Errorf("%s %s: got %s, want %s", c.kind, c.json, got, c.want)
 		}
 		a.Release()
@@ -51,10 +51,10 @@ func TestAppendText(t *testing.T) {
 
 func TestAppendIntervalsAndSpecialFloats(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
-		{string(appendMonths(nil, 14)), "+1-02"},
-		{string(appendMonths(nil, -1)), "-0-01"},
-		{string(appendMillis(nil, 90_061_007)), "+1 01:01:01.007"},
-		{string(appendMillis(nil, -1)), "-0 00:00:00.001"},
+		{string(AppendMonths(nil, 14)), "+1-02"},
+		{string(AppendMonths(nil, -1)), "-0-01"},
+		{string(AppendMillis(nil, 90_061_007)), "+1 01:01:01.007"},
+		{string(AppendMillis(nil, -1)), "-0 00:00:00.001"},
 		{string(AppendFloat(nil, math.NaN(), 64)), "NaN"},
 		{string(AppendFloat(nil, math.Inf(-1), 64)), "-Infinity"},
 		{string(AppendFloat(nil, 1e-5, 64)), "1E-05"},

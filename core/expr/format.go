@@ -3,7 +3,6 @@ package expr
 import (
 	"math"
 	"strconv"
-	"time"
 	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -148,79 +147,20 @@ func appendExponent(b, s []byte) []byte {
 func appendScalar(b []byte, x int64, t datatype.Type, env *environment) []byte {
 	switch t.Kind {
 	case datatype.Date:
-		return appendDate(b, x)
+		return datatype.AppendDate(b, x)
 	case datatype.Time:
-		return appendClock(b, x*nanosPer(timeUnit(t)), t.Precision)
+		return datatype.AppendTime(b, x*nanosPer(timeUnit(t)), t.Precision)
 	case datatype.Timestamp:
-		return appendTimestamp(b, timestampOf(x, t), t.Precision)
+		return datatype.AppendTimestamp(b, timestampOf(x, t), t.Precision)
 	case datatype.TimestampLTZ:
-		return appendTimestamp(b, timestampOf(x, t).In(env.location), t.Precision)
+		return datatype.AppendTimestamp(b, timestampOf(x, t).In(env.location), t.Precision)
 	case datatype.IntervalMonth:
-		return appendMonths(b, x)
+		return datatype.AppendMonths(b, x)
 	case datatype.IntervalSecond:
-		return appendDuration(b, x)
+		return datatype.AppendMillis(b, x)
 	default:
 		return strconv.AppendInt(b, x, 10)
 	}
-}
-
-func appendDate(b []byte, days int64) []byte {
-	year, month, day := civil(days)
-	if year < 0 || year > 9999 {
-		return time.Unix(days*86400, 0).UTC().AppendFormat(b, "2006-01-02")
-	}
-	b = appendTwo(appendTwo(b, year/100), year%100)
-	b = appendTwo(append(b, '-'), month)
-	return appendTwo(append(b, '-'), day)
-}
-
-func appendTimestamp(b []byte, t time.Time, precision int) []byte {
-	b = append(appendDate(b, floorDiv(sameFields(t, time.UTC).Unix(), 86400)), ' ')
-	nanos := int64(t.Hour())*3600e9 + int64(t.Minute())*60e9 + int64(t.Second())*1e9 + int64(t.Nanosecond())
-	return appendClock(b, nanos, precision)
-}
-
-// appendClock writes nanoseconds of a day with that many digits of the second.
-func appendClock(b []byte, nanos int64, precision int) []byte {
-	seconds := nanos / 1e9
-	b = appendTwo(b, seconds/3600)
-	b = append(b, ':')
-	b = appendTwo(b, seconds/60%60)
-	b = append(b, ':')
-	b = appendTwo(b, seconds%60)
-	if precision == 0 {
-		return b
-	}
-	b = append(b, '.')
-	for digit, unit := 0, int64(1e8); digit < precision; digit, unit = digit+1, unit/10 {
-		b = append(b, byte('0'+nanos%1e9/unit%10))
-	}
-	return b
-}
-
-func appendTwo(b []byte, x int64) []byte { return append(b, byte('0'+x/10%10), byte('0'+x%10)) }
-
-// appendMonths writes +years-months.
-func appendMonths(b []byte, x int64) []byte {
-	b, x = appendSign(b, x)
-	b = strconv.AppendInt(b, x/12, 10)
-	b = append(b, '-')
-	return appendTwo(b, x%12)
-}
-
-// appendDuration writes +days hours:minutes:seconds.millis.
-func appendDuration(b []byte, ms int64) []byte {
-	b, ms = appendSign(b, ms)
-	b = strconv.AppendInt(b, ms/86_400_000, 10)
-	b = append(b, ' ')
-	return appendClock(b, ms%86_400_000*1e6, 3)
-}
-
-func appendSign(b []byte, x int64) ([]byte, int64) {
-	if x < 0 {
-		return append(b, '-'), -x
-	}
-	return append(b, '+'), x
 }
 
 // appendNested writes [a, b], {k=v, ...} or (a, b), as Flink casts nested values.

@@ -96,41 +96,7 @@ func (c *compiler) momentOf(t datatype.Type) func(x int64) moment {
 	}
 }
 
-// civil is the date of a day since 1970-01-01, in the proleptic Gregorian
-// calendar: March is the first month of the computation's year, so that a leap
-// day is its last.
-func civil(day int64) (year, month, dayOfMonth int64) {
-	day += 719468
-	if uint64(day) < 1<<31 { // after the year 0: unsigned 32-bit divisions by constants
-		y, m, d := civil32(uint32(day))
-		return int64(y), int64(m), int64(d)
-	}
-	era := floorDiv(day, 146097)
-	doe := day - era*146097
-	yoe := (doe - doe/1460 + doe/36524 - doe/146096) / 365
-	doy := doe - (365*yoe + yoe/4 - yoe/100)
-	mp := (5*doy + 2) / 153
-	year, month, dayOfMonth = yoe+era*400, mp+3, doy-(153*mp+2)/5+1
-	if month > 12 {
-		return year + 1, month - 12, dayOfMonth
-	}
-	return year, month, dayOfMonth
-}
-
-func civil32(day uint32) (year, month, dayOfMonth uint32) {
-	era := day / 146097
-	doe := day - era*146097
-	yoe := (doe - doe/1460 + doe/36524 - doe/146096) / 365
-	doy := doe - (365*yoe + yoe/4 - yoe/100)
-	mp := (5*doy + 2) / 153
-	year, month, dayOfMonth = yoe+era*400, mp+3, doy-(153*mp+2)/5+1
-	if month > 12 {
-		return year + 1, month - 12, dayOfMonth
-	}
-	return year, month, dayOfMonth
-}
-
-// daysOf is the inverse of civil; the month may lie outside 1 to 12.
+// daysOf is the inverse of datatype.Civil; the month may lie outside 1 to 12.
 func daysOf(year, month, day int64) int64 {
 	year += floorDiv(month-1, 12)
 	month = floorMod(month-1, 12) + 1
@@ -173,7 +139,7 @@ func yearOfDate(arg int) kernel {
 		k.allocate(k.out)
 		in, out, mask := values[int32](k.args[arg]), values[int64](k.out), k.args[arg].mask()
 		for _, r := range k.rows() {
-			out[r], _, _ = civil(int64(in[int(r)&mask]))
+			out[r], _, _ = datatype.Civil(int64(in[int(r)&mask]))
 		}
 		return nil
 	}
@@ -210,7 +176,7 @@ func fieldOf(unit string) func(m moment) int64 {
 		return nil
 	}
 	return func(m moment) int64 {
-		year, month, day := civil(m.day)
+		year, month, day := datatype.Civil(m.day)
 		return get(year, month, day)
 	}
 }
@@ -241,7 +207,7 @@ func dateField(unit string) func(year, month, day int64) int64 {
 // isoWeek is the week of the year to which the day's Thursday belongs.
 func isoWeek(day int64) (year, week int64) {
 	thursday := day - floorMod(day+3, 7) + 3
-	year, _, _ = civil(thursday)
+	year, _, _ = datatype.Civil(thursday)
 	return year, (thursday-daysOf(year, 1, 1))/7 + 1
 }
 
@@ -315,7 +281,7 @@ func (c *compiler) instantOf(t datatype.Type) func(m moment) int64 {
 func floorTo(unit string) func(m moment) (down, next moment) {
 	if months := unitMonths(unit); months > 0 {
 		return func(m moment) (down, next moment) {
-			year, month, _ := civil(m.day)
+			year, month, _ := datatype.Civil(m.day)
 			first := floorDiv(year*12+month-1, months) * months
 			if months >= 1200 { // centuries begin with year 1
 				first = floorDiv(year*12+month-13, months)*months + 12

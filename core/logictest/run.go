@@ -242,7 +242,7 @@ func apply(table [][]string, b *stream.Batch, schema datatype.Schema) ([][]strin
 				row[i] = null
 				continue
 			}
-			row[i] = string(datatype.AppendText(nil, b.Column(i), at, f.Type))
+			row[i] = string(datatype.AppendText(nil, b.Column(i), at, f.Type, nil))
 			if letter := letterOf(f.Type); letter == 'T' || letter == 'L' {
 				row[i] = escape(row[i])
 			}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -51,6 +52,7 @@ func (a *answered) Schema() datatype.Schema {
 	return datatype.Schema{{Name: "k", Type: datatype.Of(datatype.Int)}, {Name: "s", Type: datatype.Of(datatype.Varchar)}}
 }
 func (a *answered) Live() bool                { return false }
+func (a *answered) Zone() *time.Location      { return time.UTC }
 func (a *answered) Changelog() bool           { return a.engine.kinds != nil }
 func (a *answered) Job() (id.Job, bool)       { return id.Job{}, false }
 func (a *answered) Progress() client.Progress { return client.Progress{} }

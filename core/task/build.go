@@ -63,7 +63,7 @@ func (t *Task) newOperator(spec *jobgraph.Operator, inputs []datatype.Schema, ou
 }
 
 func (t *Task) calcDeps() calc.Deps {
-	return calc.Deps{Functions: function.Builtins(), Expr: expr.Options{Now: t.env.Now}}
+	return calc.Deps{Functions: function.Builtins(), Expr: expr.Options{Now: t.env.Now, Location: t.d.Options.Zone}}
 }
 
 func (t *Task) newSource(s *jobgraph.Source) (operator.Operator, error) {

@@ -55,6 +55,8 @@ type Options struct {
 	// ExchangeBudget bounds what a partition holds in memory for its reader
 	// (`exchange.budget`); zero leaves it to the shuffle service.
 	ExchangeBudget int64
+	// Zone is the session's time zone (`table.local-time-zone`); nil means UTC.
+	Zone *time.Location
 }
 
 func (o Options) complete() Options {

@@ -93,10 +93,6 @@ func (r *Result) openResult(ctx context.Context, c config.Config) (err error) {
 	if r.exchange == nil {
 		return failure.Errorf(failure.Internal, "a query's job has no result exchange")
 	}
-	c, err := config.FromMap(g.GetOptions(), "job")
-	if err != nil {
-		return err
-	}
 	merged := r.exchange.GetDistribution() == jobgraph.Distribution_DISTRIBUTION_MERGE
 	lanes := r.master.Parallelism(id.Vertex(r.exchange.GetProducer()))
 	spec := shuffle.Spec{

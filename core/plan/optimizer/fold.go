@@ -1,6 +1,8 @@
 package optimizer
 
 import (
+	"time"
+
 	"github.com/tidemill/tidemill/core/expr"
 	"github.com/tidemill/tidemill/core/function"
 	"github.com/tidemill/tidemill/core/plan"
@@ -8,12 +10,12 @@ import (
 
 // fold computes constants in all expressions, drops filters that are TRUE, and
 // replaces inputs whose filter is FALSE or NULL by no rows.
-func fold(n plan.Node, functions *function.Catalog) plan.Node {
+func fold(n plan.Node, functions *function.Catalog, zone *time.Location) plan.Node {
 	value := func(e expr.Expr) expr.Expr {
 		if e == nil {
 			return nil
 		}
-		return expr.Fold(e, functions, expr.Options{})
+		return expr.Fold(e, functions, expr.Options{Location: zone})
 	}
 	return plan.Transform(n, func(n plan.Node) plan.Node {
 		switch n := n.(type) {

@@ -236,7 +236,9 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 		if _, sink := root.(*plan.Sink); sink {
 			result.Kind = Insert
 		}
-		root = optimizer.Optimize(root, r.functions, r.refresh, streaming)
+		root = optimizer.Optimize(root, optimizer.Options{
+			Functions: r.functions, Refresh: r.refresh, Streaming: streaming, Zone: config.LocalTimeZone.Get(r.settings),
+		})
 		if result.Kind == Query {
 			result.Schema = root.Schema() // a rule may have found out what cannot be null
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -35,6 +36,8 @@ type Options struct {
 	Live bool
 	// Changelog adds the row kind as the first column.
 	Changelog bool
+	// Zone is that of TIMESTAMP_LTZ in tables; nil means UTC.
+	Zone *time.Location
 }
 
 // fileFormats maps the names of the command line to those of the registry.
@@ -49,7 +52,7 @@ func New(out io.Writer, schema datatype.Schema, registry *formats.Registry, o Op
 	case "", "table":
 		return newTable(out, schema, o), nil
 	case "md":
-		return &markdown{out: out, schema: schema}, nil
+		return &markdown{out: out, schema: schema, zone: o.Zone}, nil
 	}
 	name, ok := fileFormats[o.Format]
 	if !ok {
@@ -92,7 +95,7 @@ func (f *file) Batch(ctx context.Context, b *stream.Batch) error {
 func (f *file) Close() error { return f.out.Close() }
 
 // cells calls visit with the text of each selected row.
-func cells(b *stream.Batch, schema datatype.Schema, visit func(kind stream.RowKind, row []string)) {
+func cells(b *stream.Batch, schema datatype.Schema, zone *time.Location, visit func(kind stream.RowKind, row []string)) {
 	columns := make([]arrow.Array, len(schema))
 	for i := range columns {
 		columns[i] = b.Column(i)
@@ -101,7 +104,7 @@ func cells(b *stream.Batch, schema datatype.Schema, visit func(kind stream.RowKi
 	var text []byte
 	one := func(r int) {
 		for i, c := range columns {
-			text = datatype.AppendText(text[:0], c, r, schema[i].Type)
+			text = datatype.AppendText(text[:0], c, r, schema[i].Type, zone)
 			row[i] = string(text)
 		}
 		visit(b.Kind(r), row)
@@ -121,6 +124,7 @@ func cells(b *stream.Batch, schema datatype.Schema, visit func(kind stream.RowKi
 type markdown struct {
 	out    io.Writer
 	schema datatype.Schema
+	zone   *time.Location
 	begun  bool
 }
 
@@ -150,7 +154,7 @@ func (m *markdown) Batch(_ context.Context, batch *stream.Batch) error {
 		return err
 	}
 	var b strings.Builder
-	cells(batch, m.schema, func(_ stream.RowKind, row []string) {
+	cells(batch, m.schema, m.zone, func(_ stream.RowKind, row []string) {
 		for _, c := range row {
 			b.WriteString("| " + escapePipes(c) + " ")
 		}

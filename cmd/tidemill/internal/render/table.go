@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/rivo/uniseg"
@@ -34,10 +35,11 @@ type table struct {
 	changelog bool
 	drawn     bool
 	schema    datatype.Schema
+	zone      *time.Location
 }
 
 func newTable(out io.Writer, schema datatype.Schema, o Options) *table {
-	t := &table{out: out, schema: schema, live: o.Live, changelog: o.Changelog}
+	t := &table{out: out, schema: schema, zone: o.Zone, live: o.Live, changelog: o.Changelog}
 	var header []string
 	if o.Changelog {
 		header = append(header, "op")
@@ -80,7 +82,7 @@ func (t *table) hold(row []string) {
 
 // Batch implements Printer.
 func (t *table) Batch(_ context.Context, b *stream.Batch) error {
-	cells(b, t.schema, func(kind stream.RowKind, row []string) {
+	cells(b, t.schema, t.zone, func(kind stream.RowKind, row []string) {
 		for i := range row {
 			row[i] = clean(row[i])
 		}
