@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/tidemill/tidemill/core/datatype"
 )
@@ -72,8 +73,13 @@ type Catalog struct {
 	hidden map[string]bool // operators and helpers that SHOW FUNCTIONS leaves out
 }
 
-// Builtins returns the catalogue of all functions of the engine.
-func Builtins() *Catalog {
+// Builtins returns the catalogue of all functions of the engine: the same one
+// every time, for nobody changes it.
+func Builtins() *Catalog { return builtins() }
+
+var builtins = sync.OnceValue(build)
+
+func build() *Catalog {
 	c := &Catalog{byName: map[string]*definition{}, hidden: map[string]bool{}}
 	for _, d := range operators() {
 		c.add(d)
