@@ -47,7 +47,7 @@ func TestCallsThatFailOnce(t *testing.T) {
 				}
 				return nil
 			})
-			_, err := e.execute(e.stream(200_000, restarting))
+			_, err := e.execute(e.stream(40_000, restarting))
 			if c.fails {
 				if err == nil || !strings.Contains(err.Error(), "wire cut") {
 					t.Fatalf("want the call's error, have %v", err)

@@ -137,7 +137,10 @@ func (m *Master) checkpoint(actions []checkpointing.Action) {
 		case checkpointing.Discard:
 			m.opts.Log.Warn("checkpoint was given up", "job", m.opts.Job, "checkpoint", a.Checkpoint, "error", a.Cause)
 			m.remove(a.Checkpoint, m.store.Discard)
-			if m.final != nil {
+			if m.final != nil && failure.Of(a.Cause).Retryable() && m.finals < commitTries {
+				m.finals++
+				m.after(commitFirstPause, func() { m.checkpoint(m.checkpoints.Final(time.Now())) })
+			} else if m.final != nil {
 				m.conclude(execgraph.JobFailed, fmt.Errorf("final checkpoint: %w", a.Cause), m.checkpoints.Carried())
 			}
 		case checkpointing.Void:

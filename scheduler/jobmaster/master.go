@@ -43,6 +43,7 @@ type Master struct {
 	checkpoints  *checkpointing.Coordinator
 	restored     *checkpointing.Restored
 	final        *execgraph.JobEnded // the end that waits for the final checkpoint
+	finals       int                 // how often that was tried again
 
 	mu       sync.Mutex
 	status   Status
