@@ -208,12 +208,16 @@ func (r *Result) Next(ctx context.Context) (*stream.Batch, error) {
 // broken explains a failed read: by the job's failure, if that is why.
 func (r *Result) broken(ctx context.Context, err error) error {
 	r.master.Cancel() // nothing more will be read
+	if ctx.Err() != nil {
+		return ctx.Err() // its end cancelled the job, which dropped the exchange
+	}
 	select {
 	case <-r.done:
 		if cause := r.outcome(); cause != nil && failure.Of(cause) != failure.Cancelled {
 			return cause
 		}
 	case <-ctx.Done():
+		return ctx.Err()
 	}
 	return fmt.Errorf("read the result of job %v: %w", r.job, err)
 }
