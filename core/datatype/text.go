@@ -15,7 +15,7 @@ import (
 // precision, TIMESTAMP_LTZ in zone (nil: UTC), nested values in brackets with
 // their elements in the same form. Null is the word NULL.
 func AppendText(dst []byte, column arrow.Array, i int, t Type, zone *time.Location) []byte {
-	if column.IsNull(i) {
+	if column.IsNull(i) || column.DataType().ID() == arrow.NULL {
 		return append(dst, "NULL"...)
 	}
 	switch a := column.(type) {

@@ -33,6 +33,8 @@ func TestAppendText(t *testing.T) {
 		{"MAP<STRING NOT NULL, INT>", `[{"key": "a", "value": 1}]`, "{a=1}"},
 		{"ROW<a INT, b STRING>", `{"a": 1, "b": "x"}`, "(1, x)"},
 		{"INT", `null`, "NULL"},
+		{"NULL", `null`, "NULL"},
+		{"ROW<a INT, b NULL>", `{"a": 1, "b": null}`, "(1, NULL)"},
 	} {
 		kind, err := Parse(c.kind)
 		if err != nil {
