@@ -934,6 +934,7 @@ type TaskReport struct {
 	Committables  []*Committable         `protobuf:"bytes,6,rep,name=committables,proto3" json:"committables,omitempty"` // with FINISHED
 	RowsIn        uint64                 `protobuf:"varint,7,opt,name=rows_in,json=rowsIn,proto3" json:"rows_in,omitempty"`
 	RowsOut       uint64                 `protobuf:"varint,8,opt,name=rows_out,json=rowsOut,proto3" json:"rows_out,omitempty"`
+	BytesIn       uint64                 `protobuf:"varint,9,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1020,6 +1021,13 @@ func (x *TaskReport) GetRowsIn() uint64 {
 func (x *TaskReport) GetRowsOut() uint64 {
 	if x != nil {
 		return x.RowsOut
+	}
+	return 0
+}
+
+func (x *TaskReport) GetBytesIn() uint64 {
+	if x != nil {
+		return x.BytesIn
 	}
 	return 0
 }
@@ -2937,7 +2945,7 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\rCancelRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x124\n" +
 	"\battempts\x18\x02 \x03(\v2\x18.tidemill.rpc.v1.AttemptR\battempts\"\r\n" +
-	"\vCancelReply\"\x84\x03\n" +
+	"\vCancelReply\"\x9f\x03\n" +
 	"\n" +
 	"TaskReport\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x122\n" +
@@ -2947,7 +2955,8 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\tmanifests\x18\x05 \x03(\v2\x1d.tidemill.rpc.v1.LaneManifestR\tmanifests\x12@\n" +
 	"\fcommittables\x18\x06 \x03(\v2\x1c.tidemill.rpc.v1.CommittableR\fcommittables\x12\x17\n" +
 	"\arows_in\x18\a \x01(\x04R\x06rowsIn\x12\x19\n" +
-	"\brows_out\x18\b \x01(\x04R\arowsOut\"\v\n" +
+	"\brows_out\x18\b \x01(\x04R\arowsOut\x12\x19\n" +
+	"\bbytes_in\x18\t \x01(\x04R\abytesIn\"\v\n" +
 	"\tTaskReply\"\x9a\x01\n" +
 	"\fLaneManifest\x12\x1a\n" +
 	"\bexchange\x18\x01 \x01(\rR\bexchange\x12\x12\n" +

@@ -48,8 +48,12 @@ type outlet struct {
 
 var _ operator.IdleOutput = outlet{}
 
-// Emit hands b to the next operator, or to the routes.
+// Emit hands b to the next operator, or to the routes. What a source emits is
+// what its task has read.
 func (o outlet) Emit(b *stream.Batch) error {
+	if o.next == 1 && o.chain.task.source != nil {
+		o.chain.task.count(b)
+	}
 	if o.next == len(o.chain.links) {
 		return o.chain.send(b)
 	}

@@ -49,8 +49,7 @@ type Task struct {
 	prepared     []Committable // by sinks, for the next acknowledgement
 	ended        bool          // the lanes are finished
 	satisfied    bool          // an operator needs no more input
-	rowsIn       uint64
-	flush, tick  *time.Timer // nil channels while not armed
+	flush, tick  *time.Timer   // nil channels while not armed
 	flushArmed   bool
 
 	writing chan struct{} // a token for each snapshot that is being written
@@ -244,10 +243,7 @@ func (t *Task) step() (progress, end bool, err error) {
 func (t *Task) take(i int, e stream.Element) error {
 	switch e.Kind {
 	case stream.DataElement:
-		rows := uint64(e.Batch.Len())
-		t.rowsIn += rows
-		t.metrics.rowsIn.Add(rows)
-		t.metrics.bytesIn.Add(uint64(e.Batch.Bytes()))
+		t.count(e.Batch)
 		return t.chain.links[0].process(i, e.Batch)
 	case stream.WatermarkElem:
 		return t.tell(t.time.Advance(i, e.Watermark))
@@ -263,6 +259,12 @@ func (t *Task) take(i int, e stream.Element) error {
 	default:
 		return failure.Errorf(failure.Internal, "element of kind %v", e.Kind)
 	}
+}
+
+// count adds what the task has read.
+func (t *Task) count(b *stream.Batch) {
+	t.metrics.rowsIn.Add(uint64(b.Len()))
+	t.metrics.bytesIn.Add(uint64(b.Bytes()))
 }
 
 func (t *Task) align(s checkpoint.Step) error {
@@ -417,7 +419,7 @@ func (t *Task) finish() (*Done, error) {
 }
 
 func (t *Task) finishLanes() (*Done, error) {
-	done := &Done{RowsIn: t.rowsIn, RowsOut: t.metrics.rowsOut.Value()}
+	done := &Done{RowsIn: t.metrics.rowsIn.Value(), RowsOut: t.metrics.rowsOut.Value(), BytesIn: t.metrics.bytesIn.Value()}
 	t.ended = true // no barrier can follow the lanes' end; finishing counts as acknowledging
 	for i, r := range t.chain.routes {
 		m, err := r.Finish(t.ctx)

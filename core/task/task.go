@@ -140,6 +140,7 @@ type Done struct {
 	Committables []Committable
 	RowsIn       uint64
 	RowsOut      uint64
+	BytesIn      uint64
 }
 
 // ExchangeManifest is the manifest of the subtask's lane of an exchange.

@@ -63,15 +63,19 @@ func (n *numbers) Name() string { return "numbers" }
 func (n *numbers) Describe(context.Context, connector.Table, *predicate.Predicate) (connector.Description, error) {
 	return connector.Description{}, nil
 }
+
 func (n *numbers) Enumerator(context.Context, connector.SourceSpec, []byte) (connector.Enumerator, error) {
 	return nil, errors.New("no enumerator")
 }
+
 func (n *numbers) Writer(context.Context, connector.SinkSpec, connector.WriterEnv) (connector.Writer, error) {
 	return &counting{}, nil
 }
+
 func (n *numbers) Committer(context.Context, connector.SinkSpec) (connector.Committer, error) {
 	return nil, errors.New("no committer")
 }
+
 func (n *numbers) Reader(_ context.Context, _ connector.SourceSpec, env connector.ReaderEnv) (connector.Reader, error) {
 	r := &numberReader{numbers: n, env: env, ready: make(chan struct{}, 1)}
 	if n.gate != nil {
@@ -145,6 +149,7 @@ func (c *counting) Write(_ context.Context, b *stream.Batch) error {
 	b.Release()
 	return nil
 }
+
 func (c *counting) Prepare(context.Context) ([]connector.Committable, error) {
 	rows := c.rows
 	c.rows = 0
@@ -270,12 +275,12 @@ func sumGraph(retention jobgraph.Retention) ([]*jobgraph.Vertex, []*jobgraph.Exc
 		}},
 	}}
 	return []*jobgraph.Vertex{
-			{Id: 0, Uid: "src", Name: "source", Chain: []*jobgraph.Operator{source}, Outputs: []uint32{0}},
-			{Id: 1, Uid: "sum", Name: "aggregate", Chain: []*jobgraph.Operator{sum}, Inputs: []uint32{0}, Outputs: []uint32{1}},
-		}, []*jobgraph.Exchange{
-			{Id: 0, Producer: 0, Consumer: 1, Distribution: jobgraph.Distribution_DISTRIBUTION_HASH, Retention: retention, Keys: []uint32{0}, Schema: columns("k", "v")},
-			{Id: 1, Producer: 1, Result: true, Distribution: jobgraph.Distribution_DISTRIBUTION_SINGLETON, Retention: jobgraph.Retention_RETENTION_NONE, Schema: columns("k", "n", "s")},
-		}
+		{Id: 0, Uid: "src", Name: "source", Chain: []*jobgraph.Operator{source}, Outputs: []uint32{0}},
+		{Id: 1, Uid: "sum", Name: "aggregate", Chain: []*jobgraph.Operator{sum}, Inputs: []uint32{0}, Outputs: []uint32{1}},
+	}, []*jobgraph.Exchange{
+		{Id: 0, Producer: 0, Consumer: 1, Distribution: jobgraph.Distribution_DISTRIBUTION_HASH, Retention: retention, Keys: []uint32{0}, Schema: columns("k", "v")},
+		{Id: 1, Producer: 1, Result: true, Distribution: jobgraph.Distribution_DISTRIBUTION_SINGLETON, Retention: jobgraph.Retention_RETENTION_NONE, Schema: columns("k", "n", "s")},
+	}
 }
 
 // start runs both vertices at a parallelism; the returned function waits.
@@ -383,12 +388,13 @@ func TestBoundedChainOverHashExchange(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.wantSums(rows, 20_000)
-		sent, taken := uint64(0), uint64(0)
+		read, sent, taken := uint64(0), uint64(0), uint64(0)
 		for a, done := range c.done {
 			if have := fmt.Sprint(c.states[a]); have != "[DEPLOYING RUNNING FINISHED]" {
 				t.Errorf("%v: %v", a, have)
 			}
 			if a.Subtask.Vertex == 0 {
+				read += done.RowsIn
 				for _, p := range done.Manifests[0].Partitions {
 					sent += p.Rows
 				}
@@ -396,8 +402,8 @@ func TestBoundedChainOverHashExchange(t *testing.T) {
 				taken += done.RowsIn
 			}
 		}
-		if sent != 20_000 || taken != 20_000 {
-			t.Errorf("sent %d, taken %d", sent, taken)
+		if read != 20_000 || sent != 20_000 || taken != 20_000 {
+			t.Errorf("read %d, sent %d, taken %d", read, sent, taken)
 		}
 	})
 }
