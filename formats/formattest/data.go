@@ -152,14 +152,18 @@ func text(v int64) string {
 // dictionary or not.
 func Lines(b arrow.RecordBatch) []string {
 	out := make([]string, b.NumRows())
+	var line []byte
 	for i := range out {
+		line = line[:0]
 		for _, c := range b.Columns() {
 			if d, ok := c.(*array.Dictionary); ok && c.IsValid(i) {
-				out[i] += d.Dictionary().ValueStr(d.GetValueIndex(i)) + "|"
+				line = append(line, d.Dictionary().ValueStr(d.GetValueIndex(i))...)
 			} else {
-				out[i] += c.ValueStr(i) + "|"
+				line = append(line, c.ValueStr(i)...)
 			}
+			line = append(line, '|')
 		}
+		out[i] = string(line)
 	}
 	return out
 }

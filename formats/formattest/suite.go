@@ -122,6 +122,10 @@ func (s Suite) Read(in formats.Input, opts formats.ReadOptions) (lines []string,
 	}
 }
 
+// places is at how many bytes of a longer file truncated and corrupt do damage.
+// It is a prime, so that the places hit each part of a repeating layout.
+const places = 1511
+
 // readCounted reads with an allocator that must be back at zero.
 func (s Suite) readCounted(t *testing.T, in formats.Input, opts formats.ReadOptions) ([]string, formats.ReadStats, error) {
 	t.Helper()
@@ -284,7 +288,7 @@ func (s Suite) wrongType(t *testing.T) {
 }
 
 func (s Suite) spans(t *testing.T) {
-	schema, batches, want := s.batches(50, 400, 700, 3)
+	schema, batches, want := s.batches(50, 100, 200, 3)
 	file := s.Write(t, schema, batches...)
 	for _, target := range []int64{0, 1, 1000, int64(len(file)) / 3} {
 		spans, err := s.Format.Spans(context.Background(), Input(file), formats.SpanOptions{TargetBytes: target, Options: s.Options})
@@ -383,12 +387,13 @@ func (s Suite) small(t *testing.T) (datatype.Schema, []byte, []string) {
 	return schema, s.Write(t, schema, b), Lines(b)
 }
 
-// truncated cuts the file at every byte: an error that names the file, or, where
+// truncated cuts the file at many places: an error that names the file, or, where
 // the format cannot know, the first rows.
 func (s Suite) truncated(t *testing.T) {
 	schema, file, want := s.small(t)
-	step := len(file)/6000 + 1
-	for n := 0; n < len(file); n += step {
+	cuts := min(len(file), places)
+	for i := range cuts {
+		n := i * len(file) / cuts
 		got, _, err := s.readCounted(t, Input(file[:n]), formats.ReadOptions{Columns: schema, Declared: schema})
 		if err == nil && s.Prefix && len(got) <= len(want) && slices.Equal(got, want[:len(got)]) {
 			continue
@@ -402,22 +407,25 @@ func (s Suite) truncated(t *testing.T) {
 	}
 }
 
-// corrupt flips bits of every byte: an error or some rows, but never a panic,
+// corrupt flips one or all bits of many bytes: an error or some rows, but never a panic,
 // and no memory left.
 func (s Suite) corrupt(t *testing.T) {
 	schema, file, _ := s.small(t)
-	step := len(file)/6000 + 1 // every byte of a file that is not large
-	for n := 0; n < len(file); n += step {
-		for _, flip := range []byte{0xff, 1 << (n % 8)} {
-			bad := bytes.Clone(file)
-			bad[n] ^= flip
-			_, _, err := s.readCounted(t, Input(bad), formats.ReadOptions{Columns: schema, Declared: schema})
-			if err != nil && !strings.Contains(err.Error(), "some/file.bin") {
-				t.Fatalf("byte %d: error does not name the file: %v", n, err)
-			}
-			_, _ = s.Format.Statistics(context.Background(), Input(bad))
-			_, _ = s.Format.Schema(context.Background(), Input(bad), s.Options)
+	hits := min(len(file), places)
+	for i := range hits {
+		n := i * len(file) / hits
+		flip := byte(0xff)
+		if i%2 == 0 {
+			flip = 1 << (i / 2 % 8)
 		}
+		bad := bytes.Clone(file)
+		bad[n] ^= flip
+		_, _, err := s.readCounted(t, Input(bad), formats.ReadOptions{Columns: schema, Declared: schema})
+		if err != nil && !strings.Contains(err.Error(), "some/file.bin") {
+			t.Fatalf("byte %d: error does not name the file: %v", n, err)
+		}
+		_, _ = s.Format.Statistics(context.Background(), Input(bad))
+		_, _ = s.Format.Schema(context.Background(), Input(bad), s.Options)
 	}
 }
 
@@ -463,7 +471,7 @@ func (s Suite) failingInput(t *testing.T) {
 }
 
 func (s Suite) failingOutput(t *testing.T) {
-	schema, batches, _ := s.batches(50, 400, 400)
+	schema, batches, _ := s.batches(50, 100, 100)
 	for n := 0; ; n++ {
 		w, err := s.Format.NewWriter(&flaky{left: n}, schema, formats.WriteOptions{Options: s.Options})
 		for _, b := range batches {
