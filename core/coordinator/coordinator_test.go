@@ -42,6 +42,7 @@ func (f *fake) Enumerator(_ context.Context, _ connector.SourceSpec, restored []
 	}
 	return f, f.fail
 }
+
 func (f *fake) Committer(context.Context, connector.SinkSpec) (connector.Committer, error) {
 	return sinkHalf{f}, f.fail
 }

@@ -78,51 +78,67 @@ func answer[R any](e *echo, q proto.Message) (*R, error) {
 func (e *echo) Register(_ context.Context, q *RegisterRequest) (*RegisterReply, error) {
 	return answer[RegisterReply](e, q)
 }
+
 func (e *echo) Heartbeat(_ context.Context, q *HeartbeatRequest) (*HeartbeatReply, error) {
 	return answer[HeartbeatReply](e, q)
 }
+
 func (e *echo) Report(_ context.Context, q *TaskReport) (*TaskReply, error) {
 	return answer[TaskReply](e, q)
 }
+
 func (e *echo) Acknowledge(_ context.Context, q *AckRequest) (*AckReply, error) {
 	return answer[AckReply](e, q)
 }
+
 func (e *echo) Decline(_ context.Context, q *DeclineRequest) (*DeclineReply, error) {
 	return answer[DeclineReply](e, q)
 }
+
 func (e *echo) Deploy(_ context.Context, q *DeployRequest) (*DeployReply, error) {
 	return answer[DeployReply](e, q)
 }
+
 func (e *echo) Cancel(_ context.Context, q *CancelRequest) (*CancelReply, error) {
 	return answer[CancelReply](e, q)
 }
+
 func (e *echo) Trigger(_ context.Context, q *TriggerRequest) (*TriggerReply, error) {
 	return answer[TriggerReply](e, q)
 }
+
 func (e *echo) Notify(_ context.Context, q *NotifyRequest) (*NotifyReply, error) {
 	return answer[NotifyReply](e, q)
 }
+
 func (e *echo) Drop(_ context.Context, q *DropRequest) (*DropReply, error) {
 	return answer[DropReply](e, q)
 }
+
 func (e *echo) StartCoordinator(_ context.Context, q *CoordinatorRequest) (*CoordinatorReply, error) {
 	return answer[CoordinatorReply](e, q)
 }
+
 func (e *echo) NextSplit(_ context.Context, q *SplitRequest) (*SplitReply, error) {
 	return answer[SplitReply](e, q)
 }
+
 func (e *echo) Reset(_ context.Context, q *ResetRequest) (*ResetReply, error) {
 	return answer[ResetReply](e, q)
 }
+
 func (e *echo) Snapshot(_ context.Context, q *SnapshotRequest) (*SnapshotReply, error) {
 	return answer[SnapshotReply](e, q)
 }
+
 func (e *echo) Commit(_ context.Context, q *CommitRequest) (*CommitReply, error) {
 	return answer[CommitReply](e, q)
 }
+
 func (e *echo) Abort(_ context.Context, q *AbortRequest) (*AbortReply, error) {
 	return answer[AbortReply](e, q)
 }
+
 func (e *echo) Progress(_ context.Context, q *ProgressRequest) (*ProgressReply, error) {
 	return answer[ProgressReply](e, q)
 }

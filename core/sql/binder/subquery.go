@@ -130,7 +130,7 @@ func (s *selection) inQuery(x *exprBinder, n *ast.In, not bool) error {
 		return err
 	}
 	var links []expr.Expr
-	columns := 0
+	var columns int
 	if linked != nil {
 		columns = len(linked.items)
 		if node, links, err = s.linkedIn(n, linked); err != nil {
