@@ -138,8 +138,7 @@ func (t *Task) Run(ctx context.Context) error {
 		t.env.Reporter.State(t.d.Job, t.d.Attempt, Cancelled, nil, nil)
 		return fmt.Errorf("task %v: %w", t.d.Attempt, cause)
 	}
-	err = fmt.Errorf("task %v (%s): %w", t.d.Attempt, t.d.Vertex.Name, err)
-	t.log.Error("task failed", "attempt", t.d.Attempt, "error", err)
+	t.log.Error("task failed", "attempt", t.d.Attempt, "vertex", t.d.Vertex.Name, "error", err)
 	t.env.Reporter.State(t.d.Job, t.d.Attempt, Failed, nil, err)
 	return err
 }
