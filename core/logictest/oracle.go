@@ -100,6 +100,9 @@ func asks(rec *record) bool {
 
 // against compares an answer in CSV with the wanted rows.
 func (rec *record) against(answer string) string {
+	if len(rec.types) == 1 {
+		answer = quoteEmpty(answer)
+	}
 	r := csv.NewReader(strings.NewReader(answer))
 	r.FieldsPerRecord = -1
 	rows, err := r.ReadAll()
@@ -119,4 +122,19 @@ func (rec *record) against(answer string) string {
 		}
 	}
 	return difference(rec.types, rec.order, rec.want, arrange(rows, rec.types, rec.order))
+}
+
+// quoteEmpty quotes the empty texts of a single column: DuckDB writes them as
+// empty lines, which a CSV reader passes over.
+func quoteEmpty(answer string) string {
+	var b strings.Builder
+	inside := false
+	for line := range strings.Lines(answer) {
+		if !inside && strings.TrimRight(line, "\r\n") == "" {
+			line = "\"\"" + line
+		}
+		inside = inside != (strings.Count(line, "\"")%2 == 1)
+		b.WriteString(line)
+	}
+	return b.String()
 }

@@ -78,3 +78,10 @@ func TestMissingOracleFails(t *testing.T) {
 		t.Errorf("%q", problems)
 	}
 }
+
+func TestAgainstKeepsEmptyTexts(t *testing.T) {
+	rec := record{kind: queryRecord, types: "T", order: exactOrder, want: []string{"(empty)", `a\n\nb`, "(empty)"}}
+	if d := rec.against("\r\n\"a\n\nb\"\r\n\r\n"); d != "" {
+		t.Error(d)
+	}
+}
