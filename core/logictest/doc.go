@@ -9,6 +9,7 @@
 //
 //	settings execution.batch-rows=3        for the whole file
 //	streaming                              also run with checkpoints
+//	without batch-1                        not run in this variation
 //	include setup.slt                      records of another file, without queries
 //
 //	file points.csv                        writes ${dir}/points.csv

@@ -83,7 +83,7 @@ func Run(t *testing.T, files []string, o Options) {
 
 func (o Options) file(t *testing.T, s *script) {
 	for i, v := range o.Variations {
-		if v.Streaming && !s.streaming {
+		if v.Streaming && !s.streaming || slices.Contains(s.without, v.Name) {
 			continue
 		}
 		t.Run(v.Name, func(t *testing.T) {

@@ -15,7 +15,8 @@ type script struct {
 	lines     []string
 	settings  map[string]string
 	streaming bool
-	noOracle  string // why the whole file has no oracle
+	without   []string // names of variations that it does not run in
+	noOracle  string   // why the whole file has no oracle
 	records   []*record
 }
 
@@ -108,6 +109,8 @@ func (r *reader) next() error {
 		r.script.settings[key] = value
 	case line == "streaming":
 		r.script.streaming = true
+	case word == "without" && rest != "":
+		r.script.without = append(r.script.without, rest)
 	case word == "nooracle-file" && rest != "":
 		r.script.noOracle = rest
 	case word == "include":

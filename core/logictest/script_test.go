@@ -21,6 +21,7 @@ const everyKind = `# The story.
 
 settings execution.batch-rows=3
 streaming
+without batch-1
 include setup.inc
 
 file a.csv
@@ -52,7 +53,7 @@ func TestReadScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !s.streaming || s.settings["execution.batch-rows"] != "3" || len(s.records) != 5 {
+	if !s.streaming || !slices.Equal(s.without, []string{"batch-1"}) || s.settings["execution.batch-rows"] != "3" || len(s.records) != 5 {
 		t.Fatalf("%+v", s)
 	}
 	setup, file, one, two, wrong := s.records[0], s.records[1], s.records[2], s.records[3], s.records[4]
