@@ -10,7 +10,7 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 )
 
-func newRoot() *cobra.Command {
+func newRoot(signals *signals) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "tidemill",
 		Short:         "Unified batch and stream processing in SQL",
@@ -25,7 +25,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return failure.Errorf(failure.Usage, "%w; see tidemill %s --help", err, cmd.Name())
 	})
-	root.AddCommand(newSQL(), newRun(), newExplain(), newCheck(), newBench(), newVersion())
+	root.AddCommand(newSQL(signals), newRun(), newExplain(), newCheck(), newBench(), newVersion())
 	for _, c := range root.Commands() {
 		c.Args = usage(c.Args)
 	}
@@ -63,8 +63,9 @@ func newVersion() *cobra.Command {
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
-		Run: func(cmd *cobra.Command, _ []string) {
-			fmt.Fprintf(cmd.OutOrStdout(), "tidemill %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "tidemill %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
 		},
 	}
 }

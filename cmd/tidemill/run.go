@@ -111,7 +111,9 @@ func (f *engineFlags) run(ctx context.Context, file, show string) error {
 		return err
 	}
 	if err != nil {
-		printError(os.Stderr, err)
+		if failure.Of(err) != failure.Cancelled {
+			printError(os.Stderr, err)
+		}
 		err = &shownError{err}
 	}
 	total.finish(err)

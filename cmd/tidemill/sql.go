@@ -18,7 +18,7 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 )
 
-func newSQL() *cobra.Command {
+func newSQL(signals *signals) *cobra.Command {
 	var (
 		flags  engineFlags
 		file   string
@@ -42,7 +42,7 @@ func newSQL() *cobra.Command {
 			return flags.with(cmd.Context(), func(session client.Session, variables map[string]string, p printing) error {
 				p.format, p.timing = format, timing
 				if len(args) == 0 && file == "" && term.IsTerminal(int(os.Stdin.Fd())) {
-					return prompt(cmd.Context(), session, variables, p)
+					return prompt(cmd.Context(), signals, session, variables, p)
 				}
 				s, err := readScript(strings.Join(args, ""), file, os.Stdin, variables)
 				if err != nil {
@@ -80,7 +80,11 @@ func (f *engineFlags) with(ctx context.Context, use func(client.Session, map[str
 	}
 	defer func() { err = errors.Join(err, session.Close()) }()
 	out := bufio.NewWriterSize(os.Stdout, 64<<10)
-	defer func() { err = errors.Join(err, out.Flush()) }()
+	defer func() {
+		if flushErr := out.Flush(); err == nil { // or it is why, and repeats itself
+			err = flushErr
+		}
+	}()
 	return use(session, variables, printing{out: out, notes: os.Stderr, formats: registry})
 }
 
@@ -108,18 +112,14 @@ func (p printing) flush() error {
 	return nil
 }
 
-func prompt(ctx context.Context, session client.Session, variables map[string]string, p printing) error {
+func prompt(ctx context.Context, signals *signals, session client.Session, variables map[string]string, p printing) error {
 	history := ""
 	if dir, err := os.UserConfigDir(); err == nil {
 		history = filepath.Join(dir, "tidemill", "history")
 	}
 	p.timing = true
 	return shell.Run(ctx, &promptSession{Session: session, variables: variables, printing: p}, shell.Options{
-		History: history, Out: os.Stderr,
-		Interrupts: func(parent context.Context) (context.Context, context.CancelFunc) {
-			ctx, _, stop := interrupts(parent)
-			return ctx, stop
-		},
+		History: history, Out: os.Stderr, Interrupts: signals.forStatement,
 	})
 }
 
@@ -137,8 +137,12 @@ func (s *promptSession) Execute(ctx context.Context, statements string) {
 	if err == nil {
 		err = s.printing.all(ctx, s.Session, typed)
 	}
-	if err != nil {
-		_ = s.printing.flush()
-		printError(os.Stderr, err)
+	switch {
+	case err == nil:
+		return
+	case ctx.Err() != nil:
+		err = errors.New("interrupted")
 	}
+	_ = s.printing.flush()
+	printError(os.Stderr, err)
 }

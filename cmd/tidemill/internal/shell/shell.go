@@ -46,6 +46,9 @@ const help = `Statements end with a semicolon and may span lines.
 // Run reads statements until the end of input or a command to leave.
 func Run(ctx context.Context, session Session, o Options) error {
 	rl := readline.NewShell()
+	if err := rl.Config.Set("enable-bracketed-paste", true); err != nil {
+		return fmt.Errorf("set up line editing: %w", err)
+	}
 	rl.Prompt.Primary(func() string { return "tidemill> " })
 	rl.Prompt.Secondary(func() string { return "       -> " })
 	rl.AcceptMultiline = func(line []rune) bool { return accept(string(line)) }
