@@ -56,6 +56,7 @@ type enumerator struct {
 	target int64
 	files  []file            // not yet cut
 	ready  []connector.Split // cut, not yet handed out
+	given  int               // handed out since the start or restore
 }
 
 // position is the enumerator's snapshot.
@@ -111,6 +112,7 @@ func (e *enumerator) Next(ctx context.Context, _ int) (connector.Split, bool, er
 	}
 	s := e.ready[0]
 	e.ready = e.ready[1:]
+	e.given++
 	return s, true, nil
 }
 
@@ -143,7 +145,16 @@ func (e *enumerator) cut(ctx context.Context, f file) error {
 }
 
 // Return implements connector.Enumerator.
-func (e *enumerator) Return(splits []connector.Split) { e.ready = slices.Concat(splits, e.ready) }
+func (e *enumerator) Return(splits []connector.Split) {
+	e.ready = slices.Concat(splits, e.ready)
+	e.given -= min(e.given, len(splits))
+}
+
+// Total counts the splits, for progress: a file that is not yet cut counts as one,
+// so the number grows while large files are cut. Their bytes are not counted.
+func (e *enumerator) Total() (splits uint64, bytes int64) {
+	return uint64(e.given + len(e.ready) + len(e.files)), 0
+}
 
 // Snapshot implements connector.Enumerator.
 func (e *enumerator) Snapshot() ([]byte, error) {

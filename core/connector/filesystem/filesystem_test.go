@@ -107,6 +107,7 @@ func (w *world) read(pred *predicate.Predicate, batchRows int) []string {
 	}
 	defer r.Close()
 	var rows []string
+	given := uint64(0)
 	for {
 		b, wait, err := r.Poll(w.t.Context())
 		if err != nil {
@@ -120,6 +121,7 @@ func (w *world) read(pred *predicate.Predicate, batchRows int) []string {
 			if !more {
 				break
 			}
+			given++
 			if err := r.Add(split); err != nil {
 				w.t.Fatal(err)
 			}
@@ -127,6 +129,9 @@ func (w *world) read(pred *predicate.Predicate, batchRows int) []string {
 		}
 		rows = append(rows, texts(b, s.Columns)...)
 		b.Release()
+	}
+	if total, _ := e.(interface{ Total() (uint64, int64) }).Total(); total != given {
+		w.t.Errorf("%d splits in all, %d were handed out", total, given)
 	}
 	slices.Sort(rows)
 	return rows
