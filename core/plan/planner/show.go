@@ -50,6 +50,7 @@ func (r *run) show(s *ast.Show) (*Result, error) {
 		for _, k := range []function.Kind{function.Scalar, function.Aggregate, function.Window} {
 			names = append(names, r.functions.Names(k)...)
 		}
+		names = slices.DeleteFunc(names, func(n string) bool { return strings.HasPrefix(n, "$") }) // the planner's own
 		slices.Sort(names)
 		return filtered(s, "function name", names)
 	case ast.ShowColumns:
