@@ -243,16 +243,19 @@ func (r *Result) Progress() client.Progress {
 	p := client.Progress{
 		State: s.State.String(), Elapsed: s.Running, Restarts: int64(s.Restarts), Checkpoints: int64(s.Checkpoints),
 		RowsOut: s.Written.Rows, BytesOut: s.Written.Bytes, FilesOut: s.Written.Files,
-		SplitsDone: int64(splits.GetSplitsAssigned()), SplitsTotal: int64(splits.GetSplitsTotal()),
+		SplitsTotal: int64(splits.GetSplitsTotal()),
 	}
+	inHand := int64(0) // a reader works on one split at a time
 	for _, v := range s.Vertices {
 		if v.Source {
-			p.RowsIn += int64(max(v.RowsIn, v.RowsOut))
+			p.RowsIn += int64(v.RowsIn)
 			p.BytesIn += int64(v.BytesIn)
+			inHand += int64(v.Subtasks[execgraph.AttemptRunning])
 		}
 		p.TasksRunning += int64(v.Subtasks[execgraph.AttemptRunning])
 		p.TasksTotal += int64(v.Parallelism)
 	}
+	p.SplitsDone = max(0, int64(splits.GetSplitsAssigned())-inHand)
 	return p
 }
 
