@@ -8,7 +8,8 @@
 //	# A comment. The first one tells the story of the file.
 //
 //	settings execution.batch-rows=3        for the whole file
-//	streaming                              also run with checkpoints
+//	streaming                              also run with checkpoints, and restarted
+//	                                       from one in the middle of each INSERT
 //	without batch-1                        not run in this variation
 //	include setup.slt                      records of another file, without queries
 //

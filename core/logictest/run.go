@@ -21,6 +21,9 @@ import (
 	"github.com/tidemill/tidemill/core/stream"
 )
 
+// checkpointDir is where files that say `streaming` keep their checkpoints.
+const checkpointDir = "${dir}/.checkpoints"
+
 // recordTimeout bounds one record, so that a statement that hangs is named.
 const recordTimeout = time.Minute
 
@@ -44,10 +47,14 @@ type Variation struct {
 	Name      string
 	Settings  map[string]string // ${dir} in values is replaced
 	Streaming bool              // for files that say `streaming` only
+	// Restart ends the engine under each INSERT once a checkpoint is complete, and
+	// goes on from there in a new engine. The settings have to take checkpoints.
+	Restart bool
 }
 
 // Variations are the usual ones.
 func Variations() []Variation {
+	checkpoints := map[string]string{"execution.checkpointing.interval": "20 ms", "state.checkpoints.dir": checkpointDir}
 	return []Variation{
 		{Name: "straight"},
 		{Name: "parallelism-1", Settings: map[string]string{"parallelism.default": "1"}},
@@ -55,10 +62,8 @@ func Variations() []Variation {
 		{Name: "batch-1", Settings: map[string]string{"execution.batch-rows": "1"}},
 		{Name: "batch-3", Settings: map[string]string{"execution.batch-rows": "3"}},
 		{Name: "retention-job", Settings: map[string]string{"exchange.batch-retention": "job"}},
-		{Name: "checkpoints", Streaming: true, Settings: map[string]string{
-			"execution.checkpointing.interval": "20 ms",
-			"state.checkpoints.dir":            "${dir}/.checkpoints",
-		}},
+		{Name: "checkpoints", Streaming: true, Settings: checkpoints},
+		{Name: "restarted", Streaming: true, Restart: true, Settings: checkpoints},
 	}
 }
 
@@ -87,8 +92,8 @@ func (o Options) file(t *testing.T, s *script) {
 			continue
 		}
 		t.Run(v.Name, func(t *testing.T) {
-			r := run{script: s, dir: t.TempDir(), rewrite: o.Rewrite && i == 0, labels: map[string]labelled{}}
-			r.all(t, o.Open, v.Settings)
+			r := run{script: s, dir: t.TempDir(), rewrite: o.Rewrite && i == 0, labels: map[string]labelled{}, open: o.Open, restart: v.Restart}
+			r.all(t, v.Settings)
 			if r.rewrite && !t.Failed() {
 				if err := s.rewrite(); err != nil {
 					t.Fatal(err)
@@ -105,11 +110,15 @@ func (o Options) file(t *testing.T, s *script) {
 
 // run is one file in one variation.
 type run struct {
-	script  *script
-	dir     string
-	rewrite bool
-	session client.Session
-	labels  map[string]labelled
+	script   *script
+	dir      string
+	rewrite  bool
+	restart  bool
+	open     func(map[string]string) (client.Engine, error)
+	settings map[string]string
+	engine   client.Engine
+	session  client.Session
+	labels   map[string]labelled
 }
 
 // labelled is the first query of a label.
@@ -118,26 +127,17 @@ type labelled struct {
 	rows  []string
 }
 
-func (r *run) all(t *testing.T, open func(map[string]string) (client.Engine, error), settings map[string]string) {
-	merged := maps.Clone(r.script.settings)
+func (r *run) all(t *testing.T, settings map[string]string) {
+	r.settings = maps.Clone(r.script.settings)
 	for key, value := range settings {
-		merged[key] = expand(value, r.script, r.dir)
+		r.settings[key] = expand(value, r.script, r.dir)
 	}
-	engine, err := open(merged)
-	if err != nil {
+	if err := r.start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
-		if err := engine.Close(); err != nil {
-			t.Errorf("close engine: %v", err)
-		}
-	}()
-	if r.session, err = engine.Open(t.Context(), merged); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := r.session.Close(); err != nil {
-			t.Errorf("close session: %v", err)
+		if err := r.stop(); err != nil {
+			t.Error(err)
 		}
 	}()
 	for _, rec := range r.script.records {
@@ -154,11 +154,41 @@ func (r *run) all(t *testing.T, open func(map[string]string) (client.Engine, err
 	}
 }
 
+// start opens the engine and the session.
+func (r *run) start(ctx context.Context) (err error) {
+	if r.engine, err = r.open(r.settings); err != nil {
+		return fmt.Errorf("open engine: %w", err)
+	}
+	if r.session, err = r.engine.Open(ctx, r.settings); err != nil {
+		return errors.Join(fmt.Errorf("open session: %w", err), r.stop())
+	}
+	return nil
+}
+
+// stop closes what start has opened.
+func (r *run) stop() (err error) {
+	if r.session != nil {
+		err = r.session.Close()
+	}
+	if r.engine != nil {
+		err = errors.Join(err, r.engine.Close())
+	}
+	r.session, r.engine = nil, nil
+	if err != nil {
+		return fmt.Errorf("close session and engine: %w", err)
+	}
+	return nil
+}
+
 func (r *run) record(ctx context.Context, rec *record) error {
 	if rec.kind == fileRecord {
 		return writeFile(r.dir, rec.name, expand(rec.text, r.script, r.dir))
 	}
-	rows, schema, err := r.execute(ctx, expand(rec.text, r.script, r.dir))
+	text := expand(rec.text, r.script, r.dir)
+	if r.restart && rec.inserts() {
+		return r.restarted(ctx, rec, text)
+	}
+	rows, schema, err := r.execute(ctx, text)
 	switch {
 	case rec.failure != nil:
 		return rec.failure.check(err)
