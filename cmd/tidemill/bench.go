@@ -10,7 +10,12 @@ import (
 )
 
 func newBench() *cobra.Command {
-	cmd := &cobra.Command{Use: "bench", Short: "Measure the engine, beside a peer where there is one"}
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure the engine, beside a peer where there is one",
+		Args:  knownCommand,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	cmd.AddCommand(newBenchQueries())
 	return cmd
 }

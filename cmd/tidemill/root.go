@@ -39,20 +39,21 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 		if check == nil {
 			check = cobra.ArbitraryArgs
 		}
-		if err := check(cmd, args); err != nil {
+		err := check(cmd, args)
+		if err != nil && failure.Of(err) != failure.Usage {
 			return failure.Errorf(failure.Usage, "%w; see tidemill %s --help", err, cmd.Name())
 		}
-		return nil
+		return err
 	}
 }
 
 // knownCommand refuses what is left where a command's name should be.
-func knownCommand(root *cobra.Command, args []string) error {
+func knownCommand(parent *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	hint := "see tidemill --help"
-	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+	hint := "see " + parent.CommandPath() + " --help"
+	if near := parent.SuggestionsFor(args[0]); len(near) > 0 {
 		hint = "did you mean " + near[0] + "?"
 	}
 	return failure.Errorf(failure.Usage, "unknown command %q; %s", args[0], hint)

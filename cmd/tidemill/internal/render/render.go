@@ -65,9 +65,17 @@ func New(out io.Writer, schema datatype.Schema, registry *formats.Registry, o Op
 	if err != nil {
 		return nil, failure.Errorf(failure.Usage, "output format %s: %w", o.Format, err)
 	}
+	var whole *jsonArray
+	if o.Format == "json" {
+		whole = &jsonArray{out: out}
+		out = whole
+	}
 	w, err := format.NewWriter(out, schema, formats.WriteOptions{Options: formats.Options{}})
 	if err != nil {
 		return nil, err
+	}
+	if whole != nil {
+		w = arrayWriter{w, whole}
 	}
 	return &file{out: w}, nil
 }

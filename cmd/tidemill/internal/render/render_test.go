@@ -94,3 +94,30 @@ func TestLongCellsAreCut(t *testing.T) {
 		t.Errorf("%d runes: %s", len([]rune(got)), got)
 	}
 }
+
+// What is printed as JSON is one document, however the rows arrive.
+func TestArray(t *testing.T) {
+	for _, c := range []struct {
+		writes []string
+		want   string
+	}{
+		{nil, "[]\n"},
+		{[]string{"{\"a\":1}\n"}, "[\n{\"a\":1}\n]\n"},
+		{[]string{"{\"a\":1}\n{\"a\":2}\n", "{\"a\":3}\n"}, "[\n{\"a\":1},\n{\"a\":2},\n{\"a\":3}\n]\n"},
+		{[]string{"{\"a\"", ":1}", "\n{}", "\n"}, "[\n{\"a\":1},\n{}\n]\n"},
+	} {
+		var out bytes.Buffer
+		a := &jsonArray{out: &out}
+		for _, w := range c.writes {
+			if n, err := a.Write([]byte(w)); err != nil || n != len(w) {
+				t.Fatalf("wrote %d: %v", n, err)
+			}
+		}
+		if err := a.end(); err != nil {
+			t.Fatal(err)
+		}
+		if out.String() != c.want {
+			t.Errorf("%q: got %q", c.writes, out.String())
+		}
+	}
+}
