@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tidemill/tidemill/core/client"
+	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/sql/ast"
 	"github.com/tidemill/tidemill/core/sql/parser"
 )
@@ -85,7 +86,9 @@ func (r *run) interrupt(ctx context.Context, result client.Result) (ended bool, 
 				continue
 			}
 			err := r.stop()
-			<-over // cancelled, or ended just now
+			if cause := <-over; cause != nil && !errors.Is(cause, io.EOF) && failure.Of(cause) != failure.Cancelled {
+				err = errors.Join(err, fmt.Errorf("before the restart: %w", cause))
+			}
 			return false, err
 		}
 	}
