@@ -6,11 +6,14 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // signals turns SIGINT and SIGTERM into ended contexts: that of the statement
 // which runs at the prompt, otherwise that of the process. A signal that finds
-// the process's ended already ends the process at once, whatever it is doing.
+// the process's ended already ends the process at once, whatever it is doing;
+// one right behind the first is its echo: timeout(1) and shells signal a process
+// and its group.
 type signals struct {
 	arrived    chan os.Signal
 	done, gone chan struct{}
@@ -19,7 +22,11 @@ type signals struct {
 	process   context.CancelFunc
 	statement context.CancelFunc // nil: none runs, or it was interrupted already
 	ended     syscall.Signal     // the signal that ended the process's context
+	since     time.Time
 }
+
+// echo is how soon a signal may follow the first and still mean the same.
+const echo = 200 * time.Millisecond
 
 // interrupts returns a context that ends with the first signal; close gives
 // signals back their usual meaning.
@@ -48,13 +55,14 @@ func (s *signals) take(number syscall.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
+	case s.ended != 0 && time.Since(s.since) < echo:
 	case s.ended != 0:
 		os.Exit(128 + int(number))
 	case s.statement != nil && number == syscall.SIGINT:
 		s.statement()
 		s.statement = nil
 	default:
-		s.ended = number
+		s.ended, s.since = number, time.Now()
 		s.process()
 	}
 }
