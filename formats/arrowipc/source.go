@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
@@ -137,9 +138,14 @@ func (c *counted) ReadAt(p []byte, off int64) (int, error) {
 // tracked knows what was allocated since the last keep, so that it can be freed
 // when decoding fails in between. It refuses sizes that the file cannot fill:
 // arrow-go believes what a compressed buffer says of its own length.
+//
+// Who was handed a batch frees its buffers at any time and on any goroutine, hence
+// the lock.
 type tracked struct {
 	memory.Allocator
 	limit int64
+
+	mu    sync.Mutex
 	live  map[*byte][]byte
 	freed map[*byte][]byte // by freeAll: arrow-go may free it once more when it is closed
 }
@@ -174,34 +180,46 @@ func (t *tracked) Reallocate(n int, b []byte) []byte {
 }
 
 func (t *tracked) Free(b []byte) {
-	t.drop(b)
-	if cap(b) > 0 && t.freed[&b[:1][0]] != nil {
-		return
+	if t.drop(b) {
+		t.Allocator.Free(b)
 	}
-	t.Allocator.Free(b)
 }
 
 func (t *tracked) add(b []byte) {
 	if cap(b) == 0 {
 		return
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.live == nil {
 		t.live = map[*byte][]byte{}
 	}
 	t.live[&b[:1][0]] = b
 }
 
-func (t *tracked) drop(b []byte) {
-	if cap(b) > 0 {
-		delete(t.live, &b[:1][0])
+// drop forgets b and tells whether it is still to be freed.
+func (t *tracked) drop(b []byte) bool {
+	if cap(b) == 0 {
+		return true
 	}
+	first := &b[:1][0]
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.live, first)
+	return t.freed[first] == nil
 }
 
 // keep leaves all that lives to its owners.
-func (t *tracked) keep() { t.live = nil }
+func (t *tracked) keep() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.live = nil
+}
 
 // freeAll frees what has no owner yet.
 func (t *tracked) freeAll() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for _, b := range t.live {
 		t.Allocator.Free(b)
 	}

@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -49,6 +51,7 @@ func (s Suite) Run(t *testing.T) {
 	t.Run("unknown option", s.unknownOption)
 	t.Run("cancelled", s.cancelled)
 	t.Run("after close", s.afterClose)
+	t.Run("released elsewhere", s.releasedElsewhere)
 	t.Run("truncated", s.truncated)
 	t.Run("corrupt", s.corrupt)
 	t.Run("failing input", s.failingInput)
@@ -132,8 +135,8 @@ func (s Suite) readCounted(t *testing.T, in formats.Input, opts formats.ReadOpti
 	alloc := &ledger{Allocator: memory.DefaultAllocator}
 	opts.Alloc = alloc
 	lines, stats, err := s.Read(in, opts)
-	if alloc.bytes != 0 {
-		t.Errorf("%d bytes were not freed (error: %v)", alloc.bytes, err)
+	if left := alloc.bytes.Load(); left != 0 {
+		t.Errorf("%d bytes were not freed (error: %v)", left, err)
 	}
 	return lines, stats, err
 }
@@ -142,21 +145,21 @@ func (s Suite) readCounted(t *testing.T, in formats.Input, opts formats.ReadOpti
 // which thousands of reads cannot afford.
 type ledger struct {
 	memory.Allocator
-	bytes int
+	bytes atomic.Int64
 }
 
 func (l *ledger) Allocate(n int) []byte {
-	l.bytes += n
+	l.bytes.Add(int64(n))
 	return l.Allocator.Allocate(n)
 }
 
 func (l *ledger) Reallocate(n int, b []byte) []byte {
-	l.bytes += n - len(b)
+	l.bytes.Add(int64(n - len(b)))
 	return l.Allocator.Reallocate(n, b)
 }
 
 func (l *ledger) Free(b []byte) {
-	l.bytes -= len(b)
+	l.bytes.Add(-int64(len(b)))
 	l.Allocator.Free(b)
 }
 
@@ -373,6 +376,43 @@ func (s Suite) afterClose(t *testing.T) {
 	got := Lines(b)
 	b.Release()
 	Compare(t, want[:len(got)], got)
+}
+
+// releasedElsewhere releases batches on another goroutine while the reader goes
+// on, as the consumer of an exchange does; the race detector watches.
+func (s Suite) releasedElsewhere(t *testing.T) {
+	schema, batches, want := s.batches(20, 40, 40, 40, 40, 40)
+	file := s.Write(t, schema, batches...)
+	alloc := &ledger{Allocator: memory.DefaultAllocator}
+	r, err := s.Format.NewReader(context.Background(), Input(file), formats.ReadOptions{Columns: schema, Declared: schema, BatchRows: 10, Alloc: alloc, Options: s.Options})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan arrow.RecordBatch, len(want)) // holds all, so that the reader never waits
+	var got []string
+	var owner sync.WaitGroup
+	owner.Go(func() {
+		for b := range read {
+			got = append(got, Lines(b)...)
+			b.Release()
+		}
+	})
+	b, err := r.Read(context.Background())
+	for ; err == nil; b, err = r.Read(context.Background()) {
+		read <- b
+	}
+	if !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	close(read)
+	owner.Wait()
+	Compare(t, want, got)
+	if left := alloc.bytes.Load(); left != 0 {
+		t.Errorf("%d bytes were not freed", left)
+	}
 }
 
 // small is a short file with one column of each type.
