@@ -20,11 +20,11 @@ COUNT        ?= 1
 BENCHTIME    ?= 1s
 
 # The packages that start goroutines or share memory between them; they run under the race detector.
-CONCURRENT := shuffle core/task core/worker core/rpc core/state core/spill core/client scheduler raftmeta \
+CONCURRENT := shuffle core/coordinator core/task core/worker core/rpc core/state core/spill core/client scheduler raftmeta \
 	core/minicluster core/memory core/metric
 # The packages whose costly self-checks are compiled in by `-tags invariants`.
 CHECKED := core/invariant core/stream core/memory core/keygroup core/hashtable core/compute core/eventtime \
-	core/checkpoint core/state core/operator core/task shuffle scheduler/execgraph
+	core/checkpoint core/state core/operator core/task shuffle scheduler/execgraph scheduler/jobmaster
 
 # existing turns directories into package patterns and drops those that do not hold Go code yet.
 existing = $(foreach dir,$(1),$(if $(shell find $(dir) -name '*.go' -print -quit 2>/dev/null),./$(dir)/...))
@@ -47,9 +47,10 @@ test: ## Run every test (Go only); PKG=./core/... narrows it
 	$(GO) test -timeout $(TEST_TIMEOUT) $(PKG)
 
 .PHONY: race
-race: ## Run the concurrent packages under the race detector
+race: ## Run the concurrent packages and the embedded engine under the race detector
 	@tools/need.sh gcc gcc libc6-dev
-	CGO_ENABLED=1 $(GO) test -race -timeout $(TEST_TIMEOUT) $(call existing,$(CONCURRENT))
+	CGO_ENABLED=1 $(GO) test -race -timeout $(TEST_TIMEOUT) $(call existing,$(CONCURRENT)) .
+	CGO_ENABLED=1 $(GO) test -race -timeout $(TEST_TIMEOUT) -run 'TestConformance/.*/released' ./formats/...
 
 .PHONY: invariants
 invariants: ## Run the core with its self-checks compiled in
