@@ -73,7 +73,7 @@ func HashColumns(cols []arrow.Array, sel []int32, out []uint64) []uint64 {
 // combineColumn adds a column of integers without nulls to the hashes in place,
 // and reports whether d is one.
 func combineColumn(d arrow.ArrayData, sel []int32, out []uint64) bool {
-	if d.NullN() > 0 {
+	if d.NullN() != 0 { // also where a slice has not counted its nulls yet
 		return false
 	}
 	switch d.DataType().(type) {
