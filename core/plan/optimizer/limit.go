@@ -22,6 +22,9 @@ func lower(l *plan.Limit) plan.Node {
 	}
 	switch in := l.Input.(type) {
 	case *plan.Project:
+		if len(in.Input.Schema()) == 0 { // all columns are constants, and the limit's exchange needs one
+			return l
+		}
 		return in.WithInputs(lower(l.WithInputs(in.Input).(*plan.Limit)))
 	case *plan.Sort:
 		if l.Count < 0 {
