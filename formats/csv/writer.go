@@ -77,7 +77,7 @@ func (w *writer) write(batch arrow.RecordBatch) error {
 			if i > 0 {
 				w.line = append(w.line, w.delimiter)
 			}
-			if c.IsNull(row) {
+			if cells.IsNull(c, row) {
 				w.line = append(w.line, w.nullLiteral...)
 				continue
 			}

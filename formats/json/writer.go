@@ -173,7 +173,7 @@ func (c *writeColumn) load(a arrow.Array) (err error) {
 }
 
 func (c *writeColumn) append(dst []byte, row int) []byte {
-	if c.array.IsNull(row) {
+	if cells.IsNull(c.array, row) {
 		return append(dst, "null"...)
 	}
 	switch a := c.array.(type) {

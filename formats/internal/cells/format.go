@@ -82,6 +82,10 @@ func (f *Formatter) Format(a arrow.Array) (Text, error) {
 
 func (f *Formatter) end() { f.ends = append(f.ends, uint32(len(f.data))) }
 
+// IsNull reports whether value i is null. Arrow's arrays of type null have no
+// validity bits and say that nothing of them is.
+func IsNull(a arrow.Array, i int) bool { return a.DataType().ID() == arrow.NULL || a.IsNull(i) }
+
 // formatAll appends the values that are not null, one after the other.
 func formatAll(f *Formatter, a arrow.Array, appendValue func(i int)) {
 	nulls := a.NullN() > 0
