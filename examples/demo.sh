@@ -7,7 +7,9 @@ tidemill=bin/tidemill
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+bold='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\033[1m' plain=$'\033[0m'; fi
+say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 run() { "$tidemill" "$@" -v dir="$dir" -v examples=examples; }
 
 say "1. Generate three million trips as Parquet, partitioned by day"
