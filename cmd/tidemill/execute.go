@@ -97,7 +97,8 @@ func (p printing) note(o outcome) {
 	}
 	fmt.Fprintf(p.notes, "time: %.3f s", o.elapsed.Seconds())
 	if o.job {
-		fmt.Fprintf(p.notes, ", rows read: %d, rows out: %d", o.progress.RowsIn, o.rows+o.progress.RowsOut)
+		fmt.Fprintf(p.notes, ", rows read: %d (%s rows/s), rows out: %d", o.progress.RowsIn,
+			short(float64(o.progress.RowsIn)/max(o.elapsed.Seconds(), 1e-3)), o.rows+o.progress.RowsOut)
 	}
 	fmt.Fprintln(p.notes)
 }

@@ -104,8 +104,8 @@ func (f *engineFlags) run(ctx context.Context, file, show string) error {
 	})
 	total.Seconds = time.Since(start).Seconds()
 	if show == "bar" && err == nil {
-		fmt.Fprintf(os.Stderr, "finished in %.1f s: %d rows read, %d rows and %d files written\n",
-			total.Seconds, total.RowsIn, total.RowsOut, total.FilesOut)
+		fmt.Fprintf(os.Stderr, "finished in %.1f s: %d rows read (%s rows/s), %d rows and %d files written\n",
+			total.Seconds, total.RowsIn, short(float64(total.RowsIn)/max(total.Seconds, 1e-3)), total.RowsOut, total.FilesOut)
 	}
 	if show != "json" {
 		return err
