@@ -1,6 +1,7 @@
 package binder
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/tidemill/tidemill/core/datatype"
@@ -83,6 +84,7 @@ func (b *Binder) sortAndLimit(node plan.Node, keys []orderKey, q *ast.OrderedQue
 			return nil, err
 		}
 	}
+	limit.Count = min(limit.Count, math.MaxInt64-limit.Offset) // their sum is a count as well
 	return limit, nil
 }
 
