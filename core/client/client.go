@@ -61,14 +61,13 @@ type Result interface {
 
 // Progress is a job's state and counts so far.
 type Progress struct {
-	State                     string // of the job, by Flink's names
-	RowsIn, RowsOut           int64  // read by sources, written by sinks
-	BytesIn, BytesOut         int64
-	FilesOut                  int64
-	SplitsDone, SplitsTotal   int64 // total 0: not known
-	TasksRunning, TasksTotal  int64
-	Checkpoints               int64 // completed
-	Restarts                  int64
-	SpilledBytes, MemoryBytes int64
-	Elapsed                   time.Duration
+	State                    string // of the job, by Flink's names
+	RowsIn, RowsOut          int64  // read by sources, written by sinks
+	BytesIn, BytesOut        int64
+	FilesOut                 int64
+	SplitsDone, SplitsTotal  int64 // total 0: not known
+	TasksRunning, TasksTotal int64
+	Checkpoints              int64 // completed
+	Restarts                 int64
+	Elapsed                  time.Duration
 }
