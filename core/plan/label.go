@@ -50,11 +50,19 @@ func Approximate(n float64) string {
 	return strconv.FormatFloat(n, 'f', 0, 64)
 }
 
+// spell writes a predicate's literal as SQL does, by the type of its column.
+func (n *Scan) spell(column string, l any) string {
+	if i := n.Known.Schema.Index(column); i >= 0 {
+		return expr.String(&expr.Literal{Value: l, T: n.Known.Schema[i].Type})
+	}
+	return fmt.Sprint(l)
+}
+
 // Label implements Node.
 func (n *Scan) Label() string {
 	s := "Scan " + n.Table.Name + " [" + strings.Join(n.Columns.Names(), ", ") + "]"
 	if n.Predicate != nil {
-		s += " where " + n.Predicate.String()
+		s += " where " + n.Predicate.Format(n.spell)
 	}
 	if n.Limit > 0 {
 		s += " limit " + strconv.FormatInt(n.Limit, 10)

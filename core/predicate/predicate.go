@@ -71,13 +71,19 @@ func (p Predicate) Columns(visit func(string)) {
 	}
 }
 
-// String is the condition in SQL, for EXPLAIN.
+// String is the condition in SQL, with literals in their physical form.
 func (p Predicate) String() string {
+	return p.Format(func(_ string, l any) string { return literal(l) })
+}
+
+// Format is the condition in SQL; spell writes a literal that a column is compared
+// with.
+func (p Predicate) Format(spell func(column string, l any) string) string {
 	switch p.Op {
 	case And, Or:
 		parts := make([]string, len(p.Terms))
 		for i, t := range p.Terms {
-			parts[i] = t.String()
+			parts[i] = t.Format(spell)
 			if len(t.Terms) > 0 {
 				parts[i] = "(" + parts[i] + ")"
 			}
@@ -88,11 +94,11 @@ func (p Predicate) String() string {
 	case In:
 		parts := make([]string, len(p.Literals))
 		for i, l := range p.Literals {
-			parts[i] = literal(l)
+			parts[i] = spell(p.Column, l)
 		}
 		return p.Column + " IN (" + strings.Join(parts, ", ") + ")"
 	default:
-		return p.Column + " " + p.Op.String() + " " + literal(p.Literals[0])
+		return p.Column + " " + p.Op.String() + " " + spell(p.Column, p.Literals[0])
 	}
 }
 
