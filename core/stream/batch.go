@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 )
 
 // Batch sizes that producers aim at. A batch may be smaller at any time (a
@@ -109,12 +110,24 @@ func (b *Batch) WithRecord(record arrow.RecordBatch) *Batch {
 
 // Share returns a second owner of the same rows.
 func (b *Batch) Share() *Batch {
+	settle(b.Record)
 	b.Record.Retain()
 	if b.charge != nil {
 		b.charge.refs.Add(1)
 	}
 	c := *b
 	return &c
+}
+
+// settle makes what Arrow makes at the first question without a lock: the values
+// of dictionaries and the counts of nulls. Owners of shared rows ask at once.
+func settle(record arrow.RecordBatch) {
+	for _, c := range record.Columns() {
+		c.NullN()
+		if d, ok := c.(*array.Dictionary); ok {
+			d.Dictionary().NullN()
+		}
+	}
 }
 
 // Charge charges the bytes that b pins to account. A batch is charged once, by
