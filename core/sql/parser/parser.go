@@ -1,6 +1,8 @@
 package parser
 
 import (
+	"unicode/utf8"
+
 	"github.com/tidemill/tidemill/core/sql/ast"
 	"github.com/tidemill/tidemill/core/sql/parser/internal/lex"
 	"github.com/tidemill/tidemill/core/sql/sqlerr"
@@ -69,6 +71,10 @@ func run(src string, parse func(*parser)) error {
 	if len(src) > MaxBytes {
 		return sqlerr.New(sqlerr.TooLarge, ast.Span{}, "the text has %d bytes, at most %d are parsed", len(src), MaxBytes).In(src)
 	}
+	if at, bad := invalidUTF8(src); bad {
+		span := ast.Span{Start: ast.Pos(at), Stop: ast.Pos(at + 1)}
+		return sqlerr.New(sqlerr.BadCharacter, span, "the text is not UTF-8: byte 0x%02x", src[at]).In(src)
+	}
 	tokens := lex.Scan(src)
 	p := parser{src: src, tokens: tokens, tok: tokens[0]}
 	parse(&p)
@@ -78,6 +84,22 @@ func run(src string, parse func(*parser)) error {
 	p = parser{src: src, tokens: tokens, tok: tokens[0], tracing: true}
 	parse(&p)
 	return p.err.In(src)
+}
+
+// invalidUTF8 finds the first byte that does not belong to a character. Neither job
+// graphs nor columns of text could carry it.
+func invalidUTF8(src string) (at int, bad bool) {
+	if utf8.ValidString(src) {
+		return 0, false
+	}
+	for at < len(src) {
+		r, size := utf8.DecodeRuneInString(src[at:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		at += size
+	}
+	return at, true
 }
 
 func (p *parser) script() []ast.Statement {

@@ -203,3 +203,13 @@ func writeShape(b *strings.Builder, v reflect.Value) {
 		fmt.Fprint(b, v.Interface())
 	}
 }
+
+// Text that is not UTF-8 is refused with its place before anything is done with
+// it.
+func TestInvalidUTF8(t *testing.T) {
+	_, err := ParseScript("SELECT 'caf\xe9'")
+	var e *sqlerr.Error
+	if !errors.As(err, &e) || e.Code != sqlerr.BadCharacter || e.Offset != 11 {
+		t.Errorf("got %v", err)
+	}
+}
