@@ -274,13 +274,15 @@ func sumGraph(retention jobgraph.Retention) ([]*jobgraph.Vertex, []*jobgraph.Exc
 			{Function: "SUM", Args: []uint32{1}, ArgTypes: []string{"BIGINT"}, Filter: -1, Type: "BIGINT", Name: "s"},
 		}},
 	}}
-	return []*jobgraph.Vertex{
+	vertices := []*jobgraph.Vertex{
 		{Id: 0, Uid: "src", Name: "source", Chain: []*jobgraph.Operator{source}, Outputs: []uint32{0}},
 		{Id: 1, Uid: "sum", Name: "aggregate", Chain: []*jobgraph.Operator{sum}, Inputs: []uint32{0}, Outputs: []uint32{1}},
-	}, []*jobgraph.Exchange{
+	}
+	exchanges := []*jobgraph.Exchange{
 		{Id: 0, Producer: 0, Consumer: 1, Distribution: jobgraph.Distribution_DISTRIBUTION_HASH, Retention: retention, Keys: []uint32{0}, Schema: columns("k", "v")},
 		{Id: 1, Producer: 1, Result: true, Distribution: jobgraph.Distribution_DISTRIBUTION_SINGLETON, Retention: jobgraph.Retention_RETENTION_NONE, Schema: columns("k", "n", "s")},
 	}
+	return vertices, exchanges
 }
 
 // start runs both vertices at a parallelism; the returned function waits.
