@@ -22,6 +22,7 @@ import (
 	"github.com/tidemill/tidemill/scheduler/jobmaster"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/merge"
+	"github.com/tidemill/tidemill/shuffle/route"
 )
 
 // Result is the Result of a statement with a job.
@@ -93,20 +94,17 @@ func (r *Result) openResult(ctx context.Context, c config.Config) (err error) {
 	if r.exchange == nil {
 		return failure.Errorf(failure.Internal, "a query's job has no result exchange")
 	}
-	merged := r.exchange.GetDistribution() == jobgraph.Distribution_DISTRIBUTION_MERGE
+	distribution := shuffle.Distribution(r.exchange.GetDistribution())
 	lanes := r.master.Parallelism(id.Vertex(r.exchange.GetProducer()))
 	spec := shuffle.Spec{
-		Job: r.job, Exchange: id.Exchange(r.exchange.GetId()), Schema: r.schema, Partitions: 1,
-		Paired: shuffle.Distribution(r.exchange.GetDistribution()).Paired(),
-		Lanes:  lanes, BudgetBytes: config.ExchangeBudget.Get(c), Retention: retentions[r.exchange.GetRetention()],
-	}
-	if merged {
-		spec.Partitions = lanes
+		Job: r.job, Exchange: id.Exchange(r.exchange.GetId()), Schema: r.schema, Lanes: lanes,
+		Partitions: route.Partitions(distribution, lanes, 1), Paired: distribution.Paired(),
+		BudgetBytes: config.ExchangeBudget.Get(c), Retention: shuffle.Retention(r.exchange.GetRetention()),
 	}
 	if err := r.gateway.opts.Shuffle.Open(ctx, spec); err != nil {
 		return err
 	}
-	if merged {
+	if distribution == shuffle.Merge {
 		return r.openMerged(ctx, lanes, config.BatchRows.Get(c))
 	}
 	r.reader, err = r.gateway.opts.Shuffle.Reader(ctx, r.job, spec.Exchange, 0, 0)
@@ -136,13 +134,6 @@ func (r *Result) openMerged(ctx context.Context, lanes, batchRows int) (err erro
 		Job: r.job, Exchange: id.Exchange(r.exchange.GetId()), Lanes: lanes, Keys: keys, Alloc: memory.DefaultAllocator, BatchRows: batchRows,
 	})
 	return err
-}
-
-// retentions are the job graph's in the terms of the shuffle.
-var retentions = [...]shuffle.Retention{
-	jobgraph.Retention_RETENTION_NONE:       shuffle.RetainNone,
-	jobgraph.Retention_RETENTION_CHECKPOINT: shuffle.RetainCheckpoint,
-	jobgraph.Retention_RETENTION_JOB:        shuffle.RetainJob,
 }
 
 // Schema implements client.Result.

@@ -5,7 +5,6 @@ package render
 import (
 	"context"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -58,9 +57,6 @@ func New(out io.Writer, schema datatype.Schema, registry *formats.Registry, o Op
 	if !ok {
 		return nil, failure.Errorf(failure.Usage, "output format %q is not one of %s", o.Format, strings.Join(Formats(), ", "))
 	}
-	if name == "arrow" {
-		name = registryName(registry, "arrow")
-	}
 	format, err := registry.Lookup(name)
 	if err != nil {
 		return nil, failure.Errorf(failure.Usage, "output format %s: %w", o.Format, err)
@@ -78,14 +74,6 @@ func New(out io.Writer, schema datatype.Schema, registry *formats.Registry, o Op
 		w = arrayWriter{w, whole}
 	}
 	return &file{out: w}, nil
-}
-
-func registryName(registry *formats.Registry, part string) string {
-	names := registry.Names()
-	if i := slices.IndexFunc(names, func(n string) bool { return strings.HasPrefix(n, part) }); i >= 0 {
-		return names[i]
-	}
-	return part
 }
 
 // file prints through a file format's writer.
