@@ -16,7 +16,7 @@ func newBench() *cobra.Command {
 		Args:  knownCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBenchQueries())
+	cmd.AddCommand(newBenchQueries(), newBenchTPCH())
 	return cmd
 }
 
@@ -39,6 +39,29 @@ func newBenchQueries() *cobra.Command {
 	cmd.Flags().Int64Var(&o.Rows, "rows", 6_000_000, "rows of the fact table")
 	cmd.Flags().StringVar(&o.Peer, "peer", "", "`path` of DuckDB's command line")
 	cmd.Flags().IntVar(&o.Runs, "runs", 5, "counted runs of each statement")
+	cmd.Flags().IntVar(&o.Threads, "threads", 2, "parallelism of both")
+	return cmd
+}
+
+func newBenchTPCH() *cobra.Command {
+	var o bench.Options
+	cmd := &cobra.Command{
+		Use:     "tpch",
+		Short:   "Run the 22 queries of TPC-H over Parquet files",
+		Example: `  tidemill bench tpch --data sf1 --peer .tools/duckdb`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			binary, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			o.Binary, o.Out = binary, cmd.OutOrStdout()
+			return bench.TPCH(cmd.Context(), o)
+		},
+	}
+	cmd.Flags().StringVar(&o.Dir, "data", "", "`directory` of TABLE.parquet files")
+	cmd.Flags().StringVar(&o.Peer, "peer", "", "`path` of DuckDB's command line, to check answers and time beside")
+	cmd.Flags().IntVar(&o.Runs, "runs", 5, "counted runs of each query")
 	cmd.Flags().IntVar(&o.Threads, "threads", 2, "parallelism of both")
 	return cmd
 }
