@@ -31,13 +31,19 @@ func (d *dropped) Emit(b *stream.Batch) error {
 }
 
 // BenchmarkJoin joins 4M rows with 1.5M: half of them match, each at most one.
+// The keys lie close together or far apart.
 func BenchmarkJoin(b *testing.B) {
+	b.Run("dense", func(b *testing.B) { benchmarkJoin(b, 1) })
+	b.Run("sparse", func(b *testing.B) { benchmarkJoin(b, 1_000_003) })
+}
+
+func benchmarkJoin(b *testing.B, stride int64) {
 	const builds, probes, size = 1_500_000, 4 << 20, 8192
 	left, right := operatortest.ParseSchema("k BIGINT, v BIGINT"), operatortest.ParseSchema("k BIGINT, w BIGINT")
 	r := rand.New(rand.NewPCG(1, 1))
 	order := r.Perm(builds)
-	build := batches(right.Arrow(), builds, size, func(i int) int64 { return int64(order[i]) })
-	probe := batches(left.Arrow(), probes, size, func(int) int64 { return r.Int64N(2 * builds) })
+	build := batches(right.Arrow(), builds, size, func(i int) int64 { return stride * int64(order[i]) })
+	probe := batches(left.Arrow(), probes, size, func(int) int64 { return stride * r.Int64N(2*builds) })
 	for b.Loop() {
 		op, err := join.New(&jobgraph.Join{Type: jobgraph.JoinType_JOIN_INNER, LeftKeys: []uint32{0}, RightKeys: []uint32{0}}, left, right, deps)
 		if err != nil {

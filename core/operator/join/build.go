@@ -16,16 +16,18 @@ import (
 type build struct {
 	join  *Join
 	table *hashtable.Table // nil: no keys, every row matches
+	dense *dense           // in place of table, where the keys allow it
 	kept  []*stream.Batch
 	slots []int32 // by row; -1: a key is null
 	rows  int
 
 	record  arrow.RecordBatch // nil where there are no rows
-	starts  []int32           // by slot: where its run begins in order; nil: row and slot are one
-	order   []int32
-	matched []bool // by row, for RIGHT and FULL
+	starts  []int32           // by slot: where its run begins in order; nil: each has one row
+	order   []int32           // rows by slot; nil: row and slot are one
+	matched []bool            // by row, for RIGHT and FULL
 	charged int64
 	hashes  []uint64
+	ints    []int64
 }
 
 func (b *build) open(j *Join) (err error) {
@@ -66,14 +68,70 @@ func (b *build) add(batch *stream.Batch) error {
 	return nil
 }
 
-// resolveAll sets the slots of all rows. The number of keys is known by now, at
-// least its bound, so the table never grows; where most keys turn out to be
-// repeated it is smaller than it could have been.
-func (b *build) resolveAll() error {
+// index sets the slots of all rows by a dense index or the table.
+func (b *build) index() error {
 	if err := b.charge(4 * b.rows); err != nil {
 		return err
 	}
 	b.slots = make([]int32, b.rows)
+	if err := b.indexDense(); err != nil || b.dense != nil {
+		return err
+	}
+	return b.resolveAll()
+}
+
+// indexDense makes a dense index and the slots from it, if the keys allow that.
+func (b *build) indexDense() error {
+	if len(b.join.rightKeys) != 1 || hashtable.StorageOf(b.join.right[b.join.rightKeys[0]].Type) != hashtable.Integer {
+		return nil
+	}
+	key := b.join.rightKeys[0]
+	var l limits
+	each := func(f func(values []int64, valid []bool)) {
+		for _, k := range b.kept {
+			var values []int64
+			values, b.ints = compute.Integers(k.Column(key), nil, b.ints)
+			f(values, compute.Validity(k.Column(key), nil, nil))
+		}
+	}
+	each(l.widen)
+	n := l.denseWords(b.rows)
+	if n == 0 {
+		return nil
+	}
+	if err := b.charge(8 * n); err != nil {
+		return err
+	}
+	d := &dense{least: l.least, words: make([]uint64, n)}
+	each(d.put)
+	d.count()
+	from := 0
+	each(func(values []int64, valid []bool) {
+		slots := b.slots[from:][:len(values)]
+		d.find(values, slots)
+		for i, v := range valid {
+			if !v {
+				slots[i] = -1
+			}
+		}
+		from += len(values)
+	})
+	b.dense = d
+	return nil
+}
+
+// keys is the number of keys that occur, and of slots.
+func (b *build) keys() int {
+	if b.dense != nil {
+		return b.dense.keys
+	}
+	return b.table.Len()
+}
+
+// resolveAll sets the slots of all rows. The number of keys is known by now, at
+// least its bound, so the table never grows; where most keys turn out to be
+// repeated it is smaller than it could have been.
+func (b *build) resolveAll() error {
 	from, reserved := 0, false
 	for i, batch := range b.kept {
 		if !reserved && i == len(b.kept)/8 {
@@ -171,8 +229,13 @@ func (b *build) finish() error {
 		return nil
 	}
 	if b.table != nil {
-		if err := b.resolveAll(); err != nil {
+		if err := b.index(); err != nil {
 			return err
+		}
+		if b.join.onlyProbe() && b.join.residual == nil {
+			b.slots = nil // whether a key occurs is all that is asked
+			b.releaseKept()
+			return nil
 		}
 	}
 	records := make([]arrow.RecordBatch, len(b.kept))
@@ -206,20 +269,26 @@ func (b *build) finish() error {
 
 // sort is a counting sort of rows by slot, unless they are in that order.
 func (b *build) sort() error {
-	same := b.table.Len() == b.rows
+	defer func() { b.slots = nil }()
+	present, same := 0, true
 	for i, s := range b.slots {
 		same = same && int(s) == i
+		if s >= 0 {
+			present++
+		}
 	}
 	if same {
-		b.slots = nil
 		return nil
 	}
-	if err := b.charge(4 * (b.rows + b.table.Len() + 2)); err != nil {
+	if b.keys() == present {
+		return b.place(present)
+	}
+	if err := b.charge(4 * (b.rows + b.keys() + 2)); err != nil {
 		return err
 	}
 	// starts[s+1] counts slot s, then is where the next row of slot s goes; in the
 	// end it is where slot s+1 begins.
-	starts := make([]int32, b.table.Len()+2)
+	starts := make([]int32, b.keys()+2)
 	for _, s := range b.slots {
 		if s >= 0 {
 			starts[s+2]++
@@ -235,7 +304,21 @@ func (b *build) sort() error {
 			starts[s+1]++
 		}
 	}
-	b.starts, b.slots = starts[:len(starts)-1], nil
+	b.starts = starts[:len(starts)-1]
+	return nil
+}
+
+// place is sort where no key has two rows.
+func (b *build) place(present int) error {
+	if err := b.charge(4 * present); err != nil {
+		return err
+	}
+	b.order = make([]int32, present)
+	for row, s := range b.slots {
+		if s >= 0 {
+			b.order[s] = int32(row)
+		}
+	}
 	return nil
 }
 
@@ -259,5 +342,17 @@ func (b *build) release() {
 	if b.charged > 0 {
 		b.join.ctx.Memory.Shrink(b.charged)
 		b.charged = 0
+	}
+}
+
+// rowsOf turns slots that have one row each into those rows; -1 stays.
+func (b *build) rowsOf(slots []int32) {
+	if b.order == nil {
+		return
+	}
+	for i, s := range slots {
+		if s >= 0 {
+			slots[i] = b.order[s]
+		}
 	}
 }

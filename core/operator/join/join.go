@@ -35,6 +35,7 @@ type Join struct {
 	rightKeys   []int
 	left, right datatype.Schema
 	pairs       *arrow.Schema // left, then right columns
+	equal       []int         // by right column: the left one that is equal in each pair, or -1
 	residual    expr.Expr     // nil: none
 	deps        Deps
 
@@ -74,6 +75,7 @@ func New(spec *jobgraph.Join, left, right datatype.Schema, deps Deps) (operator.
 		all = append(all, f)
 	}
 	j.pairs = all.Arrow()
+	j.equal = j.equalColumns()
 	if spec.Residual != nil {
 		var err error
 		if j.residual, err = expr.FromProto(spec.Residual); err != nil {
@@ -90,6 +92,25 @@ func comparable(a, b datatype.Type) bool {
 	}
 	return arrow.TypeEqual(a.Arrow(), b.Arrow()) || a.Kind == datatype.Decimal && b.Kind == datatype.Decimal &&
 		a.Scale == b.Scale && hashtable.StorageOf(a) == hashtable.StorageOf(b)
+}
+
+// equalColumns finds the keys of the right side that are the same bits as those of
+// the left side in every pair, and no pair is without a left row or a right one.
+func (j *Join) equalColumns() []int {
+	out := make([]int, len(j.right))
+	for i := range out {
+		out[i] = -1
+	}
+	if j.fillsProbe() {
+		return out
+	}
+	for i, r := range j.rightKeys {
+		l := j.leftKeys[i]
+		if hashtable.StorageOf(j.right[r].Type) != hashtable.Real && arrow.TypeEqual(j.left[l].Type.Arrow(), j.right[r].Type.Arrow()) {
+			out[r] = l
+		}
+	}
+	return out
 }
 
 // keepsBuild reports whether build rows without a match are emitted.

@@ -42,6 +42,12 @@ b | 1 | 25
 a | 1 | 15
 y | 3 | 0
 zz a key that is longer than sixteen | 5 | 1`
+	numbers = `
+k STRING, n INT, w INT
+b | 2 | 25
+a | 1 | 45
+y | 70 | 0
+x | -3 | 1`
 	empty = "k STRING, n INT, w INT"
 )
 
@@ -62,7 +68,7 @@ func TestJoins(t *testing.T) {
 		jobgraph.JoinType_JOIN_INNER, jobgraph.JoinType_JOIN_LEFT, jobgraph.JoinType_JOIN_RIGHT,
 		jobgraph.JoinType_JOIN_FULL, jobgraph.JoinType_JOIN_SEMI, jobgraph.JoinType_JOIN_ANTI,
 	} {
-		for name, text := range map[string]string{"repeated": repeated, "unique": unique, "empty": empty} {
+		for name, text := range map[string]string{"repeated": repeated, "unique": unique, "numbers": numbers, "empty": empty} {
 			for _, keys := range keySets(name) {
 				for _, residual := range []bool{false, true} {
 					t.Run(fmt.Sprintf("%v/%s/%v/%v", kind, name, keys, residual), func(t *testing.T) {
@@ -153,5 +159,5 @@ func keySets(name string) [][]uint32 {
 	if name == "empty" {
 		return [][]uint32{{0}}
 	}
-	return [][]uint32{{0}, {0, 1}, nil}
+	return [][]uint32{{0}, {1}, {0, 1}, nil}
 }

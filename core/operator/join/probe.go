@@ -2,6 +2,7 @@ package join
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -17,6 +18,7 @@ type probe struct {
 	hashes []uint64
 	slots  []int32 // by selected row of the batch, -1: no match
 	some   []int32
+	ints   []int64
 
 	rows    []int32 // pairs: physical row of the probe batch,
 	at      []int32 // its position among the selected rows,
@@ -77,7 +79,9 @@ func (p *probe) find(b *stream.Batch) error {
 		}
 		out = p.some[:len(sel)]
 	}
-	if sel == nil || len(sel) > 0 {
+	if dense := p.join.build.dense; dense != nil && len(out) > 0 {
+		p.ints = dense.findIn(keys[0], sel, p.ints, out)
+	} else if len(out) > 0 {
 		p.hashes = compute.HashColumns(keys, sel, p.hashes)
 		if err := table.Find(keys, sel, p.hashes, out); err != nil {
 			return fmt.Errorf("join: %w", err)
@@ -115,6 +119,9 @@ func (p *probe) pairs(b *stream.Batch) error {
 	if p.join.build.starts != nil {
 		return p.runs(b)
 	}
+	if p.join.kind == jobgraph.JoinType_JOIN_INNER && p.join.check == nil && b.PhysicalRows() <= limit && p.most(b) {
+		return p.beside(b)
+	}
 	// Each row has one pair at most: it is always written, and kept if there is one.
 	least := int32(0)
 	if p.join.fillsProbe() && p.join.check == nil {
@@ -135,11 +142,53 @@ func (p *probe) pairs(b *stream.Batch) error {
 			}
 		}
 		p.rows, p.at, p.builds = rows[:n], at[:n], builds[:n]
+		p.join.build.rowsOf(p.builds)
 		if err := p.flush(b); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// most reports whether most of b's physical rows have a match.
+func (p *probe) most(b *stream.Batch) bool {
+	n := int32(0)
+	for _, s := range p.slots {
+		n += 1 + s>>31
+	}
+	return 2*int(n) > b.PhysicalRows()
+}
+
+// beside emits b's own columns, with a selection of the rows that have their one
+// match, and the build side's beside them: where most rows match that costs less
+// than to gather both.
+func (p *probe) beside(b *stream.Batch) error {
+	builds := p.builds[:b.PhysicalRows()]
+	sel := make([]int32, len(p.slots)+1)
+	n := 0
+	if b.Sel != nil {
+		clear(builds)
+	}
+	for i, s := range p.slots {
+		r := int32(i)
+		if b.Sel != nil {
+			r = b.Sel[i]
+		}
+		builds[r] = max(s, 0)
+		sel[n] = r
+		n += int(1 + s>>31)
+	}
+	p.join.build.rowsOf(builds)
+	right, err := p.buildColumns(builds, b.Record.Columns())
+	if err != nil {
+		return err
+	}
+	defer compute.ReleaseAll(right)
+	out := operator.NewBatch(p.join.pairs, append(slices.Clone(b.Record.Columns()), right...), len(builds))
+	if n < len(builds) {
+		out.Sel = sel[:n]
+	}
+	return p.join.ctx.Output.Emit(out)
 }
 
 // runs is pairs for keys of several rows.
@@ -235,7 +284,7 @@ func (p *probe) gather(b *stream.Batch) (*stream.Batch, error) {
 		}
 		columns = append(columns, a)
 	}
-	right, err := p.buildColumns(p.builds)
+	right, err := p.buildColumns(p.builds, columns)
 	if err != nil {
 		return nil, err
 	}
@@ -253,13 +302,19 @@ func inOrder(rows []int32) bool {
 	return true
 }
 
-// buildColumns gathers the build side's columns; -1 gives nulls.
-func (p *probe) buildColumns(rows []int32) ([]arrow.Array, error) {
+// buildColumns gathers the build side's columns; -1 gives nulls. left are the probe
+// side's beside them, if any: equal keys are taken from there.
+func (p *probe) buildColumns(rows []int32, left []arrow.Array) ([]arrow.Array, error) {
 	mem, record := p.join.ctx.Alloc, p.join.build.record
 	out := make([]arrow.Array, len(p.join.right))
 	for i, f := range p.join.right {
 		if record == nil {
 			out[i] = compute.Nulls(mem, f.Type.Arrow(), len(rows))
+			continue
+		}
+		if same := p.join.equal[i]; same >= 0 && left != nil {
+			left[same].Retain()
+			out[i] = left[same]
 			continue
 		}
 		take := compute.Take
@@ -355,7 +410,7 @@ func (p *probe) emitBuild(rows []int32) error {
 	for _, f := range p.join.left {
 		columns = append(columns, compute.Nulls(p.join.ctx.Alloc, f.Type.Arrow(), len(rows)))
 	}
-	right, err := p.buildColumns(rows)
+	right, err := p.buildColumns(rows, nil)
 	if err != nil {
 		return err
 	}
