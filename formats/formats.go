@@ -135,6 +135,15 @@ type Writer interface {
 	Bytes() int64
 }
 
+// Flusher is a Writer that holds many rows back to write them together, and can
+// write them sooner when memory is short. The file's pieces get smaller by it.
+type Flusher interface {
+	// Buffered is about how many bytes of memory the rows take that are held back.
+	Buffered() int64
+	// Flush writes them. After an error only Close may follow.
+	Flush() error
+}
+
 // Statistics is what a file says of its rows without reading them.
 type Statistics struct {
 	// Rows is the number of rows, or -1 if it is not known.

@@ -57,12 +57,16 @@ func (w *bytesWriter) add(a arrow.Array, from, to int) error {
 	}
 	offsets, data := entries(values)
 	switch {
-	case w.dict && idx != nil:
+	case w.dict && idx != nil && values.Len() <= to-from:
 		w.addIndexes(a, idx, values, offsets, data, from, to)
 	case w.dict:
 		for i := from; i < to; i++ {
 			if a.IsValid(i) {
-				w.idx = append(w.idx, w.table.index(data[offsets[i]:offsets[i+1]]))
+				j := i
+				if idx != nil {
+					j = int(idx[i])
+				}
+				w.idx = append(w.idx, w.table.index(data[offsets[j]:offsets[j+1]]))
 			}
 		}
 	default:
@@ -138,7 +142,16 @@ func (w *bytesWriter) plainPage() error {
 }
 
 func (w *bytesWriter) size() int {
-	return len(w.pages) + len(w.plain) + len(w.table.data) + 2*len(w.idx)
+	return w.pageBytes() + len(w.plain) + len(w.table.data) + 2*len(w.idx)
+}
+
+func (w *bytesWriter) held() int {
+	return w.pageBytes() + cap(w.plain) + cap(w.table.data) + 20*cap(w.table.hashes) + 4*cap(w.idx)
+}
+
+func (w *bytesWriter) shrink() {
+	w.plain, w.idx, w.remap, w.table = nil, nil, nil, byteTable{}
+	w.table.reset()
 }
 
 func (w *bytesWriter) flush(out io.Writer, offset int64) (format.ColumnMetaData, error) {

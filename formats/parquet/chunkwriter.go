@@ -8,7 +8,8 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/bitutil"
-	"github.com/klauspost/compress/snappy"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/klauspost/compress/s2"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
 	"github.com/parquet-go/parquet-go/encoding/rle"
@@ -21,6 +22,8 @@ const (
 	// buffers stay in the cache, large enough to compress well.
 	pageRows  = 32 << 10
 	pageBytes = 512 << 10
+	// firstPages is the first size of a chunk's buffer of pages.
+	firstPages = 16 << 10
 )
 
 // compressor encodes pages for all columns of one writer.
@@ -41,7 +44,8 @@ func (c *compressor) encode(page []byte) ([]byte, error) {
 	case format.Uncompressed:
 		return page, nil
 	case format.Snappy:
-		c.out = snappy.Encode(c.out[:cap(c.out)], page)
+		// The fast encoder: the better one of package snappy takes twice the time for 7 % fewer bytes.
+		c.out = s2.EncodeSnappy(c.out[:cap(c.out)], page)
 	default:
 		c.out, err = c.codec.Encode(c.out, page)
 	}
@@ -56,9 +60,10 @@ type chunkWriter struct {
 	valid      []byte // bitmap of the pending rows, if optional
 	pending    int    // rows not in a page yet
 	nulls      int    // of the chunk
-	pages      []byte // finished pages with their headers
-	dictBytes  int    // of pages: a dictionary page at the front
-	plainSize  int64  // of pages before compression
+	alloc      memory.Allocator
+	pages      *memory.Buffer // finished pages with their headers, nil for none
+	dictBytes  int            // of pages: a dictionary page at the front
+	plainSize  int64          // of pages before compression
 	encodings  []format.Encoding
 	page       []byte // scratch: a page's levels and values
 }
@@ -165,7 +170,8 @@ func (c *chunkWriter) appendAny(header *format.PageHeader, e format.Encoding) er
 	if err != nil {
 		return fmt.Errorf("encode page header: %w", err)
 	}
-	c.pages = append(append(c.pages, head...), body...)
+	c.appendBytes(head)
+	c.appendBytes(body)
 	c.plainSize += int64(len(head) + len(c.page))
 	for _, have := range c.encodings {
 		if have == e {
@@ -176,13 +182,39 @@ func (c *chunkWriter) appendAny(header *format.PageHeader, e format.Encoding) er
 	return nil
 }
 
+// appendBytes copies p behind the pages; their buffer doubles when it is full.
+func (c *chunkWriter) appendBytes(p []byte) {
+	if c.pages == nil {
+		c.pages = memory.NewResizableBuffer(c.alloc)
+	}
+	n := c.pages.Len()
+	if n+len(p) > c.pages.Cap() {
+		c.pages.Reserve(max(n+len(p), 2*c.pages.Cap(), firstPages))
+	}
+	c.pages.ResizeNoShrink(n + len(p))
+	copy(c.pages.Bytes()[n:], p)
+}
+
+func (c *chunkWriter) pageBytes() int {
+	if c.pages == nil {
+		return 0
+	}
+	return c.pages.Len()
+}
+
+// release frees the finished pages.
+func (c *chunkWriter) release() {
+	release(c.pages)
+	c.pages = nil
+}
+
 // appendDictionary writes a dictionary page of n PLAIN values in c.page.
 func (c *chunkWriter) appendDictionary(n int) error {
 	header := format.PageHeader{Type: format.DictionaryPage, DictionaryPageHeader: thrift.New(format.DictionaryPageHeader{
 		NumValues: int32(n), Encoding: format.Plain,
 	})}
 	err := c.appendAny(&header, format.Plain)
-	c.dictBytes = len(c.pages)
+	c.dictBytes = c.pageBytes()
 	return err
 }
 
@@ -224,14 +256,18 @@ func encodeIndexes(encoder *rle.Encoding, dst []byte, idx []int32, width int) ([
 func (c *chunkWriter) write(w io.Writer, offset int64, physical format.Type) (format.ColumnMetaData, error) {
 	meta := format.ColumnMetaData{
 		Type: physical, Codec: c.compressor.kind, Encoding: append([]format.Encoding{format.RLE}, c.encodings...),
-		TotalUncompressedSize: c.plainSize, TotalCompressedSize: int64(len(c.pages)), DataPageOffset: offset + int64(c.dictBytes),
+		TotalUncompressedSize: c.plainSize, TotalCompressedSize: int64(c.pageBytes()), DataPageOffset: offset + int64(c.dictBytes),
 	}
 	if c.dictBytes > 0 {
 		meta.DictionaryPageOffset = offset
 	}
 	meta.Statistics.NullCount = int64(c.nulls)
-	_, err := w.Write(c.pages)
-	c.pages, c.encodings = c.pages[:0], nil
+	var err error
+	if c.pages != nil {
+		_, err = w.Write(c.pages.Bytes())
+	}
+	c.release()
+	c.encodings = nil
 	c.dictBytes, c.plainSize, c.nulls = 0, 0, 0
 	return meta, err
 }

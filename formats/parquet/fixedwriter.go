@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/bitutil"
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/tidemill/tidemill/core/datatype"
@@ -16,8 +17,8 @@ import (
 
 // newColumnWriter picks the encoder of a column; its type is one that
 // schemaElement accepts.
-func newColumnWriter(f datatype.Field, physical format.Type, c *compressor, dictionary bool) columnWriter {
-	chunk := chunkWriter{compressor: c, optional: f.Type.Nullable}
+func newColumnWriter(f datatype.Field, physical format.Type, c *compressor, dictionary bool, alloc memory.Allocator) columnWriter {
+	chunk := chunkWriter{compressor: c, alloc: alloc, optional: f.Type.Nullable}
 	switch physical {
 	case format.Boolean:
 		return &boolWriter{chunkWriter: chunk}
@@ -169,7 +170,13 @@ func (w *fixedWriter[T]) plainPage() error {
 	return nil
 }
 
-func (w *fixedWriter[T]) size() int { return len(w.pages) + len(w.plain) + 2*len(w.idx) }
+func (w *fixedWriter[T]) size() int { return w.pageBytes() + len(w.plain) + 2*len(w.idx) }
+
+func (w *fixedWriter[T]) held() int {
+	return w.pageBytes() + cap(w.plain) + 4*cap(w.idx) + 12*cap(w.table.keys)
+}
+
+func (w *fixedWriter[T]) shrink() { w.plain, w.idx, w.values, w.table = nil, nil, nil, intTable{} }
 
 func (w *fixedWriter[T]) flush(out io.Writer, offset int64) (format.ColumnMetaData, error) {
 	var err error
@@ -329,7 +336,11 @@ func (w *wideWriter) plainPage() error {
 	return err
 }
 
-func (w *wideWriter) size() int { return len(w.pages) + len(w.plain) }
+func (w *wideWriter) size() int { return w.pageBytes() + len(w.plain) }
+
+func (w *wideWriter) held() int { return w.pageBytes() + cap(w.plain) }
+
+func (w *wideWriter) shrink() { w.plain = nil }
 
 func (w *wideWriter) flush(out io.Writer, offset int64) (format.ColumnMetaData, error) {
 	if w.pending > 0 {
@@ -395,7 +406,11 @@ func (w *boolWriter) plainPage() error {
 	return err
 }
 
-func (w *boolWriter) size() int { return len(w.pages) + len(w.plain) }
+func (w *boolWriter) size() int { return w.pageBytes() + len(w.plain) }
+
+func (w *boolWriter) held() int { return w.pageBytes() + cap(w.plain) }
+
+func (w *boolWriter) shrink() { w.plain = nil }
 
 func (w *boolWriter) flush(out io.Writer, offset int64) (format.ColumnMetaData, error) {
 	if w.pending > 0 {

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 
@@ -32,7 +33,10 @@ type writer struct {
 	closed  bool
 }
 
-var _ formats.Writer = (*writer)(nil)
+var (
+	_ formats.Writer  = (*writer)(nil)
+	_ formats.Flusher = (*writer)(nil)
+)
 
 // columnWriter encodes one column of the current row group.
 type columnWriter interface {
@@ -40,6 +44,12 @@ type columnWriter interface {
 	add(a arrow.Array, from, to int) error
 	// size is about how many bytes flush would write.
 	size() int
+	// held is how many bytes of memory the rows not flushed take.
+	held() int
+	// shrink gives up what flush keeps for the next row group.
+	shrink()
+	// release frees what is charged to the allocator.
+	release()
 	// flush writes the column's chunk, its pages beginning at offset, and
 	// begins a new one.
 	flush(w io.Writer, offset int64) (format.ColumnMetaData, error)
@@ -59,9 +69,12 @@ func newWriter(out io.Writer, schema datatype.Schema, opts formats.WriteOptions)
 	}
 	w.meta.Version = 2
 	w.meta.CreatedBy = createdBy
-	compressor := newCompressor(parsed.codec)
+	compressor, alloc := newCompressor(parsed.codec), opts.Alloc
+	if alloc == nil {
+		alloc = memory.DefaultAllocator
+	}
 	for i, f := range schema {
-		w.columns = append(w.columns, newColumnWriter(f, w.meta.Schema[i+1].Type.V, compressor, parsed.dictionary))
+		w.columns = append(w.columns, newColumnWriter(f, w.meta.Schema[i+1].Type.V, compressor, parsed.dictionary, alloc))
 		w.meta.ColumnOrders = append(w.meta.ColumnOrders, format.ColumnOrder{Value: &format.TypeDefinedOrder{}})
 	}
 	return w, nil
@@ -153,6 +166,9 @@ func (w *writer) Close() error {
 	if w.err == nil {
 		w.err = w.finish()
 	}
+	for _, c := range w.columns {
+		c.release()
+	}
 	w.columns = nil
 	return w.err
 }
@@ -170,6 +186,26 @@ func (w *writer) finish() error {
 	}
 	footer = binary.LittleEndian.AppendUint32(footer, uint32(len(footer)))
 	return w.raw(append(footer, magic...))
+}
+
+// Buffered implements formats.Flusher.
+func (w *writer) Buffered() (n int64) {
+	for _, c := range w.columns {
+		n += int64(c.held())
+	}
+	return n
+}
+
+// Flush implements formats.Flusher: it ends the row group.
+func (w *writer) Flush() error {
+	if w.closed || w.err != nil {
+		return w.err
+	}
+	w.err = w.flush()
+	for _, c := range w.columns {
+		c.shrink()
+	}
+	return w.err
 }
 
 // Bytes implements formats.Writer.

@@ -31,8 +31,11 @@ const (
 	defaultFileSize = 256 << 20
 	minSpanBytes    = 1 << 20
 	maxSpanBytes    = 64 << 20
-	maxOpenFiles    = 64 // by one writer; beyond, the one written longest ago is sealed
-	maxFiles        = 1 << 20
+	maxOpenFiles    = 256 // by one writer; beyond, the one written longest ago is sealed
+	// maxBuffered is what the open files of one writer may hold back in memory
+	// together; beyond, those that hold the most write it out.
+	maxBuffered = 128 << 20
+	maxFiles    = 1 << 20
 )
 
 // location is a table's options, read.

@@ -37,23 +37,25 @@ type part struct {
 	file      fs.RecoverableWriter
 	out       formats.Writer
 	rows      int64
+	buffered  int64 // held back in memory, as of its last write
 	used      int64 // when it was written last, in the writer's count of batches
 }
 
 // writer stages one file per table partition at a time.
 type writer struct {
-	loc     location
-	spec    connector.SinkSpec
-	env     connector.WriterEnv
-	recover fs.Recoverer
-	inFile  datatype.Schema
-	columns []int // of the input, that go into files
-	keys    []int // of the input, that are partition columns
-	static  []fs.PartitionValue
-	open    map[string]*part
-	sealed  []connector.Committable
-	files   int
-	batches int64
+	loc      location
+	spec     connector.SinkSpec
+	env      connector.WriterEnv
+	recover  fs.Recoverer
+	inFile   datatype.Schema
+	columns  []int // of the input, that go into files
+	keys     []int // of the input, that are partition columns
+	static   []fs.PartitionValue
+	open     map[string]*part
+	sealed   []connector.Committable
+	files    int
+	batches  int64
+	buffered int64 // by all open files
 }
 
 // sinkLocation is locate with what a sink needs besides.
@@ -109,28 +111,44 @@ func (w *writer) Write(ctx context.Context, b *stream.Batch) error {
 		return nil
 	}
 	if len(w.keys) == 0 {
-		return w.append(ctx, fs.PartitionPath(w.static), b, b.Sel)
+		record, err := w.project(b.Record, b.Sel)
+		if err != nil {
+			return fmt.Errorf("gather the rows to write: %w", err)
+		}
+		defer record.Release()
+		return w.append(ctx, fs.PartitionPath(w.static), record)
 	}
-	dirs, rows := w.route(b)
+	return w.scatter(ctx, b)
+}
+
+// scatter gathers b's rows once, in the order of their partitions, and writes a
+// slice to each partition's file.
+func (w *writer) scatter(ctx context.Context, b *stream.Batch) error {
+	dirs, rows, ends := w.route(b)
+	record, err := w.project(b.Record, rows)
+	if err != nil {
+		return fmt.Errorf("split a batch by partition: %w", err)
+	}
+	defer record.Release()
+	from := 0
 	for i, dir := range dirs {
-		if err := w.append(ctx, dir, b, rows[i]); err != nil {
+		slice := record.NewSlice(int64(from), int64(ends[i]))
+		err := w.append(ctx, dir, slice)
+		slice.Release()
+		if err != nil {
 			return err
 		}
+		from = ends[i]
 	}
 	return nil
 }
 
-// append writes the given rows of b, nil meaning all, into a partition's file.
-func (w *writer) append(ctx context.Context, dir string, b *stream.Batch, rows []int32) error {
+// append writes the record into a partition's file.
+func (w *writer) append(ctx context.Context, dir string, record arrow.RecordBatch) error {
 	p, err := w.partFor(ctx, dir)
 	if err != nil {
 		return err
 	}
-	record, err := w.project(b.Record, rows)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", p.path, err)
-	}
-	defer record.Release()
 	if err := p.out.Write(ctx, record); err != nil {
 		return fmt.Errorf("write %s: %w", p.path, err)
 	}
@@ -138,6 +156,35 @@ func (w *writer) append(ctx context.Context, dir string, b *stream.Batch, rows [
 	p.used = w.batches
 	if p.out.Bytes() >= w.loc.fileSize {
 		return w.seal(ctx, p)
+	}
+	return w.account(p)
+}
+
+// account keeps what the open files hold back within maxBuffered.
+func (w *writer) account(p *part) error {
+	f, ok := p.out.(formats.Flusher)
+	if !ok {
+		return nil
+	}
+	now := f.Buffered()
+	w.buffered += now - p.buffered
+	p.buffered = now
+	for w.buffered > maxBuffered {
+		most := p
+		for _, other := range w.open {
+			if other.buffered > most.buffered {
+				most = other
+			}
+		}
+		f = most.out.(formats.Flusher)
+		if err := f.Flush(); err != nil {
+			return fmt.Errorf("write %s: %w", most.path, err)
+		}
+		now := f.Buffered()
+		if w.buffered += now - most.buffered; now >= most.buffered {
+			return nil // nothing left that could be written out
+		}
+		most.buffered = now
 	}
 	return nil
 }
@@ -207,6 +254,7 @@ func (w *writer) seal(ctx context.Context, p *part) error {
 		return err
 	}
 	delete(w.open, p.partition)
+	w.buffered -= p.buffered
 	data, err := json.Marshal(staged{
 		Version: splitVersion, Path: p.path, Partition: p.partition, Token: token, Rows: p.rows, Bytes: size,
 	})
