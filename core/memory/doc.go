@@ -23,6 +23,9 @@
 // they are dropped before anybody is refused. With the build tag `invariants` a
 // freed buffer is filled with Poison and freeing it twice panics.
 //
+// Accounts that can spill say so with Contend. Their Share tells them when to: the
+// ledger is past three quarters of its limit and they use more than their part.
+//
 // Concurrency: everything may be used by any goroutine. A free list's lock is a
 // leaf: nothing else is taken under it. Charging takes no lock.
 package memory

@@ -25,8 +25,9 @@ type Options struct {
 
 // Ledger is the root of a worker's accounts.
 type Ledger struct {
-	root *Account
-	pool *pool
+	root       *Account
+	pool       *pool
+	contenders atomic.Int64 // accounts that can spill; see Share
 }
 
 // New returns a ledger on which nothing is charged.

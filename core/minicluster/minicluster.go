@@ -18,6 +18,7 @@ import (
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/metric"
 	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/task"
 	"github.com/tidemill/tidemill/core/worker"
 	"github.com/tidemill/tidemill/fs"
@@ -58,7 +59,7 @@ type Cluster struct {
 	master    *scheduler.Master
 	worker    *worker.Worker
 	shuffle   shuffle.Service
-	spill     *spill
+	spill     *spill.Directory
 }
 
 // closeTimeout bounds how long jobs may take to be cancelled at Close.
@@ -98,20 +99,20 @@ func (c *Cluster) startWorker(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	if c.spill, err = spill.Open(config.SpillDir.Get(o.Config), config.SpillLimit.Get(o.Config)); err != nil {
+		return err
+	}
 	if c.shuffle == nil {
-		if c.spill, err = newSpill(o.Config); err != nil {
-			return err
-		}
 		c.shuffle = local.New(local.Options{
 			Alloc: ledger.Child("shuffle", 0).Allocator(),
-			Tier:  partition.NewTier(partition.TierOptions{Dir: c.spill.root, QuotaBytes: config.SpillLimit.Get(o.Config)}),
+			Tier:  partition.NewTier(partition.TierOptions{Dir: c.spill.Root(), QuotaBytes: config.SpillLimit.Get(o.Config)}),
 		})
 	}
 	state := ledger.Child("checkpoints", 0).Allocator()
 	coordinators := coordinator.New(o.Connectors)
 	c.worker, err = worker.New(worker.Options{
 		ID: workerID, Slots: cmp.Or(config.Slots.Get(o.Config), runtime.GOMAXPROCS(0)), Dialer: c.transport,
-		Shuffle: c.shuffle, Connectors: o.Connectors, Memory: ledger, Coordinators: coordinators,
+		Shuffle: c.shuffle, Connectors: o.Connectors, Memory: ledger, Spill: c.spill, Coordinators: coordinators,
 		Snapshots: func(_ id.Job, job config.Config) (task.Snapshots, error) {
 			files, _, err := checkpoints(o.FileSystems, job, state)
 			return files, err
@@ -145,7 +146,7 @@ func (c *Cluster) Close() error {
 	if c.worker != nil {
 		all = errors.Join(all, c.worker.Close())
 	}
-	all = errors.Join(all, c.spill.remove())
+	all = errors.Join(all, c.spill.Close())
 	if c.store != nil {
 		all = errors.Join(all, c.store.Close())
 	}

@@ -8,6 +8,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/core/id"
+	ledger "github.com/tidemill/tidemill/core/memory"
+	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/stream"
 )
@@ -111,6 +113,11 @@ type Context struct {
 	Restored [][]byte
 	Memory   stream.Account
 	Alloc    memory.Allocator
+	// Contend registers Memory as an account that can spill; an operator that can
+	// calls it in Open and leaves the share in Close.
+	Contend func() *ledger.Share
+	// Spill is where the operator puts what does not fit memory; never nil.
+	Spill *spill.Space
 	// BatchRows is the most rows to emit in a batch.
 	BatchRows int
 	Log       *slog.Logger

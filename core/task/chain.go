@@ -8,6 +8,7 @@ import (
 	"github.com/tidemill/tidemill/core/invariant"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/shuffle/route"
@@ -21,6 +22,7 @@ type link struct {
 	spec     *jobgraph.Operator
 	operator operator.Operator
 	state    state.Backend // nil: none
+	spill    *spill.Space  // nil before Open
 	// watermark is what the operator was told last.
 	watermark stream.Watermark
 
@@ -218,6 +220,9 @@ func (c *chain) close() error {
 		errs = append(errs, l.wrap(l.operator.Close()))
 		if l.state != nil {
 			errs = append(errs, l.wrap(l.state.Close()))
+		}
+		if l.spill != nil {
+			errs = append(errs, l.wrap(l.spill.Close()))
 		}
 	}
 	for _, r := range c.routes {

@@ -148,9 +148,11 @@ func (t *Task) addLink(i int, spec *jobgraph.Operator, op operator.Operator) {
 
 func (t *Task) openLink(l *link) error {
 	account := t.account.Child(l.spec.Name, 0)
+	l.spill = t.env.Spill.Space(l.spec.Name, t.metrics.spill)
 	ctx := &operator.Context{
 		Context: t.ctx, Attempt: t.d.Attempt, Parallelism: t.d.Parallelism,
 		Output: outlet{t.chain, l.index + 1}, Memory: account, Alloc: account.Allocator(),
+		Contend: account.Contend, Spill: l.spill,
 		BatchRows: t.d.Options.BatchRows, Log: t.log.With("operator", l.spec.Name),
 	}
 	if err := t.restore(l, ctx); err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/metric"
 	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/stream"
 )
 
@@ -60,6 +61,7 @@ type Task struct {
 type metrics struct {
 	rowsIn, rowsOut, bytesIn *metric.Counter
 	idle, blocked            *metric.Counter
+	spill                    spill.Counters
 }
 
 // errCancelled is the cause of a context that Cancel ended.
@@ -74,7 +76,7 @@ func New(d Descriptor, env Env) (*Task, error) {
 	case len(d.In) != len(d.Vertex.Inputs) || len(d.Out) != len(d.Vertex.Outputs):
 		return nil, failure.Errorf(failure.Internal, "task %v: %d inputs and %d outputs, the vertex has %d and %d",
 			d.Attempt, len(d.In), len(d.Out), len(d.Vertex.Inputs), len(d.Vertex.Outputs))
-	case env.Shuffle == nil || env.Connectors == nil || env.Splits == nil || env.Reporter == nil || env.Memory == nil:
+	case env.Shuffle == nil || env.Connectors == nil || env.Splits == nil || env.Reporter == nil || env.Memory == nil || env.Spill == nil:
 		return nil, failure.Errorf(failure.Internal, "task %v: an incomplete environment", d.Attempt)
 	case env.Snapshots == nil && len(d.Restore.GetOperators()) > 0:
 		return nil, failure.Errorf(failure.Internal, "task %v: no storage to restore from", d.Attempt)
@@ -97,6 +99,10 @@ func New(d Descriptor, env Env) (*Task, error) {
 		rowsOut: env.Metrics.Counter("tidemill_task_rows_out_total", "Rows that the task has emitted."),
 		bytesIn: env.Metrics.Counter("tidemill_task_bytes_in_total", "Bytes that the task has read."),
 		idle:    env.Metrics.Counter("tidemill_task_idle_nanoseconds_total", "Time in which the task had nothing to do."),
+		spill: spill.Counters{
+			Bytes: env.Metrics.Counter("tidemill_task_spilled_bytes_total", "Bytes that operators wrote to disk because they did not fit memory."),
+			Files: env.Metrics.Counter("tidemill_task_spill_files_total", "Files of spilled data."),
+		},
 		blocked: env.Metrics.Counter("tidemill_task_blocked_nanoseconds_total", "Time in which the task gave batches to exchanges, waiting for credit included."),
 	}
 	return t, nil
@@ -418,7 +424,7 @@ func (t *Task) finish() (*Done, error) {
 }
 
 func (t *Task) finishLanes() (*Done, error) {
-	done := &Done{RowsIn: t.metrics.rowsIn.Value(), RowsOut: t.metrics.rowsOut.Value(), BytesIn: t.metrics.bytesIn.Value()}
+	done := &Done{RowsIn: t.metrics.rowsIn.Value(), RowsOut: t.metrics.rowsOut.Value(), BytesIn: t.metrics.bytesIn.Value(), SpilledBytes: t.metrics.spill.Bytes.Value()}
 	t.ended = true // no barrier can follow the lanes' end; finishing counts as acknowledging
 	for i, r := range t.chain.routes {
 		m, err := r.Finish(t.ctx)

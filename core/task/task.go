@@ -13,6 +13,7 @@ import (
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/metric"
+	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/shuffle"
@@ -77,7 +78,9 @@ type Env struct {
 	// is set or there is something to restore.
 	Snapshots Snapshots
 	// Memory is the account below which the task opens its own.
-	Memory  *memory.Account
+	Memory *memory.Account
+	// Spill is where operators put what does not fit memory.
+	Spill   *spill.Directory
 	Metrics *metric.Scope // may be nil
 	Log     *slog.Logger  // nil: discarded
 	// Now is processing time; nil: time.Now.
@@ -141,6 +144,7 @@ type Done struct {
 	RowsIn       uint64
 	RowsOut      uint64
 	BytesIn      uint64
+	SpilledBytes uint64
 }
 
 // ExchangeManifest is the manifest of the subtask's lane of an exchange.

@@ -23,6 +23,7 @@ import (
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/predicate"
+	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/core/task"
 	"github.com/tidemill/tidemill/fs/faultfs"
@@ -167,6 +168,7 @@ type cluster struct {
 	job       id.Job
 	numbers   *numbers
 	ledger    *memory.Ledger
+	spill     *spill.Directory
 	service   shuffle.Service
 	snapshots *storage.Store
 
@@ -185,9 +187,18 @@ func newCluster(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
+	dir, err := spill.Open(t.TempDir(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := dir.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	alloc := ledger.Child("test", 0).Allocator()
 	c := &cluster{
-		t: t, job: id.Job{1}, ledger: ledger, numbers: &numbers{keys: 100},
+		t: t, job: id.Job{1}, ledger: ledger, spill: dir, numbers: &numbers{keys: 100},
 		service:   local.New(local.Options{Alloc: alloc}),
 		snapshots: storage.New(memfs.New(memfs.Options{}), "/ckpt", alloc),
 		splits:    map[id.Vertex][]connector.Split{},
@@ -250,7 +261,7 @@ func (c *cluster) Decline(_ id.Job, _ id.Attempt, _ id.Checkpoint, cause error) 
 
 func (c *cluster) env() task.Env {
 	return task.Env{
-		Shuffle: c.service, Splits: c, Reporter: c, Snapshots: c.snapshots, Memory: c.ledger.Child("job", 0),
+		Shuffle: c.service, Splits: c, Reporter: c, Snapshots: c.snapshots, Memory: c.ledger.Child("job", 0), Spill: c.spill,
 		Connectors: func(string) (connector.Connector, error) { return c.numbers, nil },
 	}
 }

@@ -65,7 +65,7 @@ func (w *Worker) prepare(jobID id.Job, r *rpc.DeployRequest) (*execution, *metri
 		Shuffle: w.opts.Shuffle, Connectors: w.opts.Connectors,
 		Splits:   splits{w.opts.Dialer.Coordinator(id.Worker(r.GetCoordinator())), r.GetJob()},
 		Reporter: reporter{w.opts.Dialer.Master(), r.GetJob(), w.reports},
-		Memory:   w.opts.Memory.Child("job "+jobID.String(), 0), Metrics: scope, Log: w.opts.Log,
+		Memory:   w.opts.Memory.Child("job "+jobID.String(), 0), Spill: w.opts.Spill, Metrics: scope, Log: w.opts.Log,
 	}
 	if w.opts.Snapshots != nil && (d.Streaming || len(d.Restore.GetOperators()) > 0) {
 		if env.Snapshots, err = w.opts.Snapshots(jobID, c); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/metric"
 	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/core/task"
 	"github.com/tidemill/tidemill/shuffle"
@@ -41,6 +42,7 @@ type Options struct {
 	Shuffle    shuffle.Service
 	Connectors func(name string) (connector.Connector, error)
 	Memory     *memory.Ledger
+	Spill      *spill.Directory
 	// Coordinators runs coordinator tasks.
 	Coordinators *coordinator.Host
 	// Snapshots opens where a job keeps its state; nil: no job can.
@@ -62,7 +64,7 @@ const (
 )
 
 func (o Options) complete() (Options, error) {
-	if o.ID == "" || o.Slots < 1 || o.Dialer == nil || o.Shuffle == nil || o.Memory == nil || o.Coordinators == nil || o.Metrics == nil {
+	if o.ID == "" || o.Slots < 1 || o.Dialer == nil || o.Shuffle == nil || o.Memory == nil || o.Spill == nil || o.Coordinators == nil || o.Metrics == nil {
 		return o, failure.Errorf(failure.Internal, "worker %q: options are incomplete", o.ID)
 	}
 	if o.NewTask == nil {

@@ -9,6 +9,7 @@
 //	stopped by Close after every step; with an output that fails at every Emit
 //	memory exhausted at every charge
 //	snapshot, thrown away and restored after every step (Case.Stateful)
+//	a budget far below many random rows, against none (Case.Spills)
 //	random nulls in the input, against a naive twin (Case.Twin)
 //
 // Each time the allocator must be empty afterwards, the account at zero, and no

@@ -15,7 +15,9 @@ import (
 
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/keygroup"
+	ledger "github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/stream"
 )
@@ -45,6 +47,9 @@ type Case struct {
 	Backend func(alloc memory.Allocator, account stream.Account) (state.Backend, error)
 	// BatchRows is the most rows that a batch may have; 0: 4.
 	BatchRows int
+	// Spills says that the operator spills: it must do the same with random rows of
+	// the inputs' schemas when memory has a budget far below them.
+	Spills bool
 	// Undrained says that there is no final watermark at the end of input.
 	Undrained bool
 }
@@ -67,6 +72,9 @@ func Run(t T, c Case) {
 		c.BatchRows = 4
 	}
 	c.check(t, "", 1)
+	if c.Spills {
+		c.spills(t)
+	}
 	if c.Twin == nil {
 		return
 	}
@@ -308,6 +316,10 @@ type feed struct {
 	ctx     *operator.Context
 	step    int
 	ended   []bool
+	dir     *spill.Directory
+	space   *spill.Space
+	spilled int64
+	limited *ledger.Account // nil: no budget
 }
 
 var errClosed = errors.New("closed by the test")
@@ -330,8 +342,13 @@ func (f *feed) open(saved []byte, tables []savedTable) (err error) {
 	if f.op, err = f.c.New(); err != nil {
 		return err
 	}
+	if f.dir, err = spill.Open("", 0); err != nil {
+		return err
+	}
+	f.space = f.dir.Space("operator", spill.Counters{})
 	f.ctx = &operator.Context{
 		Context: context.Background(), Parallelism: 1, Output: f.out, Memory: f.account, Alloc: f.mem,
+		Contend: func() *ledger.Share { return nil }, Spill: f.space,
 		BatchRows: f.c.BatchRows, Log: slog.New(slog.DiscardHandler),
 	}
 	if saved != nil {
@@ -353,6 +370,10 @@ func (f *feed) open(saved []byte, tables []savedTable) (err error) {
 		}
 		f.ctx.State = f.backend
 	}
+	if f.limited != nil {
+		f.ctx.Memory, f.ctx.Contend = f.limited, f.limited.Contend
+		f.ctx.Alloc = f.limited.Allocator()
+	}
 	return f.op.Open(f.ctx)
 }
 
@@ -364,6 +385,11 @@ func (f *feed) close() (err error) {
 	if f.backend != nil {
 		err = errors.Join(err, f.backend.Close())
 		f.backend = nil
+	}
+	if f.dir != nil {
+		f.spilled += f.space.Written()
+		err = errors.Join(err, f.space.Close(), f.dir.Close())
+		f.dir = nil
 	}
 	return err
 }
