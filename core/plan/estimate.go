@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"github.com/tidemill/tidemill/core/datatype"
-	"github.com/tidemill/tidemill/core/expr"
 )
 
 // Guesses where nothing is known. They order plans; they promise nothing.
@@ -28,11 +27,11 @@ func Rows(n Node) float64 {
 	case *Values:
 		return float64(len(n.Rows))
 	case *Filter:
-		return math.Max(1, Rows(n.Input)*filterSelectivity(n))
+		return math.Max(1, Rows(n.Input)*Selectivity(n.Input, Conjuncts(n.Cond)))
 	case *Aggregate:
-		return groups(Rows(n.Input), len(n.Keys))
+		return groups(n.Input, n.Keys)
 	case *WindowAggregate:
-		return groups(Rows(n.Input), len(n.Keys)+1)
+		return guessedGroups(Rows(n.Input), len(n.Keys)+1)
 	case *WindowTVF:
 		return Rows(n.Input) * panes(n.Window)
 	case *Join:
@@ -91,7 +90,21 @@ func limited(rows float64, offset, count int64) float64 {
 	return rows
 }
 
-func groups(rows float64, keys int) float64 {
+// groups is at most the product of what the keys can be.
+func groups(in Node, keys []int) float64 {
+	rows := Rows(in)
+	known := 1.0
+	for _, k := range keys {
+		distinct := ColumnStatistics(in, k).Distinct
+		if distinct == 0 {
+			return guessedGroups(rows, len(keys))
+		}
+		known *= distinct
+	}
+	return math.Max(1, math.Min(rows, known))
+}
+
+func guessedGroups(rows float64, keys int) float64 {
 	if keys == 0 {
 		return 1
 	}
@@ -105,20 +118,23 @@ func panes(w Window) float64 {
 	return math.Max(1, float64(w.SizeMillis)/float64(w.SlideMillis))
 }
 
-// joinRows assumes that the keys of the smaller side are unique and that every
-// row of the larger finds its partner with the probability that filters left.
+// joinRows takes each pair of rows to be equal in a key with the probability that
+// one value of the key's domain has; keys of two columns and more have at most as
+// many values as the smaller table has rows.
 func joinRows(n *Join) float64 {
 	left, right := Rows(n.Left), Rows(n.Right)
-	rows := left * right
-	if len(n.LeftKeys) > 0 {
-		small, unfiltered := right, unfilteredRows(n.Right)
-		if left < right {
-			small, unfiltered = left, unfilteredRows(n.Left)
-		}
-		rows = math.Max(left, right) * math.Min(1, small/math.Max(unfiltered, 1))
+	domain, base := 1.0, math.Inf(1)
+	for i := range n.LeftKeys {
+		l, r := ColumnStatistics(n.Left, n.LeftKeys[i]), ColumnStatistics(n.Right, n.RightKeys[i])
+		domain *= Domain(l, r)
+		base = math.Min(base, math.Min(l.Base, r.Base))
 	}
-	for _, c := range Conjuncts(n.Residual) {
-		rows *= Selectivity(c)
+	if len(n.LeftKeys) > 1 {
+		domain = math.Max(1, math.Min(domain, base))
+	}
+	rows := left * right / domain
+	if n.Residual != nil {
+		rows *= Selectivity(n, Conjuncts(n.Residual))
 	}
 	switch n.Kind {
 	case Left:
@@ -127,78 +143,18 @@ func joinRows(n *Join) float64 {
 		rows = math.Max(rows, right)
 	case Full:
 		rows = math.Max(rows, math.Max(left, right))
-	case Semi, Anti:
-		rows = left * otherSelectivity
+	case Semi:
+		rows = left * MatchShare(right, domain)
+	case Anti:
+		rows = left * (1 - MatchShare(right, domain))
 	}
 	return math.Max(1, rows)
 }
 
-// unfilteredRows is how many rows a side would have without filters.
-func unfilteredRows(n Node) float64 {
-	switch n := n.(type) {
-	case *Filter:
-		return unfilteredRows(n.Input)
-	case *Project:
-		return unfilteredRows(n.Input)
-	default:
-		return Rows(n)
-	}
-}
-
-func filterSelectivity(n *Filter) float64 {
-	s := 1.0
-	for _, c := range Conjuncts(n.Cond) {
-		s *= Selectivity(c)
-	}
-	return s
-}
-
-// Selectivity guesses the share of rows for which a condition is true.
-func Selectivity(e expr.Expr) float64 {
-	switch e := e.(type) {
-	case *expr.Literal:
-		if e.Value == true {
-			return 1
-		}
-		return 0
-	case *expr.Call:
-		return callSelectivity(e)
-	}
-	return otherSelectivity
-}
-
-func callSelectivity(e *expr.Call) float64 {
-	switch e.Function {
-	case "AND":
-		s := 1.0
-		for _, a := range e.Args {
-			s *= Selectivity(a)
-		}
-		return s
-	case "OR":
-		miss := 1.0
-		for _, a := range e.Args {
-			miss *= 1 - Selectivity(a)
-		}
-		return 1 - miss
-	case "NOT":
-		return 1 - Selectivity(e.Args[0])
-	case "=":
-		return equalSelectivity
-	case "<>":
-		return 1 - equalSelectivity
-	case "<", "<=", ">", ">=":
-		return rangeSelectivity
-	case "IN":
-		return math.Min(otherSelectivity, equalSelectivity*float64(len(e.Args)-1))
-	case "LIKE":
-		return likeSelectivity
-	case "IS NULL":
-		return nullSelectivity
-	case "IS NOT NULL":
-		return 1 - nullSelectivity
-	}
-	return otherSelectivity
+// MatchShare estimates the share of rows that find a partner among the given
+// number of rows whose keys are of a domain. It is never all and never none.
+func MatchShare(rows, domain float64) float64 {
+	return math.Min(0.9, math.Max(leastSelectivity, rows/math.Max(domain, 1)))
 }
 
 // widthOf is the size of a value in a batch; of varying ones a guess.

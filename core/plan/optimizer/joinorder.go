@@ -1,167 +1,280 @@
 package optimizer
 
 import (
+	"math"
+	"math/bits"
+
 	"github.com/tidemill/tidemill/core/expr"
 	"github.com/tidemill/tidemill/core/plan"
 )
 
-// maxOrderedJoins bounds the inputs of one join tree that are put into order;
-// choosing among n takes n squared estimates.
-const maxOrderedJoins = 24
+const (
+	// maxExactJoins is up to how many leaves all orders are looked at: of n leaves
+	// that is 3 to the power of n pairs of sets.
+	maxExactJoins = 10
+	// broadcastBytes is the size up to which a built side is taken to be sent
+	// everywhere, which spares the probing side its exchange.
+	broadcastBytes = 10 << 20
+	// What a row costs, relative to one that is put out.
+	buildCost    = 3.0
+	exchangeCost = 1.0
+	probeCost    = 1.0
+)
 
-// orderJoins rebuilds each tree of inner joins: the largest input is probed
-// first, then the others follow, always the one that leaves the fewest rows and
-// is connected by an equality. The new input is always the build side; where it
-// is the larger one the sides are swapped.
+// orderJoins rebuilds each tree of inner, semi and anti joins in the order that
+// the estimates say is the cheapest: dynamic programming over connected sets of
+// inputs (Moerkotte and Neumann's plan classes, without hypergraphs), for large
+// trees the cheapest pair first. The smaller side of a join is built.
 func orderJoins(n plan.Node) plan.Node {
 	join, ok := n.(*plan.Join)
-	if !ok || join.Kind != plan.Inner {
+	if !ok || join.Kind != plan.Inner && join.Kind != plan.Semi && join.Kind != plan.Anti {
 		return plan.MapInputs(n, orderJoins)
 	}
-	t := &joinTree{}
-	t.flatten(join)
-	if len(t.leaves) > maxOrderedJoins {
+	t := &joinTree{like: join}
+	cols := t.flatten(join)
+	if len(t.leaves) > maxJoinLeaves {
 		return plan.MapInputs(n, orderJoins)
 	}
 	for i := range t.leaves {
-		t.leaves[i] = orderJoins(t.leaves[i])
+		t.leaves[i].node = orderJoins(t.leaves[i].node)
 	}
-	return t.rebuild(join)
-}
-
-// joinTree is the inputs of adjacent inner joins and the conditions over all
-// their columns in a row.
-type joinTree struct {
-	leaves []plan.Node
-	starts []int // the first column of each leaf
-	width  int
-	terms  []expr.Expr
-}
-
-func (t *joinTree) flatten(n plan.Node) {
-	join, ok := n.(*plan.Join)
-	if !ok || join.Kind != plan.Inner {
-		t.leaves, t.starts = append(t.leaves, n), append(t.starts, t.width)
-		t.width += len(n.Schema())
-		return
+	t.measure()
+	best := t.search()
+	if best == nil {
+		return plan.MapInputs(n, orderJoins)
 	}
-	first := t.width
-	t.flatten(join.Left)
-	t.flatten(join.Right)
-	for _, c := range plan.Conjuncts(join.Residual) {
-		t.terms = append(t.terms, plan.Renumber(c, func(i int) int { return i + first }))
-	}
-}
-
-// partial is a join of some of the leaves.
-type partial struct {
-	node  plan.Node
-	place []int // of each column of the tree in node, or -1
-	terms []expr.Expr
-}
-
-func (t *joinTree) start(leaf int) *partial {
-	p := &partial{node: t.leaves[leaf], place: make([]int, t.width), terms: t.terms}
-	for i := range p.place {
-		p.place[i] = -1
-	}
-	for i := range t.leaves[leaf].Schema() {
-		p.place[t.starts[leaf]+i] = i
-	}
-	return p
-}
-
-// join returns p joined with a leaf on the terms that this makes possible.
-func (t *joinTree) join(p *partial, leaf int, like *plan.Join) (*partial, bool) {
-	right := t.leaves[leaf]
-	width := len(p.node.Schema())
-	next := &partial{place: append([]int(nil), p.place...)}
-	for i := range right.Schema() {
-		next.place[t.starts[leaf]+i] = width + i
-	}
-	var on []expr.Expr
-	connected := false
-	for _, c := range p.terms {
-		if !plan.OnlyColumns(c, func(i int) bool { return next.place[i] >= 0 }) {
-			next.terms = append(next.terms, c)
-			continue
-		}
-		moved := plan.Renumber(c, func(i int) int { return next.place[i] })
-		_, _, equal := equality(moved, width)
-		connected = connected || equal
-		on = append(on, moved)
-	}
-	join := &plan.Join{Place: like.Place, Left: p.node, Right: right, Kind: plan.Inner, Residual: plan.AllOf(on)}
-	next.node = join
-	if plan.Bytes(right) > plan.Bytes(p.node) {
-		next.node = swapped(join)
-	}
-	return next, connected
-}
-
-// swapped is an inner join with its sides exchanged, its columns as before.
-func swapped(j *plan.Join) plan.Node {
-	left, right := len(j.Left.Schema()), len(j.Right.Schema())
-	other := *j
-	other.Left, other.Right = j.Right, j.Left
-	if j.Residual != nil {
-		other.Residual = plan.Renumber(j.Residual, func(i int) int {
-			if i < left {
-				return i + right
-			}
-			return i - left
-		})
-	}
-	have := other.Schema()
-	p := &plan.Project{Place: j.Place, Input: &other, Names: j.Schema().Names()}
-	for i := range left {
-		p.Exprs = append(p.Exprs, plan.Column(have, right+i))
-	}
-	for i := range right {
-		p.Exprs = append(p.Exprs, plan.Column(have, i))
-	}
-	return p
-}
-
-func (t *joinTree) rebuild(root *plan.Join) plan.Node {
-	left := map[int]bool{}
-	largest := 0
-	for i, leaf := range t.leaves {
-		left[i] = true
-		if plan.Bytes(leaf) > plan.Bytes(t.leaves[largest]) {
-			largest = i
+	node, place := t.build(best)
+	have := node.Schema()
+	out := &plan.Project{Place: join.Place, Names: join.Schema().Names()}
+	var constant []expr.Expr
+	for _, c := range t.conditions {
+		if c.leaves == 0 {
+			constant = append(constant, c.term)
 		}
 	}
-	p := t.start(largest)
-	delete(left, largest)
-	for len(left) > 0 {
-		leaf, next := t.next(p, left, root)
-		p = next
-		delete(left, leaf)
-	}
-	names := root.Schema().Names()
-	have := p.node.Schema()
-	out := &plan.Project{Place: root.Place, Input: plan.Where(p.node, p.terms), Names: names}
-	for i := range names {
-		out.Exprs = append(out.Exprs, plan.Column(have, p.place[i]))
+	out.Input = plan.Where(node, constant)
+	for _, c := range cols {
+		out.Exprs = append(out.Exprs, plan.Column(have, place[c]))
 	}
 	return out
 }
 
-// next chooses the leaf to join: connected before not, then fewest rows, then
-// the order of the statement.
-func (t *joinTree) next(p *partial, left map[int]bool, root *plan.Join) (int, *partial) {
-	best, bestRows, bestConnected := -1, 0.0, false
-	var chosen *partial
-	for i := range t.leaves {
-		if !left[i] {
-			continue
-		}
-		candidate, connected := t.join(p, i, root)
-		rows := plan.Rows(keys(candidate.node))
-		if best < 0 || connected && !bestConnected || connected == bestConnected && rows < bestRows {
-			best, bestRows, bestConnected, chosen = i, rows, connected, candidate
+// order is a way to join a set of leaves.
+type order struct {
+	set          leafSet
+	probe, build *order // nil: one leaf
+	rows, width  float64
+	cost         float64
+}
+
+func (o *order) bytes() float64 { return o.rows * o.width }
+
+func (t *joinTree) single(i int) *order {
+	l := t.leaves[i]
+	return &order{set: 1 << i, rows: l.rows, width: l.width}
+}
+
+// search returns the cheapest order of all leaves; nil if the filtering leaves
+// leave none.
+func (t *joinTree) search() *order {
+	parts := make([]*order, len(t.leaves))
+	for i := range parts {
+		parts[i] = t.single(i)
+	}
+	if len(parts) <= maxExactJoins {
+		if o := t.exact(parts); o != nil {
+			return o
 		}
 	}
-	return best, chosen
+	return t.greedy(parts)
+}
+
+// exact finds the best order without cross joins; nil if there is none.
+func (t *joinTree) exact(parts []*order) *order {
+	all := leafSet(1)<<len(parts) - 1
+	best := make([]*order, all+1)
+	for _, p := range parts {
+		best[p.set] = p
+	}
+	for s := leafSet(1); s <= all; s++ {
+		if s.count() < 2 {
+			continue
+		}
+		for a := (s - 1) & s; a > 0; a = (a - 1) & s {
+			left, right := best[a], best[s&^a]
+			if left == nil || right == nil || a < s&^a && !t.filters(a) && !t.filters(s&^a) {
+				continue
+			}
+			if o := t.pair(left, right); o != nil && t.connected(a, s&^a) && (best[s] == nil || o.cost < best[s].cost) {
+				best[s] = o
+			}
+		}
+	}
+	return best[all]
+}
+
+// greedy joins the pair that costs least until one is left; pairs without a
+// condition come last.
+func (t *joinTree) greedy(parts []*order) *order {
+	parts = append([]*order(nil), parts...)
+	for len(parts) > 1 {
+		var best *order
+		bestLeft, bestRight, bestConnected := 0, 0, false
+		for i := range parts {
+			for j := range parts {
+				if i == j {
+					continue
+				}
+				o := t.pair(parts[i], parts[j])
+				if o == nil {
+					continue
+				}
+				connected := t.connected(parts[i].set, parts[j].set)
+				if best == nil || connected && !bestConnected || connected == bestConnected && o.cost < best.cost {
+					best, bestLeft, bestRight, bestConnected = o, i, j, connected
+				}
+			}
+		}
+		if best == nil {
+			return nil
+		}
+		parts[bestLeft] = best
+		parts = append(parts[:bestRight], parts[bestRight+1:]...)
+	}
+	return parts[0]
+}
+
+// filters reports whether a set is one semi or anti joined leaf.
+func (t *joinTree) filters(s leafSet) bool {
+	return s.count() == 1 && t.leaves[bits.TrailingZeros64(uint64(s))].kind != plan.Inner
+}
+
+func (t *joinTree) connected(a, b leafSet) bool {
+	for _, c := range t.conditions {
+		if c.leaves&a != 0 && c.leaves&b != 0 && c.leaves&^(a|b) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// pair joins two sets; nil where a filtering leaf stands on the wrong side or
+// without the leaves that it is about.
+func (t *joinTree) pair(a, b *order) *order {
+	if t.filters(a.set) {
+		return nil
+	}
+	if t.filters(b.set) {
+		l := t.leaves[bits.TrailingZeros64(uint64(b.set))]
+		if l.wants&^a.set != 0 {
+			return nil
+		}
+		share := t.matches(a, b)
+		if l.kind == plan.Anti {
+			share = 1 - share
+		}
+		return t.costed(&order{set: a.set | b.set, probe: a, build: b, rows: math.Max(1, a.rows*share), width: a.width})
+	}
+	o := &order{set: a.set | b.set, probe: a, build: b, width: a.width + b.width}
+	if b.bytes() > a.bytes() {
+		o.probe, o.build = b, a
+	}
+	domain, share := t.between(a.set, b.set)
+	o.rows = math.Max(1, a.rows*b.rows/domain*share)
+	return t.costed(o)
+}
+
+func (t *joinTree) costed(o *order) *order {
+	exchanged := 0.0
+	if o.build.bytes() > broadcastBytes {
+		exchanged = (o.build.rows + o.probe.rows) * exchangeCost
+	}
+	o.cost = o.probe.cost + o.build.cost + o.rows + o.build.rows*buildCost + o.probe.rows*probeCost + exchanged
+	return o
+}
+
+// matches is the share of a's rows that find a partner in b.
+func (t *joinTree) matches(a, b *order) float64 {
+	domain, share := t.between(a.set, b.set)
+	return plan.MatchShare(b.rows*share, domain)
+}
+
+// between is the number of values of the keys by which two sets are joined, and
+// the share of pairs that the other conditions leave. Columns that are equal to
+// each other already count once.
+func (t *joinTree) between(a, b leafSet) (domain, share float64) {
+	domain, share = 1, 1
+	base, keys := math.Inf(1), 0
+	same := map[int]int{}
+	root := func(c int) int {
+		for {
+			up, ok := same[c]
+			if !ok {
+				return c
+			}
+			c = up
+		}
+	}
+	for _, c := range t.conditions { // what holds within the sets
+		if c.equal && (c.leaves&^a == 0 || c.leaves&^b == 0) && root(c.left) != root(c.right) {
+			same[root(c.left)] = root(c.right)
+		}
+	}
+	for _, c := range t.conditions {
+		if c.leaves&a == 0 || c.leaves&b == 0 || c.leaves&^(a|b) != 0 {
+			continue
+		}
+		if !c.equal {
+			share *= c.share
+			continue
+		}
+		l, r := root(c.left), root(c.right)
+		if l == r {
+			continue
+		}
+		same[l] = r
+		keys++
+		domain *= c.domain
+		base = math.Min(base, math.Min(t.statistics(c.left).Base, t.statistics(c.right).Base))
+	}
+	if keys > 1 {
+		domain = math.Max(1, math.Min(domain, base))
+	}
+	return domain, share
+}
+
+// build makes the plan of an order and tells where it has the tree's columns.
+func (t *joinTree) build(o *order) (plan.Node, map[int]int) {
+	if o.probe == nil {
+		l := t.leaves[bits.TrailingZeros64(uint64(o.set))]
+		place := map[int]int{}
+		for i := range l.node.Schema() {
+			place[l.start+i] = i
+		}
+		return l.node, place
+	}
+	left, place := t.build(o.probe)
+	right, below := t.build(o.build)
+	kind := plan.Inner
+	if t.filters(o.build.set) {
+		kind = t.leaves[bits.TrailingZeros64(uint64(o.build.set))].kind
+	}
+	both := map[int]int{}
+	for c, at := range below {
+		both[c] = at + len(left.Schema())
+	}
+	for c, at := range place {
+		both[c] = at
+	}
+	var on []expr.Expr
+	for _, c := range t.conditions {
+		if c.leaves&o.probe.set != 0 && c.leaves&o.build.set != 0 && c.leaves&^o.set == 0 {
+			on = append(on, plan.Renumber(c.term, func(i int) int { return both[i] }))
+		}
+	}
+	join := &plan.Join{Place: t.like.Place, Left: left, Right: right, Kind: kind, Residual: plan.AllOf(on)}
+	if kind != plan.Inner {
+		return join, place
+	}
+	return join, both
 }

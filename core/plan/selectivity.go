@@ -1,0 +1,128 @@
+package plan
+
+import (
+	"math"
+
+	"github.com/tidemill/tidemill/core/expr"
+)
+
+// leastSelectivity keeps an estimate from saying that nothing is left.
+const leastSelectivity = 1e-6
+
+// Selectivity estimates the share of n's rows for which all terms are true.
+// Terms that bound one column from both sides are taken together; otherwise
+// terms count as independent.
+func Selectivity(n Node, terms []expr.Expr) float64 {
+	s := 1.0
+	ranges := map[int]*span{}
+	for _, t := range terms {
+		if column, low, high, ok := bounds(t); ok {
+			if ColumnStatistics(n, column).Bounded {
+				if ranges[column] == nil {
+					ranges[column] = &span{math.Inf(-1), math.Inf(1)}
+				}
+				ranges[column].narrow(low, high)
+				continue
+			}
+		}
+		s *= selectivity(n, t)
+	}
+	for column, r := range ranges {
+		s *= ColumnStatistics(n, column).between(r.low, r.high)
+	}
+	return math.Max(leastSelectivity, math.Min(1, s))
+}
+
+type span struct{ low, high float64 }
+
+func (s *span) narrow(low, high float64) {
+	s.low, s.high = math.Max(s.low, low), math.Min(s.high, high)
+}
+
+// bounds reads column < literal and the like.
+func bounds(t expr.Expr) (column int, low, high float64, ok bool) {
+	call, isCall := t.(*expr.Call)
+	if !isCall || len(call.Args) != 2 {
+		return 0, 0, 0, false
+	}
+	op := call.Function
+	c, v, ok := columnAndNumber(call.Args[0], call.Args[1])
+	if !ok {
+		if c, v, ok = columnAndNumber(call.Args[1], call.Args[0]); !ok {
+			return 0, 0, 0, false
+		}
+		op = map[string]string{"<": ">", "<=": ">=", ">": "<", ">=": "<="}[op]
+	}
+	switch op {
+	case "<", "<=":
+		return c, math.Inf(-1), v, true
+	case ">", ">=":
+		return c, v, math.Inf(1), true
+	}
+	return 0, 0, 0, false
+}
+
+func columnAndNumber(a, b expr.Expr) (column int, v float64, ok bool) {
+	c, isColumn := a.(*expr.Column)
+	l, isLiteral := b.(*expr.Literal)
+	if !isColumn || !isLiteral || c.T.Kind != l.T.Kind || c.T.Scale != l.T.Scale {
+		return 0, 0, false
+	}
+	v, ok = number(l.Value)
+	return c.Index, v, ok
+}
+
+func selectivity(n Node, e expr.Expr) float64 {
+	switch e := e.(type) {
+	case *expr.Literal:
+		if e.Value == true {
+			return 1
+		}
+		return 0
+	case *expr.Call:
+		return callSelectivity(n, e)
+	}
+	return otherSelectivity
+}
+
+func callSelectivity(n Node, e *expr.Call) float64 {
+	switch e.Function {
+	case "AND":
+		return Selectivity(n, e.Args)
+	case "OR":
+		miss := 1.0
+		for _, a := range e.Args {
+			miss *= 1 - Selectivity(n, Conjuncts(a))
+		}
+		return 1 - miss
+	case "NOT":
+		return 1 - selectivity(n, e.Args[0])
+	case "=":
+		return equalTo(n, e.Args[0], e.Args[1])
+	case "<>":
+		return 1 - equalTo(n, e.Args[0], e.Args[1])
+	case "<", "<=", ">", ">=":
+		return rangeSelectivity
+	case "IN":
+		return math.Min(otherSelectivity, equalTo(n, e.Args[0], e.Args[1])*float64(len(e.Args)-1))
+	case "LIKE":
+		return likeSelectivity
+	case "IS NULL":
+		return nullSelectivity
+	case "IS NOT NULL":
+		return 1 - nullSelectivity
+	}
+	return otherSelectivity
+}
+
+// equalTo is the share of rows whose column has one value.
+func equalTo(n Node, a, b expr.Expr) float64 {
+	column, isColumn := a.(*expr.Column)
+	if _, constant := b.(*expr.Literal); !isColumn || !constant {
+		return equalSelectivity
+	}
+	if s := ColumnStatistics(n, column.Index); s.Distinct > 0 {
+		return 1 / s.Distinct
+	}
+	return equalSelectivity
+}

@@ -1,0 +1,124 @@
+package plan
+
+import (
+	"math"
+
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/expr"
+)
+
+// uniqueShare is the share of distinct values from which a column is taken for
+// unique.
+const uniqueShare = 0.9
+
+// Statistics is what is known of the values of one column, from the bounds that
+// files keep. The axis of Min and Max is the values' physical form as a number.
+type Statistics struct {
+	// Bounded says whether Min and Max are known.
+	Bounded  bool
+	Min, Max float64
+	// Distinct is at most how many values there are; 0: unknown.
+	Distinct float64
+	// Base is how many rows the table or aggregate has that the column is from.
+	Base float64
+}
+
+// unique reports whether nearly each row of the base has a value of its own.
+func (s Statistics) unique() bool { return s.Distinct > 0 && s.Distinct >= uniqueShare*s.Base }
+
+// ColumnStatistics follows a column of n's output to where it comes from.
+func ColumnStatistics(n Node, column int) Statistics {
+	switch n := n.(type) {
+	case *Scan:
+		return scanStatistics(n, column)
+	case *Project:
+		if c, ok := n.Exprs[column].(*expr.Column); ok {
+			return ColumnStatistics(n.Input, c.Index)
+		}
+	case *Filter, *Sort, *Limit, *TopN, *Watermark:
+		return ColumnStatistics(n.Inputs()[0], column)
+	case *Aggregate:
+		if column < len(n.Keys) {
+			s := ColumnStatistics(n.Input, n.Keys[column])
+			s.Base = Rows(n)
+			if len(n.Keys) == 1 {
+				s.Distinct = s.Base
+			}
+			return s
+		}
+	case *Join:
+		if width := len(n.Left.Schema()); column >= width {
+			return ColumnStatistics(n.Right, column-width)
+		}
+		return ColumnStatistics(n.Left, column)
+	}
+	return Statistics{Base: Rows(n)}
+}
+
+func scanStatistics(n *Scan, column int) Statistics {
+	s := Statistics{Base: scanRows(n)}
+	f := n.Columns[column]
+	known, ok := n.Known.Columns[f.Name]
+	if !ok {
+		return s
+	}
+	low, okLow := number(known.Min)
+	high, okHigh := number(known.Max)
+	if !okLow || !okHigh || high < low {
+		return s
+	}
+	s.Bounded, s.Min, s.Max = true, low, high
+	if discrete(f.Type) {
+		s.Distinct = math.Min(s.Base, high-low+1)
+	}
+	return s
+}
+
+// number places a value on an axis; not all kinds have one.
+func number(v any) (float64, bool) {
+	switch v := v.(type) {
+	case int64:
+		return float64(v), true
+	case float64:
+		return v, !math.IsNaN(v) && !math.IsInf(v, 0)
+	}
+	return 0, false
+}
+
+// discrete are the types whose values have a next one.
+func discrete(t datatype.Type) bool {
+	switch t.Kind {
+	case datatype.TinyInt, datatype.SmallInt, datatype.Int, datatype.BigInt, datatype.Date, datatype.Decimal:
+		return true
+	}
+	return false
+}
+
+// Domain estimates how many values two columns, which are compared for equality,
+// have in common to choose from. A unique column bounds it: the other one refers
+// to it. Where nothing is known the smaller table is taken for unique.
+func Domain(a, b Statistics) float64 {
+	domain := math.Min(a.Base, b.Base)
+	if a.Distinct > 0 && b.Distinct > 0 {
+		domain = math.Max(a.Distinct, b.Distinct)
+		for _, s := range []Statistics{a, b} {
+			if s.unique() {
+				domain = math.Min(domain, s.Base)
+			}
+		}
+	}
+	return math.Max(1, domain)
+}
+
+// between is the share of values from low to high, either of which may be
+// infinite.
+func (s Statistics) between(low, high float64) float64 {
+	low, high = math.Max(low, s.Min), math.Min(high, s.Max)
+	if high < low {
+		return 0
+	}
+	if s.Max == s.Min {
+		return 1
+	}
+	return (high - low) / (s.Max - s.Min)
+}
