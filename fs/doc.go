@@ -25,7 +25,8 @@
 // A file is written through a Writer and becomes visible by Commit, in one
 // step and durably; until then no reader sees any of it. Staged data lies
 // under names that Staged recognises; List leaves them out. A reader that has
-// a file open goes on reading the bytes it opened whatever happens to the name.
+// a file open goes on reading the bytes it opened whatever happens to the name,
+// or fails with ErrChanged where the store drops them; it never reads others.
 //
 // # Errors
 //

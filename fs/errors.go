@@ -20,6 +20,11 @@ var (
 	ErrClosed = iofs.ErrClosed
 	// ErrIsDir says that a directory was used as a file.
 	ErrIsDir = errors.New("is a directory")
+	// ErrChanged says that the file that was opened is no longer in the store:
+	// it was replaced or removed, and the store did not keep its bytes.
+	ErrChanged = errors.New("changed or removed since it was opened")
+	// ErrInvalid says that the store cannot hold a file of that name.
+	ErrInvalid = iofs.ErrInvalid
 	// ErrToken says that a token is damaged or from another file system.
 	ErrToken = errors.New("invalid recovery token")
 )
@@ -43,7 +48,7 @@ func Wrap(op, path string, err error) error {
 	switch {
 	case errors.Is(err, ErrNotExist):
 		return failure.Wrap(failure.NotFound, wrapped)
-	case errors.Is(err, ErrExist):
+	case errors.Is(err, ErrExist), errors.Is(err, ErrChanged):
 		return failure.Wrap(failure.Conflict, wrapped)
 	case errors.Is(err, ErrPermission):
 		return failure.Wrap(failure.Unauthorized, wrapped)

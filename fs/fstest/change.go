@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/tidemill/tidemill/fs"
 )
@@ -112,7 +113,12 @@ func testContext(e *env) {
 func testOddNames(e *env) {
 	names := []string{"a b", "dt=2020%2F01", "hash#tag", "q?x", "star*", "ümläut", "[set]", "back\\slash", "a:b"}
 	for i, name := range names {
-		e.write("odd/"+name, fmt.Sprint(i))
+		err := WriteFile(e.ctx, e.fs, e.path("odd/"+name), fmt.Sprint(i))
+		if errors.Is(err, fs.ErrInvalid) && strings.Contains(name, ":") {
+			names = names[:i] // the last; HDFS knows no colons
+			continue
+		}
+		e.ok(err)
 	}
 	for i, name := range names {
 		e.want(e.read("odd/"+name), fmt.Sprint(i))

@@ -242,14 +242,16 @@ func testReplace(e *env) {
 	e.ok(err)
 	e.write("x", "the second")
 	e.want(e.read("x"), "the second")
-	b := make([]byte, 5)
-	_, err = f.ReadAt(b, 0)
-	e.ok(err)
-	e.want(string(b), "first")
+	same := func() {
+		b := make([]byte, 5)
+		if _, err := f.ReadAt(b, 0); !errors.Is(err, fs.ErrChanged) {
+			e.ok(err)
+			e.want(string(b), "first")
+		}
+	}
+	same()
 	e.ok(e.fs.Remove(e.ctx, e.path("x")))
-	_, err = f.ReadAt(b, 0)
-	e.ok(err)
-	e.want(string(b), "first")
+	same()
 	e.ok(f.Close())
 }
 
