@@ -1,7 +1,10 @@
 // Package order holds the operators that are about the order and number of rows:
 // Sort, TopN, Limit, and Union, which has neither.
 //
-// Sort keeps its whole input and emits it at the end. TopN keeps as many rows as
+// Sort keeps its input, sorts it and emits it at the end. When its share of memory
+// is used up, what it keeps is sorted and written as a run; the runs are merged at
+// the end, on the way where they are more than memory allows to read at a time.
+// What sorting takes is reserved with each batch. TopN keeps as many rows as
 // it may emit, and leaves out what comes after the last of them before it keeps
 // anything. Limit tells its task when it is full.
 package order

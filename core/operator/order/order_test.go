@@ -60,7 +60,7 @@ func compareNulls(a, b any, nulls int) int {
 func TestSort(t *testing.T) {
 	in := operatortest.Parse(sample)
 	operatortest.Run(t, operatortest.Case{
-		Inputs: []operatortest.Table{in}, Output: in.Schema, Ordered: true, Twin: sorted,
+		Inputs: []operatortest.Table{in}, Output: in.Schema, Ordered: true, Twin: sorted, Spills: true,
 		New: func() (operator.Operator, error) { return order.NewSort(&jobgraph.Sort{Keys: byKey}, in.Schema) },
 	})
 }

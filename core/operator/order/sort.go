@@ -8,16 +8,24 @@ import (
 	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/rowsort"
+	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/stream"
 )
 
 // Sort is the operator of a jobgraph.Sort.
 type Sort struct {
-	keys []rowsort.Key
-	ctx  *operator.Context
-	kept []*stream.Batch
+	keys   []rowsort.Key
+	ctx    *operator.Context
+	share  *memory.Share
+	schema *arrow.Schema // of runs
+	runs   []*spill.File // each sorted, in the order of their rows' arrival
+
+	kept     []*stream.Batch
+	held     int64 // bytes of kept
+	reserved int64 // charged for sorting kept
 }
 
 // NewSort returns the operator that spec describes.
@@ -40,21 +48,73 @@ func SortKeys(spec []*jobgraph.SortKey, in datatype.Schema) ([]rowsort.Key, erro
 
 // Open implements operator.Operator.
 func (s *Sort) Open(ctx *operator.Context) error {
-	s.ctx = ctx
+	s.ctx, s.share = ctx, ctx.Contend()
 	return nil
 }
 
-// Process implements operator.Operator: it keeps the batch.
+// Process implements operator.Operator: it keeps the batch, and spills what is
+// kept when memory is short.
 func (s *Sort) Process(_ int, b *stream.Batch) error {
-	b, err := compute.TakeBatch(s.ctx.Alloc, b)
+	b, err := s.take(b)
 	if err != nil {
 		return fmt.Errorf("sort: %w", err)
 	}
-	s.kept = append(s.kept, b)
-	if err := b.Transfer(s.ctx.Memory); err != nil {
+	if b.Len() == 0 {
+		b.Release()
+		return nil
+	}
+	if err := s.keep(b); err != nil {
 		return fmt.Errorf("sort: %w", err)
 	}
 	return nil
+}
+
+// take leaves only the rows that count, if need be after a spill.
+func (s *Sort) take(b *stream.Batch) (*stream.Batch, error) {
+	if b.Sel == nil {
+		return b, nil
+	}
+	share := b.Share()
+	taken, err := s.tryTake(b)
+	if err == nil {
+		share.Release()
+		return taken, nil
+	}
+	if err := s.spill(); err != nil {
+		share.Release()
+		return nil, err
+	}
+	return s.tryTake(share)
+}
+
+func (s *Sort) tryTake(b *stream.Batch) (taken *stream.Batch, err error) {
+	defer memory.Recover(&err)
+	return compute.TakeBatch(s.ctx.Alloc, b)
+}
+
+// keep adds a batch. Sorting it will take a copy and the permutation, which are
+// reserved now, so that it cannot fail for want of memory later.
+func (s *Sort) keep(b *stream.Batch) error {
+	bytes := b.Bytes()
+	wanted := bytes + int64(b.Len())*permutationBytes
+	if s.share.Over() || s.ctx.Memory.Grow(wanted) != nil {
+		if err := s.spill(); err != nil {
+			b.Release()
+			return err
+		}
+		if s.ctx.Memory.Grow(wanted) != nil { // others use it all: the batch is a run of its own
+			s.add(b, bytes, 0)
+			return s.spill()
+		}
+	}
+	s.add(b, bytes, wanted)
+	return nil
+}
+
+func (s *Sort) add(b *stream.Batch, bytes, reserved int64) {
+	s.kept = append(s.kept, b)
+	s.held, s.reserved = s.held+bytes, s.reserved+reserved
+	s.share.Hold(bytes)
 }
 
 // Watermark implements operator.Operator.
@@ -62,54 +122,179 @@ func (s *Sort) Watermark(stream.Watermark) error { return nil }
 
 // EndInput implements operator.Operator: it sorts and emits.
 func (s *Sort) EndInput(int) error {
+	if len(s.runs) == 0 {
+		if len(s.kept) == 0 {
+			return nil
+		}
+		return s.emitKept()
+	}
+	if err := s.spill(); err != nil {
+		return fmt.Errorf("sort: %w", err)
+	}
+	return s.emitMerged()
+}
+
+// emitKept sorts what is kept into the output.
+func (s *Sort) emitKept() error {
+	batches := s.yield()
+	defer func() { releaseAll(batches) }()
+	sorted, err := s.sort(batches)
+	if err != nil { // others were faster to take what was reserved
+		s.kept, batches = batches, nil
+		if err := s.spill(); err != nil {
+			return fmt.Errorf("sort: %w", err)
+		}
+		return s.emitMerged()
+	}
+	defer sorted.release()
+	releaseAll(batches)
+	batches = nil
+	for {
+		r, err := sorted.next(s.ctx.BatchRows)
+		if err != nil || r == nil {
+			return err
+		}
+		if err := s.emit(r); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Sort) emit(r arrow.RecordBatch) error { return s.ctx.Output.Emit(stream.NewBatch(r)) }
+
+// spill writes what is kept as sorted runs.
+func (s *Sort) spill() error {
 	if len(s.kept) == 0 {
 		return nil
 	}
-	records := make([]arrow.RecordBatch, len(s.kept))
-	for i, b := range s.kept {
+	batches := s.yield()
+	defer func() { releaseAll(batches) }()
+	if s.schema == nil {
+		s.schema = plain(batches[0].Record.Schema())
+	}
+	// Where memory is so short that not even the sort goes, it is done by halves.
+	for n := len(batches); len(batches) > 0; {
+		n = min(n, len(batches))
+		err := s.spillRun(batches[:n])
+		if err != nil && n == 1 {
+			return err
+		}
+		if err != nil {
+			n /= 2
+			continue
+		}
+		releaseAll(batches[:n])
+		batches = batches[n:]
+	}
+	if len(s.runs) >= maxRuns {
+		return s.reduce(maxRuns / 4)
+	}
+	return nil
+}
+
+func (s *Sort) spillRun(batches []*stream.Batch) error {
+	sorted, err := s.sort(batches)
+	if err != nil {
+		return err
+	}
+	defer sorted.release()
+	bytes := int64(0)
+	for _, b := range batches {
+		bytes += b.Bytes()
+	}
+	rows := s.runRows(int64(len(sorted.rows)), bytes)
+	f, err := s.writeRun(s.schema, func() (arrow.RecordBatch, error) { return sorted.next(rows) })
+	if err == nil {
+		s.runs = append(s.runs, f)
+	}
+	return err
+}
+
+// sorted is rows and their order.
+type sorted struct {
+	s    *Sort
+	all  arrow.RecordBatch
+	rows []int32
+	at   int
+	held int64 // charged
+}
+
+// sort orders the rows of batches, which stay the caller's.
+func (s *Sort) sort(batches []*stream.Batch) (out *sorted, err error) {
+	defer memory.Recover(&err)
+	records := make([]arrow.RecordBatch, len(batches))
+	for i, b := range batches {
 		records[i] = b.Record
 	}
 	all, err := compute.ConcatRecords(s.ctx.Alloc, records)
 	if err != nil {
-		return fmt.Errorf("sort: %w", err)
+		return nil, err
 	}
-	defer all.Release()
-	s.release()
-	if err := s.ctx.Memory.Grow(all.NumRows() * permutationBytes); err != nil {
-		return fmt.Errorf("sort: %w", err)
+	out = &sorted{s: s, all: all}
+	n := all.NumRows() * permutationBytes
+	if err = s.ctx.Memory.Grow(n); err == nil {
+		out.held = n
+	} else if len(batches) == 1 { // no smaller run is possible
+		err = nil
 	}
-	defer s.ctx.Memory.Shrink(all.NumRows() * permutationBytes)
-	rows, err := rowsort.Permutation(all, s.keys)
+	if err == nil {
+		out.rows, err = rowsort.Permutation(all, s.keys)
+	}
 	if err != nil {
-		return err
+		out.release()
+		return nil, err
 	}
-	for from := 0; from < len(rows); from += s.ctx.BatchRows {
-		part, err := compute.TakeRecord(s.ctx.Alloc, all, rows[from:min(from+s.ctx.BatchRows, len(rows))])
-		if err != nil {
-			return fmt.Errorf("sort: %w", err)
-		}
-		if err := s.ctx.Output.Emit(stream.NewBatch(part)); err != nil {
-			return err
-		}
+	return out, nil
+}
+
+// next returns the next rows in order; nil at the end.
+func (x *sorted) next(rows int) (r arrow.RecordBatch, err error) {
+	defer memory.Recover(&err)
+	if x.at == len(x.rows) {
+		return nil, nil
 	}
-	return nil
+	from := x.at
+	x.at = min(from+rows, len(x.rows))
+	return compute.TakeRecord(x.s.ctx.Alloc, x.all, x.rows[from:x.at])
+}
+
+func (x *sorted) release() {
+	x.all.Release()
+	x.s.ctx.Memory.Shrink(x.held)
 }
 
 // permutationBytes is what sorting needs for each row beside the columns: two
 // entries of 16 bytes and the row number.
 const permutationBytes = 36
 
-func (s *Sort) release() {
-	for _, b := range s.kept {
+// yield hands over what is kept and gives back what was reserved for sorting it.
+func (s *Sort) yield() []*stream.Batch {
+	batches := s.kept
+	s.share.Hold(-s.held)
+	if s.reserved > 0 {
+		s.ctx.Memory.Shrink(s.reserved)
+	}
+	s.kept, s.held, s.reserved = nil, 0, 0
+	return batches
+}
+
+func releaseAll(batches []*stream.Batch) {
+	for _, b := range batches {
 		b.Release()
 	}
-	s.kept = nil
 }
 
 // Close implements operator.Operator.
-func (s *Sort) Close() error {
-	s.release()
-	return nil
+func (s *Sort) Close() (err error) {
+	releaseAll(s.yield())
+	s.share.Leave()
+	for _, f := range s.runs {
+		if e := f.Remove(); err == nil {
+			err = e
+		}
+	}
+	s.runs = nil
+	return err
 }
 
 var _ operator.Operator = (*Sort)(nil)
