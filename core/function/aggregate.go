@@ -94,9 +94,18 @@ func windows() []definition {
 		define(Window, "NTILE", []string{"bigint -> BIGINT!"}),
 		define(Window, "PERCENT_RANK", []string{"-> DOUBLE!"}),
 		define(Window, "CUME_DIST", []string{"-> DOUBLE!"}),
+		{name: "NTH_VALUE", kind: Window, usage: []string{"NTH_VALUE(value, int)"}, resolve: nth},
 		{name: "LAG", kind: Window, usage: []string{"LAG(value, int, default)"}, resolve: neighbour},
 		{name: "LEAD", kind: Window, usage: []string{"LEAD(value, int, default)"}, resolve: neighbour},
 	}
+}
+
+// nth is null where the frame has fewer rows.
+func nth(args []Arg) (Resolved, bool) {
+	if len(args) != 2 {
+		return Resolved{}, false
+	}
+	return neighbour(args)
 }
 
 // neighbour is nullable unless a default that is not null fills the ends.

@@ -413,6 +413,113 @@ func (JoinType) EnumDescriptor() ([]byte, []int) {
 	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{6}
 }
 
+type FrameUnit int32
+
+const (
+	FrameUnit_FRAME_UNIT_INVALID FrameUnit = 0
+	FrameUnit_FRAME_ROWS         FrameUnit = 1
+	FrameUnit_FRAME_RANGE        FrameUnit = 2
+)
+
+// Enum value maps for FrameUnit.
+var (
+	FrameUnit_name = map[int32]string{
+		0: "FRAME_UNIT_INVALID",
+		1: "FRAME_ROWS",
+		2: "FRAME_RANGE",
+	}
+	FrameUnit_value = map[string]int32{
+		"FRAME_UNIT_INVALID": 0,
+		"FRAME_ROWS":         1,
+		"FRAME_RANGE":        2,
+	}
+)
+
+func (x FrameUnit) Enum() *FrameUnit {
+	p := new(FrameUnit)
+	*p = x
+	return p
+}
+
+func (x FrameUnit) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FrameUnit) Descriptor() protoreflect.EnumDescriptor {
+	return file_core_jobgraph_jobgraph_proto_enumTypes[7].Descriptor()
+}
+
+func (FrameUnit) Type() protoreflect.EnumType {
+	return &file_core_jobgraph_jobgraph_proto_enumTypes[7]
+}
+
+func (x FrameUnit) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FrameUnit.Descriptor instead.
+func (FrameUnit) EnumDescriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{7}
+}
+
+type BoundKind int32
+
+const (
+	BoundKind_BOUND_INVALID             BoundKind = 0
+	BoundKind_BOUND_UNBOUNDED_PRECEDING BoundKind = 1
+	BoundKind_BOUND_PRECEDING           BoundKind = 2
+	BoundKind_BOUND_CURRENT_ROW         BoundKind = 3
+	BoundKind_BOUND_FOLLOWING           BoundKind = 4
+	BoundKind_BOUND_UNBOUNDED_FOLLOWING BoundKind = 5
+)
+
+// Enum value maps for BoundKind.
+var (
+	BoundKind_name = map[int32]string{
+		0: "BOUND_INVALID",
+		1: "BOUND_UNBOUNDED_PRECEDING",
+		2: "BOUND_PRECEDING",
+		3: "BOUND_CURRENT_ROW",
+		4: "BOUND_FOLLOWING",
+		5: "BOUND_UNBOUNDED_FOLLOWING",
+	}
+	BoundKind_value = map[string]int32{
+		"BOUND_INVALID":             0,
+		"BOUND_UNBOUNDED_PRECEDING": 1,
+		"BOUND_PRECEDING":           2,
+		"BOUND_CURRENT_ROW":         3,
+		"BOUND_FOLLOWING":           4,
+		"BOUND_UNBOUNDED_FOLLOWING": 5,
+	}
+)
+
+func (x BoundKind) Enum() *BoundKind {
+	p := new(BoundKind)
+	*p = x
+	return p
+}
+
+func (x BoundKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (BoundKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_core_jobgraph_jobgraph_proto_enumTypes[8].Descriptor()
+}
+
+func (BoundKind) Type() protoreflect.EnumType {
+	return &file_core_jobgraph_jobgraph_proto_enumTypes[8]
+}
+
+func (x BoundKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use BoundKind.Descriptor instead.
+func (BoundKind) EnumDescriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{8}
+}
+
 // Graph is one job. Vertices and exchanges are numbered from 0 in the order of
 // their lists; vertices stand in topological order, feedback edges apart.
 type Graph struct {
@@ -868,6 +975,7 @@ type Operator struct {
 	//	*Operator_Limit
 	//	*Operator_Union
 	//	*Operator_Sink
+	//	*Operator_Over
 	Spec          isOperator_Spec `protobuf_oneof:"spec"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1046,6 +1154,15 @@ func (x *Operator) GetSink() *Sink {
 	return nil
 }
 
+func (x *Operator) GetOver() *Over {
+	if x != nil {
+		if x, ok := x.Spec.(*Operator_Over); ok {
+			return x.Over
+		}
+	}
+	return nil
+}
+
 type isOperator_Spec interface {
 	isOperator_Spec()
 }
@@ -1098,6 +1215,10 @@ type Operator_Sink struct {
 	Sink *Sink `protobuf:"bytes,21,opt,name=sink,proto3,oneof"`
 }
 
+type Operator_Over struct {
+	Over *Over `protobuf:"bytes,22,opt,name=over,proto3,oneof"`
+}
+
 func (*Operator_Source) isOperator_Spec() {}
 
 func (*Operator_Values) isOperator_Spec() {}
@@ -1121,6 +1242,8 @@ func (*Operator_Limit) isOperator_Spec() {}
 func (*Operator_Union) isOperator_Spec() {}
 
 func (*Operator_Sink) isOperator_Spec() {}
+
+func (*Operator_Over) isOperator_Spec() {}
 
 // Source reads a table through its connector. Splits come from the coordinator
 // task's enumerator.
@@ -1895,6 +2018,252 @@ func (x *Join) GetResidual() *exprpb.Expr {
 	return nil
 }
 
+// Over computes window functions. Its input comes sorted by the partition
+// columns, then by order. Output: the input columns, then one column a call.
+type Over struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partition     []uint32               `protobuf:"varint,1,rep,packed,name=partition,proto3" json:"partition,omitempty"`
+	Order         []*SortKey             `protobuf:"bytes,2,rep,name=order,proto3" json:"order,omitempty"`
+	Calls         []*OverCall            `protobuf:"bytes,3,rep,name=calls,proto3" json:"calls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Over) Reset() {
+	*x = Over{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Over) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Over) ProtoMessage() {}
+
+func (x *Over) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Over.ProtoReflect.Descriptor instead.
+func (*Over) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Over) GetPartition() []uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return nil
+}
+
+func (x *Over) GetOrder() []*SortKey {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *Over) GetCalls() []*OverCall {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+// OverCall is one window function: a ranking or value function, or an aggregate
+// over the rows of a frame.
+type OverCall struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Call          *AggregateCall         `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	Frame         *Frame                 `protobuf:"bytes,2,opt,name=frame,proto3" json:"frame,omitempty"`
+	IgnoreNulls   bool                   `protobuf:"varint,3,opt,name=ignore_nulls,json=ignoreNulls,proto3" json:"ignore_nulls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OverCall) Reset() {
+	*x = OverCall{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OverCall) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OverCall) ProtoMessage() {}
+
+func (x *OverCall) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OverCall.ProtoReflect.Descriptor instead.
+func (*OverCall) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *OverCall) GetCall() *AggregateCall {
+	if x != nil {
+		return x.Call
+	}
+	return nil
+}
+
+func (x *OverCall) GetFrame() *Frame {
+	if x != nil {
+		return x.Frame
+	}
+	return nil
+}
+
+func (x *OverCall) GetIgnoreNulls() bool {
+	if x != nil {
+		return x.IgnoreNulls
+	}
+	return false
+}
+
+type Frame struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Unit          FrameUnit              `protobuf:"varint,1,opt,name=unit,proto3,enum=tidemill.jobgraph.v1.FrameUnit" json:"unit,omitempty"`
+	From          *FrameBound            `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	To            *FrameBound            `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Frame) Reset() {
+	*x = Frame{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Frame) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Frame) ProtoMessage() {}
+
+func (x *Frame) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Frame.ProtoReflect.Descriptor instead.
+func (*Frame) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Frame) GetUnit() FrameUnit {
+	if x != nil {
+		return x.Unit
+	}
+	return FrameUnit_FRAME_UNIT_INVALID
+}
+
+func (x *Frame) GetFrom() *FrameBound {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Frame) GetTo() *FrameBound {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+// FrameBound is one end of a frame. Of a range the offset is in units of the
+// order column as it is stored, and real where that is a floating-point number.
+type FrameBound struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          BoundKind              `protobuf:"varint,1,opt,name=kind,proto3,enum=tidemill.jobgraph.v1.BoundKind" json:"kind,omitempty"`
+	Offset        int64                  `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	Real          float64                `protobuf:"fixed64,3,opt,name=real,proto3" json:"real,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FrameBound) Reset() {
+	*x = FrameBound{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FrameBound) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FrameBound) ProtoMessage() {}
+
+func (x *FrameBound) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FrameBound.ProtoReflect.Descriptor instead.
+func (*FrameBound) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *FrameBound) GetKind() BoundKind {
+	if x != nil {
+		return x.Kind
+	}
+	return BoundKind_BOUND_INVALID
+}
+
+func (x *FrameBound) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *FrameBound) GetReal() float64 {
+	if x != nil {
+		return x.Real
+	}
+	return 0
+}
+
 type Sort struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Keys          []*SortKey             `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
@@ -1904,7 +2273,7 @@ type Sort struct {
 
 func (x *Sort) Reset() {
 	*x = Sort{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[17]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1916,7 +2285,7 @@ func (x *Sort) String() string {
 func (*Sort) ProtoMessage() {}
 
 func (x *Sort) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[17]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1929,7 +2298,7 @@ func (x *Sort) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sort.ProtoReflect.Descriptor instead.
 func (*Sort) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{17}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Sort) GetKeys() []*SortKey {
@@ -1950,7 +2319,7 @@ type TopN struct {
 
 func (x *TopN) Reset() {
 	*x = TopN{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[18]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1962,7 +2331,7 @@ func (x *TopN) String() string {
 func (*TopN) ProtoMessage() {}
 
 func (x *TopN) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[18]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1975,7 +2344,7 @@ func (x *TopN) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TopN.ProtoReflect.Descriptor instead.
 func (*TopN) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{18}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TopN) GetKeys() []*SortKey {
@@ -2009,7 +2378,7 @@ type Limit struct {
 
 func (x *Limit) Reset() {
 	*x = Limit{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[19]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2021,7 +2390,7 @@ func (x *Limit) String() string {
 func (*Limit) ProtoMessage() {}
 
 func (x *Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[19]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2034,7 +2403,7 @@ func (x *Limit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limit.ProtoReflect.Descriptor instead.
 func (*Limit) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{19}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Limit) GetOffset() int64 {
@@ -2060,7 +2429,7 @@ type Union struct {
 
 func (x *Union) Reset() {
 	*x = Union{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[20]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2072,7 +2441,7 @@ func (x *Union) String() string {
 func (*Union) ProtoMessage() {}
 
 func (x *Union) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[20]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2085,7 +2454,7 @@ func (x *Union) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Union.ProtoReflect.Descriptor instead.
 func (*Union) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{20}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{24}
 }
 
 // Sink writes a table through its connector.
@@ -2104,7 +2473,7 @@ type Sink struct {
 
 func (x *Sink) Reset() {
 	*x = Sink{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[21]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2485,7 @@ func (x *Sink) String() string {
 func (*Sink) ProtoMessage() {}
 
 func (x *Sink) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[21]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2498,7 @@ func (x *Sink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sink.ProtoReflect.Descriptor instead.
 func (*Sink) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{21}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Sink) GetConnector() string {
@@ -2229,7 +2598,7 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"descending\x18\x02 \x01(\bR\n" +
 	"descending\x12\x1f\n" +
 	"\vnulls_first\x18\x03 \x01(\bR\n" +
-	"nullsFirst\"\xbc\x06\n" +
+	"nullsFirst\"\xee\x06\n" +
 	"\bOperator\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x123\n" +
@@ -2247,7 +2616,8 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x05top_n\x18\x12 \x01(\v2\x1a.tidemill.jobgraph.v1.TopNH\x00R\x04topN\x123\n" +
 	"\x05limit\x18\x13 \x01(\v2\x1b.tidemill.jobgraph.v1.LimitH\x00R\x05limit\x123\n" +
 	"\x05union\x18\x14 \x01(\v2\x1b.tidemill.jobgraph.v1.UnionH\x00R\x05union\x120\n" +
-	"\x04sink\x18\x15 \x01(\v2\x1a.tidemill.jobgraph.v1.SinkH\x00R\x04sinkB\x06\n" +
+	"\x04sink\x18\x15 \x01(\v2\x1a.tidemill.jobgraph.v1.SinkH\x00R\x04sink\x120\n" +
+	"\x04over\x18\x16 \x01(\v2\x1a.tidemill.jobgraph.v1.OverH\x00R\x04overB\x06\n" +
 	"\x04spec\"\xe8\x03\n" +
 	"\x06Source\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x14\n" +
@@ -2316,7 +2686,24 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\tleft_keys\x18\x02 \x03(\rR\bleftKeys\x12\x1d\n" +
 	"\n" +
 	"right_keys\x18\x03 \x03(\rR\trightKeys\x122\n" +
-	"\bresidual\x18\x04 \x01(\v2\x16.tidemill.expr.v1.ExprR\bresidual\"9\n" +
+	"\bresidual\x18\x04 \x01(\v2\x16.tidemill.expr.v1.ExprR\bresidual\"\x8f\x01\n" +
+	"\x04Over\x12\x1c\n" +
+	"\tpartition\x18\x01 \x03(\rR\tpartition\x123\n" +
+	"\x05order\x18\x02 \x03(\v2\x1d.tidemill.jobgraph.v1.SortKeyR\x05order\x124\n" +
+	"\x05calls\x18\x03 \x03(\v2\x1e.tidemill.jobgraph.v1.OverCallR\x05calls\"\x99\x01\n" +
+	"\bOverCall\x127\n" +
+	"\x04call\x18\x01 \x01(\v2#.tidemill.jobgraph.v1.AggregateCallR\x04call\x121\n" +
+	"\x05frame\x18\x02 \x01(\v2\x1b.tidemill.jobgraph.v1.FrameR\x05frame\x12!\n" +
+	"\fignore_nulls\x18\x03 \x01(\bR\vignoreNulls\"\xa4\x01\n" +
+	"\x05Frame\x123\n" +
+	"\x04unit\x18\x01 \x01(\x0e2\x1f.tidemill.jobgraph.v1.FrameUnitR\x04unit\x124\n" +
+	"\x04from\x18\x02 \x01(\v2 .tidemill.jobgraph.v1.FrameBoundR\x04from\x120\n" +
+	"\x02to\x18\x03 \x01(\v2 .tidemill.jobgraph.v1.FrameBoundR\x02to\"m\n" +
+	"\n" +
+	"FrameBound\x123\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1f.tidemill.jobgraph.v1.BoundKindR\x04kind\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x12\n" +
+	"\x04real\x18\x03 \x01(\x01R\x04real\"9\n" +
 	"\x04Sort\x121\n" +
 	"\x04keys\x18\x01 \x03(\v2\x1d.tidemill.jobgraph.v1.SortKeyR\x04keys\"g\n" +
 	"\x04TopN\x121\n" +
@@ -2389,7 +2776,19 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"JOIN_RIGHT\x10\x03\x12\r\n" +
 	"\tJOIN_FULL\x10\x04\x12\r\n" +
 	"\tJOIN_SEMI\x10\x05\x12\r\n" +
-	"\tJOIN_ANTI\x10\x06B,Z*github.com/tidemill/tidemill/core/jobgraphb\x06proto3"
+	"\tJOIN_ANTI\x10\x06*D\n" +
+	"\tFrameUnit\x12\x16\n" +
+	"\x12FRAME_UNIT_INVALID\x10\x00\x12\x0e\n" +
+	"\n" +
+	"FRAME_ROWS\x10\x01\x12\x0f\n" +
+	"\vFRAME_RANGE\x10\x02*\x9d\x01\n" +
+	"\tBoundKind\x12\x11\n" +
+	"\rBOUND_INVALID\x10\x00\x12\x1d\n" +
+	"\x19BOUND_UNBOUNDED_PRECEDING\x10\x01\x12\x13\n" +
+	"\x0fBOUND_PRECEDING\x10\x02\x12\x15\n" +
+	"\x11BOUND_CURRENT_ROW\x10\x03\x12\x13\n" +
+	"\x0fBOUND_FOLLOWING\x10\x04\x12\x1d\n" +
+	"\x19BOUND_UNBOUNDED_FOLLOWING\x10\x05B,Z*github.com/tidemill/tidemill/core/jobgraphb\x06proto3"
 
 var (
 	file_core_jobgraph_jobgraph_proto_rawDescOnce sync.Once
@@ -2403,8 +2802,8 @@ func file_core_jobgraph_jobgraph_proto_rawDescGZIP() []byte {
 	return file_core_jobgraph_jobgraph_proto_rawDescData
 }
 
-var file_core_jobgraph_jobgraph_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_core_jobgraph_jobgraph_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_core_jobgraph_jobgraph_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
+var file_core_jobgraph_jobgraph_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_core_jobgraph_jobgraph_proto_goTypes = []any{
 	(Mode)(0),                 // 0: tidemill.jobgraph.v1.Mode
 	(Distribution)(0),         // 1: tidemill.jobgraph.v1.Distribution
@@ -2413,88 +2812,103 @@ var file_core_jobgraph_jobgraph_proto_goTypes = []any{
 	(WindowKind)(0),           // 4: tidemill.jobgraph.v1.WindowKind
 	(WindowProperty)(0),       // 5: tidemill.jobgraph.v1.WindowProperty
 	(JoinType)(0),             // 6: tidemill.jobgraph.v1.JoinType
-	(*Graph)(nil),             // 7: tidemill.jobgraph.v1.Graph
-	(*Vertex)(nil),            // 8: tidemill.jobgraph.v1.Vertex
-	(*Exchange)(nil),          // 9: tidemill.jobgraph.v1.Exchange
-	(*Field)(nil),             // 10: tidemill.jobgraph.v1.Field
-	(*SortKey)(nil),           // 11: tidemill.jobgraph.v1.SortKey
-	(*Operator)(nil),          // 12: tidemill.jobgraph.v1.Operator
-	(*Source)(nil),            // 13: tidemill.jobgraph.v1.Source
-	(*Predicate)(nil),         // 14: tidemill.jobgraph.v1.Predicate
-	(*Values)(nil),            // 15: tidemill.jobgraph.v1.Values
-	(*ValuesRow)(nil),         // 16: tidemill.jobgraph.v1.ValuesRow
-	(*Calc)(nil),              // 17: tidemill.jobgraph.v1.Calc
-	(*WatermarkAssigner)(nil), // 18: tidemill.jobgraph.v1.WatermarkAssigner
-	(*AggregateCall)(nil),     // 19: tidemill.jobgraph.v1.AggregateCall
-	(*Aggregate)(nil),         // 20: tidemill.jobgraph.v1.Aggregate
-	(*Window)(nil),            // 21: tidemill.jobgraph.v1.Window
-	(*WindowAggregate)(nil),   // 22: tidemill.jobgraph.v1.WindowAggregate
-	(*Join)(nil),              // 23: tidemill.jobgraph.v1.Join
-	(*Sort)(nil),              // 24: tidemill.jobgraph.v1.Sort
-	(*TopN)(nil),              // 25: tidemill.jobgraph.v1.TopN
-	(*Limit)(nil),             // 26: tidemill.jobgraph.v1.Limit
-	(*Union)(nil),             // 27: tidemill.jobgraph.v1.Union
-	(*Sink)(nil),              // 28: tidemill.jobgraph.v1.Sink
-	nil,                       // 29: tidemill.jobgraph.v1.Graph.OptionsEntry
-	nil,                       // 30: tidemill.jobgraph.v1.Source.OptionsEntry
-	nil,                       // 31: tidemill.jobgraph.v1.Sink.OptionsEntry
-	nil,                       // 32: tidemill.jobgraph.v1.Sink.StaticPartitionEntry
-	(*exprpb.Literal)(nil),    // 33: tidemill.expr.v1.Literal
-	(*exprpb.Expr)(nil),       // 34: tidemill.expr.v1.Expr
+	(FrameUnit)(0),            // 7: tidemill.jobgraph.v1.FrameUnit
+	(BoundKind)(0),            // 8: tidemill.jobgraph.v1.BoundKind
+	(*Graph)(nil),             // 9: tidemill.jobgraph.v1.Graph
+	(*Vertex)(nil),            // 10: tidemill.jobgraph.v1.Vertex
+	(*Exchange)(nil),          // 11: tidemill.jobgraph.v1.Exchange
+	(*Field)(nil),             // 12: tidemill.jobgraph.v1.Field
+	(*SortKey)(nil),           // 13: tidemill.jobgraph.v1.SortKey
+	(*Operator)(nil),          // 14: tidemill.jobgraph.v1.Operator
+	(*Source)(nil),            // 15: tidemill.jobgraph.v1.Source
+	(*Predicate)(nil),         // 16: tidemill.jobgraph.v1.Predicate
+	(*Values)(nil),            // 17: tidemill.jobgraph.v1.Values
+	(*ValuesRow)(nil),         // 18: tidemill.jobgraph.v1.ValuesRow
+	(*Calc)(nil),              // 19: tidemill.jobgraph.v1.Calc
+	(*WatermarkAssigner)(nil), // 20: tidemill.jobgraph.v1.WatermarkAssigner
+	(*AggregateCall)(nil),     // 21: tidemill.jobgraph.v1.AggregateCall
+	(*Aggregate)(nil),         // 22: tidemill.jobgraph.v1.Aggregate
+	(*Window)(nil),            // 23: tidemill.jobgraph.v1.Window
+	(*WindowAggregate)(nil),   // 24: tidemill.jobgraph.v1.WindowAggregate
+	(*Join)(nil),              // 25: tidemill.jobgraph.v1.Join
+	(*Over)(nil),              // 26: tidemill.jobgraph.v1.Over
+	(*OverCall)(nil),          // 27: tidemill.jobgraph.v1.OverCall
+	(*Frame)(nil),             // 28: tidemill.jobgraph.v1.Frame
+	(*FrameBound)(nil),        // 29: tidemill.jobgraph.v1.FrameBound
+	(*Sort)(nil),              // 30: tidemill.jobgraph.v1.Sort
+	(*TopN)(nil),              // 31: tidemill.jobgraph.v1.TopN
+	(*Limit)(nil),             // 32: tidemill.jobgraph.v1.Limit
+	(*Union)(nil),             // 33: tidemill.jobgraph.v1.Union
+	(*Sink)(nil),              // 34: tidemill.jobgraph.v1.Sink
+	nil,                       // 35: tidemill.jobgraph.v1.Graph.OptionsEntry
+	nil,                       // 36: tidemill.jobgraph.v1.Source.OptionsEntry
+	nil,                       // 37: tidemill.jobgraph.v1.Sink.OptionsEntry
+	nil,                       // 38: tidemill.jobgraph.v1.Sink.StaticPartitionEntry
+	(*exprpb.Literal)(nil),    // 39: tidemill.expr.v1.Literal
+	(*exprpb.Expr)(nil),       // 40: tidemill.expr.v1.Expr
 }
 var file_core_jobgraph_jobgraph_proto_depIdxs = []int32{
 	0,  // 0: tidemill.jobgraph.v1.Graph.mode:type_name -> tidemill.jobgraph.v1.Mode
-	8,  // 1: tidemill.jobgraph.v1.Graph.vertices:type_name -> tidemill.jobgraph.v1.Vertex
-	9,  // 2: tidemill.jobgraph.v1.Graph.exchanges:type_name -> tidemill.jobgraph.v1.Exchange
-	29, // 3: tidemill.jobgraph.v1.Graph.options:type_name -> tidemill.jobgraph.v1.Graph.OptionsEntry
-	12, // 4: tidemill.jobgraph.v1.Vertex.chain:type_name -> tidemill.jobgraph.v1.Operator
+	10, // 1: tidemill.jobgraph.v1.Graph.vertices:type_name -> tidemill.jobgraph.v1.Vertex
+	11, // 2: tidemill.jobgraph.v1.Graph.exchanges:type_name -> tidemill.jobgraph.v1.Exchange
+	35, // 3: tidemill.jobgraph.v1.Graph.options:type_name -> tidemill.jobgraph.v1.Graph.OptionsEntry
+	14, // 4: tidemill.jobgraph.v1.Vertex.chain:type_name -> tidemill.jobgraph.v1.Operator
 	1,  // 5: tidemill.jobgraph.v1.Exchange.distribution:type_name -> tidemill.jobgraph.v1.Distribution
 	2,  // 6: tidemill.jobgraph.v1.Exchange.retention:type_name -> tidemill.jobgraph.v1.Retention
-	11, // 7: tidemill.jobgraph.v1.Exchange.order:type_name -> tidemill.jobgraph.v1.SortKey
-	10, // 8: tidemill.jobgraph.v1.Exchange.schema:type_name -> tidemill.jobgraph.v1.Field
-	10, // 9: tidemill.jobgraph.v1.Operator.output:type_name -> tidemill.jobgraph.v1.Field
-	13, // 10: tidemill.jobgraph.v1.Operator.source:type_name -> tidemill.jobgraph.v1.Source
-	15, // 11: tidemill.jobgraph.v1.Operator.values:type_name -> tidemill.jobgraph.v1.Values
-	17, // 12: tidemill.jobgraph.v1.Operator.calc:type_name -> tidemill.jobgraph.v1.Calc
-	18, // 13: tidemill.jobgraph.v1.Operator.watermark:type_name -> tidemill.jobgraph.v1.WatermarkAssigner
-	20, // 14: tidemill.jobgraph.v1.Operator.aggregate:type_name -> tidemill.jobgraph.v1.Aggregate
-	22, // 15: tidemill.jobgraph.v1.Operator.window_aggregate:type_name -> tidemill.jobgraph.v1.WindowAggregate
-	23, // 16: tidemill.jobgraph.v1.Operator.join:type_name -> tidemill.jobgraph.v1.Join
-	24, // 17: tidemill.jobgraph.v1.Operator.sort:type_name -> tidemill.jobgraph.v1.Sort
-	25, // 18: tidemill.jobgraph.v1.Operator.top_n:type_name -> tidemill.jobgraph.v1.TopN
-	26, // 19: tidemill.jobgraph.v1.Operator.limit:type_name -> tidemill.jobgraph.v1.Limit
-	27, // 20: tidemill.jobgraph.v1.Operator.union:type_name -> tidemill.jobgraph.v1.Union
-	28, // 21: tidemill.jobgraph.v1.Operator.sink:type_name -> tidemill.jobgraph.v1.Sink
-	30, // 22: tidemill.jobgraph.v1.Source.options:type_name -> tidemill.jobgraph.v1.Source.OptionsEntry
-	10, // 23: tidemill.jobgraph.v1.Source.columns:type_name -> tidemill.jobgraph.v1.Field
-	14, // 24: tidemill.jobgraph.v1.Source.predicate:type_name -> tidemill.jobgraph.v1.Predicate
-	10, // 25: tidemill.jobgraph.v1.Source.table_columns:type_name -> tidemill.jobgraph.v1.Field
-	33, // 26: tidemill.jobgraph.v1.Predicate.literals:type_name -> tidemill.expr.v1.Literal
-	14, // 27: tidemill.jobgraph.v1.Predicate.terms:type_name -> tidemill.jobgraph.v1.Predicate
-	16, // 28: tidemill.jobgraph.v1.Values.rows:type_name -> tidemill.jobgraph.v1.ValuesRow
-	33, // 29: tidemill.jobgraph.v1.ValuesRow.values:type_name -> tidemill.expr.v1.Literal
-	34, // 30: tidemill.jobgraph.v1.Calc.filter:type_name -> tidemill.expr.v1.Expr
-	34, // 31: tidemill.jobgraph.v1.Calc.projection:type_name -> tidemill.expr.v1.Expr
-	34, // 32: tidemill.jobgraph.v1.WatermarkAssigner.watermark:type_name -> tidemill.expr.v1.Expr
-	3,  // 33: tidemill.jobgraph.v1.Aggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	19, // 34: tidemill.jobgraph.v1.Aggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	4,  // 35: tidemill.jobgraph.v1.Window.kind:type_name -> tidemill.jobgraph.v1.WindowKind
-	3,  // 36: tidemill.jobgraph.v1.WindowAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	21, // 37: tidemill.jobgraph.v1.WindowAggregate.window:type_name -> tidemill.jobgraph.v1.Window
-	19, // 38: tidemill.jobgraph.v1.WindowAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	5,  // 39: tidemill.jobgraph.v1.WindowAggregate.properties:type_name -> tidemill.jobgraph.v1.WindowProperty
-	6,  // 40: tidemill.jobgraph.v1.Join.type:type_name -> tidemill.jobgraph.v1.JoinType
-	34, // 41: tidemill.jobgraph.v1.Join.residual:type_name -> tidemill.expr.v1.Expr
-	11, // 42: tidemill.jobgraph.v1.Sort.keys:type_name -> tidemill.jobgraph.v1.SortKey
-	11, // 43: tidemill.jobgraph.v1.TopN.keys:type_name -> tidemill.jobgraph.v1.SortKey
-	31, // 44: tidemill.jobgraph.v1.Sink.options:type_name -> tidemill.jobgraph.v1.Sink.OptionsEntry
-	10, // 45: tidemill.jobgraph.v1.Sink.columns:type_name -> tidemill.jobgraph.v1.Field
-	32, // 46: tidemill.jobgraph.v1.Sink.static_partition:type_name -> tidemill.jobgraph.v1.Sink.StaticPartitionEntry
-	47, // [47:47] is the sub-list for method output_type
-	47, // [47:47] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	13, // 7: tidemill.jobgraph.v1.Exchange.order:type_name -> tidemill.jobgraph.v1.SortKey
+	12, // 8: tidemill.jobgraph.v1.Exchange.schema:type_name -> tidemill.jobgraph.v1.Field
+	12, // 9: tidemill.jobgraph.v1.Operator.output:type_name -> tidemill.jobgraph.v1.Field
+	15, // 10: tidemill.jobgraph.v1.Operator.source:type_name -> tidemill.jobgraph.v1.Source
+	17, // 11: tidemill.jobgraph.v1.Operator.values:type_name -> tidemill.jobgraph.v1.Values
+	19, // 12: tidemill.jobgraph.v1.Operator.calc:type_name -> tidemill.jobgraph.v1.Calc
+	20, // 13: tidemill.jobgraph.v1.Operator.watermark:type_name -> tidemill.jobgraph.v1.WatermarkAssigner
+	22, // 14: tidemill.jobgraph.v1.Operator.aggregate:type_name -> tidemill.jobgraph.v1.Aggregate
+	24, // 15: tidemill.jobgraph.v1.Operator.window_aggregate:type_name -> tidemill.jobgraph.v1.WindowAggregate
+	25, // 16: tidemill.jobgraph.v1.Operator.join:type_name -> tidemill.jobgraph.v1.Join
+	30, // 17: tidemill.jobgraph.v1.Operator.sort:type_name -> tidemill.jobgraph.v1.Sort
+	31, // 18: tidemill.jobgraph.v1.Operator.top_n:type_name -> tidemill.jobgraph.v1.TopN
+	32, // 19: tidemill.jobgraph.v1.Operator.limit:type_name -> tidemill.jobgraph.v1.Limit
+	33, // 20: tidemill.jobgraph.v1.Operator.union:type_name -> tidemill.jobgraph.v1.Union
+	34, // 21: tidemill.jobgraph.v1.Operator.sink:type_name -> tidemill.jobgraph.v1.Sink
+	26, // 22: tidemill.jobgraph.v1.Operator.over:type_name -> tidemill.jobgraph.v1.Over
+	36, // 23: tidemill.jobgraph.v1.Source.options:type_name -> tidemill.jobgraph.v1.Source.OptionsEntry
+	12, // 24: tidemill.jobgraph.v1.Source.columns:type_name -> tidemill.jobgraph.v1.Field
+	16, // 25: tidemill.jobgraph.v1.Source.predicate:type_name -> tidemill.jobgraph.v1.Predicate
+	12, // 26: tidemill.jobgraph.v1.Source.table_columns:type_name -> tidemill.jobgraph.v1.Field
+	39, // 27: tidemill.jobgraph.v1.Predicate.literals:type_name -> tidemill.expr.v1.Literal
+	16, // 28: tidemill.jobgraph.v1.Predicate.terms:type_name -> tidemill.jobgraph.v1.Predicate
+	18, // 29: tidemill.jobgraph.v1.Values.rows:type_name -> tidemill.jobgraph.v1.ValuesRow
+	39, // 30: tidemill.jobgraph.v1.ValuesRow.values:type_name -> tidemill.expr.v1.Literal
+	40, // 31: tidemill.jobgraph.v1.Calc.filter:type_name -> tidemill.expr.v1.Expr
+	40, // 32: tidemill.jobgraph.v1.Calc.projection:type_name -> tidemill.expr.v1.Expr
+	40, // 33: tidemill.jobgraph.v1.WatermarkAssigner.watermark:type_name -> tidemill.expr.v1.Expr
+	3,  // 34: tidemill.jobgraph.v1.Aggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	21, // 35: tidemill.jobgraph.v1.Aggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	4,  // 36: tidemill.jobgraph.v1.Window.kind:type_name -> tidemill.jobgraph.v1.WindowKind
+	3,  // 37: tidemill.jobgraph.v1.WindowAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	23, // 38: tidemill.jobgraph.v1.WindowAggregate.window:type_name -> tidemill.jobgraph.v1.Window
+	21, // 39: tidemill.jobgraph.v1.WindowAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	5,  // 40: tidemill.jobgraph.v1.WindowAggregate.properties:type_name -> tidemill.jobgraph.v1.WindowProperty
+	6,  // 41: tidemill.jobgraph.v1.Join.type:type_name -> tidemill.jobgraph.v1.JoinType
+	40, // 42: tidemill.jobgraph.v1.Join.residual:type_name -> tidemill.expr.v1.Expr
+	13, // 43: tidemill.jobgraph.v1.Over.order:type_name -> tidemill.jobgraph.v1.SortKey
+	27, // 44: tidemill.jobgraph.v1.Over.calls:type_name -> tidemill.jobgraph.v1.OverCall
+	21, // 45: tidemill.jobgraph.v1.OverCall.call:type_name -> tidemill.jobgraph.v1.AggregateCall
+	28, // 46: tidemill.jobgraph.v1.OverCall.frame:type_name -> tidemill.jobgraph.v1.Frame
+	7,  // 47: tidemill.jobgraph.v1.Frame.unit:type_name -> tidemill.jobgraph.v1.FrameUnit
+	29, // 48: tidemill.jobgraph.v1.Frame.from:type_name -> tidemill.jobgraph.v1.FrameBound
+	29, // 49: tidemill.jobgraph.v1.Frame.to:type_name -> tidemill.jobgraph.v1.FrameBound
+	8,  // 50: tidemill.jobgraph.v1.FrameBound.kind:type_name -> tidemill.jobgraph.v1.BoundKind
+	13, // 51: tidemill.jobgraph.v1.Sort.keys:type_name -> tidemill.jobgraph.v1.SortKey
+	13, // 52: tidemill.jobgraph.v1.TopN.keys:type_name -> tidemill.jobgraph.v1.SortKey
+	37, // 53: tidemill.jobgraph.v1.Sink.options:type_name -> tidemill.jobgraph.v1.Sink.OptionsEntry
+	12, // 54: tidemill.jobgraph.v1.Sink.columns:type_name -> tidemill.jobgraph.v1.Field
+	38, // 55: tidemill.jobgraph.v1.Sink.static_partition:type_name -> tidemill.jobgraph.v1.Sink.StaticPartitionEntry
+	56, // [56:56] is the sub-list for method output_type
+	56, // [56:56] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_core_jobgraph_jobgraph_proto_init() }
@@ -2515,14 +2929,15 @@ func file_core_jobgraph_jobgraph_proto_init() {
 		(*Operator_Limit)(nil),
 		(*Operator_Union)(nil),
 		(*Operator_Sink)(nil),
+		(*Operator_Over)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_jobgraph_jobgraph_proto_rawDesc), len(file_core_jobgraph_jobgraph_proto_rawDesc)),
-			NumEnums:      7,
-			NumMessages:   26,
+			NumEnums:      9,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -55,6 +55,8 @@ func checkSpec(op *Operator, inputs []int) error {
 		return checkWindow(s.WindowAggregate, inputs[0])
 	case *Operator_Join:
 		return checkJoin(s.Join, inputs)
+	case *Operator_Over:
+		return checkOver(s.Over, op, inputs[0])
 	case *Operator_Sort:
 		return order(s.Sort.Keys, inputs[0])
 	case *Operator_TopN:
@@ -130,6 +132,30 @@ func checkCalls(calls []*AggregateCall, width int) error {
 		}
 	}
 	return nil
+}
+
+func checkOver(o *Over, op *Operator, width int) error {
+	if len(op.Output) != width+len(o.Calls) {
+		return fmt.Errorf("%d columns for %d and %d calls", len(op.Output), width, len(o.Calls))
+	}
+	calls := make([]*AggregateCall, len(o.Calls))
+	for i, c := range o.Calls {
+		f := c.Frame
+		if c.Call == nil || f == nil || f.From == nil || f.To == nil || f.Unit == FrameUnit_FRAME_UNIT_INVALID ||
+			f.From.Kind == BoundKind_BOUND_INVALID || f.To.Kind == BoundKind_BOUND_INVALID {
+			return fmt.Errorf("call %d has no frame", i)
+		}
+		calls[i] = c.Call
+	}
+	if err := columns("partition", o.Partition, width); err != nil {
+		return err
+	}
+	if len(o.Order) > 0 {
+		if err := order(o.Order, width); err != nil {
+			return err
+		}
+	}
+	return checkCalls(calls, width)
 }
 
 func checkWindow(w *WindowAggregate, width int) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/expr"
+	"github.com/tidemill/tidemill/core/sql/ast"
 )
 
 // maxShownRows is how many rows of a Values its label shows.
@@ -154,6 +155,58 @@ func (n *Join) Label() string {
 		s += " all pairs"
 	}
 	return s
+}
+
+// Label implements Node.
+func (n *Over) Label() string {
+	in := n.Input.Schema()
+	var window, calls []string
+	if len(n.Partition) > 0 {
+		window = append(window, "partition by "+pick(in, n.Partition))
+	}
+	if len(n.Order) > 0 {
+		window = append(window, "order by "+OrderText(in, n.Order))
+	}
+	for _, c := range n.Calls {
+		calls = append(calls, c.Text(in))
+	}
+	return "Over " + strings.Join(append(window, ""), " ") + strings.Join(calls, ", ")
+}
+
+// Text is the call in SQL over the columns of in, its frame where it has a say.
+func (c OverCall) Text(in datatype.Schema) string {
+	s := c.Call.Text(in)
+	if len(c.Args) == 0 && c.Function != "COUNT" {
+		s = c.Function + "()"
+	}
+	if c.IgnoreNulls {
+		s += " IGNORE NULLS"
+	}
+	switch c.Function {
+	case "ROW_NUMBER", "RANK", "DENSE_RANK", "PERCENT_RANK", "CUME_DIST", "NTILE", "LAG", "LEAD":
+		return s
+	}
+	return s + " " + c.Frame.String()
+}
+
+// String is the frame in SQL, with a range's offsets as they are stored.
+func (f Frame) String() string {
+	unit := "ROWS"
+	if f.Range {
+		unit = "RANGE"
+	}
+	return unit + " BETWEEN " + f.From.String() + " AND " + f.To.String()
+}
+
+// String is the bound in SQL.
+func (b Bound) String() string {
+	switch {
+	case b.Kind != ast.BoundPreceding && b.Kind != ast.BoundFollowing:
+		return b.Kind.String()
+	case b.Real != 0:
+		return strconv.FormatFloat(b.Real, 'g', -1, 64) + " " + b.Kind.String()
+	}
+	return strconv.FormatInt(b.Offset, 10) + " " + b.Kind.String()
 }
 
 // Label implements Node.

@@ -121,6 +121,38 @@ type SortKey struct {
 	NullsFirst bool
 }
 
+// Over computes window functions. Output: the input columns, then one column a
+// call.
+type Over struct {
+	Place     ast.Span
+	Input     Node
+	Partition []int
+	Order     []SortKey
+	Calls     []OverCall
+}
+
+// OverCall is one window function: a ranking or value function, or an aggregate
+// over the rows of a frame.
+type OverCall struct {
+	Call
+	Frame       Frame
+	IgnoreNulls bool
+}
+
+// Frame is the rows that a window function sees beside its own.
+type Frame struct {
+	Range    bool // by values of the order column, not by rows
+	From, To Bound
+}
+
+// Bound is one end of a frame. Of a range the offset is in units of the order
+// column as it is stored, and Real where that is a floating-point number.
+type Bound struct {
+	Kind   ast.BoundKind
+	Offset int64
+	Real   float64
+}
+
 // Sort orders the whole input.
 type Sort struct {
 	Place ast.Span
@@ -257,6 +289,7 @@ func (*Aggregate) node()       {}
 func (*WindowTVF) node()       {}
 func (*WindowAggregate) node() {}
 func (*Join) node()            {}
+func (*Over) node()            {}
 func (*Sort) node()            {}
 func (*Limit) node()           {}
 func (*TopN) node()            {}

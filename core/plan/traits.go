@@ -32,7 +32,7 @@ func Bounded(n Node) bool {
 // without an end of their own take back earlier results.
 func ChangelogOf(n Node) Changelog {
 	switch n := n.(type) {
-	case *Aggregate, *Sort, *TopN:
+	case *Aggregate, *Over, *Sort, *TopN:
 		if !Bounded(n) {
 			return Retract
 		}

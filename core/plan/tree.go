@@ -32,6 +32,9 @@ func (n *WindowAggregate) At() ast.Span { return n.Place }
 func (n *Join) At() ast.Span { return n.Place }
 
 // At implements Node.
+func (n *Over) At() ast.Span { return n.Place }
+
+// At implements Node.
 func (n *Sort) At() ast.Span { return n.Place }
 
 // At implements Node.
@@ -72,6 +75,9 @@ func (n *WindowAggregate) Inputs() []Node { return []Node{n.Input} }
 
 // Inputs implements Node.
 func (n *Join) Inputs() []Node { return []Node{n.Left, n.Right} }
+
+// Inputs implements Node.
+func (n *Over) Inputs() []Node { return []Node{n.Input} }
 
 // Inputs implements Node.
 func (n *Sort) Inputs() []Node { return []Node{n.Input} }
@@ -136,6 +142,13 @@ func (n *WindowAggregate) WithInputs(in ...Node) Node {
 func (n *Join) WithInputs(in ...Node) Node {
 	c := *n
 	c.Left, c.Right = in[0], in[1]
+	return &c
+}
+
+// WithInputs implements Node.
+func (n *Over) WithInputs(in ...Node) Node {
+	c := *n
+	c.Input = in[0]
 	return &c
 }
 
@@ -254,6 +267,16 @@ func appendNullable(s, add datatype.Schema, nullable bool) datatype.Schema {
 			f.Type = f.Type.WithNull(true)
 		}
 		s = append(s, f)
+	}
+	return s
+}
+
+// Schema implements Node.
+func (n *Over) Schema() datatype.Schema {
+	in := n.Input.Schema()
+	s := append(make(datatype.Schema, 0, len(in)+len(n.Calls)), in...)
+	for _, c := range n.Calls {
+		s = append(s, datatype.Field{Name: c.Name, Type: c.Type})
 	}
 	return s
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/tidemill/tidemill/core/operator/endpoint"
 	"github.com/tidemill/tidemill/core/operator/join"
 	"github.com/tidemill/tidemill/core/operator/order"
+	"github.com/tidemill/tidemill/core/operator/over"
 	"github.com/tidemill/tidemill/core/operator/window"
 )
 
@@ -47,6 +48,8 @@ func (t *Task) newOperator(spec *jobgraph.Operator, inputs []datatype.Schema, ou
 			return nil, failure.Errorf(failure.Internal, "a join of %d inputs", len(inputs))
 		}
 		return join.New(s.Join, inputs[0], inputs[1], join.Deps(t.calcDeps()))
+	case *jobgraph.Operator_Over:
+		return over.New(s.Over, in)
 	case *jobgraph.Operator_Sort:
 		return order.NewSort(s.Sort, in)
 	case *jobgraph.Operator_TopN:

@@ -36,6 +36,8 @@ func keep(n plan.Node, need []int) plan.Node {
 		return keepWindow(n, need)
 	case *plan.Join:
 		return keepJoin(n, need)
+	case *plan.Over:
+		return keepOver(n, need)
 	case *plan.Sort:
 		return keepSort(n, n.Keys, need)
 	case *plan.TopN:
@@ -217,6 +219,39 @@ func keepWindow(n *plan.WindowAggregate, need []int) plan.Node {
 	}
 	in := inputColumns(append(slices.Clone(n.Keys), n.Time), calls)
 	c.Input, c.Keys, c.Calls, c.Time = keep(n.Input, in), ranks(n.Keys, in), renumberCalls(calls, in), rank(in, n.Time)
+	return narrow(&c, have, need)
+}
+
+// keepOver keeps the calls that are needed, and nothing of the node without any.
+func keepOver(n *plan.Over, need []int) plan.Node {
+	width := len(n.Input.Schema())
+	var in, have []int
+	var calls []plan.Call
+	c := *n
+	c.Calls = nil
+	for _, i := range need {
+		if i < width {
+			in = append(in, i)
+			continue
+		}
+		c.Calls, calls, have = append(c.Calls, n.Calls[i-width]), append(calls, n.Calls[i-width].Call), append(have, i)
+	}
+	if len(c.Calls) == 0 {
+		return keep(n.Input, need)
+	}
+	in = append(in, inputColumns(n.Partition, calls)...)
+	for _, k := range n.Order {
+		in = append(in, k.Column)
+	}
+	in = sorted(in)
+	have = append(slices.Clone(in), have...)
+	c.Input, c.Partition, c.Order = keep(n.Input, in), ranks(n.Partition, in), slices.Clone(n.Order)
+	for i := range c.Order {
+		c.Order[i].Column = rank(in, n.Order[i].Column)
+	}
+	for i, call := range renumberCalls(calls, in) {
+		c.Calls[i].Call = call
+	}
 	return narrow(&c, have, need)
 }
 

@@ -29,6 +29,8 @@ func pushDown(n plan.Node, terms []expr.Expr) plan.Node {
 		return throughColumns(n, terms, n.Keys)
 	case *plan.WindowTVF:
 		return throughColumns(n, terms, span(len(n.Input.Schema())))
+	case *plan.Over:
+		return throughOver(n, terms)
 	case *plan.Sort:
 		return n.WithInputs(pushDown(n.Input, terms))
 	default:
@@ -39,6 +41,19 @@ func pushDown(n plan.Node, terms []expr.Expr) plan.Node {
 // above leaves the terms above n and begins anew below it.
 func above(n plan.Node, terms []expr.Expr) plan.Node {
 	return plan.Where(plan.MapInputs(n, func(in plan.Node) plan.Node { return pushDown(in, nil) }), terms)
+}
+
+// throughOver moves the terms that take or leave whole partitions.
+func throughOver(n *plan.Over, terms []expr.Expr) plan.Node {
+	var down, stay []expr.Expr
+	for _, t := range terms {
+		if plan.OnlyColumns(t, func(i int) bool { return slices.Contains(n.Partition, i) }) && deterministic(t) {
+			down = append(down, t)
+		} else {
+			stay = append(stay, t)
+		}
+	}
+	return plan.Where(n.WithInputs(pushDown(n.Input, down)), stay)
 }
 
 func span(n int) []int {

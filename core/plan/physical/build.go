@@ -83,6 +83,8 @@ type fragment struct {
 	order  []plan.SortKey // in which each subtask emits; nil: none
 	// hashed are the columns whose equal values meet in one subtask; nil: none.
 	hashed []int
+	// sorted is an order in which each subtask emits that nobody asked for.
+	sorted []plan.SortKey
 }
 
 func (f *fragment) single() bool { return f.vertex.Parallelism == 1 }
@@ -163,6 +165,8 @@ func (b *builder) node(n plan.Node) (*fragment, error) {
 		return b.windowAggregate(n)
 	case *plan.Join:
 		return b.join(n)
+	case *plan.Over:
+		return b.over(n)
 	case *plan.Sort:
 		return b.sort(n)
 	case *plan.TopN:

@@ -34,6 +34,8 @@ func refuse(n plan.Node) error {
 		}
 		return sqlerr.New(sqlerr.NotBounded, n.At(), "GROUP BY over an unbounded table without a window updates its results, and this output takes only inserts").
 			Suggest("aggregate per window: FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(time), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end, ...; %s", bounded)
+	case *plan.Over:
+		return sqlerr.New(sqlerr.NotBounded, n.At(), "a window function over an unbounded table is not supported yet").Suggest("aggregate per window of time, %s", bounded)
 	case *plan.Sort:
 		return sqlerr.New(sqlerr.NotBounded, n.At(), "ORDER BY needs all rows, and an unbounded table has no last one").Suggest("leave ORDER BY out, %s", bounded)
 	case *plan.TopN:

@@ -20,6 +20,9 @@ func (x *exprBinder) call(n *ast.Call) (expr.Expr, error) {
 	if !ok {
 		return nil, x.unknownFunction(n)
 	}
+	if n.Over != nil {
+		return x.over(n, kind, name)
+	}
 	if err := x.refuseClauses(n, kind, name); err != nil {
 		return nil, err
 	}
@@ -42,8 +45,6 @@ func windowFunction(name string) bool {
 // refuseClauses names what follows a call and has no plan yet.
 func (x *exprBinder) refuseClauses(n *ast.Call, kind function.Kind, name string) error {
 	switch {
-	case n.Over != nil:
-		return x.unsupported(n, "an OVER window is")
 	case kind == function.Window:
 		return x.errorf(sqlerr.MisplacedCall, n, "%s needs an OVER clause", name)
 	case n.JSON != nil:
@@ -159,7 +160,7 @@ func (x *exprBinder) aggregate(n *ast.Call, name string) (expr.Expr, error) {
 		return nil, e
 	}
 	inner := *x
-	inner.group, inner.insideOf = nil, name
+	inner.group, inner.overs, inner.insideOf = nil, nil, name
 	call := aggregateCall{at: n, distinct: n.Quantifier == ast.QuantDistinct}
 	var err error
 	if !(name == "COUNT" && len(n.Args) == 1 && isStar(n.Args[0])) {

@@ -26,6 +26,10 @@ type exprBinder struct {
 	offset    int
 	// scalars are the columns that hold the values of scalar subqueries.
 	scalars map[*ast.Subquery]int
+	// overs collects window functions; nil where none may stand. named are the
+	// windows of the WINDOW clause.
+	overs *windows
+	named []*ast.NamedWindow
 }
 
 func (x *exprBinder) bind(n ast.Expr) (expr.Expr, error) {

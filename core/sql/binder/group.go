@@ -120,6 +120,24 @@ func (s *selection) later() []*expr.Expr {
 	if s.having != nil {
 		all = append(all, &s.having)
 	}
+	if s.qualify != nil {
+		all = append(all, &s.qualify)
+	}
+	for i := range s.overs.calls {
+		c := &s.overs.calls[i]
+		for j := range c.args {
+			all = append(all, &c.args[j])
+		}
+		if c.filter != nil {
+			all = append(all, &c.filter)
+		}
+		for j := range c.partition {
+			all = append(all, &c.partition[j])
+		}
+		for j := range c.order {
+			all = append(all, &c.order[j].expr)
+		}
+	}
 	return all
 }
 
@@ -143,6 +161,9 @@ func (s *selection) aboveAggregate(e expr.Expr, out datatype.Schema) (expr.Expr,
 	}
 	switch e := e.(type) {
 	case *expr.Column:
+		if e.Index >= firstOver {
+			return e, nil
+		}
 		if e.Index < s.group.width {
 			return nil, s.notGrouped(e)
 		}

@@ -31,6 +31,8 @@ type selection struct {
 	group   *grouping    // nil: not grouped
 	items   []item
 	having  expr.Expr
+	overs   windows
+	qualify expr.Expr
 	order   []orderKey
 	hidden  []item // sort keys that are not in the select list
 }
@@ -43,11 +45,11 @@ type orderKey struct {
 
 // bindSelect binds a SELECT and the ORDER BY and LIMIT around it, if any.
 func (b *Binder) bindSelect(s *ast.Select, o *ast.OrderedQuery) (plan.Node, error) {
-	sel := &selection{Binder: b, syntax: s}
+	sel := &selection{Binder: b, syntax: s, overs: windows{named: s.Windows}}
 	if err := sel.refuse(); err != nil {
 		return nil, err
 	}
-	steps := []func() error{sel.from, sel.subqueries, sel.where, sel.list, sel.groupBy, sel.bindHaving}
+	steps := []func() error{sel.from, sel.subqueries, sel.where, sel.list, sel.groupBy, sel.bindHaving, sel.bindQualify}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return nil, err
@@ -69,12 +71,6 @@ func (b *Binder) bindSelect(s *ast.Select, o *ast.OrderedQuery) (plan.Node, erro
 func (s *selection) refuse() error {
 	if err := s.refuseHints(s.syntax.Hints); err != nil {
 		return err
-	}
-	if s.syntax.Qualify != nil {
-		return s.unsupported(s.syntax.Qualify, "QUALIFY is")
-	}
-	if len(s.syntax.Windows) > 0 {
-		return s.unsupported(s.syntax.Windows[0], "the WINDOW clause is")
 	}
 	return nil
 }
@@ -144,7 +140,7 @@ func (s *selection) list() error {
 			continue
 		}
 		x := s.binder("SELECT")
-		x.group = g
+		x.group, x.overs, x.named = g, &s.overs, s.overs.named
 		e, err := x.bind(it.Expr)
 		if err != nil {
 			return err
@@ -245,7 +241,7 @@ func (s *selection) groupItems(items []ast.Expr) error {
 				return err
 			}
 			if !s.onlyInput(it.expr) {
-				return s.errorf(sqlerr.MisplacedCall, n, "column %s of the select list is an aggregate and cannot be grouped by", n.Text)
+				return s.errorf(sqlerr.MisplacedCall, n, "column %s of the select list is computed from groups and cannot be grouped by", n.Text)
 			}
 			s.addKey(it.expr, it.name)
 			continue
@@ -324,7 +320,7 @@ func (s *selection) bindHaving() error {
 func (s *selection) orderBy(items []*ast.OrderItem) error {
 	x := s.binder("ORDER BY")
 	x.aliases, x.aliasFirst = s.aliases(), true
-	x.group = s.group
+	x.group, x.overs, x.named = s.group, &s.overs, s.overs.named
 	if s.group == nil {
 		x.group = &grouping{width: len(s.node.Schema())}
 	}
@@ -369,6 +365,10 @@ func (s *selection) sortColumn(e expr.Expr, o *ast.OrderItem) (int, error) {
 func (s *selection) output(o *ast.OrderedQuery) (plan.Node, error) {
 	if s.having != nil {
 		s.node = &plan.Filter{Place: s.at(s.syntax.Having), Input: s.node, Cond: s.having}
+	}
+	s.overWindows()
+	if s.qualify != nil {
+		s.node = &plan.Filter{Place: s.at(s.syntax.Qualify), Input: s.node, Cond: s.qualify}
 	}
 	project := &plan.Project{Place: s.at(s.syntax), Input: s.node}
 	for _, it := range slices.Concat(s.items, s.hidden) {

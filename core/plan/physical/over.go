@@ -1,0 +1,79 @@
+package physical
+
+import (
+	"slices"
+
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/plan"
+)
+
+// over brings partitions together, sorts, and computes over the sorted rows. A
+// window over what the one below is sorted by takes its order.
+func (b *builder) over(n *plan.Over) (*fragment, error) {
+	f, err := b.node(n.Input)
+	if err != nil {
+		return nil, err
+	}
+	at, together := moved(f.hashed, func(c int) int { return slices.Index(n.Partition, c) })
+	hashed := f.hashed
+	if len(at) == 0 || !together {
+		hashed = nil
+		if !f.single() {
+			f = &fragment{vertex: f.vertex, schema: f.schema}
+			f = b.byKeys(f, n.Partition)
+			hashed = f.hashed
+		}
+	}
+	keys := overKeys(n)
+	sorted := f.sorted
+	if sorted == nil {
+		sorted = f.order
+	}
+	if !startsWith(sorted, keys) {
+		sort := &plan.Sort{Place: n.Place, Input: n.Input, Keys: keys}
+		f = f.chain(sort, sort.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Sort{Sort: &jobgraph.Sort{Keys: sortKeys(keys)}}})
+		sorted = keys
+	}
+	out := f.chain(n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Over{Over: overProto(n)}})
+	out.hashed, out.sorted = hashed, sorted
+	return out, nil
+}
+
+// overKeys are the columns that the input is sorted by.
+func overKeys(n *plan.Over) []plan.SortKey {
+	var keys []plan.SortKey
+	for _, c := range n.Partition {
+		keys = append(keys, plan.SortKey{Column: c, NullsFirst: true})
+	}
+	for _, k := range n.Order {
+		if !slices.ContainsFunc(keys, func(have plan.SortKey) bool { return have.Column == k.Column }) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+func startsWith(order, keys []plan.SortKey) bool {
+	return len(order) >= len(keys) && slices.Equal(order[:len(keys)], keys)
+}
+
+func overProto(n *plan.Over) *jobgraph.Over {
+	spec := &jobgraph.Over{Partition: refs(n.Partition), Order: sortKeys(n.Order)}
+	in := n.Input.Schema()
+	for _, c := range n.Calls {
+		unit := jobgraph.FrameUnit_FRAME_ROWS
+		if c.Frame.Range {
+			unit = jobgraph.FrameUnit_FRAME_RANGE
+		}
+		spec.Calls = append(spec.Calls, &jobgraph.OverCall{
+			Call:        callProtos([]plan.Call{c.Call}, in)[0],
+			Frame:       &jobgraph.Frame{Unit: unit, From: boundProto(c.Frame.From), To: boundProto(c.Frame.To)},
+			IgnoreNulls: c.IgnoreNulls,
+		})
+	}
+	return spec
+}
+
+func boundProto(b plan.Bound) *jobgraph.FrameBound {
+	return &jobgraph.FrameBound{Kind: jobgraph.BoundKind(b.Kind), Offset: b.Offset, Real: b.Real}
+}
