@@ -105,7 +105,9 @@ func (c *Cluster) startWorker(ctx context.Context, o Options) error {
 	if c.shuffle == nil {
 		c.shuffle = local.New(local.Options{
 			Alloc: ledger.Child("shuffle", 0).Allocator(),
-			Tier:  partition.NewTier(partition.TierOptions{Dir: c.spill.Root(), QuotaBytes: config.SpillLimit.Get(o.Config)}),
+			Tier: partition.NewTier(partition.TierOptions{
+				MemoryBytes: min(partition.DefaultMemoryBytes, ledger.Limit()/8), Dir: c.spill.Root(), QuotaBytes: config.SpillLimit.Get(o.Config),
+			}),
 		})
 	}
 	state := ledger.Child("checkpoints", 0).Allocator()

@@ -17,8 +17,8 @@ const (
 	minRunBatch = 4 << 10
 	maxRunBatch = 128 << 10
 	mergeFactor = 8
-	minFan        = 2
-	maxFan        = 128
+	minFan      = 2
+	maxFan      = 128
 	// maxRuns bounds the files that are open: more are merged on the way.
 	maxRuns = 512
 )
