@@ -8,6 +8,7 @@ import (
 	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/hashtable"
+	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/stream"
 )
 
@@ -26,6 +27,7 @@ type build struct {
 	order   []int32           // rows by slot; nil: row and slot are one
 	matched []bool            // by row, for RIGHT and FULL
 	charged int64
+	held    int64 // bytes of kept batches that are charged to others
 	hashes  []uint64
 	ints    []int64
 }
@@ -54,18 +56,41 @@ func (b *build) charge(n int) error {
 	return nil
 }
 
-// add keeps a batch.
-func (b *build) add(batch *stream.Batch) error {
-	batch, err := compute.TakeBatch(b.join.ctx.Alloc, batch)
-	if err != nil {
-		return fmt.Errorf("join: %w", err)
+// room fails where n more bytes could not be had.
+func (b *build) room(n int64) error {
+	if err := b.join.ctx.Memory.Grow(n); err != nil {
+		return fmt.Errorf("join: build side of %d rows: %w", b.rows, err)
+	}
+	b.join.ctx.Memory.Shrink(n)
+	return nil
+}
+
+// add keeps a batch, also when it fails for want of memory.
+func (b *build) add(batch *stream.Batch) (err error) {
+	if batch.Sel != nil {
+		if err := b.room(batch.Bytes()); err != nil {
+			b.kept = append(b.kept, batch)
+			return err
+		}
+		if batch, err = compute.TakeBatch(b.join.ctx.Alloc, batch); err != nil {
+			return fmt.Errorf("join: %w", err)
+		}
 	}
 	b.kept = append(b.kept, batch)
 	b.rows += batch.Len()
+	if batch.Charged() == 0 {
+		b.hold(batch.Bytes())
+	}
 	if err := batch.Transfer(b.join.ctx.Memory); err != nil {
 		return fmt.Errorf("join: build side of %d rows: %w", b.rows, err)
 	}
 	return nil
+}
+
+// hold says what of the kept batches is charged to those who made them.
+func (b *build) hold(n int64) {
+	b.held += n
+	b.join.share.Hold(n)
 }
 
 // index sets the slots of all rows by a dense index or the table.
@@ -223,8 +248,10 @@ func notNull(keys []arrow.Array, sel []int32, n int) []int32 {
 	return out
 }
 
-// finish makes the record and puts its rows in the order of their slots.
-func (b *build) finish() error {
+// finish makes the record and puts its rows in the order of their slots. When it
+// fails, the batches are still kept.
+func (b *build) finish() (err error) {
+	defer memory.Recover(&err)
 	if b.rows == 0 {
 		return nil
 	}
@@ -238,33 +265,54 @@ func (b *build) finish() error {
 			return nil
 		}
 	}
-	records := make([]arrow.RecordBatch, len(b.kept))
-	for i, k := range b.kept {
-		records[i] = k.Record
-	}
-	record, err := compute.ConcatRecords(b.join.ctx.Alloc, records)
-	if err != nil {
-		return fmt.Errorf("join: build side: %w", err)
-	}
-	b.record = record
-	b.releaseKept()
 	if b.join.keepsBuild() {
 		if err := b.charge(b.rows); err != nil {
 			return err
 		}
 		b.matched = make([]bool, b.rows)
 	}
-	if b.table == nil {
-		if err := b.charge(4 * b.rows); err != nil {
+	if err := b.arrange(); err != nil {
+		return err
+	}
+	if err := b.concat(); err != nil {
+		return err
+	}
+	b.releaseKept()
+	return nil
+}
+
+// concat makes the record.
+func (b *build) concat() (err error) {
+	total := int64(0)
+	records := make([]arrow.RecordBatch, len(b.kept))
+	for i, k := range b.kept {
+		records[i] = k.Record
+		total += k.Bytes()
+	}
+	if len(records) > 1 {
+		if err := b.room(total); err != nil {
 			return err
 		}
-		b.starts, b.order = []int32{0, int32(b.rows)}, make([]int32, b.rows)
-		for i := range b.order {
-			b.order[i] = int32(i)
-		}
-		return nil
 	}
-	return b.sort()
+	if b.record, err = compute.ConcatRecords(b.join.ctx.Alloc, records); err != nil {
+		return fmt.Errorf("join: build side: %w", err)
+	}
+	return nil
+}
+
+// arrange finds the order of rows: by slot, or as they are where all match all.
+func (b *build) arrange() error {
+	if b.table != nil {
+		return b.sort()
+	}
+	if err := b.charge(4 * b.rows); err != nil {
+		return err
+	}
+	b.starts, b.order = []int32{0, int32(b.rows)}, make([]int32, b.rows)
+	for i := range b.order {
+		b.order[i] = int32(i)
+	}
+	return nil
 }
 
 // sort is a counting sort of rows by slot, unless they are in that order.
@@ -327,6 +375,7 @@ func (b *build) releaseKept() {
 		k.Release()
 	}
 	b.kept = nil
+	b.hold(-b.held)
 }
 
 func (b *build) release() {

@@ -11,6 +11,7 @@ import (
 	"github.com/tidemill/tidemill/core/function"
 	"github.com/tidemill/tidemill/core/hashtable"
 	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/stream"
 )
@@ -44,6 +45,8 @@ type Join struct {
 	build build
 	probe probe
 	built bool // the build side has ended
+	share *memory.Share
+	grace *grace // nil while the build side fits memory
 }
 
 // New returns the operator that spec describes, for these inputs.
@@ -139,6 +142,9 @@ func (j *Join) Open(ctx *operator.Context) (err error) {
 		}
 	}
 	j.probe = probe{join: j}
+	if ctx.Contend != nil {
+		j.share = ctx.Contend()
+	}
 	return j.build.open(j)
 }
 
@@ -152,9 +158,14 @@ func (j *Join) Wants() int {
 
 // Done implements operator.Finisher: nothing can match an empty build side.
 func (j *Join) Done() bool {
-	if !j.built || j.build.rows > 0 {
+	if !j.built || j.build.rows > 0 || j.grace != nil {
 		return false
 	}
+	return j.needsBuild()
+}
+
+// needsBuild reports whether every row of the output has one of the build side.
+func (j *Join) needsBuild() bool {
 	return j.kind == jobgraph.JoinType_JOIN_INNER || j.kind == jobgraph.JoinType_JOIN_SEMI || j.kind == jobgraph.JoinType_JOIN_RIGHT
 }
 
@@ -164,14 +175,21 @@ func (j *Join) Process(input int, b *stream.Batch) error {
 		b.Release()
 		return nil
 	}
-	if input == buildInput {
-		return j.build.add(b)
-	}
-	if !j.built {
+	if input == probeInput && !j.built {
 		b.Release()
 		return failure.Errorf(failure.Internal, "join: a row to probe before the build side has ended")
 	}
-	return j.probe.batch(b)
+	switch {
+	case j.grace != nil:
+		return j.grace.write(&j.grace.sides[input], input, 0, b)
+	case input == probeInput:
+		return j.probe.batch(b)
+	}
+	err := j.build.add(b)
+	if exhausted(err) || err == nil && j.share.Over() {
+		return j.spill()
+	}
+	return err
 }
 
 // Watermark implements operator.Operator.
@@ -181,7 +199,17 @@ func (j *Join) Watermark(stream.Watermark) error { return nil }
 func (j *Join) EndInput(input int) error {
 	if input == buildInput {
 		j.built = true
-		return j.build.finish()
+		if j.grace != nil {
+			return nil
+		}
+		err := j.build.finish()
+		if exhausted(err) {
+			return j.spill()
+		}
+		return err
+	}
+	if j.grace != nil {
+		return j.grace.run()
 	}
 	if j.keepsBuild() {
 		return j.probe.unmatchedBuild()
@@ -191,7 +219,11 @@ func (j *Join) EndInput(input int) error {
 
 // Close implements operator.Operator.
 func (j *Join) Close() error {
+	if j.grace != nil {
+		j.grace.close()
+	}
 	j.build.release()
+	j.share.Leave()
 	return nil
 }
 

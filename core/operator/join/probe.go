@@ -9,6 +9,7 @@ import (
 	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/stream"
 )
 
@@ -24,6 +25,12 @@ type probe struct {
 	at      []int32 // its position among the selected rows,
 	builds  []int32 // row of the build side, -1 for none
 	matched []bool  // by position: had a pair that passed
+
+	// Where the build side comes in blocks: which rows of the probe side's file had
+	// a pair so far, and the row at which the batch begins.
+	seen    []uint64
+	base    int
+	charged int64
 }
 
 // batch consumes b.
@@ -33,24 +40,80 @@ func (p *probe) batch(b *stream.Batch) error {
 		return err
 	}
 	j := p.join
+	p.matched = nil
 	if j.check == nil && j.onlyProbe() {
+		if p.seen != nil {
+			p.see(func(i int) bool { return p.slots[i] >= 0 })
+			return nil
+		}
 		return p.emitProbe(b, func(i int) bool { return p.slots[i] >= 0 })
 	}
-	if j.check != nil && (j.onlyProbe() || j.fillsProbe()) {
+	if (j.check != nil || p.seen != nil) && (j.onlyProbe() || j.fillsProbe()) {
 		p.matched = make([]bool, b.Len())
 	}
 	if err := p.pairs(b); err != nil {
 		return err
 	}
 	switch {
-	case j.check == nil:
+	case p.matched == nil:
+		return nil
+	case p.seen != nil:
+		p.see(func(i int) bool { return p.matched[i] })
 		return nil
 	case j.onlyProbe():
 		return p.emitProbe(b, func(i int) bool { return p.matched[i] })
-	case j.fillsProbe():
+	default:
 		return p.unmatchedProbe(b)
 	}
+}
+
+// remember makes room for what is known of the rows of a file between blocks.
+func (p *probe) remember(f *spill.File) error {
+	words := int64(1)
+	if f != nil {
+		words += f.Rows() / 64
+	}
+	if err := p.join.ctx.Memory.Grow(8 * words); err != nil {
+		return fmt.Errorf("join: probe side: %w", err)
+	}
+	p.charged, p.seen = 8*words, make([]uint64, words)
 	return nil
+}
+
+func (p *probe) forget() {
+	if p.seen != nil {
+		p.join.ctx.Memory.Shrink(p.charged)
+		p.charged, p.seen = 0, nil
+	}
+}
+
+// see remembers which rows of the batch had a pair.
+func (p *probe) see(match func(i int) bool) {
+	for i := range p.slots {
+		if match(i) {
+			at := p.base + i
+			p.seen[at>>6] |= 1 << (at & 63)
+		}
+	}
+}
+
+// rest emits what is due of b after the last block.
+func (p *probe) rest(b *stream.Batch) error {
+	defer b.Release()
+	p.matched = make([]bool, b.Len())
+	for i := range p.matched {
+		at := p.base + i
+		p.matched[i] = p.seen[at>>6]>>(at&63)&1 != 0
+	}
+	if p.join.onlyProbe() {
+		return p.emitProbe(b, func(i int) bool { return p.matched[i] })
+	}
+	return p.unmatchedProbe(b)
+}
+
+// fills reports whether rows of the batch without a match are due at once.
+func (p *probe) fills() bool {
+	return p.join.fillsProbe() && p.join.check == nil && p.seen == nil
 }
 
 // find sets slots for the selected rows of b.
@@ -124,7 +187,7 @@ func (p *probe) pairs(b *stream.Batch) error {
 	}
 	// Each row has one pair at most: it is always written, and kept if there is one.
 	least := int32(0)
-	if p.join.fillsProbe() && p.join.check == nil {
+	if p.fills() {
 		least = -1
 	}
 	for from := 0; from < len(p.slots); from += limit {
@@ -194,7 +257,7 @@ func (p *probe) beside(b *stream.Batch) error {
 // runs is pairs for keys of several rows.
 func (p *probe) runs(b *stream.Batch) error {
 	build, limit := &p.join.build, p.join.ctx.BatchRows
-	fill := p.join.fillsProbe() && p.join.check == nil
+	fill := p.fills()
 	none := []int32{-1}
 	for i, s := range p.slots {
 		r := int32(i)
@@ -251,7 +314,7 @@ func (p *probe) flush(b *stream.Batch) error {
 // note remembers the rows of both sides that have a pair in out.
 func (p *probe) note(out *stream.Batch, at, builds []int32) {
 	mark := p.join.build.matched
-	if mark == nil && p.join.check == nil {
+	if mark == nil && p.matched == nil {
 		return
 	}
 	for i := range out.Len() {
