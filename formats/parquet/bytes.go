@@ -101,8 +101,10 @@ func (d *bytesDecoder) read(n int) (arrow.Array, error) {
 }
 
 func (d *bytesDecoder) readAny(n int) (arrow.Array, int, error) {
-	if err := d.next(d.setDictionary); err != nil {
-		return nil, 0, err
+	if n > 0 { // lists that are all empty have no value, perhaps not even a page
+		if err := d.next(d.setDictionary); err != nil {
+			return nil, 0, err
+		}
 	}
 	valid := d.validity(n, d.alloc)
 	if d.keep && d.indexed {

@@ -29,7 +29,15 @@
 //	FIXED_LEN_BYTE_ARRAY          DECIMAL, CHAR(36) (UUID), else BINARY(n)
 //
 // A timestamp that is an instant (isAdjustedToUTC) is TIMESTAMP_LTZ. LIST, MAP and
-// groups are described in the schema; reading them is refused by name.
+// groups are ARRAY, MAP and ROW, in the shapes of old writers, too (tree.go).
+//
+// # Nested columns
+//
+// A leaf of a nested column is read by slots: one for each value, null ones
+// included, that the innermost list around it has. What it is asked for the
+// levels tell, which are read ahead of the values (levels.go); they also make the
+// offsets and nulls of the lists, maps and rows above (nested.go). Writing such
+// columns is refused by name.
 //
 // # Writing
 //

@@ -282,6 +282,9 @@ type pageHeader struct {
 	// version 2
 	defBytes, repBytes int
 	plainValues        bool // is_compressed = false
+	crc                uint32
+	hasCRC             bool
+	repLevels          format.Encoding // of repetition levels, version 1
 }
 
 // parsePageHeader reads a header from the front of b and says how long it is.
@@ -296,6 +299,8 @@ func parsePageHeader(b []byte) (h pageHeader, length int, err error) {
 			h.uncompressed = int(r.int32())
 		case id == 3:
 			h.compressed = int(r.int32())
+		case id == 4:
+			h.crc, h.hasCRC = uint32(r.int32()), true
 		case (id == 5 || id == 7) && wire == thriftStruct:
 			r.fields(func(id int, _ byte) bool { return readPageV1Field(r, &h, id) })
 		case id == 8 && wire == thriftStruct:
@@ -327,6 +332,11 @@ func readPageV1Field(r *thriftReader, h *pageHeader, id int) bool {
 			return false
 		}
 		h.levels = format.Encoding(r.int32())
+	case 4:
+		if h.kind != format.DataPage {
+			return false
+		}
+		h.repLevels = format.Encoding(r.int32())
 	default:
 		return false
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/parquet-go/parquet-go/format"
@@ -39,6 +40,11 @@ type pages struct {
 	body    *memory.Buffer // the decompressed page
 	prepare *memory.Buffer // its values brought to PLAIN
 	scratch delta
+
+	nested  bool // the leaf has slots, see levels.go
+	slotDef int
+	slots   []byte // validity of the current page's slots
+	slotAt  int    // slots taken
 }
 
 // plainDictionary is what old writers call a dictionary page and the indexes
@@ -76,23 +82,35 @@ func (p *pages) fail(err error) error {
 		p.path, p.group, p.leaf.path, p.chunk.start()+int64(p.pageAt), err)
 }
 
+// page moves on to the next page, of any kind.
+func (p *pages) page() (h pageHeader, body []byte, err error) {
+	p.pageAt = p.at
+	if p.at >= len(p.data) {
+		return h, nil, errors.New("column ends before the row group does")
+	}
+	h, n, err := parsePageHeader(p.data[p.at:])
+	if err != nil {
+		return h, nil, err
+	}
+	p.at += n
+	if h.compressed > len(p.data)-p.at {
+		return h, nil, fmt.Errorf("page of %d bytes, %d left in the column", h.compressed, len(p.data)-p.at)
+	}
+	body = p.data[p.at : p.at+h.compressed]
+	p.at += h.compressed
+	if h.hasCRC && h.crc != crc32.ChecksumIEEE(body) {
+		return h, nil, errors.New("page does not match its checksum")
+	}
+	return h, body, nil
+}
+
 // next makes left positive, moving on to the next page where necessary.
 func (p *pages) next(dictionary dictionaryFunc) error {
 	for p.left == 0 {
-		p.pageAt = p.at
-		if p.at >= len(p.data) {
-			return errors.New("column ends before the row group does")
-		}
-		h, n, err := parsePageHeader(p.data[p.at:])
+		h, body, err := p.page()
 		if err != nil {
 			return err
 		}
-		p.at += n
-		if h.compressed > len(p.data)-p.at {
-			return fmt.Errorf("page of %d bytes, %d left in the column", h.compressed, len(p.data)-p.at)
-		}
-		body := p.data[p.at : p.at+h.compressed]
-		p.at += h.compressed
 		switch h.kind {
 		case format.DictionaryPage:
 			err = p.readDictionary(h, body, dictionary)
@@ -147,29 +165,21 @@ func (p *pages) readV1(h pageHeader, body []byte) error {
 	if err != nil {
 		return err
 	}
-	if p.leaf.maxDef > 0 {
-		if h.levels != format.RLE {
-			return fmt.Errorf("definition levels encoded as %s, which is not supported", h.levels)
-		}
-		if len(data) < 4 || uint64(binary.LittleEndian.Uint32(data)) > uint64(len(data)-4) {
-			return errors.New("definition levels reach beyond the page")
-		}
-		n := int(binary.LittleEndian.Uint32(data))
-		p.levels = newHybrid(data[4:4+n], 1)
-		data = data[4+n:]
+	_, def, data, err := p.splitV1(h, data)
+	if err != nil {
+		return err
 	}
+	p.levels = def
 	return p.open(h, data)
 }
 
 // readV2 opens a page whose levels stand uncompressed before the values.
 func (p *pages) readV2(h pageHeader, body []byte) error {
-	if h.repBytes > len(body) || h.defBytes > len(body)-h.repBytes {
-		return errors.New("levels reach beyond the page")
+	var err error
+	if _, p.levels, err = p.splitV2(h, body); err != nil {
+		return err
 	}
 	head := h.repBytes + h.defBytes
-	if p.leaf.maxDef > 0 {
-		p.levels = newHybrid(body[h.repBytes:head], 1)
-	}
 	if h.uncompressed < head {
 		return fmt.Errorf("levels of %d bytes in a page of %d", head, h.uncompressed)
 	}
@@ -208,6 +218,9 @@ func (p *pages) open(h pageHeader, data []byte) (err error) {
 			return err
 		}
 	}
+	if p.nested {
+		return p.openSlots(h)
+	}
 	p.left = h.values
 	return nil
 }
@@ -217,6 +230,9 @@ func (p *pages) open(h pageHeader, data []byte) (err error) {
 func (p *pages) takeLevels(bitmap []byte, at, n int) (int, error) {
 	if bitmap == nil {
 		return n, nil
+	}
+	if p.nested {
+		return p.takeSlots(bitmap, at, n), nil
 	}
 	return p.levels.readBits(bitmap, at, n)
 }

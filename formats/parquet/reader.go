@@ -21,6 +21,7 @@ type reader struct {
 	opts     formats.ReadOptions
 	codec    *decompressor
 	decoders []decoder
+	sources  []decoder        // those that read a leaf: of nested columns each leaf's
 	owners   []*memory.Buffer // the bytes of the current row group
 	group    int              // the current row group
 	next     int              // the row group after it
@@ -47,6 +48,13 @@ func newReader(f *file, opts formats.ReadOptions) (*reader, error) {
 			return nil, failure.Errorf(failure.BadData, "%s: column %s: %w", f.in.Path, want.Name, err)
 		}
 		r.decoders = append(r.decoders, d)
+		if n, ok := d.(*nestedDecoder); ok {
+			for _, l := range n.leaves {
+				r.sources = append(r.sources, l)
+			}
+		} else if d.source() != nil {
+			r.sources = append(r.sources, d)
+		}
 	}
 	return r, nil
 }
@@ -58,8 +66,8 @@ func (r *reader) decoder(want datatype.Field) (decoder, error) {
 		return &missingDecoder{want: want.Type, alloc: r.opts.Alloc}, nil
 	case c == nil:
 		return nil, fmt.Errorf("the file does not have it; it has %s", r.file.columnNames())
-	case c.nested != "":
-		return nil, fmt.Errorf("reading %s columns is not supported yet", c.nested)
+	case c.nested:
+		return r.nestedDecoder(c.root, want.Type)
 	}
 	p := newPages(c.leaves[0], r.file.in.Path, r.opts.Alloc, r.codec)
 	d, err := newDecoder(p, want.Type, r.opts.Alloc)
@@ -103,10 +111,10 @@ func (r *reader) open(group int) error {
 	}
 	r.group = group
 	g := &r.file.meta.groups[group]
-	ranges := make([]*chunkRange, 0, len(r.decoders))
-	for _, d := range r.decoders {
-		if l := d.source(); l != nil && g.rows > 0 {
-			c := &g.chunks[l.index]
+	ranges := make([]*chunkRange, 0, len(r.sources))
+	for _, d := range r.sources {
+		if g.rows > 0 {
+			c := &g.chunks[d.source().index]
 			ranges = append(ranges, &chunkRange{offset: c.start(), length: c.compressed})
 		}
 	}
@@ -116,11 +124,9 @@ func (r *reader) open(group int) error {
 		return fmt.Errorf("row group %d: %w", group, err)
 	}
 	r.owners, r.left = owners, g.rows
-	for _, d := range r.decoders {
-		if l := d.source(); l != nil && g.rows > 0 {
-			d.start(group, &g.chunks[l.index], ranges[0].bytes)
-			ranges = ranges[1:]
-		}
+	for i, c := range ranges {
+		d := r.sources[i]
+		d.start(group, &g.chunks[d.source().index], c.bytes)
 	}
 	return nil
 }

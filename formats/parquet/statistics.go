@@ -30,7 +30,7 @@ func (f *file) prune(group int, p *predicate.Predicate, wanted datatype.Schema) 
 	}
 	return p.Prune(func(name string) (predicate.Summary, bool) {
 		c := f.column(name)
-		if c == nil || c.nested != "" {
+		if c == nil || c.nested {
 			return predicate.Summary{}, false
 		}
 		t := c.typ
@@ -156,7 +156,7 @@ func (f *file) fileStatistics() formats.Statistics {
 	s := formats.Statistics{Rows: f.meta.rows, Columns: map[string]predicate.Summary{}}
 	for i := range f.columns {
 		c := &f.columns[i]
-		if c.nested != "" || len(f.meta.groups) == 0 {
+		if c.nested || len(f.meta.groups) == 0 {
 			continue
 		}
 		var all predicate.Summary
