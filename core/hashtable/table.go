@@ -105,6 +105,14 @@ func (t *Table) Reserve(n int) error {
 	return t.directory.reserve(n)
 }
 
+// Seal gives back what only Resolve and Find need, which must not be called
+// afterwards: what remains is to be read and released.
+func (t *Table) Seal() {
+	t.ledger.shrink(int64(len(t.directory.entries)) * 8)
+	t.directory.entries, t.directory.mask = nil, 0
+	t.dict.forget()
+}
+
 // Release gives the table's memory back; it must not be used afterwards.
 func (t *Table) Release() {
 	t.releaseParts()

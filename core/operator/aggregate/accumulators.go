@@ -127,16 +127,21 @@ func (a *Accumulators) Add(values []*state.Column, in []arrow.Array, sel, slots 
 // AddCall is Add for the i-th call alone.
 func (a *Accumulators) AddCall(i int, values []*state.Column, in []arrow.Array, sel, slots []int32) error {
 	c := &a.calls[i]
-	acc := values[c.first : c.first+c.count]
 	args := make([]arrow.Array, len(c.args))
 	for j, arg := range c.args {
 		args[j] = in[arg]
 	}
 	sel, slots = c.wanted(in, args, sel, slots)
+	return a.addArgs(i, values, args, sel, slots)
+}
+
+// addArgs is AddCall for arguments without null, past the filter.
+func (a *Accumulators) addArgs(i int, values []*state.Column, args []arrow.Array, sel, slots []int32) error {
 	if len(slots) == 0 {
 		return nil
 	}
-	if err := c.add(acc, args, sel, slots); err != nil {
+	c := &a.calls[i]
+	if err := c.add(values[c.first:c.first+c.count], args, sel, slots); err != nil {
 		return fmt.Errorf("%s: %w", c.name, err)
 	}
 	return nil
@@ -210,10 +215,18 @@ func (c *call) truth(a arrow.Array, sel []int32) []bool {
 
 // Merge takes rows of accumulator columns, as a partial phase emits them.
 func (a *Accumulators) Merge(values []*state.Column, in []arrow.Array, sel, slots []int32) error {
+	return a.mergeWhere(func(int) bool { return true }, values, in, sel, slots)
+}
+
+// mergeWhere is Merge for some of the calls.
+func (a *Accumulators) mergeWhere(wanted func(int) bool, values []*state.Column, in []arrow.Array, sel, slots []int32) error {
 	if len(slots) == 0 {
 		return nil
 	}
 	for i := range a.calls {
+		if !wanted(i) {
+			continue
+		}
 		c := &a.calls[i]
 		acc := values[c.first : c.first+c.count]
 		if err := c.merge(acc, in[c.first:c.first+c.count], sel, slots); err != nil {

@@ -7,9 +7,9 @@ import (
 
 	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
-	"github.com/tidemill/tidemill/core/hashtable"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/stream"
@@ -20,18 +20,8 @@ import (
 const (
 	judgeRows    = 1 << 16
 	keepReducing = 0.75
-	flushBytes   = 64 << 20
+	flushBytes   = 8 << 20
 )
-
-// stateTable is the operator's table in keyed state; those of DISTINCT follow.
-const stateTable = 1
-
-// seen is the DISTINCT of one call with its table.
-type seen struct {
-	*Distinct
-	rows  state.Rows
-	table *hashtable.Table // rows, where they are not in keyed state
-}
 
 // Aggregate is the operator of a jobgraph.Aggregate.
 type Aggregate struct {
@@ -41,15 +31,16 @@ type Aggregate struct {
 	global   bool
 	acc      *Accumulators
 	in       datatype.Schema
-	distinct []seen // by call; what it is nil of needs none
+	distinct []*Distinct // by call; nil where it needs none
 
 	ctx     *operator.Context
 	output  *arrow.Schema
-	rows    state.Rows
-	table   *hashtable.Table // rows, where they are not in keyed state
-	charged int64            // for bytes outside the table
-	seen    int64            // rows since the last judgement
-	passing bool             // a partial that has stopped grouping
+	groups  *groups
+	spills  bool          // groups may leave memory
+	share   *memory.Share // of the memory; nil where there is nothing to share
+	spilled *spilled      // nil until groups had to leave memory
+	seen    int64         // rows since the last judgement
+	passing bool          // a partial that has stopped grouping
 
 	hashes []uint64
 	slots  []int32
@@ -113,21 +104,18 @@ func (a *Aggregate) outputSchema(spec *jobgraph.Aggregate) (*arrow.Schema, error
 // Open implements operator.Operator.
 func (a *Aggregate) Open(ctx *operator.Context) (err error) {
 	a.ctx = ctx
-	if a.rows, a.table, err = a.openRows(stateTable, a.keyTypes, a.acc.Columns()); err != nil {
-		return err
+	a.spills = !a.global && !a.inState() && a.phase != jobgraph.Phase_PHASE_PARTIAL && ctx.Spill != nil
+	if (a.spills || a.phase == jobgraph.Phase_PHASE_PARTIAL) && !a.global && ctx.Contend != nil {
+		a.share = ctx.Contend()
 	}
-	a.distinct = make([]seen, a.acc.Calls())
+	a.distinct = make([]*Distinct, a.acc.Calls())
 	for i := range a.distinct {
-		d := &a.distinct[i]
-		if d.Distinct, err = a.acc.Distinct(i, a.keyTypes, a.in, a.ctx.State != nil); err != nil {
+		if a.distinct[i], err = a.acc.Distinct(i, a.keyTypes, a.in, a.inState()); err != nil {
 			return fmt.Errorf("aggregate: %w", err)
 		}
-		if d.Distinct == nil {
-			continue
-		}
-		if d.rows, d.table, err = a.openRows(stateTable+1+uint16(i), d.Columns(), nil); err != nil {
-			return err
-		}
+	}
+	if a.groups, err = a.newGroups(); err != nil {
+		return err
 	}
 	if a.global && a.phase != jobgraph.Phase_PHASE_PARTIAL {
 		return a.resolveAll(1)
@@ -135,57 +123,37 @@ func (a *Aggregate) Open(ctx *operator.Context) (err error) {
 	return nil
 }
 
-// openRows returns a table of keyed state, or one of the operator's own where
-// the job keeps none, and for a partial, whose keys are not those of the subtask.
-func (a *Aggregate) openRows(id uint16, keys, values datatype.Schema) (state.Rows, *hashtable.Table, error) {
-	if a.ctx.State == nil || a.phase == jobgraph.Phase_PHASE_PARTIAL {
-		table, err := hashtable.New(keys, values, a.ctx.Memory)
-		if err != nil {
-			return nil, nil, fmt.Errorf("aggregate: %w", err)
-		}
-		return hashtable.Rows{Table: table, Mem: a.ctx.Alloc}, table, nil
-	}
-	table, err := a.ctx.State.Table(state.TableSpec{ID: id, Name: "groups", Keys: keys, Values: values})
-	if err != nil {
-		return nil, nil, fmt.Errorf("aggregate: %w", err)
-	}
-	rows, err := table.Namespace(0)
-	return rows, nil, err
-}
-
 // Process implements operator.Operator.
 func (a *Aggregate) Process(_ int, b *stream.Batch) error {
-	defer b.Release()
 	n := b.Len()
+	defer b.Release()
 	if n == 0 {
 		return nil
 	}
 	if a.passing {
 		return a.pass(b)
 	}
-	keys := a.keyColumns(b)
+	keys := a.keyColumns(b.Record.Columns())
 	if err := a.resolve(keys, b.Sel, n); err != nil {
 		return err
 	}
-	if err := a.accumulate(a.rows.Values(), keys, b); err != nil {
-		return fmt.Errorf("aggregate: %w", err)
+	if err := a.accumulate(keys, b.Record.Columns(), b.Sel); err != nil {
+		return err
 	}
-	grown := a.acc.Grown()
-	if err := a.ctx.Memory.Grow(max(grown, 0)); err != nil {
-		return fmt.Errorf("aggregate: %w", err)
-	}
-	a.charged += max(grown, 0)
 	a.seen += int64(n)
 	if a.phase == jobgraph.Phase_PHASE_PARTIAL {
 		return a.judge()
 	}
+	if a.share.Over() {
+		return a.spill()
+	}
 	return nil
 }
 
-func (a *Aggregate) keyColumns(b *stream.Batch) []arrow.Array {
+func (a *Aggregate) keyColumns(in []arrow.Array) []arrow.Array {
 	keys := make([]arrow.Array, len(a.keys))
 	for i, k := range a.keys {
-		keys[i] = b.Column(k)
+		keys[i] = in[k]
 	}
 	return keys
 }
@@ -204,15 +172,14 @@ func (a *Aggregate) resolve(keys []arrow.Array, sel []int32, n int) error {
 		a.hashes = make([]uint64, n)
 	}
 	a.hashes = a.hashes[:n]
-	if a.table == nil || a.table.NeedsHashes(keys, n) {
+	if t := a.groups.table; t == nil || t.NeedsHashes(keys, n) {
 		a.hashes = compute.HashColumns(keys, sel, a.hashes)
 	}
-	err := a.rows.Resolve(keys, sel, a.hashes, a.slots)
-	if err != nil && a.phase == jobgraph.Phase_PHASE_PARTIAL && a.rows.Len() > 0 {
-		if err := a.flush(); err != nil {
-			return err
-		}
-		err = a.rows.Resolve(keys, sel, a.hashes, a.slots)
+	err := a.groups.rows.Resolve(keys, sel, a.hashes, a.slots)
+	if made, failed := a.makeRoom(err); failed != nil {
+		return failed
+	} else if made {
+		err = a.groups.rows.Resolve(keys, sel, a.hashes, a.slots)
 	}
 	if err != nil {
 		return fmt.Errorf("aggregate: %w", err)
@@ -220,16 +187,32 @@ func (a *Aggregate) resolve(keys []arrow.Array, sel []int32, n int) error {
 	return nil
 }
 
+// makeRoom empties the table where err says that memory is exhausted: a partial
+// passes its groups on, others spill them. It reports whether the caller may try
+// again.
+func (a *Aggregate) makeRoom(err error) (bool, error) {
+	if err == nil || a.groups.rows.Len() == 0 || !exhausted(err) {
+		return false, nil
+	}
+	switch {
+	case a.phase == jobgraph.Phase_PHASE_PARTIAL:
+		return true, a.flush()
+	case a.canSpill():
+		return true, a.spill()
+	}
+	return false, nil
+}
+
 // resolveAll puts n rows into the one group that there is without keys.
 func (a *Aggregate) resolveAll(n int) error {
-	if a.rows.Len() == 0 {
+	if a.groups.rows.Len() == 0 {
 		key, err := compute.Constant(a.ctx.Alloc, a.keyTypes[0].Type, int64(0), 1)
 		if err != nil {
 			return err
 		}
 		defer key.Release()
 		keys := []arrow.Array{key}
-		if err := a.rows.Resolve(keys, nil, compute.HashColumns(keys, nil, nil), make([]int32, 1)); err != nil {
+		if err := a.groups.rows.Resolve(keys, nil, compute.HashColumns(keys, nil, nil), make([]int32, 1)); err != nil {
 			return fmt.Errorf("aggregate: %w", err)
 		}
 	}
@@ -241,35 +224,83 @@ func (a *Aggregate) resolveAll(n int) error {
 	return nil
 }
 
-// accumulate adds or merges the rows of a batch.
-func (a *Aggregate) accumulate(values []*state.Column, keys []arrow.Array, b *stream.Batch) error {
-	in := b.Record.Columns()
+// accumulate adds or merges rows of the input, whose slots are set.
+func (a *Aggregate) accumulate(keys, in []arrow.Array, sel []int32) error {
 	if a.phase == jobgraph.Phase_PHASE_FINAL {
-		return a.acc.Merge(values, in[len(a.keys):], b.Sel, a.slots)
+		if err := a.acc.Merge(a.groups.rows.Values(), in[len(a.keys):], sel, a.slots); err != nil {
+			return fmt.Errorf("aggregate: %w", err)
+		}
+		return a.charge()
 	}
 	for i, d := range a.distinct {
-		sel, slots := b.Sel, a.slots
-		if d.Distinct != nil {
-			var err error
-			if sel, slots, err = d.Firsts(a.ctx.Alloc, d.rows, keys, in, sel, slots); err != nil {
-				return err
+		if d == nil {
+			if err := a.acc.AddCall(i, a.groups.rows.Values(), in, sel, a.slots); err != nil {
+				return fmt.Errorf("aggregate: %w", err)
 			}
+			continue
 		}
-		if err := a.acc.AddCall(i, values, in, sel, slots); err != nil {
+		if err := a.addDistinct(i, keys, in, sel); err != nil {
 			return err
 		}
+	}
+	return a.charge()
+}
+
+// addDistinct adds the rows whose value the i-th call has not seen.
+func (a *Aggregate) addDistinct(i int, keys, in []arrow.Array, sel []int32) error {
+	first := func() ([]int32, []int32, error) {
+		return a.distinct[i].Firsts(a.ctx.Alloc, a.groups.distinct[i].rows, keys, in, sel, a.slots)
+	}
+	if a.share.Over() && a.canSpill() { // the allocator, unlike the table, cannot be refused
+		if err := a.spill(); err != nil {
+			return err
+		}
+		if err := a.resolve(keys, sel, len(a.slots)); err != nil {
+			return err
+		}
+	}
+	rows, slots, err := first()
+	if made, failed := a.makeRoom(err); failed != nil {
+		return failed
+	} else if made { // calls before have these rows on disk; the rest go on in the new table
+		if err = a.resolve(keys, sel, len(a.slots)); err == nil {
+			rows, slots, err = first()
+		}
+	}
+	if err == nil {
+		err = a.acc.AddCall(i, a.groups.rows.Values(), in, rows, slots)
+	}
+	if err != nil {
+		return fmt.Errorf("aggregate: %w", err)
 	}
 	return nil
 }
 
-// judge flushes a partial that is large, and ends grouping where it is in vain.
-func (a *Aggregate) judge() error {
-	groups := a.rows.Len()
-	if a.seen < judgeRows && (a.table == nil || a.table.Bytes()+a.charged < flushBytes) {
+// charge accounts for what values have grown outside the table. What is refused
+// goes to disk instead.
+func (a *Aggregate) charge() error {
+	grown := max(a.acc.Grown(), 0)
+	err := a.ctx.Memory.Grow(grown)
+	if err == nil {
+		a.groups.charged += grown
 		return nil
 	}
-	a.passing = float64(groups) > keepReducing*float64(a.seen)
-	large := a.table != nil && a.table.Bytes()+a.charged >= flushBytes
+	if made, failed := a.makeRoom(err); made || failed != nil {
+		return failed
+	}
+	return fmt.Errorf("aggregate: %w", err)
+}
+
+// judge flushes a partial that is large, and ends grouping where it is in vain.
+func (a *Aggregate) judge() error {
+	if a.groups.table == nil {
+		return nil
+	}
+	large := a.groups.bytes() >= flushBytes || a.share.Over()
+	if a.seen < judgeRows && !large {
+		return nil
+	}
+	a.passing = float64(a.groups.rows.Len()) > keepReducing*float64(a.seen)
 	if !a.passing && !large {
 		return nil
 	}
@@ -291,13 +322,13 @@ func (a *Aggregate) pass(b *stream.Batch) error {
 	for i := range a.slots {
 		a.slots[i] = int32(i)
 	}
-	if err := a.accumulate(values, nil, b); err != nil {
+	if err := a.acc.Add(values, b.Record.Columns(), b.Sel, a.slots); err != nil {
 		return fmt.Errorf("aggregate: %w", err)
 	}
 	a.acc.Grown() // leaves with the batch
 	columns := make([]arrow.Array, 0, a.output.NumFields())
 	defer func() { compute.ReleaseAll(columns) }()
-	for _, k := range a.keyColumns(b) {
+	for _, k := range a.keyColumns(b.Record.Columns()) {
 		key, err := compute.Take(a.ctx.Alloc, k, b.Sel)
 		if err != nil {
 			return fmt.Errorf("aggregate: %w", err)
@@ -318,38 +349,30 @@ func (a *Aggregate) emit(columns []arrow.Array, n int) error {
 }
 
 // flush emits every group and forgets them.
-func (a *Aggregate) flush() error {
-	if err := a.emitAll(); err != nil {
+func (a *Aggregate) flush() (err error) {
+	a.groups.seal()
+	if err := a.emitAll(a.groups); err != nil || a.groups.table == nil {
 		return err
 	}
-	a.ctx.Memory.Shrink(a.charged)
-	a.charged = 0
-	if a.table == nil {
-		return nil
-	}
-	a.table.Release()
-	table, err := hashtable.New(a.keyTypes, a.acc.Columns(), a.ctx.Memory)
-	if err != nil {
-		return err
-	}
-	a.table, a.rows = table, hashtable.Rows{Table: table, Mem: a.ctx.Alloc}
-	return nil
+	a.groups.release(a.ctx.Memory)
+	a.groups, err = a.newGroups()
+	return err
 }
 
-func (a *Aggregate) emitAll() error {
-	for from := 0; from < a.rows.Len(); from += a.ctx.BatchRows {
-		if err := a.emitSlots(from, min(from+a.ctx.BatchRows, a.rows.Len())); err != nil {
+func (a *Aggregate) emitAll(g *groups) error {
+	for from := 0; from < g.rows.Len(); from += a.ctx.BatchRows {
+		if err := a.emitSlots(g, from, min(from+a.ctx.BatchRows, g.rows.Len())); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *Aggregate) emitSlots(from, to int) error {
+func (a *Aggregate) emitSlots(g *groups, from, to int) error {
 	var columns []arrow.Array
 	defer func() { compute.ReleaseAll(columns) }()
 	if !a.global {
-		keys, err := a.rows.Keys(from, to)
+		keys, err := g.rows.Keys(from, to)
 		if err != nil {
 			return fmt.Errorf("aggregate: %w", err)
 		}
@@ -359,7 +382,7 @@ func (a *Aggregate) emitSlots(from, to int) error {
 	if a.phase == jobgraph.Phase_PHASE_PARTIAL {
 		finish = a.acc.Partials
 	}
-	out, err := finish(a.ctx.Alloc, a.rows.Values(), from, to)
+	out, err := finish(a.ctx.Alloc, g.rows.Values(), from, to)
 	if err != nil {
 		return fmt.Errorf("aggregate: %w", err)
 	}
@@ -373,7 +396,7 @@ func (a *Aggregate) Watermark(stream.Watermark) error { return nil }
 // Snapshot implements operator.Snapshotter: a partial in a job that keeps state
 // has nothing of its own, because it emits all at the barrier.
 func (a *Aggregate) Snapshot(stream.Barrier) ([]byte, error) {
-	if a.phase == jobgraph.Phase_PHASE_PARTIAL && a.table != nil {
+	if a.phase == jobgraph.Phase_PHASE_PARTIAL {
 		return nil, a.flush()
 	}
 	return nil, nil
@@ -383,22 +406,22 @@ func (a *Aggregate) Snapshot(stream.Barrier) ([]byte, error) {
 func (a *Aggregate) Completed(id.Checkpoint) error { return nil }
 
 // EndInput implements operator.Operator: it emits the results.
-func (a *Aggregate) EndInput(int) error { return a.emitAll() }
+func (a *Aggregate) EndInput(int) error {
+	if a.spilled != nil {
+		return a.mergeSpilled()
+	}
+	return a.emitAll(a.groups)
+}
 
 // Close implements operator.Operator.
 func (a *Aggregate) Close() error {
 	if a.ctx == nil {
 		return nil
 	}
-	a.ctx.Memory.Shrink(a.charged)
-	if a.table != nil {
-		a.table.Release()
+	if a.groups != nil {
+		a.groups.release(a.ctx.Memory)
 	}
-	for _, d := range a.distinct {
-		if d.table != nil {
-			d.table.Release()
-		}
-	}
+	a.share.Leave()
 	a.ctx = nil
 	return nil
 }

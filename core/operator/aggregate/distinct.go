@@ -63,6 +63,11 @@ func (d *Distinct) Firsts(mem memory.Allocator, seen state.Rows, keys, in []arro
 		args[i] = in[a]
 	}
 	sel, slots = d.call.wanted(in, args, sel, slots)
+	return d.firsts(mem, seen, keys, args, sel, slots)
+}
+
+// firsts is Firsts for arguments without null, past the filter.
+func (d *Distinct) firsts(mem memory.Allocator, seen state.Rows, keys, args []arrow.Array, sel, slots []int32) ([]int32, []int32, error) {
 	if len(slots) == 0 {
 		return sel, slots, nil
 	}

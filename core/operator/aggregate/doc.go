@@ -19,5 +19,8 @@
 // on as accumulators of one row each. DISTINCT keeps a second table of (group,
 // value) and lets only first occurrences through; it cannot be split in phases.
 //
+// Groups that do not fit memory are spilled as accumulators, by hash, and merged
+// when input has ended; see spill.go. A partial phase emits them instead.
+//
 // Accumulators is the part that windows share.
 package aggregate

@@ -2,7 +2,6 @@ package aggregate
 
 import (
 	"bytes"
-	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
@@ -187,14 +186,22 @@ func (s *single) add(acc []*state.Column, args []arrow.Array, sel, slots []int32
 	if err := s.counts.add(acc[1:], nil, nil, slots); err != nil {
 		return err
 	}
+	return s.checked(acc, args, sel, slots)
+}
+
+// merge takes what has been spilled.
+func (s *single) merge(acc []*state.Column, in []arrow.Array, sel, slots []int32) error {
+	if err := s.counts.merge(acc[1:], in[1:], sel, slots); err != nil {
+		return err
+	}
+	return s.checked(acc, in, sel, slots)
+}
+
+func (s *single) checked(acc []*state.Column, in []arrow.Array, sel, slots []int32) error {
 	for _, slot := range slots {
 		if n := acc[1].Int64[slot]; n > 1 {
 			return failure.Errorf(failure.UserCode, "scalar subquery returned more than one row")
 		}
 	}
-	return s.pick.merge(acc, args, sel, slots)
-}
-
-func (s *single) merge([]*state.Column, []arrow.Array, []int32, []int32) error {
-	return fmt.Errorf("SINGLE_VALUE cannot be split into phases")
+	return s.pick.merge(acc, in, sel, slots)
 }

@@ -1,0 +1,74 @@
+package aggregate_test
+
+import (
+	"testing"
+
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/operator/aggregate"
+	"github.com/tidemill/tidemill/core/operator/operatortest"
+)
+
+// Groups that leave memory come back with the results that they would have had:
+// every kind of function, one key and several, DISTINCT beside others.
+func TestSpills(t *testing.T) {
+	in := operatortest.Parse(`
+k STRING, j BIGINT, v BIGINT, d DECIMAL(30, 2), s STRING, b BOOLEAN
+a | 1 | 10 | 1.50 | x | true`)
+	for _, c := range []struct {
+		name   string
+		keys   []uint32
+		output string
+		want   string
+		calls  []string
+	}{
+		{
+			"a number", []uint32{1}, "j BIGINT, n BIGINT, s BIGINT, d DECIMAL(38, 2), a DECIMAL(38, 6)", "1 | 1 | 10 | 1.50 | 1.500000",
+			[]string{"COUNT() -> BIGINT NOT NULL", "SUM(2) -> BIGINT", "SUM(3) -> DECIMAL(38, 2)", "AVG(3) -> DECIMAL(38, 6)"},
+		},
+		{
+			"a text and a number", []uint32{0, 1}, "k STRING, j BIGINT, f STRING, l STRING, m STRING, b BOOLEAN", "a | 1 | x | x | x | true",
+			[]string{"FIRST_VALUE(4) -> STRING", "LAST_VALUE(4) -> STRING", "MIN(4) -> STRING", "BOOL_OR(5) -> BOOLEAN"},
+		},
+		{
+			"texts joined", []uint32{1}, "j BIGINT, l STRING, m DECIMAL(30, 2)", "1 | x | 1.50",
+			[]string{"LISTAGG(4) -> STRING", "MAX(3) -> DECIMAL(30, 2)"},
+		},
+		{
+			"distinct", []uint32{0}, "k STRING, n BIGINT, s BIGINT, c BIGINT", "a | 1 | 10 | 1",
+			[]string{"COUNT(2) DISTINCT -> BIGINT NOT NULL", "SUM(2) DISTINCT -> BIGINT", "COUNT(4) -> BIGINT NOT NULL"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cs := calls(in.Schema, c.calls...)
+			operatortest.Run(t, operatortest.Case{
+				Inputs: []operatortest.Table{in},
+				Output: operatortest.ParseSchema(c.output),
+				Want:   c.want,
+				Spills: true,
+				New: func() (operator.Operator, error) {
+					return aggregate.New(&jobgraph.Aggregate{Phase: jobgraph.Phase_PHASE_SINGLE, Keys: c.keys, Calls: cs}, in.Schema)
+				},
+			})
+		})
+	}
+}
+
+// A final phase spills what it has merged.
+func TestFinalSpills(t *testing.T) {
+	in := operatortest.Parse(`
+k STRING, n BIGINT, s BIGINT
+a | 1 | 10
+b | 2 | 20
+a | 3 | 30`)
+	cs := calls(in.Schema, "COUNT() -> BIGINT NOT NULL", "SUM(2) -> BIGINT")
+	operatortest.Run(t, operatortest.Case{
+		Inputs: []operatortest.Table{in},
+		Output: operatortest.ParseSchema("k STRING, n BIGINT, s BIGINT"),
+		Want:   "a | 4 | 40\nb | 2 | 20",
+		Spills: true,
+		New: func() (operator.Operator, error) {
+			return aggregate.New(&jobgraph.Aggregate{Phase: jobgraph.Phase_PHASE_FINAL, Keys: []uint32{0}, Calls: cs}, in.Schema)
+		},
+	})
+}
