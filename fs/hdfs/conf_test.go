@@ -50,3 +50,49 @@ func TestLoadConfFails(t *testing.T) {
 		t.Fatalf("broken file: %v", err)
 	}
 }
+
+func TestVariables(t *testing.T) {
+	t.Setenv("TM_HOST", "h1")
+	conf := Conf{
+		"fs.defaultFS": "hdfs://${cluster}", "cluster": "${env.TM_HOST}:${port}", "port": "9", "self": "x${self}",
+		"dfs.ha.namenodes.ns": "a", "dfs.namenode.rpc-address.ns.a": "${env.TM_HOST}",
+	}
+	if got, err := conf.Default(); err != nil || got != "h1:9" {
+		t.Errorf("default: %q, %v", got, err)
+	}
+	if got, err := conf.Namenodes("ns"); err != nil || got[0] != "h1:8020" {
+		t.Errorf("nameservice: %v, %v", got, err)
+	}
+	for authority, want := range map[string]string{"h": "h:8020", "h:1": "h:1", "[::1]": "[::1]:8020", "::1": "[::1]:8020"} {
+		if got, err := conf.Namenodes(authority); err != nil || got[0] != want {
+			t.Errorf("%s: %v, %v", authority, got, err)
+		}
+	}
+	if got := conf.Get("self"); !strings.HasSuffix(got, "x${self}") {
+		t.Errorf("a property that names itself: %q", got)
+	}
+	if got := (Conf{"a": "${no.such}"}).Get("a"); got != "${no.such}" {
+		t.Errorf("an unknown name: %q", got)
+	}
+	for _, bad := range []Conf{{}, {"fs.defaultFS": "file:///"}, {"fs.default.name": ":"}} {
+		if got, err := bad.Default(); err == nil {
+			t.Errorf("%v: %q", bad, got)
+		}
+	}
+}
+
+func TestConfDir(t *testing.T) {
+	t.Setenv("HADOOP_CONF_DIR", "")
+	t.Setenv("HADOOP_HOME", "")
+	if got := confDir(); got != "" {
+		t.Error(got)
+	}
+	t.Setenv("HADOOP_HOME", "/h")
+	if got := confDir(); got != "/h/etc/hadoop" {
+		t.Error(got)
+	}
+	t.Setenv("HADOOP_CONF_DIR", "/c")
+	if got := confDir(); got != "/c" {
+		t.Error(got)
+	}
+}

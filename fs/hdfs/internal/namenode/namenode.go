@@ -1,0 +1,85 @@
+package namenode
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"unsafe"
+
+	"github.com/colinmarc/hdfs/v2"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+)
+
+// Rename moves from to a name where nothing is; the namenode decides, in one
+// step, and says FileAlreadyExistsException when something is there.
+func Rename(c *hdfs.Client, from, to string) error {
+	return call(c, "rename2", "Rename2", func(m protoreflect.Message) {
+		set(m, "src", protoreflect.ValueOfString(from))
+		set(m, "dst", protoreflect.ValueOfString(to))
+		set(m, "overwriteDest", protoreflect.ValueOfBool(false))
+	})
+}
+
+// Concat appends the files parts to the file target and removes their names, in
+// one step. All are closed, not empty and in one directory.
+func Concat(c *hdfs.Client, target string, parts []string) error {
+	return call(c, "concat", "Concat", func(m protoreflect.Message) {
+		set(m, "trg", protoreflect.ValueOfString(target))
+		list := m.Mutable(field(m, "srcs")).List()
+		for _, p := range parts {
+			list.Append(protoreflect.ValueOfString(p))
+		}
+	})
+}
+
+func call(c *hdfs.Client, method string, message protoreflect.Name, fill func(protoreflect.Message)) error {
+	conn, err := connection(c)
+	if err != nil {
+		return err
+	}
+	request, err := newMessage(message + "RequestProto")
+	if err != nil {
+		return err
+	}
+	response, err := newMessage(message + "ResponseProto")
+	if err != nil {
+		return err
+	}
+	fill(request)
+	return conn.Execute(method, request.Interface(), response.Interface())
+}
+
+// executor is the library's connection to the namenodes; it may be called by
+// any goroutine.
+type executor interface {
+	Execute(method string, request, response proto.Message) error
+}
+
+func connection(c *hdfs.Client) (executor, error) {
+	f := reflect.ValueOf(c).Elem().FieldByName("namenode")
+	if f.IsValid() && f.CanAddr() {
+		v := reflect.NewAt(f.Type(), unsafe.Pointer(f.UnsafeAddr())).Elem().Interface()
+		if conn, ok := v.(executor); ok {
+			return conn, nil
+		}
+	}
+	return nil, errors.New("the hdfs library does not keep its connection where it is expected")
+}
+
+func newMessage(name protoreflect.Name) (protoreflect.Message, error) {
+	t, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName("hadoop.hdfs").Append(name))
+	if err != nil {
+		return nil, fmt.Errorf("message of the hdfs library: %w", err)
+	}
+	return t.New(), nil
+}
+
+func field(m protoreflect.Message, name protoreflect.Name) protoreflect.FieldDescriptor {
+	return m.Descriptor().Fields().ByName(name)
+}
+
+func set(m protoreflect.Message, name protoreflect.Name, v protoreflect.Value) {
+	m.Set(field(m, name), v)
+}

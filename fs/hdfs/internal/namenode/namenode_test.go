@@ -1,0 +1,29 @@
+package namenode
+
+import (
+	"testing"
+
+	"github.com/colinmarc/hdfs/v2"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// A new version of the library may move what this package reaches for.
+func TestLibraryIsAsExpected(t *testing.T) {
+	if _, err := connection(&hdfs.Client{}); err != nil {
+		t.Error(err)
+	}
+	for message, fields := range map[string][]string{
+		"Rename2RequestProto": {"src", "dst", "overwriteDest"}, "Rename2ResponseProto": nil,
+		"ConcatRequestProto": {"trg", "srcs"}, "ConcatResponseProto": nil,
+	} {
+		m, err := newMessage(protoreflect.Name(message))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range fields {
+			if field(m, protoreflect.Name(f)) == nil {
+				t.Errorf("%s has no field %s", message, f)
+			}
+		}
+	}
+}
