@@ -11,6 +11,7 @@ const (
 	unknownRows       = 1e6
 	equalSelectivity  = 0.1
 	rangeSelectivity  = 0.33
+	havingSelectivity = 0.05
 	likeSelectivity   = 0.2
 	otherSelectivity  = 0.5
 	nullSelectivity   = 0.1

@@ -14,6 +14,9 @@ const leastSelectivity = 1e-6
 // terms count as independent.
 func Selectivity(n Node, terms []expr.Expr) float64 {
 	s := 1.0
+	if p, ok := n.(*Project); ok { // over what it computes, not over its names
+		n, terms = p.Input, substituted(terms, p.Exprs)
+	}
 	ranges := map[int]*span{}
 	for _, t := range terms {
 		if column, low, high, ok := bounds(t); ok {
@@ -102,6 +105,9 @@ func callSelectivity(n Node, e *expr.Call) float64 {
 	case "<>":
 		return 1 - equalTo(n, e.Args[0], e.Args[1])
 	case "<", "<=", ">", ">=":
+		if ofAggregate(n, e) {
+			return havingSelectivity
+		}
 		return rangeSelectivity
 	case "IN":
 		return math.Min(otherSelectivity, equalTo(n, e.Args[0], e.Args[1])*float64(len(e.Args)-1))
@@ -125,4 +131,24 @@ func equalTo(n Node, a, b expr.Expr) float64 {
 		return 1 / s.Distinct
 	}
 	return equalSelectivity
+}
+
+// ofAggregate reports whether a comparison is about the result of an aggregate
+// function.
+func ofAggregate(n Node, e *expr.Call) bool {
+	agg, ok := n.(*Aggregate)
+	if !ok {
+		return false
+	}
+	found := false
+	EachColumn(e, func(c *expr.Column) { found = found || c.Index >= len(agg.Keys) })
+	return found
+}
+
+func substituted(terms, exprs []expr.Expr) []expr.Expr {
+	out := make([]expr.Expr, len(terms))
+	for i, t := range terms {
+		out[i] = Substitute(t, exprs)
+	}
+	return out
 }

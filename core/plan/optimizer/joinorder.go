@@ -35,6 +35,8 @@ func orderJoins(n plan.Node) plan.Node {
 	if len(t.leaves) > maxJoinLeaves {
 		return plan.MapInputs(n, orderJoins)
 	}
+	t.measure()
+	t.sideways()
 	for i := range t.leaves {
 		t.leaves[i].node = orderJoins(t.leaves[i].node)
 	}

@@ -129,11 +129,13 @@ func (t *joinTree) measure() {
 	for i := range t.leaves {
 		l := &t.leaves[i]
 		l.rows = plan.Rows(l.node)
+		l.base, l.wants = 0, 0
 		l.width = math.Max(1, plan.Bytes(l.node)/math.Max(1, l.rows))
 		for c := range l.node.Schema() {
 			l.base = math.Max(l.base, plan.ColumnStatistics(l.node, c).Base)
 		}
 	}
+	t.conditions = t.conditions[:0]
 	for _, term := range t.terms {
 		t.conditions = append(t.conditions, t.condition(term))
 	}
