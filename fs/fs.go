@@ -141,6 +141,15 @@ type RecoverableWriter interface {
 	Abort(ctx context.Context) error
 }
 
+// Prefetcher is the ability of a File whose reads are slow to start, to begin with
+// a read before its turn.
+type Prefetcher interface {
+	// Prefetch says that length bytes at off will be read soon, and once. It
+	// returns at once and is only a hint: whoever does not have the memory for
+	// it ignores it. It may be called concurrently.
+	Prefetch(off, length int64)
+}
+
 // DirSyncer is the ability to make removals in one directory durable.
 type DirSyncer interface {
 	// SyncDir returns when no crash can bring back what was removed from dir.

@@ -41,7 +41,30 @@ type Info struct {
 	Default string
 	Doc     string
 	Reload  Reload
+	Secret  bool // values are shown as ***
 	check   func(string) error
+}
+
+// Secret is text that nobody may see: it prints as ***.
+type Secret string
+
+// Reveal returns the text.
+func (s Secret) Reveal() string { return string(s) }
+
+// String hides the text.
+func (Secret) String() string { return hidden }
+
+// GoString hides the text.
+func (Secret) GoString() string { return hidden }
+
+const hidden = "***"
+
+// Show is a value of the option as it may be printed.
+func (i Info) Show(text string) string {
+	if i.Secret && text != "" {
+		return hidden
+	}
+	return text
 }
 
 // Option is a setting of type T.
@@ -89,6 +112,22 @@ func stringOption(key, value, doc string, reload Reload, allowed ...string) Opti
 		}
 		return s, nil
 	})
+}
+
+func boolOption(key string, value bool, doc string, reload Reload) Option[bool] {
+	return option(key, "boolean", strconv.FormatBool(value), doc, reload, func(s string) (bool, error) {
+		v, err := strconv.ParseBool(strings.ToLower(strings.TrimSpace(s)))
+		if err != nil {
+			return false, fmt.Errorf("%q is not true or false", s)
+		}
+		return v, nil
+	})
+}
+
+func secretOption(key, doc string, reload Reload) Option[Secret] {
+	o := option(key, "string", "", doc, reload, func(s string) (Secret, error) { return Secret(s), nil })
+	o.info.Secret = true
+	return o
 }
 
 func intOption(key string, value, least, most int, doc string, reload Reload) Option[int] {
@@ -205,11 +244,14 @@ func (c Config) Given(key string) (text, origin string, ok bool) {
 	return g.text, g.origin, ok
 }
 
-// Map returns the given values, for a job graph's options.
+// Map returns the given values, for a job graph's options. Secrets are not among
+// them: a job graph is stored and shown.
 func (c Config) Map() map[string]string {
 	out := make(map[string]string, len(c.values))
 	for k, g := range c.values {
-		out[k] = g.text
+		if !byKey[k].Secret {
+			out[k] = g.text
+		}
 	}
 	return out
 }

@@ -60,6 +60,19 @@ var (
 		"Directory for data that does not fit memory; empty takes the system's.", PerProcess)
 	SpillLimit = bytesOption("io.tmp.limit", "64 gb",
 		"Most bytes a process writes there.", PerProcess)
+
+	S3Endpoint = stringOption("s3.endpoint", "",
+		"URL of an S3 server; empty takes Amazon's, or AWS_ENDPOINT_URL.", PerProcess)
+	S3Region = stringOption("s3.region", "",
+		"Region of the buckets; empty takes what environment or profile say, else us-east-1.", PerProcess)
+	S3PathStyle = boolOption("s3.path.style.access", false,
+		"Whether the bucket stands in the path of URLs instead of the host name.", PerProcess)
+	S3AccessKey = stringOption("s3.access-key", "",
+		"Access key of S3; empty asks the chain of the AWS SDK: environment, profile, web identity.", PerProcess)
+	S3SecretKey = secretOption("s3.secret-key",
+		"Secret key of S3; shown as ***.", PerProcess)
+	S3InstanceMetadata = boolOption("s3.instance-metadata", false,
+		"Whether credentials of S3 may come from the metadata service of the machine or container.", PerProcess)
 )
 
 var all = []Info{
@@ -68,6 +81,7 @@ var all = []Info{
 	IdleTimeout.info, RestartStrategy.info, RestartAttempts.info, RestartDelay.info,
 	ExchangeFlush.info, ExchangeBudget.info, ExchangeRetention.info, BroadcastLimit.info,
 	Memory.info, Slots.info, SpillDir.info, SpillLimit.info,
+	S3Endpoint.info, S3Region.info, S3PathStyle.info, S3AccessKey.info, S3SecretKey.info, S3InstanceMetadata.info,
 }
 
 var byKey = func() map[string]Info {

@@ -105,7 +105,7 @@ func (r *run) set(s *ast.Set) (*Result, error) {
 		rows := [][]any{}
 		for _, info := range config.All() {
 			if text, _, ok := r.settings.Given(info.Key); ok {
-				rows = append(rows, []any{info.Key, text})
+				rows = append(rows, []any{info.Key, info.Show(text)})
 			}
 		}
 		return texts([]string{"key", "value"}, rows), nil
