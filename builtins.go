@@ -1,10 +1,12 @@
 package tidemill
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/connector/blackhole"
 	"github.com/tidemill/tidemill/core/connector/datagen"
@@ -19,6 +21,7 @@ import (
 	"github.com/tidemill/tidemill/fs"
 	"github.com/tidemill/tidemill/fs/local"
 	"github.com/tidemill/tidemill/fs/memfs"
+	"github.com/tidemill/tidemill/fs/s3"
 )
 
 // Registry is what a program can read and write: connectors by the value of their
@@ -32,18 +35,16 @@ type Registry struct {
 }
 
 // Builtins returns what comes with the engine: the connectors filesystem, datagen
-// and blackhole; the formats parquet, csv and json; the file systems file and mem,
-// the latter empty and the registry's own.
-func Builtins() (*Registry, error) {
-	disk, err := local.New(local.Options{})
+// and blackhole; the formats parquet, csv, json and arrow; the file systems file, s3
+// and mem, the latter empty and the registry's own. The settings are those of the
+// process, as in Options; nil takes the defaults.
+func Builtins(settings map[string]string) (*Registry, error) {
+	c, err := config.FromMap(settings, "engine")
 	if err != nil {
 		return nil, err
 	}
 	r := &Registry{FileSystems: fs.NewRegistry(), connectors: map[string]connector.Connector{}}
-	if err := r.FileSystems.Register(fs.DefaultScheme, disk); err != nil {
-		return nil, err
-	}
-	if err := r.FileSystems.Register("mem", memfs.New(memfs.Options{})); err != nil {
+	if err := r.registerFileSystems(c); err != nil {
 		return nil, err
 	}
 	if r.Formats, err = formats.NewRegistry(parquet.Format{}, csv.Format{}, json.Format{}, arrowipc.Format{}); err != nil {
@@ -55,6 +56,29 @@ func Builtins() (*Registry, error) {
 		}
 	}
 	return r, nil
+}
+
+// registerFileSystems adds the file systems by the schemes of their URIs. None of
+// them asks a server before it is used.
+func (r *Registry) registerFileSystems(c config.Config) error {
+	disk, err := local.New(local.Options{})
+	if err != nil {
+		return err
+	}
+	objects, err := s3.New(s3.Options{
+		Endpoint: config.S3Endpoint.Get(c), Region: config.S3Region.Get(c), PathStyle: config.S3PathStyle.Get(c),
+		AccessKey: config.S3AccessKey.Get(c), SecretKey: config.S3SecretKey.Get(c),
+		InstanceMetadata: config.S3InstanceMetadata.Get(c),
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		r.FileSystems.Register(fs.DefaultScheme, disk),
+		r.FileSystems.Register("mem", memfs.New(memfs.Options{})),
+		r.FileSystems.Register("s3", objects),
+		r.FileSystems.Register("s3a", objects), // as Hadoop writes it
+	)
 }
 
 // Register adds a connector; a name that is taken is an error.

@@ -15,7 +15,7 @@ import (
 
 // Options are what an embedded engine is made of.
 type Options struct {
-	// Registry is what it reads and writes with; nil: Builtins.
+	// Registry is what it reads and writes with; nil: Builtins of the settings.
 	Registry *Registry
 	// Settings are those of the process, by their keys (core/config): worker.slots,
 	// worker.memory.size, io.tmp.dir. Sessions have their own.
@@ -38,7 +38,7 @@ var _ client.Engine = (*embedded)(nil)
 // Embedded starts an engine inside this process; Close ends it with all its jobs.
 func Embedded(ctx context.Context, o Options) (client.Engine, error) {
 	if o.Registry == nil {
-		builtins, err := Builtins()
+		builtins, err := Builtins(o.Settings)
 		if err != nil {
 			return nil, err
 		}

@@ -11,7 +11,7 @@ import (
 // embedded starts an engine inside this process and returns it with the formats
 // that rows can be printed in.
 func embedded(ctx context.Context, settings map[string]string) (client.Engine, *formats.Registry, error) {
-	registry, err := tidemill.Builtins()
+	registry, err := tidemill.Builtins(settings)
 	if err != nil {
 		return nil, nil, err
 	}
