@@ -241,7 +241,7 @@ func (s *selection) groupItems(items []ast.Expr) error {
 				return err
 			}
 			if !s.onlyInput(it.expr) {
-				return s.errorf(sqlerr.MisplacedCall, n, "column %s of the select list is computed from groups and cannot be grouped by", n.Text)
+				return s.errorf(sqlerr.MisplacedCall, n, "column %s of the select list is an aggregate and cannot be grouped by", n.Text)
 			}
 			s.addKey(it.expr, it.name)
 			continue
