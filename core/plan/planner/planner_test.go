@@ -21,8 +21,8 @@ import (
 	"github.com/tidemill/tidemill/core/sql/sqlerr"
 )
 
-// fake is a connector that knows tables by their options: rows, bounded,
-// partitions (total), and a few files by path.
+// fake is a connector that knows tables by their options: rows, bounded, bounds
+// (column low high, ...), partitions (total), and a few files by path.
 type fake struct {
 	connector.Connector
 	name string
@@ -38,6 +38,8 @@ func (f fake) Describe(_ context.Context, t connector.Table, pred *predicate.Pre
 		case "connector", "path", "format":
 		case "rows":
 			d.Rows = n
+		case "bounds":
+			d.Columns = bounds(value)
 		case "bounded":
 			d.Bounded = value == "true"
 		case "partitions":
@@ -63,6 +65,19 @@ func (f fake) Describe(_ context.Context, t connector.Table, pred *predicate.Pre
 		})
 	}
 	return d, nil
+}
+
+func bounds(text string) map[string]predicate.Summary {
+	out := map[string]predicate.Summary{}
+	for entry := range strings.SplitSeq(text, ",") {
+		var column string
+		var low, high int64
+		if _, err := fmt.Sscan(entry, &column, &low, &high); err != nil {
+			panic(err)
+		}
+		out[column] = predicate.Summary{Min: low, Max: high, Rows: -1}
+	}
+	return out
 }
 
 func files() map[string]datatype.Schema {
