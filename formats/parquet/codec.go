@@ -2,6 +2,7 @@ package parquet
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 
@@ -26,6 +27,7 @@ var ratios = map[format.CompressionCodec]int{
 	format.Brotli:       1 << 20,
 	format.Zstd:         1 << 15,
 	format.Lz4Raw:       256,
+	hadoopLZ4:           256,
 }
 
 // checkSizes says whether a page of those sizes can exist.
@@ -66,6 +68,8 @@ func (d *decompressor) decode(codec format.CompressionCodec, dst, src []byte) er
 		}
 	case format.Lz4Raw:
 		n, err = lz4.UncompressBlock(src, dst)
+	case hadoopLZ4:
+		n, err = decodeHadoopLZ4(dst, src)
 	case format.Zstd:
 		n, err = d.decodeZstd(dst, src)
 	case format.Gzip:
@@ -82,6 +86,38 @@ func (d *decompressor) decode(codec format.CompressionCodec, dst, src []byte) er
 		return fmt.Errorf("decompress %s page: %w", codec, err)
 	}
 	return nil
+}
+
+// hadoopLZ4 is the codec LZ4 of old files: Hadoop's frames, or the bare block
+// that some writers put under that name.
+const hadoopLZ4 format.CompressionCodec = 5
+
+func decodeHadoopLZ4(dst, src []byte) (int, error) {
+	if n, err := decodeHadoopFrames(dst, src); err == nil && n == len(dst) {
+		return n, nil
+	}
+	return lz4.UncompressBlock(src, dst)
+}
+
+// decodeHadoopFrames decodes frames of a size before and after compression, both
+// big-endian, and one block.
+func decodeHadoopFrames(dst, src []byte) (int, error) {
+	at := 0
+	for len(src) > 0 {
+		if len(src) < 8 {
+			return at, io.ErrUnexpectedEOF
+		}
+		plain, packed := uint64(binary.BigEndian.Uint32(src)), uint64(binary.BigEndian.Uint32(src[4:]))
+		if src = src[8:]; packed > uint64(len(src)) || plain > uint64(len(dst)-at) {
+			return at, io.ErrUnexpectedEOF
+		}
+		n, err := lz4.UncompressBlock(src[:packed], dst[at:at+int(plain)])
+		if err != nil || uint64(n) != plain {
+			return at, fmt.Errorf("frame of %d bytes has %d: %w", plain, n, err)
+		}
+		src, at = src[packed:], at+n
+	}
+	return at, nil
 }
 
 func (d *decompressor) decodeZstd(dst, src []byte) (int, error) {
