@@ -48,9 +48,12 @@ func Build(roots []plan.Node, o Options) (*jobgraph.Graph, error) {
 	if o.Streaming {
 		mode = jobgraph.Mode_MODE_STREAMING
 	}
-	b := &builder{o: o, graph: &jobgraph.Graph{
+	b := &builder{o: o, sealed: map[uint32]bool{}, graph: &jobgraph.Graph{
 		Version: jobgraph.Version, Name: o.Name, Mode: mode, KeyGroups: o.KeyGroups, Options: o.Settings,
 	}}
+	if !o.Streaming {
+		b.findShared(roots)
+	}
 	for _, root := range roots {
 		if err := refuseUnbounded(root); err != nil {
 			return nil, err
@@ -72,8 +75,10 @@ func Build(roots []plan.Node, o Options) (*jobgraph.Graph, error) {
 }
 
 type builder struct {
-	o     Options
-	graph *jobgraph.Graph
+	o      Options
+	graph  *jobgraph.Graph
+	shared map[plan.Node]*share
+	sealed map[uint32]bool // vertices that end in a shared subplan
 }
 
 // fragment is the end of an open vertex.
@@ -85,6 +90,8 @@ type fragment struct {
 	hashed []int
 	// sorted is an order in which each subtask emits that nobody asked for.
 	sorted []plan.SortKey
+	// sealed says that the vertex has other consumers: nothing may be chained to it.
+	sealed *builder
 }
 
 func (f *fragment) single() bool { return f.vertex.Parallelism == 1 }
@@ -98,6 +105,9 @@ func (b *builder) open(parallelism uint32) *jobgraph.Vertex {
 
 // chain appends an operator, which emits schema, to the fragment.
 func (f *fragment) chain(n plan.Node, name string, schema datatype.Schema, op *jobgraph.Operator) *fragment {
+	if f.sealed != nil {
+		f = f.reader()
+	}
 	op.Name, op.Output = name, fields(schema)
 	if at := n.At(); at.Stop > at.Start {
 		op.Position = uint32(at.Start) + 1
@@ -150,6 +160,13 @@ func (b *builder) result(f *fragment) {
 }
 
 func (b *builder) node(n plan.Node) (*fragment, error) {
+	if s := b.shared[n]; s != nil && s.readers > 1 {
+		return b.once(s)
+	}
+	return b.build(n)
+}
+
+func (b *builder) build(n plan.Node) (*fragment, error) {
 	switch n := n.(type) {
 	case *plan.Scan:
 		return b.scan(n)

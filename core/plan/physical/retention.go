@@ -21,6 +21,8 @@ func (b *builder) retention(e *jobgraph.Exchange) (jobgraph.Retention, string) {
 	switch {
 	case b.graph.Mode == jobgraph.Mode_MODE_STREAMING:
 		return none, "streaming: restored from checkpoints"
+	case b.sealed[e.Producer]:
+		return job, "several read what is computed once"
 	case e.Result:
 		return none, "the client reads along"
 	case b.o.Blocking:

@@ -1,0 +1,23 @@
+package plan
+
+import (
+	"reflect"
+
+	"github.com/tidemill/tidemill/core/sql/ast"
+)
+
+// Equal reports whether two nodes compute the same, wherever in the statement they
+// were asked for.
+func Equal(a, b Node) bool {
+	return reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.DeepEqual(placeless(a), placeless(b))
+}
+
+// placeless is a copy of a tree without places.
+func placeless(n Node) Node {
+	return Transform(n, func(n Node) Node {
+		c := reflect.New(reflect.TypeOf(n).Elem())
+		c.Elem().Set(reflect.ValueOf(n).Elem())
+		c.Elem().FieldByName("Place").Set(reflect.ValueOf(ast.Span{}))
+		return c.Interface().(Node)
+	})
+}
