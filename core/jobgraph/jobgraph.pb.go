@@ -976,6 +976,7 @@ type Operator struct {
 	//	*Operator_Union
 	//	*Operator_Sink
 	//	*Operator_Over
+	//	*Operator_Expand
 	Spec          isOperator_Spec `protobuf_oneof:"spec"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1163,6 +1164,15 @@ func (x *Operator) GetOver() *Over {
 	return nil
 }
 
+func (x *Operator) GetExpand() *Expand {
+	if x != nil {
+		if x, ok := x.Spec.(*Operator_Expand); ok {
+			return x.Expand
+		}
+	}
+	return nil
+}
+
 type isOperator_Spec interface {
 	isOperator_Spec()
 }
@@ -1219,6 +1229,10 @@ type Operator_Over struct {
 	Over *Over `protobuf:"bytes,22,opt,name=over,proto3,oneof"`
 }
 
+type Operator_Expand struct {
+	Expand *Expand `protobuf:"bytes,23,opt,name=expand,proto3,oneof"`
+}
+
 func (*Operator_Source) isOperator_Spec() {}
 
 func (*Operator_Values) isOperator_Spec() {}
@@ -1244,6 +1258,8 @@ func (*Operator_Union) isOperator_Spec() {}
 func (*Operator_Sink) isOperator_Spec() {}
 
 func (*Operator_Over) isOperator_Spec() {}
+
+func (*Operator_Expand) isOperator_Spec() {}
 
 // Source reads a table through its connector. Splits come from the coordinator
 // task's enumerator.
@@ -1792,6 +1808,106 @@ func (x *Aggregate) GetCalls() []*AggregateCall {
 	return nil
 }
 
+// Expand emits each row once for every grouping set. Output: the input columns,
+// keys that the set lacks being null (so their output types are nullable), then a
+// BIGINT NOT NULL grouping id; see Expand.IDs. A key that is also an argument
+// has to come twice.
+type Expand struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Keys          []uint32               `protobuf:"varint,1,rep,packed,name=keys,proto3" json:"keys,omitempty"` // columns that grouping sets are made of
+	Sets          []*ExpandSet           `protobuf:"bytes,2,rep,name=sets,proto3" json:"sets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Expand) Reset() {
+	*x = Expand{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Expand) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Expand) ProtoMessage() {}
+
+func (x *Expand) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Expand.ProtoReflect.Descriptor instead.
+func (*Expand) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Expand) GetKeys() []uint32 {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *Expand) GetSets() []*ExpandSet {
+	if x != nil {
+		return x.Sets
+	}
+	return nil
+}
+
+type ExpandSet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Keys          []uint32               `protobuf:"varint,1,rep,packed,name=keys,proto3" json:"keys,omitempty"` // positions in Expand.keys
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpandSet) Reset() {
+	*x = ExpandSet{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpandSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpandSet) ProtoMessage() {}
+
+func (x *ExpandSet) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpandSet.ProtoReflect.Descriptor instead.
+func (*ExpandSet) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ExpandSet) GetKeys() []uint32 {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
 type Window struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          WindowKind             `protobuf:"varint,1,opt,name=kind,proto3,enum=tidemill.jobgraph.v1.WindowKind" json:"kind,omitempty"`
@@ -1804,7 +1920,7 @@ type Window struct {
 
 func (x *Window) Reset() {
 	*x = Window{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[14]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1816,7 +1932,7 @@ func (x *Window) String() string {
 func (*Window) ProtoMessage() {}
 
 func (x *Window) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[14]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1829,7 +1945,7 @@ func (x *Window) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Window.ProtoReflect.Descriptor instead.
 func (*Window) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{14}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Window) GetKind() WindowKind {
@@ -1878,7 +1994,7 @@ type WindowAggregate struct {
 
 func (x *WindowAggregate) Reset() {
 	*x = WindowAggregate{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[15]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +2006,7 @@ func (x *WindowAggregate) String() string {
 func (*WindowAggregate) ProtoMessage() {}
 
 func (x *WindowAggregate) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[15]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +2019,7 @@ func (x *WindowAggregate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WindowAggregate.ProtoReflect.Descriptor instead.
 func (*WindowAggregate) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{15}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WindowAggregate) GetPhase() Phase {
@@ -1962,7 +2078,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[16]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1974,7 +2090,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[16]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1987,7 +2103,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{16}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Join) GetType() JoinType {
@@ -2031,7 +2147,7 @@ type Over struct {
 
 func (x *Over) Reset() {
 	*x = Over{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[17]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2043,7 +2159,7 @@ func (x *Over) String() string {
 func (*Over) ProtoMessage() {}
 
 func (x *Over) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[17]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2056,7 +2172,7 @@ func (x *Over) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Over.ProtoReflect.Descriptor instead.
 func (*Over) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{17}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Over) GetPartition() []uint32 {
@@ -2093,7 +2209,7 @@ type OverCall struct {
 
 func (x *OverCall) Reset() {
 	*x = OverCall{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[18]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2105,7 +2221,7 @@ func (x *OverCall) String() string {
 func (*OverCall) ProtoMessage() {}
 
 func (x *OverCall) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[18]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2118,7 +2234,7 @@ func (x *OverCall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverCall.ProtoReflect.Descriptor instead.
 func (*OverCall) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{18}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *OverCall) GetCall() *AggregateCall {
@@ -2153,7 +2269,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[19]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2165,7 +2281,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[19]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2178,7 +2294,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{19}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Frame) GetUnit() FrameUnit {
@@ -2215,7 +2331,7 @@ type FrameBound struct {
 
 func (x *FrameBound) Reset() {
 	*x = FrameBound{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[20]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2227,7 +2343,7 @@ func (x *FrameBound) String() string {
 func (*FrameBound) ProtoMessage() {}
 
 func (x *FrameBound) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[20]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2240,7 +2356,7 @@ func (x *FrameBound) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FrameBound.ProtoReflect.Descriptor instead.
 func (*FrameBound) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{20}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *FrameBound) GetKind() BoundKind {
@@ -2273,7 +2389,7 @@ type Sort struct {
 
 func (x *Sort) Reset() {
 	*x = Sort{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[21]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2285,7 +2401,7 @@ func (x *Sort) String() string {
 func (*Sort) ProtoMessage() {}
 
 func (x *Sort) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[21]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2298,7 +2414,7 @@ func (x *Sort) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sort.ProtoReflect.Descriptor instead.
 func (*Sort) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{21}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Sort) GetKeys() []*SortKey {
@@ -2319,7 +2435,7 @@ type TopN struct {
 
 func (x *TopN) Reset() {
 	*x = TopN{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[22]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2331,7 +2447,7 @@ func (x *TopN) String() string {
 func (*TopN) ProtoMessage() {}
 
 func (x *TopN) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[22]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2344,7 +2460,7 @@ func (x *TopN) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TopN.ProtoReflect.Descriptor instead.
 func (*TopN) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{22}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TopN) GetKeys() []*SortKey {
@@ -2378,7 +2494,7 @@ type Limit struct {
 
 func (x *Limit) Reset() {
 	*x = Limit{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[23]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2390,7 +2506,7 @@ func (x *Limit) String() string {
 func (*Limit) ProtoMessage() {}
 
 func (x *Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[23]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2403,7 +2519,7 @@ func (x *Limit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limit.ProtoReflect.Descriptor instead.
 func (*Limit) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{23}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Limit) GetOffset() int64 {
@@ -2429,7 +2545,7 @@ type Union struct {
 
 func (x *Union) Reset() {
 	*x = Union{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[24]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2441,7 +2557,7 @@ func (x *Union) String() string {
 func (*Union) ProtoMessage() {}
 
 func (x *Union) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[24]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2454,7 +2570,7 @@ func (x *Union) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Union.ProtoReflect.Descriptor instead.
 func (*Union) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{24}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{26}
 }
 
 // Sink writes a table through its connector.
@@ -2473,7 +2589,7 @@ type Sink struct {
 
 func (x *Sink) Reset() {
 	*x = Sink{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[25]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2485,7 +2601,7 @@ func (x *Sink) String() string {
 func (*Sink) ProtoMessage() {}
 
 func (x *Sink) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[25]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2498,7 +2614,7 @@ func (x *Sink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sink.ProtoReflect.Descriptor instead.
 func (*Sink) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{25}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Sink) GetConnector() string {
@@ -2598,7 +2714,7 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"descending\x18\x02 \x01(\bR\n" +
 	"descending\x12\x1f\n" +
 	"\vnulls_first\x18\x03 \x01(\bR\n" +
-	"nullsFirst\"\xee\x06\n" +
+	"nullsFirst\"\xa6\a\n" +
 	"\bOperator\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x123\n" +
@@ -2617,7 +2733,8 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x05limit\x18\x13 \x01(\v2\x1b.tidemill.jobgraph.v1.LimitH\x00R\x05limit\x123\n" +
 	"\x05union\x18\x14 \x01(\v2\x1b.tidemill.jobgraph.v1.UnionH\x00R\x05union\x120\n" +
 	"\x04sink\x18\x15 \x01(\v2\x1a.tidemill.jobgraph.v1.SinkH\x00R\x04sink\x120\n" +
-	"\x04over\x18\x16 \x01(\v2\x1a.tidemill.jobgraph.v1.OverH\x00R\x04overB\x06\n" +
+	"\x04over\x18\x16 \x01(\v2\x1a.tidemill.jobgraph.v1.OverH\x00R\x04over\x126\n" +
+	"\x06expand\x18\x17 \x01(\v2\x1c.tidemill.jobgraph.v1.ExpandH\x00R\x06expandB\x06\n" +
 	"\x04spec\"\xe8\x03\n" +
 	"\x06Source\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x14\n" +
@@ -2664,7 +2781,12 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\tAggregate\x121\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x1b.tidemill.jobgraph.v1.PhaseR\x05phase\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\rR\x04keys\x129\n" +
-	"\x05calls\x18\x03 \x03(\v2#.tidemill.jobgraph.v1.AggregateCallR\x05calls\"\xa7\x01\n" +
+	"\x05calls\x18\x03 \x03(\v2#.tidemill.jobgraph.v1.AggregateCallR\x05calls\"Q\n" +
+	"\x06Expand\x12\x12\n" +
+	"\x04keys\x18\x01 \x03(\rR\x04keys\x123\n" +
+	"\x04sets\x18\x02 \x03(\v2\x1f.tidemill.jobgraph.v1.ExpandSetR\x04sets\"\x1f\n" +
+	"\tExpandSet\x12\x12\n" +
+	"\x04keys\x18\x01 \x03(\rR\x04keys\"\xa7\x01\n" +
 	"\x06Window\x124\n" +
 	"\x04kind\x18\x01 \x01(\x0e2 .tidemill.jobgraph.v1.WindowKindR\x04kind\x12\x1f\n" +
 	"\vsize_millis\x18\x02 \x01(\x03R\n" +
@@ -2803,7 +2925,7 @@ func file_core_jobgraph_jobgraph_proto_rawDescGZIP() []byte {
 }
 
 var file_core_jobgraph_jobgraph_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
-var file_core_jobgraph_jobgraph_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_core_jobgraph_jobgraph_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_core_jobgraph_jobgraph_proto_goTypes = []any{
 	(Mode)(0),                 // 0: tidemill.jobgraph.v1.Mode
 	(Distribution)(0),         // 1: tidemill.jobgraph.v1.Distribution
@@ -2828,30 +2950,32 @@ var file_core_jobgraph_jobgraph_proto_goTypes = []any{
 	(*WatermarkAssigner)(nil), // 20: tidemill.jobgraph.v1.WatermarkAssigner
 	(*AggregateCall)(nil),     // 21: tidemill.jobgraph.v1.AggregateCall
 	(*Aggregate)(nil),         // 22: tidemill.jobgraph.v1.Aggregate
-	(*Window)(nil),            // 23: tidemill.jobgraph.v1.Window
-	(*WindowAggregate)(nil),   // 24: tidemill.jobgraph.v1.WindowAggregate
-	(*Join)(nil),              // 25: tidemill.jobgraph.v1.Join
-	(*Over)(nil),              // 26: tidemill.jobgraph.v1.Over
-	(*OverCall)(nil),          // 27: tidemill.jobgraph.v1.OverCall
-	(*Frame)(nil),             // 28: tidemill.jobgraph.v1.Frame
-	(*FrameBound)(nil),        // 29: tidemill.jobgraph.v1.FrameBound
-	(*Sort)(nil),              // 30: tidemill.jobgraph.v1.Sort
-	(*TopN)(nil),              // 31: tidemill.jobgraph.v1.TopN
-	(*Limit)(nil),             // 32: tidemill.jobgraph.v1.Limit
-	(*Union)(nil),             // 33: tidemill.jobgraph.v1.Union
-	(*Sink)(nil),              // 34: tidemill.jobgraph.v1.Sink
-	nil,                       // 35: tidemill.jobgraph.v1.Graph.OptionsEntry
-	nil,                       // 36: tidemill.jobgraph.v1.Source.OptionsEntry
-	nil,                       // 37: tidemill.jobgraph.v1.Sink.OptionsEntry
-	nil,                       // 38: tidemill.jobgraph.v1.Sink.StaticPartitionEntry
-	(*exprpb.Literal)(nil),    // 39: tidemill.expr.v1.Literal
-	(*exprpb.Expr)(nil),       // 40: tidemill.expr.v1.Expr
+	(*Expand)(nil),            // 23: tidemill.jobgraph.v1.Expand
+	(*ExpandSet)(nil),         // 24: tidemill.jobgraph.v1.ExpandSet
+	(*Window)(nil),            // 25: tidemill.jobgraph.v1.Window
+	(*WindowAggregate)(nil),   // 26: tidemill.jobgraph.v1.WindowAggregate
+	(*Join)(nil),              // 27: tidemill.jobgraph.v1.Join
+	(*Over)(nil),              // 28: tidemill.jobgraph.v1.Over
+	(*OverCall)(nil),          // 29: tidemill.jobgraph.v1.OverCall
+	(*Frame)(nil),             // 30: tidemill.jobgraph.v1.Frame
+	(*FrameBound)(nil),        // 31: tidemill.jobgraph.v1.FrameBound
+	(*Sort)(nil),              // 32: tidemill.jobgraph.v1.Sort
+	(*TopN)(nil),              // 33: tidemill.jobgraph.v1.TopN
+	(*Limit)(nil),             // 34: tidemill.jobgraph.v1.Limit
+	(*Union)(nil),             // 35: tidemill.jobgraph.v1.Union
+	(*Sink)(nil),              // 36: tidemill.jobgraph.v1.Sink
+	nil,                       // 37: tidemill.jobgraph.v1.Graph.OptionsEntry
+	nil,                       // 38: tidemill.jobgraph.v1.Source.OptionsEntry
+	nil,                       // 39: tidemill.jobgraph.v1.Sink.OptionsEntry
+	nil,                       // 40: tidemill.jobgraph.v1.Sink.StaticPartitionEntry
+	(*exprpb.Literal)(nil),    // 41: tidemill.expr.v1.Literal
+	(*exprpb.Expr)(nil),       // 42: tidemill.expr.v1.Expr
 }
 var file_core_jobgraph_jobgraph_proto_depIdxs = []int32{
 	0,  // 0: tidemill.jobgraph.v1.Graph.mode:type_name -> tidemill.jobgraph.v1.Mode
 	10, // 1: tidemill.jobgraph.v1.Graph.vertices:type_name -> tidemill.jobgraph.v1.Vertex
 	11, // 2: tidemill.jobgraph.v1.Graph.exchanges:type_name -> tidemill.jobgraph.v1.Exchange
-	35, // 3: tidemill.jobgraph.v1.Graph.options:type_name -> tidemill.jobgraph.v1.Graph.OptionsEntry
+	37, // 3: tidemill.jobgraph.v1.Graph.options:type_name -> tidemill.jobgraph.v1.Graph.OptionsEntry
 	14, // 4: tidemill.jobgraph.v1.Vertex.chain:type_name -> tidemill.jobgraph.v1.Operator
 	1,  // 5: tidemill.jobgraph.v1.Exchange.distribution:type_name -> tidemill.jobgraph.v1.Distribution
 	2,  // 6: tidemill.jobgraph.v1.Exchange.retention:type_name -> tidemill.jobgraph.v1.Retention
@@ -2863,52 +2987,54 @@ var file_core_jobgraph_jobgraph_proto_depIdxs = []int32{
 	19, // 12: tidemill.jobgraph.v1.Operator.calc:type_name -> tidemill.jobgraph.v1.Calc
 	20, // 13: tidemill.jobgraph.v1.Operator.watermark:type_name -> tidemill.jobgraph.v1.WatermarkAssigner
 	22, // 14: tidemill.jobgraph.v1.Operator.aggregate:type_name -> tidemill.jobgraph.v1.Aggregate
-	24, // 15: tidemill.jobgraph.v1.Operator.window_aggregate:type_name -> tidemill.jobgraph.v1.WindowAggregate
-	25, // 16: tidemill.jobgraph.v1.Operator.join:type_name -> tidemill.jobgraph.v1.Join
-	30, // 17: tidemill.jobgraph.v1.Operator.sort:type_name -> tidemill.jobgraph.v1.Sort
-	31, // 18: tidemill.jobgraph.v1.Operator.top_n:type_name -> tidemill.jobgraph.v1.TopN
-	32, // 19: tidemill.jobgraph.v1.Operator.limit:type_name -> tidemill.jobgraph.v1.Limit
-	33, // 20: tidemill.jobgraph.v1.Operator.union:type_name -> tidemill.jobgraph.v1.Union
-	34, // 21: tidemill.jobgraph.v1.Operator.sink:type_name -> tidemill.jobgraph.v1.Sink
-	26, // 22: tidemill.jobgraph.v1.Operator.over:type_name -> tidemill.jobgraph.v1.Over
-	36, // 23: tidemill.jobgraph.v1.Source.options:type_name -> tidemill.jobgraph.v1.Source.OptionsEntry
-	12, // 24: tidemill.jobgraph.v1.Source.columns:type_name -> tidemill.jobgraph.v1.Field
-	16, // 25: tidemill.jobgraph.v1.Source.predicate:type_name -> tidemill.jobgraph.v1.Predicate
-	12, // 26: tidemill.jobgraph.v1.Source.table_columns:type_name -> tidemill.jobgraph.v1.Field
-	39, // 27: tidemill.jobgraph.v1.Predicate.literals:type_name -> tidemill.expr.v1.Literal
-	16, // 28: tidemill.jobgraph.v1.Predicate.terms:type_name -> tidemill.jobgraph.v1.Predicate
-	18, // 29: tidemill.jobgraph.v1.Values.rows:type_name -> tidemill.jobgraph.v1.ValuesRow
-	39, // 30: tidemill.jobgraph.v1.ValuesRow.values:type_name -> tidemill.expr.v1.Literal
-	40, // 31: tidemill.jobgraph.v1.Calc.filter:type_name -> tidemill.expr.v1.Expr
-	40, // 32: tidemill.jobgraph.v1.Calc.projection:type_name -> tidemill.expr.v1.Expr
-	40, // 33: tidemill.jobgraph.v1.WatermarkAssigner.watermark:type_name -> tidemill.expr.v1.Expr
-	3,  // 34: tidemill.jobgraph.v1.Aggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	21, // 35: tidemill.jobgraph.v1.Aggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	4,  // 36: tidemill.jobgraph.v1.Window.kind:type_name -> tidemill.jobgraph.v1.WindowKind
-	3,  // 37: tidemill.jobgraph.v1.WindowAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	23, // 38: tidemill.jobgraph.v1.WindowAggregate.window:type_name -> tidemill.jobgraph.v1.Window
-	21, // 39: tidemill.jobgraph.v1.WindowAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	5,  // 40: tidemill.jobgraph.v1.WindowAggregate.properties:type_name -> tidemill.jobgraph.v1.WindowProperty
-	6,  // 41: tidemill.jobgraph.v1.Join.type:type_name -> tidemill.jobgraph.v1.JoinType
-	40, // 42: tidemill.jobgraph.v1.Join.residual:type_name -> tidemill.expr.v1.Expr
-	13, // 43: tidemill.jobgraph.v1.Over.order:type_name -> tidemill.jobgraph.v1.SortKey
-	27, // 44: tidemill.jobgraph.v1.Over.calls:type_name -> tidemill.jobgraph.v1.OverCall
-	21, // 45: tidemill.jobgraph.v1.OverCall.call:type_name -> tidemill.jobgraph.v1.AggregateCall
-	28, // 46: tidemill.jobgraph.v1.OverCall.frame:type_name -> tidemill.jobgraph.v1.Frame
-	7,  // 47: tidemill.jobgraph.v1.Frame.unit:type_name -> tidemill.jobgraph.v1.FrameUnit
-	29, // 48: tidemill.jobgraph.v1.Frame.from:type_name -> tidemill.jobgraph.v1.FrameBound
-	29, // 49: tidemill.jobgraph.v1.Frame.to:type_name -> tidemill.jobgraph.v1.FrameBound
-	8,  // 50: tidemill.jobgraph.v1.FrameBound.kind:type_name -> tidemill.jobgraph.v1.BoundKind
-	13, // 51: tidemill.jobgraph.v1.Sort.keys:type_name -> tidemill.jobgraph.v1.SortKey
-	13, // 52: tidemill.jobgraph.v1.TopN.keys:type_name -> tidemill.jobgraph.v1.SortKey
-	37, // 53: tidemill.jobgraph.v1.Sink.options:type_name -> tidemill.jobgraph.v1.Sink.OptionsEntry
-	12, // 54: tidemill.jobgraph.v1.Sink.columns:type_name -> tidemill.jobgraph.v1.Field
-	38, // 55: tidemill.jobgraph.v1.Sink.static_partition:type_name -> tidemill.jobgraph.v1.Sink.StaticPartitionEntry
-	56, // [56:56] is the sub-list for method output_type
-	56, // [56:56] is the sub-list for method input_type
-	56, // [56:56] is the sub-list for extension type_name
-	56, // [56:56] is the sub-list for extension extendee
-	0,  // [0:56] is the sub-list for field type_name
+	26, // 15: tidemill.jobgraph.v1.Operator.window_aggregate:type_name -> tidemill.jobgraph.v1.WindowAggregate
+	27, // 16: tidemill.jobgraph.v1.Operator.join:type_name -> tidemill.jobgraph.v1.Join
+	32, // 17: tidemill.jobgraph.v1.Operator.sort:type_name -> tidemill.jobgraph.v1.Sort
+	33, // 18: tidemill.jobgraph.v1.Operator.top_n:type_name -> tidemill.jobgraph.v1.TopN
+	34, // 19: tidemill.jobgraph.v1.Operator.limit:type_name -> tidemill.jobgraph.v1.Limit
+	35, // 20: tidemill.jobgraph.v1.Operator.union:type_name -> tidemill.jobgraph.v1.Union
+	36, // 21: tidemill.jobgraph.v1.Operator.sink:type_name -> tidemill.jobgraph.v1.Sink
+	28, // 22: tidemill.jobgraph.v1.Operator.over:type_name -> tidemill.jobgraph.v1.Over
+	23, // 23: tidemill.jobgraph.v1.Operator.expand:type_name -> tidemill.jobgraph.v1.Expand
+	38, // 24: tidemill.jobgraph.v1.Source.options:type_name -> tidemill.jobgraph.v1.Source.OptionsEntry
+	12, // 25: tidemill.jobgraph.v1.Source.columns:type_name -> tidemill.jobgraph.v1.Field
+	16, // 26: tidemill.jobgraph.v1.Source.predicate:type_name -> tidemill.jobgraph.v1.Predicate
+	12, // 27: tidemill.jobgraph.v1.Source.table_columns:type_name -> tidemill.jobgraph.v1.Field
+	41, // 28: tidemill.jobgraph.v1.Predicate.literals:type_name -> tidemill.expr.v1.Literal
+	16, // 29: tidemill.jobgraph.v1.Predicate.terms:type_name -> tidemill.jobgraph.v1.Predicate
+	18, // 30: tidemill.jobgraph.v1.Values.rows:type_name -> tidemill.jobgraph.v1.ValuesRow
+	41, // 31: tidemill.jobgraph.v1.ValuesRow.values:type_name -> tidemill.expr.v1.Literal
+	42, // 32: tidemill.jobgraph.v1.Calc.filter:type_name -> tidemill.expr.v1.Expr
+	42, // 33: tidemill.jobgraph.v1.Calc.projection:type_name -> tidemill.expr.v1.Expr
+	42, // 34: tidemill.jobgraph.v1.WatermarkAssigner.watermark:type_name -> tidemill.expr.v1.Expr
+	3,  // 35: tidemill.jobgraph.v1.Aggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	21, // 36: tidemill.jobgraph.v1.Aggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	24, // 37: tidemill.jobgraph.v1.Expand.sets:type_name -> tidemill.jobgraph.v1.ExpandSet
+	4,  // 38: tidemill.jobgraph.v1.Window.kind:type_name -> tidemill.jobgraph.v1.WindowKind
+	3,  // 39: tidemill.jobgraph.v1.WindowAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	25, // 40: tidemill.jobgraph.v1.WindowAggregate.window:type_name -> tidemill.jobgraph.v1.Window
+	21, // 41: tidemill.jobgraph.v1.WindowAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	5,  // 42: tidemill.jobgraph.v1.WindowAggregate.properties:type_name -> tidemill.jobgraph.v1.WindowProperty
+	6,  // 43: tidemill.jobgraph.v1.Join.type:type_name -> tidemill.jobgraph.v1.JoinType
+	42, // 44: tidemill.jobgraph.v1.Join.residual:type_name -> tidemill.expr.v1.Expr
+	13, // 45: tidemill.jobgraph.v1.Over.order:type_name -> tidemill.jobgraph.v1.SortKey
+	29, // 46: tidemill.jobgraph.v1.Over.calls:type_name -> tidemill.jobgraph.v1.OverCall
+	21, // 47: tidemill.jobgraph.v1.OverCall.call:type_name -> tidemill.jobgraph.v1.AggregateCall
+	30, // 48: tidemill.jobgraph.v1.OverCall.frame:type_name -> tidemill.jobgraph.v1.Frame
+	7,  // 49: tidemill.jobgraph.v1.Frame.unit:type_name -> tidemill.jobgraph.v1.FrameUnit
+	31, // 50: tidemill.jobgraph.v1.Frame.from:type_name -> tidemill.jobgraph.v1.FrameBound
+	31, // 51: tidemill.jobgraph.v1.Frame.to:type_name -> tidemill.jobgraph.v1.FrameBound
+	8,  // 52: tidemill.jobgraph.v1.FrameBound.kind:type_name -> tidemill.jobgraph.v1.BoundKind
+	13, // 53: tidemill.jobgraph.v1.Sort.keys:type_name -> tidemill.jobgraph.v1.SortKey
+	13, // 54: tidemill.jobgraph.v1.TopN.keys:type_name -> tidemill.jobgraph.v1.SortKey
+	39, // 55: tidemill.jobgraph.v1.Sink.options:type_name -> tidemill.jobgraph.v1.Sink.OptionsEntry
+	12, // 56: tidemill.jobgraph.v1.Sink.columns:type_name -> tidemill.jobgraph.v1.Field
+	40, // 57: tidemill.jobgraph.v1.Sink.static_partition:type_name -> tidemill.jobgraph.v1.Sink.StaticPartitionEntry
+	58, // [58:58] is the sub-list for method output_type
+	58, // [58:58] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_core_jobgraph_jobgraph_proto_init() }
@@ -2930,6 +3056,7 @@ func file_core_jobgraph_jobgraph_proto_init() {
 		(*Operator_Union)(nil),
 		(*Operator_Sink)(nil),
 		(*Operator_Over)(nil),
+		(*Operator_Expand)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2937,7 +3064,7 @@ func file_core_jobgraph_jobgraph_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_jobgraph_jobgraph_proto_rawDesc), len(file_core_jobgraph_jobgraph_proto_rawDesc)),
 			NumEnums:      9,
-			NumMessages:   30,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

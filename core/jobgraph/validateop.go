@@ -57,6 +57,8 @@ func checkSpec(op *Operator, inputs []int) error {
 		return checkJoin(s.Join, inputs)
 	case *Operator_Over:
 		return checkOver(s.Over, op, inputs[0])
+	case *Operator_Expand:
+		return checkExpand(s.Expand, op, inputs[0])
 	case *Operator_Sort:
 		return order(s.Sort.Keys, inputs[0])
 	case *Operator_TopN:
@@ -132,6 +134,23 @@ func checkCalls(calls []*AggregateCall, width int) error {
 		}
 	}
 	return nil
+}
+
+func checkExpand(e *Expand, op *Operator, width int) error {
+	switch {
+	case len(op.Output) != width+1:
+		return fmt.Errorf("%d columns for %d and a grouping id", len(op.Output), width)
+	case len(e.Keys) > MaxGroupingKeys:
+		return fmt.Errorf("%d grouping keys, at most %d", len(e.Keys), MaxGroupingKeys)
+	case len(e.Sets) == 0:
+		return fmt.Errorf("no grouping sets")
+	}
+	for _, s := range e.Sets {
+		if err := columns("grouping set", s.Keys, len(e.Keys)); err != nil {
+			return err
+		}
+	}
+	return columns("key", e.Keys, width)
 }
 
 func checkOver(o *Over, op *Operator, width int) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/tidemill/tidemill/core/operator/aggregate"
 	"github.com/tidemill/tidemill/core/operator/calc"
 	"github.com/tidemill/tidemill/core/operator/endpoint"
+	"github.com/tidemill/tidemill/core/operator/expand"
 	"github.com/tidemill/tidemill/core/operator/join"
 	"github.com/tidemill/tidemill/core/operator/order"
 	"github.com/tidemill/tidemill/core/operator/over"
@@ -48,6 +49,8 @@ func (t *Task) newOperator(spec *jobgraph.Operator, inputs []datatype.Schema, ou
 			return nil, failure.Errorf(failure.Internal, "a join of %d inputs", len(inputs))
 		}
 		return join.New(s.Join, inputs[0], inputs[1], join.Deps(t.calcDeps()))
+	case *jobgraph.Operator_Expand:
+		return expand.New(s.Expand, in, out)
 	case *jobgraph.Operator_Over:
 		return over.New(s.Over, in)
 	case *jobgraph.Operator_Sort:
