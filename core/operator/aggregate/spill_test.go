@@ -13,8 +13,8 @@ import (
 // every kind of function, one key and several, DISTINCT beside others.
 func TestSpills(t *testing.T) {
 	in := operatortest.Parse(`
-k STRING, j BIGINT, v BIGINT, d DECIMAL(30, 2), s STRING, b BOOLEAN
-a | 1 | 10 | 1.50 | x | true`)
+k STRING, j BIGINT, v BIGINT, d DECIMAL(30, 2), s STRING, b BOOLEAN, e DECIMAL(4, 1), g DECIMAL(15, 2)
+a | 1 | 10 | 1.50 | x | true | 2.5 | 9.75`)
 	for _, c := range []struct {
 		name   string
 		keys   []uint32
@@ -29,6 +29,18 @@ a | 1 | 10 | 1.50 | x | true`)
 		{
 			"a text and a number", []uint32{0, 1}, "k STRING, j BIGINT, f STRING, l STRING, m STRING, b BOOLEAN", "a | 1 | x | x | x | true",
 			[]string{"FIRST_VALUE(4) -> STRING", "LAST_VALUE(4) -> STRING", "MIN(4) -> STRING", "BOOL_OR(5) -> BOOLEAN"},
+		},
+		{
+			"narrow decimals", []uint32{6, 1}, "e DECIMAL(4, 1), j BIGINT, n BIGINT, s DECIMAL(38, 1), m DECIMAL(15, 2)", "2.5 | 1 | 1 | 2.5 | 9.75",
+			[]string{"COUNT() -> BIGINT NOT NULL", "SUM(6) -> DECIMAL(38, 1)", "MAX(7) -> DECIMAL(15, 2)"},
+		},
+		{
+			"a narrow decimal and a number", []uint32{7, 1}, "g DECIMAL(15, 2), j BIGINT, s DECIMAL(38, 1)", "9.75 | 1 | 2.5",
+			[]string{"SUM(6) -> DECIMAL(38, 1)"},
+		},
+		{
+			"distinct narrow decimals", []uint32{0}, "k STRING, s DECIMAL(38, 2)", "a | 9.75",
+			[]string{"SUM(7) DISTINCT -> DECIMAL(38, 2)"},
 		},
 		{
 			"texts joined", []uint32{1}, "j BIGINT, l STRING, m DECIMAL(30, 2)", "1 | x | 1.50",

@@ -50,6 +50,10 @@ type Case struct {
 	// Spills says that the operator spills: it must do the same with random rows of
 	// the inputs' schemas when memory has a budget far below them.
 	Spills bool
+	// SpillRows is how many rows that are; 0: 24 000.
+	SpillRows int
+	// SpillRow may change the n-th of these rows.
+	SpillRow func(n int, row []any)
 	// Undrained says that there is no final watermark at the end of input.
 	Undrained bool
 }

@@ -1,6 +1,7 @@
 package operatortest
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -28,10 +29,13 @@ func (c Case) spills(t T) {
 	inputs := make([]Table, len(c.Inputs))
 	for i, in := range c.Inputs {
 		inputs[i].Schema = in.Schema
-		for range spillRows {
+		for n := range cmp.Or(c.SpillRows, spillRows) {
 			row := make([]any, len(in.Schema))
 			for j, f := range in.Schema {
 				row[j] = randomValue(r, f.Type)
+			}
+			if c.SpillRow != nil {
+				c.SpillRow(n, row)
 			}
 			inputs[i].Steps = append(inputs[i].Steps, Step{Row: row})
 		}
@@ -115,8 +119,22 @@ func randomValue(r *rand.Rand, t datatype.Type) any {
 	case datatype.Float, datatype.Double:
 		return float64(n) / 4
 	case datatype.Decimal:
+		if t.Precision <= datatype.MaxDecimal64Precision {
+			return int64(n % pow10(t.Precision))
+		}
 		return decimal128.FromI64(int64(n))
 	default:
 		panic(fmt.Sprintf("operatortest: no random value of %s", t))
 	}
+}
+
+// pow10 is the number of values of n digits, at most spillRows.
+func pow10(n int) int {
+	p := 1
+	for range n {
+		if p *= 10; p >= spillRows {
+			return spillRows
+		}
+	}
+	return p
 }
