@@ -7,6 +7,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/formats"
+	"github.com/tidemill/tidemill/fs"
 )
 
 const (
@@ -22,11 +23,17 @@ type chunkRange struct {
 	bytes          []byte
 }
 
-// fetch reads the chunks' bytes with few reads and returns the buffers that own
-// them. Each chunk's capacity exceeds its length by padding.
-func fetch(in formats.Input, chunks []*chunkRange, alloc memory.Allocator) (owners []*memory.Buffer, read int64, err error) {
+// coalesced is one read and the chunks that it brings.
+type coalesced struct {
+	offset, length int64
+	chunks         []*chunkRange
+}
+
+// coalesce plans few reads that cover the chunks.
+func coalesce(chunks []*chunkRange) []coalesced {
 	sorted := slices.Clone(chunks)
 	slices.SortFunc(sorted, func(a, b *chunkRange) int { return cmp.Compare(a.offset, b.offset) })
+	var reads []coalesced
 	for len(sorted) > 0 {
 		first, n := sorted[0], 1
 		end := first.offset + first.length
@@ -37,19 +44,39 @@ func fetch(in formats.Input, chunks []*chunkRange, alloc memory.Allocator) (owne
 			}
 			end = next
 		}
-		size := int(end - first.offset)
-		buffer := newBuffer(alloc, size+padding)
+		reads = append(reads, coalesced{offset: first.offset, length: end - first.offset, chunks: sorted[:n]})
+		sorted = sorted[n:]
+	}
+	return reads
+}
+
+// prefetch has the input begin with reads that will come, where it is slow enough
+// to want that.
+func prefetch(in formats.Input, reads []coalesced) {
+	slow, ok := in.ReaderAt.(fs.Prefetcher)
+	if !ok {
+		return
+	}
+	for _, r := range reads {
+		slow.Prefetch(r.offset, r.length)
+	}
+}
+
+// fetch does the reads, gives the chunks their bytes and returns the buffers that
+// own them. Each chunk's capacity exceeds its length by padding.
+func fetch(in formats.Input, reads []coalesced, alloc memory.Allocator) (owners []*memory.Buffer, read int64, err error) {
+	for _, r := range reads {
+		buffer := newBuffer(alloc, int(r.length)+padding)
 		owners = append(owners, buffer)
-		if err := readFull(in, buffer.Bytes()[:size], first.offset); err != nil {
+		if err := readFull(in, buffer.Bytes()[:r.length], r.offset); err != nil {
 			release(owners...)
 			return nil, read, err
 		}
-		read += int64(size)
-		for _, c := range sorted[:n] {
-			at := c.offset - first.offset
+		read += r.length
+		for _, c := range r.chunks {
+			at := c.offset - r.offset
 			c.bytes = buffer.Bytes()[at : at+c.length]
 		}
-		sorted = sorted[n:]
 	}
 	return owners, read, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/formats"
+	"github.com/tidemill/tidemill/fs"
 )
 
 // reader reads the row groups of a span, one after the other.
@@ -110,15 +111,11 @@ func (r *reader) open(group int) error {
 		return nil
 	}
 	r.group = group
-	g := &r.file.meta.groups[group]
-	ranges := make([]*chunkRange, 0, len(r.sources))
-	for _, d := range r.sources {
-		if g.rows > 0 {
-			c := &g.chunks[d.source().index]
-			ranges = append(ranges, &chunkRange{offset: c.start(), length: c.compressed})
-		}
-	}
-	owners, read, err := fetch(r.file.in, ranges, r.opts.Alloc)
+	g, ranges := &r.file.meta.groups[group], r.ranges(group)
+	reads := coalesce(ranges)
+	prefetch(r.file.in, reads)
+	r.prefetchAfter(group)
+	owners, read, err := fetch(r.file.in, reads, r.opts.Alloc)
 	r.stats.Bytes += read
 	if err != nil {
 		return fmt.Errorf("row group %d: %w", group, err)
@@ -129,6 +126,33 @@ func (r *reader) open(group int) error {
 		d.start(group, &g.chunks[d.source().index], c.bytes)
 	}
 	return nil
+}
+
+// ranges are where the wanted chunks of a row group lie, one for each source.
+func (r *reader) ranges(group int) []*chunkRange {
+	g := &r.file.meta.groups[group]
+	if g.rows == 0 {
+		return nil
+	}
+	ranges := make([]*chunkRange, len(r.sources))
+	for i, d := range r.sources {
+		c := &g.chunks[d.source().index]
+		ranges[i] = &chunkRange{offset: c.start(), length: c.compressed}
+	}
+	return ranges
+}
+
+// prefetchAfter begins with the row group that will be read after this one.
+func (r *reader) prefetchAfter(group int) {
+	if _, slow := r.file.in.ReaderAt.(fs.Prefetcher); !slow {
+		return
+	}
+	for next := group + 1; next < r.end; next++ {
+		if !r.file.prune(next, r.opts.Predicate, r.opts.Columns) {
+			prefetch(r.file.in, coalesce(r.ranges(next)))
+			return
+		}
+	}
 }
 
 func (r *reader) releaseGroup() {
