@@ -76,11 +76,11 @@ func (m *Allocator) Free(b []byte) {
 	m.account.shrinkBelowRoot(int64(bytes))
 	l := m.account.ledger
 	if bytes <= maxClassBytes {
-		if class, exact := classOf(bytes); exact == bytes && l.pool.put(class, b) {
+		if class, exact := classOf(bytes); exact == bytes && l.queue.waiting.Load() == 0 && l.pool.put(class, b) {
 			return
 		}
 	}
-	l.root.used.Add(-int64(bytes))
+	l.give(int64(bytes))
 }
 
 // growRoot charges the ledger for what the accounts below it are charged.

@@ -16,7 +16,13 @@ type ExhaustedError struct {
 	Used    int64  // bytes charged there
 	Limit   int64
 	Option  string // the configuration key that raises Limit
+	// Cancelled is the error of the context that ended while the charge waited for
+	// room; nil: there was none.
+	Cancelled error
 }
+
+// Unwrap is Cancelled.
+func (e *ExhaustedError) Unwrap() error { return e.Cancelled }
 
 // Error tells who wanted how much, which limit stood in the way and what raises it.
 func (e *ExhaustedError) Error() string {

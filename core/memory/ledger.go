@@ -2,8 +2,10 @@ package memory
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/tidemill/tidemill/core/stream"
 )
@@ -21,6 +23,9 @@ type Options struct {
 	// PoolBytes bounds the idle buffers that are kept for reuse; zero means
 	// DefaultPoolBytes, but at most an eighth of Limit; negative keeps none.
 	PoolBytes int64
+	// Patience is how long a charge waits for accounts that can spill to make room
+	// while nothing is given back; zero means DefaultPatience, negative not at all.
+	Patience time.Duration
 }
 
 // Ledger is the root of a worker's accounts.
@@ -28,6 +33,8 @@ type Ledger struct {
 	root       *Account
 	pool       *pool
 	contenders atomic.Int64 // accounts that can spill; see Share
+	patience   time.Duration
+	queue      queue
 }
 
 // New returns a ledger on which nothing is charged.
@@ -39,7 +46,8 @@ func New(o Options) (*Ledger, error) {
 	if keep == 0 {
 		keep = min(DefaultPoolBytes, o.Limit/8)
 	}
-	l := &Ledger{pool: newPool(max(keep, 0))}
+	l := &Ledger{pool: newPool(max(keep, 0)), patience: cmp.Or(o.Patience, DefaultPatience)}
+	l.queue.shares = map[*Share]struct{}{}
 	l.root = &Account{name: "worker", ledger: l, limit: o.Limit, option: cmp.Or(o.Option, "worker.memory.size")}
 	return l, nil
 }
@@ -62,7 +70,7 @@ func (l *Ledger) Limit() int64 { return l.root.limit }
 // Trim drops all idle buffers and returns how many bytes that were.
 func (l *Ledger) Trim() int64 {
 	n := l.pool.trim()
-	l.root.used.Add(-n)
+	l.give(n)
 	return n
 }
 
@@ -74,6 +82,8 @@ type Account struct {
 	ledger *Ledger
 	limit  int64 // 0: none of its own
 	option string
+	until  context.Context // see Until; nil: that of the parent
+	spills atomic.Bool     // a contender's
 	used   atomic.Int64
 	peak   atomic.Int64
 }
@@ -126,7 +136,7 @@ func (a *Account) Grow(n int64) error {
 // Shrink gives n charged bytes back.
 func (a *Account) Shrink(n int64) {
 	a.shrinkBelowRoot(n)
-	a.ledger.root.used.Add(-n)
+	a.ledger.give(n)
 }
 
 // growBelowRoot charges every account from a up to the ledger's, which it leaves.
@@ -150,22 +160,30 @@ func (a *Account) shrinkBelowRoot(n int64) {
 }
 
 func (l *Ledger) growRoot(asker *Account, n int64) error {
-	if l.root.charge(n) {
+	if l.root.chargeTo(n, l.room(asker)) {
 		return nil
 	}
-	if l.Trim() > 0 && l.root.charge(n) {
+	if l.Trim() > 0 && l.root.chargeTo(n, l.room(asker)) {
 		return nil
 	}
-	return l.root.refuse(asker, n)
+	ok, err := l.await(asker, n)
+	if ok {
+		return nil
+	}
+	refused := l.root.refuse(asker, n)
+	refused.Cancelled = err
+	return refused
 }
 
-// charge adds n within the account's own limit. It never goes above, not even
-// for a moment, so that nobody else is refused for a charge that fails.
-func (a *Account) charge(n int64) bool {
+func (a *Account) charge(n int64) bool { return a.chargeTo(n, a.limit) }
+
+// chargeTo adds n within limit, zero being none. It never goes above, not even for
+// a moment, so that nobody else is refused for a charge that fails.
+func (a *Account) chargeTo(n, limit int64) bool {
 	for {
 		used := a.used.Load()
 		next := used + n
-		if a.limit > 0 && next > a.limit {
+		if limit > 0 && next > limit {
 			return false
 		}
 		if !a.used.CompareAndSwap(used, next) {
@@ -178,6 +196,6 @@ func (a *Account) charge(n int64) bool {
 	}
 }
 
-func (a *Account) refuse(asker *Account, n int64) error {
+func (a *Account) refuse(asker *Account, n int64) *ExhaustedError {
 	return &ExhaustedError{Account: asker.Path(), Wanted: n, Limited: a.Path(), Used: a.used.Load(), Limit: a.limit, Option: a.option}
 }

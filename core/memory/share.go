@@ -14,6 +14,7 @@ type Share struct {
 	account *Account
 	held    atomic.Int64
 	left    atomic.Bool
+	pressed chan<- struct{} // see Notify
 }
 
 // mark is how much of the limit may be charged before contenders give way.
@@ -21,18 +22,37 @@ func (l *Ledger) mark() int64 { return l.root.limit / 4 * 3 }
 
 // Contend registers a as an account that can spill.
 func (a *Account) Contend() *Share {
-	a.ledger.contenders.Add(1)
-	return &Share{account: a}
+	l, s := a.ledger, &Share{account: a}
+	a.spills.Store(true)
+	l.contenders.Add(1)
+	l.queue.mu.Lock()
+	l.queue.shares[s] = struct{}{}
+	l.queue.mu.Unlock()
+	return s
+}
+
+// Notify has c, which has room for one, told when somebody waits for memory: the
+// contender is to ask Over then.
+func (s *Share) Notify(c chan<- struct{}) {
+	q := &s.account.ledger.queue
+	q.mu.Lock()
+	s.pressed = c
+	q.mu.Unlock()
 }
 
 // Over reports whether the ledger is past three quarters of its limit while the
-// contender uses more than its fair part: it is to spill until the answer is
-// false or nothing is left to spill. It is cheap enough to ask for each batch.
+// contender uses more than its fair part, or that somebody waits for room while the
+// contender uses at least half of what any does. It is to spill until the answer
+// is false or nothing is left to spill. It is cheap enough to ask for each batch.
 func (s *Share) Over() bool {
 	if s == nil {
 		return false
 	}
 	l := s.account.ledger
+	if l.queue.waiting.Load() > 0 {
+		used := s.Used()
+		return used > 0 && used >= l.queue.most()/2
+	}
 	mark := l.mark()
 	return l.Used() > mark && s.Used() > mark/max(l.contenders.Load(), 1)
 }
@@ -66,6 +86,12 @@ func (s *Share) Hold(n int64) {
 // Leave ends the contention; the second time it does nothing.
 func (s *Share) Leave() {
 	if s != nil && !s.left.Swap(true) {
-		s.account.ledger.contenders.Add(-1)
+		l := s.account.ledger
+		s.account.spills.Store(false)
+		l.contenders.Add(-1)
+		l.queue.mu.Lock()
+		delete(l.queue.shares, s)
+		l.queue.mu.Unlock()
+		l.queue.wake()
 	}
 }

@@ -27,7 +27,8 @@
 // committables), which it returns as bytes.
 //
 // Optional abilities are interfaces that the task asks for once: Snapshotter,
-// InputSelector, Finisher (no more input is needed), Ticker (processing time).
+// InputSelector, Finisher (no more input is needed), Ticker (processing time),
+// Spiller (memory is short).
 //
 // Memory: what an operator keeps is charged to Context.Memory; Context.Alloc
 // charges Arrow buffers there by itself.

@@ -130,6 +130,14 @@ type Finisher interface {
 	Done() bool
 }
 
+// Spiller is an operator that can put what it keeps on disk between two elements.
+// The task asks it to while its share of memory is over, for it may be the others
+// in the chain, or other tasks, who want the memory.
+type Spiller interface {
+	// Spill puts on disk what can be; it may be nothing.
+	Spill() error
+}
+
 // Ticker is an operator that acts on processing time. The task calls Tick
 // between elements, at least about every second while nothing comes.
 type Ticker interface {

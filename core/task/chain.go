@@ -7,6 +7,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/invariant"
 	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/state"
@@ -30,6 +31,8 @@ type link struct {
 	snapshotter operator.Snapshotter
 	finisher    operator.Finisher
 	ticker      operator.Ticker
+	spiller     operator.Spiller
+	share       *memory.Share // nil: does not contend for memory
 }
 
 // chain is the operators of a task and the routes behind them.
@@ -78,6 +81,25 @@ func (l *link) process(input int, b *stream.Batch) error {
 	}
 	if l.finisher != nil && l.finisher.Done() {
 		l.chain.task.satisfied = true
+	}
+	return nil
+}
+
+// contend has the task woken when somebody waits for memory.
+func (l *link) contend(account *memory.Account) *memory.Share {
+	l.share = account.Contend()
+	l.share.Notify(l.chain.task.pressed)
+	return l.share
+}
+
+// relieve has operators spill whose share of memory is over.
+func (c *chain) relieve() error {
+	for _, l := range c.links {
+		if l.spiller != nil && l.share.Over() {
+			if err := l.wrap(l.spiller.Spill()); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

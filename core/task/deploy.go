@@ -9,6 +9,7 @@ import (
 	"github.com/tidemill/tidemill/core/eventtime"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/shuffle"
@@ -143,6 +144,7 @@ func (t *Task) addLink(i int, spec *jobgraph.Operator, op operator.Operator) {
 	l.snapshotter, _ = op.(operator.Snapshotter)
 	l.finisher, _ = op.(operator.Finisher)
 	l.ticker, _ = op.(operator.Ticker)
+	l.spiller, _ = op.(operator.Spiller)
 	t.chain.links = append(t.chain.links, l)
 }
 
@@ -152,7 +154,7 @@ func (t *Task) openLink(l *link) error {
 	ctx := &operator.Context{
 		Context: t.ctx, Attempt: t.d.Attempt, Parallelism: t.d.Parallelism,
 		Output: outlet{t.chain, l.index + 1}, Memory: account, Alloc: account.Allocator(),
-		Contend: account.Contend, Spill: l.spill,
+		Contend: func() *memory.Share { return l.contend(account) }, Spill: l.spill,
 		BatchRows: t.d.Options.BatchRows, Log: t.log.With("operator", l.spec.Name),
 	}
 	if err := t.restore(l, ctx); err != nil {

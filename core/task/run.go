@@ -53,6 +53,7 @@ type Task struct {
 	flush, tick  *time.Timer   // nil channels while not armed
 	flushArmed   bool
 
+	pressed chan struct{} // somebody waits for memory that an operator might spill
 	writing chan struct{} // a token for each snapshot that is being written
 	writers sync.WaitGroup
 	reports sync.Mutex // one report of the attempt at a time
@@ -88,12 +89,13 @@ func New(d Descriptor, env Env) (*Task, error) {
 	t := &Task{
 		d: d, env: env, log: env.Log, mailbox: newMailbox(),
 		account: env.Memory.Child("task "+d.Attempt.String(), 0),
-		writing: make(chan struct{}, maxWrites),
+		writing: make(chan struct{}, maxWrites), pressed: make(chan struct{}, 1),
 	}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())
+	t.account.Until(t.ctx)
 	t.metrics = metrics{
 		rowsIn:  env.Metrics.Counter("tidemill_task_rows_in_total", "Rows that the task has read."),
 		rowsOut: env.Metrics.Counter("tidemill_task_rows_out_total", "Rows that the task has emitted."),
@@ -204,6 +206,9 @@ func (t *Task) work() error {
 			return nil
 		}
 		if err := t.timers(); err != nil {
+			return err
+		}
+		if err := t.chain.relieve(); err != nil {
 			return err
 		}
 		progress, end, err := t.step()
@@ -379,6 +384,7 @@ func (t *Task) wait() {
 	select {
 	case <-t.ctx.Done():
 	case <-t.mailbox.ready:
+	case <-t.pressed:
 	case <-first:
 	case <-second:
 	case <-t.flush.C:
@@ -398,6 +404,7 @@ func (t *Task) waitMany() {
 	add(t.tick.C)
 	add(t.ctx.Done())
 	add(t.mailbox.ready)
+	add(t.pressed)
 	for _, g := range t.gates {
 		add(g.from.Ready())
 	}

@@ -117,6 +117,14 @@ func (s *Sort) add(b *stream.Batch, bytes, reserved int64) {
 	s.share.Hold(bytes)
 }
 
+// Spill implements operator.Spiller.
+func (s *Sort) Spill() error {
+	if err := s.spill(); err != nil {
+		return fmt.Errorf("sort: %w", err)
+	}
+	return nil
+}
+
 // Watermark implements operator.Operator.
 func (s *Sort) Watermark(stream.Watermark) error { return nil }
 
@@ -297,4 +305,7 @@ func (s *Sort) Close() (err error) {
 	return err
 }
 
-var _ operator.Operator = (*Sort)(nil)
+var (
+	_ operator.Operator = (*Sort)(nil)
+	_ operator.Spiller  = (*Sort)(nil)
+)

@@ -1,0 +1,129 @@
+package memory
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// DefaultPatience is how long a charge waits while nothing is given back.
+const DefaultPatience = 5 * time.Second
+
+// reserve is the part of the limit that only accounts that can spill may use
+// while there are any: spilling takes memory, and must not wait for it.
+func (l *Ledger) reserve() int64 { return l.root.limit / 8 }
+
+// room is how far asker may fill the ledger.
+func (l *Ledger) room(asker *Account) int64 {
+	if asker.spills.Load() || l.contenders.Load() == 0 {
+		return l.root.limit
+	}
+	return l.root.limit - l.reserve()
+}
+
+// queue is who waits for room.
+type queue struct {
+	waiting atomic.Int64
+	mu      sync.Mutex
+	freed   chan struct{} // closed when something was given back; nil: nobody listens
+	shares  map[*Share]struct{}
+}
+
+// listen returns a channel that is closed when something is given back.
+func (q *queue) listen() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.freed == nil {
+		q.freed = make(chan struct{})
+	}
+	return q.freed
+}
+
+func (q *queue) wake() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.freed != nil {
+		close(q.freed)
+		q.freed = nil
+	}
+}
+
+// most is the most that a contender uses.
+func (q *queue) most() (n int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for s := range q.shares {
+		n = max(n, s.Used())
+	}
+	return n
+}
+
+// press tells contenders whose tasks sleep that somebody waits.
+func (q *queue) press() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for s := range q.shares {
+		if s.pressed == nil {
+			continue
+		}
+		select {
+		case s.pressed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// await charges the root as soon as contenders have made room. It gives up when
+// nothing is given back for as long as the ledger's patience, and when the asker's
+// context ends, which is the error.
+func (l *Ledger) await(asker *Account, n int64) (bool, error) {
+	if l.patience <= 0 || asker.spills.Load() || n > l.room(asker) || l.contenders.Load() == 0 {
+		return false, nil
+	}
+	ctx := asker.context()
+	l.queue.waiting.Add(1)
+	defer l.queue.waiting.Add(-1)
+	timer := time.NewTimer(l.patience)
+	defer timer.Stop()
+	for {
+		freed := l.queue.listen() // before the attempt, so that nothing is missed
+		l.Trim()
+		if l.root.chargeTo(n, l.room(asker)) {
+			return true, nil
+		}
+		l.queue.press()
+		select {
+		case <-freed:
+			timer.Reset(l.patience)
+		case <-timer.C:
+			return false, nil
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+}
+
+// give takes n bytes off the root, for those who wait.
+func (l *Ledger) give(n int64) {
+	l.root.used.Add(-n)
+	if l.queue.waiting.Load() > 0 {
+		l.queue.wake()
+	}
+}
+
+// Until says whose end ends the waiting of a and of accounts below it for room.
+// Call it before the account is used. It returns a.
+func (a *Account) Until(ctx context.Context) *Account {
+	a.until = ctx
+	return a
+}
+
+func (a *Account) context() context.Context {
+	for at := a; at != nil; at = at.parent {
+		if at.until != nil {
+			return at.until
+		}
+	}
+	return context.Background()
+}
