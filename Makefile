@@ -89,12 +89,24 @@ generate-check: $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## Fail if a 
 verify-sql: $(TOOLS)/duckdb ## Compare SQL results with DuckDB's
 	TIDEMILL_DUCKDB=$(CURDIR)/$(TOOLS)/duckdb $(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./core/logictest/...
 
+.PHONY: test-storage
+test-storage: $(TOOLS)/versitygw-$(VERSITYGW) ## Test the file systems against real servers
+	TIDEMILL_VERSITYGW=$(CURDIR)/$< GO=$(GO) tools/storage/test.sh -timeout $(TEST_TIMEOUT)
+
 .PHONY: bench
 bench: $(TOOLS)/duckdb $(TOOLS)/benchstat ## Run benchmarks (BENCH=regexp PKG=./... COUNT=n BASE=file to compare)
 	@mkdir -p .cache/bench
 	TIDEMILL_DUCKDB=$(CURDIR)/$(TOOLS)/duckdb $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem \
 		-count $(COUNT) -timeout 1h $(PKG) | tee .cache/bench/$(VERSION).txt
 	@$(TOOLS)/benchstat $(BASE) .cache/bench/$(VERSION).txt
+
+.PHONY: bench-peers
+bench-peers: $(TOOLS)/peers/.ready ## Install what bench tpch compares with (DuckDB, Polars, tpchgen-cli)
+
+$(TOOLS)/peers/.ready: tools/peers.sh
+	@echo "installing the peers into .tools (once)"
+	@tools/peers.sh $(TOOLS)/peers
+	@touch $@
 
 .PHONY: ci
 ci: ## Run everything that must be green before a merge
@@ -107,6 +119,7 @@ ci: ## Run everything that must be green before a merge
 	@$(STAGE) invariants $(MAKE) invariants
 	@$(STAGE) race       $(MAKE) race
 	@$(STAGE) verify-sql $(MAKE) verify-sql
+	@$(STAGE) storage    $(MAKE) test-storage
 	@$(STAGE) demo       $(MAKE) demo
 
 .PHONY: clean
@@ -135,6 +148,15 @@ TOOL_benchstat          := golang.org/x/perf/cmd/benchstat
 TOOL_gotestsum          := gotest.tools/gotestsum
 TOOL_protoc-gen-go      := google.golang.org/protobuf/cmd/protoc-gen-go
 TOOL_protoc-gen-go-grpc := google.golang.org/grpc/cmd/protoc-gen-go-grpc
+
+# The S3 server of the storage tests has its version in its name, for it shares no pins with the others.
+VERSITYGW := v1.8.0
+
+$(TOOLS)/versitygw-$(VERSITYGW):
+	@echo "installing versitygw into .tools (once)"
+	@mkdir -p $@.new
+	@CGO_ENABLED=0 GOBIN=$(CURDIR)/$@.new $(GO) install -trimpath -ldflags '-s -w' github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
+	@mv $@.new/versitygw $@ && rmdir $@.new
 
 $(TOOLS)/duckdb: $(TOOLS)/.pins
 	@echo "installing duckdb into .tools (once)"

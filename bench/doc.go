@@ -7,4 +7,9 @@
 // and the peer's in turn, so both pay for starting; of the counted runs the
 // median is reported, with the CPU time of the process and its largest memory.
 // Answers are compared before times are.
+//
+// TPCH compares warm engines instead: ours and each peer is one process that lives
+// through the run (Serve, peer.py) and is asked by a line of JSON, so that nobody's
+// start counts and no process carries another's memory. They take turns on every
+// repetition; one during which the rest of the machine was busy is repeated.
 package bench

@@ -80,7 +80,7 @@ func Queries(ctx context.Context, o Options) error {
 	o.header()
 	for _, q := range queries {
 		text := fmt.Sprintf(q.sql+"%.0[2]s", facts, dimensions)
-		if err := o.one(ctx, q.name, text, sameAnswer); err != nil {
+		if err := o.one(ctx, q.name, text); err != nil {
 			return fmt.Errorf("query %s: %w", q.name, err)
 		}
 	}
@@ -112,7 +112,7 @@ func (o Options) data(ctx context.Context) error {
 	return os.WriteFile(mark, nil, 0o644)
 }
 
-func (o Options) one(ctx context.Context, name, text string, same func(ours, peers string) error) error {
+func (o Options) one(ctx context.Context, name, text string) error {
 	ours := command{args: []string{o.Binary, "sql", "-D", fmt.Sprintf("parallelism.default=%d", o.Threads), "-o", "csv", text}}
 	theirs := command{args: []string{o.Peer, "-csv", "-c", fmt.Sprintf("SET threads=%d;", o.Threads), "-c", text}}
 	var mine, peer []sample
@@ -131,7 +131,7 @@ func (o Options) one(ctx context.Context, name, text string, same func(ours, pee
 		if err != nil {
 			return err
 		}
-		if err := same(a.output, b.output); err != nil {
+		if err := sameAnswer(a.output, b.output); err != nil {
 			return err
 		}
 		if i > 0 {

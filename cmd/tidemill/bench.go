@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidemill/tidemill/bench"
+	"github.com/tidemill/tidemill/core/failure"
 )
 
 func newBench() *cobra.Command {
@@ -16,7 +17,7 @@ func newBench() *cobra.Command {
 		Args:  knownCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBenchQueries(), newBenchTPCH())
+	cmd.AddCommand(newBenchQueries(), newBenchTPCH(), newBenchServe())
 	return cmd
 }
 
@@ -44,24 +45,36 @@ func newBenchQueries() *cobra.Command {
 }
 
 func newBenchTPCH() *cobra.Command {
-	var o bench.Options
+	var (
+		o      bench.TPCHOptions
+		format string
+	)
 	cmd := &cobra.Command{
-		Use:     "tpch",
-		Short:   "Run the 22 queries of TPC-H over Parquet files",
-		Example: `  tidemill bench tpch --data sf1 --peer .tools/duckdb`,
-		Args:    cobra.NoArgs,
+		Use:   "tpch",
+		Short: "Run the 22 queries of TPC-H over Parquet files",
+		Example: `  make bench-peers && .tools/peers/bin/tpchgen-cli -s 1 --format=parquet --output-dir=sf1
+  tidemill bench tpch --data sf1 --peer duckdb,polars
+  tidemill bench tpch --data sf10 --peer duckdb --memory "500 mb" --queries 9,18,21`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if format != "table" && format != "json" {
+				return failure.Errorf(failure.Usage, "-o %s: want table or json", format)
+			}
 			binary, err := os.Executable()
 			if err != nil {
 				return err
 			}
-			o.Binary, o.Out = binary, cmd.OutOrStdout()
+			o.Binary, o.Out, o.JSON = binary, cmd.OutOrStdout(), format == "json"
 			return bench.TPCH(cmd.Context(), o)
 		},
 	}
 	cmd.Flags().StringVar(&o.Dir, "data", "", "`directory` of TABLE.parquet files")
-	cmd.Flags().StringVar(&o.Peer, "peer", "", "`path` of DuckDB's command line, to check answers and time beside")
+	cmd.Flags().IntSliceVar(&o.Queries, "queries", nil, "`numbers` of the queries to run, all by default")
+	cmd.Flags().StringSliceVar(&o.Peers, "peer", nil, "engines to check answers and time beside: `duckdb,polars`")
+	cmd.Flags().StringVar(&o.Python, "python", filepath.Join(".tools", "peers", "bin", "python"), "`path` of the peers' Python")
 	cmd.Flags().IntVar(&o.Runs, "runs", 5, "counted runs of each query")
-	cmd.Flags().IntVar(&o.Threads, "threads", 2, "parallelism of both")
+	cmd.Flags().IntVar(&o.Parallelism, "parallelism", 2, "slots of ours and threads of the peers")
+	cmd.Flags().StringVar(&o.Memory, "memory", "", "limit of ours and of DuckDB, as 500MB")
+	cmd.Flags().StringVarP(&format, "output", "o", "table", "print table or json")
 	return cmd
 }

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"runtime/debug"
 
 	"github.com/tidemill/tidemill"
 	"github.com/tidemill/tidemill/core/client"
+	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/minicluster"
 	"github.com/tidemill/tidemill/formats"
 )
 
@@ -15,9 +18,24 @@ func embedded(ctx context.Context, settings map[string]string) (client.Engine, *
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := limitMemory(settings); err != nil {
+		return nil, nil, err
+	}
 	engine, err := tidemill.Embedded(ctx, tidemill.Options{Registry: registry, Settings: settings})
 	if err != nil {
 		return nil, nil, err
 	}
 	return engine, registry.Formats, nil
+}
+
+// limitMemory has the garbage collector work harder rather than let the process
+// grow beyond what the worker may use. The tenth that is left is for what is not
+// on the heap.
+func limitMemory(settings map[string]string) error {
+	c, err := config.FromMap(settings, "engine")
+	if err != nil {
+		return err
+	}
+	debug.SetMemoryLimit(minicluster.MemoryLimit(c) / 10 * 9)
+	return nil
 }

@@ -1,0 +1,172 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+//go:embed peer.py
+var peerScript string
+
+// Request is one line that an engine's process reads: tables to make, or a
+// statement to run.
+type Request struct {
+	Views map[string]string `json:"views,omitempty"` // name to file
+	SQL   string            `json:"sql,omitempty"`
+}
+
+// Reply is one line that an engine's process writes for each Request.
+type Reply struct {
+	WallMillis float64 `json:"wall"`
+	CPUMillis  float64 `json:"cpu"`
+	RSSMegas   float64 `json:"rss"` // the largest while the statement ran
+	CSV        string  `json:"csv"` // rows with a header
+	Version    string  `json:"version,omitempty"`
+	Error      string  `json:"error,omitempty"`
+}
+
+// Serve answers requests until the input ends, one at a time; run does one and
+// fills the rows, or the version of the engine.
+func Serve(ctx context.Context, in io.Reader, out io.Writer, run func(context.Context, Request) (Reply, error)) error {
+	requests, replies := json.NewDecoder(in), json.NewEncoder(out)
+	for {
+		var q Request
+		if err := requests.Decode(&q); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("read a request: %w", err)
+		}
+		resetPeak()
+		cpu, start := cpuTime(), time.Now()
+		r, err := run(ctx, q)
+		r.WallMillis, r.CPUMillis, r.RSSMegas = millis(time.Since(start)), millis(cpuTime()-cpu), peakMegas()
+		if err != nil {
+			r = Reply{Error: err.Error()}
+		}
+		if err := replies.Encode(r); err != nil {
+			return fmt.Errorf("write a reply: %w", err)
+		}
+	}
+}
+
+// engine is a process that lives through a run and is asked one thing at a time.
+type engine struct {
+	name, version string
+	cmd           *exec.Cmd
+	in            io.WriteCloser
+	out           *bufio.Reader
+	errs          *tail
+}
+
+// start starts the process and makes its tables.
+func start(ctx context.Context, name string, args []string, views map[string]string) (*engine, error) {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	e := &engine{name: name, cmd: cmd, errs: &tail{}}
+	cmd.Stderr, cmd.WaitDelay = e.errs, 5*time.Second
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	e.in, e.out = in, bufio.NewReaderSize(out, 1<<20)
+	r, err := e.ask(Request{Views: views})
+	if err != nil {
+		return nil, errors.Join(err, e.close())
+	}
+	e.version = r.Version
+	return e, nil
+}
+
+// ask sends a request and waits for its reply.
+func (e *engine) ask(q Request) (Reply, error) {
+	var r Reply
+	line, err := json.Marshal(q)
+	if err != nil {
+		return r, err
+	}
+	_, writeErr := e.in.Write(append(line, '\n'))
+	line, err = e.out.ReadBytes('\n')
+	if err != nil {
+		return r, fmt.Errorf("%s ended: %w: %s", e.name, errors.Join(writeErr, err), e.errs)
+	}
+	if err := json.Unmarshal(line, &r); err != nil {
+		return r, fmt.Errorf("read the reply of %s: %w", e.name, err)
+	}
+	if r.Error != "" {
+		return r, fmt.Errorf("%s: %s", e.name, r.Error)
+	}
+	return r, nil
+}
+
+// close ends the process and waits for it.
+func (e *engine) close() error {
+	return errors.Join(e.in.Close(), e.cmd.Wait())
+}
+
+// tail keeps the last kilobytes of what is written to it.
+type tail struct{ bytes.Buffer }
+
+func (t *tail) Write(p []byte) (int, error) {
+	if t.Len()+len(p) > 8<<10 {
+		t.Reset()
+	}
+	t.Buffer.Write(p[max(0, len(p)-4<<10):])
+	return len(p), nil
+}
+
+func (t *tail) String() string { return strings.TrimSpace(t.Buffer.String()) }
+
+// engines starts ours and the peers'; ours comes first.
+func (o TPCHOptions) engines(ctx context.Context, views map[string]string) (all []*engine, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closeAll(all))
+			all = nil
+		}
+	}()
+	ours := []string{o.Binary, "bench", "serve", "-D", fmt.Sprintf("parallelism.default=%d", o.Parallelism), "-D", fmt.Sprintf("worker.slots=%d", o.Parallelism)}
+	if o.Memory != "" {
+		ours = append(ours, "-D", "worker.memory.size="+o.Memory)
+	}
+	e, err := start(ctx, "tidemill", ours, views)
+	if err != nil {
+		return all, err
+	}
+	all = append(all, e)
+	for _, name := range o.Peers {
+		config, err := json.Marshal(map[string]any{"threads": o.Parallelism, "memory": o.Memory, "scratch": os.TempDir()})
+		if err != nil {
+			return all, err
+		}
+		e, err := start(ctx, name, []string{o.Python, "-c", peerScript, name, string(config)}, views)
+		if err != nil {
+			return all, fmt.Errorf("%w (make bench-peers installs the peers)", err)
+		}
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+func closeAll(all []*engine) error {
+	var errs []error
+	for _, e := range all {
+		errs = append(errs, e.close())
+	}
+	return errors.Join(errs...)
+}

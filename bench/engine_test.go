@@ -1,0 +1,124 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+)
+
+func TestServeAnswersEachRequest(t *testing.T) {
+	in := strings.NewReader(`{"sql":"good"}` + "\n" + `{"sql":"bad"}` + "\n")
+	var out bytes.Buffer
+	err := Serve(t.Context(), in, &out, func(_ context.Context, q Request) (Reply, error) {
+		if q.SQL == "bad" {
+			return Reply{}, errors.New("refused")
+		}
+		return Reply{CSV: "a\n1\n"}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	replies := json.NewDecoder(&out)
+	for _, want := range []Reply{{CSV: "a\n1\n"}, {Error: "refused"}} {
+		var got Reply
+		if err := replies.Decode(&got); err != nil || got.CSV != want.CSV || got.Error != want.Error {
+			t.Errorf("got %+v, %v; want %+v", got, err, want)
+		}
+	}
+}
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, errors.New("full") }
+
+func TestServeReportsBrokenPipes(t *testing.T) {
+	run := func(context.Context, Request) (Reply, error) { return Reply{}, nil }
+	if err := Serve(t.Context(), strings.NewReader("{"), io.Discard, run); err == nil {
+		t.Error("half a request was taken")
+	}
+	if err := Serve(t.Context(), strings.NewReader("{}"), broken{}, run); err == nil {
+		t.Error("a lost reply was not reported")
+	}
+}
+
+func shell(t *testing.T, text string) (*engine, error) {
+	t.Helper()
+	return start(t.Context(), "sh", []string{"sh", "-c", text}, nil)
+}
+
+func TestEngineIsAsked(t *testing.T) {
+	e, err := shell(t, `read q; echo '{"version":"7"}'; read q; echo '{"csv":"a","wall":2}'; read q; echo '{"error":"why"}'; read q; :`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := e.ask(Request{SQL: "x"}); err != nil || e.version != "7" || r.CSV != "a" || r.WallMillis != 2 {
+		t.Errorf("got %+v, %v of version %s", r, err, e.version)
+	}
+	if _, err := e.ask(Request{SQL: "x"}); err == nil || !strings.Contains(err.Error(), "why") {
+		t.Errorf("the engine's error is lost: %v", err)
+	}
+	if err := e.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEngineThatDies(t *testing.T) {
+	if _, err := shell(t, "echo no memory >&2; exit 3"); err == nil || !strings.Contains(err.Error(), "no memory") {
+		t.Errorf("its last words are lost: %v", err)
+	}
+	if _, err := shell(t, "read q; echo nonsense"); err == nil || !strings.Contains(err.Error(), "read the reply") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := start(t.Context(), "x", []string{"/nowhere/x"}, nil); err == nil {
+		t.Error("started what is not there")
+	}
+}
+
+func TestBusyMachine(t *testing.T) {
+	got, ok := parseBusy("cpu  100 2 30 4000 50 6 7 8 0 0\ncpu0 1\n")
+	if want := 153 * tick; !ok || got != want {
+		t.Errorf("got %v, %t; want %v", got, ok, want)
+	}
+	for _, bad := range []string{"", "cpu 1 2", "intr 1 2 3 4 5 6 7 8", "cpu a 2 30 4000 50 6 7 8"} {
+		if got, ok := parseBusy(bad); ok {
+			t.Errorf("%q is %v", bad, got)
+		}
+	}
+}
+
+func TestReportSumsUp(t *testing.T) {
+	var out bytes.Buffer
+	engines := []*engine{{name: "tidemill"}, {name: "polars"}, {name: "duckdb", version: "1"}}
+	r := newReport(engines, TPCHOptions{Out: &out, Runs: 5})
+	line := func(ours float64) []Figures {
+		return []Figures{{WallMillis: ours, CPUMillis: 10}, {WallMillis: 10, CPUMillis: 10}, {WallMillis: 20, CPUMillis: 20}}
+	}
+	r.add(Line{Query: 1, Engines: line(10)})
+	r.add(Line{Query: 2, Error: "differs"})
+	r.add(Line{Query: 3, Engines: line(40), Disturbed: 2})
+	if err := r.finish(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"differs", "2 of 5 disturbed", "tidemill to duckdb 1: geometric mean wall 1.00, cpu 0.50; worst q3 2.00"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out.String())
+		}
+	}
+}
+
+func TestTPCHOptions(t *testing.T) {
+	for name, o := range map[string]TPCHOptions{
+		"no data": {}, "no such query": {Dir: "x", Queries: []int{23}},
+		"no binary":    {Dir: "x", Binary: "/nowhere/tidemill"},
+		"unknown peer": {Dir: "x", Peers: []string{"oracle"}},
+	} {
+		o.Out = io.Discard
+		if err := TPCH(t.Context(), o); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
