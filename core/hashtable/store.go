@@ -58,9 +58,6 @@ func (w *words[T]) reserve(n int) (err error) {
 }
 
 func (w *words[T]) first(d *directory, hashes []uint64, slots, miss []int32, add bool) []int32 {
-	if !add {
-		return w.firstFound(d, hashes, slots, miss)
-	}
 	entries, mask := d.entries, d.mask
 	slots = slots[:len(hashes)]
 	for i, h := range hashes {
@@ -69,34 +66,18 @@ func (w *words[T]) first(d *directory, hashes []uint64, slots, miss []int32, add
 	keys, batch := w.keys, w.batch[:len(slots)]
 	at := len(miss)
 	miss = miss[:at+len(slots)]
+	if !add {
+		for i, s := range slots {
+			miss[at] = int32(i)
+			if uint(s) < uint(len(keys)) && keys[s] != batch[i] {
+				at++
+			}
+		}
+		return miss[:at]
+	}
 	for i, s := range slots {
 		miss[at] = int32(i)
 		if uint(s) >= uint(len(keys)) || keys[s] != batch[i] {
-			at++
-		}
-	}
-	return miss[:at]
-}
-
-// firstFound is first where keys are not to be added. Many rows match nothing
-// then: an entry of another hash is a miss before a key is read.
-func (w *words[T]) firstFound(d *directory, hashes []uint64, slots, miss []int32) []int32 {
-	entries, mask := d.entries, d.mask
-	slots = slots[:len(hashes)]
-	at := len(miss)
-	miss = miss[:at+len(slots)+1]
-	for i, h := range hashes {
-		e := entries[h&mask]
-		s, differ := slotOf(e), uint32(e>>32)^uint32(h)
-		other := int32((differ | -differ) >> 31)
-		miss[at] = int32(i)
-		at += int(other & (1 + s>>31)) // not where the entry is empty
-		slots[i] = s | -other
-	}
-	keys, batch := w.keys, w.batch[:len(slots)]
-	for i, s := range slots {
-		if uint(s) < uint(len(keys)) && keys[s] != batch[i] {
-			miss[at] = int32(i)
 			at++
 		}
 	}
