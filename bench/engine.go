@@ -65,7 +65,8 @@ type engine struct {
 	cmd           *exec.Cmd
 	in            io.WriteCloser
 	out           *bufio.Reader
-	errs          *tail
+	errs          *tail // to be read after ended
+	ended         bool
 }
 
 // start starts the process and makes its tables.
@@ -103,7 +104,7 @@ func (e *engine) ask(q Request) (Reply, error) {
 	_, writeErr := e.in.Write(append(line, '\n'))
 	line, err = e.out.ReadBytes('\n')
 	if err != nil {
-		return r, fmt.Errorf("%s ended: %w: %s", e.name, errors.Join(writeErr, err), e.errs)
+		return r, fmt.Errorf("%s ended: %w: %s", e.name, errors.Join(writeErr, err, e.close()), e.errs)
 	}
 	if err := json.Unmarshal(line, &r); err != nil {
 		return r, fmt.Errorf("read the reply of %s: %w", e.name, err)
@@ -114,8 +115,12 @@ func (e *engine) ask(q Request) (Reply, error) {
 	return r, nil
 }
 
-// close ends the process and waits for it.
+// close ends the process and waits for it, once.
 func (e *engine) close() error {
+	if e.ended {
+		return nil
+	}
+	e.ended = true
 	return errors.Join(e.in.Close(), e.cmd.Wait())
 }
 

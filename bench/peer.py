@@ -21,6 +21,7 @@ class DuckDB:
 
         self.version = duckdb.__version__
         self.connection = duckdb.connect()
+        self.connection.execute("SET enable_progress_bar=false")
         self.connection.execute(f"SET threads={config['threads']}")
         if config.get("memory"):
             self.connection.execute(f"SET memory_limit='{config['memory']}'")
@@ -101,13 +102,15 @@ def answer(engine, request):
 
 
 def main():
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # engines print progress on what they take for a terminal's output
     engine = {"duckdb": DuckDB, "polars": Polars}[sys.argv[1]](json.loads(sys.argv[2]))
     for line in sys.stdin:
         try:
             reply = answer(engine, json.loads(line))
         except BaseException as e:  # a panic of Polars is no Exception
             reply = {"error": f"{type(e).__name__}: {e}"}
-        print(json.dumps(reply), flush=True)
+        print(json.dumps(reply), file=replies, flush=True)
 
 
 main()
