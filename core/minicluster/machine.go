@@ -2,6 +2,7 @@ package minicluster
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -11,13 +12,13 @@ import (
 // unknownMemory is assumed where the machine does not say how much it has.
 const unknownMemory = 4 << 30
 
-// memoryLimit is what the worker may use: the option, or three quarters of the
-// machine's memory.
-func memoryLimit(c config.Config) int64 {
+// MemoryLimit is what the worker may use, in bytes: worker.memory.size, or seven
+// tenths of the memory of the machine or container.
+func MemoryLimit(c config.Config) int64 {
 	if n := config.Memory.Get(c); n > 0 {
 		return n
 	}
-	return machineMemory() / 4 * 3
+	return machineMemory() / 10 * 7
 }
 
 // machineMemory is the machine's memory or the container's limit, if that is
@@ -33,10 +34,27 @@ func machineMemory() int64 {
 			}
 		}
 	}
-	if text, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
-		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && n > 0 {
-			most = min(most, n)
+	for _, name := range groupFiles() {
+		if text, err := os.ReadFile(name); err == nil {
+			if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && n > 0 {
+				most = min(most, n)
+			}
 		}
 	}
 	return most
+}
+
+// groupFiles are the files with the limits of the process's control group and of
+// those above it. Some of them may not be there.
+func groupFiles() []string {
+	names := []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}
+	text, _ := os.ReadFile("/proc/self/cgroup")
+	for line := range strings.Lines(string(text)) {
+		group, ok := strings.CutPrefix(strings.TrimSpace(line), "0::")
+		for ok && group != "/" && group != "." {
+			names = append(names, filepath.Join("/sys/fs/cgroup", group, "memory.max"))
+			group = filepath.Dir(group)
+		}
+	}
+	return names
 }

@@ -95,7 +95,7 @@ func (c *Cluster) start(ctx context.Context, o Options) (err error) {
 const workerID id.Worker = "embedded"
 
 func (c *Cluster) startWorker(ctx context.Context, o Options) error {
-	ledger, err := memory.New(memory.Options{Limit: memoryLimit(o.Config), Option: config.Memory.Key()})
+	ledger, err := memory.New(memory.Options{Limit: MemoryLimit(o.Config), Option: config.Memory.Key()})
 	if err != nil {
 		return err
 	}
