@@ -19,6 +19,7 @@ import (
 	"github.com/tidemill/tidemill/formats/json"
 	"github.com/tidemill/tidemill/formats/parquet"
 	"github.com/tidemill/tidemill/fs"
+	"github.com/tidemill/tidemill/fs/hdfs"
 	"github.com/tidemill/tidemill/fs/local"
 	"github.com/tidemill/tidemill/fs/memfs"
 	"github.com/tidemill/tidemill/fs/s3"
@@ -35,8 +36,8 @@ type Registry struct {
 }
 
 // Builtins returns what comes with the engine: the connectors filesystem, datagen
-// and blackhole; the formats parquet, csv, json and arrow; the file systems file, s3
-// and mem, the latter empty and the registry's own. The settings are those of the
+// and blackhole; the formats parquet, csv, json and arrow; the file systems file, s3,
+// hdfs and mem, the last empty and the registry's own. The settings are those of the
 // process, as in Options; nil takes the defaults.
 func Builtins(settings map[string]string) (*Registry, error) {
 	c, err := config.FromMap(settings, "engine")
@@ -78,6 +79,9 @@ func (r *Registry) registerFileSystems(c config.Config) error {
 		r.FileSystems.Register("mem", memfs.New(memfs.Options{})),
 		r.FileSystems.Register("s3", objects),
 		r.FileSystems.Register("s3a", objects), // as Hadoop writes it
+		r.FileSystems.Register("hdfs", hdfs.New(hdfs.Options{
+			ConfDir: config.HadoopConfDir.Get(c), Keytab: config.KerberosKeytab.Get(c), Principal: config.KerberosPrincipal.Get(c),
+		})),
 	)
 }
 

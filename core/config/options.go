@@ -53,7 +53,7 @@ var (
 		"A join input estimated to be smaller is broadcast.", PerJob)
 
 	Memory = bytesOption("worker.memory.size", "0",
-		"Memory of a worker, all in all; 0 takes three quarters of the machine's.", PerProcess)
+		"Memory of a worker, all in all; 0 takes seven tenths of the machine's or container's.", PerProcess)
 	Slots = intOption("worker.slots", 0, 0, 4096,
 		"Slots of a worker; 0 takes the number of cores.", PerProcess)
 	SpillDir = stringOption("io.tmp.dir", "",
@@ -73,6 +73,13 @@ var (
 		"Secret key of S3; shown as ***.", PerProcess)
 	S3InstanceMetadata = boolOption("s3.instance-metadata", false,
 		"Whether credentials of S3 may come from the metadata service of the machine or container.", PerProcess)
+
+	HadoopConfDir = stringOption("env.hadoop.conf.dir", "",
+		"Directory of core-site.xml and hdfs-site.xml; empty takes HADOOP_CONF_DIR, then HADOOP_HOME/etc/hadoop.", PerProcess)
+	KerberosKeytab = stringOption("security.kerberos.login.keytab", "",
+		"Keytab file that logs in to Kerberos, for HDFS.", PerProcess)
+	KerberosPrincipal = stringOption("security.kerberos.login.principal", "",
+		"Who logs in with the keytab: user@REALM.", PerProcess)
 )
 
 var all = []Info{
@@ -82,6 +89,7 @@ var all = []Info{
 	ExchangeFlush.info, ExchangeBudget.info, ExchangeRetention.info, BroadcastLimit.info,
 	Memory.info, Slots.info, SpillDir.info, SpillLimit.info,
 	S3Endpoint.info, S3Region.info, S3PathStyle.info, S3AccessKey.info, S3SecretKey.info, S3InstanceMetadata.info,
+	HadoopConfDir.info, KerberosKeytab.info, KerberosPrincipal.info,
 }
 
 var byKey = func() map[string]Info {
