@@ -41,20 +41,24 @@ func (s *Share) Notify(c chan<- struct{}) {
 }
 
 // Over reports whether the ledger is past three quarters of its limit while the
-// contender uses more than its fair part, or that somebody waits for room while the
+// contender uses more than its fair part of what others leave, or that somebody waits for room while the
 // contender uses at least half of what any does. It is to spill until the answer
 // is false or nothing is left to spill. It is cheap enough to ask for each batch.
 func (s *Share) Over() bool {
 	if s == nil {
 		return false
 	}
-	l := s.account.ledger
-	if l.queue.waiting.Load() > 0 {
-		used := s.Used()
-		return used > 0 && used >= l.queue.most()/2
+	l, mine := s.account.ledger, s.Used()
+	used, mark, waiting := l.Used(), l.mark(), l.queue.waiting.Load() > 0
+	if mine == 0 || used <= mark && !waiting {
+		return false
 	}
-	mark := l.mark()
-	return l.Used() > mark && s.Used() > mark/max(l.contenders.Load(), 1)
+	sum, most := l.queue.contended()
+	if waiting {
+		return mine >= most/2
+	}
+	others := max(used-sum, 0)
+	return mine > (mark-others)/max(l.contenders.Load(), 1)
 }
 
 // Fair is how many bytes the contender may count on now.

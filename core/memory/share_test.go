@@ -1,8 +1,12 @@
 package memory_test
 
 import (
+	"context"
+	"errors"
 	"math"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/tidemill/tidemill/core/memory"
 )
@@ -33,8 +37,8 @@ func TestShare(t *testing.T) {
 	y.Hold(-400)
 	y.Leave()
 	y.Leave()
-	if x.Fair() != 750 || x.Over() {
-		t.Errorf("alone: fair %d, over %v", x.Fair(), x.Over())
+	if x.Fair() != 750 || !x.Over() {
+		t.Errorf("alone: fair %d, over %v, want what the other keeps to lessen its part", x.Fair(), x.Over())
 	}
 	x.Leave()
 	a.Shrink(700)
@@ -45,4 +49,76 @@ func TestShare(t *testing.T) {
 	if none.Over() || none.Fair() != math.MaxInt64 || none.Used() != 0 {
 		t.Error("a nil share contends")
 	}
+}
+
+// Who cannot spill waits for who can, who is told; spilling finds room meanwhile.
+func TestWaitForContender(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := ledger(t, memory.Options{Limit: 1000})
+		spiller, source := l.Child("sort", 0), l.Child("scan", 0)
+		share := spiller.Contend()
+		pressed := make(chan struct{}, 1)
+		share.Notify(pressed)
+		if err := spiller.Grow(700); err != nil {
+			t.Fatal(err)
+		}
+		got := make(chan error)
+		go func() { got <- source.Grow(200) }()
+		<-pressed
+		if !share.Over() {
+			t.Error("somebody waits and the contender is not over")
+		}
+		if err := spiller.Grow(300); err != nil { // the last eighth, too
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		spiller.Shrink(400)
+		if err := <-got; err != nil {
+			t.Fatal(err)
+		}
+		if share.Over() {
+			t.Error("over while nobody waits")
+		}
+
+		began := time.Now()
+		var e *memory.ExhaustedError
+		if err := source.Grow(200); !errors.As(err, &e) || e.Cancelled != nil {
+			t.Fatalf("have %v", err)
+		}
+		if waited := time.Since(began); waited != memory.DefaultPatience {
+			t.Errorf("waited %v while nothing moved", waited)
+		}
+		began = time.Now()
+		if err := source.Grow(1000); err == nil || time.Since(began) > 0 {
+			t.Error("waited for what can never be")
+		}
+		source.Shrink(200)
+		spiller.Shrink(600)
+		share.Leave()
+	})
+}
+
+func TestWaitEndsWithContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := ledger(t, memory.Options{Limit: 1000})
+		spiller := l.Child("sort", 0)
+		defer spiller.Contend().Leave()
+		if err := spiller.Grow(1000); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		source := l.Child("task", 0).Until(ctx).Child("scan", 0)
+		got := make(chan error)
+		go func() {
+			var err error
+			defer func() { got <- err }()
+			defer memory.Recover(&err)
+			source.Allocator().Allocate(64)
+		}()
+		synctest.Wait()
+		cancel()
+		if err := <-got; !errors.Is(err, context.Canceled) || source.Used() != 0 {
+			t.Errorf("have %v, %d charged", err, source.Used())
+		}
+	})
 }

@@ -49,14 +49,15 @@ func (q *queue) wake() {
 	}
 }
 
-// most is the most that a contender uses.
-func (q *queue) most() (n int64) {
+// contended is the sum of what contenders use, and the most that one does.
+func (q *queue) contended() (sum, most int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for s := range q.shares {
-		n = max(n, s.Used())
+		used := s.Used()
+		sum, most = sum+used, max(most, used)
 	}
-	return n
+	return sum, most
 }
 
 // press tells contenders whose tasks sleep that somebody waits.
@@ -107,7 +108,7 @@ func (l *Ledger) await(asker *Account, n int64) (bool, error) {
 // give takes n bytes off the root, for those who wait.
 func (l *Ledger) give(n int64) {
 	l.root.used.Add(-n)
-	if l.queue.waiting.Load() > 0 {
+	if n > 0 && l.queue.waiting.Load() > 0 {
 		l.queue.wake()
 	}
 }
