@@ -110,7 +110,8 @@ func (e *engine) ask(q Request) (Reply, error) {
 		return r, fmt.Errorf("read the reply of %s: %w", e.name, err)
 	}
 	if r.Error != "" {
-		return r, fmt.Errorf("%s: %s", e.name, r.Error)
+		text, _, _ := strings.Cut(r.Error, "\n") // what follows is a stack or an excerpt
+		return r, fmt.Errorf("%s: %s", e.name, text)
 	}
 	return r, nil
 }
@@ -155,17 +156,25 @@ func (o TPCHOptions) engines(ctx context.Context, views map[string]string) (all 
 	}
 	all = append(all, e)
 	for _, name := range o.Peers {
-		config, err := json.Marshal(map[string]any{"threads": o.Parallelism, "memory": o.Memory, "scratch": os.TempDir()})
+		e, err := startPeer(ctx, o.Python, name, o.Parallelism, o.Memory, views)
 		if err != nil {
 			return all, err
-		}
-		e, err := start(ctx, name, []string{o.Python, "-c", peerScript, name, string(config)}, views)
-		if err != nil {
-			return all, fmt.Errorf("%w (make bench-peers installs the peers)", err)
 		}
 		all = append(all, e)
 	}
 	return all, nil
+}
+
+func startPeer(ctx context.Context, python, name string, threads int, memory string, views map[string]string) (*engine, error) {
+	config, err := json.Marshal(map[string]any{"threads": threads, "memory": memory, "scratch": os.TempDir()})
+	if err != nil {
+		return nil, err
+	}
+	e, err := start(ctx, name, []string{python, "-c", peerScript, name, string(config)}, views)
+	if err != nil {
+		return nil, fmt.Errorf("%w (make bench-peers installs the peers)", err)
+	}
+	return e, nil
 }
 
 func closeAll(all []*engine) error {

@@ -100,10 +100,11 @@ func TestReportSumsUp(t *testing.T) {
 	r.add(Line{Query: 1, Engines: line(10)})
 	r.add(Line{Query: 2, Error: "differs"})
 	r.add(Line{Query: 3, Engines: line(40), Disturbed: 2})
+	r.add(Line{Query: 4, Engines: []Figures{{WallMillis: 1}, {WallMillis: 1}, {Error: "out of memory"}}})
 	if err := r.finish(); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"differs", "2 of 5 disturbed", "tidemill to duckdb 1: geometric mean wall 1.00, cpu 0.50; worst q3 2.00"} {
+	for _, want := range []string{"differs", "| out of memory\n", "2 of 5 disturbed", "tidemill to duckdb 1: geometric mean wall 1.00, cpu 0.50; worst q3 2.00"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, out.String())
 		}

@@ -12,6 +12,8 @@ type Figures struct {
 	WallMillis float64 `json:"wall_ms"`
 	CPUMillis  float64 `json:"cpu_ms"`
 	RSSMegas   float64 `json:"rss_mb"`
+	// Error is why a peer has no figures.
+	Error string `json:"error,omitempty"`
 }
 
 // Line is one query on every engine, ours first.
@@ -81,8 +83,12 @@ func (r *report) add(l Line) {
 		return
 	}
 	for i, f := range l.Engines {
+		if f.Error != "" {
+			fmt.Fprintf(out, " | %.60s", f.Error)
+			continue
+		}
 		fmt.Fprintf(out, " | %-9.0f %8.0f %7.0f", f.WallMillis, f.CPUMillis, f.RSSMegas)
-		if r.base >= 0 && i != r.base {
+		if r.base >= 0 && i != r.base && l.Engines[r.base].Error == "" {
 			b := l.Engines[r.base]
 			fmt.Fprintf(out, " %6.2f %6.2f", f.WallMillis/b.WallMillis, f.CPUMillis/b.CPUMillis)
 		}
@@ -122,6 +128,9 @@ func (r *report) ratio(engine int) (Ratio, bool) {
 			continue
 		}
 		a, b := l.Engines[engine], l.Engines[r.base]
+		if a.Error != "" || b.Error != "" {
+			continue
+		}
 		quotient := a.WallMillis / b.WallMillis
 		wall += math.Log(quotient)
 		cpu += math.Log(max(a.CPUMillis, 1) / max(b.CPUMillis, 1))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -28,6 +29,9 @@ type TPCHOptions struct {
 	Parallelism int
 	// Memory, if given, is the limit of ours and DuckDB's ("500 mb"; Polars has none).
 	Memory string
+	// RewriteOptional, if given, is a directory: DuckDB writes the tables there anew,
+	// all columns optional, unless they are there, and those files are measured.
+	RewriteOptional string
 	// JSON prints the report as JSON instead of a table.
 	JSON bool
 	Out  io.Writer
@@ -70,9 +74,12 @@ func TPCH(ctx context.Context, o TPCHOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	views := map[string]string{}
-	for _, t := range tpch.Tables() {
-		views[t] = strings.TrimSuffix(o.Dir, "/") + "/" + t + ".parquet"
+	views := tpchFiles(o.Dir)
+	if o.RewriteOptional != "" {
+		if err := o.rewrite(ctx, views); err != nil {
+			return fmt.Errorf("rewrite files with optional columns: %w", err)
+		}
+		views = tpchFiles(o.RewriteOptional)
 	}
 	engines, err := o.engines(ctx, views)
 	if err != nil {
@@ -99,6 +106,41 @@ func TPCH(ctx context.Context, o TPCHOptions) (err error) {
 	return errors.Join(append(bad, report.finish())...)
 }
 
+func tpchFiles(dir string) map[string]string {
+	files := map[string]string{}
+	for _, t := range tpch.Tables() {
+		files[t] = strings.TrimSuffix(dir, "/") + "/" + t + ".parquet"
+	}
+	return files
+}
+
+// rewrite has DuckDB copy the tables that are not there yet.
+func (o TPCHOptions) rewrite(ctx context.Context, views map[string]string) (err error) {
+	if err := os.MkdirAll(o.RewriteOptional, 0o755); err != nil {
+		return err
+	}
+	e, err := startPeer(ctx, o.Python, "duckdb", o.Parallelism, "", views)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.close()) }()
+	for t, file := range tpchFiles(o.RewriteOptional) {
+		if _, err := os.Stat(file); err == nil {
+			continue
+		}
+		if _, err := e.ask(Request{SQL: fmt.Sprintf("COPY %s TO %s (FORMAT parquet)", t, quote(file+".part"))}); err != nil {
+			return err
+		}
+		if err := os.Rename(file+".part", file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// quote makes a literal that both dialects read.
+func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
 // query runs one query on every engine in turn. A repetition which others
 // disturbed is repeated, at most as often again as there are runs.
 func (o TPCHOptions) query(ctx context.Context, engines []*engine, n int) (line Line, err error) {
@@ -107,37 +149,44 @@ func (o TPCHOptions) query(ctx context.Context, engines []*engine, n int) (line 
 	if err != nil {
 		return line, err
 	}
+	line.Engines = make([]Figures, len(engines))
+	for i, e := range engines {
+		line.Engines[i].Engine = e.name
+	}
 	samples := make([][]sample, len(engines))
 	spare := o.Runs
-	for run := 0; run <= o.Runs; run++ {
-		answers, round, quiet, err := measure(ctx, engines, text)
+	for run := 0; run <= o.Runs; {
+		answers, round, quiet, err := measure(ctx, engines, line.Engines, text)
 		if err != nil {
 			return line, err
 		}
-		for i := range answers[1:] {
+		for i := range engines[1:] {
+			if line.Engines[i+1].Error != "" {
+				continue
+			}
 			if err := tpch.SameAnswer(n, answers[0], answers[i+1]); err != nil {
 				return line, fmt.Errorf("against %s: %w", engines[i+1].name, err)
 			}
 		}
-		if run == 0 { // reads files and compiles for the first time
-			continue
-		}
-		if !quiet && spare > 0 {
+		if run > 0 && !quiet && spare > 0 { // the first reads files and counts nothing
 			spare--
 			line.Repeated++
-			run--
 			continue
 		}
-		if !quiet {
+		if run > 0 && !quiet {
 			line.Disturbed++
 		}
 		for i := range engines {
-			samples[i] = append(samples[i], round[i])
+			if run > 0 {
+				samples[i] = append(samples[i], round[i])
+			}
 		}
+		run++
 	}
 	for i := range engines {
 		m := median(samples[i])
-		line.Engines = append(line.Engines, Figures{Engine: engines[i].name, WallMillis: m.wall, CPUMillis: m.cpu, RSSMegas: m.rss})
+		f := &line.Engines[i]
+		f.WallMillis, f.CPUMillis, f.RSSMegas = m.wall, m.cpu, m.rss
 	}
 	return line, nil
 }
@@ -146,15 +195,22 @@ func (o TPCHOptions) query(ctx context.Context, engines []*engine, n int) (line 
 // counts as undisturbed, in percent of one core.
 const quietShare = 15
 
-// measure runs a statement once on each engine.
-func measure(ctx context.Context, engines []*engine, text string) (answers []string, round []sample, quiet bool, err error) {
+// measure runs a statement once on each engine but for peers that failed before;
+// one that fails now (of too little memory, say) is marked and ours goes on.
+func measure(ctx context.Context, engines []*engine, marks []Figures, text string) (answers []string, round []sample, quiet bool, err error) {
 	before, known := busy()
 	start, own := time.Now(), cpuTime()
 	var theirs float64
-	for _, e := range engines {
-		r, err := e.ask(Request{SQL: text})
-		if err != nil {
+	for i, e := range engines {
+		var r Reply
+		if marks[i].Error == "" {
+			r, err = e.ask(Request{SQL: text})
+		}
+		if err != nil && (i == 0 || ctx.Err() != nil) {
 			return nil, nil, false, errors.Join(ctx.Err(), err)
+		}
+		if err != nil {
+			marks[i].Error, err = err.Error(), nil
 		}
 		answers = append(answers, r.CSV)
 		round = append(round, sample{wall: r.WallMillis, cpu: r.CPUMillis, rss: r.RSSMegas})

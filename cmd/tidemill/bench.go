@@ -52,7 +52,7 @@ func newBenchTPCH() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tpch",
 		Short: "Run the 22 queries of TPC-H over Parquet files",
-		Example: `  make bench-peers && .tools/peers/bin/tpchgen-cli -s 1 --format=parquet --output-dir=sf1
+		Example: `  make bench-peers && .tools/peers/bin/tpchgen-cli parquet -s 1 --output-dir=sf1
   tidemill bench tpch --data sf1 --peer duckdb,polars
   tidemill bench tpch --data sf10 --peer duckdb --memory "500 mb" --queries 9,18,21`,
 		Args: cobra.NoArgs,
@@ -74,6 +74,7 @@ func newBenchTPCH() *cobra.Command {
 	cmd.Flags().StringVar(&o.Python, "python", filepath.Join(".tools", "peers", "bin", "python"), "`path` of the peers' Python")
 	cmd.Flags().IntVar(&o.Runs, "runs", 5, "counted runs of each query")
 	cmd.Flags().IntVar(&o.Parallelism, "parallelism", 2, "slots of ours and threads of the peers")
+	cmd.Flags().StringVar(&o.RewriteOptional, "rewrite-optional", "", "`directory` for copies by DuckDB, all columns optional, to measure instead")
 	cmd.Flags().StringVar(&o.Memory, "memory", "", "limit of ours and of DuckDB, as 500MB")
 	cmd.Flags().StringVarP(&format, "output", "o", "table", "print table or json")
 	return cmd
