@@ -72,7 +72,7 @@ func TestWaitForContender(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		spiller.Shrink(400)
+		spiller.Shrink(500)
 		if err := <-got; err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +93,7 @@ func TestWaitForContender(t *testing.T) {
 			t.Error("waited for what can never be")
 		}
 		source.Shrink(200)
-		spiller.Shrink(600)
+		spiller.Shrink(500)
 		share.Leave()
 	})
 }
