@@ -21,8 +21,11 @@ const (
 	magic       = 0x31534d54
 	headerBytes = 20
 	sumBytes    = 4
-	bufferBytes = 32 << 10
 )
+
+// BufferBytes is what a Writer holds in memory until it is finished. It is not
+// charged to anybody: that is its owner's to do.
+const BufferBytes = 32 << 10
 
 // castagnoli is the table of a polynomial that processors compute.
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
@@ -39,7 +42,7 @@ type Writer struct {
 }
 
 func newWriter(f *File) *Writer {
-	return &Writer{f: f, out: bufio.NewWriterSize(f.file, bufferBytes), table: castagnoli()}
+	return &Writer{f: f, out: bufio.NewWriterSize(f.file, BufferBytes), table: castagnoli()}
 }
 
 // Rows is the number of rows that were appended.

@@ -15,12 +15,14 @@ import (
 	"github.com/tidemill/tidemill/core/stream"
 )
 
-// When a partial phase judges itself: after so many rows, whether groups are
-// more than this share of them; and the size at which it flushes in any case.
+// When a partial phase judges itself: after so many rows, whether groups, as often
+// as they were flushed, are more than this share of them; and the size at which it
+// flushes in any case, or a part of its fair share, for it gains little by more.
 const (
 	judgeRows    = 1 << 16
 	keepReducing = 0.75
 	flushBytes   = 8 << 20
+	flushShare   = 4
 )
 
 // Aggregate is the operator of a jobgraph.Aggregate.
@@ -40,6 +42,7 @@ type Aggregate struct {
 	share   *memory.Share // of the memory; nil where there is nothing to share
 	spilled *spilled      // nil until groups had to leave memory
 	seen    int64         // rows since the last judgement
+	made    int64         // groups of them that were flushed
 	passing bool          // a partial that has stopped grouping
 
 	hashes []uint64
@@ -140,14 +143,11 @@ func (a *Aggregate) Process(_ int, b *stream.Batch) error {
 	if err := a.accumulate(keys, b.Record.Columns(), b.Sel); err != nil {
 		return err
 	}
-	a.seen += int64(n)
 	if a.phase == jobgraph.Phase_PHASE_PARTIAL {
+		a.seen += int64(n)
 		return a.judge()
 	}
-	if a.share.Over() {
-		return a.spill()
-	}
-	return nil
+	return a.keepRoom()
 }
 
 func (a *Aggregate) keyColumns(in []arrow.Array) []arrow.Array {
@@ -296,15 +296,16 @@ func (a *Aggregate) judge() error {
 	if a.groups.table == nil {
 		return nil
 	}
-	large := a.groups.bytes() >= flushBytes || a.share.Over()
-	if a.seen < judgeRows && !large {
-		return nil
-	}
-	a.passing = float64(a.groups.rows.Len()) > keepReducing*float64(a.seen)
+	large := a.groups.bytes() >= min(flushBytes, a.share.Fair()/flushShare) || a.share.Over()
+	enough := a.seen >= judgeRows
+	made := a.made + int64(a.groups.rows.Len())
+	a.passing = enough && float64(made) > keepReducing*float64(a.seen)
 	if !a.passing && !large {
 		return nil
 	}
-	a.seen = 0
+	if a.made = made; enough {
+		a.seen, a.made = 0, 0
+	}
 	return a.flush()
 }
 
@@ -359,6 +360,13 @@ func (a *Aggregate) flush() (err error) {
 	return err
 }
 
+// emitLast emits the groups of a table that takes no more.
+func (a *Aggregate) emitLast() error {
+	a.groups.seal()
+	a.groups.yield(a.ctx.Memory)
+	return a.emitAll(a.groups)
+}
+
 func (a *Aggregate) emitAll(g *groups) error {
 	for from := 0; from < g.rows.Len(); from += a.ctx.BatchRows {
 		if err := a.emitSlots(g, from, min(from+a.ctx.BatchRows, g.rows.Len())); err != nil {
@@ -410,7 +418,7 @@ func (a *Aggregate) EndInput(int) error {
 	if a.spilled != nil {
 		return a.mergeSpilled()
 	}
-	return a.emitAll(a.groups)
+	return a.emitLast()
 }
 
 // Close implements operator.Operator.
@@ -420,6 +428,9 @@ func (a *Aggregate) Close() error {
 	}
 	if a.groups != nil {
 		a.groups.release(a.ctx.Memory)
+	}
+	if a.spilled != nil {
+		a.uncharge(a.spilled)
 	}
 	a.share.Leave()
 	a.ctx = nil

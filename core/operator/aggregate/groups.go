@@ -24,6 +24,7 @@ type groups struct {
 	set
 	distinct []set
 	charged  int64 // for bytes outside the tables
+	room     int64 // charged ahead of what spilling them takes
 }
 
 func (a *Aggregate) newGroups() (*groups, error) {
@@ -77,6 +78,12 @@ func (g *groups) bytes() int64 {
 	return n
 }
 
+// yield gives back the room that was charged ahead.
+func (g *groups) yield(account stream.Account) {
+	account.Shrink(g.room)
+	g.room = 0
+}
+
 // seal gives back what is not needed to read the groups.
 func (g *groups) seal() {
 	for _, s := range append([]set{g.set}, g.distinct...) {
@@ -88,6 +95,7 @@ func (g *groups) seal() {
 
 // release gives back what the groups hold outside of keyed state.
 func (g *groups) release(account stream.Account) {
+	g.yield(account)
 	account.Shrink(g.charged)
 	g.charged = 0
 	for _, s := range append([]set{g.set}, g.distinct...) {

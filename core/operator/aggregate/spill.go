@@ -18,14 +18,23 @@ import (
 // their keys' hashes; the table starts again, empty. When input ends, each file is
 // merged like input, and where its groups do not fit either, spilled by the next
 // bits. A file whose rows are all one group becomes one accumulator, so that this
-// ends.
+// ends. What DISTINCT has seen of groups that do fit is divided by values instead.
+//
+// What spilling takes itself, the buffers of files and a part of the rows, is
+// charged ahead, so that it cannot be refused.
 const (
-	partBits  = 5
-	partCount = 1 << partBits
-	maxLevels = 5
-	// The bits of the first level; others follow below. They lie under those that
+	// How many bits divide, by the memory that the buffers of files may take.
+	leastBits = 2
+	mostBits  = 5
+	mostParts = 1 << mostBits
+	// Levels take their bits between these, from the top. They lie under those that
 	// key groups come from and, but for vast tables, above those of directories.
-	firstBit = 42
+	topBit    = 47
+	bottomBit = 20
+	// Parts of the fair share: for buffers, and for what is read at a time of a
+	// file that is divided by values.
+	bufferShare = 8
+	valueShare  = 4
 	// How many rows are divided at a time: a part of them all, for memory is short.
 	spillShare    = 16
 	leastSpilling = 1 << 8
@@ -34,9 +43,36 @@ const (
 
 // spilled are files of groups that have left memory.
 type spilled struct {
-	level int
-	used  bool // there are files
-	parts [partCount]files
+	division
+	used    bool // there are files
+	charged int64
+	parts   [mostParts]files
+}
+
+// division says by which bits of a hash rows are divided.
+type division struct{ bit, bits int }
+
+// of is the part of a hash.
+func (d division) of(hash uint64) int { return int(hash >> d.bit & (1<<d.bits - 1)) }
+
+// division is the one below top.
+func (a *Aggregate) division(top int) division {
+	bits := leastBits
+	for bits < mostBits && a.bufferBytes(bits+1) <= a.share.Fair()/bufferShare {
+		bits++
+	}
+	return division{bit: top - bits, bits: bits}
+}
+
+// bufferBytes is what files hold while they are written, divided by bits.
+func (a *Aggregate) bufferBytes(bits int) int64 {
+	files := int64(1)
+	for _, d := range a.distinct {
+		if d != nil {
+			files++
+		}
+	}
+	return files * spill.BufferBytes << bits
 }
 
 // files are what has left memory of one part: groups, whose accumulators of
@@ -60,7 +96,43 @@ func exhausted(err error) bool {
 
 // canSpill reports whether what is in memory can leave it.
 func (a *Aggregate) canSpill() bool {
-	return a.spills && a.groups.rows.Len() > 1 && (a.spilled == nil || a.spilled.level < maxLevels)
+	if !a.spills || a.spilled != nil && a.spilled.bit < bottomBit {
+		return false
+	}
+	n := a.groups.rows.Len()
+	for _, s := range a.groups.distinct {
+		if s.table != nil {
+			n = max(n, s.rows.Len())
+		}
+	}
+	return n > 1
+}
+
+// keepRoom charges ahead what spilling the groups will take, and spills them where
+// that is refused or others need the memory.
+func (a *Aggregate) keepRoom() error {
+	if !a.spills || a.share == nil || a.groups.rows.Len() == 0 {
+		return nil
+	}
+	n := int64(a.groups.rows.Len())
+	want := 2 * a.groups.bytes() / n * min(int64(stepOf(int(n))), n)
+	if a.spilled == nil {
+		want += a.bufferBytes(a.division(topBit).bits)
+	} else if !a.spilled.used {
+		want += a.bufferBytes(a.spilled.bits)
+	}
+	if more := want - a.groups.room; more > 0 {
+		if err := a.ctx.Memory.Grow(more); exhausted(err) {
+			return a.spill()
+		} else if err != nil {
+			return fmt.Errorf("aggregate: %w", err)
+		}
+		a.groups.room = want
+	}
+	if a.share.Over() {
+		return a.spill()
+	}
+	return nil
 }
 
 // spill moves all groups to files and starts with an empty table, if they may
@@ -70,14 +142,19 @@ func (a *Aggregate) spill() error {
 		return nil
 	}
 	if a.spilled == nil {
-		a.spilled = &spilled{}
+		a.spilled = &spilled{division: a.division(topBit)}
 	}
 	return a.spillAll()
 }
 
 func (a *Aggregate) spillAll() (err error) {
-	a.spilled.used = true
+	if !a.spilled.used {
+		a.spilled.used = true
+		a.spilled.charged = min(a.groups.room, a.bufferBytes(a.spilled.bits))
+		a.groups.room -= a.spilled.charged
+	}
 	a.groups.seal()
+	a.groups.yield(a.ctx.Memory)
 	if err := a.spillGroups(); err != nil {
 		return fmt.Errorf("aggregate: spill groups: %w", err)
 	}
@@ -105,7 +182,7 @@ func (a *Aggregate) spillGroups() error {
 		values, err := a.acc.Partials(a.ctx.Alloc, rows.Values(), from, to)
 		columns = append(columns, values...)
 		if err == nil {
-			err = a.scatter(schema, columns, func(f *files) *spillFile { return &f.groups })
+			err = a.scatter(schema, columns, len(a.keyTypes), a.spilled.division, func(p int) *spillFile { return &a.spilled.parts[p].groups })
 		}
 		compute.ReleaseAll(columns)
 		if err != nil {
@@ -143,7 +220,8 @@ func (a *Aggregate) spillDistinct(i int) error {
 			columns = append(columns[:1+k], append([]arrow.Array{column}, columns[1+k:]...)...)
 		}
 		if err == nil {
-			err = a.scatter(schema, columns[1:], func(f *files) *spillFile {
+			err = a.scatter(schema, columns[1:], len(a.keyTypes), a.spilled.division, func(p int) *spillFile {
+				f := &a.spilled.parts[p]
 				if f.distinct == nil {
 					f.distinct = make([]spillFile, len(a.distinct))
 				}
@@ -163,13 +241,13 @@ func (a *Aggregate) distinctColumns(d *Distinct) datatype.Schema {
 	return append(a.keyTypes[:len(a.keyTypes):len(a.keyTypes)], d.values...)
 }
 
-// scatter appends rows to the files of their parts. The first columns are keys.
-func (a *Aggregate) scatter(schema *arrow.Schema, columns []arrow.Array, of func(*files) *spillFile) error {
-	hashes := compute.HashColumns(columns[:len(a.keyTypes)], nil, nil)
-	var rows [partCount][]int32
-	bit := firstBit - partBits*a.spilled.level
+// scatter appends rows to the files of their parts, by the hashes of their first
+// columns.
+func (a *Aggregate) scatter(schema *arrow.Schema, columns []arrow.Array, keys int, d division, of func(part int) *spillFile) error {
+	hashes := compute.HashColumns(columns[:keys], nil, nil)
+	var rows [mostParts][]int32
 	for i, h := range hashes {
-		p := h >> bit % partCount
+		p := d.of(h)
 		rows[p] = append(rows[p], int32(i))
 	}
 	whole := array.NewRecordBatch(schema, columns, int64(columns[0].Len()))
@@ -178,7 +256,7 @@ func (a *Aggregate) scatter(schema *arrow.Schema, columns []arrow.Array, of func
 		if len(sel) == 0 {
 			continue
 		}
-		f := of(&a.spilled.parts[i])
+		f := of(i)
 		if f.writer == nil {
 			var err error
 			if f.writer, err = a.ctx.Spill.Create("groups", schema); err != nil {
@@ -205,7 +283,7 @@ func (a *Aggregate) mergeSpilled() error {
 	}
 	done := a.spilled
 	for i := range done.parts {
-		a.spilled = &spilled{level: done.level + 1}
+		a.spilled = &spilled{division: a.division(done.bit)}
 		if err := a.mergePart(&done.parts[i]); err != nil {
 			return err
 		}
@@ -224,16 +302,30 @@ func (a *Aggregate) spillRest() error {
 	for i := range a.spilled.parts {
 		p := &a.spilled.parts[i]
 		for _, f := range p.all() {
-			if f.writer == nil {
-				continue
+			if err := f.finish(); err != nil {
+				return err
 			}
-			var err error
-			if f.file, err = f.writer.Finish(); err != nil {
-				return fmt.Errorf("aggregate: %w", err)
-			}
-			f.writer = nil
 		}
 	}
+	a.uncharge(a.spilled)
+	return nil
+}
+
+// uncharge gives back what was charged for the buffers of s.
+func (a *Aggregate) uncharge(s *spilled) {
+	a.ctx.Memory.Shrink(s.charged)
+	s.charged = 0
+}
+
+// finish ends writing, if it has begun.
+func (f *spillFile) finish() (err error) {
+	if f.writer == nil {
+		return nil
+	}
+	if f.file, err = f.writer.Finish(); err != nil {
+		return fmt.Errorf("aggregate: %w", err)
+	}
+	f.writer = nil
 	return nil
 }
 
@@ -264,6 +356,10 @@ func (a *Aggregate) mergePart(f *files) error {
 		}
 		return a.charge()
 	})
+	if err == nil && a.divideValues(f) {
+		err = a.mergeValues(f)
+		f = &files{}
+	}
 	for i := range f.distinct {
 		if err == nil {
 			err = a.readFile(&f.distinct[i], func(columns []arrow.Array) error {
@@ -277,7 +373,7 @@ func (a *Aggregate) mergePart(f *files) error {
 	if a.spilled.used {
 		return a.mergeSpilled()
 	}
-	if err := a.emitAll(a.groups); err != nil {
+	if err := a.emitLast(); err != nil {
 		return err
 	}
 	return a.emptyTable()
@@ -338,10 +434,8 @@ func (a *Aggregate) readFile(f *spillFile, take func([]arrow.Array) error) error
 		if err != nil {
 			return err
 		}
-		if a.share.Over() {
-			if err := a.spill(); err != nil {
-				return err
-			}
+		if err := a.keepRoom(); err != nil {
+			return err
 		}
 	}
 	return f.file.Remove()

@@ -1,6 +1,7 @@
 package aggregate_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/tidemill/tidemill/core/jobgraph"
@@ -83,4 +84,61 @@ a | 3 | 30`)
 			return aggregate.New(&jobgraph.Aggregate{Phase: jobgraph.Phase_PHASE_FINAL, Keys: []uint32{0}, Calls: cs}, in.Schema)
 		},
 	})
+}
+
+// Both phases in one small memory: the partial one gives way to the other.
+func TestPhasesSpill(t *testing.T) {
+	in := operatortest.Parse("k STRING, v BIGINT\na | 1")
+	cs := calls(in.Schema, "COUNT() -> BIGINT NOT NULL", "SUM(1) -> BIGINT")
+	partial := operatortest.ParseSchema("k STRING, n BIGINT, s BIGINT")
+	operatortest.Run(t, operatortest.Case{
+		Inputs: []operatortest.Table{in}, Output: partial, Want: "a | 1 | 1", Spills: true, SpillRows: 60_000,
+		SpillRow: func(n int, row []any) { row[0] = fmt.Sprintf("%050d", n*7919%30_000) },
+		New: func() (operator.Operator, error) {
+			first, err := aggregate.New(&jobgraph.Aggregate{Phase: jobgraph.Phase_PHASE_PARTIAL, Keys: []uint32{0}, Calls: cs}, in.Schema)
+			if err != nil {
+				return nil, err
+			}
+			second, err := aggregate.New(&jobgraph.Aggregate{Phase: jobgraph.Phase_PHASE_FINAL, Keys: []uint32{0}, Calls: cs}, partial)
+			return operatortest.Chain(first, second), err
+		},
+	})
+}
+
+// Skew and depth: one group of all rows and their many values, a group that most
+// rows have, and so many groups that their files must be divided again.
+func TestSpillsOfExtremes(t *testing.T) {
+	in := operatortest.Parse("k BIGINT, v BIGINT, s STRING\n1 | 2 | x")
+	distinct := []string{"COUNT(1) DISTINCT -> BIGINT NOT NULL", "COUNT(2) DISTINCT -> BIGINT NOT NULL", "SUM(1) -> BIGINT"}
+	for _, c := range []struct {
+		name  string
+		rows  int
+		calls []string
+		row   func(n int, row []any)
+	}{
+		{"one group, many values", 80_000, distinct, func(n int, row []any) { row[0], row[1] = int64(7), int64(n*7919%50_000) }},
+		{"few groups, many values", 80_000, distinct, func(n int, row []any) { row[0], row[1] = int64(n%3), int64(n*7919%50_000) }},
+		{"one group that most rows have", 60_000, distinct, func(n int, row []any) {
+			if row[0] = int64(7); n%4 == 0 {
+				row[0] = int64(n)
+			}
+			row[1] = int64(n % 1000)
+		}},
+		{"files divided again", 150_000, []string{"COUNT(1) -> BIGINT NOT NULL", "MIN(2) -> STRING", "MAX(2) -> STRING"}, func(n int, row []any) { row[0] = int64(n * 7919) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cs := calls(in.Schema, c.calls...)
+			want, out := "1 | 1 | 1 | 2", "k BIGINT, a BIGINT, b BIGINT, c BIGINT"
+			if c.calls[0] != distinct[0] {
+				want, out = "1 | 1 | x | x", "k BIGINT, n BIGINT, a STRING, b STRING"
+			}
+			operatortest.Run(t, operatortest.Case{
+				Inputs: []operatortest.Table{in}, Output: operatortest.ParseSchema(out), Want: want,
+				Spills: true, SpillRows: c.rows, SpillRow: c.row,
+				New: func() (operator.Operator, error) {
+					return aggregate.New(&jobgraph.Aggregate{Phase: jobgraph.Phase_PHASE_SINGLE, Keys: []uint32{0}, Calls: cs}, in.Schema)
+				},
+			})
+		})
+	}
 }
