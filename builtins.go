@@ -2,6 +2,7 @@ package tidemill
 
 import (
 	"errors"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -33,6 +34,17 @@ type Registry struct {
 	FileSystems *fs.Registry
 
 	connectors map[string]connector.Connector
+	closers    []io.Closer
+}
+
+// Close ends the connections of the built-in file systems. Nothing may use the
+// registry any more.
+func (r *Registry) Close() error {
+	var errs []error
+	for _, c := range r.closers {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // Builtins returns what comes with the engine: the connectors filesystem, datagen
@@ -74,14 +86,16 @@ func (r *Registry) registerFileSystems(c config.Config) error {
 	if err != nil {
 		return err
 	}
+	hadoop := hdfs.New(hdfs.Options{
+		ConfDir: config.HadoopConfDir.Get(c), Keytab: config.KerberosKeytab.Get(c), Principal: config.KerberosPrincipal.Get(c),
+	})
+	r.closers = append(r.closers, hadoop)
 	return errors.Join(
 		r.FileSystems.Register(fs.DefaultScheme, disk),
 		r.FileSystems.Register("mem", memfs.New(memfs.Options{})),
 		r.FileSystems.Register("s3", objects),
 		r.FileSystems.Register("s3a", objects), // as Hadoop writes it
-		r.FileSystems.Register("hdfs", hdfs.New(hdfs.Options{
-			ConfDir: config.HadoopConfDir.Get(c), Keytab: config.KerberosKeytab.Get(c), Principal: config.KerberosPrincipal.Get(c),
-		})),
+		r.FileSystems.Register("hdfs", hadoop),
 	)
 }
 

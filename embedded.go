@@ -2,6 +2,7 @@ package tidemill
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/tidemill/tidemill/core/client"
@@ -30,14 +31,16 @@ type Options struct {
 // embedded is an engine inside this process.
 type embedded struct {
 	*gateway.Gateway
-	cluster *minicluster.Cluster
+	cluster  *minicluster.Cluster
+	registry *Registry // that nobody else knows, or nil
 }
 
 var _ client.Engine = (*embedded)(nil)
 
 // Embedded starts an engine inside this process; Close ends it with all its jobs.
 func Embedded(ctx context.Context, o Options) (client.Engine, error) {
-	if o.Registry == nil {
+	own := o.Registry == nil
+	if own {
 		builtins, err := Builtins(o.Settings)
 		if err != nil {
 			return nil, err
@@ -55,10 +58,20 @@ func Embedded(ctx context.Context, o Options) (client.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &embedded{cluster: cluster, Gateway: gateway.New(gateway.Options{
+	e := &embedded{cluster: cluster, Gateway: gateway.New(gateway.Options{
 		Dispatcher: cluster.Dispatcher(), Shuffle: cluster.Shuffle(), Connectors: o.Registry, Functions: function.Builtins(), Log: o.Log,
-	})}, nil
+	})}
+	if own {
+		e.registry = o.Registry
+	}
+	return e, nil
 }
 
 // Close implements client.Engine.
-func (e *embedded) Close() error { return e.cluster.Close() }
+func (e *embedded) Close() error {
+	err := e.cluster.Close()
+	if e.registry != nil {
+		err = errors.Join(err, e.registry.Close())
+	}
+	return err
+}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # usage: tools/storage/hdfs.sh start DIR [--datanodes N] | env DIR | stop DIR | kill DIR PROCESS [SIGNAL]
-# A NameNode (nn) and DataNodes (dn1, dn2, ...) as real processes; kill sends one of them a signal, and a
+# A NameNode (nn) and two or N DataNodes (dn1, dn2, ...) as real processes; kill sends one of them a signal, and a
 # start brings back what is dead. Hadoop's jars are those of hadoop.sum, from Maven Central.
 source "$(dirname "$0")/lib.sh"
 
@@ -95,7 +95,7 @@ case ${1:-} in
 start)
 	mkdir -p "${2:?"start needs a directory"}"
 	[[ ${3:-} != --datanodes ]] || echo "${4:?"--datanodes needs a number"}" >"$2/datanodes"
-	[[ -e $2/datanodes ]] || echo 1 >"$2/datanodes"
+	[[ -e $2/datanodes ]] || echo 2 >"$2/datanodes"
 	main start "$2"
 	;;
 kill)
