@@ -7,6 +7,7 @@ import (
 	"github.com/tidemill/tidemill/core/expr"
 	"github.com/tidemill/tidemill/core/plan"
 	"github.com/tidemill/tidemill/core/sql/ast"
+	"github.com/tidemill/tidemill/core/sql/sqlerr"
 )
 
 // This file binds subqueries that use columns of the query around them. The
@@ -102,27 +103,27 @@ func (in *linked) linkWhere(outer *scope) error {
 	return nil
 }
 
-// linkedScalar joins a scalar subquery with links.
+// linkedScalar joins a scalar subquery with links. Equalities are compared in the
+// join itself; with other links the subquery is computed for their domain.
 func (s *selection) linkedScalar(q *ast.Subquery, in *linked) error {
-	if in.group == nil || len(in.items) != 1 {
-		return s.unsupported(q, "a correlated subquery that is not one aggregate is")
+	if len(in.items) != 1 {
+		return s.errorf(sqlerr.ColumnCount, q, "a subquery in the place of a value has one column, this one %d", len(in.items))
 	}
-	for _, c := range in.group.calls {
-		if c.function == "COUNT" || c.function == "SUM0" {
-			return s.unsupported(c.at, "COUNT in a correlated subquery is")
-		}
+	if in.group == nil {
+		return s.unsupported(q, "a correlated subquery that is not one aggregate is")
 	}
 	width := len(s.node.Schema())
 	var outer []expr.Expr
 	for _, l := range in.links {
 		left, right, ok := sides(l, width)
 		if !ok {
-			return s.unsupported(q, "a correlated subquery with a condition other than equality is")
+			return s.scalarByDomain(q, in)
 		}
 		in.addKey(right, "key"+strconv.Itoa(len(outer)))
 		in.hidden = append(in.hidden, item{expr: right, name: "key" + strconv.Itoa(len(outer)), at: q})
 		outer = append(outer, left)
 	}
+	empty := in.onEmpty()
 	if err := in.aggregateInput(); err != nil {
 		return err
 	}
@@ -138,19 +139,116 @@ func (s *selection) linkedScalar(q *ast.Subquery, in *linked) error {
 		terms = append(terms, &expr.Call{Function: "=", Args: []expr.Expr{left, key}, T: datatype.Of(datatype.Boolean)})
 	}
 	join.Residual = plan.AllOf(terms)
-	s.scalars[q] = width
-	s.varying[width] = true
 	s.addHidden(join, node.Schema())
+	return s.scalarValue(q, width, width+1, empty)
+}
+
+// scalarByDomain computes the subquery for each distinct combination of the outer
+// columns in its links.
+func (s *selection) scalarByDomain(q *ast.Subquery, in *linked) error {
+	d := s.domain(q, in.links)
+	keys := len(d.node.Schema())
+	in.node = &plan.Join{Place: s.at(q), Left: d.node, Right: in.node, Kind: plan.Inner, Residual: plan.AllOf(d.inner(in.links))}
+	in.shift(keys)
+	empty := in.onEmpty()
+	for i, c := range plan.Columns(d.node.Schema()) {
+		in.group.keys, in.group.names = append(in.group.keys, c), append(in.group.names, d.node.Schema()[i].Name)
+	}
+	value := in.items[0]
+	in.items = nil
+	for i, c := range plan.Columns(d.node.Schema()) {
+		in.items = append(in.items, item{expr: c, name: d.node.Schema()[i].Name, at: q})
+	}
+	in.items = append(in.items, value)
+	if err := in.aggregateInput(); err != nil {
+		return err
+	}
+	node, err := in.output(nil)
+	if err != nil {
+		return err
+	}
+	at, err := s.attach(q, d, node)
+	if err != nil {
+		return err
+	}
+	return s.scalarValue(q, at+keys, at+len(node.Schema()), empty)
+}
+
+// shift renumbers what is bound over the FROM of a subquery behind n new columns.
+func (in *linked) shift(n int) {
+	move := func(e expr.Expr) expr.Expr { return plan.Renumber(e, func(i int) int { return i + n }) }
+	for i := range in.items {
+		in.items[i].expr = move(in.items[i].expr)
+	}
+	for i := range in.group.calls {
+		c := &in.group.calls[i]
+		for j := range c.args {
+			c.args[j] = move(c.args[j])
+		}
+		if c.filter != nil {
+			c.filter = move(c.filter)
+		}
+	}
+	for q := range in.scalars {
+		in.scalars[q] += n
+	}
+	varying := map[int]bool{}
+	for i := range in.varying {
+		varying[i+n] = true
+	}
+	in.varying = varying
+	in.group.width += n
+}
+
+// onEmpty is the value of the select list over no rows; nil is NULL.
+func (in *linked) onEmpty() expr.Expr {
+	zero := false
+	e := plan.ReplaceColumns(in.items[0].expr, func(c *expr.Column) expr.Expr {
+		if i := c.Index - in.group.width; i >= 0 && i < len(in.group.calls) {
+			if f := in.group.calls[i].function; f == "COUNT" || f == "SUM0" {
+				zero = true
+				return castTo(intLiteral(0), c.T)
+			}
+		}
+		return &expr.Literal{T: c.T.WithNull(true)}
+	})
+	if !zero {
+		return nil
+	}
+	return e
+}
+
+// scalarValue makes column i the value of a subquery, and empty where column
+// present, which says that there is one, is NULL.
+func (s *selection) scalarValue(q *ast.Subquery, i, present int, empty expr.Expr) error {
+	if empty != nil {
+		project := plan.Identity(s.node)
+		schema := s.node.Schema()
+		value, err := s.orElse(q, plan.Column(schema, present), plan.Column(schema, i), empty)
+		if err != nil {
+			return err
+		}
+		i = len(schema)
+		project.Exprs, project.Names = append(project.Exprs, value), append(project.Names, "scalar")
+		s.node = project
+		s.scope = s.scope.joined(hiddenScope(project.Schema()[i:]), project.Schema())
+	}
+	s.scalars[q], s.varying[i] = i, true
 	return nil
 }
 
 // addHidden makes a join the node, whose right columns have no names.
 func (s *selection) addHidden(join *plan.Join, right datatype.Schema) {
-	sc := scopeOf("", right)
+	s.scope, s.node = s.scope.joined(hiddenScope(right), join.Schema()), join
+}
+
+// hiddenScope is columns that no name finds.
+func hiddenScope(columns datatype.Schema) *scope {
+	sc := scopeOf("", columns)
 	for i := range sc.columns {
 		sc.columns[i].hidden, sc.columns[i].name = true, ""
 	}
-	s.scope, s.node = s.scope.joined(sc, join.Schema()), join
+	return sc
 }
 
 // sides splits an equality of an outer and an inner expression; the inner one is
@@ -172,11 +270,11 @@ func sides(e expr.Expr, width int) (outer, inner expr.Expr, ok bool) {
 	return outer, plan.Renumber(inner, func(i int) int { return i - width }), true
 }
 
-// linkedIn returns the rows that IN compares with, as one node with the columns
+// linkedRows returns the rows that a test compares with, as one node with the columns
 // of the select list first, and the links over it.
-func (s *selection) linkedIn(n *ast.In, in *linked) (plan.Node, []expr.Expr, error) {
+func (s *selection) linkedRows(n ast.Expr, in *linked) (plan.Node, []expr.Expr, error) {
 	if in.group != nil {
-		return nil, nil, s.unsupported(n, "IN over a correlated aggregate is")
+		return nil, nil, s.unsupported(n, "a comparison with a correlated aggregate is")
 	}
 	project := &plan.Project{Place: s.at(n), Input: in.node}
 	for _, it := range in.items {

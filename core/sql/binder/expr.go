@@ -5,6 +5,7 @@ import (
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/expr"
 	"github.com/tidemill/tidemill/core/function"
+	"github.com/tidemill/tidemill/core/plan"
 	"github.com/tidemill/tidemill/core/sql/ast"
 	"github.com/tidemill/tidemill/core/sql/sqlerr"
 )
@@ -26,6 +27,8 @@ type exprBinder struct {
 	offset    int
 	// scalars are the columns that hold the values of scalar subqueries.
 	scalars map[*ast.Subquery]int
+	// marks are the results of tests of queries, over the scope's columns.
+	marks map[ast.Expr]expr.Expr
 	// overs collects window functions; nil where none may stand. named are the
 	// windows of the WINDOW clause.
 	overs *windows
@@ -85,7 +88,7 @@ func (x *exprBinder) bindTest(n ast.Expr) (expr.Expr, error) {
 	case *ast.Subquery:
 		return x.scalar(n)
 	case *ast.Exists:
-		return nil, x.unsupported(n, "EXISTS outside of the terms of WHERE is")
+		return x.marked(n, "EXISTS")
 	case *ast.Array:
 		if n.Query != nil {
 			return nil, x.unsupported(n, "ARRAY(query) is")
@@ -328,7 +331,7 @@ func (x *exprBinder) negate(n ast.Node, e expr.Expr, not bool) (expr.Expr, error
 
 func (x *exprBinder) in(n *ast.In) (expr.Expr, error) {
 	if n.Query != nil {
-		return nil, x.unsupported(n, "IN (query) outside of the terms of WHERE is")
+		return x.marked(n, "IN (query)")
 	}
 	args, err := x.bindAll(append([]ast.Expr{n.X}, n.List...))
 	if err != nil {
@@ -348,7 +351,7 @@ func (x *exprBinder) in(n *ast.In) (expr.Expr, error) {
 // quantified is a chain of comparisons joined by OR for ANY, by AND for ALL.
 func (x *exprBinder) quantified(n *ast.Quantified) (expr.Expr, error) {
 	if n.Query != nil {
-		return nil, x.unsupported(n, "a comparison with ANY or ALL of a query is")
+		return x.marked(n, "a comparison with a query")
 	}
 	of, err := x.bind(n.X)
 	if err != nil {
@@ -424,6 +427,15 @@ func (x *exprBinder) field(of expr.Expr, name *ast.Ident) (expr.Expr, error) {
 		}
 	}
 	return nil, x.errorf(sqlerr.UnknownColumn, name, "the row has no field %s", name.Name).DidYouMean(name.Name, datatype.Schema(t.Fields).Names())
+}
+
+// marked is the result of a test of a query.
+func (x *exprBinder) marked(n ast.Expr, what string) (expr.Expr, error) {
+	e, ok := x.marks[n]
+	if !ok {
+		return nil, x.unsupported(n, what+" in "+x.clause+" is")
+	}
+	return plan.Renumber(e, func(i int) int { return i + x.offset }), nil
 }
 
 func (x *exprBinder) scalar(n *ast.Subquery) (expr.Expr, error) {

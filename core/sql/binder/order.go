@@ -1,6 +1,7 @@
 package binder
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 
@@ -56,7 +57,7 @@ func (b *Binder) sortAndLimit(node plan.Node, keys []orderKey, q *ast.OrderedQue
 		schema := node.Schema()
 		for _, k := range keys {
 			t := schema[k.column].Type
-			if t.Is(datatype.Array, datatype.Map, datatype.Multiset, datatype.Row) {
+			if unordered(t) {
 				return nil, b.errorf(sqlerr.TypeMismatch, k.item, "%s has no order", t.WithNull(true))
 			}
 			first := !k.item.Desc // nulls are the smallest
@@ -118,9 +119,45 @@ func (b *Binder) bindSetOp(q *ast.SetOp) (plan.Node, error) {
 	case q.Op == ast.Union:
 		return plan.Distinct(b.at(q), &plan.Union{Place: b.at(q), All: all}), nil
 	case q.All:
-		return nil, b.unsupported(q, q.Op.String()+" ALL is")
+		return b.setOpAll(q, all)
 	}
 	return b.countSides(q, all)
+}
+
+// setOpAll numbers equal rows on each side: what INTERSECT ALL and EXCEPT ALL do
+// with repeated rows is what INTERSECT and EXCEPT do with numbered ones.
+func (b *Binder) setOpAll(q *ast.SetOp, sides []plan.Node) (plan.Node, error) {
+	row, err := b.Functions.ResolveWindow("ROW_NUMBER", nil)
+	if err != nil {
+		return nil, fmt.Errorf("number the rows of %s ALL: %w", q.Op, err)
+	}
+	width := len(sides[0].Schema())
+	numbered := make([]plan.Node, len(sides))
+	for i, side := range sides {
+		over := &plan.Over{Place: b.at(q), Input: side, Partition: plan.Distinct(b.at(q), side).Keys}
+		for _, f := range side.Schema() {
+			if unordered(f.Type) {
+				return nil, b.unsupported(q, q.Op.String()+" ALL of columns of type "+f.Type.WithNull(true).String()+" is")
+			}
+		}
+		over.Calls = []plan.OverCall{{
+			Call:  plan.Call{Function: row.Name, Filter: -1, Type: row.Return, Name: "number"},
+			Frame: plan.Frame{Range: true, From: plan.Bound{Kind: ast.BoundUnboundedPreceding}, To: plan.Bound{Kind: ast.BoundCurrentRow}},
+		}}
+		numbered[i] = over
+	}
+	node, err := b.countSides(q, numbered)
+	if err != nil {
+		return nil, err
+	}
+	visible := plan.Identity(node)
+	visible.Exprs, visible.Names = visible.Exprs[:width], visible.Names[:width]
+	return visible, nil
+}
+
+// unordered are the types whose values cannot be sorted.
+func unordered(t datatype.Type) bool {
+	return t.Is(datatype.Array, datatype.Map, datatype.Multiset, datatype.Row)
 }
 
 // countSides marks the rows of each side, groups equal rows, and keeps those

@@ -140,7 +140,7 @@ func (x *exprBinder) window(call *overCall, spec *ast.WindowSpec) error {
 		if err != nil {
 			return err
 		}
-		if e.Type().Is(datatype.Array, datatype.Map, datatype.Multiset, datatype.Row) {
+		if unordered(e.Type()) {
 			return x.errorf(sqlerr.TypeMismatch, o, "%s has no order", e.Type().WithNull(true))
 		}
 		key := overKey{expr: e, descending: o.Desc, nullsFirst: !o.Desc}

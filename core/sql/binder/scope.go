@@ -207,7 +207,7 @@ func (x *exprBinder) unknown(n *ast.ColumnRef) error {
 		}
 	}
 	name := n.Parts[0]
-	if len(x.scope.columns) == 0 {
+	if len(x.scope.names()) == 0 {
 		return x.errorf(sqlerr.UnknownColumn, n, "unknown column %s: there is no FROM clause", name.Name).
 			Suggest("write strings in single quotes: '%s'", name.Name)
 	}

@@ -27,6 +27,7 @@ type selection struct {
 	node    plan.Node
 	scope   *scope
 	scalars map[*ast.Subquery]int
+	marks   map[ast.Expr]expr.Expr
 	varying map[int]bool // columns of scalars that differ from row to row
 	group   *grouping    // nil: not grouped
 	items   []item
@@ -79,7 +80,7 @@ func (s *selection) from() (err error) {
 	if s.syntax.From == nil {
 		row := datatype.Schema{{Name: "", Type: datatype.Of(datatype.Boolean).NotNull()}}
 		s.node = &plan.Values{Place: s.at(s.syntax), Columns: row, Rows: [][]*expr.Literal{{boolLiteral(true)}}}
-		s.scope = &scope{}
+		s.scope = hiddenScope(row)
 		return nil
 	}
 	s.node, s.scope, err = s.bindTable(s.syntax.From)
@@ -89,7 +90,7 @@ func (s *selection) from() (err error) {
 // binder returns what binds the expressions of a clause that is evaluated over
 // the rows of FROM.
 func (s *selection) binder(clause string) *exprBinder {
-	return &exprBinder{Binder: s.Binder, scope: s.scope, clause: clause, scalars: s.scalars}
+	return &exprBinder{Binder: s.Binder, scope: s.scope, clause: clause, scalars: s.scalars, marks: s.marks}
 }
 
 func (s *selection) where() error {

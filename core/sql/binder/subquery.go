@@ -22,6 +22,11 @@ func (s *selection) subqueries() error {
 	for _, it := range s.syntax.Items {
 		collect(it.Expr)
 	}
+	for _, m := range s.tests() {
+		if err := s.mark(m); err != nil {
+			return err
+		}
+	}
 	for _, q := range found {
 		node, linked, err := s.nested(q.Query)
 		if err != nil {
@@ -37,16 +42,44 @@ func (s *selection) subqueries() error {
 			return s.errorf(sqlerr.ColumnCount, q, "a subquery in the place of a value has one column, this one %d", n)
 		}
 		if !singleRow(node) {
-			return s.unsupported(q, "a scalar subquery that is not one aggregate without GROUP BY is")
+			if node, err = s.onlyRow(q, node); err != nil {
+				return err
+			}
 		}
 		join := &plan.Join{Place: s.at(q), Left: s.node, Right: node, Kind: plan.Inner}
 		s.scalars[q] = len(s.scope.columns)
-		if s.syntax.From == nil {
-			return s.unsupported(q, "a scalar subquery without FROM is")
-		}
 		s.addHidden(join, node.Schema())
 	}
 	return nil
+}
+
+// tests finds the tests of queries that are not themselves terms of WHERE.
+func (s *selection) tests() []membership {
+	s.marks = map[ast.Expr]expr.Expr{}
+	var found []membership
+	collect := func(e ast.Expr) {
+		ast.Walk(e, func(n ast.Node) bool {
+			if e, ok := n.(ast.Expr); ok {
+				if m, ok := membershipOf(e); ok {
+					found = append(found, m)
+					return false
+				}
+			}
+			_, isQuery := n.(ast.Query)
+			return !isQuery
+		})
+	}
+	if s.syntax.Where != nil {
+		for _, term := range astConjuncts(s.syntax.Where) {
+			if _, _, ok := testTerm(term); !ok {
+				collect(term)
+			}
+		}
+	}
+	for _, it := range s.syntax.Items {
+		collect(it.Expr)
+	}
+	return found
 }
 
 // scalarSubqueries finds the subqueries in e, but not those inside of them.
@@ -76,97 +109,31 @@ func singleRow(n plan.Node) bool {
 	return false
 }
 
-// semiJoin plans a term of WHERE that is [NOT] IN (query) or [NOT] EXISTS. It
-// reports whether it did.
+// onlyRow is the value of a query's one row, NULL for none; more than one fail.
+func (b *Binder) onlyRow(q *ast.Subquery, in plan.Node) (plan.Node, error) {
+	f := in.Schema()[0]
+	r, err := b.Functions.ResolveAggregate("SINGLE_VALUE", arguments([]expr.Expr{plan.Column(in.Schema(), 0)}), false)
+	if err != nil {
+		return nil, b.errorf(sqlerr.TypeMismatch, q, "%v", err)
+	}
+	call := plan.Call{Function: r.Name, Args: []int{0}, Filter: -1, Type: r.Return.WithNull(true), Name: f.Name}
+	return &plan.Aggregate{Place: b.at(q), Input: in, Calls: []plan.Call{call}}, nil
+}
+
+// semiJoin plans a term of WHERE that tests the rows of a query: [NOT] IN, [NOT]
+// EXISTS, ANY, ALL. It reports whether it did.
 func (s *selection) semiJoin(x *exprBinder, term ast.Expr) (bool, error) {
-	negated := false
-	if not, ok := term.(*ast.Unary); ok && not.Op == ast.OpNot {
-		term, negated = not.X, true
+	m, not, ok := testTerm(term)
+	if !ok {
+		return false, nil
 	}
-	switch n := term.(type) {
-	case *ast.Exists:
-		return true, s.exists(n, negated)
-	case *ast.In:
-		if n.Query != nil {
-			return true, s.inQuery(x, n, negated != n.Not)
-		}
-	}
-	return false, nil
+	return true, s.filterBy(x, m, not)
 }
 
-// exists keeps all rows or none: it joins with one row of the query.
-func (s *selection) exists(n *ast.Exists, not bool) error {
-	kind := plan.Semi
-	if not {
-		kind = plan.Anti
+func testTerm(term ast.Expr) (m membership, not, ok bool) {
+	if n, isNot := term.(*ast.Unary); isNot && n.Op == ast.OpNot {
+		term, not = n.X, true
 	}
-	node, linked, err := s.nested(n.Query)
-	if err != nil {
-		return err
-	}
-	if linked != nil {
-		if linked.group != nil {
-			return s.unsupported(n, "EXISTS over a correlated aggregate is")
-		}
-		s.node = &plan.Join{Place: s.at(n), Left: s.node, Right: linked.node, Kind: kind, Residual: plan.AllOf(linked.links)}
-		return nil
-	}
-	one := &plan.Limit{Place: s.at(n), Input: node, Count: 1}
-	s.node = &plan.Join{Place: s.at(n), Left: s.node, Right: one, Kind: kind}
-	return nil
-}
-
-func (s *selection) inQuery(x *exprBinder, n *ast.In, not bool) error {
-	left := []ast.Expr{n.X}
-	if row, ok := n.X.(*ast.Row); ok {
-		left = row.Elems
-	}
-	values, err := x.bindAll(left)
-	if err != nil {
-		return err
-	}
-	node, linked, err := s.nested(n.Query)
-	if err != nil {
-		return err
-	}
-	var links []expr.Expr
-	var columns int
-	if linked != nil {
-		columns = len(linked.items)
-		if node, links, err = s.linkedIn(n, linked); err != nil {
-			return err
-		}
-	} else {
-		columns = len(node.Schema())
-	}
-	schema := node.Schema()
-	if columns != len(values) {
-		return s.errorf(sqlerr.ColumnCount, n, "the query of IN has %d columns, %d are compared", columns, len(values))
-	}
-	join := &plan.Join{Place: s.at(n), Left: s.node, Right: node, Kind: plan.Semi}
-	var terms []expr.Expr
-	unknown := false
-	for i, v := range values {
-		other := plan.Column(schema, i)
-		other.Index += len(s.node.Schema())
-		unknown = unknown || v.Type().Nullable || other.T.Nullable
-		eq, err := s.resolve("=", n, v, other)
-		if err != nil {
-			return err
-		}
-		terms = append(terms, eq)
-	}
-	if join.Residual = plan.AllOf(terms); not {
-		join.Kind = plan.Anti
-		// NOT IN is true only where every comparison is false: one that is unknown,
-		// because of a NULL, excludes the row as well.
-		if unknown {
-			if join.Residual, err = s.resolve("IS NOT FALSE", n, join.Residual); err != nil {
-				return err
-			}
-		}
-	}
-	join.Residual = plan.AllOf(append(links, join.Residual))
-	s.node = join
-	return nil
+	m, ok = membershipOf(term)
+	return m, not, ok
 }

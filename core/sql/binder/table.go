@@ -264,9 +264,10 @@ func (b *Binder) bindJoin(t *ast.Join) (plan.Node, *scope, error) {
 	pairs := plan.Join{Left: left, Right: right, Kind: plan.Inner}
 	both := ls.joined(rs, pairs.Schema())
 	x := exprBinder{Binder: b, scope: both, clause: "ON"}
+	var merged [][2]int
 	switch {
 	case t.Natural || len(t.Using) > 0:
-		join.Residual, err = x.using(t, ls, rs, both)
+		join.Residual, merged, err = x.using(t, ls, rs, both)
 	case t.On != nil:
 		if join.Residual, err = x.bind(t.On); err == nil {
 			join.Residual, err = b.condition(t.On, join.Residual, "ON")
@@ -278,7 +279,29 @@ func (b *Binder) bindJoin(t *ast.Join) (plan.Node, *scope, error) {
 		return nil, nil, err
 	}
 	out := &scope{columns: both.columns}
-	return join, out.joined(&scope{}, join.Schema()), nil
+	out = out.joined(&scope{}, join.Schema())
+	if t.Kind == ast.JoinFull && len(merged) > 0 {
+		return b.mergeFull(t, join, out, merged)
+	}
+	return join, out, nil
+}
+
+// mergeFull adds the columns of USING to a full join: the value of the side that
+// has one.
+func (b *Binder) mergeFull(t *ast.Join, join *plan.Join, sc *scope, pairs [][2]int) (plan.Node, *scope, error) {
+	project := plan.Identity(join)
+	schema := join.Schema()
+	for _, p := range pairs {
+		value, err := b.resolve("COALESCE", t, plan.Column(schema, p[0]), plan.Column(schema, p[1]))
+		if err != nil {
+			return nil, nil, err
+		}
+		name := sc.columns[p[0]].name
+		sc.columns[p[0]].merged, sc.columns[p[0]].hidden = false, true
+		sc.columns = append(sc.columns, scopeColumn{name: name, typ: value.Type(), merged: true})
+		project.Exprs, project.Names = append(project.Exprs, value), append(project.Names, name)
+	}
+	return project, sc, nil
 }
 
 func (b *Binder) distinctAliases(t *ast.Join, ls, rs *scope) error {
@@ -296,10 +319,7 @@ func (b *Binder) distinctAliases(t *ast.Join, ls, rs *scope) error {
 }
 
 // using joins by columns of the same name, which * and bare names see once.
-func (x *exprBinder) using(t *ast.Join, ls, rs *scope, both *scope) (expr.Expr, error) {
-	if t.Kind == ast.JoinFull {
-		return nil, x.unsupported(t, "USING with a full join is")
-	}
+func (x *exprBinder) using(t *ast.Join, ls, rs *scope, both *scope) (expr.Expr, [][2]int, error) {
 	names := t.Using
 	if t.Natural {
 		for _, c := range ls.columns {
@@ -309,28 +329,29 @@ func (x *exprBinder) using(t *ast.Join, ls, rs *scope, both *scope) (expr.Expr, 
 		}
 	}
 	var terms []expr.Expr
+	var pairs [][2]int
 	for _, id := range names {
 		l, err := x.usingColumn(id, ls, "left")
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		r, err := x.usingColumn(id, rs, "right")
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		r += len(ls.columns)
 		eq, err := x.resolve("=", id, x.column(l, id), x.column(r, id))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		keep, hide := l, r
 		if t.Kind == ast.JoinRight {
 			keep, hide = r, l
 		}
 		both.columns[keep].merged, both.columns[hide].hidden = true, true
-		terms = append(terms, eq)
+		terms, pairs = append(terms, eq), append(pairs, [2]int{l, r})
 	}
-	return plan.AllOf(terms), nil
+	return plan.AllOf(terms), pairs, nil
 }
 
 func (x *exprBinder) usingColumn(id *ast.Ident, side *scope, which string) (int, error) {
