@@ -12,6 +12,8 @@ TOOLS   := .tools
 STAGE   := tools/stage.sh
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
+# The S3 server of the storage tests: its version is in its name, for it shares no pins with the other tools.
+VERSITYGW := v1.8.0
 
 TEST_TIMEOUT ?= 10m
 PKG          ?= ./...
@@ -148,9 +150,6 @@ TOOL_benchstat          := golang.org/x/perf/cmd/benchstat
 TOOL_gotestsum          := gotest.tools/gotestsum
 TOOL_protoc-gen-go      := google.golang.org/protobuf/cmd/protoc-gen-go
 TOOL_protoc-gen-go-grpc := google.golang.org/grpc/cmd/protoc-gen-go-grpc
-
-# The S3 server of the storage tests has its version in its name, for it shares no pins with the others.
-VERSITYGW := v1.8.0
 
 $(TOOLS)/versitygw-$(VERSITYGW):
 	@echo "installing versitygw into .tools (once)"
