@@ -17,7 +17,7 @@ func newBench() *cobra.Command {
 		Args:  knownCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBenchQueries(), newBenchTPCH(), newBenchServe())
+	cmd.AddCommand(newBenchQueries(), newBenchTPCH(), newBenchETL(), newBenchServe())
 	return cmd
 }
 
@@ -77,5 +77,38 @@ func newBenchTPCH() *cobra.Command {
 	cmd.Flags().StringVar(&o.RewriteOptional, "rewrite-optional", "", "`directory` for copies by DuckDB, all columns optional, to measure instead")
 	cmd.Flags().StringVar(&o.Memory, "memory", "", "limit of ours and of DuckDB, as 500MB")
 	cmd.Flags().StringVarP(&format, "output", "o", "table", "print table or json")
+	return cmd
+}
+
+func newBenchETL() *cobra.Command {
+	var o bench.ETLOptions
+	cmd := &cobra.Command{
+		Use:   "etl",
+		Short: "Write Parquet from TPC-H's lineitem, beside DuckDB",
+		Long: `Write Parquet from TPC-H's lineitem, beside DuckDB in the same run, and compare what both wrote.
+
+  daily   lineitem join orders, filtered, aggregated by day, partitioned by month
+  months  all of lineitem in 84 month partitions
+  sorted  all of lineitem, sorted, in one file
+  csv     lineitem of a CSV file
+  json    lineitem of a file of JSON lines`,
+		Example: `  make bench-peers && tidemill bench etl --data sf10 --scratch /tmp/etl`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			binary, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			o.Binary, o.Out = binary, cmd.OutOrStdout()
+			return bench.ETL(cmd.Context(), o)
+		},
+	}
+	cmd.Flags().StringVar(&o.Data, "data", "", "`directory` of TABLE.parquet files")
+	cmd.Flags().StringVar(&o.Scratch, "scratch", filepath.Join(os.TempDir(), "tidemill-etl"), "`directory` to write to")
+	cmd.Flags().StringSliceVar(&o.Jobs, "jobs", nil, "`names` of the jobs to run, all by default")
+	cmd.Flags().StringVar(&o.Python, "python", filepath.Join(".tools", "peers", "bin", "python"), "`path` of DuckDB's Python")
+	cmd.Flags().IntVar(&o.Runs, "runs", 1, "counted runs of each job")
+	cmd.Flags().IntVar(&o.Parallelism, "parallelism", 2, "slots of ours and threads of DuckDB")
+	cmd.Flags().StringVar(&o.Memory, "memory", "", "limit of ours and of DuckDB, as 500MB")
 	return cmd
 }
