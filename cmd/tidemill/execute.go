@@ -99,6 +99,9 @@ func (p printing) note(o outcome) {
 	if o.job {
 		fmt.Fprintf(p.notes, ", rows read: %d (%s rows/s), rows out: %d", o.progress.RowsIn,
 			short(float64(o.progress.RowsIn)/max(o.elapsed.Seconds(), 1e-3)), o.rows+o.progress.RowsOut)
+		if n := o.progress.SpilledBytes; n > 0 {
+			fmt.Fprintf(p.notes, ", spilled: %sB", short(float64(n)))
+		}
 	}
 	fmt.Fprintln(p.notes)
 }

@@ -26,6 +26,7 @@ type report struct {
 	BytesIn    int64   `json:"bytes_in"`
 	BytesOut   int64   `json:"bytes_out"`
 	FilesOut   int64   `json:"files_out"`
+	Spilled    int64   `json:"spilled_bytes"`
 	Restarts   int64   `json:"restarts"`
 	Seconds    float64 `json:"seconds"`
 	ErrorCode  string  `json:"error_code,omitempty"`
@@ -125,6 +126,7 @@ func (r *report) add(o outcome) {
 	r.RowsIn, r.RowsOut = r.RowsIn+p.RowsIn, r.RowsOut+p.RowsOut+o.rows
 	r.BytesIn, r.BytesOut = r.BytesIn+p.BytesIn, r.BytesOut+p.BytesOut
 	r.FilesOut += p.FilesOut
+	r.Spilled += p.SpilledBytes
 	r.Restarts += p.Restarts
 }
 

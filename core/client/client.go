@@ -65,6 +65,7 @@ type Progress struct {
 	RowsIn, RowsOut          int64  // read by sources, written by sinks
 	BytesIn, BytesOut        int64
 	FilesOut                 int64
+	SpilledBytes             int64 // written to disk because it did not fit memory
 	SplitsDone, SplitsTotal  int64 // total 0: not known
 	TasksRunning, TasksTotal int64
 	Checkpoints              int64 // completed

@@ -547,6 +547,7 @@ type TaskProgress struct {
 	RowsIn        uint64                 `protobuf:"varint,3,opt,name=rows_in,json=rowsIn,proto3" json:"rows_in,omitempty"`
 	RowsOut       uint64                 `protobuf:"varint,4,opt,name=rows_out,json=rowsOut,proto3" json:"rows_out,omitempty"`
 	BytesIn       uint64                 `protobuf:"varint,5,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
+	SpilledBytes  uint64                 `protobuf:"varint,6,opt,name=spilled_bytes,json=spilledBytes,proto3" json:"spilled_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -612,6 +613,13 @@ func (x *TaskProgress) GetRowsOut() uint64 {
 func (x *TaskProgress) GetBytesIn() uint64 {
 	if x != nil {
 		return x.BytesIn
+	}
+	return 0
+}
+
+func (x *TaskProgress) GetSpilledBytes() uint64 {
+	if x != nil {
+		return x.SpilledBytes
 	}
 	return 0
 }
@@ -935,6 +943,7 @@ type TaskReport struct {
 	RowsIn        uint64                 `protobuf:"varint,7,opt,name=rows_in,json=rowsIn,proto3" json:"rows_in,omitempty"`
 	RowsOut       uint64                 `protobuf:"varint,8,opt,name=rows_out,json=rowsOut,proto3" json:"rows_out,omitempty"`
 	BytesIn       uint64                 `protobuf:"varint,9,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
+	SpilledBytes  uint64                 `protobuf:"varint,10,opt,name=spilled_bytes,json=spilledBytes,proto3" json:"spilled_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1028,6 +1037,13 @@ func (x *TaskReport) GetRowsOut() uint64 {
 func (x *TaskReport) GetBytesIn() uint64 {
 	if x != nil {
 		return x.BytesIn
+	}
+	return 0
+}
+
+func (x *TaskReport) GetSpilledBytes() uint64 {
+	if x != nil {
+		return x.SpilledBytes
 	}
 	return 0
 }
@@ -2913,13 +2929,14 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\vmemory_used\x18\x04 \x01(\x03R\n" +
 	"memoryUsed\"*\n" +
 	"\x0eHeartbeatReply\x12\x18\n" +
-	"\aunknown\x18\x01 \x01(\bR\aunknown\"\xbc\x01\n" +
+	"\aunknown\x18\x01 \x01(\bR\aunknown\"\xe1\x01\n" +
 	"\fTaskProgress\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x122\n" +
 	"\aattempt\x18\x02 \x01(\v2\x18.tidemill.rpc.v1.AttemptR\aattempt\x12\x17\n" +
 	"\arows_in\x18\x03 \x01(\x04R\x06rowsIn\x12\x19\n" +
 	"\brows_out\x18\x04 \x01(\x04R\arowsOut\x12\x19\n" +
-	"\bbytes_in\x18\x05 \x01(\x04R\abytesIn\"X\n" +
+	"\bbytes_in\x18\x05 \x01(\x04R\abytesIn\x12#\n" +
+	"\rspilled_bytes\x18\x06 \x01(\x04R\fspilledBytes\"X\n" +
 	"\x04Edge\x12:\n" +
 	"\bexchange\x18\x01 \x01(\v2\x1e.tidemill.jobgraph.v1.ExchangeR\bexchange\x12\x14\n" +
 	"\x05peers\x18\x02 \x01(\rR\x05peers\"\xc7\x04\n" +
@@ -2945,7 +2962,7 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\rCancelRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x124\n" +
 	"\battempts\x18\x02 \x03(\v2\x18.tidemill.rpc.v1.AttemptR\battempts\"\r\n" +
-	"\vCancelReply\"\x9f\x03\n" +
+	"\vCancelReply\"\xc4\x03\n" +
 	"\n" +
 	"TaskReport\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x122\n" +
@@ -2956,7 +2973,9 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\fcommittables\x18\x06 \x03(\v2\x1c.tidemill.rpc.v1.CommittableR\fcommittables\x12\x17\n" +
 	"\arows_in\x18\a \x01(\x04R\x06rowsIn\x12\x19\n" +
 	"\brows_out\x18\b \x01(\x04R\arowsOut\x12\x19\n" +
-	"\bbytes_in\x18\t \x01(\x04R\abytesIn\"\v\n" +
+	"\bbytes_in\x18\t \x01(\x04R\abytesIn\x12#\n" +
+	"\rspilled_bytes\x18\n" +
+	" \x01(\x04R\fspilledBytes\"\v\n" +
 	"\tTaskReply\"\x9a\x01\n" +
 	"\fLaneManifest\x12\x1a\n" +
 	"\bexchange\x18\x01 \x01(\rR\bexchange\x12\x12\n" +

@@ -105,11 +105,14 @@ func (w *Worker) scope(jobID id.Job, d task.Descriptor) *metric.Scope {
 }
 
 // counters reads what core/task counts.
-func counters(scope *metric.Scope) func() (rowsIn, rowsOut, bytesIn uint64) {
+func counters(scope *metric.Scope) func() (rowsIn, rowsOut, bytesIn, spilled uint64) {
 	in := scope.Counter("tidemill_task_rows_in_total", "Rows that the task has read.")
 	out := scope.Counter("tidemill_task_rows_out_total", "Rows that the task has emitted.")
 	bytes := scope.Counter("tidemill_task_bytes_in_total", "Bytes that the task has read.")
-	return func() (uint64, uint64, uint64) { return in.Value(), out.Value(), bytes.Value() }
+	spilled := scope.Counter("tidemill_task_spilled_bytes_total", "Bytes that operators wrote to disk because they did not fit memory.")
+	return func() (uint64, uint64, uint64, uint64) {
+		return in.Value(), out.Value(), bytes.Value(), spilled.Value()
+	}
 }
 
 // launch runs a task on its own goroutine, which the worker's Close waits for.

@@ -54,6 +54,7 @@ func (r reporter) State(_ id.Job, a id.Attempt, s task.State, done *task.Done, c
 	m := &rpc.TaskReport{Job: r.ref, Attempt: rpc.FromAttempt(a), State: state, Failure: rpc.ToFailure(cause)}
 	if done != nil {
 		m.RowsIn, m.RowsOut, m.BytesIn, m.Committables = done.RowsIn, done.RowsOut, done.BytesIn, committables(done.Committables)
+		m.SpilledBytes = done.SpilledBytes
 		for _, x := range done.Manifests {
 			m.Manifests = append(m.Manifests, rpc.FromManifest(x.Exchange, x.Manifest))
 		}

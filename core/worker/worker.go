@@ -37,7 +37,7 @@ type execution struct {
 	task  Task
 	ended chan struct{} // closed when Run has returned
 	// counts is what the task has done so far.
-	counts func() (rowsIn, rowsOut, bytesIn uint64)
+	counts func() (rowsIn, rowsOut, bytesIn, spilled uint64)
 }
 
 var _ rpc.WorkerClient = (*Worker)(nil)
@@ -109,9 +109,9 @@ func (w *Worker) heartbeat() *rpc.HeartbeatRequest {
 	defer w.mu.Unlock()
 	for _, j := range w.jobs {
 		for a, x := range j.tasks {
-			rowsIn, rowsOut, bytesIn := x.counts()
+			rowsIn, rowsOut, bytesIn, spilled := x.counts()
 			r.Tasks = append(r.Tasks, &rpc.TaskProgress{
-				Job: j.ref, Attempt: rpc.FromAttempt(a), RowsIn: rowsIn, RowsOut: rowsOut, BytesIn: bytesIn,
+				Job: j.ref, Attempt: rpc.FromAttempt(a), RowsIn: rowsIn, RowsOut: rowsOut, BytesIn: bytesIn, SpilledBytes: spilled,
 			})
 		}
 	}

@@ -243,6 +243,7 @@ func (r *Result) Progress() client.Progress {
 			p.BytesIn += int64(v.BytesIn)
 			inHand += int64(v.Subtasks[execgraph.AttemptRunning])
 		}
+		p.SpilledBytes += int64(v.SpilledBytes)
 		p.TasksRunning += int64(v.Subtasks[execgraph.AttemptRunning])
 		p.TasksTotal += int64(v.Parallelism)
 	}

@@ -27,7 +27,7 @@ func (m *Master) report(r *rpc.TaskReport) {
 			if m.checkpoints != nil {
 				m.checkpoint(m.checkpoints.Finished(a, r.GetCommittables()))
 			}
-			m.Progress(&rpc.TaskProgress{Attempt: r.GetAttempt(), RowsIn: r.GetRowsIn(), RowsOut: r.GetRowsOut(), BytesIn: r.GetBytesIn()})
+			m.Progress(&rpc.TaskProgress{Attempt: r.GetAttempt(), RowsIn: r.GetRowsIn(), RowsOut: r.GetRowsOut(), BytesIn: r.GetBytesIn(), SpilledBytes: r.GetSpilledBytes()})
 		}
 		m.handle(execgraph.TaskFinished{Attempt: a})
 	case rpc.TaskState_TASK_STATE_FAILED:

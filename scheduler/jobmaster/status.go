@@ -41,6 +41,8 @@ type VertexStatus struct {
 	RowsIn   uint64
 	RowsOut  uint64
 	BytesIn  uint64
+	// SpilledBytes is what operators wrote to disk because it did not fit memory.
+	SpilledBytes uint64
 }
 
 // Status returns what is known now. Anybody may call it.
@@ -55,6 +57,7 @@ func (m *Master) Status() Status {
 		v.RowsIn += p.GetRowsIn()
 		v.RowsOut += p.GetRowsOut()
 		v.BytesIn += p.GetBytesIn()
+		v.SpilledBytes += p.GetSpilledBytes()
 	}
 	if !s.State.Terminal() {
 		s.Running = time.Since(m.begun)
