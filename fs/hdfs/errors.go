@@ -56,6 +56,9 @@ func translate(err error) error {
 
 // transient reports whether the same call may succeed later or at another node.
 func transient(err error) bool {
+	if class := failure.Of(err); class == failure.Usage || class == failure.Unauthorized {
+		return false
+	}
 	switch name, _ := exception(err); name {
 	case "":
 		return broken(err) || failure.Of(err) == failure.Transient

@@ -26,6 +26,8 @@ func authority(t *testing.T) string {
 
 func newReal(t *testing.T, o Options) *FileSystem {
 	t.Helper()
+	// A cluster with Kerberos, for who has one.
+	o.Keytab, o.Principal = os.Getenv("TIDEMILL_HDFS_KEYTAB"), os.Getenv("TIDEMILL_HDFS_PRINCIPAL")
 	h := New(o)
 	t.Cleanup(func() {
 		if err := h.Close(); err != nil {
