@@ -106,7 +106,7 @@ func (c *Cluster) startWorker(ctx context.Context, o Options) error {
 		c.shuffle = local.New(local.Options{
 			Alloc: ledger.Child("shuffle", 0).Allocator(),
 			Tier: partition.NewTier(partition.TierOptions{
-				MemoryBytes: min(partition.DefaultMemoryBytes, ledger.Limit()/8), Dir: c.spill.Root(), QuotaBytes: config.SpillLimit.Get(o.Config),
+				MemoryBytes: min(partition.DefaultMemoryBytes, ledger.Limit()/8), Dir: c.spill.Root(), Disk: c.spill,
 			}),
 		})
 	}

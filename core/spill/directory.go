@@ -88,7 +88,7 @@ func (d *Directory) Root() *os.Root { return d.root }
 // Path is where the directory is.
 func (d *Directory) Path() string { return d.path }
 
-// Used is the number of bytes in files of spaces.
+// Used is the number of bytes reserved.
 func (d *Directory) Used() int64 { return d.used.Load() }
 
 // Close removes the directory with all that is in it.
@@ -110,10 +110,15 @@ func (d *Directory) Close() error {
 	return nil
 }
 
-func (d *Directory) reserve(n int64) error {
+// Reserve takes n bytes of the directory's limit, for files of its spaces and for
+// those that others keep below Root.
+func (d *Directory) Reserve(n int64) error {
 	if used := d.used.Add(n); d.limit > 0 && used > d.limit {
 		d.used.Add(-n)
-		return failure.Errorf(failure.Fatal, "spilled data takes %d bytes of %d, %d more wanted; raise io.tmp.limit", used-n, d.limit, n)
+		return failure.Errorf(failure.Fatal, "data on disk takes %d bytes of %d, %d more wanted; raise io.tmp.limit", used-n, d.limit, n)
 	}
 	return nil
 }
+
+// Give gives n reserved bytes back.
+func (d *Directory) Give(n int64) { d.used.Add(-n) }

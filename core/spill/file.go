@@ -68,7 +68,7 @@ func (w *Writer) append(rec arrow.RecordBatch) error {
 		w.shape.meta = append(w.shape.meta, make([]byte, padding-len(w.shape.meta)%padding)...)
 	}
 	size := int64(headerBytes + len(w.shape.meta) + w.shape.bytes + sumBytes)
-	if err := w.f.space.dir.reserve(size); err != nil {
+	if err := w.f.space.dir.Reserve(size); err != nil {
 		return w.f.failed("write", err)
 	}
 	w.f.bytes += size

@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/partition"
@@ -197,6 +198,18 @@ func TestNoRoom(t *testing.T) {
 	f := newFixture(t, partition.TierOptions{MemoryBytes: 10, QuotaBytes: 100})
 	s := f.store(1, 1)
 	if err := s.Append(0, 0, 0, f.rows(0, 5)); err == nil || !strings.Contains(err.Error(), "quota") {
+		t.Errorf("have %v", err)
+	}
+	shared, err := spill.Open(t.TempDir(), 150)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shared.Close()
+	if err := shared.Reserve(100); err != nil { // what operators have spilled
+		t.Fatal(err)
+	}
+	s = newFixture(t, partition.TierOptions{MemoryBytes: 10, Disk: shared}).store(1, 1)
+	if err := s.Append(0, 0, 0, f.rows(0, 5)); err == nil || !strings.Contains(err.Error(), "io.tmp.limit") {
 		t.Errorf("have %v", err)
 	}
 	none := partition.New(partition.NewTier(partition.TierOptions{MemoryBytes: 10}), f.mem, 1, 1)

@@ -25,9 +25,20 @@ type TierOptions struct {
 	Dir *os.Root
 	// QuotaBytes bounds what lies in Dir; zero means no bound.
 	QuotaBytes int64
+	// Disk counts what lies in Dir together with what else is bounded with it; nil:
+	// only QuotaBytes bounds it.
+	Disk Disk
 	// PackBytes is the size at which a new pack file is begun; zero means
 	// DefaultPackBytes.
 	PackBytes int64
+}
+
+// Disk is a limit on disk that others share.
+type Disk interface {
+	// Reserve takes n bytes, or returns an error that names the limit.
+	Reserve(n int64) error
+	// Give gives n bytes back.
+	Give(n int64)
 }
 
 // Tier is the memory and disk that several stores share. All methods may be
@@ -74,6 +85,11 @@ func (t *Tier) reserveDisk(n int64) error {
 	if q := t.options.QuotaBytes; q > 0 && t.disk+n > q {
 		return failure.Errorf(failure.Fatal, "exchange data on disk exceeds its quota: %d bytes used of %d, %d wanted", t.disk, q, n)
 	}
+	if t.options.Disk != nil {
+		if err := t.options.Disk.Reserve(n); err != nil {
+			return fmt.Errorf("exchange data: %w", err)
+		}
+	}
 	t.disk += n
 	return nil
 }
@@ -83,6 +99,9 @@ func (t *Tier) give(memory, disk int64) {
 	defer t.mu.Unlock()
 	t.memory -= memory
 	t.disk -= disk
+	if t.options.Disk != nil {
+		t.options.Disk.Give(disk)
+	}
 }
 
 func (t *Tier) packName() string { return fmt.Sprintf("pack-%08d.tmb", t.files.Add(1)) }
