@@ -113,8 +113,10 @@ func checkForms(t *testing.T, e Expr) {
 // mustStayLiteral are arguments that kernels read at compile time.
 func mustStayLiteral(c *Call, i int) bool {
 	switch c.Function {
-	case "EXTRACT", "TIMESTAMPADD", "TIMESTAMPDIFF":
+	case "EXTRACT", "TIMESTAMPADD", "TIMESTAMPDIFF", "JSON_OBJECT", "JSON_ARRAY":
 		return i == 0
+	case "JSON_VALUE", "JSON_QUERY", "JSON_EXISTS":
+		return i == 2
 	case "FLOOR", "CEIL", "ROUND", "TRUNCATE", ".":
 		return i == 1
 	}

@@ -13,7 +13,7 @@ func isRandom(name string) bool {
 
 // functionKernel finds the kernel of a named function.
 func (c *compiler) functionKernel(x *Call) (k kernel, strict bool, err error) {
-	for _, family := range []func(*Call) (kernel, bool, error){c.textFunction, c.mathFunction, c.timeFunction, c.nestedFunction} {
+	for _, family := range []func(*Call) (kernel, bool, error){c.textFunction, c.mathFunction, c.timeFunction, c.nestedFunction, c.jsonFunction} {
 		if k, strict, err := family(x); k != nil || err != nil {
 			return k, strict, err
 		}

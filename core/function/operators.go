@@ -40,7 +40,7 @@ func operators() []definition {
 	comparisons := each([]string{"=", "<>", "<", "<=", ">", ">=", "IS DISTINCT FROM", "IS NOT DISTINCT FROM"}, func(name string) definition {
 		return operator(name, "a "+name+" b with comparable types", comparison(name))
 	})
-	return slices.Concat(fixed, nulls, truths, comparisons)
+	return slices.Concat(fixed, nulls, truths, comparisons, jsonTests())
 }
 
 // each defines functions that differ in their name only.

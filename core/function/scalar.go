@@ -8,7 +8,7 @@ import (
 )
 
 func scalarTables() [][]definition {
-	return [][]definition{mathTable(), textTable(), timeTable(), otherTable()}
+	return [][]definition{mathTable(), textTable(), timeTable(), otherTable(), jsonTable()}
 }
 
 // synonyms are other names of the same functions.

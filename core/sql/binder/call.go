@@ -23,6 +23,11 @@ func (x *exprBinder) call(n *ast.Call) (expr.Expr, error) {
 	if n.Over != nil {
 		return x.over(n, kind, name)
 	}
+	if n.Filter == nil && n.Quantifier == ast.QuantNone {
+		if e, ok, err := x.jsonCall(n, name); ok {
+			return e, err
+		}
+	}
 	if err := x.refuseClauses(n, kind, name); err != nil {
 		return nil, err
 	}

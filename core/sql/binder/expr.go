@@ -396,6 +396,14 @@ func (x *exprBinder) like(n *ast.Like) (expr.Expr, error) {
 }
 
 func (x *exprBinder) is(n *ast.Is) (expr.Expr, error) {
+	switch n.Test {
+	case ast.IsJSONValue, ast.IsJSONObject, ast.IsJSONArray, ast.IsJSONScalar:
+		e, err := x.apply("IS "+n.Test.String(), n, []ast.Expr{n.X})
+		if err != nil {
+			return nil, err
+		}
+		return x.negate(n, e, n.Not)
+	}
 	name := map[ast.IsTest]string{ast.IsNull: "NULL", ast.IsTrue: "TRUE", ast.IsFalse: "FALSE", ast.IsUnknown: "NULL"}[n.Test]
 	if name == "" {
 		return nil, x.unsupported(n, "IS "+n.Test.String()+" is")
