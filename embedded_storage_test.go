@@ -116,7 +116,7 @@ func TestStorageText(t *testing.T) {
 	e := openS3(t, storageEnv(t, "TIDEMILL_S3_SECRET_KEY"))
 	const rows = 1_000_000
 	e.expect(fmt.Sprintf(`
-		CREATE TABLE gen (id BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '%d', 'rows-per-second' = '100000000',
+		CREATE TABLE gen (id BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '%d', 'rows-per-second' = '0',
 			'fields.id.kind' = 'sequence', 'fields.id.start' = '1', 'fields.id.end' = '%d');
 		CREATE TABLE text (id BIGINT, pad STRING) WITH ('connector' = 'filesystem', 'path' = '${dir}/text', 'format' = 'csv');
 		INSERT INTO text SELECT id, 'some more text to fill blocks' FROM gen;
