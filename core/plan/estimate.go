@@ -33,6 +33,8 @@ func Rows(n Node) float64 {
 		return groups(n.Input, n.Keys)
 	case *WindowAggregate:
 		return guessedGroups(Rows(n.Input), len(n.Keys)+1)
+	case *Expand:
+		return Rows(n.Input) * float64(len(n.Sets))
 	case *WindowTVF:
 		return Rows(n.Input) * panes(n.Window)
 	case *Join:

@@ -32,6 +32,8 @@ func keep(n plan.Node, need []int) plan.Node {
 		return keepProject(n, need)
 	case *plan.Aggregate:
 		return keepAggregate(n, need)
+	case *plan.Expand:
+		return keepExpand(n, need)
 	case *plan.WindowAggregate:
 		return keepWindow(n, need)
 	case *plan.Join:
@@ -253,6 +255,21 @@ func keepOver(n *plan.Over, need []int) plan.Node {
 		c.Calls[i].Call = call
 	}
 	return narrow(&c, have, need)
+}
+
+// keepExpand keeps all keys and the grouping id.
+func keepExpand(n *plan.Expand, need []int) plan.Node {
+	width := len(n.Input.Schema())
+	in := slices.Clone(n.Keys)
+	for _, c := range need {
+		if c < width {
+			in = append(in, c)
+		}
+	}
+	in = sorted(in)
+	c := *n
+	c.Input, c.Keys = keep(n.Input, in), ranks(n.Keys, in)
+	return narrow(&c, append(in, width), need)
 }
 
 func keepJoin(n *plan.Join, need []int) plan.Node {

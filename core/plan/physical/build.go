@@ -178,6 +178,8 @@ func (b *builder) build(n plan.Node) (*fragment, error) {
 		return b.project(n)
 	case *plan.Aggregate:
 		return b.aggregate(n)
+	case *plan.Expand:
+		return b.expand(n)
 	case *plan.WindowAggregate:
 		return b.windowAggregate(n)
 	case *plan.Join:

@@ -17,6 +17,9 @@ func (x *exprBinder) call(n *ast.Call) (expr.Expr, error) {
 	if windowFunction(name) {
 		return nil, x.errorf(sqlerr.MisplacedCall, n, "%s stands in FROM, as TABLE(%s(...))", name, name)
 	}
+	if name == "GROUPING" || name == "GROUPING_ID" {
+		return x.groupingBits(n, name)
+	}
 	if !ok {
 		return nil, x.unknownFunction(n)
 	}
@@ -141,6 +144,11 @@ type grouping struct {
 	keys  []expr.Expr
 	names []string // of the keys
 	calls []aggregateCall
+	// sets are the grouping sets as positions of the written keys; nil: one of all.
+	sets    [][]int
+	several bool // sets were written
+	written int  // keys in GROUP BY
+	bits    []groupingCall
 }
 
 type aggregateCall struct {

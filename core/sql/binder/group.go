@@ -25,13 +25,17 @@ func (s *selection) aggregateInput() error {
 		in.Exprs, in.Names = append(in.Exprs, key), append(in.Names, g.names[i])
 		agg.Keys = append(agg.Keys, i)
 	}
+	separate := &plan.Project{}
+	if g.sets == nil {
+		separate = in
+	}
 	for i, c := range g.calls {
 		call := plan.Call{Function: c.function, Distinct: c.distinct, Filter: -1, Type: c.typ, Name: s.callName(i)}
 		for _, a := range c.args {
-			call.Args = append(call.Args, addColumn(in, a))
+			call.Args = append(call.Args, addColumn(separate, a))
 		}
 		if c.filter != nil {
-			call.Filter = addColumn(in, c.filter)
+			call.Filter = addColumn(separate, c.filter)
 		}
 		agg.Calls = append(agg.Calls, call)
 	}
@@ -39,6 +43,11 @@ func (s *selection) aggregateInput() error {
 		in.Exprs, in.Names = []expr.Expr{boolLiteral(true)}, []string{"row"}
 	}
 	s.node = agg
+	if g.sets != nil {
+		if err := s.expandSets(agg, in, separate); err != nil {
+			return err
+		}
+	}
 	return s.overAggregate(agg)
 }
 
@@ -164,6 +173,9 @@ func (s *selection) aboveAggregate(e expr.Expr, out datatype.Schema) (expr.Expr,
 		if e.Index >= firstOver {
 			return e, nil
 		}
+		if e.Index > groupingID {
+			return s.bitsOf(s.group.bits[e.Index-groupingID-1], out)
+		}
 		if e.Index < s.group.width {
 			return nil, s.notGrouped(e)
 		}
@@ -176,7 +188,11 @@ func (s *selection) aboveAggregate(e expr.Expr, out datatype.Schema) (expr.Expr,
 				return nil, err
 			}
 		}
-		return &expr.Call{Function: e.Function, Args: args, T: e.T}, nil
+		t := e.T
+		for i, a := range args { // a grouping set makes keys NULL
+			t.Nullable = t.Nullable || a.Type().Nullable && !e.Args[i].Type().Nullable
+		}
+		return &expr.Call{Function: e.Function, Args: args, T: t}, nil
 	}
 	return e, nil
 }

@@ -148,7 +148,7 @@ func (s *selection) list() error {
 		}
 		s.items = append(s.items, item{expr: e, name: itemName(it, i), alias: it.Alias != nil, at: it.Expr})
 	}
-	if s.syntax.GroupBy != nil || s.syntax.Having != nil || len(g.calls) > 0 {
+	if s.syntax.GroupBy != nil || s.syntax.Having != nil || len(g.calls) > 0 || len(g.bits) > 0 {
 		s.group = g
 	}
 	return nil
@@ -217,46 +217,39 @@ func (s *selection) groupBy() error {
 				s.addKey(it.expr, it.name)
 			}
 		}
+		s.group.written = len(s.group.keys)
 		return nil
 	}
-	return s.groupItems(by.Items)
-}
-
-func (s *selection) groupItems(items []ast.Expr) error {
 	x := s.binder("GROUP BY")
 	x.aliases = s.aliases()
-	for _, n := range items {
-		switch n := n.(type) {
-		case *ast.GroupingSet:
-			return s.unsupported(n, n.Kind.String()+" is")
-		case *ast.Row:
-			if !n.Explicit {
-				if err := s.groupItems(n.Elems); err != nil {
-					return err
-				}
-				continue
-			}
-		case *ast.NumberLit:
-			it, err := s.ordinal(n, "GROUP BY")
-			if err != nil {
-				return err
-			}
-			if !s.onlyInput(it.expr) {
-				return s.errorf(sqlerr.MisplacedCall, n, "column %s of the select list is an aggregate and cannot be grouped by", n.Text)
-			}
-			s.addKey(it.expr, it.name)
-			continue
-		}
-		e, err := x.bind(n)
-		if err != nil {
-			return err
-		}
-		if !s.onlyInput(e) {
-			return s.errorf(sqlerr.MisplacedCall, n, "an aggregate cannot be grouped by")
-		}
-		s.addKey(e, s.keyName(e, n))
+	sets, err := s.groupSets(x, by.Items)
+	if s.group.several {
+		s.group.sets = sets
 	}
-	return nil
+	s.group.written = len(s.group.keys)
+	return err
+}
+
+// groupKey returns the position of a key, adding it if it is new.
+func (s *selection) groupKey(x *exprBinder, n ast.Expr) (int, error) {
+	if number, ok := n.(*ast.NumberLit); ok {
+		it, err := s.ordinal(number, "GROUP BY")
+		if err != nil {
+			return 0, err
+		}
+		if !s.onlyInput(it.expr) {
+			return 0, s.errorf(sqlerr.MisplacedCall, n, "column %s of the select list is an aggregate and cannot be grouped by", number.Text)
+		}
+		return s.addKey(it.expr, it.name), nil
+	}
+	e, err := x.bind(n)
+	if err != nil {
+		return 0, err
+	}
+	if !s.onlyInput(e) {
+		return 0, s.errorf(sqlerr.MisplacedCall, n, "an aggregate cannot be grouped by")
+	}
+	return s.addKey(e, s.keyName(e, n)), nil
 }
 
 // onlyInput reports whether e uses no aggregate.
@@ -277,12 +270,13 @@ func (s *selection) keyName(e expr.Expr, n ast.Expr) string {
 	return fmt.Sprintf("key%d", len(s.group.keys))
 }
 
-func (s *selection) addKey(e expr.Expr, name string) {
-	if slices.ContainsFunc(s.group.keys, func(k expr.Expr) bool { return expr.Equal(k, e) }) {
-		return
+func (s *selection) addKey(e expr.Expr, name string) int {
+	if i := slices.IndexFunc(s.group.keys, func(k expr.Expr) bool { return expr.Equal(k, e) }); i >= 0 {
+		return i
 	}
 	s.group.keys = append(s.group.keys, e)
 	s.group.names = append(s.group.names, name)
+	return len(s.group.keys) - 1
 }
 
 // ordinal returns the item that a number in GROUP BY or ORDER BY means.
