@@ -67,7 +67,8 @@ func (o TPCHOptions) complete() (TPCHOptions, error) {
 
 // TPCH runs queries of TPC-H over o.Dir and prints times, CPU times and memory.
 // Every engine is one warm process, so nobody's start counts, and the engines take
-// turns. With peers every answer is compared with each peer's; a query that fails
+// turns. With peers every answer is compared with each peer's, without them and on
+// data of scale 1 with the one that is checked in; a query that fails
 // or differs has its line say so, the others still run, and TPCH returns an error.
 func TPCH(ctx context.Context, o TPCHOptions) (err error) {
 	o, err = o.complete()
@@ -90,10 +91,11 @@ func TPCH(ctx context.Context, o TPCHOptions) (err error) {
 			err = closeErr
 		}
 	}()
+	official := len(o.Peers) == 0 && scaleOne(engines[0])
 	report := newReport(engines, o)
 	var bad []error
 	for _, n := range o.Queries {
-		line, err := o.query(ctx, engines, n)
+		line, err := o.query(ctx, engines, n, official)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -104,6 +106,12 @@ func TPCH(ctx context.Context, o TPCHOptions) (err error) {
 		report.add(line)
 	}
 	return errors.Join(append(bad, report.finish())...)
+}
+
+// scaleOne reports the official data of scale 1, whose lineitem has its own count.
+func scaleOne(e *engine) bool {
+	r, err := e.ask(Request{SQL: "SELECT COUNT(*) FROM lineitem"})
+	return err == nil && strings.HasSuffix(strings.TrimSpace(r.CSV), "6001215")
 }
 
 func tpchFiles(dir string) map[string]string {
@@ -143,7 +151,7 @@ func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", "''"
 
 // query runs one query on every engine in turn. A repetition which others
 // disturbed is repeated, at most as often again as there are runs.
-func (o TPCHOptions) query(ctx context.Context, engines []*engine, n int) (line Line, err error) {
+func (o TPCHOptions) query(ctx context.Context, engines []*engine, n int, official bool) (line Line, err error) {
 	line.Query = n
 	text, err := tpch.Query(n)
 	if err != nil {
@@ -159,6 +167,11 @@ func (o TPCHOptions) query(ctx context.Context, engines []*engine, n int) (line 
 		answers, round, quiet, err := measure(ctx, engines, line.Engines, text)
 		if err != nil {
 			return line, err
+		}
+		if official {
+			if err := tpch.OfficialAnswer(n, answers[0]); err != nil {
+				return line, err
+			}
 		}
 		for i := range engines[1:] {
 			if line.Engines[i+1].Error != "" {
