@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/bitutil"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/core/compute"
@@ -240,16 +241,35 @@ func (s *chars) truncate(n int) {
 }
 
 func (s *chars) arrays(mem memory.Allocator, from, to int, null int32) ([]arrow.Array, error) {
-	n, total := to-from, 0
-	for i := from; i < to; i++ {
-		total += s.length(i)
+	slots := make([]int32, to-from)
+	for i := range slots {
+		slots[i] = int32(from + i)
+	}
+	a, err := s.take(mem, slots, null)
+	if err != nil {
+		return nil, err
+	}
+	return []arrow.Array{a}, nil
+}
+
+// take returns the keys of slots, of which null is the null.
+func (s *chars) take(mem memory.Allocator, slots []int32, null int32) (arrow.Array, error) {
+	n, total, nulls := len(slots), 0, 0
+	for _, slot := range slots {
+		total += s.length(int(slot))
+		if slot == null {
+			nulls++
+		}
 	}
 	if total > math.MaxInt32 {
 		return nil, failure.Errorf(failure.BadData, "%d keys of %d bytes exceed one array's 2 GiB", n, total)
 	}
-	valid, nulls := nullAt(mem, n, int(null)-from)
-	if valid != nil {
+	var valid *memory.Buffer
+	if nulls > 0 {
+		valid = memory.NewResizableBuffer(mem)
 		defer valid.Release()
+		valid.Resize(int(bitutil.BytesForBits(int64(n))))
+		clear(valid.Bytes())
 	}
 	offsets, values := memory.NewResizableBuffer(mem), memory.NewResizableBuffer(mem)
 	defer offsets.Release()
@@ -259,11 +279,14 @@ func (s *chars) arrays(mem memory.Allocator, from, to int, null int32) ([]arrow.
 	ends, out := arrow.GetData[int32](offsets.Bytes()), values.Bytes()
 	ends[0] = 0
 	at := 0
-	for i := range n {
-		at += s.copy(out[at:], from+i)
+	for i, slot := range slots {
+		at += s.copy(out[at:], int(slot))
 		ends[i+1] = int32(at)
+		if valid != nil && slot != null {
+			bitutil.SetBit(valid.Bytes(), i)
+		}
 	}
-	return []arrow.Array{wrapTexts(s.typ.Arrow(), n, valid, offsets, values, nulls)}, nil
+	return wrapTexts(s.typ.Arrow(), n, valid, offsets, values, nulls), nil
 }
 
 func (s *chars) length(slot int) int {
@@ -290,20 +313,5 @@ func (s *chars) copy(out []byte, slot int) int {
 }
 
 func (s *chars) release() {}
-
-// nullAt is a bitmap with one null, or nothing when it lies outside.
-func nullAt(mem memory.Allocator, n, null int) (*memory.Buffer, int) {
-	if null < 0 || null >= n {
-		return nil, 0
-	}
-	buf := memory.NewResizableBuffer(mem)
-	buf.Resize((n + 7) / 8)
-	bits := buf.Bytes()
-	for i := range bits {
-		bits[i] = 0xFF
-	}
-	bits[null>>3] &^= 1 << (null & 7)
-	return buf, 1
-}
 
 var _ store = (*chars)(nil)

@@ -218,12 +218,7 @@ func (p *packing) column(mem memory.Allocator, c *part, flat []uint64, n, null i
 		for i := range rows {
 			rows[i] = int32(uint32(flat[i*p.width+word] >> shift))
 		}
-		all, err := c.interned.Keys(mem, 0, c.interned.Len())
-		if err != nil {
-			return nil, err
-		}
-		defer compute.ReleaseAll(all)
-		return compute.Take(mem, all[0], rows)
+		return c.interned.keys.(*chars).take(mem, rows, c.interned.null)
 	}
 	col := &state.Column{Type: c.typ, Valid: make([]bool, n)}
 	for i := range col.Valid {
