@@ -3,7 +3,9 @@ package expr
 import (
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
+	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
 )
 
@@ -43,6 +45,10 @@ func regexFunction(name string) kernel {
 		return regexReplaceKernel
 	case "REGEXP_EXTRACT":
 		return regexExtractKernel
+	case "REGEXP_SUBSTR":
+		return regexExtractKernel
+	case "REGEXP_COUNT", "REGEXP_INSTR":
+		return regexNumberKernel(name == "REGEXP_COUNT")
 	default:
 		return nil
 	}
@@ -121,6 +127,51 @@ func regexExtractKernel(k *call) error {
 		out.data = append(out.data, a.s(0, r)[match[2*group]:match[2*group+1]]...)
 	}
 	return out.end()
+}
+
+// regexNumberKernel counts the matches, or tells the position of the first, from 1,
+// or 0 without one.
+func regexNumberKernel(count bool) kernel {
+	return func(k *call) error {
+		k.allocate(k.out)
+		a, out, cache := k.arguments(), values[int32](k.out), regexes{}
+		for _, r := range k.rows() {
+			re, err := cache.of(a.s(1, r), 0)
+			if err != nil {
+				return err
+			}
+			s := a.s(0, r)
+			if count {
+				out[r] = int32(len(re.FindAllIndex(s, -1)))
+				continue
+			}
+			out[r] = 0
+			if at := re.FindIndex(s); at != nil {
+				out[r] = int32(utf8.RuneCount(s[:at[0]])) + 1
+			}
+		}
+		return nil
+	}
+}
+
+// regexExtractAll takes a group, the first unless told, of every match.
+func regexExtractAll(t datatype.Type) kernel {
+	cache := regexes{}
+	return textListKernel(t, func(a *arguments, r int32) ([][]byte, error) {
+		re, err := cache.of(a.s(1, r), 0)
+		if err != nil {
+			return nil, err
+		}
+		group := a.or(2, r, 1)
+		if group < 0 || group > int64(re.NumSubexp()) {
+			return nil, failure.Errorf(failure.UserCode, "REGEXP_EXTRACT_ALL: pattern '%s' has no group %d", a.s(1, r), group)
+		}
+		var found [][]byte
+		for _, m := range re.FindAllSubmatch(a.s(0, r), -1) {
+			found = append(found, m[group])
+		}
+		return found, nil
+	})
 }
 
 // similarToRegex translates a pattern of SIMILAR TO: % and _ as in LIKE, the

@@ -106,6 +106,16 @@ func (c *compiler) textFunction(x *Call) (k kernel, strict bool, err error) {
 		return nil, false, nil
 	case "CONCAT_WS":
 		return textOf(concatWith), false, nil
+	case "ELT":
+		return textOf(elt), false, nil
+	case "URL_ENCODE":
+		return textKernel(urlEncode), true, nil
+	case "SPLIT":
+		return textListKernel(x.T, split), true, nil
+	case "REGEXP_EXTRACT_ALL":
+		return regexExtractAll(x.T), true, nil
+	case "REPEAT", "LPAD", "RPAD":
+		return bounded(x.Function, textOf(textFunctions(x.Function))), true, nil
 	}
 	if f := textToText(x.Function); f != nil {
 		return textKernel(f), true, nil
@@ -174,6 +184,8 @@ func textFunctions(name string) textFunc {
 		return splitIndex
 	case "CHR":
 		return chr
+	case "URL_DECODE":
+		return urlDecode
 	default:
 		return nil
 	}
@@ -255,7 +267,7 @@ func right(b []byte, a *arguments, r int32) ([]byte, bool) {
 }
 
 // maxText bounds what one call of REPEAT or LPAD makes.
-const maxText = 64 << 20
+const maxText = 256 << 20
 
 func repeat(b []byte, a *arguments, r int32) ([]byte, bool) {
 	s, n := a.s(0, r), a.n(1, r)

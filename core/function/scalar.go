@@ -156,6 +156,14 @@ func textTable() []definition {
 		scalar("ENCODE", "string, string -> BYTES?"),
 		scalar("DECODE", "binary, string -> STRING?"),
 		scalar("PARSE_URL", "string, string, string? -> STRING?"),
+		scalar("REGEXP_EXTRACT_ALL", "string, string, int? -> ARRAY<STRING>"),
+		scalar("REGEXP_COUNT", "string, string -> INT"),
+		scalar("REGEXP_INSTR", "string, string -> INT"),
+		scalar("REGEXP_SUBSTR", "string, string -> STRING?"),
+		scalar("SPLIT", "string, string -> ARRAY<STRING>"),
+		scalar("ELT", "int, string, string... -> STRING?"),
+		scalar("URL_ENCODE", "string -> STRING"),
+		scalar("URL_DECODE", "string -> STRING?"),
 		random("UUID", "-> STRING"),
 	}
 }

@@ -1,0 +1,93 @@
+package expr
+
+import (
+	"bytes"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/failure"
+)
+
+// textListKernel makes an array of texts; parts returns those of one row.
+func textListKernel(t datatype.Type, parts func(a *arguments, r int32) ([][]byte, error)) kernel {
+	return func(k *call) error {
+		lists := array.NewBuilder(k.mem, t.Arrow()).(*array.ListBuilder)
+		defer lists.Release()
+		texts := lists.ValueBuilder().(*array.StringBuilder)
+		a, next := k.arguments(), int32(0)
+		for _, r := range k.rows() {
+			for ; next < r; next++ {
+				lists.AppendNull()
+			}
+			next++
+			found, err := parts(a, r)
+			if err != nil {
+				return err
+			}
+			lists.Append(true)
+			for _, p := range found {
+				texts.BinaryBuilder.Append(p)
+			}
+		}
+		for ; int(next) < k.n; next++ {
+			lists.AppendNull()
+		}
+		k.setNested(lists.NewArray())
+		return nil
+	}
+}
+
+// split cuts a text at a delimiter; an empty one cuts between characters.
+func split(a *arguments, r int32) ([][]byte, error) {
+	return bytes.Split(a.s(0, r), a.s(1, r)), nil
+}
+
+// elt chooses among texts by a position from 1; only the chosen one counts.
+func elt(b []byte, a *arguments, r int32) ([]byte, bool) {
+	if a.isNull(0, r) {
+		return b, false
+	}
+	at := a.n(0, r)
+	if at < 1 || at >= int64(a.count()) || a.isNull(int(at), r) {
+		return b, false
+	}
+	return append(b, a.s(int(at), r)...), true
+}
+
+// urlEncode is Java's form encoding, which leaves * alone and not ~.
+func urlEncode(b, s []byte) []byte {
+	text := url.QueryEscape(string(s))
+	return append(b, strings.NewReplacer("%2A", "*", "~", "%7E").Replace(text)...)
+}
+
+func urlDecode(b []byte, a *arguments, r int32) ([]byte, bool) {
+	s, err := url.QueryUnescape(string(a.s(0, r)))
+	if err != nil || !utf8.ValidString(s) {
+		return b, false
+	}
+	return append(b, s...), true
+}
+
+// bounded refuses results of REPEAT, LPAD and RPAD that are larger than maxText.
+func bounded(name string, of kernel) kernel {
+	return func(k *call) error {
+		a := k.arguments()
+		for _, r := range k.rows() {
+			size := a.n(1, r)
+			if each := int64(len(a.s(0, r))); name == "REPEAT" {
+				if each == 0 || size <= 0 {
+					continue
+				}
+				size = min(size, maxText+1) * each
+			}
+			if size > maxText {
+				return failure.Errorf(failure.UserCode, "%s: the result exceeds %d MiB", name, maxText>>20)
+			}
+		}
+		return of(k)
+	}
+}
