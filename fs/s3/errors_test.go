@@ -96,8 +96,11 @@ func TestOpenErrors(t *testing.T) {
 		asked   int
 	}{
 		{"denied", []func(*http.Request) (*http.Response, error){code(403, "AccessDenied")}, fs.ErrPermission, failure.Unauthorized, 1},
-		{"missing", []func(*http.Request) (*http.Response, error){code(404, "NoSuchKey"), reply(200, "", "<ListBucketResult/>")},
-			fs.ErrNotExist, failure.NotFound, 2},
+		{
+			"missing",
+			[]func(*http.Request) (*http.Response, error){code(404, "NoSuchKey"), reply(200, "", "<ListBucketResult/>")},
+			fs.ErrNotExist, failure.NotFound, 2,
+		},
 		{"busy for ever", []func(*http.Request) (*http.Response, error){code(503, "SlowDown")}, nil, failure.Transient, 3},
 		{"broken for ever", []func(*http.Request) (*http.Response, error){reset}, nil, failure.Transient, 3},
 		{"wrong region", []func(*http.Request) (*http.Response, error){code(301, "PermanentRedirect")}, nil, failure.Usage, 1},
@@ -105,7 +108,8 @@ func TestOpenErrors(t *testing.T) {
 		{"503, then well", []func(*http.Request) (*http.Response, error){code(503, "SlowDown"), good}, nil, 0, 2},
 		{"reset, then well", []func(*http.Request) (*http.Response, error){reset, good}, nil, 0, 2},
 		{"broken off, then the rest", []func(*http.Request) (*http.Response, error){
-			brokenOff(whole, "0123"), reply(http.StatusPartialContent, "Content-Range: bytes 4-9/10", "456789")}, nil, 0, 2},
+			brokenOff(whole, "0123"), reply(http.StatusPartialContent, "Content-Range: bytes 4-9/10", "456789"),
+		}, nil, 0, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f, s := scripted(t, c.answers...)

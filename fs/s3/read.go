@@ -184,7 +184,7 @@ func (o *file) ReadAt(p []byte, off int64) (int, error) {
 		n, err := o.some(p[done:], off+int64(done))
 		done += n
 		if err != nil {
-			if o.alive() == fs.ErrClosed {
+			if errors.Is(o.alive(), fs.ErrClosed) {
 				err = fs.ErrClosed
 			}
 			return done, fail(o.ctx, "read", o.at.path, err)

@@ -24,31 +24,45 @@ a | 1 | 10 | 1.50 | x | true | 2.5 | 9.75`)
 		calls  []string
 	}{
 		{
-			"a number", []uint32{1}, "j BIGINT, n BIGINT, s BIGINT, d DECIMAL(38, 2), a DECIMAL(38, 6)", "1 | 1 | 10 | 1.50 | 1.500000",
+			"a number",
+			[]uint32{1},
+			"j BIGINT, n BIGINT, s BIGINT, d DECIMAL(38, 2), a DECIMAL(38, 6)", "1 | 1 | 10 | 1.50 | 1.500000",
 			[]string{"COUNT() -> BIGINT NOT NULL", "SUM(2) -> BIGINT", "SUM(3) -> DECIMAL(38, 2)", "AVG(3) -> DECIMAL(38, 6)"},
 		},
 		{
-			"a text and a number", []uint32{0, 1}, "k STRING, j BIGINT, f STRING, l STRING, m STRING, b BOOLEAN", "a | 1 | x | x | x | true",
+			"a text and a number",
+			[]uint32{0, 1},
+			"k STRING, j BIGINT, f STRING, l STRING, m STRING, b BOOLEAN", "a | 1 | x | x | x | true",
 			[]string{"FIRST_VALUE(4) -> STRING", "LAST_VALUE(4) -> STRING", "MIN(4) -> STRING", "BOOL_OR(5) -> BOOLEAN"},
 		},
 		{
-			"narrow decimals", []uint32{6, 1}, "e DECIMAL(4, 1), j BIGINT, n BIGINT, s DECIMAL(38, 1), m DECIMAL(15, 2)", "2.5 | 1 | 1 | 2.5 | 9.75",
+			"narrow decimals",
+			[]uint32{6, 1},
+			"e DECIMAL(4, 1), j BIGINT, n BIGINT, s DECIMAL(38, 1), m DECIMAL(15, 2)", "2.5 | 1 | 1 | 2.5 | 9.75",
 			[]string{"COUNT() -> BIGINT NOT NULL", "SUM(6) -> DECIMAL(38, 1)", "MAX(7) -> DECIMAL(15, 2)"},
 		},
 		{
-			"a narrow decimal and a number", []uint32{7, 1}, "g DECIMAL(15, 2), j BIGINT, s DECIMAL(38, 1)", "9.75 | 1 | 2.5",
+			"a narrow decimal and a number",
+			[]uint32{7, 1},
+			"g DECIMAL(15, 2), j BIGINT, s DECIMAL(38, 1)", "9.75 | 1 | 2.5",
 			[]string{"SUM(6) -> DECIMAL(38, 1)"},
 		},
 		{
-			"distinct narrow decimals", []uint32{0}, "k STRING, s DECIMAL(38, 2)", "a | 9.75",
+			"distinct narrow decimals",
+			[]uint32{0},
+			"k STRING, s DECIMAL(38, 2)", "a | 9.75",
 			[]string{"SUM(7) DISTINCT -> DECIMAL(38, 2)"},
 		},
 		{
-			"texts joined", []uint32{1}, "j BIGINT, l STRING, m DECIMAL(30, 2)", "1 | x | 1.50",
+			"texts joined",
+			[]uint32{1},
+			"j BIGINT, l STRING, m DECIMAL(30, 2)", "1 | x | 1.50",
 			[]string{"LISTAGG(4) -> STRING", "MAX(3) -> DECIMAL(30, 2)"},
 		},
 		{
-			"distinct", []uint32{0}, "k STRING, n BIGINT, s BIGINT, c BIGINT", "a | 1 | 10 | 1",
+			"distinct",
+			[]uint32{0},
+			"k STRING, n BIGINT, s BIGINT, c BIGINT", "a | 1 | 10 | 1",
 			[]string{"COUNT(2) DISTINCT -> BIGINT NOT NULL", "SUM(2) DISTINCT -> BIGINT", "COUNT(4) -> BIGINT NOT NULL"},
 		},
 	} {

@@ -154,7 +154,7 @@ type runInput struct{ *spill.Reader }
 // Next implements rowsort.Input.
 func (r runInput) Next() (arrow.RecordBatch, error) {
 	rec, err := r.Reader.Next()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil, nil
 	}
 	return rec, err

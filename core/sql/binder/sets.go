@@ -46,7 +46,7 @@ func (x *exprBinder) groupingBits(n *ast.Call, name string) (expr.Expr, error) {
 // bitsOf computes a groupingCall from the grouping id, column id of the
 // aggregate's output.
 func (s *selection) bitsOf(c groupingCall, out datatype.Schema) (expr.Expr, error) {
-	var sum expr.Expr = castTo(intLiteral(0), datatype.Of(datatype.BigInt).NotNull())
+	sum := castTo(intLiteral(0), datatype.Of(datatype.BigInt).NotNull())
 	keys := s.group.written
 	for _, a := range c.args {
 		key := slices.IndexFunc(s.group.keys[:keys], func(k expr.Expr) bool { return expr.Equal(k, a) })
