@@ -19,6 +19,10 @@ const (
 	unknownWidthBytes = 24
 )
 
+// BroadcastBytes is the estimated size up to which the built side of a join is
+// sent whole to every subtask, unless an option says otherwise.
+const BroadcastBytes = 10 << 20
+
 // Rows estimates how many rows a bounded node yields; of an unbounded one, how
 // many of each million.
 func Rows(n Node) float64 {

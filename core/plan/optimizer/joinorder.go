@@ -12,9 +12,6 @@ const (
 	// maxExactJoins is up to how many leaves all orders are looked at: of n leaves
 	// that is 3 to the power of n pairs of sets.
 	maxExactJoins = 10
-	// broadcastBytes is the size up to which a built side is taken to be sent
-	// everywhere, which spares the probing side its exchange.
-	broadcastBytes = 10 << 20
 	// What a row costs, relative to one that is put out.
 	buildCost    = 3.0
 	exchangeCost = 1.0
@@ -26,8 +23,8 @@ const (
 // inputs (Moerkotte and Neumann's plan classes, without hypergraphs), for large
 // trees the cheapest pair first. The smaller side of a join is built.
 func orderJoins(n plan.Node) plan.Node {
-	join, ok := n.(*plan.Join)
-	if !ok || join.Kind != plan.Inner && join.Kind != plan.Semi && join.Kind != plan.Anti {
+	join, ok := movable(n)
+	if !ok {
 		return plan.MapInputs(n, orderJoins)
 	}
 	t := &joinTree{like: join}
@@ -47,16 +44,27 @@ func orderJoins(n plan.Node) plan.Node {
 	}
 	node, place := t.build(best)
 	have := node.Schema()
-	out := &plan.Project{Place: join.Place, Names: join.Schema().Names()}
-	var constant []expr.Expr
-	for _, c := range t.conditions {
-		if c.leaves == 0 {
-			constant = append(constant, c.term)
-		}
-	}
-	out.Input = plan.Where(node, constant)
+	out := &plan.Project{Place: join.Place, Input: plan.Where(node, t.rest(place)), Names: join.Schema().Names()}
 	for _, c := range cols {
 		out.Exprs = append(out.Exprs, plan.Column(have, place[c]))
+	}
+	return out
+}
+
+// movable are the joins that a tree is made of.
+func movable(n plan.Node) (*plan.Join, bool) {
+	join, ok := n.(*plan.Join)
+	return join, ok && (join.Kind == plan.Inner || join.Kind == plan.Semi || join.Kind == plan.Anti)
+}
+
+// rest are the terms of inner joins that no join decides: they are about one leaf
+// or none, and could not be pushed down because they are not deterministic.
+func (t *joinTree) rest(place map[int]int) []expr.Expr {
+	var out []expr.Expr
+	for _, c := range t.conditions {
+		if c.leaves.count() < 2 && !t.filters(c.leaves) {
+			out = append(out, plan.Renumber(c.term, func(i int) int { return place[i] }))
+		}
 	}
 	return out
 }
@@ -188,7 +196,7 @@ func (t *joinTree) pair(a, b *order) *order {
 
 func (t *joinTree) costed(o *order) *order {
 	exchanged := 0.0
-	if o.build.bytes() > broadcastBytes {
+	if o.build.bytes() > plan.BroadcastBytes { // else it is sent everywhere, and the other side stays
 		exchanged = (o.build.rows + o.probe.rows) * exchangeCost
 	}
 	o.cost = o.probe.cost + o.build.cost + o.rows + o.build.rows*buildCost + o.probe.rows*probeCost + exchanged
@@ -237,7 +245,7 @@ func (t *joinTree) between(a, b leafSet) (domain, share float64) {
 		same[l] = r
 		keys++
 		domain *= c.domain
-		base = math.Min(base, math.Min(t.statistics(c.left).Base, t.statistics(c.right).Base))
+		base = math.Min(base, c.base)
 	}
 	if keys > 1 {
 		domain = math.Max(1, math.Min(domain, base))
@@ -257,8 +265,8 @@ func (t *joinTree) build(o *order) (plan.Node, map[int]int) {
 	}
 	left, place := t.build(o.probe)
 	right, below := t.build(o.build)
-	kind := plan.Inner
-	if t.filters(o.build.set) {
+	kind, filters := plan.Inner, t.filters(o.build.set)
+	if filters {
 		kind = t.leaves[bits.TrailingZeros64(uint64(o.build.set))].kind
 	}
 	both := map[int]int{}
@@ -270,12 +278,13 @@ func (t *joinTree) build(o *order) (plan.Node, map[int]int) {
 	}
 	var on []expr.Expr
 	for _, c := range t.conditions {
-		if c.leaves&o.probe.set != 0 && c.leaves&o.build.set != 0 && c.leaves&^o.set == 0 {
+		// What decides a semi or anti join may be about one side of it, or none.
+		if (filters || c.leaves&o.probe.set != 0) && c.leaves&o.build.set != 0 && c.leaves&^o.set == 0 {
 			on = append(on, plan.Renumber(c.term, func(i int) int { return both[i] }))
 		}
 	}
 	join := &plan.Join{Place: t.like.Place, Left: left, Right: right, Kind: kind, Residual: plan.AllOf(on)}
-	if kind != plan.Inner {
+	if filters {
 		return join, place
 	}
 	return join, both

@@ -3,6 +3,7 @@ package optimizer
 import (
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/tidemill/tidemill/core/expr"
 	"github.com/tidemill/tidemill/core/plan"
@@ -26,9 +27,16 @@ type leaf struct {
 	kind  plan.JoinKind // Inner; or Semi, Anti: it only filters others
 	start int           // its first column in the tree
 	rows  float64
-	base  float64 // rows of the largest table that its columns are from
 	width float64 // bytes of a row
 	wants leafSet // of a filtering leaf: the leaves that its condition is about
+}
+
+// term is a conjunct of what the tree is joined on.
+type term struct {
+	cond expr.Expr
+	// by is the leaf whose semi or anti join the term decides, whichever columns it
+	// is about; none of an inner join's.
+	by leafSet
 }
 
 // condition is a term that some leaves must be joined for.
@@ -39,6 +47,7 @@ type condition struct {
 	equal       bool
 	left, right int     // the columns
 	domain      float64 // how many values they may have
+	base        float64 // rows of the smaller table that they are from
 	share       float64 // of a term that is no equality: of rows for which it is true
 }
 
@@ -49,7 +58,7 @@ type joinTree struct {
 	width      int
 	hidden     int // columns of filtering leaves
 	conditions []condition
-	terms      []expr.Expr
+	terms      []term
 	like       *plan.Join
 }
 
@@ -60,14 +69,15 @@ func (t *joinTree) flatten(n plan.Node) []int {
 		switch n.Kind {
 		case plan.Inner:
 			cols := append(t.flatten(n.Left), t.flatten(n.Right)...)
-			t.addTerms(n.Residual, cols)
+			t.addTerms(n.Residual, cols, 0)
 			return cols
 		case plan.Semi, plan.Anti:
 			cols := t.flatten(n.Left)
 			first := existsColumns + t.hidden
 			t.hidden += len(n.Right.Schema())
+			by := leafSet(1) << len(t.leaves)
 			t.leaves = append(t.leaves, leaf{node: n.Right, kind: n.Kind, start: first})
-			t.addTerms(n.Residual, append(append([]int(nil), cols...), numbered(first, len(n.Right.Schema()))...))
+			t.addTerms(n.Residual, slices.Concat(cols, numbered(first, len(n.Right.Schema()))), by)
 			return cols
 		}
 	case *plan.Project:
@@ -83,8 +93,8 @@ func (t *joinTree) flatten(n plan.Node) []int {
 
 // throughNames flattens a projection of a join that only passes columns.
 func (t *joinTree) throughNames(n *plan.Project) ([]int, bool) {
-	join, ok := n.Input.(*plan.Join)
-	if !ok || join.Kind != plan.Inner && join.Kind != plan.Semi && join.Kind != plan.Anti {
+	join, ok := movable(n.Input)
+	if !ok {
 		return nil, false
 	}
 	for _, e := range n.Exprs {
@@ -100,9 +110,9 @@ func (t *joinTree) throughNames(n *plan.Project) ([]int, bool) {
 	return cols, true
 }
 
-func (t *joinTree) addTerms(cond expr.Expr, cols []int) {
+func (t *joinTree) addTerms(cond expr.Expr, cols []int, by leafSet) {
 	for _, c := range plan.Conjuncts(cond) {
-		t.terms = append(t.terms, plan.Renumber(c, func(i int) int { return cols[i] }))
+		t.terms = append(t.terms, term{plan.Renumber(c, func(i int) int { return cols[i] }), by})
 	}
 }
 
@@ -129,11 +139,8 @@ func (t *joinTree) measure() {
 	for i := range t.leaves {
 		l := &t.leaves[i]
 		l.rows = plan.Rows(l.node)
-		l.base, l.wants = 0, 0
+		l.wants = 0
 		l.width = math.Max(1, plan.Bytes(l.node)/math.Max(1, l.rows))
-		for c := range l.node.Schema() {
-			l.base = math.Max(l.base, plan.ColumnStatistics(l.node, c).Base)
-		}
 	}
 	t.conditions = t.conditions[:0]
 	for _, term := range t.terms {
@@ -152,20 +159,23 @@ func (t *joinTree) measure() {
 	}
 }
 
-func (t *joinTree) condition(term expr.Expr) condition {
-	c := condition{term: term, share: 1}
-	plan.EachColumn(term, func(col *expr.Column) { c.leaves |= 1 << t.owner(col.Index) })
-	call, ok := term.(*expr.Call)
-	if ok && call.Function == "=" && c.leaves.count() == 2 {
+func (t *joinTree) condition(of term) condition {
+	c := condition{term: of.cond, share: 1}
+	plan.EachColumn(of.cond, func(col *expr.Column) { c.leaves |= 1 << t.owner(col.Index) })
+	two := c.leaves.count() == 2
+	c.leaves |= of.by
+	call, ok := of.cond.(*expr.Call)
+	if ok && call.Function == "=" && two && c.leaves.count() == 2 {
 		l, okLeft := call.Args[0].(*expr.Column)
 		r, okRight := call.Args[1].(*expr.Column)
 		if okLeft && okRight {
 			c.equal, c.left, c.right = true, l.Index, r.Index
-			c.domain = plan.Domain(t.statistics(l.Index), t.statistics(r.Index))
+			left, right := t.statistics(l.Index), t.statistics(r.Index)
+			c.domain, c.base = plan.Domain(left, right), math.Min(left.Base, right.Base)
 			return c
 		}
 	}
-	c.share = plan.Selectivity(&plan.Values{}, []expr.Expr{term})
+	c.share = plan.Selectivity(&plan.Values{}, []expr.Expr{of.cond})
 	return c
 }
 

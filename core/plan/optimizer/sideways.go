@@ -1,6 +1,8 @@
 package optimizer
 
 import (
+	"slices"
+
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/expr"
 	"github.com/tidemill/tidemill/core/plan"
@@ -94,15 +96,15 @@ func (t *joinTree) equalTo(column int) []int {
 func (t *joinTree) rejects(column int) bool { return t.leaves[t.owner(column)].kind == plan.Anti }
 
 // filteredScan reports whether n reads one table, perhaps filtered: to read it
-// twice costs little beside a join.
+// twice costs little beside a join, and gives the same rows.
 func filteredScan(n plan.Node) bool {
 	switch n := n.(type) {
 	case *plan.Scan, *plan.Values:
 		return true
 	case *plan.Filter:
-		return filteredScan(n.Input)
+		return deterministic(n.Cond) && filteredScan(n.Input)
 	case *plan.Project:
-		return filteredScan(n.Input)
+		return !slices.ContainsFunc(n.Exprs, func(e expr.Expr) bool { return !deterministic(e) }) && filteredScan(n.Input)
 	}
 	return false
 }

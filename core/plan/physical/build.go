@@ -11,10 +11,6 @@ import (
 	"github.com/tidemill/tidemill/core/sql/sqlerr"
 )
 
-// DefaultBroadcastBytes is the estimated size up to which the built side of a
-// join is sent whole to every subtask.
-const DefaultBroadcastBytes = 10 << 20
-
 // Options steer the translation.
 type Options struct {
 	// Name is the job's name.
@@ -27,7 +23,7 @@ type Options struct {
 	KeyGroups uint32
 	// Slots that the job may use; 0: as many as it needs.
 	Slots uint32
-	// BroadcastBytes replaces DefaultBroadcastBytes; negative: never broadcast.
+	// BroadcastBytes replaces plan.BroadcastBytes; negative: never broadcast.
 	BroadcastBytes int64
 	// Blocking makes every batch exchange retain its data for the job.
 	Blocking bool
@@ -42,7 +38,7 @@ func Build(roots []plan.Node, o Options) (*jobgraph.Graph, error) {
 		o.KeyGroups = keygroup.DefaultGroups
 	}
 	if o.BroadcastBytes == 0 {
-		o.BroadcastBytes = DefaultBroadcastBytes
+		o.BroadcastBytes = plan.BroadcastBytes
 	}
 	mode := jobgraph.Mode_MODE_BATCH
 	if o.Streaming {
