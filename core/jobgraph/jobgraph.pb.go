@@ -977,6 +977,7 @@ type Operator struct {
 	//	*Operator_Sink
 	//	*Operator_Over
 	//	*Operator_Expand
+	//	*Operator_Unnest
 	Spec          isOperator_Spec `protobuf_oneof:"spec"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1173,6 +1174,15 @@ func (x *Operator) GetExpand() *Expand {
 	return nil
 }
 
+func (x *Operator) GetUnnest() *Unnest {
+	if x != nil {
+		if x, ok := x.Spec.(*Operator_Unnest); ok {
+			return x.Unnest
+		}
+	}
+	return nil
+}
+
 type isOperator_Spec interface {
 	isOperator_Spec()
 }
@@ -1233,6 +1243,10 @@ type Operator_Expand struct {
 	Expand *Expand `protobuf:"bytes,23,opt,name=expand,proto3,oneof"`
 }
 
+type Operator_Unnest struct {
+	Unnest *Unnest `protobuf:"bytes,24,opt,name=unnest,proto3,oneof"`
+}
+
 func (*Operator_Source) isOperator_Spec() {}
 
 func (*Operator_Values) isOperator_Spec() {}
@@ -1260,6 +1274,8 @@ func (*Operator_Sink) isOperator_Spec() {}
 func (*Operator_Over) isOperator_Spec() {}
 
 func (*Operator_Expand) isOperator_Spec() {}
+
+func (*Operator_Unnest) isOperator_Spec() {}
 
 // Source reads a table through its connector. Splits come from the coordinator
 // task's enumerator.
@@ -1908,6 +1924,87 @@ func (x *ExpandSet) GetKeys() []uint32 {
 	return nil
 }
 
+// Unnest emits a row for every element of a collection column. Output: the kept
+// input columns; then of an ARRAY its elements, or, of an ARRAY of rows, the
+// given fields of them; of a MAP keys (0) and values (1) as the fields say; then,
+// where asked for, the elements' positions from 1, INT. With outer a row whose
+// collection is null or empty is emitted once, with nulls.
+type Unnest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Column        uint32                 `protobuf:"varint,1,opt,name=column,proto3" json:"column,omitempty"`        // the collection
+	Keep          []uint32               `protobuf:"varint,2,rep,packed,name=keep,proto3" json:"keep,omitempty"`     // input columns that are emitted
+	Fields        []uint32               `protobuf:"varint,3,rep,packed,name=fields,proto3" json:"fields,omitempty"` // of elements; 0 for an element that is no row
+	Ordinality    bool                   `protobuf:"varint,4,opt,name=ordinality,proto3" json:"ordinality,omitempty"`
+	Outer         bool                   `protobuf:"varint,5,opt,name=outer,proto3" json:"outer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Unnest) Reset() {
+	*x = Unnest{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Unnest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Unnest) ProtoMessage() {}
+
+func (x *Unnest) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Unnest.ProtoReflect.Descriptor instead.
+func (*Unnest) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Unnest) GetColumn() uint32 {
+	if x != nil {
+		return x.Column
+	}
+	return 0
+}
+
+func (x *Unnest) GetKeep() []uint32 {
+	if x != nil {
+		return x.Keep
+	}
+	return nil
+}
+
+func (x *Unnest) GetFields() []uint32 {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *Unnest) GetOrdinality() bool {
+	if x != nil {
+		return x.Ordinality
+	}
+	return false
+}
+
+func (x *Unnest) GetOuter() bool {
+	if x != nil {
+		return x.Outer
+	}
+	return false
+}
+
 type Window struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          WindowKind             `protobuf:"varint,1,opt,name=kind,proto3,enum=tidemill.jobgraph.v1.WindowKind" json:"kind,omitempty"`
@@ -1920,7 +2017,7 @@ type Window struct {
 
 func (x *Window) Reset() {
 	*x = Window{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[16]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1932,7 +2029,7 @@ func (x *Window) String() string {
 func (*Window) ProtoMessage() {}
 
 func (x *Window) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[16]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1945,7 +2042,7 @@ func (x *Window) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Window.ProtoReflect.Descriptor instead.
 func (*Window) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{16}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Window) GetKind() WindowKind {
@@ -1994,7 +2091,7 @@ type WindowAggregate struct {
 
 func (x *WindowAggregate) Reset() {
 	*x = WindowAggregate{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[17]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2006,7 +2103,7 @@ func (x *WindowAggregate) String() string {
 func (*WindowAggregate) ProtoMessage() {}
 
 func (x *WindowAggregate) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[17]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2019,7 +2116,7 @@ func (x *WindowAggregate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WindowAggregate.ProtoReflect.Descriptor instead.
 func (*WindowAggregate) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{17}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WindowAggregate) GetPhase() Phase {
@@ -2078,7 +2175,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[18]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2090,7 +2187,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[18]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2103,7 +2200,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{18}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Join) GetType() JoinType {
@@ -2147,7 +2244,7 @@ type Over struct {
 
 func (x *Over) Reset() {
 	*x = Over{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[19]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2159,7 +2256,7 @@ func (x *Over) String() string {
 func (*Over) ProtoMessage() {}
 
 func (x *Over) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[19]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2172,7 +2269,7 @@ func (x *Over) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Over.ProtoReflect.Descriptor instead.
 func (*Over) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{19}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Over) GetPartition() []uint32 {
@@ -2209,7 +2306,7 @@ type OverCall struct {
 
 func (x *OverCall) Reset() {
 	*x = OverCall{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[20]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2221,7 +2318,7 @@ func (x *OverCall) String() string {
 func (*OverCall) ProtoMessage() {}
 
 func (x *OverCall) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[20]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2234,7 +2331,7 @@ func (x *OverCall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverCall.ProtoReflect.Descriptor instead.
 func (*OverCall) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{20}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *OverCall) GetCall() *AggregateCall {
@@ -2269,7 +2366,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[21]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2281,7 +2378,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[21]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2294,7 +2391,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{21}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Frame) GetUnit() FrameUnit {
@@ -2331,7 +2428,7 @@ type FrameBound struct {
 
 func (x *FrameBound) Reset() {
 	*x = FrameBound{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[22]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2343,7 +2440,7 @@ func (x *FrameBound) String() string {
 func (*FrameBound) ProtoMessage() {}
 
 func (x *FrameBound) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[22]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2356,7 +2453,7 @@ func (x *FrameBound) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FrameBound.ProtoReflect.Descriptor instead.
 func (*FrameBound) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{22}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *FrameBound) GetKind() BoundKind {
@@ -2389,7 +2486,7 @@ type Sort struct {
 
 func (x *Sort) Reset() {
 	*x = Sort{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[23]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2401,7 +2498,7 @@ func (x *Sort) String() string {
 func (*Sort) ProtoMessage() {}
 
 func (x *Sort) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[23]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2414,7 +2511,7 @@ func (x *Sort) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sort.ProtoReflect.Descriptor instead.
 func (*Sort) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{23}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Sort) GetKeys() []*SortKey {
@@ -2435,7 +2532,7 @@ type TopN struct {
 
 func (x *TopN) Reset() {
 	*x = TopN{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[24]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2447,7 +2544,7 @@ func (x *TopN) String() string {
 func (*TopN) ProtoMessage() {}
 
 func (x *TopN) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[24]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2460,7 +2557,7 @@ func (x *TopN) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TopN.ProtoReflect.Descriptor instead.
 func (*TopN) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{24}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TopN) GetKeys() []*SortKey {
@@ -2494,7 +2591,7 @@ type Limit struct {
 
 func (x *Limit) Reset() {
 	*x = Limit{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[25]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2506,7 +2603,7 @@ func (x *Limit) String() string {
 func (*Limit) ProtoMessage() {}
 
 func (x *Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[25]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2519,7 +2616,7 @@ func (x *Limit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limit.ProtoReflect.Descriptor instead.
 func (*Limit) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{25}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Limit) GetOffset() int64 {
@@ -2545,7 +2642,7 @@ type Union struct {
 
 func (x *Union) Reset() {
 	*x = Union{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[26]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2557,7 +2654,7 @@ func (x *Union) String() string {
 func (*Union) ProtoMessage() {}
 
 func (x *Union) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[26]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2570,7 +2667,7 @@ func (x *Union) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Union.ProtoReflect.Descriptor instead.
 func (*Union) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{26}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{27}
 }
 
 // Sink writes a table through its connector.
@@ -2589,7 +2686,7 @@ type Sink struct {
 
 func (x *Sink) Reset() {
 	*x = Sink{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[27]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2601,7 +2698,7 @@ func (x *Sink) String() string {
 func (*Sink) ProtoMessage() {}
 
 func (x *Sink) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[27]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2614,7 +2711,7 @@ func (x *Sink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sink.ProtoReflect.Descriptor instead.
 func (*Sink) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{27}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Sink) GetConnector() string {
@@ -2714,7 +2811,7 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"descending\x18\x02 \x01(\bR\n" +
 	"descending\x12\x1f\n" +
 	"\vnulls_first\x18\x03 \x01(\bR\n" +
-	"nullsFirst\"\xa6\a\n" +
+	"nullsFirst\"\xde\a\n" +
 	"\bOperator\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x123\n" +
@@ -2734,7 +2831,8 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x05union\x18\x14 \x01(\v2\x1b.tidemill.jobgraph.v1.UnionH\x00R\x05union\x120\n" +
 	"\x04sink\x18\x15 \x01(\v2\x1a.tidemill.jobgraph.v1.SinkH\x00R\x04sink\x120\n" +
 	"\x04over\x18\x16 \x01(\v2\x1a.tidemill.jobgraph.v1.OverH\x00R\x04over\x126\n" +
-	"\x06expand\x18\x17 \x01(\v2\x1c.tidemill.jobgraph.v1.ExpandH\x00R\x06expandB\x06\n" +
+	"\x06expand\x18\x17 \x01(\v2\x1c.tidemill.jobgraph.v1.ExpandH\x00R\x06expand\x126\n" +
+	"\x06unnest\x18\x18 \x01(\v2\x1c.tidemill.jobgraph.v1.UnnestH\x00R\x06unnestB\x06\n" +
 	"\x04spec\"\xe8\x03\n" +
 	"\x06Source\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x14\n" +
@@ -2786,7 +2884,15 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x04keys\x18\x01 \x03(\rR\x04keys\x123\n" +
 	"\x04sets\x18\x02 \x03(\v2\x1f.tidemill.jobgraph.v1.ExpandSetR\x04sets\"\x1f\n" +
 	"\tExpandSet\x12\x12\n" +
-	"\x04keys\x18\x01 \x03(\rR\x04keys\"\xa7\x01\n" +
+	"\x04keys\x18\x01 \x03(\rR\x04keys\"\x82\x01\n" +
+	"\x06Unnest\x12\x16\n" +
+	"\x06column\x18\x01 \x01(\rR\x06column\x12\x12\n" +
+	"\x04keep\x18\x02 \x03(\rR\x04keep\x12\x16\n" +
+	"\x06fields\x18\x03 \x03(\rR\x06fields\x12\x1e\n" +
+	"\n" +
+	"ordinality\x18\x04 \x01(\bR\n" +
+	"ordinality\x12\x14\n" +
+	"\x05outer\x18\x05 \x01(\bR\x05outer\"\xa7\x01\n" +
 	"\x06Window\x124\n" +
 	"\x04kind\x18\x01 \x01(\x0e2 .tidemill.jobgraph.v1.WindowKindR\x04kind\x12\x1f\n" +
 	"\vsize_millis\x18\x02 \x01(\x03R\n" +
@@ -2925,7 +3031,7 @@ func file_core_jobgraph_jobgraph_proto_rawDescGZIP() []byte {
 }
 
 var file_core_jobgraph_jobgraph_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
-var file_core_jobgraph_jobgraph_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_core_jobgraph_jobgraph_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_core_jobgraph_jobgraph_proto_goTypes = []any{
 	(Mode)(0),                 // 0: tidemill.jobgraph.v1.Mode
 	(Distribution)(0),         // 1: tidemill.jobgraph.v1.Distribution
@@ -2952,30 +3058,31 @@ var file_core_jobgraph_jobgraph_proto_goTypes = []any{
 	(*Aggregate)(nil),         // 22: tidemill.jobgraph.v1.Aggregate
 	(*Expand)(nil),            // 23: tidemill.jobgraph.v1.Expand
 	(*ExpandSet)(nil),         // 24: tidemill.jobgraph.v1.ExpandSet
-	(*Window)(nil),            // 25: tidemill.jobgraph.v1.Window
-	(*WindowAggregate)(nil),   // 26: tidemill.jobgraph.v1.WindowAggregate
-	(*Join)(nil),              // 27: tidemill.jobgraph.v1.Join
-	(*Over)(nil),              // 28: tidemill.jobgraph.v1.Over
-	(*OverCall)(nil),          // 29: tidemill.jobgraph.v1.OverCall
-	(*Frame)(nil),             // 30: tidemill.jobgraph.v1.Frame
-	(*FrameBound)(nil),        // 31: tidemill.jobgraph.v1.FrameBound
-	(*Sort)(nil),              // 32: tidemill.jobgraph.v1.Sort
-	(*TopN)(nil),              // 33: tidemill.jobgraph.v1.TopN
-	(*Limit)(nil),             // 34: tidemill.jobgraph.v1.Limit
-	(*Union)(nil),             // 35: tidemill.jobgraph.v1.Union
-	(*Sink)(nil),              // 36: tidemill.jobgraph.v1.Sink
-	nil,                       // 37: tidemill.jobgraph.v1.Graph.OptionsEntry
-	nil,                       // 38: tidemill.jobgraph.v1.Source.OptionsEntry
-	nil,                       // 39: tidemill.jobgraph.v1.Sink.OptionsEntry
-	nil,                       // 40: tidemill.jobgraph.v1.Sink.StaticPartitionEntry
-	(*exprpb.Literal)(nil),    // 41: tidemill.expr.v1.Literal
-	(*exprpb.Expr)(nil),       // 42: tidemill.expr.v1.Expr
+	(*Unnest)(nil),            // 25: tidemill.jobgraph.v1.Unnest
+	(*Window)(nil),            // 26: tidemill.jobgraph.v1.Window
+	(*WindowAggregate)(nil),   // 27: tidemill.jobgraph.v1.WindowAggregate
+	(*Join)(nil),              // 28: tidemill.jobgraph.v1.Join
+	(*Over)(nil),              // 29: tidemill.jobgraph.v1.Over
+	(*OverCall)(nil),          // 30: tidemill.jobgraph.v1.OverCall
+	(*Frame)(nil),             // 31: tidemill.jobgraph.v1.Frame
+	(*FrameBound)(nil),        // 32: tidemill.jobgraph.v1.FrameBound
+	(*Sort)(nil),              // 33: tidemill.jobgraph.v1.Sort
+	(*TopN)(nil),              // 34: tidemill.jobgraph.v1.TopN
+	(*Limit)(nil),             // 35: tidemill.jobgraph.v1.Limit
+	(*Union)(nil),             // 36: tidemill.jobgraph.v1.Union
+	(*Sink)(nil),              // 37: tidemill.jobgraph.v1.Sink
+	nil,                       // 38: tidemill.jobgraph.v1.Graph.OptionsEntry
+	nil,                       // 39: tidemill.jobgraph.v1.Source.OptionsEntry
+	nil,                       // 40: tidemill.jobgraph.v1.Sink.OptionsEntry
+	nil,                       // 41: tidemill.jobgraph.v1.Sink.StaticPartitionEntry
+	(*exprpb.Literal)(nil),    // 42: tidemill.expr.v1.Literal
+	(*exprpb.Expr)(nil),       // 43: tidemill.expr.v1.Expr
 }
 var file_core_jobgraph_jobgraph_proto_depIdxs = []int32{
 	0,  // 0: tidemill.jobgraph.v1.Graph.mode:type_name -> tidemill.jobgraph.v1.Mode
 	10, // 1: tidemill.jobgraph.v1.Graph.vertices:type_name -> tidemill.jobgraph.v1.Vertex
 	11, // 2: tidemill.jobgraph.v1.Graph.exchanges:type_name -> tidemill.jobgraph.v1.Exchange
-	37, // 3: tidemill.jobgraph.v1.Graph.options:type_name -> tidemill.jobgraph.v1.Graph.OptionsEntry
+	38, // 3: tidemill.jobgraph.v1.Graph.options:type_name -> tidemill.jobgraph.v1.Graph.OptionsEntry
 	14, // 4: tidemill.jobgraph.v1.Vertex.chain:type_name -> tidemill.jobgraph.v1.Operator
 	1,  // 5: tidemill.jobgraph.v1.Exchange.distribution:type_name -> tidemill.jobgraph.v1.Distribution
 	2,  // 6: tidemill.jobgraph.v1.Exchange.retention:type_name -> tidemill.jobgraph.v1.Retention
@@ -2987,54 +3094,55 @@ var file_core_jobgraph_jobgraph_proto_depIdxs = []int32{
 	19, // 12: tidemill.jobgraph.v1.Operator.calc:type_name -> tidemill.jobgraph.v1.Calc
 	20, // 13: tidemill.jobgraph.v1.Operator.watermark:type_name -> tidemill.jobgraph.v1.WatermarkAssigner
 	22, // 14: tidemill.jobgraph.v1.Operator.aggregate:type_name -> tidemill.jobgraph.v1.Aggregate
-	26, // 15: tidemill.jobgraph.v1.Operator.window_aggregate:type_name -> tidemill.jobgraph.v1.WindowAggregate
-	27, // 16: tidemill.jobgraph.v1.Operator.join:type_name -> tidemill.jobgraph.v1.Join
-	32, // 17: tidemill.jobgraph.v1.Operator.sort:type_name -> tidemill.jobgraph.v1.Sort
-	33, // 18: tidemill.jobgraph.v1.Operator.top_n:type_name -> tidemill.jobgraph.v1.TopN
-	34, // 19: tidemill.jobgraph.v1.Operator.limit:type_name -> tidemill.jobgraph.v1.Limit
-	35, // 20: tidemill.jobgraph.v1.Operator.union:type_name -> tidemill.jobgraph.v1.Union
-	36, // 21: tidemill.jobgraph.v1.Operator.sink:type_name -> tidemill.jobgraph.v1.Sink
-	28, // 22: tidemill.jobgraph.v1.Operator.over:type_name -> tidemill.jobgraph.v1.Over
+	27, // 15: tidemill.jobgraph.v1.Operator.window_aggregate:type_name -> tidemill.jobgraph.v1.WindowAggregate
+	28, // 16: tidemill.jobgraph.v1.Operator.join:type_name -> tidemill.jobgraph.v1.Join
+	33, // 17: tidemill.jobgraph.v1.Operator.sort:type_name -> tidemill.jobgraph.v1.Sort
+	34, // 18: tidemill.jobgraph.v1.Operator.top_n:type_name -> tidemill.jobgraph.v1.TopN
+	35, // 19: tidemill.jobgraph.v1.Operator.limit:type_name -> tidemill.jobgraph.v1.Limit
+	36, // 20: tidemill.jobgraph.v1.Operator.union:type_name -> tidemill.jobgraph.v1.Union
+	37, // 21: tidemill.jobgraph.v1.Operator.sink:type_name -> tidemill.jobgraph.v1.Sink
+	29, // 22: tidemill.jobgraph.v1.Operator.over:type_name -> tidemill.jobgraph.v1.Over
 	23, // 23: tidemill.jobgraph.v1.Operator.expand:type_name -> tidemill.jobgraph.v1.Expand
-	38, // 24: tidemill.jobgraph.v1.Source.options:type_name -> tidemill.jobgraph.v1.Source.OptionsEntry
-	12, // 25: tidemill.jobgraph.v1.Source.columns:type_name -> tidemill.jobgraph.v1.Field
-	16, // 26: tidemill.jobgraph.v1.Source.predicate:type_name -> tidemill.jobgraph.v1.Predicate
-	12, // 27: tidemill.jobgraph.v1.Source.table_columns:type_name -> tidemill.jobgraph.v1.Field
-	41, // 28: tidemill.jobgraph.v1.Predicate.literals:type_name -> tidemill.expr.v1.Literal
-	16, // 29: tidemill.jobgraph.v1.Predicate.terms:type_name -> tidemill.jobgraph.v1.Predicate
-	18, // 30: tidemill.jobgraph.v1.Values.rows:type_name -> tidemill.jobgraph.v1.ValuesRow
-	41, // 31: tidemill.jobgraph.v1.ValuesRow.values:type_name -> tidemill.expr.v1.Literal
-	42, // 32: tidemill.jobgraph.v1.Calc.filter:type_name -> tidemill.expr.v1.Expr
-	42, // 33: tidemill.jobgraph.v1.Calc.projection:type_name -> tidemill.expr.v1.Expr
-	42, // 34: tidemill.jobgraph.v1.WatermarkAssigner.watermark:type_name -> tidemill.expr.v1.Expr
-	3,  // 35: tidemill.jobgraph.v1.Aggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	21, // 36: tidemill.jobgraph.v1.Aggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	24, // 37: tidemill.jobgraph.v1.Expand.sets:type_name -> tidemill.jobgraph.v1.ExpandSet
-	4,  // 38: tidemill.jobgraph.v1.Window.kind:type_name -> tidemill.jobgraph.v1.WindowKind
-	3,  // 39: tidemill.jobgraph.v1.WindowAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	25, // 40: tidemill.jobgraph.v1.WindowAggregate.window:type_name -> tidemill.jobgraph.v1.Window
-	21, // 41: tidemill.jobgraph.v1.WindowAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	5,  // 42: tidemill.jobgraph.v1.WindowAggregate.properties:type_name -> tidemill.jobgraph.v1.WindowProperty
-	6,  // 43: tidemill.jobgraph.v1.Join.type:type_name -> tidemill.jobgraph.v1.JoinType
-	42, // 44: tidemill.jobgraph.v1.Join.residual:type_name -> tidemill.expr.v1.Expr
-	13, // 45: tidemill.jobgraph.v1.Over.order:type_name -> tidemill.jobgraph.v1.SortKey
-	29, // 46: tidemill.jobgraph.v1.Over.calls:type_name -> tidemill.jobgraph.v1.OverCall
-	21, // 47: tidemill.jobgraph.v1.OverCall.call:type_name -> tidemill.jobgraph.v1.AggregateCall
-	30, // 48: tidemill.jobgraph.v1.OverCall.frame:type_name -> tidemill.jobgraph.v1.Frame
-	7,  // 49: tidemill.jobgraph.v1.Frame.unit:type_name -> tidemill.jobgraph.v1.FrameUnit
-	31, // 50: tidemill.jobgraph.v1.Frame.from:type_name -> tidemill.jobgraph.v1.FrameBound
-	31, // 51: tidemill.jobgraph.v1.Frame.to:type_name -> tidemill.jobgraph.v1.FrameBound
-	8,  // 52: tidemill.jobgraph.v1.FrameBound.kind:type_name -> tidemill.jobgraph.v1.BoundKind
-	13, // 53: tidemill.jobgraph.v1.Sort.keys:type_name -> tidemill.jobgraph.v1.SortKey
-	13, // 54: tidemill.jobgraph.v1.TopN.keys:type_name -> tidemill.jobgraph.v1.SortKey
-	39, // 55: tidemill.jobgraph.v1.Sink.options:type_name -> tidemill.jobgraph.v1.Sink.OptionsEntry
-	12, // 56: tidemill.jobgraph.v1.Sink.columns:type_name -> tidemill.jobgraph.v1.Field
-	40, // 57: tidemill.jobgraph.v1.Sink.static_partition:type_name -> tidemill.jobgraph.v1.Sink.StaticPartitionEntry
-	58, // [58:58] is the sub-list for method output_type
-	58, // [58:58] is the sub-list for method input_type
-	58, // [58:58] is the sub-list for extension type_name
-	58, // [58:58] is the sub-list for extension extendee
-	0,  // [0:58] is the sub-list for field type_name
+	25, // 24: tidemill.jobgraph.v1.Operator.unnest:type_name -> tidemill.jobgraph.v1.Unnest
+	39, // 25: tidemill.jobgraph.v1.Source.options:type_name -> tidemill.jobgraph.v1.Source.OptionsEntry
+	12, // 26: tidemill.jobgraph.v1.Source.columns:type_name -> tidemill.jobgraph.v1.Field
+	16, // 27: tidemill.jobgraph.v1.Source.predicate:type_name -> tidemill.jobgraph.v1.Predicate
+	12, // 28: tidemill.jobgraph.v1.Source.table_columns:type_name -> tidemill.jobgraph.v1.Field
+	42, // 29: tidemill.jobgraph.v1.Predicate.literals:type_name -> tidemill.expr.v1.Literal
+	16, // 30: tidemill.jobgraph.v1.Predicate.terms:type_name -> tidemill.jobgraph.v1.Predicate
+	18, // 31: tidemill.jobgraph.v1.Values.rows:type_name -> tidemill.jobgraph.v1.ValuesRow
+	42, // 32: tidemill.jobgraph.v1.ValuesRow.values:type_name -> tidemill.expr.v1.Literal
+	43, // 33: tidemill.jobgraph.v1.Calc.filter:type_name -> tidemill.expr.v1.Expr
+	43, // 34: tidemill.jobgraph.v1.Calc.projection:type_name -> tidemill.expr.v1.Expr
+	43, // 35: tidemill.jobgraph.v1.WatermarkAssigner.watermark:type_name -> tidemill.expr.v1.Expr
+	3,  // 36: tidemill.jobgraph.v1.Aggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	21, // 37: tidemill.jobgraph.v1.Aggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	24, // 38: tidemill.jobgraph.v1.Expand.sets:type_name -> tidemill.jobgraph.v1.ExpandSet
+	4,  // 39: tidemill.jobgraph.v1.Window.kind:type_name -> tidemill.jobgraph.v1.WindowKind
+	3,  // 40: tidemill.jobgraph.v1.WindowAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	26, // 41: tidemill.jobgraph.v1.WindowAggregate.window:type_name -> tidemill.jobgraph.v1.Window
+	21, // 42: tidemill.jobgraph.v1.WindowAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	5,  // 43: tidemill.jobgraph.v1.WindowAggregate.properties:type_name -> tidemill.jobgraph.v1.WindowProperty
+	6,  // 44: tidemill.jobgraph.v1.Join.type:type_name -> tidemill.jobgraph.v1.JoinType
+	43, // 45: tidemill.jobgraph.v1.Join.residual:type_name -> tidemill.expr.v1.Expr
+	13, // 46: tidemill.jobgraph.v1.Over.order:type_name -> tidemill.jobgraph.v1.SortKey
+	30, // 47: tidemill.jobgraph.v1.Over.calls:type_name -> tidemill.jobgraph.v1.OverCall
+	21, // 48: tidemill.jobgraph.v1.OverCall.call:type_name -> tidemill.jobgraph.v1.AggregateCall
+	31, // 49: tidemill.jobgraph.v1.OverCall.frame:type_name -> tidemill.jobgraph.v1.Frame
+	7,  // 50: tidemill.jobgraph.v1.Frame.unit:type_name -> tidemill.jobgraph.v1.FrameUnit
+	32, // 51: tidemill.jobgraph.v1.Frame.from:type_name -> tidemill.jobgraph.v1.FrameBound
+	32, // 52: tidemill.jobgraph.v1.Frame.to:type_name -> tidemill.jobgraph.v1.FrameBound
+	8,  // 53: tidemill.jobgraph.v1.FrameBound.kind:type_name -> tidemill.jobgraph.v1.BoundKind
+	13, // 54: tidemill.jobgraph.v1.Sort.keys:type_name -> tidemill.jobgraph.v1.SortKey
+	13, // 55: tidemill.jobgraph.v1.TopN.keys:type_name -> tidemill.jobgraph.v1.SortKey
+	40, // 56: tidemill.jobgraph.v1.Sink.options:type_name -> tidemill.jobgraph.v1.Sink.OptionsEntry
+	12, // 57: tidemill.jobgraph.v1.Sink.columns:type_name -> tidemill.jobgraph.v1.Field
+	41, // 58: tidemill.jobgraph.v1.Sink.static_partition:type_name -> tidemill.jobgraph.v1.Sink.StaticPartitionEntry
+	59, // [59:59] is the sub-list for method output_type
+	59, // [59:59] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_core_jobgraph_jobgraph_proto_init() }
@@ -3057,6 +3165,7 @@ func file_core_jobgraph_jobgraph_proto_init() {
 		(*Operator_Sink)(nil),
 		(*Operator_Over)(nil),
 		(*Operator_Expand)(nil),
+		(*Operator_Unnest)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3064,7 +3173,7 @@ func file_core_jobgraph_jobgraph_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_jobgraph_jobgraph_proto_rawDesc), len(file_core_jobgraph_jobgraph_proto_rawDesc)),
 			NumEnums:      9,
-			NumMessages:   32,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

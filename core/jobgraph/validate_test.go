@@ -138,6 +138,11 @@ func TestValidate(t *testing.T) {
 		{"no join type", func(g *Graph) { op(g, 2, 0).GetJoin().Type = 0 }},
 		{"1 left keys, 0 right ones", func(g *Graph) { op(g, 2, 0).GetJoin().RightKeys = nil }},
 		{"right key column 2 of 2", func(g *Graph) { op(g, 2, 0).GetJoin().RightKeys[0] = 2 }},
+		{"collection column 2 of 2", func(g *Graph) { op(g, 3, 1).Spec = &Operator_Unnest{Unnest: &Unnest{Column: 2}} }},
+		{"kept column 2 of 2", func(g *Graph) {
+			op(g, 3, 1).Spec = &Operator_Unnest{Unnest: &Unnest{Keep: []uint32{2}, Ordinality: true}}
+		}},
+		{"2 columns for 0 kept, 1 fields", func(g *Graph) { op(g, 3, 1).Spec = &Operator_Unnest{Unnest: &Unnest{Fields: []uint32{0}}} }},
 		{"limit -2", func(g *Graph) { op(g, 3, 1).GetLimit().Limit = -2 }},
 		{"limit -1", func(g *Graph) { op(g, 3, 2).GetTopN().Limit = -1 }},
 		{"sort column 3 of 2", func(g *Graph) { op(g, 3, 3).GetSort().Keys[0].Column = 3 }},

@@ -59,6 +59,8 @@ func checkSpec(op *Operator, inputs []int) error {
 		return checkOver(s.Over, op, inputs[0])
 	case *Operator_Expand:
 		return checkExpand(s.Expand, op, inputs[0])
+	case *Operator_Unnest:
+		return checkUnnest(s.Unnest, op, inputs[0])
 	case *Operator_Sort:
 		return order(s.Sort.Keys, inputs[0])
 	case *Operator_TopN:
@@ -151,6 +153,20 @@ func checkExpand(e *Expand, op *Operator, width int) error {
 		}
 	}
 	return columns("key", e.Keys, width)
+}
+
+func checkUnnest(u *Unnest, op *Operator, width int) error {
+	want := len(u.Keep) + len(u.Fields)
+	if u.Ordinality {
+		want++
+	}
+	switch {
+	case int(u.Column) >= width:
+		return fmt.Errorf("collection column %d of %d", u.Column, width)
+	case len(op.Output) != want:
+		return fmt.Errorf("%d columns for %d kept, %d fields", len(op.Output), len(u.Keep), len(u.Fields))
+	}
+	return columns("kept", u.Keep, width)
 }
 
 func checkOver(o *Over, op *Operator, width int) error {

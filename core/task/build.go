@@ -19,6 +19,7 @@ import (
 	"github.com/tidemill/tidemill/core/operator/join"
 	"github.com/tidemill/tidemill/core/operator/order"
 	"github.com/tidemill/tidemill/core/operator/over"
+	"github.com/tidemill/tidemill/core/operator/unnest"
 	"github.com/tidemill/tidemill/core/operator/window"
 )
 
@@ -51,6 +52,8 @@ func (t *Task) newOperator(spec *jobgraph.Operator, inputs []datatype.Schema, ou
 		return join.New(s.Join, inputs[0], inputs[1], join.Deps(t.calcDeps()))
 	case *jobgraph.Operator_Expand:
 		return expand.New(s.Expand, in, out)
+	case *jobgraph.Operator_Unnest:
+		return unnest.New(s.Unnest, in, out)
 	case *jobgraph.Operator_Over:
 		return over.New(s.Over, in)
 	case *jobgraph.Operator_Sort:
