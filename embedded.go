@@ -33,6 +33,7 @@ type embedded struct {
 	*gateway.Gateway
 	cluster  *minicluster.Cluster
 	registry *Registry // that nobody else knows, or nil
+	hide     func()    // takes the counts of the file systems out of the metrics
 }
 
 var _ client.Engine = (*embedded)(nil)
@@ -64,12 +65,18 @@ func Embedded(ctx context.Context, o Options) (client.Engine, error) {
 	if own {
 		e.registry = o.Registry
 	}
+	if o.Metrics != nil {
+		e.hide = o.Registry.FileSystems.Show(o.Metrics)
+	}
 	return e, nil
 }
 
 // Close implements client.Engine.
 func (e *embedded) Close() error {
 	err := e.cluster.Close()
+	if e.hide != nil {
+		e.hide()
+	}
 	if e.registry != nil {
 		err = errors.Join(err, e.registry.Close())
 	}

@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/tidemill/tidemill/fs"
 )
 
 //go:embed peer.py
@@ -33,6 +35,8 @@ type Reply struct {
 	CSV        string  `json:"csv"` // rows with a header
 	Version    string  `json:"version,omitempty"`
 	Error      string  `json:"error,omitempty"`
+	// Storage is what the statement asked of servers of files.
+	Storage fs.Stats `json:"storage"`
 }
 
 // Serve answers requests until the input ends, one at a time; run does one and

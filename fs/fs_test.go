@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
+	"github.com/tidemill/tidemill/core/metric"
 	"github.com/tidemill/tidemill/fs"
 	"github.com/tidemill/tidemill/fs/faultfs"
 	"github.com/tidemill/tidemill/fs/fstest"
@@ -91,6 +92,50 @@ func TestRegistry(t *testing.T) {
 	}
 	if err := r.Register("not a scheme", mem); err == nil {
 		t.Error("a bad scheme was taken")
+	}
+}
+
+// counting is a file system that asked a server for things.
+type counting struct {
+	fs.FileSystem
+	fs.Counters
+}
+
+// A file system under two schemes is counted once, and the metrics are those of
+// the moment.
+func TestRegistryStats(t *testing.T) {
+	r, c := fs.NewRegistry(), &counting{FileSystem: memfs.New(memfs.Options{})}
+	for scheme, fsys := range map[string]fs.FileSystem{"c": c, "ca": c, "mem": memfs.New(memfs.Options{}), "d": &counting{}} {
+		if err := r.Register(scheme, fsys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	metrics := metric.NewRegistry(metric.Options{})
+	stop := r.Show(metrics)
+	c.Requests.Add(3)
+	c.BytesRead.Add(10)
+	before := r.Stats()
+	if want := (fs.Stats{Requests: 3, BytesRead: 10}); before != want {
+		t.Errorf("got %+v", before)
+	}
+	c.Errors.Add(1)
+	if got := r.Stats().Minus(before); got != (fs.Stats{Errors: 1}) {
+		t.Errorf("got %+v", got)
+	}
+	shown := func() (names []string) {
+		for s := range metrics.All() {
+			if s.Value > 0 {
+				names = append(names, fmt.Sprintf("%s{%s} %v", s.Name, s.Labels[0].Value, s.Value))
+			}
+		}
+		return names
+	}
+	if got := strings.Join(shown(), ", "); got != "tidemill_fs_errors{c} 1, tidemill_fs_read_bytes{c} 10, tidemill_fs_requests{c} 3" {
+		t.Error(got)
+	}
+	stop()
+	if got := shown(); got != nil {
+		t.Error(got)
 	}
 }
 

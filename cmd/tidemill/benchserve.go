@@ -46,10 +46,11 @@ func (p printing) serve(ctx context.Context, session client.Session, q bench.Req
 	}
 	var rows bytes.Buffer
 	p.out, p.format = &rows, "csv"
+	before := p.storage()
 	if err := p.all(ctx, session, s); err != nil {
 		return bench.Reply{}, err
 	}
-	r := bench.Reply{CSV: rows.String()}
+	r := bench.Reply{CSV: rows.String(), Storage: p.storage().Minus(before)}
 	if len(q.Views) > 0 {
 		r.CSV, r.Version = "", version
 	}

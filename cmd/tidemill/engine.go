@@ -8,12 +8,11 @@ import (
 	"github.com/tidemill/tidemill/core/client"
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/minicluster"
-	"github.com/tidemill/tidemill/formats"
 )
 
 // embedded starts an engine inside this process and returns it with the formats
 // that rows can be printed in.
-func embedded(ctx context.Context, settings map[string]string) (client.Engine, *formats.Registry, error) {
+func embedded(ctx context.Context, settings map[string]string) (client.Engine, *tidemill.Registry, error) {
 	registry, err := tidemill.Builtins(settings)
 	if err != nil {
 		return nil, nil, err
@@ -25,7 +24,7 @@ func embedded(ctx context.Context, settings map[string]string) (client.Engine, *
 	if err != nil {
 		return nil, nil, err
 	}
-	return engine, registry.Formats, nil
+	return engine, registry, nil
 }
 
 // limitMemory has the garbage collector work harder rather than let the process

@@ -11,6 +11,7 @@ import (
 	"github.com/tidemill/tidemill/core/client"
 	"github.com/tidemill/tidemill/core/sql/ast"
 	"github.com/tidemill/tidemill/formats"
+	"github.com/tidemill/tidemill/fs"
 )
 
 // printing says how results are shown.
@@ -20,6 +21,8 @@ type printing struct {
 	format  string
 	timing  bool
 	formats *formats.Registry
+	// storage tells what this process asked of servers of files so far.
+	storage func() fs.Stats
 	// watch is called while a statement runs, with a way to ask how far it is, and
 	// returns what stops it; nil watches nothing.
 	watch func(progress func() client.Progress) (stop func())

@@ -85,7 +85,7 @@ func (f *engineFlags) with(ctx context.Context, use func(client.Session, map[str
 			err = flushErr
 		}
 	}()
-	return use(session, variables, printing{out: out, notes: os.Stderr, formats: registry})
+	return use(session, variables, printing{out: out, notes: os.Stderr, formats: registry.Formats, storage: registry.FileSystems.Stats})
 }
 
 // all runs a script's statements one after the other and stops at the first

@@ -61,6 +61,7 @@ func (c *cluster) call(ctx context.Context, f func(cl *client, again bool) error
 			return err
 		}
 		defer c.release(cl)
+		c.s.counts.Requests.Add(1)
 		err = f(cl, again)
 		if name, _ := exception(err); broken(err) || name != "" && transient(err) {
 			c.drop(cl)
@@ -77,8 +78,15 @@ func (c *cluster) retry(ctx context.Context, f func(again bool) error) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if pause > first {
+			c.s.counts.Retries.Add(1)
+		}
 		err := f(pause > first)
-		if err == nil || !transient(err) || time.Now().Add(pause).After(end) {
+		if err == nil || !transient(err) {
+			return err
+		}
+		c.s.counts.Errors.Add(1)
+		if time.Now().Add(pause).After(end) {
 			return err
 		}
 		if err := wait(ctx, pause); err != nil {
@@ -252,9 +260,12 @@ func (cl *client) open(ctx context.Context, s settings, network, address string)
 	return WithDeadline(conn, s.Limit), nil
 }
 
+// openData connects to a datanode, which the library does for each block anew.
 func (s settings) openData(ctx context.Context, network, address string) (net.Conn, error) {
+	s.counts.Requests.Add(1)
 	conn, err := s.Dial(ctx, network, address)
 	if err != nil {
+		s.counts.Errors.Add(1)
 		return nil, err
 	}
 	return WithDeadline(conn, s.Limit), nil

@@ -24,6 +24,7 @@ const maxClusters = 64
 // and /NAME is in the cluster of fs.defaultFS.
 type FileSystem struct {
 	options Options
+	counts  fs.Counters
 
 	mu       sync.Mutex
 	settings *settings // nil until the first use
@@ -34,6 +35,7 @@ type FileSystem struct {
 var (
 	_ fs.FileSystem = (*FileSystem)(nil)
 	_ fs.Recoverer  = (*FileSystem)(nil)
+	_ fs.Meter      = (*FileSystem)(nil)
 )
 
 // New returns the file system. Nothing is read or connected before the first use
@@ -56,6 +58,10 @@ func (h *FileSystem) Close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// Stats implements fs.Meter. A call of the library may be several to the namenode
+// and counts once.
+func (h *FileSystem) Stats() fs.Stats { return h.counts.Stats() }
 
 // locate parts a path into its cluster and the name there, which is clean and
 // absolute.
@@ -80,6 +86,7 @@ func (h *FileSystem) cluster(authority string) (*cluster, error) {
 		if err != nil {
 			return nil, err
 		}
+		s.counts = &h.counts
 		h.settings = &s
 	}
 	if authority == "" {

@@ -15,6 +15,7 @@ import (
 	"github.com/colinmarc/hdfs/v2"
 
 	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/fs"
 )
 
 // Options configures the file system; the zero value is what Hadoop's own tools
@@ -42,6 +43,7 @@ type Options struct {
 // settings are completed options.
 type settings struct {
 	Options
+	counts      *fs.Counters
 	conf        Conf
 	login       *login // nil without Kerberos
 	protection  string // of data transfer: "", authentication or privacy
@@ -50,7 +52,7 @@ type settings struct {
 }
 
 func (o Options) complete() (settings, error) {
-	s := settings{Options: o}
+	s := settings{Options: o, counts: new(fs.Counters)}
 	if s.ConfDir == "" {
 		s.ConfDir = confDir()
 	}

@@ -123,6 +123,7 @@ func (f *file) read(b []byte, off int64) (n int, err error) {
 		return err
 	})
 	r.off = off + int64(n)
+	f.cluster.s.counts.BytesRead.Add(uint64(n))
 	if err != nil {
 		if unreachable(err) {
 			f.cluster.drop(r.cl)
@@ -167,6 +168,7 @@ func (f *file) open() (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.cluster.s.counts.Requests.Add(1)
 	fr, err := cl.Open(f.inode)
 	if err == nil && fr.Stat().Size() < f.info.Size {
 		err = fs.ErrChanged

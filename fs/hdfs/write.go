@@ -106,6 +106,7 @@ func (s *staged) write(b []byte) (int, error) {
 		s.part.head = append(s.part.head, b...)
 	}
 	err := s.part.put(b)
+	s.c.s.counts.BytesWritten.Add(uint64(len(b)))
 	s.part.size += int64(len(b))
 	s.part.room -= int64(len(b))
 	if err != nil {

@@ -2,12 +2,14 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,64 +22,56 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/tidemill/tidemill/core/failure"
-	"github.com/tidemill/tidemill/core/metric"
+	"github.com/tidemill/tidemill/fs"
 )
 
-// Stats are the sums of all tries of all requests so far.
-type Stats struct {
-	Requests  uint64 // sent, tries that failed included
-	Sent      uint64 // bytes of bodies
-	Received  uint64 // bytes of bodies
-	Throttled uint64 // answers that said slow down (429, 503)
-}
-
-// Stats returns the sums so far; any goroutine may call it.
-func (f *FileSystem) Stats() Stats {
-	c := &f.counts
-	return Stats{Requests: c.requests.Value(), Sent: c.sent.Value(), Received: c.received.Value(), Throttled: c.throttled.Value()}
-}
-
-type counters struct {
-	requests, sent, received, throttled *metric.Counter
-}
-
-func newCounters(s *metric.Scope) counters {
-	return counters{
-		requests:  s.Counter("tidemill_s3_requests_total", "Requests to S3, tries that failed included."),
-		sent:      s.Counter("tidemill_s3_sent_bytes_total", "Bytes of request bodies sent to S3."),
-		received:  s.Counter("tidemill_s3_received_bytes_total", "Bytes of bodies received from S3."),
-		throttled: s.Counter("tidemill_s3_throttled_total", "Answers of S3 that asked to slow down."),
-	}
-}
+// Stats implements fs.Meter.
+func (f *FileSystem) Stats() fs.Stats { return f.counts.Stats() }
 
 // countingClient counts what passes.
 type countingClient struct {
 	aws.HTTPClient
-	counts *counters
+	counts *fs.Counters
 }
 
 func (c countingClient) Do(r *http.Request) (*http.Response, error) {
-	c.counts.requests.Inc()
-	c.counts.sent.Add(uint64(max(r.ContentLength, 0)))
+	c.counts.Requests.Add(1)
+	if try := r.Header.Get("Amz-Sdk-Request"); try != "" && !strings.HasPrefix(try, "attempt=1;") {
+		c.counts.Retries.Add(1)
+	}
+	c.counts.BytesWritten.Add(uint64(max(r.ContentLength, 0)))
 	resp, err := c.HTTPClient.Do(r)
+	if err != nil || unserved(resp.StatusCode) {
+		c.counts.Errors.Add(1)
+	}
 	if err != nil {
 		return resp, err
 	}
-	if resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusTooManyRequests {
-		c.counts.throttled.Inc()
-	}
-	resp.Body = &countingBody{ReadCloser: resp.Body, bytes: c.counts.received}
+	resp.Body = &countingBody{ReadCloser: resp.Body, counts: c.counts}
 	return resp, nil
+}
+
+// unserved reports a status that is neither a success nor an answer to the question
+// whether something is there or has changed.
+func unserved(status int) bool {
+	switch status {
+	case http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable:
+		return false
+	}
+	return status >= http.StatusMultipleChoices
 }
 
 type countingBody struct {
 	io.ReadCloser
-	bytes *metric.Counter
+	counts *fs.Counters
 }
 
 func (b *countingBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.bytes.Add(uint64(n))
+	b.counts.BytesRead.Add(uint64(n))
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, context.Canceled) {
+		b.counts.Errors.Add(1)
+	}
 	return n, err
 }
 

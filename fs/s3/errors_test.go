@@ -94,28 +94,30 @@ func TestOpenErrors(t *testing.T) {
 		is      error
 		class   failure.Class
 		asked   int
+		retries int
+		errors  int
 	}{
-		{"denied", []func(*http.Request) (*http.Response, error){code(403, "AccessDenied")}, fs.ErrPermission, failure.Unauthorized, 1},
+		{"denied", []func(*http.Request) (*http.Response, error){code(403, "AccessDenied")}, fs.ErrPermission, failure.Unauthorized, 1, 0, 1},
 		{
 			"missing",
 			[]func(*http.Request) (*http.Response, error){code(404, "NoSuchKey"), reply(200, "", "<ListBucketResult/>")},
-			fs.ErrNotExist, failure.NotFound, 2,
+			fs.ErrNotExist, failure.NotFound, 2, 0, 0,
 		},
-		{"busy for ever", []func(*http.Request) (*http.Response, error){code(503, "SlowDown")}, nil, failure.Transient, 3},
-		{"broken for ever", []func(*http.Request) (*http.Response, error){reset}, nil, failure.Transient, 3},
-		{"wrong region", []func(*http.Request) (*http.Response, error){code(301, "PermanentRedirect")}, nil, failure.Usage, 1},
-		{"500, then well", []func(*http.Request) (*http.Response, error){code(500, "InternalError"), good}, nil, 0, 2},
-		{"503, then well", []func(*http.Request) (*http.Response, error){code(503, "SlowDown"), good}, nil, 0, 2},
-		{"reset, then well", []func(*http.Request) (*http.Response, error){reset, good}, nil, 0, 2},
+		{"busy for ever", []func(*http.Request) (*http.Response, error){code(503, "SlowDown")}, nil, failure.Transient, 3, 2, 3},
+		{"broken for ever", []func(*http.Request) (*http.Response, error){reset}, nil, failure.Transient, 3, 2, 3},
+		{"wrong region", []func(*http.Request) (*http.Response, error){code(301, "PermanentRedirect")}, nil, failure.Usage, 1, 0, 1},
+		{"500, then well", []func(*http.Request) (*http.Response, error){code(500, "InternalError"), good}, nil, 0, 2, 1, 1},
+		{"503, then well", []func(*http.Request) (*http.Response, error){code(503, "SlowDown"), good}, nil, 0, 2, 1, 1},
+		{"reset, then well", []func(*http.Request) (*http.Response, error){reset, good}, nil, 0, 2, 1, 1},
 		{"broken off, then the rest", []func(*http.Request) (*http.Response, error){
 			brokenOff(whole, "0123"), reply(http.StatusPartialContent, "Content-Range: bytes 4-9/10", "456789"),
-		}, nil, 0, 2},
+		}, nil, 0, 2, 1, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f, s := scripted(t, c.answers...)
 			data, err := fs.ReadFile(t.Context(), f, "bucket/dir/key", 100)
-			if len(s.asked) != c.asked || f.Stats().Requests != uint64(c.asked) {
-				t.Errorf("asked %q, counted %d", s.asked, f.Stats().Requests)
+			if stats := f.Stats(); len(s.asked) != c.asked || stats.Requests != uint64(c.asked) || stats.Retries != uint64(c.retries) || stats.Errors != uint64(c.errors) {
+				t.Errorf("asked %q, counted %+v", s.asked, stats)
 			}
 			if c.class == 0 {
 				if err != nil || !bytes.Equal(data, []byte("0123456789")) {

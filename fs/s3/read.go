@@ -71,6 +71,7 @@ func (f *FileSystem) open(ctx context.Context, o *file) error {
 	if ctx.Err() != nil {
 		return err
 	}
+	f.counts.Retries.Add(1)
 	return f.fetch(ctx, o, o.tail[have:], o.tailAt+int64(have))
 }
 
@@ -107,6 +108,7 @@ func (f *FileSystem) fetch(ctx context.Context, o *file, p []byte, off int64) er
 		if err := f.pause(ctx, attempt); err != nil {
 			return err
 		}
+		f.counts.Retries.Add(1)
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/failure"
-	"github.com/tidemill/tidemill/core/metric"
 	"github.com/tidemill/tidemill/fs"
 )
 
@@ -41,8 +40,6 @@ type Options struct {
 	// RetryDelay is the pause before the second try, which doubles from there to
 	// 5 s; 0: 100 ms.
 	RetryDelay time.Duration
-	// Scope shows the counters of requests and bytes; nil: only Stats does.
-	Scope *metric.Scope
 	// HTTP sends the requests; nil: a client of its own.
 	HTTP aws.HTTPClient
 }
@@ -81,7 +78,7 @@ func (o Options) complete() (Options, error) {
 // fs.Recoverer; its files are fs.Prefetchers.
 type FileSystem struct {
 	opts      Options
-	counts    counters
+	counts    fs.Counters
 	transfers chan struct{} // one entry for each request for a block or part
 	buffers   chan []byte   // of uploaded parts, for the next ones
 
@@ -97,6 +94,7 @@ type FileSystem struct {
 var (
 	_ fs.FileSystem = (*FileSystem)(nil)
 	_ fs.Recoverer  = (*FileSystem)(nil)
+	_ fs.Meter      = (*FileSystem)(nil)
 	_ fs.Prefetcher = (*file)(nil)
 )
 
@@ -108,8 +106,7 @@ func New(o Options) (*FileSystem, error) {
 		return nil, err
 	}
 	return &FileSystem{
-		opts: o, counts: newCounters(o.Scope),
-		transfers: make(chan struct{}, maxTransfers), buffers: make(chan []byte, 8),
+		opts: o, transfers: make(chan struct{}, maxTransfers), buffers: make(chan []byte, 8),
 	}, nil
 }
 
