@@ -251,6 +251,13 @@ func TestConcat(t *testing.T) {
 			other := encode(mem, r, plain)
 			defer other.Release()
 			sets = append(sets, []arrow.Array{arr, other})
+			if _, encoded := arr.(*array.Dictionary); encoded { // many rows share few dictionaries
+				many := []arrow.Array{}
+				for range 3 * unifyFactor {
+					many = append(many, arr, other, half)
+				}
+				sets = append(sets, many)
+			}
 		}
 		for _, parts := range sets {
 			got, err := Concat(mem, parts)

@@ -25,9 +25,14 @@ func DictionaryRows(d *array.Dictionary, sel []int32) []int32 {
 	return dictionaryRows(d.Data(), bytesOf(d.DataType().(*arrow.DictionaryType).IndexType), sel)
 }
 
+// unifyFactor is how many rows there must be for each value of the dictionaries of
+// arrays that are concatenated, for these to be worth unifying.
+const unifyFactor = 8
+
 // Concat returns the rows of arrs one after the other; they have the same type
-// but for the encoding. Arrays that share one dictionary keep it, other
-// dictionaries are unified, and beside a plain array they are decoded.
+// but for the encoding. Arrays that share one dictionary keep it. Several
+// dictionaries are unified where they are short beside the rows; else, and beside
+// a plain array, rows are decoded.
 func Concat(mem memory.Allocator, arrs []arrow.Array) (arrow.Array, error) {
 	switch plain := countPlain(arrs); {
 	case len(arrs) == 0:
@@ -37,19 +42,87 @@ func Concat(mem memory.Allocator, arrs []arrow.Array) (arrow.Array, error) {
 		return arrs[0], nil
 	case plain == 0 && shareDictionary(arrs):
 		return concatIndexes(mem, arrs)
-	case plain > 0 && plain < len(arrs):
-		decoded := make([]arrow.Array, 0, len(arrs))
-		defer func() { ReleaseAll(decoded) }()
-		for _, a := range arrs {
-			d, err := Decode(mem, a)
-			if err != nil {
-				return nil, err
-			}
-			decoded = append(decoded, d)
-		}
-		return concatSame(mem, decoded)
+	case plain == 0:
+		return concatEncoded(mem, arrs)
+	case plain < len(arrs):
+		return concatDecoded(mem, arrs)
 	}
 	return concatSame(mem, arrs)
+}
+
+func concatDecoded(mem memory.Allocator, arrs []arrow.Array) (arrow.Array, error) {
+	decoded := make([]arrow.Array, 0, len(arrs))
+	defer func() { ReleaseAll(decoded) }()
+	for _, a := range arrs {
+		d, err := Decode(mem, a)
+		if err != nil {
+			return nil, err
+		}
+		decoded = append(decoded, d)
+	}
+	return concatSame(mem, decoded)
+}
+
+// concatEncoded is Concat for several dictionaries, of which many arrays may share
+// one: each is looked at once.
+func concatEncoded(mem memory.Allocator, arrs []arrow.Array) (arrow.Array, error) {
+	places := map[arrow.ArrayData][]int32{}
+	rows, values := 0, 0
+	for _, a := range arrs {
+		d := a.Data().Dictionary()
+		if _, known := places[d]; !known {
+			places[d] = nil
+			values += d.Len()
+		}
+		rows += a.Len()
+	}
+	if values > rows/unifyFactor {
+		return concatDecoded(mem, arrs)
+	}
+	typ := &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int32, ValueType: arrs[0].DataType().(*arrow.DictionaryType).ValueType}
+	unifier, err := array.NewDictionaryUnifier(mem, typ.ValueType)
+	if err != nil {
+		return nil, fmt.Errorf("unify %d dictionaries: %w", len(places), err)
+	}
+	defer unifier.Release()
+	index := array.NewInt32Builder(mem)
+	defer index.Release()
+	index.Reserve(rows)
+	for _, a := range arrs {
+		d := a.(*array.Dictionary)
+		to := places[a.Data().Dictionary()]
+		if to == nil {
+			if to, err = unify(unifier, d.Dictionary()); err != nil {
+				return nil, fmt.Errorf("unify %d dictionaries: %w", len(places), err)
+			}
+			places[a.Data().Dictionary()] = to
+		}
+		for _, at := range DictionaryRows(d, nil) {
+			if at < 0 {
+				index.UnsafeAppendBoolToBitmap(false)
+				continue
+			}
+			index.UnsafeAppend(to[at])
+		}
+	}
+	all, err := unifier.GetResultWithIndexType(typ.IndexType)
+	if err != nil {
+		return nil, fmt.Errorf("unify %d dictionaries: %w", len(places), err)
+	}
+	defer all.Release()
+	indexes := index.NewInt32Array()
+	defer indexes.Release()
+	return array.NewDictionaryArray(typ, indexes, all), nil
+}
+
+// unify adds a dictionary and returns where its values are now.
+func unify(u array.DictionaryUnifier, dictionary arrow.Array) ([]int32, error) {
+	buf, err := u.UnifyAndTranspose(dictionary)
+	if err != nil {
+		return nil, err
+	}
+	defer buf.Release()
+	return append(make([]int32, 0, dictionary.Len()+1), arrow.Int32Traits.CastFromBytes(buf.Bytes())...), nil
 }
 
 func concatSame(mem memory.Allocator, arrs []arrow.Array) (arrow.Array, error) {
