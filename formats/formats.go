@@ -72,6 +72,9 @@ type ReadOptions struct {
 	// Predicate is a hint for skipping, in terms of the file's columns by name
 	// and literals in the physical form of the wanted types; nil skips nothing.
 	Predicate *predicate.Predicate
+	// Filters drop rows, by columns among the wanted ones, which nobody asks for. A
+	// reader that can is quicker by it; others return the rows all the same.
+	Filters []predicate.RowFilter
 	// Span is the piece to read.
 	Span Span
 	// BatchRows is the most rows of a batch; 0 means DefaultBatchRows.
@@ -98,6 +101,7 @@ type ReadStats struct {
 	// those of them that the predicate excluded; both 0 where there are none.
 	Groups, Skipped int64
 	Rows            int64 // rows returned
+	Filtered        int64 // rows left out because a filter drops them
 	Bytes           int64 // bytes read from the input
 	BadRows         int64 // rows left out because an option says to ignore them
 }

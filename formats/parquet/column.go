@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/parquet-go/parquet-go/format"
 
+	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
 )
 
@@ -20,6 +21,10 @@ type decoder interface {
 	start(group int, c *chunk, data []byte)
 	// read returns the next n rows; the row group has that many left.
 	read(n int) (arrow.Array, error)
+	// take returns those of the next n rows that rows lists, ascending.
+	take(n int, rows []int32) (arrow.Array, error)
+	// skip passes over the next n rows; it is cheap where they fill pages.
+	skip(n int)
 	close()
 	// source is the leaf that it reads, nil if the file has none.
 	source() *leaf
@@ -122,6 +127,7 @@ type fixedBase struct {
 	alloc   memory.Allocator
 	convert *converter
 	idx     []int32
+	some    []byte         // plain values, before they are converted
 	dict    *memory.Buffer // the dictionary, converted
 }
 
@@ -248,6 +254,20 @@ func (d *boolDecoder) read(n int) (arrow.Array, error) {
 	return finish(arrow.FixedWidthTypes.Boolean, n, nulls, nil, valid, out), nil
 }
 
+func (d *boolDecoder) take(n int, rows []int32) (arrow.Array, error) {
+	return takeOf(d, d.alloc, n, rows)
+}
+
+// takeOf is take for decoders that have no quicker way.
+func takeOf(d decoder, alloc memory.Allocator, n int, rows []int32) (arrow.Array, error) {
+	a, err := d.read(n)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Release()
+	return compute.Take(alloc, a, rows)
+}
+
 func (d *boolDecoder) fill(out, valid []byte, n int) (nulls int, err error) {
 	for at := 0; at < n; {
 		if err := d.next(d.noDictionary); err != nil {
@@ -316,6 +336,10 @@ func (d *nullDecoder) read(n int) (arrow.Array, error) {
 	return array.MakeArrayOfNull(d.alloc, d.want.Arrow(), n), nil
 }
 
+func (d *nullDecoder) take(_ int, rows []int32) (arrow.Array, error) { return d.read(len(rows)) }
+
+func (d *nullDecoder) skip(int) {} // no page is ever looked at
+
 // missingDecoder stands for a column that the file does not have.
 type missingDecoder struct {
 	want  datatype.Type
@@ -323,9 +347,12 @@ type missingDecoder struct {
 }
 
 func (d *missingDecoder) start(int, *chunk, []byte) {}
+func (d *missingDecoder) skip(int)                  {}
 func (d *missingDecoder) close()                    {}
 func (d *missingDecoder) source() *leaf             { return nil }
 
 func (d *missingDecoder) read(n int) (arrow.Array, error) {
 	return array.MakeArrayOfNull(d.alloc, d.want.Arrow(), n), nil
 }
+
+func (d *missingDecoder) take(_ int, rows []int32) (arrow.Array, error) { return d.read(len(rows)) }

@@ -18,6 +18,14 @@
 // (and panics, or allocates what they claim), cannot tell an absent null count
 // from zero, and materialises levels and pages that we stream.
 //
+// # Filters
+//
+// Filters drop rows while they are read (filter.go): their columns are decoded first,
+// for some batches' rows at once; of the others only the rows that are left (pick.go).
+// Pages in which none is left are not decompressed, and of dictionary indexes and
+// plain values only the wanted ones are decoded. A filter that drops few rows of a row
+// group's first ones rests until the next group.
+//
 // # Types
 //
 //	BOOLEAN                       BOOLEAN

@@ -198,6 +198,9 @@ func (r *levelReader) nextLevels() error {
 	if err != nil {
 		return err
 	}
+	if err := checkSum(h, body); err != nil {
+		return err
+	}
 	var rep, def hybrid
 	switch h.kind {
 	case format.DataPage:

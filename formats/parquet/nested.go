@@ -19,6 +19,7 @@ type nestedDecoder struct {
 	alloc  memory.Allocator
 	root   *plan
 	leaves []*nestedLeaf
+	behind int // rows passed over that are still to be read
 }
 
 // plan is a node as it is wanted. Its first leaf's levels stand for it.
@@ -129,7 +130,8 @@ func (d *nestedDecoder) planLeaf(r *reader, p *plan) error {
 	return nil
 }
 
-func (d *nestedDecoder) start(int, *chunk, []byte) {} // its leaves are started one by one
+// start begins a row group; its leaves are started one by one.
+func (d *nestedDecoder) start(int, *chunk, []byte) { d.behind = 0 }
 
 func (d *nestedDecoder) source() *leaf { return nil }
 
@@ -139,7 +141,30 @@ func (d *nestedDecoder) close() {
 	}
 }
 
+func (d *nestedDecoder) skip(n int) { d.behind += n }
+
+// maxDrop is how many rows are read at once only to be dropped.
+const maxDrop = 8192
+
 func (d *nestedDecoder) read(n int) (arrow.Array, error) {
+	for d.behind > 0 {
+		k := min(d.behind, maxDrop)
+		a, err := d.rows(k)
+		if err != nil {
+			return nil, err
+		}
+		a.Release()
+		d.behind -= k
+	}
+	return d.rows(n)
+}
+
+func (d *nestedDecoder) take(n int, rows []int32) (arrow.Array, error) {
+	return takeOf(d, d.alloc, n, rows)
+}
+
+// rows makes the array of the next n rows.
+func (d *nestedDecoder) rows(n int) (arrow.Array, error) {
 	for _, l := range d.leaves {
 		var err error
 		if l.now, err = l.levels.rows(n); err != nil {

@@ -26,6 +26,7 @@ type pages struct {
 	data     []byte // the chunk; its capacity exceeds its length by padding
 	at       int    // next page header
 	pageAt   int    // current page header
+	behind   int    // rows passed over that pages still have to be
 	dictSize int    // entries of the chunk's dictionary, -1 before it was seen
 
 	left    int    // rows of the current page not yet taken
@@ -40,6 +41,9 @@ type pages struct {
 	body    *memory.Buffer // the decompressed page
 	prepare *memory.Buffer // its values brought to PLAIN
 	scratch delta
+	rowBits []byte  // validity of rows of which some are wanted
+	wanted  []int32 // those rows
+	all     []int32 // dictionary indexes of which some are wanted
 
 	nested  bool // the leaf has slots, see levels.go
 	slotDef int
@@ -70,7 +74,7 @@ func (p *pages) close() {
 // start begins a chunk.
 func (p *pages) start(group int, c *chunk, data []byte) {
 	p.group, p.chunk, p.data = group, c, data
-	p.at, p.pageAt, p.left, p.dictSize = 0, 0, 0, -1
+	p.at, p.pageAt, p.behind, p.left, p.dictSize = 0, 0, 0, 0, -1
 }
 
 // fail says where the chunk is bad.
@@ -98,17 +102,37 @@ func (p *pages) page() (h pageHeader, body []byte, err error) {
 	}
 	body = p.data[p.at : p.at+h.compressed]
 	p.at += h.compressed
-	if h.hasCRC && h.crc != crc32.ChecksumIEEE(body) {
-		return h, nil, errors.New("page does not match its checksum")
-	}
 	return h, body, nil
 }
 
-// next makes left positive, moving on to the next page where necessary.
+// checkSum compares a page with its checksum, if it has one.
+func checkSum(h pageHeader, body []byte) error {
+	if h.hasCRC && h.crc != crc32.ChecksumIEEE(body) {
+		return errors.New("page does not match its checksum")
+	}
+	return nil
+}
+
+// next makes left positive and behind zero, moving on to the next page where
+// necessary. Pages of rows to be passed over are not opened.
 func (p *pages) next(dictionary dictionaryFunc) error {
-	for p.left == 0 {
+	for p.left == 0 || p.behind > 0 {
+		if n := min(p.left, p.behind); n > 0 {
+			if err := p.drop(n); err != nil {
+				return err
+			}
+			continue
+		}
 		h, body, err := p.page()
 		if err != nil {
+			return err
+		}
+		data := h.kind == format.DataPage || h.kind == format.DataPageV2
+		if data && p.behind > 0 && h.values <= p.behind {
+			p.behind -= h.values
+			continue
+		}
+		if err := checkSum(h, body); err != nil {
 			return err
 		}
 		switch h.kind {
@@ -242,6 +266,10 @@ func (p *pages) takeIndexes(dst []int32) error {
 	if err := p.indexes.read(dst); err != nil {
 		return err
 	}
+	return p.checkIndexes(dst)
+}
+
+func (p *pages) checkIndexes(dst []int32) error {
 	if uint64(p.dictSize) >= 1<<p.indexes.width && p.indexes.width < 32 {
 		return nil
 	}

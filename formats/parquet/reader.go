@@ -2,9 +2,12 @@ package parquet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -28,6 +31,9 @@ type reader struct {
 	next     int              // the row group after it
 	end      int
 	left     int64 // rows left in the current row group
+	filters  []*rowFilter
+	window   int                 // rows to filter at once
+	pending  []arrow.RecordBatch // read and not yet returned
 	schema   *arrow.Schema
 	stats    formats.ReadStats
 	closed   bool
@@ -37,6 +43,7 @@ var _ formats.Reader = (*reader)(nil)
 
 func newReader(f *file, opts formats.ReadOptions) (*reader, error) {
 	r := &reader{file: f, opts: opts.Complete(), codec: &decompressor{}}
+	r.filters, r.window = newFilters(r.opts), r.opts.BatchRows
 	var err error
 	if r.next, r.end, err = f.groupRange(opts.Span); err != nil {
 		return nil, err
@@ -82,31 +89,56 @@ func (r *reader) decoder(want datatype.Field) (decoder, error) {
 func (r *reader) Read(ctx context.Context) (batch arrow.RecordBatch, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = failure.Errorf(failure.BadData, "%s: row group %d: the decoder gave up: %v\n%s", r.file.in.Path, r.group, v, debug.Stack())
+			err = r.recovered(v)
 		}
 	}()
-	for r.left == 0 {
+	for len(r.pending) == 0 {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if r.next == r.end {
+		switch {
+		case r.left > 0 && r.filtering():
+			err = r.filtered()
+		case r.left > 0:
+			return r.batch()
+		case r.next == r.end:
 			return nil, io.EOF
+		default:
+			err = r.open(r.next)
+			r.next++
 		}
-		if err := r.open(r.next); err != nil {
+		if err != nil {
 			return nil, err
 		}
-		r.next++
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	batch, r.pending = r.pending[0], r.pending[1:]
+	return batch, nil
+}
+
+// recovered is the error of a panic. The allocator panics with an error of its own
+// where memory is refused; anything else is the decoder's.
+func (r *reader) recovered(v any) error {
+	if err, ok := v.(error); ok {
+		var bug runtime.Error
+		if !errors.As(err, &bug) {
+			return fmt.Errorf("%s: row group %d: %w", r.file.in.Path, r.group, err)
+		}
 	}
-	return r.batch()
+	return failure.Errorf(failure.BadData, "%s: row group %d: the decoder gave up: %v\n%s", r.file.in.Path, r.group, v, debug.Stack())
+}
+
+// filtering reports whether a filter is worth asking.
+func (r *reader) filtering() bool {
+	return slices.ContainsFunc(r.filters, (*rowFilter).works)
 }
 
 // open begins a row group, unless no row of it can match.
 func (r *reader) open(group int) error {
 	r.releaseGroup()
-	if r.file.prune(group, r.opts.Predicate, r.opts.Columns) {
+	for _, f := range r.filters {
+		f.tried, f.kept = 0, 0
+	}
+	if r.excluded(group) {
 		r.stats.Skipped++
 		return nil
 	}
@@ -121,6 +153,11 @@ func (r *reader) open(group int) error {
 		return fmt.Errorf("row group %d: %w", group, err)
 	}
 	r.owners, r.left = owners, g.rows
+	for _, d := range r.decoders {
+		if d.source() == nil {
+			d.start(group, nil, nil)
+		}
+	}
 	for i, c := range ranges {
 		d := r.sources[i]
 		d.start(group, &g.chunks[d.source().index], c.bytes)
@@ -148,7 +185,7 @@ func (r *reader) prefetchAfter(group int) {
 		return
 	}
 	for next := group + 1; next < r.end; next++ {
-		if !r.file.prune(next, r.opts.Predicate, r.opts.Columns) {
+		if !r.excluded(next) {
 			prefetch(r.file.in, coalesce(r.ranges(next)))
 			return
 		}
@@ -214,6 +251,9 @@ func (r *reader) Close() error {
 	r.closed = true
 	for _, d := range r.decoders {
 		d.close()
+	}
+	for _, b := range r.pending {
+		b.Release()
 	}
 	r.releaseGroup()
 	r.codec.close()

@@ -28,7 +28,12 @@ func (f *file) prune(group int, p *predicate.Predicate, wanted datatype.Schema) 
 	if p == nil {
 		return false
 	}
-	return p.Prune(func(name string) (predicate.Summary, bool) {
+	return p.Prune(f.lookup(group, wanted))
+}
+
+// lookup finds the summaries of a row group's columns.
+func (f *file) lookup(group int, wanted datatype.Schema) func(name string) (predicate.Summary, bool) {
+	return func(name string) (predicate.Summary, bool) {
 		c := f.column(name)
 		if c == nil || c.nested {
 			return predicate.Summary{}, false
@@ -38,7 +43,7 @@ func (f *file) prune(group int, p *predicate.Predicate, wanted datatype.Schema) 
 			t = wanted[i].Type
 		}
 		return summarize(&f.meta.groups[group].chunks[c.leaves[0].index], c.leaves[0], t, f.meta.groups[group].rows), true
-	})
+	}
 }
 
 // summarize turns a chunk's statistics into bounds of type want.
