@@ -355,13 +355,15 @@ func (WindowProperty) EnumDescriptor() ([]byte, []int) {
 type JoinType int32
 
 const (
-	JoinType_JOIN_INVALID JoinType = 0
-	JoinType_JOIN_INNER   JoinType = 1
-	JoinType_JOIN_LEFT    JoinType = 2
-	JoinType_JOIN_RIGHT   JoinType = 3
-	JoinType_JOIN_FULL    JoinType = 4
-	JoinType_JOIN_SEMI    JoinType = 5
-	JoinType_JOIN_ANTI    JoinType = 6
+	JoinType_JOIN_INVALID    JoinType = 0
+	JoinType_JOIN_INNER      JoinType = 1
+	JoinType_JOIN_LEFT       JoinType = 2
+	JoinType_JOIN_RIGHT      JoinType = 3
+	JoinType_JOIN_FULL       JoinType = 4
+	JoinType_JOIN_SEMI       JoinType = 5
+	JoinType_JOIN_ANTI       JoinType = 6
+	JoinType_JOIN_RIGHT_SEMI JoinType = 7 // rows of the right side that have a match on the left
+	JoinType_JOIN_RIGHT_ANTI JoinType = 8 // rows of the right side that have none
 )
 
 // Enum value maps for JoinType.
@@ -374,15 +376,19 @@ var (
 		4: "JOIN_FULL",
 		5: "JOIN_SEMI",
 		6: "JOIN_ANTI",
+		7: "JOIN_RIGHT_SEMI",
+		8: "JOIN_RIGHT_ANTI",
 	}
 	JoinType_value = map[string]int32{
-		"JOIN_INVALID": 0,
-		"JOIN_INNER":   1,
-		"JOIN_LEFT":    2,
-		"JOIN_RIGHT":   3,
-		"JOIN_FULL":    4,
-		"JOIN_SEMI":    5,
-		"JOIN_ANTI":    6,
+		"JOIN_INVALID":    0,
+		"JOIN_INNER":      1,
+		"JOIN_LEFT":       2,
+		"JOIN_RIGHT":      3,
+		"JOIN_FULL":       4,
+		"JOIN_SEMI":       5,
+		"JOIN_ANTI":       6,
+		"JOIN_RIGHT_SEMI": 7,
+		"JOIN_RIGHT_ANTI": 8,
 	}
 )
 
@@ -2162,7 +2168,8 @@ func (x *WindowAggregate) GetProperties() []WindowProperty {
 }
 
 // Join is a hash join of input 0 (left, probed) with input 1 (right, built).
-// Output: left columns, then right columns. It reads the build side first.
+// Output: left columns, then right columns; of semi and anti joins the columns of
+// the side that they choose from. It reads the build side first.
 type Join struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Type          JoinType               `protobuf:"varint,1,opt,name=type,proto3,enum=tidemill.jobgraph.v1.JoinType" json:"type,omitempty"`
@@ -2994,7 +3001,7 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\fWINDOW_START\x10\x01\x12\x0e\n" +
 	"\n" +
 	"WINDOW_END\x10\x02\x12\x0f\n" +
-	"\vWINDOW_TIME\x10\x03*x\n" +
+	"\vWINDOW_TIME\x10\x03*\xa2\x01\n" +
 	"\bJoinType\x12\x10\n" +
 	"\fJOIN_INVALID\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -3004,7 +3011,9 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"JOIN_RIGHT\x10\x03\x12\r\n" +
 	"\tJOIN_FULL\x10\x04\x12\r\n" +
 	"\tJOIN_SEMI\x10\x05\x12\r\n" +
-	"\tJOIN_ANTI\x10\x06*D\n" +
+	"\tJOIN_ANTI\x10\x06\x12\x13\n" +
+	"\x0fJOIN_RIGHT_SEMI\x10\a\x12\x13\n" +
+	"\x0fJOIN_RIGHT_ANTI\x10\b*D\n" +
 	"\tFrameUnit\x12\x16\n" +
 	"\x12FRAME_UNIT_INVALID\x10\x00\x12\x0e\n" +
 	"\n" +

@@ -145,6 +145,9 @@ func (n *Join) Label() string {
 		on = append(on, datatype.QuoteName(left[n.LeftKeys[i]].Name)+" = "+datatype.QuoteName(right[n.RightKeys[i]].Name))
 	}
 	s := "Join " + n.Kind.String()
+	if n.BuildLeft {
+		s += ", left side built"
+	}
 	if len(on) > 0 {
 		s += " on " + strings.Join(on, ", ")
 	}

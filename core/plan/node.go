@@ -112,6 +112,9 @@ type Join struct {
 	Kind                JoinKind
 	LeftKeys, RightKeys []int
 	Residual            expr.Expr // nil: true
+	// BuildLeft lets a semi or anti join keep its left side and look for partners
+	// as the right side passes: for a left side that is the smaller one.
+	BuildLeft bool
 }
 
 // SortKey is one column of an order.

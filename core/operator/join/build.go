@@ -25,7 +25,8 @@ type build struct {
 	record  arrow.RecordBatch // nil where there are no rows
 	starts  []int32           // by slot: where its run begins in order; nil: each has one row
 	order   []int32           // rows by slot; nil: row and slot are one
-	matched []bool            // by row, for RIGHT and FULL
+	matched []bool            // which had a pair, for RIGHT and FULL and where the output is build rows
+	bySlot  bool              // matched is by slot: which rows those are, slots says
 	charged int64
 	held    int64 // bytes of kept batches that are charged to others
 	hashes  []uint64
@@ -265,14 +266,21 @@ func (b *build) finish() (err error) {
 			return nil
 		}
 	}
-	if b.join.keepsBuild() {
-		if err := b.charge(b.rows); err != nil {
+	if b.join.keepsBuild() || b.join.onlyBuild() {
+		b.bySlot = b.join.onlyBuild() && b.join.residual == nil && b.table != nil
+		n := b.rows
+		if b.bySlot {
+			n = b.keys()
+		}
+		if err := b.charge(n); err != nil {
 			return err
 		}
-		b.matched = make([]bool, b.rows)
+		b.matched = make([]bool, n)
 	}
-	if err := b.arrange(); err != nil {
-		return err
+	if !b.bySlot {
+		if err := b.arrange(); err != nil {
+			return err
+		}
 	}
 	if err := b.concat(); err != nil {
 		return err
@@ -392,6 +400,15 @@ func (b *build) release() {
 		b.join.ctx.Memory.Shrink(b.charged)
 		b.charged = 0
 	}
+}
+
+// hadPair reports whether a row is marked, where matched is.
+func (b *build) hadPair(row int) bool {
+	if !b.bySlot {
+		return b.matched[row]
+	}
+	s := b.slots[row]
+	return s >= 0 && b.matched[s]
 }
 
 // rowsOf turns slots that have one row each into those rows; -1 stays.

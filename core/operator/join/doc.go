@@ -10,8 +10,8 @@
 // close together, in a bitmap with ranks. Columns are gathered only for pairs, late
 // and in batches; where most probe rows have their one match, they pass under a
 // selection instead. The residual condition selects among the pairs; LEFT, FULL,
-// SEMI and ANTI note which probe rows, RIGHT and FULL which build rows, had a pair
-// that passed. Null keys match nothing.
+// SEMI and ANTI note which probe rows, RIGHT, FULL, RIGHT SEMI and RIGHT ANTI which
+// build rows, had a pair that passed. Null keys match nothing.
 //
 // Where the build side does not fit memory, both sides are divided by the hash of
 // their keys into files (grace):

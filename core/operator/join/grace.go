@@ -10,6 +10,7 @@ import (
 	arrowmemory "github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/core/compute"
+	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/stream"
@@ -172,7 +173,7 @@ func (g *grace) joinAll(pairs []pair) error {
 // needed reports whether a pair can bring forth rows.
 func (j *Join) needed(p pair) bool {
 	if p.sides[probeInput] == nil {
-		return p.sides[buildInput] != nil && j.keepsBuild()
+		return p.sides[buildInput] != nil && (j.keepsBuild() || j.kind == jobgraph.JoinType_JOIN_RIGHT_ANTI)
 	}
 	return p.sides[buildInput] != nil || !j.needsBuild()
 }
@@ -209,10 +210,8 @@ func (g *grace) joinPair(p pair) error {
 		if err := g.each(p.sides[probeInput], j.probe.batch); err != nil {
 			return err
 		}
-		if j.keepsBuild() {
-			if err := j.probe.unmatchedBuild(); err != nil {
-				return err
-			}
+		if err := j.probe.rest(); err != nil {
+			return err
 		}
 		if err := j.resetBuild(); err != nil {
 			return err
@@ -224,7 +223,7 @@ func (g *grace) joinPair(p pair) error {
 	if j.probe.seen == nil || !j.onlyProbe() && !j.fillsProbe() {
 		return nil
 	}
-	return g.each(p.sides[probeInput], j.probe.rest)
+	return g.each(p.sides[probeInput], j.probe.later)
 }
 
 // divide joins a pair by parts.

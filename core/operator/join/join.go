@@ -51,7 +51,7 @@ type Join struct {
 
 // New returns the operator that spec describes, for these inputs.
 func New(spec *jobgraph.Join, left, right datatype.Schema, deps Deps) (operator.Operator, error) {
-	if spec.Type < jobgraph.JoinType_JOIN_INNER || spec.Type > jobgraph.JoinType_JOIN_ANTI {
+	if spec.Type < jobgraph.JoinType_JOIN_INNER || spec.Type > jobgraph.JoinType_JOIN_RIGHT_ANTI {
 		return nil, fmt.Errorf("join: type %v", spec.Type)
 	}
 	if len(spec.LeftKeys) != len(spec.RightKeys) {
@@ -131,6 +131,11 @@ func (j *Join) onlyProbe() bool {
 	return j.kind == jobgraph.JoinType_JOIN_SEMI || j.kind == jobgraph.JoinType_JOIN_ANTI
 }
 
+// onlyBuild reports whether the output is build rows alone.
+func (j *Join) onlyBuild() bool {
+	return j.kind == jobgraph.JoinType_JOIN_RIGHT_SEMI || j.kind == jobgraph.JoinType_JOIN_RIGHT_ANTI
+}
+
 // Open implements operator.Operator.
 func (j *Join) Open(ctx *operator.Context) (err error) {
 	j.ctx = ctx
@@ -166,7 +171,7 @@ func (j *Join) Done() bool {
 
 // needsBuild reports whether every row of the output has one of the build side.
 func (j *Join) needsBuild() bool {
-	return j.kind == jobgraph.JoinType_JOIN_INNER || j.kind == jobgraph.JoinType_JOIN_SEMI || j.kind == jobgraph.JoinType_JOIN_RIGHT
+	return j.kind == jobgraph.JoinType_JOIN_INNER || j.kind == jobgraph.JoinType_JOIN_SEMI || j.kind == jobgraph.JoinType_JOIN_RIGHT || j.onlyBuild()
 }
 
 // Process implements operator.Operator.
@@ -211,10 +216,7 @@ func (j *Join) EndInput(input int) error {
 	if j.grace != nil {
 		return j.grace.run()
 	}
-	if j.keepsBuild() {
-		return j.probe.unmatchedBuild()
-	}
-	return nil
+	return j.probe.rest()
 }
 
 // Close implements operator.Operator.

@@ -41,6 +41,10 @@ func (p *probe) batch(b *stream.Batch) error {
 	}
 	j := p.join
 	p.matched = nil
+	if j.build.bySlot {
+		p.mark()
+		return nil
+	}
 	if j.check == nil && j.onlyProbe() {
 		if p.seen != nil {
 			p.see(func(i int) bool { return p.slots[i] >= 0 })
@@ -97,8 +101,18 @@ func (p *probe) see(match func(i int) bool) {
 	}
 }
 
-// rest emits what is due of b after the last block.
-func (p *probe) rest(b *stream.Batch) error {
+// mark notes the slots that had a pair.
+func (p *probe) mark() {
+	matched := p.join.build.matched
+	for _, s := range p.slots {
+		if s >= 0 {
+			matched[s] = true
+		}
+	}
+}
+
+// later emits what is due of b after the last block.
+func (p *probe) later(b *stream.Batch) error {
 	defer b.Release()
 	p.matched = make([]bool, b.Len())
 	for i := range p.matched {
@@ -270,6 +284,9 @@ func (p *probe) runs(b *stream.Batch) error {
 		} else if fill {
 			run = none
 		}
+		if p.join.onlyBuild() {
+			run = p.unmarked(run)
+		}
 		for len(run) > 0 {
 			n := min(len(run), limit-len(p.rows))
 			for _, row := range run[:n] {
@@ -283,6 +300,17 @@ func (p *probe) runs(b *stream.Batch) error {
 		}
 	}
 	return p.flush(b)
+}
+
+// unmarked are those rows of the build side that had no pair so far.
+func (p *probe) unmarked(rows []int32) []int32 {
+	p.some = p.some[:0]
+	for _, r := range rows {
+		if !p.join.build.matched[r] {
+			p.some = append(p.some, r)
+		}
+	}
+	return p.some
 }
 
 // flush emits the pairs that pass the residual.
@@ -304,7 +332,7 @@ func (p *probe) flush(b *stream.Batch) error {
 		}
 	}
 	p.note(out, at, builds)
-	if out.Len() == 0 || p.join.onlyProbe() {
+	if out.Len() == 0 || p.join.onlyProbe() || p.join.onlyBuild() {
 		out.Release()
 		return nil
 	}
@@ -448,6 +476,43 @@ func (p *probe) flushUnmatched(b *stream.Batch) error {
 		return err
 	}
 	return p.join.ctx.Output.Emit(out)
+}
+
+// rest emits what is due of the build side after the probe side has ended.
+func (p *probe) rest() error {
+	switch {
+	case p.join.keepsBuild():
+		return p.unmatchedBuild()
+	case p.join.onlyBuild() && p.join.build.rows > 0:
+		return p.chosenBuild()
+	}
+	return nil
+}
+
+// chosenBuild emits the build rows that had a pair, or, for an anti join, the
+// others.
+func (p *probe) chosenBuild() error {
+	build, want := &p.join.build, p.join.kind == jobgraph.JoinType_JOIN_RIGHT_SEMI
+	for from := 0; from < build.rows; from += p.join.ctx.BatchRows {
+		to := min(from+p.join.ctx.BatchRows, build.rows)
+		sel := make([]int32, 0, to-from)
+		for row := from; row < to; row++ {
+			if build.hadPair(row) == want {
+				sel = append(sel, int32(row-from))
+			}
+		}
+		if len(sel) == 0 {
+			continue
+		}
+		out := stream.NewBatch(build.record.NewSlice(int64(from), int64(to)))
+		if len(sel) < to-from {
+			out.Sel = sel
+		}
+		if err := p.join.ctx.Output.Emit(out); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unmatchedBuild emits the build rows that had no pair, with nulls.

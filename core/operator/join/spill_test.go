@@ -31,6 +31,7 @@ import (
 var kinds = []jobgraph.JoinType{
 	jobgraph.JoinType_JOIN_INNER, jobgraph.JoinType_JOIN_LEFT, jobgraph.JoinType_JOIN_RIGHT,
 	jobgraph.JoinType_JOIN_FULL, jobgraph.JoinType_JOIN_SEMI, jobgraph.JoinType_JOIN_ANTI,
+	jobgraph.JoinType_JOIN_RIGHT_SEMI, jobgraph.JoinType_JOIN_RIGHT_ANTI,
 }
 
 func TestSpillsByPartition(t *testing.T) {
@@ -42,12 +43,8 @@ func TestSpillsByPartition(t *testing.T) {
 				if key == 1 {
 					spec.Residual = expr.ToProto(smaller())
 				}
-				out := append(append(datatype.Schema{}, l...), r...)
-				if kind == jobgraph.JoinType_JOIN_SEMI || kind == jobgraph.JoinType_JOIN_ANTI {
-					out = l
-				}
 				operatortest.Run(t, operatortest.Case{
-					Inputs: []operatortest.Table{{Schema: l}, {Schema: r}}, Output: out, Spills: true,
+					Inputs: []operatortest.Table{{Schema: l}, {Schema: r}}, Output: outputOf(kind, l, r), Spills: true,
 					New: func() (operator.Operator, error) { return join.New(spec, l, r, deps) },
 				})
 			})
@@ -124,10 +121,7 @@ func skewed(t *testing.T, spec *jobgraph.Join, budget, disk int64) (rows []strin
 			}
 		}()
 	}
-	out := &lines{schema: append(append(datatype.Schema{}, left...), right...)}
-	if spec.Type == jobgraph.JoinType_JOIN_SEMI || spec.Type == jobgraph.JoinType_JOIN_ANTI {
-		out.schema = left
-	}
+	out := &lines{schema: outputOf(spec.Type, left, right)}
 	ctx.Output = out
 	op, err := join.New(spec, left, right, deps)
 	if err != nil {

@@ -3,6 +3,7 @@ package optimizer
 import (
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/tidemill/tidemill/core/expr"
 	"github.com/tidemill/tidemill/core/plan"
@@ -73,6 +74,7 @@ func (t *joinTree) rest(place map[int]int) []expr.Expr {
 type order struct {
 	set          leafSet
 	probe, build *order // nil: one leaf
+	buildLeft    bool   // build filters probe, which is the one that is built
 	rows, width  float64
 	cost         float64
 }
@@ -183,7 +185,13 @@ func (t *joinTree) pair(a, b *order) *order {
 		if l.kind == plan.Anti {
 			share = 1 - share
 		}
-		return t.costed(&order{set: a.set | b.set, probe: a, build: b, rows: math.Max(1, a.rows*share), width: a.width})
+		o := t.costed(&order{set: a.set | b.set, probe: a, build: b, rows: math.Max(1, a.rows*share), width: a.width})
+		if t.keyed(a.set, b.set) {
+			// The other way round no row may be in two places: both are exchanged.
+			cost := a.cost + b.cost + o.rows + a.rows*buildCost + b.rows*probeCost + (a.rows+b.rows)*exchangeCost
+			o.buildLeft, o.cost = cost < o.cost, math.Min(cost, o.cost)
+		}
+		return o
 	}
 	o := &order{set: a.set | b.set, probe: a, build: b, width: a.width + b.width}
 	if b.bytes() > a.bytes() {
@@ -201,6 +209,13 @@ func (t *joinTree) costed(o *order) *order {
 	}
 	o.cost = o.probe.cost + o.build.cost + o.rows + o.build.rows*buildCost + o.probe.rows*probeCost + exchanged
 	return o
+}
+
+// keyed reports whether an equality joins two sets.
+func (t *joinTree) keyed(a, b leafSet) bool {
+	return slices.ContainsFunc(t.conditions, func(c condition) bool {
+		return c.equal && c.leaves&a != 0 && c.leaves&b != 0 && c.leaves&^(a|b) == 0
+	})
 }
 
 // matches is the share of a's rows that find a partner in b.
@@ -283,7 +298,7 @@ func (t *joinTree) build(o *order) (plan.Node, map[int]int) {
 			on = append(on, plan.Renumber(c.term, func(i int) int { return both[i] }))
 		}
 	}
-	join := &plan.Join{Place: t.like.Place, Left: left, Right: right, Kind: kind, Residual: plan.AllOf(on)}
+	join := &plan.Join{Place: t.like.Place, Left: left, Right: right, Kind: kind, Residual: plan.AllOf(on), BuildLeft: o.buildLeft}
 	if filters {
 		return join, place
 	}

@@ -112,10 +112,14 @@ func stateText(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) str
 		return fmt.Sprintf("accumulators by %s, slices of %s; bounded by watermark: slices older than watermark - %s are dropped",
 			by, slice, plan.Duration(w.Window.SizeMillis-sliceMillis(w.Window)))
 	case *jobgraph.Operator_Join:
-		if len(s.Join.RightKeys) == 0 {
-			return "the right side; bounded by that side's end"
+		side := "right"
+		if s.Join.Type == jobgraph.JoinType_JOIN_RIGHT_SEMI || s.Join.Type == jobgraph.JoinType_JOIN_RIGHT_ANTI {
+			side = "left" // of the statement
 		}
-		return "the right side by (" + columnNames(g.Exchanges[v.Inputs[1]].Schema, s.Join.RightKeys) + "); bounded by that side's end"
+		if len(s.Join.RightKeys) == 0 {
+			return "the " + side + " side; bounded by that side's end"
+		}
+		return "the " + side + " side by (" + columnNames(g.Exchanges[v.Inputs[1]].Schema, s.Join.RightKeys) + "); bounded by that side's end"
 	case *jobgraph.Operator_Sort:
 		return "all rows; bounded by the input's end"
 	case *jobgraph.Operator_TopN:

@@ -19,6 +19,9 @@ func (b *builder) join(n *plan.Join) (*fragment, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n.BuildLeft {
+		return b.joinBuiltLeft(n, left, right), nil
+	}
 	f := &fragment{}
 	// Built rows without a partner are emitted once: they must not be in several
 	// places.
@@ -49,6 +52,39 @@ func (b *builder) join(n *plan.Join) (*fragment, error) {
 		}
 	}
 	return out, nil
+}
+
+// joinBuiltLeft is a semi or anti join whose left side is built: to the operator
+// it is the right one. Each of its rows must be in one place.
+func (b *builder) joinBuiltLeft(n *plan.Join, left, right *fragment) *fragment {
+	f := &fragment{}
+	if left.single() && right.single() {
+		f.vertex = b.open(1)
+		b.connect(right, f.vertex, forward())
+		b.connect(left, f.vertex, forward())
+	} else {
+		f.vertex = b.open(b.o.Parallelism)
+		b.connect(right, f.vertex, b.meeting(right, n.RightKeys))
+		b.connect(left, f.vertex, b.meeting(left, n.LeftKeys))
+	}
+	spec := &jobgraph.Join{Type: jobgraph.JoinType_JOIN_RIGHT_SEMI, LeftKeys: refs(n.RightKeys), RightKeys: refs(n.LeftKeys)}
+	if n.Kind == plan.Anti {
+		spec.Type = jobgraph.JoinType_JOIN_RIGHT_ANTI
+	}
+	if n.Residual != nil {
+		lefts, rights := len(n.Left.Schema()), len(n.Right.Schema())
+		spec.Residual = expr.ToProto(plan.Renumber(n.Residual, func(i int) int {
+			if i < lefts {
+				return i + rights
+			}
+			return i - lefts
+		}))
+	}
+	out := f.chain(n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Join{Join: spec}})
+	if !out.single() {
+		out.hashed = n.LeftKeys
+	}
+	return out
 }
 
 // meeting brings equal keys of a side together; where they are, they stay.
