@@ -17,6 +17,7 @@ const (
 	nullSelectivity   = 0.1
 	groupExponent     = 0.75 // groups of n rows: n to this power, per key at most
 	unknownWidthBytes = 24
+	unnestElements    = 4 // of a collection
 )
 
 // BroadcastBytes is the estimated size up to which the built side of a join is
@@ -39,6 +40,8 @@ func Rows(n Node) float64 {
 		return guessedGroups(Rows(n.Input), len(n.Keys)+1)
 	case *Expand:
 		return Rows(n.Input) * float64(len(n.Sets))
+	case *Unnest:
+		return Rows(n.Input) * unnestElements
 	case *WindowTVF:
 		return Rows(n.Input) * panes(n.Window)
 	case *Join:

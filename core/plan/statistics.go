@@ -37,6 +37,10 @@ func ColumnStatistics(n Node, column int) Statistics {
 		}
 	case *Filter, *Sort, *Limit, *TopN, *Watermark:
 		return ColumnStatistics(n.Inputs()[0], column)
+	case *Unnest:
+		if column < len(n.Keep) {
+			return ColumnStatistics(n.Input, n.Keep[column])
+		}
 	case *Aggregate:
 		if column < len(n.Keys) {
 			s := ColumnStatistics(n.Input, n.Keys[column])

@@ -60,6 +60,8 @@ func EventTime(n Node, i int) bool {
 	case *Project:
 		c, ok := n.Exprs[i].(*expr.Column)
 		return ok && EventTime(n.Input, c.Index)
+	case *Unnest:
+		return i < len(n.Keep) && EventTime(n.Input, n.Keep[i])
 	case *WindowTVF:
 		width := len(n.Input.Schema())
 		if i < width {

@@ -34,6 +34,8 @@ func keep(n plan.Node, need []int) plan.Node {
 		return keepAggregate(n, need)
 	case *plan.Expand:
 		return keepExpand(n, need)
+	case *plan.Unnest:
+		return keepUnnest(n, need)
 	case *plan.WindowAggregate:
 		return keepWindow(n, need)
 	case *plan.Join:

@@ -27,6 +27,8 @@ func pushDown(n plan.Node, terms []expr.Expr) plan.Node {
 		return throughColumns(n, terms, n.Keys)
 	case *plan.WindowAggregate:
 		return throughColumns(n, terms, n.Keys)
+	case *plan.Unnest:
+		return throughUnnest(n, terms)
 	case *plan.WindowTVF:
 		return throughColumns(n, terms, span(len(n.Input.Schema())))
 	case *plan.Over:

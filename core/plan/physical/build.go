@@ -176,6 +176,8 @@ func (b *builder) build(n plan.Node) (*fragment, error) {
 		return b.aggregate(n)
 	case *plan.Expand:
 		return b.expand(n)
+	case *plan.Unnest:
+		return b.unnest(n)
 	case *plan.WindowAggregate:
 		return b.windowAggregate(n)
 	case *plan.Join:

@@ -207,6 +207,9 @@ func (x *exprBinder) unknown(n *ast.ColumnRef) error {
 		}
 	}
 	name := n.Parts[0]
+	if len(x.scope.names()) == 0 && x.clause == clauseUnnest {
+		return x.errorf(sqlerr.UnknownColumn, n, "unknown column %s: UNNEST sees the tables before it in FROM", name.Name)
+	}
 	if len(x.scope.names()) == 0 {
 		return x.errorf(sqlerr.UnknownColumn, n, "unknown column %s: there is no FROM clause", name.Name).
 			Suggest("write strings in single quotes: '%s'", name.Name)

@@ -36,7 +36,7 @@ func (b *Binder) bindTable(t ast.TableExpr) (plan.Node, *scope, error) {
 	case *ast.TableFunc:
 		return b.bindTableFunc(t)
 	case *ast.Unnest:
-		return nil, nil, b.unsupported(t, "UNNEST is")
+		return b.bindUnnest(t)
 	case *ast.Snapshot:
 		return nil, nil, b.unsupported(t, "FOR SYSTEM_TIME AS OF is")
 	case *ast.Sample:
@@ -234,7 +234,11 @@ func (b *Binder) bindAliased(t *ast.Aliased) (plan.Node, *scope, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if node, err = b.rename(node, t.Columns, t.Alias); err != nil {
+	columns := t.Columns
+	if u, ok := t.Table.(*ast.Unnest); ok {
+		columns = aliasedElement(t, u, node.Schema())
+	}
+	if node, err = b.rename(node, columns, t.Alias); err != nil {
 		return nil, nil, err
 	}
 	sc := scopeOf(t.Alias.Name, node.Schema())
@@ -245,9 +249,15 @@ func (b *Binder) bindAliased(t *ast.Aliased) (plan.Node, *scope, error) {
 }
 
 func (b *Binder) bindJoin(t *ast.Join) (plan.Node, *scope, error) {
+	t = leftDeep(t)
 	left, ls, err := b.bindTable(t.Left)
 	if err != nil {
 		return nil, nil, err
+	}
+	if u, alias := unnestOf(t.Right); u != nil {
+		if node, sc, done, err := b.joinUnnest(t, left, ls, u, alias); done || err != nil {
+			return node, sc, err
+		}
 	}
 	right, rs, err := b.bindTable(t.Right)
 	if err != nil {
