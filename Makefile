@@ -20,6 +20,10 @@ PKG          ?= ./...
 BENCH        ?= .
 COUNT        ?= 1
 BENCHTIME    ?= 1s
+FUZZTIME     ?= 10m
+SEED         ?= 1
+ONLY         ?=
+DIFFERENCES  ?= 10
 
 # The packages that start goroutines or share memory between them; they run under the race detector.
 CONCURRENT := shuffle core/coordinator core/task core/worker core/rpc core/state core/spill core/client scheduler raftmeta \
@@ -90,6 +94,11 @@ generate-check: $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## Fail if a 
 .PHONY: verify-sql
 verify-sql: $(TOOLS)/duckdb ## Compare SQL results with DuckDB's
 	TIDEMILL_DUCKDB=$(CURDIR)/$(TOOLS)/duckdb $(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./core/logictest/...
+
+.PHONY: fuzz-sql
+fuzz-sql: $(TOOLS)/duckdb ## Compare random SQL with DuckDB's answers (FUZZTIME=10m SEED=n ONLY=round/statement DIFFERENCES=n)
+	TIDEMILL_DUCKDB=$(CURDIR)/$(TOOLS)/duckdb $(GO) test -count=1 -v -timeout 0 -run '^TestFuzzSQL$$' ./core/logictest/fuzz \
+		-fuzz-time '$(FUZZTIME)' -fuzz-seed '$(SEED)' -fuzz-only '$(ONLY)' -fuzz-differences '$(DIFFERENCES)'
 
 .PHONY: test-storage
 test-storage: $(TOOLS)/versitygw-$(VERSITYGW) ## Test the file systems against real servers
