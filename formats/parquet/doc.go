@@ -44,12 +44,21 @@
 // A leaf of a nested column is read by slots: one for each value, null ones
 // included, that the innermost list around it has. What it is asked for the
 // levels tell, which are read ahead of the values (levels.go); they also make the
-// offsets and nulls of the lists, maps and rows above (nested.go). Writing such
-// columns is refused by name.
+// offsets and nulls of the lists, maps and rows above (nested.go).
 //
 // # Writing
 //
-// Columns are encoded as batches arrive; see writer.go.
+//	batch -> each column's rows in steps (shred.go): levels of the slots, and the
+//	  stretch of the leaf's array whose values are present
+//	stretch -> numbers of a dictionary, or PLAIN bytes (fixedwriter.go, ...)
+//	32 Ki slots or 512 KiB -> a page, compressed (chunkwriter.go)
+//	row group full -> dictionary and pages of each leaf, then bloom filters
+//	Close -> page index (pageindex.go), footer
+//
+// A page ends where a row ends. Each page of indexes has the width that its
+// dictionary needed then. What a writer holds between two calls is on its
+// allocator, and so in the ledger; what it needs within a call only, too, and is
+// given back (scratch.go).
 //
 // # Errors
 //

@@ -17,12 +17,15 @@ const (
 	encryptedMagic = "PARE"
 	// footerGuess is read from the file's end in one go: most footers fit.
 	footerGuess = 64 << 10
+	// memoryOfFooter is about how many bytes a byte of the footer takes once parsed.
+	memoryOfFooter = 8
 	// maxGroupRows bounds a row group: more rows than anyone writes, few enough
 	// that a count that lies does not keep a reader busy for ever.
 	maxGroupRows = 1<<31 - 1
 )
 
-// file is an opened file: its checked footer.
+// file is an opened file: its checked footer. All but in is shared with those who
+// open it again (formats.Memo), so nothing here is changed after openFile.
 type file struct {
 	in      formats.Input
 	meta    *fileMetadata
@@ -35,6 +38,13 @@ type file struct {
 func openFile(ctx context.Context, in formats.Input) (*file, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if in.Memo != nil {
+		if known, ok := in.Memo.Load().(*file); ok {
+			f := *known
+			f.in = in
+			return &f, nil
+		}
 	}
 	footer, err := readFooter(in)
 	if err != nil {
@@ -52,6 +62,11 @@ func openFile(ctx context.Context, in formats.Input) (*file, error) {
 	}
 	if err := f.check(); err != nil {
 		return nil, badFile(in, err)
+	}
+	if in.Memo != nil {
+		kept := *f
+		kept.in = formats.Input{}
+		in.Memo.Store(&kept, int64(len(footer))*memoryOfFooter)
 	}
 	return f, nil
 }

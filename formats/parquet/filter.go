@@ -1,7 +1,9 @@
 package parquet
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -23,15 +25,27 @@ const (
 // rowFilter is a filter of the reader's and how it does.
 type rowFilter struct {
 	predicate.RowFilter
-	columns     []int // decoders
-	tried, kept int   // rows of the current row group
+	columns     []int   // decoders
+	tried, kept int     // rows of the current row group
+	share       float64 // of rows kept in the last row group that it was asked in
+}
+
+// rank begins a row group: what dropped most in the last one is asked first.
+func rank(filters []*rowFilter) {
+	for _, f := range filters {
+		if f.tried > 0 {
+			f.share = float64(f.kept) / float64(f.tried)
+		}
+		f.tried, f.kept = 0, 0
+	}
+	slices.SortStableFunc(filters, func(a, b *rowFilter) int { return cmp.Compare(a.share, b.share) })
 }
 
 // newFilters plans the filters whose columns are all wanted.
 func newFilters(opts formats.ReadOptions) []*rowFilter {
 	var out []*rowFilter
 	for _, f := range opts.Filters {
-		one := &rowFilter{RowFilter: f}
+		one := &rowFilter{RowFilter: f, share: 1}
 		for _, name := range f.Columns() {
 			if i := opts.Columns.Index(name); i >= 0 {
 				one.columns = append(one.columns, i)

@@ -7,29 +7,32 @@ import (
 	"math"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/bitutil"
-	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/parquet-go/parquet-go/bloom/xxhash"
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/tidemill/tidemill/core/datatype"
 )
 
-// newColumnWriter picks the encoder of a column; its type is one that
+// newColumnWriter picks the encoder of a leaf; its type is one that
 // schemaElement accepts.
-func newColumnWriter(f datatype.Field, physical format.Type, c *compressor, dictionary bool, alloc memory.Allocator) columnWriter {
-	chunk := chunkWriter{compressor: c, alloc: alloc, optional: f.Type.Nullable}
-	switch physical {
+func newColumnWriter(t datatype.Type, l leafColumn, s *scratch, dictionary bool, alloc memory.Allocator) columnWriter {
+	chunk := newChunkWriter(l, s, alloc)
+	switch l.physical {
 	case format.Boolean:
-		return &boolWriter{chunkWriter: chunk}
+		w := &boolWriter{chunkWriter: chunk}
+		w.plain.alloc = alloc
+		return w
 	case format.ByteArray:
-		return newBytesWriter(chunk, f.Type, dictionary)
+		return newBytesWriter(chunk, t, dictionary)
 	case format.FixedLenByteArray:
-		return &wideWriter{chunkWriter: chunk}
+		w := &wideWriter{chunkWriter: chunk}
+		w.plain.alloc = alloc
+		return w
 	case format.Int32, format.Float:
-		return newFixedWriter[uint32](chunk, f.Type, physical, dictionary)
+		return newFixedWriter(chunk, t, dictionary, &s.ints)
 	default:
-		return newFixedWriter[uint64](chunk, f.Type, physical, dictionary)
+		return newFixedWriter(chunk, t, dictionary, &s.longs)
 	}
 }
 
@@ -37,174 +40,217 @@ func newColumnWriter(f datatype.Field, physical format.Type, c *compressor, dict
 // pays, else plain. Once it did not pay, later row groups do not try again.
 type fixedWriter[T uint32 | uint64] struct {
 	chunkWriter
-	physical format.Type
-	width    int // bytes of a value in a batch
-	dict     bool
-	table    intTable
-	idx      []int32
-	values   []T    // scratch: the batch's values, dense
-	plain    []byte // values not in a page yet
-	bounds   bounds
+	width int // bytes of a value in a batch
+	dict  bool
+	table intTable[T]
+	idx   list[uint16] // of the pending rows, while there is a dictionary
+	paged int          // values in pages of indexes
+	plain list[T]      // of the pending rows, else
+	dense *list[T]     // scratch
+	// bounds are those of the pending rows, if they are plain.
+	bounds bounds
 }
 
-func newFixedWriter[T uint32 | uint64](c chunkWriter, t datatype.Type, physical format.Type, dictionary bool) *fixedWriter[T] {
-	w := &fixedWriter[T]{chunkWriter: c, physical: physical, dict: dictionary}
+func newFixedWriter[T uint32 | uint64](c chunkWriter, t datatype.Type, dictionary bool, dense *list[T]) *fixedWriter[T] {
+	w := &fixedWriter[T]{chunkWriter: c, dict: dictionary, dense: dense}
 	if t.Kind != datatype.Null {
 		w.width = t.Arrow().(arrow.FixedWidthDataType).BitWidth() / 8
 	}
-	w.bounds.kind = physical
+	w.table.use(c.alloc)
+	w.idx.alloc, w.plain.alloc = c.alloc, c.alloc
+	w.bounds.kind = c.physical
 	return w
 }
 
-func (w *fixedWriter[T]) add(a arrow.Array, from, to int) error {
-	valid, err := w.addLevels(a, from, to)
-	if err != nil || valid == 0 {
-		return err
-	}
-	if have := a.DataType().(arrow.FixedWidthDataType); have.BitWidth() != 8*w.width {
-		return fmt.Errorf("batch has %s where values of %d bytes belong", have, w.width)
-	}
-	w.load(a, from, to)
-	if valid < to-from {
-		w.values = compact(w.values, a.NullBitmapBytes(), a.Data().Offset()+from)
-	}
-	if w.dict {
-		w.idx = indexInts(&w.table, w.idx, w.values)
-		if dictionaryPays(len(w.table.keys), len(w.table.keys)*w.size1(), len(w.idx)) {
-			return nil
+func (w *fixedWriter[T]) chunk() *chunkWriter { return &w.chunkWriter }
+
+func (w *fixedWriter[T]) room(_ arrow.Array, from, to int) int { return min(to, from+stepRows) }
+
+func (w *fixedWriter[T]) add(s stretch) error {
+	if s.count > 0 {
+		have, ok := s.array.DataType().(arrow.FixedWidthDataType)
+		if !ok || have.BitWidth() != 8*w.width {
+			return fmt.Errorf("batch has %s where values of %d bytes belong", s.array.DataType(), w.width)
 		}
-		return w.abandonDictionary()
+		w.take(w.load(s))
 	}
-	addBounds(&w.bounds, w.values)
-	w.plain = appendPlain(w.plain, w.values)
-	return w.maybePage()
+	if w.pending < pageRows {
+		return nil
+	}
+	return w.endRows()
 }
 
-// size1 is the bytes of one value in the file.
-func (w *fixedWriter[T]) size1() int {
-	if w.physical == format.Int32 || w.physical == format.Float {
+// take encodes values.
+func (w *fixedWriter[T]) take(values []T) {
+	if w.dict {
+		before := len(w.idx.v)
+		n := w.table.index(w.idx.extend(len(values)), values)
+		if n == len(values) && dictionaryPays(w.table.len(), w.table.len()*sizeOf[T](), w.paged+len(w.idx.v)) {
+			return
+		}
+		w.idx.v = w.idx.v[:before+n]
+		values = values[n:]
+		w.abandonDictionary()
+	}
+	w.takePlain(values)
+}
+
+func (w *fixedWriter[T]) takePlain(values []T) {
+	addBounds(&w.bounds, values)
+	w.plain.push(values...)
+	if w.filter.wanted {
+		addHashes(&w.filter.hashes, values)
+	}
+}
+
+func sizeOf[T uint32 | uint64]() int {
+	if uint64(^T(0)) == math.MaxUint32 {
 		return 4
 	}
 	return 8
 }
 
-// load reads the batch's values, widened to T.
-func (w *fixedWriter[T]) load(a arrow.Array, from, to int) {
-	w.values = grow(w.values, to-from)
-	off := a.Data().Offset()
-	raw := a.Data().Buffers()[1].Bytes()[(off+from)*w.width : (off+to)*w.width]
+func addHashes[T uint32 | uint64](to *list[uint64], values []T) {
+	hashes := to.extend(len(values))
+	if sizeOf[T]() == 4 {
+		for i, v := range values {
+			hashes[i] = xxhash.Sum64Uint32(uint32(v))
+		}
+		return
+	}
+	for i, v := range values {
+		hashes[i] = xxhash.Sum64Uint64(uint64(v))
+	}
+}
+
+// load returns the present values, widened to T; they are the batch's own memory
+// where that has them as they are.
+func (w *fixedWriter[T]) load(s stretch) []T {
+	off := s.array.Data().Offset()
+	raw := s.array.Data().Buffers()[1].Bytes()[(off+s.from)*w.width : (off+s.to)*w.width]
+	if w.width == sizeOf[T]() {
+		values := arrow.GetData[T](raw)
+		if s.present == nil {
+			return values
+		}
+		return compact(w.dense.resize(len(values)), values, s.present, s.at)
+	}
+	values := w.dense.resize(s.to - s.from)
 	le := binary.LittleEndian
 	switch w.width {
 	case 1:
-		for i := range w.values {
-			w.values[i] = T(int32(int8(raw[i])))
+		for i := range values {
+			values[i] = T(int32(int8(raw[i])))
 		}
 	case 2:
-		for i := range w.values {
-			w.values[i] = T(int32(int16(le.Uint16(raw[2*i:]))))
+		for i := range values {
+			values[i] = T(int32(int16(le.Uint16(raw[2*i:]))))
 		}
-	case 4:
-		for i := range w.values {
-			w.values[i] = T(le.Uint32(raw[4*i:]))
-		}
-	default:
-		for i := range w.values {
-			w.values[i] = T(le.Uint64(raw[8*i:]))
+	default: // decimals of few digits
+		for i := range values {
+			values[i] = T(le.Uint64(raw[8*i:]))
 		}
 	}
+	if s.present == nil {
+		return values
+	}
+	return compact(values, values, s.present, s.at)
 }
 
-// compact keeps the values whose bit is set.
-func compact[T any](values []T, bitmap []byte, at int) []T {
+// compact copies the values whose bit is set to dst, which may be values itself.
+func compact[T any](dst, values []T, bitmap []byte, at int) []T {
 	n := 0
 	for i, v := range values {
-		values[n] = v
-		if bitutil.BitIsSet(bitmap, at+i) {
-			n++
-		}
+		dst[n] = v
+		n += int(bitmap[(at+i)>>3] >> ((at + i) & 7) & 1)
 	}
-	return values[:n]
+	return dst[:n]
 }
 
-func appendPlain[T uint32 | uint64](dst []byte, values []T) []byte {
-	if _, narrow := any(T(0)).(uint32); narrow {
-		for _, v := range values {
-			dst = binary.LittleEndian.AppendUint32(dst, uint32(v))
-		}
-		return dst
-	}
-	for _, v := range values {
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(v))
-	}
-	return dst
-}
-
-// abandonDictionary turns the chunk so far into plain pages.
-func (w *fixedWriter[T]) abandonDictionary() error {
+// abandonDictionary makes the pending rows plain, and all that come.
+func (w *fixedWriter[T]) abandonDictionary() {
 	w.dict = false
-	w.values = grow(w.values, len(w.idx))
-	for i, x := range w.idx {
-		w.values[i] = T(w.table.keys[x])
+	values := w.dense.alloc.Allocate(len(w.idx.v) * sizeOf[T]())
+	defer w.dense.alloc.Free(values)
+	known := arrow.GetData[T](values)
+	for i, x := range w.idx.v {
+		known[i] = w.table.keys.v[x]
 	}
-	addBounds(&w.bounds, w.values)
-	w.plain = appendPlain(w.plain, w.values)
-	w.idx, w.table = nil, intTable{}
-	return w.maybePage()
+	w.idx.release()
+	if w.paged == 0 {
+		w.table.release()
+	} else {
+		w.table.slots.release()
+	}
+	w.takePlain(known)
 }
 
-func (w *fixedWriter[T]) maybePage() error {
-	if w.pending < pageRows {
-		return nil
-	}
-	return w.plainPage()
-}
-
-// plainPage writes the pending rows as one page.
-func (w *fixedWriter[T]) plainPage() error {
-	w.page = append(w.appendLevels(w.page[:0], 0, w.pending), w.plain...)
-	if err := w.appendPage(w.pending, format.Plain); err != nil {
+// endRows writes the pending rows.
+func (w *fixedWriter[T]) endRows() error {
+	if w.dict && w.table.len() > 0 {
+		n := w.table.len()
+		seen := w.seenEntries(w.idx.v, n)
+		used := w.dense.resize(n)[:0]
+		for i, k := range w.table.keys.v {
+			if seen[i] != 0 {
+				used = append(used, k)
+			}
+		}
+		addBounds(&w.bounds, used)
+		err := w.indexPage(w.idx.v, n, w.bounds.take())
+		w.paged += len(w.idx.v)
+		w.idx.v = w.idx.v[:0]
 		return err
 	}
-	w.plain = w.plain[:0]
-	w.dropPending()
-	return nil
+	err := w.plainPage(arrow.GetBytes(w.plain.v), w.bounds.take())
+	w.plain.v = w.plain.v[:0]
+	return err
 }
 
-func (w *fixedWriter[T]) size() int { return w.pageBytes() + len(w.plain) + 2*len(w.idx) }
+func (w *fixedWriter[T]) size() int {
+	return w.pageBytes() + len(w.plain.v)*sizeOf[T]() + len(w.idx.v) + w.table.len()*sizeOf[T]()
+}
 
 func (w *fixedWriter[T]) held() int {
-	return w.pageBytes() + cap(w.plain) + 4*cap(w.idx) + 12*cap(w.table.keys)
+	return w.heldHere() + w.plain.held() + w.idx.held() + w.table.held()
 }
 
-func (w *fixedWriter[T]) shrink() { w.plain, w.idx, w.values, w.table = nil, nil, nil, intTable{} }
+func (w *fixedWriter[T]) shrink() {
+	w.plain.release()
+	w.idx.release()
+	w.table.release()
+	w.shrinkHere()
+}
+
+func (w *fixedWriter[T]) release() {
+	w.shrink()
+	w.releaseHere()
+}
 
 func (w *fixedWriter[T]) flush(out io.Writer, offset int64) (format.ColumnMetaData, error) {
-	var err error
-	switch {
-	case w.dict && len(w.table.keys) > 0:
-		keys := grow(w.values, len(w.table.keys))
-		for i, k := range w.table.keys {
-			keys[i] = T(k)
+	if w.pending > 0 {
+		if err := w.endRows(); err != nil {
+			return format.ColumnMetaData{}, err
 		}
-		addBounds(&w.bounds, keys)
-		w.page = appendPlain(w.page[:0], keys)
-		if err = w.appendDictionary(len(keys)); err == nil {
-			err = w.appendIndexPages(w.idx, len(keys))
+	}
+	if w.paged > 0 {
+		if err := w.appendDictionary(arrow.GetBytes(w.table.keys.v), w.table.len()); err != nil {
+			return format.ColumnMetaData{}, err
 		}
-	case w.pending > 0:
-		err = w.plainPage()
+		if w.filter.wanted {
+			addHashes(&w.filter.hashes, w.table.keys.v)
+		}
 	}
-	if err != nil {
-		return format.ColumnMetaData{}, err
+	w.paged = 0
+	if w.dict {
+		w.table.reset()
+	} else {
+		w.table.release()
 	}
-	meta, err := w.write(out, offset, w.physical)
-	meta.Statistics.MinValue, meta.Statistics.MaxValue = w.bounds.take()
-	w.idx = w.idx[:0]
-	w.table.reset()
-	return meta, err
+	return w.write(out, offset)
 }
 
-// bounds keeps the least and the greatest number of a chunk, compared as its
+// bounds keeps the least and the greatest number of a page, compared as its
 // physical type is. NaN makes them unknown: readers disagree on its place.
 type bounds struct {
 	kind      format.Type
@@ -261,11 +307,11 @@ func (b *bounds) addFloat(f float64) {
 
 // take returns the bounds in PLAIN and begins anew; nil where there are none.
 // Zeros are signed so that both zeros lie between the bounds.
-func (b *bounds) take() (low, high []byte) {
+func (b *bounds) take() pageBounds {
 	kept := *b
 	*b = bounds{kind: b.kind}
 	if !kept.some || kept.nan {
-		return nil, nil
+		return pageBounds{}
 	}
 	if kept.min == 0 {
 		kept.min = math.Copysign(0, -1)
@@ -276,159 +322,12 @@ func (b *bounds) take() (low, high []byte) {
 	le := binary.LittleEndian
 	switch b.kind {
 	case format.Int32:
-		return le.AppendUint32(nil, uint32(kept.low)), le.AppendUint32(nil, uint32(kept.high))
+		return pageBounds{le.AppendUint32(nil, uint32(kept.low)), le.AppendUint32(nil, uint32(kept.high))}
 	case format.Int64:
-		return le.AppendUint64(nil, uint64(kept.low)), le.AppendUint64(nil, uint64(kept.high))
+		return pageBounds{le.AppendUint64(nil, uint64(kept.low)), le.AppendUint64(nil, uint64(kept.high))}
 	case format.Float:
-		return le.AppendUint32(nil, math.Float32bits(float32(kept.min))), le.AppendUint32(nil, math.Float32bits(float32(kept.max)))
+		return pageBounds{le.AppendUint32(nil, math.Float32bits(float32(kept.min))), le.AppendUint32(nil, math.Float32bits(float32(kept.max)))}
 	default:
-		return le.AppendUint64(nil, math.Float64bits(kept.min)), le.AppendUint64(nil, math.Float64bits(kept.max))
+		return pageBounds{le.AppendUint64(nil, math.Float64bits(kept.min)), le.AppendUint64(nil, math.Float64bits(kept.max))}
 	}
-}
-
-// wideWriter encodes decimals of more than 18 digits, plain and big-endian.
-type wideWriter struct {
-	chunkWriter
-	plain     []byte
-	some      bool
-	low, high decimal128.Num
-}
-
-func (w *wideWriter) add(a arrow.Array, from, to int) error {
-	valid, err := w.addLevels(a, from, to)
-	if err != nil || valid == 0 {
-		return err
-	}
-	if a.DataType().ID() != arrow.DECIMAL128 {
-		return fmt.Errorf("batch has %s where decimal128 belongs", a.DataType())
-	}
-	off := a.Data().Offset()
-	all := arrow.Decimal128Traits.CastFromBytes(a.Data().Buffers()[1].Bytes())
-	for i := from; i < to; i++ {
-		if valid < to-from && a.IsNull(i) {
-			continue
-		}
-		v := all[off+i]
-		w.plain = appendWide(w.plain, v)
-		if !w.some || v.Less(w.low) {
-			w.low = v
-		}
-		if !w.some || w.high.Less(v) {
-			w.high = v
-		}
-		w.some = true
-	}
-	if w.pending >= pageRows {
-		return w.plainPage()
-	}
-	return nil
-}
-
-func appendWide(dst []byte, v decimal128.Num) []byte {
-	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(dst, uint64(v.HighBits())), v.LowBits())
-}
-
-func (w *wideWriter) plainPage() error {
-	w.page = append(w.appendLevels(w.page[:0], 0, w.pending), w.plain...)
-	err := w.appendPage(w.pending, format.Plain)
-	w.plain = w.plain[:0]
-	w.dropPending()
-	return err
-}
-
-func (w *wideWriter) size() int { return w.pageBytes() + len(w.plain) }
-
-func (w *wideWriter) held() int { return w.pageBytes() + cap(w.plain) }
-
-func (w *wideWriter) shrink() { w.plain = nil }
-
-func (w *wideWriter) flush(out io.Writer, offset int64) (format.ColumnMetaData, error) {
-	if w.pending > 0 {
-		if err := w.plainPage(); err != nil {
-			return format.ColumnMetaData{}, err
-		}
-	}
-	meta, err := w.write(out, offset, format.FixedLenByteArray)
-	if w.some {
-		meta.Statistics.MinValue, meta.Statistics.MaxValue = appendWide(nil, w.low), appendWide(nil, w.high)
-	}
-	w.some = false
-	return meta, err
-}
-
-// boolWriter encodes booleans, plain.
-type boolWriter struct {
-	chunkWriter
-	plain []byte // bitmap
-	n     int    // its bits
-	ones  int
-	all   int
-}
-
-func (w *boolWriter) add(a arrow.Array, from, to int) error {
-	valid, err := w.addLevels(a, from, to)
-	if err != nil || valid == 0 {
-		return err
-	}
-	if a.DataType().ID() != arrow.BOOL {
-		return fmt.Errorf("batch has %s where bool belongs", a.DataType())
-	}
-	for need := (w.n + to - from + 7) / 8; len(w.plain) < need; {
-		w.plain = append(w.plain, 0)
-	}
-	bits, off := a.Data().Buffers()[1].Bytes(), a.Data().Offset()
-	before := w.n
-	if valid == to-from {
-		bitutil.CopyBitmap(bits, off+from, valid, w.plain, w.n)
-		w.n += valid
-	} else {
-		for i := from; i < to; i++ {
-			if a.IsValid(i) {
-				bitutil.SetBitTo(w.plain, w.n, bitutil.BitIsSet(bits, off+i))
-				w.n++
-			}
-		}
-	}
-	w.ones += bitutil.CountSetBits(w.plain, before, valid)
-	w.all += valid
-	if w.pending >= pageRows {
-		return w.plainPage()
-	}
-	return nil
-}
-
-func (w *boolWriter) plainPage() error {
-	w.page = append(w.appendLevels(w.page[:0], 0, w.pending), w.plain[:(w.n+7)/8]...)
-	err := w.appendPage(w.pending, format.Plain)
-	clear(w.plain)
-	w.n = 0
-	w.dropPending()
-	return err
-}
-
-func (w *boolWriter) size() int { return w.pageBytes() + len(w.plain) }
-
-func (w *boolWriter) held() int { return w.pageBytes() + cap(w.plain) }
-
-func (w *boolWriter) shrink() { w.plain = nil }
-
-func (w *boolWriter) flush(out io.Writer, offset int64) (format.ColumnMetaData, error) {
-	if w.pending > 0 {
-		if err := w.plainPage(); err != nil {
-			return format.ColumnMetaData{}, err
-		}
-	}
-	meta, err := w.write(out, offset, format.Boolean)
-	if w.all > 0 {
-		low, high := byte(0), byte(0)
-		if w.ones == w.all {
-			low = 1
-		}
-		if w.ones > 0 {
-			high = 1
-		}
-		meta.Statistics.MinValue, meta.Statistics.MaxValue = []byte{low}, []byte{high}
-	}
-	w.ones, w.all = 0, 0
-	return meta, err
 }

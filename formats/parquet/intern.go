@@ -3,11 +3,13 @@ package parquet
 import (
 	"math/bits"
 
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/zeebo/xxh3"
 )
 
 // A dictionary is given up when it does not pay: when it has more entries than
-// this, more bytes, or more than half as many entries as values.
+// this, more bytes, or more than half as many entries as values. Indexes are 16
+// bits.
 const (
 	maxDictEntries = 1 << 16
 	maxDictBytes   = 1 << 20
@@ -19,94 +21,134 @@ func dictionaryPays(entries, bytes, values int) bool {
 }
 
 // intTable numbers distinct integers in order of appearance.
-type intTable struct {
-	keys  []uint64
-	slots []int32 // index of a key plus one; length is a power of two
+type intTable[T uint32 | uint64] struct {
+	keys  list[T]
+	slots list[int32] // index of a key plus one; length is a power of two
 	shift uint
 }
 
-func (t *intTable) reset() {
-	t.keys = t.keys[:0]
-	clear(t.slots)
+func (t *intTable[T]) use(alloc memory.Allocator) { t.keys.alloc, t.slots.alloc = alloc, alloc }
+
+func (t *intTable[T]) len() int { return len(t.keys.v) }
+
+func (t *intTable[T]) reset() {
+	t.keys.v = t.keys.v[:0]
+	clear(t.slots.v)
+}
+
+func (t *intTable[T]) held() int { return t.keys.held() + t.slots.held() }
+
+func (t *intTable[T]) release() {
+	t.keys.release()
+	t.slots.release()
 }
 
 // grow makes room for n more keys.
-func (t *intTable) grow(n int) {
-	if 2*(len(t.keys)+n) <= len(t.slots) {
+func (t *intTable[T]) grow(n int) {
+	t.keys.reserve(n)
+	if 2*(t.len()+n) <= len(t.slots.v) {
 		return
 	}
-	size := 1 << bits.Len(uint(2*(len(t.keys)+n)))
-	t.slots = make([]int32, size)
+	size := 1 << bits.Len(uint(2*(t.len()+n)))
+	clear(t.slots.resize(size))
 	t.shift = uint(64 - bits.Len(uint(size-1)))
-	for i, k := range t.keys {
-		at := t.find(k)
-		t.slots[at] = int32(i + 1)
-	}
-}
-
-// find returns the slot of k, or the free one where it belongs.
-func (t *intTable) find(k uint64) int {
-	mask := len(t.slots) - 1
-	at := int(k*0x9E3779B97F4A7C15>>t.shift) & mask
-	for {
-		s := t.slots[at]
-		if s == 0 || t.keys[s-1] == k {
-			return at
+	for i, k := range t.keys.v {
+		at := t.home(k)
+		for t.slots.v[at] != 0 {
+			at = (at + 1) & (size - 1)
 		}
-		at = (at + 1) & mask
+		t.slots.v[at] = int32(i + 1)
 	}
 }
 
-// indexInts appends the number of each value to dst, numbering new ones.
-func indexInts[T uint32 | uint64](t *intTable, dst []int32, values []T) []int32 {
+// home is the slot where k belongs.
+func (t *intTable[T]) home(k T) int { return int(uint64(k) * 0x9E3779B97F4A7C15 >> t.shift) }
+
+// index writes the number of each value to dst, numbering new ones, up to the
+// first that finds no number left. It returns how many it wrote.
+func (t *intTable[T]) index(dst []uint16, values []T) int {
 	const chunk = 1024 // so that the table grows with what is new, not with all rows
-	for len(values) > 0 {
-		n := min(chunk, len(values))
-		t.grow(n)
-		for _, v := range values[:n] {
-			at := t.find(uint64(v))
-			s := t.slots[at]
-			if s == 0 {
-				t.keys = append(t.keys, uint64(v))
-				s = int32(len(t.keys))
-				t.slots[at] = s
-			}
-			dst = append(dst, s-1)
+	done := 0
+	for done < len(values) {
+		n := min(chunk, len(values)-done, maxDictEntries-t.len())
+		if n == 0 {
+			return done
 		}
-		values = values[n:]
+		t.grow(n)
+		keys, slots, mask, shift := t.keys.v, t.slots.v, len(t.slots.v)-1, t.shift
+		out := dst[done : done+n]
+		for i, v := range values[done : done+n] {
+			at := int(uint64(v)*0x9E3779B97F4A7C15>>shift) & mask
+			for {
+				s := slots[at]
+				if s == 0 {
+					keys = append(keys, v)
+					s = int32(len(keys))
+					slots[at] = s
+				} else if keys[s-1] != v {
+					at = (at + 1) & mask
+					continue
+				}
+				out[i] = uint16(s - 1)
+				break
+			}
+		}
+		t.keys.v = keys
+		done += n
 	}
-	return dst
+	return done
 }
 
 // byteTable numbers distinct byte strings in order of appearance.
 type byteTable struct {
-	data    []byte
-	offsets []uint32 // entry i is data[offsets[i]:offsets[i+1]]
-	hashes  []uint64
-	slots   []int32
+	data    list[byte]
+	offsets list[uint32] // entry i ends at offsets[i]
+	hashes  list[uint64]
+	slots   list[int32]
+}
+
+func (t *byteTable) use(alloc memory.Allocator) {
+	t.data.alloc, t.offsets.alloc, t.hashes.alloc, t.slots.alloc = alloc, alloc, alloc, alloc
 }
 
 func (t *byteTable) reset() {
-	t.data, t.hashes = t.data[:0], t.hashes[:0]
-	t.offsets = append(t.offsets[:0], 0)
-	clear(t.slots)
+	t.data.v, t.hashes.v, t.offsets.v = t.data.v[:0], t.hashes.v[:0], t.offsets.v[:0]
+	clear(t.slots.v)
 }
 
-func (t *byteTable) len() int { return len(t.hashes) }
+func (t *byteTable) held() int {
+	return t.data.held() + t.offsets.held() + t.hashes.held() + t.slots.held()
+}
 
-func (t *byteTable) entry(i int) []byte { return t.data[t.offsets[i]:t.offsets[i+1]] }
+func (t *byteTable) release() {
+	t.data.release()
+	t.offsets.release()
+	t.hashes.release()
+	t.slots.release()
+}
+
+func (t *byteTable) len() int { return len(t.hashes.v) }
+
+func (t *byteTable) entry(i int) []byte {
+	from := uint32(0)
+	if i > 0 {
+		from = t.offsets.v[i-1]
+	}
+	return t.data.v[from:t.offsets.v[i]]
+}
 
 func (t *byteTable) grow() {
-	if 2*(len(t.hashes)+1) <= len(t.slots) {
+	if 2*(t.len()+1) <= len(t.slots.v) {
 		return
 	}
-	t.slots = make([]int32, max(256, 4*len(t.slots)))
-	for i, h := range t.hashes {
-		at := int(h) & (len(t.slots) - 1)
-		for t.slots[at] != 0 {
-			at = (at + 1) & (len(t.slots) - 1)
+	size := max(256, 4*len(t.slots.v))
+	clear(t.slots.resize(size))
+	for i, h := range t.hashes.v {
+		at := int(h) & (size - 1)
+		for t.slots.v[at] != 0 {
+			at = (at + 1) & (size - 1)
 		}
-		t.slots[at] = int32(i + 1)
+		t.slots.v[at] = int32(i + 1)
 	}
 }
 
@@ -114,21 +156,22 @@ func (t *byteTable) grow() {
 func (t *byteTable) index(v []byte) int32 {
 	t.grow()
 	h := xxh3.Hash(v)
-	mask := len(t.slots) - 1
+	slots := t.slots.v
+	mask := len(slots) - 1
 	at := int(h) & mask
 	for {
-		s := t.slots[at]
+		s := slots[at]
 		if s == 0 {
 			break
 		}
-		if t.hashes[s-1] == h && string(t.entry(int(s-1))) == string(v) {
+		if t.hashes.v[s-1] == h && string(t.entry(int(s-1))) == string(v) {
 			return s - 1
 		}
 		at = (at + 1) & mask
 	}
-	t.data = append(t.data, v...)
-	t.offsets = append(t.offsets, uint32(len(t.data)))
-	t.hashes = append(t.hashes, h)
-	t.slots[at] = int32(len(t.hashes))
-	return int32(len(t.hashes) - 1)
+	t.data.push(v...)
+	t.offsets.push(uint32(len(t.data.v)))
+	t.hashes.push(h)
+	slots[at] = int32(t.len())
+	return int32(t.len() - 1)
 }

@@ -14,6 +14,7 @@ const (
 	optCompression  = "compression"
 	optRowGroupRows = "row-group-rows"
 	optDictionary   = "enable.dictionary"
+	optBloom        = "bloom.columns"
 )
 
 // defaultRowGroupRows is small enough that a file of a million rows keeps eight
@@ -28,6 +29,7 @@ type writeOptions struct {
 	codec        format.CompressionCodec
 	rowGroupRows int
 	dictionary   bool
+	bloom        []string // paths of columns, dotted
 }
 
 var codecs = map[string]format.CompressionCodec{
@@ -41,7 +43,7 @@ func checkOptions(o formats.Options) error {
 }
 
 func parseOptions(o formats.Options) (w writeOptions, err error) {
-	section, err := o.Section("parquet", optCompression, optRowGroupRows, optDictionary)
+	section, err := o.Section("parquet", optCompression, optRowGroupRows, optDictionary, optBloom)
 	if err != nil {
 		return w, err
 	}
@@ -59,6 +61,11 @@ func parseOptions(o formats.Options) (w writeOptions, err error) {
 	if s, ok := section[optDictionary]; ok {
 		if w.dictionary, err = strconv.ParseBool(s); err != nil {
 			return w, failure.Errorf(failure.Usage, "parquet.enable.dictionary = %q: want true or false", s)
+		}
+	}
+	if s := section[optBloom]; s != "" {
+		for name := range strings.SplitSeq(s, ",") {
+			w.bloom = append(w.bloom, strings.TrimSpace(name))
 		}
 	}
 	return w, nil

@@ -94,8 +94,13 @@ func appendValue(b array.Builder, v int64) {
 
 func writeAll(t testing.TB, s datatype.Schema, opts formats.Options, batches ...arrow.RecordBatch) []byte {
 	t.Helper()
+	return writeWith(t, nil, s, opts, batches...)
+}
+
+func writeWith(t testing.TB, alloc memory.Allocator, s datatype.Schema, opts formats.Options, batches ...arrow.RecordBatch) []byte {
+	t.Helper()
 	var out bytes.Buffer
-	w, err := Format{}.NewWriter(&out, s, formats.WriteOptions{Options: opts})
+	w, err := Format{}.NewWriter(&out, s, formats.WriteOptions{Options: opts, Alloc: alloc})
 	if err != nil {
 		t.Fatal(err)
 	}

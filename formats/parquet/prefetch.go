@@ -15,6 +15,9 @@ const (
 	maxGap = 256 << 10
 	// maxRange is where coalescing stops: larger reads gain nothing.
 	maxRange = 16 << 20
+	// prefetchBytes is how much of the row groups to come is under way while one is
+	// decoded: what a fast line brings in the time that a store takes to answer.
+	prefetchBytes = 8 << 20
 )
 
 // chunkRange is the place of one chunk in the file and, after fetch, its bytes.

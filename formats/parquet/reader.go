@@ -64,6 +64,7 @@ func newReader(f *file, opts formats.ReadOptions) (*reader, error) {
 			r.sources = append(r.sources, d)
 		}
 	}
+	r.prefetchFrom(r.next)
 	return r, nil
 }
 
@@ -135,9 +136,7 @@ func (r *reader) filtering() bool {
 // open begins a row group, unless no row of it can match.
 func (r *reader) open(group int) error {
 	r.releaseGroup()
-	for _, f := range r.filters {
-		f.tried, f.kept = 0, 0
-	}
+	rank(r.filters)
 	if r.excluded(group) {
 		r.stats.Skipped++
 		return nil
@@ -145,8 +144,7 @@ func (r *reader) open(group int) error {
 	r.group = group
 	g, ranges := &r.file.meta.groups[group], r.ranges(group)
 	reads := coalesce(ranges)
-	prefetch(r.file.in, reads)
-	r.prefetchAfter(group)
+	r.prefetchFrom(group)
 	owners, read, err := fetch(r.file.in, reads, r.opts.Alloc)
 	r.stats.Bytes += read
 	if err != nil {
@@ -179,16 +177,21 @@ func (r *reader) ranges(group int) []*chunkRange {
 	return ranges
 }
 
-// prefetchAfter begins with the row group that will be read after this one.
-func (r *reader) prefetchAfter(group int) {
+// prefetchFrom has a slow input begin with the row groups from one on, as many as
+// make up a good request each and keep enough requests on their way.
+func (r *reader) prefetchFrom(group int) {
 	if _, slow := r.file.in.ReaderAt.(fs.Prefetcher); !slow {
 		return
 	}
-	for next := group + 1; next < r.end; next++ {
-		if !r.excluded(next) {
-			prefetch(r.file.in, coalesce(r.ranges(next)))
-			return
+	for ahead := int64(0); group < r.end && ahead < prefetchBytes; group++ {
+		if r.excluded(group) {
+			continue
 		}
+		reads := coalesce(r.ranges(group))
+		for _, read := range reads {
+			ahead += read.length
+		}
+		prefetch(r.file.in, reads)
 	}
 }
 

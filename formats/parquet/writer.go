@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -19,14 +20,17 @@ import (
 // createdBy is what files say wrote them.
 const createdBy = "tidemill version 1.0.0"
 
-// writer writes a file of flat columns. Rows are encoded column by column as
+// writer writes a file. Rows are encoded column by column as
 // they come; a row group leaves memory when it is full.
 type writer struct {
 	out     io.Writer
 	schema  datatype.Schema
 	opts    writeOptions
-	columns []columnWriter
-	rows    int // in the current row group
+	fields  []*writeNode
+	columns []columnWriter // leaves, depth first
+	scratch *scratch
+	indexes []pageIndex // of all chunks written
+	rows    int         // in the current row group
 	written int64
 	meta    format.FileMetaData
 	err     error // sticks
@@ -38,10 +42,14 @@ var (
 	_ formats.Flusher = (*writer)(nil)
 )
 
-// columnWriter encodes one column of the current row group.
+// columnWriter encodes one leaf of the current row group.
 type columnWriter interface {
-	// add encodes rows [from, to) of the array.
-	add(a arrow.Array, from, to int) error
+	// chunk is what notes the leaf's levels, before add gets the values.
+	chunk() *chunkWriter
+	// room is where a step of flat rows from that one on ends, at the latest at to.
+	room(a arrow.Array, from, to int) int
+	// add encodes the values of a stretch.
+	add(s stretch) error
 	// size is about how many bytes flush would write.
 	size() int
 	// held is how many bytes of memory the rows not flushed take.
@@ -55,6 +63,9 @@ type columnWriter interface {
 	flush(w io.Writer, offset int64) (format.ColumnMetaData, error)
 }
 
+// stepRows is the most slots that a column takes at once.
+const stepRows = 8 << 10
+
 func newWriter(out io.Writer, schema datatype.Schema, opts formats.WriteOptions) (*writer, error) {
 	parsed, err := parseOptions(opts.Options)
 	if err != nil {
@@ -63,18 +74,19 @@ func newWriter(out io.Writer, schema datatype.Schema, opts formats.WriteOptions)
 	if err := checkUnique(schema); err != nil {
 		return nil, err
 	}
-	w := &writer{out: out, schema: schema, opts: parsed}
-	if w.meta.Schema, err = schemaElements(schema); err != nil {
-		return nil, err
-	}
-	w.meta.Version = 2
-	w.meta.CreatedBy = createdBy
-	compressor, alloc := newCompressor(parsed.codec), opts.Alloc
+	alloc := opts.Alloc
 	if alloc == nil {
 		alloc = memory.DefaultAllocator
 	}
-	for i, f := range schema {
-		w.columns = append(w.columns, newColumnWriter(f, w.meta.Schema[i+1].Type.V, compressor, parsed.dictionary, alloc))
+	w := &writer{out: out, schema: schema, opts: parsed, scratch: newScratch(parsed.codec, alloc)}
+	w.meta.Version = 2
+	w.meta.CreatedBy = createdBy
+	b := schemaBuilder{opts: parsed, scratch: w.scratch, alloc: alloc}
+	if err := b.build(schema); err != nil {
+		return nil, err
+	}
+	w.meta.Schema, w.fields, w.columns = b.elements, b.fields, b.leaves
+	for range w.columns {
 		w.meta.ColumnOrders = append(w.meta.ColumnOrders, format.ColumnOrder{Value: &format.TypeDefinedOrder{}})
 	}
 	return w, nil
@@ -91,18 +103,19 @@ func (w *writer) Write(ctx context.Context, batch arrow.RecordBatch) error {
 	if w.err == nil {
 		w.err = w.add(batch)
 	}
+	w.scratch.release()
 	return w.err
 }
 
 func (w *writer) add(batch arrow.RecordBatch) error {
-	if int(batch.NumCols()) != len(w.columns) {
-		return fmt.Errorf("batch has %d columns, the file %d", batch.NumCols(), len(w.columns))
+	if int(batch.NumCols()) != len(w.fields) {
+		return fmt.Errorf("batch has %d columns, the file %d", batch.NumCols(), len(w.fields))
 	}
 	n := int(batch.NumRows())
 	for from := 0; from < n; {
 		to := min(n, from+w.opts.rowGroupRows-w.rows)
-		for i, c := range w.columns {
-			if err := c.add(batch.Column(i), from, to); err != nil {
+		for i, f := range w.fields {
+			if err := f.add(batch.Column(i), from, to); err != nil {
 				return fmt.Errorf("column %s: %w", w.schema[i].Name, err)
 			}
 		}
@@ -139,22 +152,75 @@ func (w *writer) flush() error {
 		return err
 	}
 	group := format.RowGroup{NumRows: int64(w.rows), FileOffset: w.written, Ordinal: int16(len(w.meta.RowGroups))}
-	for i, c := range w.columns {
+	for _, c := range w.columns {
 		meta, err := c.flush(w.out, w.written)
 		if err != nil {
-			return fmt.Errorf("write column %s: %w", w.schema[i].Name, err)
+			return fmt.Errorf("write column %s: %w", strings.Join(c.chunk().path, "."), err)
 		}
-		meta.PathInSchema = []string{w.schema[i].Name}
-		meta.NumValues = int64(w.rows)
 		w.written += meta.TotalCompressedSize
 		group.TotalByteSize += meta.TotalUncompressedSize
 		group.TotalCompressedSize += meta.TotalCompressedSize
 		group.Columns = append(group.Columns, format.ColumnChunk{MetaData: meta})
+		w.indexes = append(w.indexes, c.chunk().index.take())
+	}
+	if err := w.writeFilters(group.Columns); err != nil {
+		return err
 	}
 	w.meta.RowGroups = append(w.meta.RowGroups, group)
 	w.meta.NumRows += int64(w.rows)
 	w.rows = 0
 	return nil
+}
+
+// writeFilters writes the bloom filters of the row group.
+func (w *writer) writeFilters(chunks []format.ColumnChunk) error {
+	for i, c := range w.columns {
+		c := c.chunk()
+		if !c.filter.wanted {
+			continue
+		}
+		n, err := c.filter.write(w.out)
+		if err != nil {
+			return fmt.Errorf("write bloom filter of column %s: %w", strings.Join(c.path, "."), err)
+		}
+		chunks[i].MetaData.BloomFilterOffset, chunks[i].MetaData.BloomFilterLength = w.written, int32(n)
+		w.written += int64(n)
+	}
+	return nil
+}
+
+// writeIndexes writes the page index: the bounds of all chunks' pages, then
+// where they are.
+func (w *writer) writeIndexes() error {
+	for i := range w.indexes {
+		c := &w.meta.RowGroups[i/len(w.columns)].Columns[i%len(w.columns)]
+		index := w.indexes[i].columnIndex(c.MetaData.Type)
+		if index == nil {
+			continue
+		}
+		var err error
+		if c.ColumnIndexOffset, c.ColumnIndexLength, err = w.marshal(index); err != nil {
+			return fmt.Errorf("write column index: %w", err)
+		}
+	}
+	for i := range w.indexes {
+		c := &w.meta.RowGroups[i/len(w.columns)].Columns[i%len(w.columns)]
+		var err error
+		if c.OffsetIndexOffset, c.OffsetIndexLength, err = w.marshal(w.indexes[i].offsets()); err != nil {
+			return fmt.Errorf("write offset index: %w", err)
+		}
+	}
+	return nil
+}
+
+// marshal writes a Thrift structure and returns where it is.
+func (w *writer) marshal(v any) (offset int64, length int32, err error) {
+	b, err := thrift.Marshal(new(thrift.CompactProtocol), v)
+	if err != nil {
+		return 0, 0, err
+	}
+	offset = w.written
+	return offset, int32(len(b)), w.raw(b)
 }
 
 // Close implements formats.Writer.
@@ -169,7 +235,11 @@ func (w *writer) Close() error {
 	for _, c := range w.columns {
 		c.release()
 	}
-	w.columns = nil
+	for _, f := range w.fields {
+		f.release()
+	}
+	w.scratch.release()
+	w.columns, w.fields, w.indexes = nil, nil, nil
 	return w.err
 }
 
@@ -178,6 +248,9 @@ func (w *writer) finish() error {
 		return err
 	}
 	if err := w.begin(); err != nil {
+		return err
+	}
+	if err := w.writeIndexes(); err != nil {
 		return err
 	}
 	footer, err := thrift.Marshal(new(thrift.CompactProtocol), &w.meta)
@@ -205,6 +278,10 @@ func (w *writer) Flush() error {
 	for _, c := range w.columns {
 		c.shrink()
 	}
+	for _, f := range w.fields {
+		f.release()
+	}
+	w.scratch.release()
 	return w.err
 }
 

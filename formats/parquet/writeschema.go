@@ -2,7 +2,10 @@ package parquet
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/parquet-go/parquet-go/deprecated"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
@@ -11,26 +14,133 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 )
 
-// schemaElements describes a table's columns as a Parquet schema: a root and
-// one leaf each.
-func schemaElements(schema datatype.Schema) ([]format.SchemaElement, error) {
-	elements := []format.SchemaElement{{Name: "schema", NumChildren: thrift.New(int32(len(schema)))}}
+// schemaBuilder makes the Parquet schema of a table and what writes each node
+// of it.
+type schemaBuilder struct {
+	opts     writeOptions
+	scratch  *scratch
+	alloc    memory.Allocator
+	elements []format.SchemaElement // the tree, depth first
+	fields   []*writeNode
+	leaves   []columnWriter
+	filters  []string // columns that have one
+}
+
+func (b *schemaBuilder) build(schema datatype.Schema) error {
+	b.elements = []format.SchemaElement{{Name: "schema", NumChildren: thrift.New(int32(len(schema)))}}
 	for _, f := range schema {
-		e, err := schemaElement(f)
+		n, err := b.node(f, place{})
+		if err != nil {
+			return fmt.Errorf("column %s: %w", f.Name, err)
+		}
+		b.fields = append(b.fields, n)
+	}
+	for _, name := range b.opts.bloom {
+		if !slices.Contains(b.filters, name) {
+			return failure.Errorf(failure.Usage, "parquet.bloom.columns: there is no column %s that can have a bloom filter", name)
+		}
+	}
+	return nil
+}
+
+// place is where a node is: its parents' names and levels.
+type place struct {
+	path     []string
+	def, rep int
+}
+
+func (p place) below(name string, def, rep int) place {
+	return place{path: append(slices.Clone(p.path), name), def: p.def + def, rep: p.rep + rep}
+}
+
+// node describes a value. Lists have three levels, as the format wants:
+//
+//	group a (LIST) { repeated group list { element } }
+//	group m (MAP) { repeated group key_value { required key; value } }
+func (b *schemaBuilder) node(f datatype.Field, p place) (*writeNode, error) {
+	t := f.Type
+	n := &writeNode{typ: t, name: f.Name}
+	if len(p.path) > maxSchemaDepth-2 {
+		return nil, failure.Errorf(failure.Usage, "writing types nested deeper than %d levels to Parquet is not supported", maxSchemaDepth-2)
+	}
+	def := 0
+	if t.Nullable {
+		def = 1
+	}
+	p = p.below(f.Name, def, 0)
+	children, repeated, logical, converted := []datatype.Field(nil), "", format.LogicalTypeValue(nil), deprecated.ConvertedType(-1)
+	switch t.Kind {
+	case datatype.Array:
+		children, repeated = []datatype.Field{{Name: "element", Type: *t.Elem}}, "list"
+		logical, converted = &format.ListType{}, deprecated.List
+	case datatype.Map:
+		children, repeated = []datatype.Field{{Name: "key", Type: t.Key.NotNull()}, {Name: "value", Type: *t.Elem}}, "key_value"
+		logical, converted = &format.MapType{}, deprecated.Map
+	case datatype.Row:
+		if children = t.Fields; len(children) == 0 {
+			return nil, failure.Errorf(failure.Usage, "writing a ROW without fields to Parquet is not supported")
+		}
+		if err := checkUnique(t.Fields); err != nil {
+			return nil, err
+		}
+	default:
+		return n, b.scalar(n, p)
+	}
+	b.group(f.Name, repetition(t), 1, logical, converted)
+	if repeated == "" {
+		b.elements[len(b.elements)-1].NumChildren = thrift.New(int32(len(children)))
+	} else {
+		b.group(repeated, format.Repeated, len(children), nil, -1)
+		p = p.below(repeated, 1, 1)
+		n.rep = p.rep
+	}
+	n.slots.use(b.alloc)
+	for _, c := range children {
+		child, err := b.node(c, p)
 		if err != nil {
 			return nil, err
 		}
-		elements = append(elements, e)
+		n.children = append(n.children, child)
 	}
-	return elements, nil
+	return n, nil
+}
+
+func (b *schemaBuilder) group(name string, r format.FieldRepetitionType, children int, l format.LogicalTypeValue, c deprecated.ConvertedType) {
+	e := format.SchemaElement{Name: name, RepetitionType: thrift.New(r), NumChildren: thrift.New(int32(children))}
+	e.LogicalType.Value = l
+	if c >= 0 {
+		e.ConvertedType = thrift.New(c)
+	}
+	b.elements = append(b.elements, e)
+}
+
+func (b *schemaBuilder) scalar(n *writeNode, p place) error {
+	e, err := schemaElement(datatype.Field{Name: n.name, Type: n.typ})
+	if err != nil {
+		return err
+	}
+	b.elements = append(b.elements, e)
+	l := leafColumn{path: p.path, physical: e.Type.V, maxDef: p.def, maxRep: p.rep}
+	if name := strings.Join(p.path, "."); l.physical != format.Boolean && n.typ.Kind != datatype.Null {
+		b.filters = append(b.filters, name)
+		l.bloom = slices.Contains(b.opts.bloom, name)
+	}
+	n.leaf = newColumnWriter(n.typ, l, b.scratch, b.opts.dictionary, b.alloc)
+	n.slots.use(b.alloc)
+	b.leaves = append(b.leaves, n.leaf)
+	return nil
+}
+
+func repetition(t datatype.Type) format.FieldRepetitionType {
+	if t.Nullable {
+		return format.Optional
+	}
+	return format.Required
 }
 
 func schemaElement(f datatype.Field) (format.SchemaElement, error) {
 	t := f.Type
-	e := format.SchemaElement{Name: f.Name, RepetitionType: thrift.New(format.Required)}
-	if t.Nullable {
-		e.RepetitionType = thrift.New(format.Optional)
-	}
+	e := format.SchemaElement{Name: f.Name, RepetitionType: thrift.New(repetition(t))}
 	is := func(physical format.Type, logical format.LogicalTypeValue, converted deprecated.ConvertedType) {
 		e.Type = thrift.New(physical)
 		e.LogicalType.Value = logical
@@ -66,7 +176,7 @@ func schemaElement(f datatype.Field) (format.SchemaElement, error) {
 	case datatype.Time, datatype.Timestamp, datatype.TimestampLTZ:
 		timeElement(&e, t)
 	default:
-		return e, failure.Errorf(failure.Usage, "column %s: writing %s to Parquet is not supported", f.Name, t)
+		return e, failure.Errorf(failure.Usage, "writing %s to Parquet is not supported", t)
 	}
 	return e, nil
 }
