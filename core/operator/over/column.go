@@ -13,11 +13,38 @@ import (
 	"github.com/tidemill/tidemill/core/rowsort"
 )
 
-// column is one call over all rows of some partitions.
+// column is one call over all rows, section for section.
 type column interface {
+	// bind begins a section.
+	bind(s *section) error
+	// ready is how many rows of the section can be computed.
+	ready() int
 	// values computes rows [from, to), which follow those of the last call.
 	values(from, to int) (arrow.Array, error)
+	// keep is the first row that rows from next on need.
+	keep(next int) int
+	// drop says that rows [from, to), the first ones of a partition that are not
+	// gone, leave the section while the partition goes on.
+	drop(from, to int) error
+	// free ends a section.
+	free()
 	release()
+}
+
+// foreteller is a column that foresees what is to come of a partition.
+type foreteller interface {
+	// note takes a batch of the partition, in their order.
+	note(record arrow.RecordBatch) error
+	// foresee ends the notes.
+	foresee() error
+	// forget is called when the partition is done.
+	forget()
+}
+
+// need is what a call wants of rows beside its own.
+type need struct {
+	end    bool // the partition's end
+	memory bool // rows that can neither be foreseen nor carried: in memory
 }
 
 // arguments is how many columns a ranking or value function takes.
@@ -56,78 +83,131 @@ func offset(b *jobgraph.FrameBound) bool {
 	return b.Kind == jobgraph.BoundKind_BOUND_PRECEDING || b.Kind == jobgraph.BoundKind_BOUND_FOLLOWING
 }
 
-func newColumn(c *jobgraph.OverCall, p *partitions, ctx *operator.Context) (column, error) {
+// newColumn makes the column of a call over needed columns, and says what it
+// needs and how many bytes a row of a section.
+func newColumn(c *jobgraph.OverCall) (column, need, int64, error) {
 	switch c.Call.Function {
-	case "ROW_NUMBER", "RANK", "DENSE_RANK":
-		return &ranking{p: p, function: c.Call.Function, mem: ctx.Alloc}, nil
+	case "ROW_NUMBER", "RANK", "DENSE_RANK", "PERCENT_RANK", "CUME_DIST":
+		r := &ranking{function: c.Call.Function}
+		return r, need{end: r.share()}, 0, nil
 	case "NTILE":
-		return newTiles(c, p, ctx.Alloc)
-	case "PERCENT_RANK", "CUME_DIST":
-		return &share{p: p, percent: c.Call.Function == "PERCENT_RANK", mem: ctx.Alloc}, nil
+		return &tiles{call: c}, need{end: true}, 0, nil
 	case "LAG", "LEAD", "FIRST_VALUE", "LAST_VALUE", "NTH_VALUE":
-		return newPick(c, p, ctx.Alloc)
+		p := newPick(c)
+		return p, p.need(), 16, nil
 	}
-	return newTree(c, p, ctx)
+	t, err := newTree(c)
+	if err != nil {
+		return nil, need{}, 0, err
+	}
+	return t, need{end: t.f.toEnd()}, 8 + 2*slotBytes*int64(len(t.acc.Columns())), nil
 }
 
-// ranking is ROW_NUMBER, RANK or DENSE_RANK.
+// setContext gives a column what it allocates from.
+func setContext(c column, ctx *operator.Context) {
+	switch c := c.(type) {
+	case *ranking:
+		c.mem = ctx.Alloc
+	case *tiles:
+		c.mem = ctx.Alloc
+	case *pick:
+		c.mem = ctx.Alloc
+	case *tree:
+		c.ctx = ctx
+	}
+}
+
+// ranking is a function of the order alone. PERCENT_RANK and CUME_DIST are
+// shares of the partition's size, the others whole numbers.
 type ranking struct {
-	p        *partitions
 	function string
 	mem      memory.Allocator
+	s        *section
+	rank     int64 // of the last row
 	dense    int64
 }
 
+func (r *ranking) share() bool { return r.function == "PERCENT_RANK" || r.function == "CUME_DIST" }
+
+func (r *ranking) bind(s *section) error {
+	r.s = s
+	return nil
+}
+
+func (r *ranking) ready() int {
+	s := r.s
+	switch {
+	case !s.open || !r.share():
+		return s.rows
+	case s.foreseen == nil:
+		return s.lastStart()
+	case r.function == "CUME_DIST":
+		return int(s.peers[s.rows-1])
+	}
+	return s.rows
+}
+
+func (r *ranking) keep(next int) int { return next }
+
 func (r *ranking) values(from, to int) (arrow.Array, error) {
-	b := array.NewInt64Builder(r.mem)
-	defer b.Release()
-	b.Reserve(to - from)
-	p := r.p
-	for i := from; i < to; i++ {
-		switch r.function {
-		case "ROW_NUMBER":
-			b.UnsafeAppend(int64(i) - int64(p.start[i]) + 1)
-		case "RANK":
-			b.UnsafeAppend(int64(p.peers[i]-p.start[i]) + 1)
-		default:
-			switch {
-			case int(p.start[i]) == i:
-				r.dense = 1
-			case int(p.peers[i]) == i:
-				r.dense++
-			}
-			b.UnsafeAppend(r.dense)
+	if r.share() {
+		return r.shares(from, to), nil
+	}
+	out := make([]int64, to-from)
+	switch r.function {
+	case "ROW_NUMBER":
+		for i := range out {
+			out[i] = r.s.number(from+i) + 1
+		}
+	case "RANK":
+		for i := range out {
+			r.step(from + i)
+			out[i] = r.rank
+		}
+	default:
+		for i := range out {
+			r.step(from + i)
+			out[i] = r.dense
 		}
 	}
+	b := array.NewInt64Builder(r.mem)
+	defer b.Release()
+	b.AppendValues(out, nil)
 	return b.NewArray(), nil
 }
 
-func (*ranking) release() {}
-
-// share is PERCENT_RANK or CUME_DIST.
-type share struct {
-	p       *partitions
-	percent bool
-	mem     memory.Allocator
+// step ranks the row after the last one.
+func (r *ranking) step(i int) {
+	s := r.s
+	switch {
+	case int(s.start[i]) == i && !s.carried(i):
+		r.rank, r.dense = 1, 1
+	case int(s.peers[i]) == i:
+		r.rank = s.number(i) + 1
+		r.dense++
+	}
 }
 
-func (s *share) values(from, to int) (arrow.Array, error) {
-	b := array.NewFloat64Builder(s.mem)
+func (r *ranking) shares(from, to int) arrow.Array {
+	b := array.NewFloat64Builder(r.mem)
 	defer b.Release()
 	b.Reserve(to - from)
-	p := s.p
 	for i := from; i < to; i++ {
-		size := float64(p.end[i] - p.start[i])
+		r.step(i)
+		size := r.s.size(i)
 		switch {
-		case !s.percent:
-			b.UnsafeAppend(float64(p.peersAfter[i]-p.start[i]) / size)
+		case r.function == "CUME_DIST":
+			after := r.s.number(i) + int64(r.s.peersAfter[i]) - int64(i)
+			b.UnsafeAppend(float64(after) / float64(size))
 		case size == 1:
 			b.UnsafeAppend(0)
 		default:
-			b.UnsafeAppend(float64(p.peers[i]-p.start[i]) / (size - 1))
+			b.UnsafeAppend(float64(r.rank-1) / float64(size-1))
 		}
 	}
-	return b.NewArray(), nil
+	return b.NewArray()
 }
 
-func (*share) release() {}
+func (r *ranking) drop(int, int) error { return nil }
+func (r *ranking) free()               { r.s = nil }
+func (r *ranking) release()            {}
