@@ -20,6 +20,9 @@ type Input struct {
 	Path string
 	io.ReaderAt
 	Size int64
+	// Memo keeps what formats learn of the file beyond a reader's life; nil keeps
+	// nothing.
+	Memo Memo
 }
 
 // Options are a table's options; a format looks at those under its own prefix.
