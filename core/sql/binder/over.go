@@ -80,6 +80,9 @@ func (x *exprBinder) over(n *ast.Call, kind function.Kind, name string) (expr.Ex
 	if err := inner.window(&call, n.Over); err != nil {
 		return nil, err
 	}
+	if name == "LAG" || name == "LEAD" {
+		call.frame = reach(name, call.args)
+	}
 	return x.overs.virtual(call), nil
 }
 
@@ -151,6 +154,33 @@ func (x *exprBinder) window(call *overCall, spec *ast.WindowSpec) error {
 	}
 	call.frame, err = x.frame(call, frame)
 	return err
+}
+
+// reach is the rows that a LAG or LEAD looks at, which is all that it has of a
+// frame: unlimited where the distance is no constant.
+func reach(name string, args []expr.Expr) plan.Frame {
+	f := plan.Frame{Range: true, From: plan.Bound{Kind: ast.BoundUnboundedPreceding}, To: plan.Bound{Kind: ast.BoundUnboundedFollowing}}
+	distance := int64(1)
+	if len(args) > 1 {
+		e := args[1]
+		if c, ok := e.(*expr.Call); ok && c.Function == "CAST" {
+			e = c.Args[0]
+		}
+		lit, ok := e.(*expr.Literal)
+		if ok {
+			distance, ok = lit.Value.(int64)
+		}
+		if !ok || !lit.T.IsInteger() || distance < 0 {
+			return f
+		}
+	}
+	f = plan.Frame{From: plan.Bound{Kind: ast.BoundCurrentRow}, To: plan.Bound{Kind: ast.BoundCurrentRow}}
+	if name == "LAG" {
+		f.From = plan.Bound{Kind: ast.BoundPreceding, Offset: distance}
+	} else {
+		f.To = plan.Bound{Kind: ast.BoundFollowing, Offset: distance}
+	}
+	return f
 }
 
 // extended follows the names of windows; depth bounds names that go in circles.
