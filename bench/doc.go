@@ -1,15 +1,23 @@
 // Package bench measures the engine on whole statements, through all its layers,
 // beside a peer that does the same work on the same files in the same run.
 //
-// Queries makes its data itself, by a bounded datagen source and INSERT, so that
-// figures can be repeated anywhere: facts of six million rows (by default) and
-// dimensions of a quarter of that. Each statement is run as a new process, ours
-// and the peer's in turn, so both pay for starting; of the counted runs the
-// median is reported, with the CPU time of the process and its largest memory.
-// Answers are compared before times are.
+// # Side by side
 //
-// TPCH compares warm engines instead: ours and each peer is one process that lives
-// through the run (Serve, peer.py) and is asked by a line of JSON, so that nobody's
-// start counts and no process carries another's memory. They take turns on every
-// repetition; one during which the rest of the machine was busy is repeated.
+// A contest is trials on engines: ours, at one or more parallelisms or on one or
+// more file systems, and peers. Each engine is one warm process that lives through
+// the run (Serve, peer.py) and is asked by a line of JSON, so that nobody's start
+// counts and no process carries another's memory:
+//
+//	for each trial          q1, q2, ... or a job
+//	    warm up             reads files, counts nothing
+//	    for each run        engines in turn: prepare, time, check
+//	                        repeated when others took the machine
+//	    medians             but the largest memory of all runs
+//
+// Answers are compared before times are. A peer that fails is marked; ours that
+// fails, or any wrong answer, fails the run once all trials are through.
+//
+//	TPCH     the 22 queries, over official, generated or copied files
+//	ETL      jobs that write files; what was written is read again and compared
+//	Queries  a few statements over data of our own, each in a new process
 package bench

@@ -4,21 +4,16 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"strings"
 	"time"
 
 	"github.com/tidemill/tidemill/fs"
 )
-
-//go:embed peer.py
-var peerScript string
 
 // Request is one line that an engine's process reads: tables to make, or a
 // statement to run.
@@ -141,45 +136,6 @@ func (t *tail) Write(p []byte) (int, error) {
 }
 
 func (t *tail) String() string { return strings.TrimSpace(t.Buffer.String()) }
-
-// engines starts ours and the peers'; ours comes first.
-func (o TPCHOptions) engines(ctx context.Context, views map[string]string) (all []*engine, err error) {
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, closeAll(all))
-			all = nil
-		}
-	}()
-	ours := []string{o.Binary, "bench", "serve", "-D", fmt.Sprintf("parallelism.default=%d", o.Parallelism), "-D", fmt.Sprintf("worker.slots=%d", o.Parallelism)}
-	if o.Memory != "" {
-		ours = append(ours, "-D", "worker.memory.size="+o.Memory)
-	}
-	e, err := start(ctx, "tidemill", ours, views)
-	if err != nil {
-		return all, err
-	}
-	all = append(all, e)
-	for _, name := range o.Peers {
-		e, err := startPeer(ctx, o.Python, name, o.Parallelism, o.Memory, views)
-		if err != nil {
-			return all, err
-		}
-		all = append(all, e)
-	}
-	return all, nil
-}
-
-func startPeer(ctx context.Context, python, name string, threads int, memory string, views map[string]string) (*engine, error) {
-	config, err := json.Marshal(map[string]any{"threads": threads, "memory": memory, "scratch": os.TempDir()})
-	if err != nil {
-		return nil, err
-	}
-	e, err := start(ctx, name, []string{python, "-c", peerScript, name, string(config)}, views)
-	if err != nil {
-		return nil, fmt.Errorf("%w (make bench-peers installs the peers)", err)
-	}
-	return e, nil
-}
 
 func closeAll(all []*engine) error {
 	var errs []error

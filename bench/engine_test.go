@@ -89,37 +89,3 @@ func TestBusyMachine(t *testing.T) {
 		}
 	}
 }
-
-func TestReportSumsUp(t *testing.T) {
-	var out bytes.Buffer
-	engines := []*engine{{name: "tidemill"}, {name: "polars"}, {name: "duckdb", version: "1"}}
-	r := newReport(engines, TPCHOptions{Out: &out, Runs: 5})
-	line := func(ours float64) []Figures {
-		return []Figures{{WallMillis: ours, CPUMillis: 10}, {WallMillis: 10, CPUMillis: 10}, {WallMillis: 20, CPUMillis: 20}}
-	}
-	r.add(Line{Query: 1, Engines: line(10)})
-	r.add(Line{Query: 2, Error: "differs"})
-	r.add(Line{Query: 3, Engines: line(40), Disturbed: 2})
-	r.add(Line{Query: 4, Engines: []Figures{{WallMillis: 1}, {WallMillis: 1}, {Error: "out of memory"}}})
-	if err := r.finish(); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"differs", "| out of memory\n", "2 of 5 disturbed", "tidemill to duckdb 1: geometric mean wall 1.00, cpu 0.50; worst q3 2.00"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("%q is not in\n%s", want, out.String())
-		}
-	}
-}
-
-func TestTPCHOptions(t *testing.T) {
-	for name, o := range map[string]TPCHOptions{
-		"no data": {}, "no such query": {Dir: "x", Queries: []int{23}},
-		"no binary":    {Dir: "x", Binary: "/nowhere/tidemill"},
-		"unknown peer": {Dir: "x", Peers: []string{"oracle"}},
-	} {
-		o.Out = io.Discard
-		if err := TPCH(t.Context(), o); err == nil {
-			t.Errorf("%s: no error", name)
-		}
-	}
-}

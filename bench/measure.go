@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/tidemill/tidemill/fs"
 )
 
 // command is a process to time.
@@ -20,6 +22,7 @@ type command struct{ args []string }
 type sample struct {
 	wall, cpu, rss float64
 	output         string
+	storage        fs.Stats
 }
 
 func (c command) run(ctx context.Context) (sample, error) {

@@ -6,29 +6,36 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/tidemill/tidemill/bench/tpch"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/fs"
 )
 
 // TPCHOptions are what TPCH measures.
 type TPCHOptions struct {
+	Programs
 	// Dir holds TABLE.parquet; a path, or a URL without peers.
 	Dir string
+	// Scale, if given, makes data of that scale in Dir unless it is there.
+	Scale float64
+	// Local, if given, is a directory of the same files: each query runs on both and
+	// the report has the ratio to it, and what was asked of Dir's file system. Files
+	// that Dir lacks are copied there.
+	Local string
+	// FileSystems finds those of Dir and Local.
+	FileSystems *fs.Registry
 	// Queries are those to run; empty means all 22.
 	Queries []int
-	// Binary is our command; it is started once, as a server.
-	Binary string
-	// Peers are duckdb and polars, run by Python with those packages.
-	Peers  []string
-	Python string
+	// Peers are duckdb and polars.
+	Peers []string
 	// Runs is how many are counted, after one that is not; zero means 5.
 	Runs int
-	// Parallelism of every engine; zero means 2.
-	Parallelism int
-	// Memory, if given, is the limit of ours and DuckDB's ("500 mb"; Polars has none).
-	Memory string
+	// Parallelism of every engine; zero means 2. Several have ours run at each of
+	// them and the report show the speed-up over the first.
+	Parallelism []int
 	// RewriteOptional, if given, is a directory: DuckDB writes the tables there anew,
 	// all columns optional, unless they are there, and those files are measured.
 	RewriteOptional string
@@ -39,18 +46,25 @@ type TPCHOptions struct {
 
 func (o TPCHOptions) complete() (TPCHOptions, error) {
 	if o.Dir == "" {
-		return o, errors.New("run TPC-H: no directory of data is given")
+		return o, failure.Errorf(failure.Usage, "no directory of data is given: --data names one, --scale makes one")
 	}
-	for _, name := range o.Peers {
-		if name != "duckdb" && name != "polars" {
-			return o, fmt.Errorf("peer %q: want duckdb or polars", name)
-		}
+	if err := checkPeers(o.Peers); err != nil {
+		return o, err
+	}
+	if len(o.Parallelism) == 0 {
+		o.Parallelism = []int{2}
+	}
+	if slices.Min(o.Parallelism) < 1 {
+		return o, failure.Errorf(failure.Usage, "--parallelism %v: want 1 or more", o.Parallelism)
+	}
+	if several(len(o.Peers) > 0, o.Local != "", len(o.Parallelism) > 1) {
+		return o, failure.Errorf(failure.Usage, "compare with peers, with local files or with another parallelism, one at a time")
+	}
+	if remote(o.Dir) && len(o.Peers)+len(o.RewriteOptional) > 0 {
+		return o, failure.Errorf(failure.Usage, "peers read local files, not %s", o.Dir)
 	}
 	if o.Runs <= 0 {
 		o.Runs = 5
-	}
-	if o.Parallelism <= 0 {
-		o.Parallelism = 2
 	}
 	if len(o.Queries) == 0 {
 		for n := 1; n <= tpch.Count; n++ {
@@ -65,24 +79,51 @@ func (o TPCHOptions) complete() (TPCHOptions, error) {
 	return o, nil
 }
 
+func checkPeers(peers []string) error {
+	for _, name := range peers {
+		if name != "duckdb" && name != "polars" {
+			return failure.Errorf(failure.Usage, "peer %q: want duckdb or polars", name)
+		}
+	}
+	return nil
+}
+
+func several(conditions ...bool) bool {
+	n := 0
+	for _, c := range conditions {
+		if c {
+			n++
+		}
+	}
+	return n > 1
+}
+
+// remote reports a URL of another file system than the machine's.
+func remote(dir string) bool {
+	scheme, _ := fs.SplitURI(dir)
+	return scheme != "" && scheme != "file"
+}
+
 // TPCH runs queries of TPC-H over o.Dir and prints times, CPU times and memory.
 // Every engine is one warm process, so nobody's start counts, and the engines take
-// turns. With peers every answer is compared with each peer's, without them and on
-// data of scale 1 with the one that is checked in; a query that fails
-// or differs has its line say so, the others still run, and TPCH returns an error.
+// turns. Every engine's answer is compared with ours, and on data of scale 1 ours
+// with the one that is checked in; a query that fails or differs has its line say
+// so, the others still run, and TPCH returns an error.
 func TPCH(ctx context.Context, o TPCHOptions) (err error) {
 	o, err = o.complete()
 	if err != nil {
 		return err
 	}
-	views := tpchFiles(o.Dir)
-	if o.RewriteOptional != "" {
-		if err := o.rewrite(ctx, views); err != nil {
-			return fmt.Errorf("rewrite files with optional columns: %w", err)
+	if len(o.Peers)+len(o.RewriteOptional) > 0 {
+		if err := o.havePython(); err != nil {
+			return err
 		}
-		views = tpchFiles(o.RewriteOptional)
 	}
-	engines, err := o.engines(ctx, views)
+	views, err := o.data(ctx)
+	if err != nil {
+		return err
+	}
+	engines, err := o.start(ctx, o.contestants(views))
 	if err != nil {
 		return err
 	}
@@ -91,33 +132,107 @@ func TPCH(ctx context.Context, o TPCHOptions) (err error) {
 			err = closeErr
 		}
 	}()
-	official := len(o.Peers) == 0 && scaleOne(engines[0])
-	report := newReport(engines, o)
-	var bad []error
-	for _, n := range o.Queries {
-		line, err := o.query(ctx, engines, n, official)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			line.Error = err.Error()
-			bad = append(bad, fmt.Errorf("query q%d: %w", n, err))
-		}
-		report.add(line)
+	trials, err := o.trials(scaleOne(engines[0]))
+	if err != nil {
+		return err
 	}
-	return errors.Join(append(bad, report.finish())...)
+	return contest{engines: engines, runs: o.Runs, warm: 1, report: newReport(engines, o.Runs, o.layout())}.all(ctx, trials)
+}
+
+// data sees to it that the data is there and returns the tables' files.
+func (o TPCHOptions) data(ctx context.Context) (map[string]string, error) {
+	if o.Scale > 0 {
+		if err := o.generate(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if o.Local != "" {
+		if err := o.copy(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if o.RewriteOptional == "" {
+		return tpchFiles(o.Dir), nil
+	}
+	if err := o.rewrite(ctx, tpchFiles(o.Dir)); err != nil {
+		return nil, fmt.Errorf("rewrite files with optional columns: %w", err)
+	}
+	return tpchFiles(o.RewriteOptional), nil
+}
+
+// contestants are ours first; what ours is compared with comes last.
+func (o TPCHOptions) contestants(views map[string]string) []contestant {
+	slots := slices.Max(o.Parallelism)
+	all := []contestant{{name: "tidemill", slots: slots, views: views}}
+	if len(o.Parallelism) > 1 {
+		all = nil
+		for _, n := range slices.Backward(slices.Sorted(slices.Values(o.Parallelism))) {
+			all = append(all, contestant{name: slotsName(n), slots: n, views: views})
+		}
+	}
+	if o.Local != "" {
+		all = append(all, contestant{name: "local", slots: slots, views: tpchFiles(o.Local)})
+	}
+	for _, name := range o.Peers {
+		all = append(all, contestant{name: name, peer: name, slots: slots, views: views})
+	}
+	return all
+}
+
+func slotsName(n int) string {
+	if n == 1 {
+		return "1 slot"
+	}
+	return fmt.Sprintf("%d slots", n)
+}
+
+func (o TPCHOptions) layout() layout {
+	l := layout{Base: -1, JSON: o.JSON, Out: o.Out, Storage: remote(o.Dir), SpeedUp: len(o.Parallelism) > 1}
+	l.Title = fmt.Sprintf("TPC-H on %s; %s", o.Dir, o.limits(slices.Max(o.Parallelism), o.Runs))
+	switch {
+	case l.SpeedUp:
+		l.Base = len(o.Parallelism) - 1
+	case o.Local != "":
+		l.Base = 1
+	case len(o.Peers) > 0:
+		l.Base = 1 + max(slices.Index(o.Peers, "duckdb"), 0)
+	}
+	return l
+}
+
+func (o TPCHOptions) trials(official bool) (all []trial, err error) {
+	for _, n := range o.Queries {
+		text, err := tpch.Query(n)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, trial{
+			name: fmt.Sprintf("q%d", n),
+			text: func(int) string { return text },
+			check: func(engine int, ours, theirs string) error {
+				if engine > 0 {
+					return tpch.SameAnswer(n, ours, theirs)
+				}
+				if official {
+					return tpch.OfficialAnswer(n, ours)
+				}
+				return nil
+			},
+		})
+	}
+	return all, nil
 }
 
 // scaleOne reports the official data of scale 1, whose lineitem has its own count.
 func scaleOne(e *engine) bool {
 	r, err := e.ask(Request{SQL: "SELECT COUNT(*) FROM lineitem"})
-	return err == nil && strings.HasSuffix(strings.TrimSpace(r.CSV), "6001215")
+	return err == nil && strings.HasSuffix(strings.TrimSpace(r.CSV), "\n6001215")
 }
 
 func tpchFiles(dir string) map[string]string {
 	files := map[string]string{}
 	for _, t := range tpch.Tables() {
-		files[t] = strings.TrimSuffix(dir, "/") + "/" + t + ".parquet"
+		files[t] = fs.Join(dir, t+".parquet")
 	}
 	return files
 }
@@ -127,16 +242,18 @@ func (o TPCHOptions) rewrite(ctx context.Context, views map[string]string) (err 
 	if err := os.MkdirAll(o.RewriteOptional, 0o755); err != nil {
 		return err
 	}
-	e, err := startPeer(ctx, o.Python, "duckdb", o.Parallelism, "", views)
+	programs := o.Programs
+	programs.Memory = ""
+	all, err := programs.start(ctx, []contestant{{name: "duckdb", peer: "duckdb", slots: slices.Max(o.Parallelism), views: views}})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, e.close()) }()
+	defer func() { err = errors.Join(err, closeAll(all)) }()
 	for t, file := range tpchFiles(o.RewriteOptional) {
 		if _, err := os.Stat(file); err == nil {
 			continue
 		}
-		if _, err := e.ask(Request{SQL: fmt.Sprintf("COPY %s TO %s (FORMAT parquet)", t, quote(file+".part"))}); err != nil {
+		if _, err := all[0].ask(Request{SQL: fmt.Sprintf("COPY %s TO %s (FORMAT parquet)", t, quote(file+".part"))}); err != nil {
 			return err
 		}
 		if err := os.Rename(file+".part", file); err != nil {
@@ -148,91 +265,3 @@ func (o TPCHOptions) rewrite(ctx context.Context, views map[string]string) (err 
 
 // quote makes a literal that both dialects read.
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
-
-// query runs one query on every engine in turn. A repetition which others
-// disturbed is repeated, at most as often again as there are runs.
-func (o TPCHOptions) query(ctx context.Context, engines []*engine, n int, official bool) (line Line, err error) {
-	line.Query = n
-	text, err := tpch.Query(n)
-	if err != nil {
-		return line, err
-	}
-	line.Engines = make([]Figures, len(engines))
-	for i, e := range engines {
-		line.Engines[i].Engine = e.name
-	}
-	samples := make([][]sample, len(engines))
-	spare := o.Runs
-	for run := 0; run <= o.Runs; {
-		answers, round, quiet, err := measure(ctx, engines, line.Engines, text)
-		if err != nil {
-			return line, err
-		}
-		if official {
-			if err := tpch.OfficialAnswer(n, answers[0]); err != nil {
-				return line, err
-			}
-		}
-		for i := range engines[1:] {
-			if line.Engines[i+1].Error != "" {
-				continue
-			}
-			if err := tpch.SameAnswer(n, answers[0], answers[i+1]); err != nil {
-				return line, fmt.Errorf("against %s: %w", engines[i+1].name, err)
-			}
-		}
-		if run > 0 && !quiet && spare > 0 { // the first reads files and counts nothing
-			spare--
-			line.Repeated++
-			continue
-		}
-		if run > 0 && !quiet {
-			line.Disturbed++
-		}
-		for i := range engines {
-			if run > 0 {
-				samples[i] = append(samples[i], round[i])
-			}
-		}
-		run++
-	}
-	for i := range engines {
-		m := median(samples[i])
-		f := &line.Engines[i]
-		f.WallMillis, f.CPUMillis, f.RSSMegas = m.wall, m.cpu, m.rss
-	}
-	return line, nil
-}
-
-// quietShare is the part of the machine that others may take while a repetition
-// counts as undisturbed, in percent of one core.
-const quietShare = 15
-
-// measure runs a statement once on each engine but for peers that failed before;
-// one that fails now (of too little memory, say) is marked and ours goes on.
-func measure(ctx context.Context, engines []*engine, marks []Figures, text string) (answers []string, round []sample, quiet bool, err error) {
-	before, known := busy()
-	start, own := time.Now(), cpuTime()
-	var theirs float64
-	for i, e := range engines {
-		var r Reply
-		if marks[i].Error == "" {
-			r, err = e.ask(Request{SQL: text})
-		}
-		if err != nil && (i == 0 || ctx.Err() != nil) {
-			return nil, nil, false, errors.Join(ctx.Err(), err)
-		}
-		if err != nil {
-			marks[i].Error, err = err.Error(), nil
-		}
-		answers = append(answers, r.CSV)
-		round = append(round, sample{wall: r.WallMillis, cpu: r.CPUMillis, rss: r.RSSMegas})
-		theirs += r.CPUMillis
-	}
-	after, _ := busy()
-	others := millis(after-before) - millis(cpuTime()-own) - theirs
-	// Writing and reading answers is not in the engines' figures, and the kernel
-	// counts in ticks: allow for a few.
-	allowed := millis(time.Since(start))*quietShare/100 + 5*millis(tick)
-	return answers, round, !known || others <= allowed, nil
-}

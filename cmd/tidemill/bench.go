@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tidemill/tidemill"
 	"github.com/tidemill/tidemill/bench"
 	"github.com/tidemill/tidemill/core/failure"
 )
@@ -19,6 +21,34 @@ func newBench() *cobra.Command {
 	}
 	cmd.AddCommand(newBenchQueries(), newBenchTPCH(), newBenchETL(), newBenchServe())
 	return cmd
+}
+
+// benchFlags are those of the benchmarks that run engines side by side.
+type benchFlags struct {
+	settings []string
+	python   string
+	memory   string
+	format   string
+}
+
+func (f *benchFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVarP(&f.settings, "set", "D", nil, "setting `key=value` of ours")
+	cmd.Flags().StringVar(&f.python, "python", filepath.Join(".tools", "peers", "bin", "python"), "`path` of the peers' Python")
+	cmd.Flags().StringVar(&f.memory, "memory", "", "limit of ours and of DuckDB, as 500MB")
+	cmd.Flags().StringVar(&f.format, "format", "text", "print text or json")
+}
+
+// programs completes what the flags say.
+func (f *benchFlags) programs() (p bench.Programs, json bool, err error) {
+	if f.format != "text" && f.format != "json" {
+		return p, false, failure.Errorf(failure.Usage, "--format %s: want text or json", f.format)
+	}
+	p.Python, p.Memory = f.python, f.memory
+	if p.Settings, err = pairs("-D", f.settings); err != nil {
+		return p, false, err
+	}
+	p.Binary, err = os.Executable()
+	return p, f.format == "json", err
 }
 
 func newBenchQueries() *cobra.Command {
@@ -46,69 +76,86 @@ func newBenchQueries() *cobra.Command {
 
 func newBenchTPCH() *cobra.Command {
 	var (
-		o      bench.TPCHOptions
-		format string
+		o     bench.TPCHOptions
+		flags benchFlags
 	)
 	cmd := &cobra.Command{
 		Use:   "tpch",
 		Short: "Run the 22 queries of TPC-H over Parquet files",
-		Example: `  make bench-peers && .tools/peers/bin/tpchgen-cli parquet -s 1 --output-dir=sf1
-  tidemill bench tpch --data sf1 --peer duckdb,polars
+		Long: `Run the 22 queries of TPC-H over Parquet files, each engine warm and in a process of its own.
+
+Alone, on data of scale 1, answers are checked against the official ones; beside another engine, or
+itself elsewhere, against that one's. What runs side by side takes turns, and a run during which other
+processes took much of the machine is repeated. Times are medians, memory is the largest of all runs.`,
+		Example: `  tidemill bench tpch --scale 1                       # makes its data, keeps it in the user's cache
+  tidemill bench tpch --data sf10 --peer duckdb,polars
+  tidemill bench tpch --data sf10 --parallelism 1,2   # speed-up of two slots over one
+  tidemill bench tpch --data s3://bucket/sf1 --local sf1 -D s3.endpoint=http://127.0.0.1:9000
   tidemill bench tpch --data sf10 --peer duckdb --memory "500 mb" --queries 9,18,21`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if format != "table" && format != "json" {
-				return failure.Errorf(failure.Usage, "-o %s: want table or json", format)
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.Programs, o.JSON, err = flags.programs(); err != nil {
+				return err
 			}
-			binary, err := os.Executable()
+			if cmd.Flags().Changed("scale") && o.Scale <= 0 {
+				return failure.Errorf(failure.Usage, "--scale %v: want more than 0", o.Scale)
+			}
+			if o.Dir == "" && o.Scale > 0 {
+				if o.Dir, err = bench.DataDir(o.Scale); err != nil {
+					return err
+				}
+			}
+			registry, err := tidemill.Builtins(o.Settings)
 			if err != nil {
 				return err
 			}
-			o.Binary, o.Out, o.JSON = binary, cmd.OutOrStdout(), format == "json"
+			defer func() { err = errors.Join(err, registry.Close()) }()
+			o.FileSystems, o.Out = registry.FileSystems, cmd.OutOrStdout()
 			return bench.TPCH(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().StringVar(&o.Dir, "data", "", "`directory` of TABLE.parquet files")
+	flags.register(cmd)
+	cmd.Flags().StringVar(&o.Dir, "data", "", "`directory` of TABLE.parquet files, a path or URL")
+	cmd.Flags().Float64Var(&o.Scale, "scale", 0, "make data of this `scale` unless it is there")
+	cmd.Flags().StringVar(&o.Local, "local", "", "`directory` of the same files to compare with; what --data lacks is copied there")
 	cmd.Flags().IntSliceVar(&o.Queries, "queries", nil, "`numbers` of the queries to run, all by default")
-	cmd.Flags().StringSliceVar(&o.Peers, "peer", nil, "engines to check answers and time beside: `duckdb,polars`")
-	cmd.Flags().StringVar(&o.Python, "python", filepath.Join(".tools", "peers", "bin", "python"), "`path` of the peers' Python")
+	cmd.Flags().StringSliceVar(&o.Peers, "peer", nil, "engines to compare with: `duckdb,polars`")
 	cmd.Flags().IntVar(&o.Runs, "runs", 5, "counted runs of each query")
-	cmd.Flags().IntVar(&o.Parallelism, "parallelism", 2, "slots of ours and threads of the peers")
+	cmd.Flags().IntSliceVar(&o.Parallelism, "parallelism", []int{2}, "slots of ours and threads of the peers; `several` compare ours with itself")
 	cmd.Flags().StringVar(&o.RewriteOptional, "rewrite-optional", "", "`directory` for copies by DuckDB, all columns optional, to measure instead")
-	cmd.Flags().StringVar(&o.Memory, "memory", "", "limit of ours and of DuckDB, as 500MB")
-	cmd.Flags().StringVarP(&format, "output", "o", "table", "print table or json")
 	return cmd
 }
 
 func newBenchETL() *cobra.Command {
-	var o bench.ETLOptions
+	var (
+		o     bench.ETLOptions
+		flags benchFlags
+	)
 	cmd := &cobra.Command{
 		Use:   "etl",
 		Short: "Write Parquet from TPC-H's lineitem, beside DuckDB",
-		Long: `Write Parquet from TPC-H's lineitem, beside DuckDB in the same run, and compare what both wrote.
+		Long: `Write Parquet from TPC-H's lineitem, beside DuckDB in the same run, and check what both wrote.
 
   daily   lineitem join orders, filtered, aggregated by day, partitioned by month
   months  all of lineitem in 84 month partitions
   sorted  all of lineitem, sorted, in one file
   csv     lineitem of a CSV file
   json    lineitem of a file of JSON lines`,
-		Example: `  make bench-peers && tidemill bench etl --data sf10 --scratch /tmp/etl`,
+		Example: `  make bench-peers && tidemill bench etl --data sf10 --scratch /tmp/etl --memory 2GB --jobs months,sorted`,
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			binary, err := os.Executable()
-			if err != nil {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.Programs, o.JSON, err = flags.programs(); err != nil {
 				return err
 			}
-			o.Binary, o.Out = binary, cmd.OutOrStdout()
+			o.Out = cmd.OutOrStdout()
 			return bench.ETL(cmd.Context(), o)
 		},
 	}
+	flags.register(cmd)
 	cmd.Flags().StringVar(&o.Data, "data", "", "`directory` of TABLE.parquet files")
 	cmd.Flags().StringVar(&o.Scratch, "scratch", filepath.Join(os.TempDir(), "tidemill-etl"), "`directory` to write to")
 	cmd.Flags().StringSliceVar(&o.Jobs, "jobs", nil, "`names` of the jobs to run, all by default")
-	cmd.Flags().StringVar(&o.Python, "python", filepath.Join(".tools", "peers", "bin", "python"), "`path` of DuckDB's Python")
 	cmd.Flags().IntVar(&o.Runs, "runs", 1, "counted runs of each job")
 	cmd.Flags().IntVar(&o.Parallelism, "parallelism", 2, "slots of ours and threads of DuckDB")
-	cmd.Flags().StringVar(&o.Memory, "memory", "", "limit of ours and of DuckDB, as 500MB")
 	return cmd
 }

@@ -1,0 +1,94 @@
+package bench
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/tidemill/tidemill/core/failure"
+)
+
+//go:embed peer.py
+var peerScript string
+
+// Programs are how engines are started.
+type Programs struct {
+	// Binary is our command; each contestant of ours is one process of it.
+	Binary string
+	// Settings are ours, by their keys.
+	Settings map[string]string
+	// Python has the packages of the peers.
+	Python string
+	// Memory, if given, is the limit of ours and DuckDB's ("500 mb"; Polars has none).
+	Memory string
+}
+
+// contestant is an engine to start.
+type contestant struct {
+	name  string            // in the report
+	peer  string            // duckdb or polars; empty: ours
+	slots int               // or threads
+	views map[string]string // tables by their files
+}
+
+// start starts all, ours first, or none.
+func (p Programs) start(ctx context.Context, contestants []contestant) (all []*engine, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closeAll(all))
+			all = nil
+		}
+	}()
+	for _, c := range contestants {
+		args, err := p.command(c)
+		if err != nil {
+			return all, err
+		}
+		e, err := start(ctx, c.name, args, c.views)
+		if err != nil && c.peer != "" {
+			err = fmt.Errorf("%w (make bench-peers installs the peers)", err)
+		}
+		if err != nil {
+			return all, err
+		}
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+func (p Programs) command(c contestant) ([]string, error) {
+	if c.peer != "" {
+		if err := p.havePython(); err != nil {
+			return nil, err
+		}
+		config, err := json.Marshal(map[string]any{"threads": c.slots, "memory": p.Memory, "scratch": os.TempDir()})
+		return []string{p.Python, "-c", peerScript, c.peer, string(config)}, err
+	}
+	args := []string{p.Binary, "bench", "serve", "-D", fmt.Sprintf("parallelism.default=%d", c.slots), "-D", fmt.Sprintf("worker.slots=%d", c.slots)}
+	if p.Memory != "" {
+		args = append(args, "-D", "worker.memory.size="+p.Memory)
+	}
+	for key, value := range p.Settings {
+		args = append(args, "-D", key+"="+value)
+	}
+	return args, nil
+}
+
+func (p Programs) havePython() error {
+	if _, err := os.Stat(p.Python); err != nil {
+		return failure.Errorf(failure.Usage, "peers run in a Python environment, and %s is not there: make bench-peers installs it, --python names another", p.Python)
+	}
+	return nil
+}
+
+// limits says under which limits a report's figures were taken.
+func (p Programs) limits(slots, runs int) string {
+	memory := "no memory limit"
+	if p.Memory != "" {
+		memory = "memory limit " + p.Memory
+	}
+	return fmt.Sprintf("%d slots or threads, %s, median of %d", slots, memory, runs)
+}
