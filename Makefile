@@ -93,7 +93,7 @@ generate-check: $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## Fail if a 
 
 .PHONY: verify-sql
 verify-sql: $(TOOLS)/duckdb ## Compare SQL results with DuckDB's
-	TIDEMILL_DUCKDB=$(CURDIR)/$(TOOLS)/duckdb $(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./core/logictest/...
+	TIDEMILL_DUCKDB=$(CURDIR)/$(TOOLS)/duckdb $(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./core/logictest/... ./bench/tpch/...
 
 .PHONY: fuzz-sql
 fuzz-sql: $(TOOLS)/duckdb ## Compare random SQL with DuckDB's answers (FUZZTIME=10m SEED=n ONLY=round/statement DIFFERENCES=n)
