@@ -1,6 +1,7 @@
 package binder
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/tidemill/tidemill/core/datatype"
@@ -114,11 +115,11 @@ func (s *selection) linkedScalar(q *ast.Subquery, in *linked) error {
 	}
 	width := len(s.node.Schema())
 	var outer []expr.Expr
+	if slices.ContainsFunc(in.links, func(l expr.Expr) bool { _, _, ok := sides(l, width); return !ok }) {
+		return s.scalarByDomain(q, in)
+	}
 	for _, l := range in.links {
-		left, right, ok := sides(l, width)
-		if !ok {
-			return s.scalarByDomain(q, in)
-		}
+		left, right, _ := sides(l, width)
 		in.addKey(right, "key"+strconv.Itoa(len(outer)))
 		in.hidden = append(in.hidden, item{expr: right, name: "key" + strconv.Itoa(len(outer)), at: q})
 		outer = append(outer, left)
