@@ -53,7 +53,7 @@ func (l *list[T]) resize(n int) []T {
 }
 
 // held is the bytes allocated.
-func (l *list[T]) held() int { return len(l.raw) }
+func (l *list[T]) held() int { return cap(l.raw) }
 
 // release frees the memory; the list is empty then, and can be used again.
 func (l *list[T]) release() {
