@@ -39,6 +39,10 @@ func (s *selection) aggregateInput() error {
 		}
 		agg.Calls = append(agg.Calls, call)
 	}
+	if len(agg.Keys) == 0 && len(agg.Calls) == 0 && g.sets == nil { // HAVING alone: one group, whatever the rows
+		s.node = oneRow(s.groupPlace())
+		return s.overAggregate(agg)
+	}
 	if len(in.Exprs) == 0 { // COUNT(*) alone: rows without columns
 		in.Exprs, in.Names = []expr.Expr{boolLiteral(true)}, []string{"row"}
 	}

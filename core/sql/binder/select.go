@@ -78,13 +78,19 @@ func (s *selection) refuse() error {
 
 func (s *selection) from() (err error) {
 	if s.syntax.From == nil {
-		row := datatype.Schema{{Name: "", Type: datatype.Of(datatype.Boolean).NotNull()}}
-		s.node = &plan.Values{Place: s.at(s.syntax), Columns: row, Rows: [][]*expr.Literal{{boolLiteral(true)}}}
-		s.scope = hiddenScope(row)
+		row := oneRow(s.at(s.syntax))
+		s.node, s.scope = row, hiddenScope(row.Columns)
 		return nil
 	}
 	s.node, s.scope, err = s.bindTable(s.syntax.From)
 	return err
+}
+
+// oneRow is a row that stands for no columns.
+func oneRow(at ast.Span) *plan.Values {
+	return &plan.Values{
+		Place: at, Columns: datatype.Schema{{Name: "", Type: datatype.Of(datatype.Boolean).NotNull()}}, Rows: [][]*expr.Literal{{boolLiteral(true)}},
+	}
 }
 
 // binder returns what binds the expressions of a clause that is evaluated over
@@ -223,8 +229,8 @@ func (s *selection) groupBy() error {
 	x := s.binder("GROUP BY")
 	x.aliases = s.aliases()
 	sets, err := s.groupSets(x, by.Items)
-	if s.group.several {
-		s.group.sets = sets
+	if s.group.several && (len(sets) > 1 || err == nil && len(sets[0]) < len(s.group.keys)) {
+		s.group.sets = sets // one set of all keys is plain grouping
 	}
 	s.group.written = len(s.group.keys)
 	return err
