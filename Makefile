@@ -119,6 +119,13 @@ $(TOOLS)/peers/.ready: tools/peers.sh
 	@tools/peers.sh $(TOOLS)/peers
 	@touch $@
 
+SCALE ?= 1
+TPCH  := $(if $(DATA),$(DATA),.cache/tpch-$(SCALE) --scale $(SCALE))
+
+.PHONY: bench-storage
+bench-storage: build $(TOOLS)/versitygw-$(VERSITYGW) ## Compare TPC-H on S3 and HDFS with local files (DATA=DIR or SCALE=n, ARGS=...)
+	TIDEMILL_VERSITYGW=$(CURDIR)/$(TOOLS)/versitygw-$(VERSITYGW) tools/storage/bench.sh bin/tidemill $(TPCH) $(ARGS)
+
 .PHONY: ci
 ci: ## Run everything that must be green before a merge
 	@$(STAGE) format     $(MAKE) fmt-check

@@ -14,6 +14,9 @@ type contest struct {
 	engines []*engine
 	runs    int // that count
 	warm    int // before them, that do not
+	// served is set when servers on this machine work for the engines: what others
+	// take of it then tells nothing, and no run is repeated.
+	served bool
 	report  *report
 }
 
@@ -107,7 +110,7 @@ func (c contest) round(ctx context.Context, t trial, marks []Figures) (round []s
 		if ctx.Err() != nil || err != nil && i == 0 {
 			return nil, false, errors.Join(ctx.Err(), err)
 		}
-		quiet = quiet && (undisturbed || err != nil)
+		quiet = quiet && (undisturbed || err != nil || c.served)
 		round = append(round, answer)
 		if err != nil {
 			marks[i].Error = err.Error()

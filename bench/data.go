@@ -34,10 +34,10 @@ const (
 	unfinished = " unfinished"
 )
 
-// generate makes data of o.Scale in o.Dir unless it is there. Data of another scale
-// or origin is not written over.
-func (o TPCHOptions) generate(ctx context.Context) error {
-	fsys, dir, err := o.FileSystems.Resolve(o.Dir)
+// generate makes data of o.Scale in a directory unless it is there. Data of another
+// scale or origin is not written over.
+func (o TPCHOptions) generate(ctx context.Context, uri string) error {
+	fsys, dir, err := o.FileSystems.Resolve(uri)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (o TPCHOptions) generate(ctx context.Context) error {
 		return err
 	}
 	if err := gen.Write(ctx, fsys, dir, gen.Options{Scale: o.Scale}); err != nil {
-		return fmt.Errorf("generate TPC-H data in %s: %w", o.Dir, err)
+		return fmt.Errorf("generate TPC-H data in %s: %w", uri, err)
 	}
 	return fs.WriteFile(ctx, fsys, mark, []byte(scale), fs.CreateOptions{})
 }
@@ -60,7 +60,7 @@ func (o TPCHOptions) generated(ctx context.Context, fsys fs.FileSystem, dir stri
 	there, err := fs.ReadFile(ctx, fsys, fs.Join(dir, markName), 64)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := fsys.Stat(ctx, fs.Join(dir, "lineitem.parquet")); err == nil {
-			return false, failure.Errorf(failure.Conflict, "%s holds data that was not generated: leave out --scale, or name another directory", o.Dir)
+			return false, failure.Errorf(failure.Conflict, "%s holds data that was not generated: leave out --scale, or name another directory", dir)
 		}
 		return false, nil
 	}
@@ -69,7 +69,7 @@ func (o TPCHOptions) generated(ctx context.Context, fsys fs.FileSystem, dir stri
 	}
 	scale, half := strings.CutSuffix(string(there), unfinished)
 	if scale != formatScale(o.Scale) {
-		return false, failure.Errorf(failure.Conflict, "%s holds data of scale %s: name another directory, or remove it", o.Dir, scale)
+		return false, failure.Errorf(failure.Conflict, "%s holds data of scale %s: name another directory, or remove it", dir, scale)
 	}
 	return !half, nil
 }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,8 @@ type TPCHOptions struct {
 	Programs
 	// Dir holds TABLE.parquet; a path, or a URL without peers.
 	Dir string
-	// Scale, if given, makes data of that scale in Dir unless it is there.
+	// Scale, if given, makes data of that scale in Local, or else in Dir, unless it is
+	// there.
 	Scale float64
 	// Local, if given, is a directory of the same files: each query runs on both and
 	// the report has the ratio to it, and what was asked of Dir's file system. Files
@@ -136,13 +138,13 @@ func TPCH(ctx context.Context, o TPCHOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	return contest{engines: engines, runs: o.Runs, warm: 1, report: newReport(engines, o.Runs, o.layout())}.all(ctx, trials)
+	return contest{engines: engines, runs: o.Runs, warm: 1, served: remote(o.Dir), report: newReport(engines, o.Runs, o.layout())}.all(ctx, trials)
 }
 
 // data sees to it that the data is there and returns the tables' files.
 func (o TPCHOptions) data(ctx context.Context) (map[string]string, error) {
 	if o.Scale > 0 {
-		if err := o.generate(ctx); err != nil {
+		if err := o.generate(ctx, cmp.Or(o.Local, o.Dir)); err != nil {
 			return nil, err
 		}
 	}

@@ -107,12 +107,11 @@ func TestGeneratedDataIsFound(t *testing.T) {
 		{"half of a larger", "10 unfinished", "x", "scale 10"},
 		{"official", "", "x", "not generated"},
 	} {
-		o.Dir = c.dir
 		if c.mark != "" {
 			put(t, near, fs.Join(c.dir, markName), c.mark)
 		}
 		put(t, near, fs.Join(c.dir, "lineitem.parquet"), c.data)
-		err := o.generate(t.Context())
+		err := o.generate(t.Context(), c.dir)
 		if c.refused == "" && err != nil || c.refused != "" && (failure.Of(err) != failure.Conflict || !strings.Contains(err.Error(), c.refused)) {
 			t.Errorf("%s: got %v", c.dir, err)
 		}
@@ -129,8 +128,7 @@ func TestGeneratedDataIsFound(t *testing.T) {
 	if _, err := o.generated(t.Context(), near, "whole"); err == nil {
 		t.Error("an unreadable mark was passed over")
 	}
-	o.Dir = "nowhere://x"
-	if err := o.generate(t.Context()); !errors.Is(err, fs.ErrUnknownScheme) {
+	if err := o.generate(t.Context(), "nowhere://x"); !errors.Is(err, fs.ErrUnknownScheme) {
 		t.Errorf("got %v", err)
 	}
 }
