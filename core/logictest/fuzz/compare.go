@@ -85,8 +85,10 @@ func arranged(columns []kind, rows [][]string) [][]string {
 		}
 		for c, v := range row {
 			if columns[c] == double {
-				x, _ := strconv.ParseFloat(v, 64)
-				b.WriteString(strconv.FormatFloat(x, 'e', 5, 64))
+				if x, err := strconv.ParseFloat(v, 64); err == nil {
+					v = strconv.FormatFloat(x, 'e', 5, 64)
+				}
+				b.WriteString(v)
 				b.WriteString(fieldEnd)
 			}
 		}

@@ -38,6 +38,9 @@ type Options struct {
 	OnlyRound, OnlyStatement int
 	// MaxDifferences ends the run; 0 takes 1.
 	MaxDifferences int
+	// Found is told of each difference as it is found, by one goroutine at a time;
+	// may be nil.
+	Found func(Difference)
 
 	functions map[kind][]function
 }
@@ -167,6 +170,9 @@ func (r *Report) add(d Difference, o Options) bool {
 	defer r.mu.Unlock()
 	if len(r.Differences) < o.MaxDifferences {
 		r.Differences = append(r.Differences, d)
+		if o.Found != nil {
+			o.Found(d)
+		}
 	}
 	return len(r.Differences) < o.MaxDifferences
 }

@@ -45,7 +45,7 @@ type round struct {
 func (r *round) run(ctx context.Context, wanted int) (err error) {
 	random := rand.New(rand.NewPCG(r.o.Seed, uint64(r.number)))
 	r.settings = pick(random, waysToRun()...)
-	r.tables = newTables(random)
+	r.tables = newTables(random, r.settings["execution.batch-rows"] == "")
 	engine, err := r.o.Open(r.settings)
 	if err != nil {
 		return fmt.Errorf("open the engine: %w", err)
@@ -69,9 +69,14 @@ func (r *round) run(ctx context.Context, wanted int) (err error) {
 	return nil
 }
 
-// newTables are a small one first, then larger and odd ones.
-func newTables(r *rand.Rand) (tables []*table) {
-	for i, rows := range []int{pick(r, 3, 6, 9), 10 + r.IntN(20), 20 + r.IntN(40), 20 + r.IntN(40), pick(r, 0, 1, 2), pick(r, 100, 300, 1500)} {
+// newTables are a small one first, then larger and odd ones. Large ones are for
+// batches of the usual size.
+func newTables(r *rand.Rand, large bool) (tables []*table) {
+	most := 60
+	if large {
+		most = pick(r, 100, 300, 1500)
+	}
+	for i, rows := range []int{pick(r, 3, 6, 9), 10 + r.IntN(20), 20 + r.IntN(40), 20 + r.IntN(40), pick(r, 0, 1, 2), most} {
 		t := newTable(r, fmt.Sprintf("tab%d", i), rows)
 		t.storage = pick(r, oneFile, oneFile, threeFiles, smallGroups, arrowFile)
 		if rows < 10 {

@@ -10,7 +10,7 @@ import (
 
 func generated(seed uint64) *relation {
 	random := rand.New(rand.NewPCG(seed, 0))
-	g := &generator{Rand: random, tables: newTables(random), functions: functionTable()}
+	g := &generator{Rand: random, tables: newTables(random, true), functions: functionTable()}
 	return g.statement()
 }
 
