@@ -150,6 +150,15 @@ type Prefetcher interface {
 	Prefetch(off, length int64)
 }
 
+// InfoOpener is the ability to open a file without asking the store what is known
+// of it already.
+type InfoOpener interface {
+	// OpenInfo opens the file that info describes, as Stat, List or an open File
+	// told it. When that file is no longer there, a read fails with ErrChanged.
+	// Otherwise it is FileSystem.Open.
+	OpenInfo(ctx context.Context, info Info) (File, error)
+}
+
 // DirSyncer is the ability to make removals in one directory durable.
 type DirSyncer interface {
 	// SyncDir returns when no crash can bring back what was removed from dir.

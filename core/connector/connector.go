@@ -107,6 +107,13 @@ type Reader interface {
 	Close() error
 }
 
+// EarlyReader is the ability of a Reader to make use of a split before it needs it.
+type EarlyReader interface {
+	// Early reports whether the reader wants its next split now. It is asked before
+	// each Poll and answers at once.
+	Early() bool
+}
+
 // Wait says why Poll returned no batch.
 type Wait uint8
 

@@ -41,6 +41,7 @@ func RunObjects(t *testing.T, make Maker) {
 		{"unpublished writes are invisible", testInvisible},
 		{"abort leaves nothing", testAbort},
 		{"commit replaces, readers keep what they opened", testReplace},
+		{"open by what a listing said", testOpenInfo},
 		{"create if not exists", testIfNotExists},
 		{"create race has one winner", testCreateRace},
 		{"writer after its end", testWriterEnd},
@@ -264,6 +265,32 @@ func testReplace(e *env) {
 	e.ok(e.fs.Remove(e.ctx, e.path("x")))
 	same()
 	e.ok(f.Close())
+}
+
+func testOpenInfo(e *env) {
+	opener, ok := e.fs.(fs.InfoOpener)
+	if !ok {
+		return
+	}
+	e.write("x", "first")
+	info, err := e.fs.Stat(e.ctx, e.path("x"))
+	e.ok(err)
+	f, err := opener.OpenInfo(e.ctx, info)
+	e.ok(err)
+	b := make([]byte, 6)
+	n, err := f.ReadAt(b, 0)
+	if err != io.EOF || f.Info() != info || f.Size() != 5 {
+		e.Errorf("read %d bytes of %+v: %v", n, f.Info(), err)
+	}
+	e.want(string(b[:n]), "first")
+	e.ok(f.Close())
+	e.write("x", "other")
+	f, err = opener.OpenInfo(e.ctx, info)
+	if err == nil {
+		_, err = f.ReadAt(b[:5], 0)
+		e.ok(f.Close())
+	}
+	e.fails(err, fs.ErrChanged, e.path("x"))
 }
 
 func testIfNotExists(e *env) {

@@ -70,7 +70,7 @@ func (f *FileSystem) movePage(ctx context.Context, src, dst location, objects []
 	defer cancel(nil)
 	var tasks sync.WaitGroup
 	for _, o := range objects {
-		leave, err := f.transfer(ctx)
+		leave, err := f.opts.Ahead.Enter(ctx)
 		if err != nil {
 			break // the context is done: Cause says why
 		}

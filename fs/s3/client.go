@@ -164,8 +164,8 @@ func (f *FileSystem) pause(ctx context.Context, attempt int) error {
 
 func newHTTPClient(linkLocal bool) aws.HTTPClient {
 	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-		t.MaxIdleConnsPerHost = 2 * maxTransfers
-		t.MaxIdleConns = 4 * maxTransfers
+		t.MaxIdleConnsPerHost = maxIdleConns
+		t.MaxIdleConns = 2 * maxIdleConns
 		t.IdleConnTimeout = 60 * time.Second
 		t.ResponseHeaderTimeout = 60 * time.Second
 		t.ReadBufferSize = 64 << 10
@@ -190,31 +190,4 @@ func refuseLinkLocal(_, address string, _ syscall.RawConn) error {
 		return failure.Errorf(failure.Usage, "%s is a link-local address; s3.instance-metadata allows it", ip)
 	}
 	return nil
-}
-
-// reserve takes n bytes of the memory for blocks, and false if there are none.
-func (f *FileSystem) reserve(n int64) bool {
-	f.ahead.Lock()
-	defer f.ahead.Unlock()
-	if f.ahead.bytes+n > maxBlocksBytes {
-		return false
-	}
-	f.ahead.bytes += n
-	return true
-}
-
-func (f *FileSystem) unreserve(n int64) {
-	f.ahead.Lock()
-	defer f.ahead.Unlock()
-	f.ahead.bytes -= n
-}
-
-// transfer takes one of the places for large requests; leave gives it back.
-func (f *FileSystem) transfer(ctx context.Context) (leave func(), err error) {
-	select {
-	case f.transfers <- struct{}{}:
-		return func() { <-f.transfers }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }

@@ -9,12 +9,9 @@
 // when a large object was replaced, reading what is not in memory yet fails
 // (Conflict) and the query has to be planned again.
 //
-//	ReadAt -> tail from Open? -> block under way? -> one range request
-//	                                ^   ^
-//	      Prefetch (a format knows) |   | two small reads in a row (text formats)
-//
-// Blocks are fetched at the same time, by goroutines that the file owns and
-// waits for in Close. A body that breaks off is continued where it ended.
+// A file whose listing is at hand (OpenInfo) needs not even that one. Package
+// readahead decides which ranges are fetched when. A body that breaks off is
+// continued where it ended.
 //
 // # Writing
 //
@@ -41,7 +38,7 @@
 //
 // # Locks
 //
-// FileSystem.mu guards the client, file.mu the blocks, upload.mu the parts. None is
+// FileSystem.mu guards the client, upload.mu the parts. None is
 // held while another is taken or during a request, except FileSystem.mu, under
 // which credentials are looked for once.
 package s3

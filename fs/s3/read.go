@@ -8,14 +8,13 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/fs"
+	"github.com/tidemill/tidemill/fs/readahead"
 )
 
 // Open implements fs.FileSystem.
@@ -24,8 +23,7 @@ func (f *FileSystem) Open(ctx context.Context, p string) (fs.File, error) {
 	if err != nil {
 		return nil, fail(ctx, "open", p, err)
 	}
-	o := &file{fs: f, at: at, last: -1}
-	err = f.open(ctx, o)
+	info, tail, err := f.open(ctx, at)
 	if missing(err) && ctx.Err() == nil {
 		if dir, dirErr := f.isDir(ctx, at); dirErr == nil && dir {
 			err = fs.ErrIsDir
@@ -34,45 +32,56 @@ func (f *FileSystem) Open(ctx context.Context, p string) (fs.File, error) {
 	if err != nil {
 		return nil, fail(ctx, "open", p, err)
 	}
-	o.ctx, o.cancel = context.WithCancel(ctx)
-	return o, nil
+	return f.newFile(ctx, at, info, tail), nil
+}
+
+// OpenInfo implements fs.InfoOpener. It asks nobody.
+func (f *FileSystem) OpenInfo(ctx context.Context, info fs.Info) (fs.File, error) {
+	at, err := locateFile(info.Path)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, fail(ctx, "open", info.Path, err)
+	}
+	return f.newFile(ctx, at, info, nil), nil
 }
 
 // open gets the end of the object and what there is to know of it.
-func (f *FileSystem) open(ctx context.Context, o *file) error {
+func (f *FileSystem) open(ctx context.Context, at location) (info fs.Info, tail []byte, err error) {
 	api, err := f.api(ctx)
 	if err != nil {
-		return err
+		return info, nil, err
 	}
 	out, err := api.GetObject(ctx, &awss3.GetObjectInput{
-		Bucket: &o.at.bucket, Key: &o.at.key, Range: aws.String(fmt.Sprintf("bytes=-%d", tailBytes)),
+		Bucket: &at.bucket, Key: &at.key, Range: aws.String(fmt.Sprintf("bytes=-%d", readahead.TailBytes)),
 	})
 	if status(err) == http.StatusRequestedRangeNotSatisfiable { // an empty object has no last bytes
-		o.info, err = f.head(ctx, o.at)
-		return err
+		info, err = f.head(ctx, at)
+		return info, nil, err
 	}
 	if err != nil {
-		return err
+		return info, nil, err
 	}
-	o.info = fs.Info{Path: o.at.path, ModTime: aws.ToTime(out.LastModified), ETag: aws.ToString(out.ETag)}
+	info = fs.Info{Path: at.path, ModTime: aws.ToTime(out.LastModified), ETag: aws.ToString(out.ETag)}
 	n := aws.ToInt64(out.ContentLength)
-	if o.info.Size, err = totalSize(aws.ToString(out.ContentRange), n); err != nil {
-		return errors.Join(err, out.Body.Close())
+	if info.Size, err = totalSize(aws.ToString(out.ContentRange), n); err != nil {
+		return info, nil, errors.Join(err, out.Body.Close())
 	}
-	if n > tailBytes { // the server does not know ranges of last bytes
+	if n > readahead.TailBytes { // the server does not know ranges of last bytes
 		n = 0
 	}
-	o.tailAt, o.tail = o.info.Size-n, make([]byte, n)
-	have, err := io.ReadFull(out.Body, o.tail)
+	tail = make([]byte, n)
+	have, err := io.ReadFull(out.Body, tail)
 	_ = out.Body.Close() // all that was wanted is read, or is asked for again
-	if have == len(o.tail) {
-		return nil
+	if have == len(tail) {
+		return info, tail, nil
 	}
 	if ctx.Err() != nil {
-		return err
+		return info, nil, err
 	}
 	f.counts.Retries.Add(1)
-	return f.fetch(ctx, o, o.tail[have:], o.tailAt+int64(have))
+	return info, tail, f.fetch(ctx, at, info.ETag, tail[have:], info.Size-n+int64(have))
 }
 
 // totalSize is the number behind the slash of "bytes 0-9/100"; without a range
@@ -90,14 +99,9 @@ func totalSize(contentRange string, length int64) (int64, error) {
 }
 
 // fetch fills p with the bytes at off. A body that breaks off is continued.
-func (f *FileSystem) fetch(ctx context.Context, o *file, p []byte, off int64) error {
-	leave, err := f.transfer(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
+func (f *FileSystem) fetch(ctx context.Context, at location, etag string, p []byte, off int64) error {
 	for attempt := 1; ; attempt++ {
-		n, err := f.fetchOnce(ctx, o, p, off)
+		n, err := f.fetchOnce(ctx, at, etag, p, off)
 		p, off = p[n:], off+int64(n)
 		if err == nil || len(p) == 0 {
 			return nil
@@ -114,7 +118,7 @@ func (f *FileSystem) fetch(ctx context.Context, o *file, p []byte, off int64) er
 
 // fetchOnce returns how much it got, also when it got an error. A server that
 // sends nothing for long is given up.
-func (f *FileSystem) fetchOnce(ctx context.Context, o *file, p []byte, off int64) (int, error) {
+func (f *FileSystem) fetchOnce(ctx context.Context, at location, etag string, p []byte, off int64) (int, error) {
 	api, err := f.api(ctx)
 	if err != nil {
 		return 0, err
@@ -122,14 +126,14 @@ func (f *FileSystem) fetchOnce(ctx context.Context, o *file, p []byte, off int64
 	ctx, cancel := context.WithTimeout(ctx, time.Minute+time.Duration(len(p))*time.Microsecond)
 	defer cancel()
 	in := &awss3.GetObjectInput{
-		Bucket: &o.at.bucket, Key: &o.at.key, Range: aws.String(fmt.Sprintf("bytes=%d-%d", off, off+int64(len(p))-1)),
+		Bucket: &at.bucket, Key: &at.key, Range: aws.String(fmt.Sprintf("bytes=%d-%d", off, off+int64(len(p))-1)),
 	}
-	if o.info.ETag != "" {
-		in.IfMatch = &o.info.ETag
+	if etag != "" {
+		in.IfMatch = &etag
 	}
 	out, err := api.GetObject(ctx, in)
 	if s := status(err); s == http.StatusPreconditionFailed || s == http.StatusRequestedRangeNotSatisfiable || s == http.StatusNotFound {
-		return 0, failure.Wrap(failure.Conflict, errChanged)
+		return 0, fs.ErrChanged
 	}
 	if err != nil {
 		return 0, err
@@ -147,20 +151,19 @@ func (f *FileSystem) fetchOnce(ctx context.Context, o *file, p []byte, off int64
 
 // file is an open object.
 type file struct {
-	fs     *FileSystem
-	at     location
-	info   fs.Info
-	tail   []byte // the bytes from tailAt to the end; immutable
-	tailAt int64
-	ctx    context.Context // the opener's: fs.File says that it bounds reads
-	cancel context.CancelFunc
-	tasks  sync.WaitGroup // fetches of blocks
+	*readahead.File
+	at   location
+	info fs.Info
+	ctx  context.Context // the opener's, which explains errors
+}
 
-	mu     sync.Mutex
-	closed bool
-	blocks []*block // not used up yet
-	held   int64    // bytes of blocks
-	last   int64    // where the last read ended
+// newFile returns the object of which info tells the size and version; tail are
+// its last bytes where they are known.
+func (f *FileSystem) newFile(ctx context.Context, at location, info fs.Info, tail []byte) *file {
+	return &file{at: at, info: info, ctx: ctx, File: readahead.New(ctx, readahead.Options{
+		Size: info.Size, Tail: tail, PartBytes: f.opts.PartBytes, Pool: f.opts.Ahead,
+		Fetch: func(ctx context.Context, p []byte, off int64) error { return f.fetch(ctx, at, info.ETag, p, off) },
+	})}
 }
 
 // Size implements fs.File.
@@ -171,96 +174,12 @@ func (o *file) Info() fs.Info { return o.info }
 
 // ReadAt implements fs.File.
 func (o *file) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 {
-		return 0, fs.Wrap("read", o.at.path, errors.New("negative offset"))
+	n, err := o.File.ReadAt(p, off)
+	if err == io.EOF || err == nil {
+		return n, err
 	}
-	if err := o.alive(); err != nil {
-		return 0, fs.Wrap("read", o.at.path, err)
-	}
-	var end error
-	if rest := max(o.info.Size-off, 0); int64(len(p)) > rest {
-		p, end = p[:rest], io.EOF
-	}
-	done := 0
-	for done < len(p) {
-		n, err := o.some(p[done:], off+int64(done))
-		done += n
-		if err != nil {
-			if errors.Is(o.alive(), fs.ErrClosed) {
-				err = fs.ErrClosed
-			}
-			return done, fail(o.ctx, "read", o.at.path, err)
-		}
-	}
-	return done, end
-}
-
-func (o *file) alive() error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.closed {
-		return fs.ErrClosed
-	}
-	return o.ctx.Err()
-}
-
-// some reads the first bytes of p, as many as lie in one place.
-func (o *file) some(p []byte, off int64) (int, error) {
-	if off >= o.tailAt {
-		return copy(p, o.tail[off-o.tailAt:]), nil
-	}
-	b, end := o.find(off, int64(len(p)))
-	if b == nil {
-		p = p[:end-off]
-		return len(p), o.direct(p, off)
-	}
-	select {
-	case <-b.done:
-	case <-o.ctx.Done():
-		return 0, o.ctx.Err()
-	}
-	if b.err != nil {
-		o.drop(b)
-		return 0, b.err
-	}
-	n := copy(p, b.data[off-b.off:])
-	if off+int64(n) == b.end {
-		o.drop(b)
-	}
-	return n, nil
-}
-
-// direct fetches without a block, a large range as several at the same time.
-func (o *file) direct(p []byte, off int64) error {
-	part := int(o.fs.opts.PartBytes)
-	if len(p) <= 2*part {
-		return o.fs.fetch(o.ctx, o, p, off)
-	}
-	var wg sync.WaitGroup
-	errs := make([]error, (len(p)+part-1)/part)
-	for i := range errs {
-		wg.Go(func() {
-			from := i * part
-			errs[i] = o.fs.fetch(o.ctx, o, p[from:min(from+part, len(p))], off+int64(from))
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
+	return n, fail(o.ctx, "read", o.at.path, err)
 }
 
 // Close implements fs.File.
-func (o *file) Close() error {
-	o.mu.Lock()
-	if o.closed {
-		o.mu.Unlock()
-		return fs.Wrap("close", o.at.path, fs.ErrClosed)
-	}
-	o.closed = true
-	held := o.held
-	o.blocks, o.held = nil, 0
-	o.mu.Unlock()
-	o.cancel()
-	o.tasks.Wait()
-	o.fs.unreserve(held)
-	return nil
-}
+func (o *file) Close() error { return fs.Wrap("close", o.at.path, o.File.Close()) }

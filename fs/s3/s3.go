@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/fs"
+	"github.com/tidemill/tidemill/fs/readahead"
 )
 
 // Options say where S3 is and who asks. The zero value is Amazon's, with the
@@ -40,19 +40,19 @@ type Options struct {
 	// RetryDelay is the pause before the second try, which doubles from there to
 	// 5 s; 0: 100 ms.
 	RetryDelay time.Duration
+	// Ahead is the memory that files are read ahead into, and bounds how many large
+	// requests there are at the same time; nil: a pool of its own.
+	Ahead *readahead.Pool
 	// HTTP sends the requests; nil: a client of its own.
 	HTTP aws.HTTPClient
 }
 
-// Limits that protect memory and servers; all are per file system.
+// Limits that protect memory and servers.
 const (
-	tailBytes      = 64 << 10  // of a file, read by Open
-	maxTransfers   = 32        // requests for blocks and parts at the same time
-	maxBlocksBytes = 256 << 20 // read ahead and not used yet
-	maxFileBlocks  = 64 << 20  // the same of one file
-	maxParts       = 10_000    // of an upload, by S3
-	minPartBytes   = 5 << 20   // of all parts but the last, by S3
-	maxRetryDelay  = 5 * time.Second
+	maxIdleConns  = 64      // kept open for the next requests
+	maxParts      = 10_000  // of an upload, by S3
+	minPartBytes  = 5 << 20 // of all parts but the last, by S3
+	maxRetryDelay = 5 * time.Second
 )
 
 func (o Options) complete() (Options, error) {
@@ -71,21 +71,18 @@ func (o Options) complete() (Options, error) {
 	if o.RetryDelay == 0 {
 		o.RetryDelay = 100 * time.Millisecond
 	}
+	if o.Ahead == nil {
+		o.Ahead = readahead.NewPool(0)
+	}
 	return o, nil
 }
 
 // FileSystem is S3 as a file system. It implements fs.FileSystem and
 // fs.Recoverer; its files are fs.Prefetchers.
 type FileSystem struct {
-	opts      Options
-	counts    fs.Counters
-	transfers chan struct{} // one entry for each request for a block or part
-	buffers   chan []byte   // of uploaded parts, for the next ones
-
-	ahead struct { // what blocks hold, in all files
-		sync.Mutex
-		bytes int64
-	}
+	opts    Options
+	counts  fs.Counters
+	buffers chan []byte // of uploaded parts, for the next ones
 
 	mu     sync.Mutex
 	client *awss3.Client // nil until the first request
@@ -95,6 +92,7 @@ var (
 	_ fs.FileSystem = (*FileSystem)(nil)
 	_ fs.Recoverer  = (*FileSystem)(nil)
 	_ fs.Meter      = (*FileSystem)(nil)
+	_ fs.InfoOpener = (*FileSystem)(nil)
 	_ fs.Prefetcher = (*file)(nil)
 )
 
@@ -105,9 +103,7 @@ func New(o Options) (*FileSystem, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &FileSystem{
-		opts: o, transfers: make(chan struct{}, maxTransfers), buffers: make(chan []byte, 8),
-	}, nil
+	return &FileSystem{opts: o, buffers: make(chan []byte, 8)}, nil
 }
 
 // location is a path taken apart. The key of a bucket's root is empty.
@@ -147,5 +143,3 @@ func (at location) sibling(name string) location {
 	at.key = dir + fs.StagedPrefix + base + "-" + name
 	return at
 }
-
-var errChanged = errors.New("the object was replaced or changed while it was read")

@@ -125,7 +125,7 @@ func (u *upload) failed() error {
 }
 
 func (u *upload) sendPart(ctx context.Context, number int32, data []byte) (part, error) {
-	leave, err := u.fs.transfer(ctx)
+	leave, err := u.fs.opts.Ahead.Enter(ctx)
 	if err != nil {
 		return part{}, err
 	}

@@ -59,7 +59,7 @@ func (c *Connector) infer(ctx context.Context, loc location, files []file, d *co
 	if err != nil {
 		return err
 	}
-	in, f, err := loc.open(ctx, files[0].info.Path)
+	in, f, err := loc.open(ctx, files[0].info)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (c *Connector) measure(ctx context.Context, loc location, files []file, d *
 		if i >= maxFooters || d.Rows < 0 {
 			continue
 		}
-		stats, err := c.statistics(ctx, loc, f.info.Path)
+		stats, err := c.statistics(ctx, loc, f.info)
 		if err != nil {
 			return err
 		}
@@ -117,12 +117,12 @@ func (c *Connector) measure(ctx context.Context, loc location, files []file, d *
 	return nil
 }
 
-func (c *Connector) statistics(ctx context.Context, loc location, path string) (formats.Statistics, error) {
-	format, err := c.formatFor(loc, path)
+func (c *Connector) statistics(ctx context.Context, loc location, info fs.Info) (formats.Statistics, error) {
+	format, err := c.formatFor(loc, info.Path)
 	if err != nil {
 		return formats.Statistics{}, err
 	}
-	in, f, err := loc.open(ctx, path)
+	in, f, err := loc.open(ctx, info)
 	if err != nil {
 		return formats.Statistics{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/failure"
@@ -21,6 +22,8 @@ type piece struct {
 	Version    int
 	Path       string
 	ETag       string `json:",omitempty"`
+	Size       int64  `json:",omitempty"` // of the file, with ModTime what ETag goes with
+	ModTime    time.Time
 	Span       formats.Span
 	Skip       int64               `json:",omitempty"`
 	Partitions []fs.PartitionValue `json:",omitempty"`
@@ -121,7 +124,7 @@ func (e *enumerator) cut(ctx context.Context, f file) error {
 	if err != nil {
 		return err
 	}
-	in, opened, err := e.loc.open(ctx, f.info.Path)
+	in, opened, err := e.loc.open(ctx, f.info)
 	if err != nil {
 		return err
 	}
@@ -134,7 +137,7 @@ func (e *enumerator) cut(ctx context.Context, f file) error {
 	}
 	for _, span := range spans {
 		s, err := piece{
-			Path: f.info.Path, ETag: f.info.ETag, Span: span.Span, Partitions: f.partitions, Bytes: span.Bytes,
+			Path: f.info.Path, ETag: f.info.ETag, Size: f.info.Size, ModTime: f.info.ModTime, Span: span.Span, Partitions: f.partitions, Bytes: span.Bytes,
 		}.split()
 		if err != nil {
 			return err

@@ -91,11 +91,18 @@ func readable(rest string) bool {
 	return true
 }
 
-// open opens a file for a format.
-func (l location) open(ctx context.Context, path string) (formats.Input, fs.File, error) {
-	f, err := l.fsys.Open(ctx, path)
+// open opens a file for a format, without asking the store what info says.
+func (l location) open(ctx context.Context, info fs.Info) (formats.Input, fs.File, error) {
+	var f fs.File
+	var err error
+	if known, ok := l.fsys.(fs.InfoOpener); ok && info.ETag != "" && info.Size > 0 {
+		f, err = known.OpenInfo(ctx, info)
+	} else {
+		f, err = l.fsys.Open(ctx, info.Path)
+	}
 	if err != nil {
 		return formats.Input{}, nil, err
 	}
-	return formats.Input{Path: path, ReaderAt: f, Size: f.Size()}, f, nil
+	scheme, _ := fs.SplitURI(l.uri)
+	return formats.Input{Path: info.Path, ReaderAt: f, Size: f.Size(), Memo: l.memos.of(scheme, f.Info())}, f, nil
 }

@@ -12,13 +12,14 @@ import (
 type Connector struct {
 	fs      *fs.Registry
 	formats *formats.Registry
+	memos   *memos
 }
 
 var _ connector.Connector = (*Connector)(nil)
 
 // New returns the connector over the file systems and formats of a program.
 func New(fileSystems *fs.Registry, fmts *formats.Registry) *Connector {
-	return &Connector{fs: fileSystems, formats: fmts}
+	return &Connector{fs: fileSystems, formats: fmts, memos: newMemos()}
 }
 
 // Name implements connector.Connector.

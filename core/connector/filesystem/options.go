@@ -41,6 +41,7 @@ const (
 // location is a table's options, read.
 type location struct {
 	uri          string
+	memos        *memos
 	fsys         fs.FileSystem
 	path         string
 	format       formats.Format // nil until a file's name tells
@@ -53,7 +54,7 @@ func (c *Connector) locate(t connector.Table) (location, error) {
 	if err := c.checkKeys(t); err != nil {
 		return location{}, err
 	}
-	loc := location{uri: t.Options[optPath], options: t.Options, fileSize: defaultFileSize}
+	loc := location{uri: t.Options[optPath], memos: c.memos, options: t.Options, fileSize: defaultFileSize}
 	if loc.uri == "" {
 		return loc, failure.Errorf(failure.InvalidSQL, "table %s: option '%s' is missing", t.Name, optPath)
 	}

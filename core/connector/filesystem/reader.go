@@ -19,6 +19,8 @@ import (
 	"github.com/tidemill/tidemill/fs"
 )
 
+var _ connector.EarlyReader = (*reader)(nil)
+
 // reader reads the spans it is given, one after the other.
 type reader struct {
 	c     *Connector
@@ -33,10 +35,17 @@ type reader struct {
 	queue  []piece
 	rows   int64 // handed out so far, for Limit
 
-	current piece
-	open    formats.Reader // nil between spans
-	file    fs.File
-	values  map[string]any // partition values of the current span
+	current *span // nil between spans
+	next    *span // of the first in the queue, opened early; or nil
+}
+
+// span is a piece that is open.
+type span struct {
+	piece
+	formats.Reader
+	file   fs.File
+	slow   bool           // reading is worth beginning early
+	values map[string]any // of its partition
 }
 
 func newReader(c *Connector, loc location, s connector.SourceSpec, env connector.ReaderEnv) *reader {
@@ -60,22 +69,24 @@ func (r *reader) Add(s connector.Split) error {
 // Ready implements connector.Reader; reading blocks, so it is never signalled.
 func (r *reader) Ready() <-chan struct{} { return r.ready }
 
+// Early implements connector.EarlyReader: where reading is slow to start, the next
+// span is opened, and its first reads are on their way, while this one is decoded.
+func (r *reader) Early() bool { return r.current != nil && r.current.slow && len(r.queue) == 0 }
+
 // Poll implements connector.Reader.
 func (r *reader) Poll(ctx context.Context) (*stream.Batch, connector.Wait, error) {
 	for {
 		if r.spec.Limit > 0 && r.rows >= r.spec.Limit {
 			r.queue = nil
-			return nil, connector.ForSplit, r.endSpan()
+			return nil, connector.ForSplit, r.Close()
 		}
-		if r.open == nil {
-			if len(r.queue) == 0 {
-				return nil, connector.ForSplit, nil
-			}
-			if err := r.startSpan(ctx); err != nil {
-				return nil, connector.NoWait, err
-			}
+		if r.current == nil && len(r.queue) == 0 {
+			return nil, connector.ForSplit, nil
 		}
-		record, err := r.open.Read(ctx)
+		if err := r.advance(ctx); err != nil {
+			return nil, connector.NoWait, err
+		}
+		record, err := r.current.Read(ctx)
 		if errors.Is(err, io.EOF) {
 			if err := r.endSpan(); err != nil {
 				return nil, connector.NoWait, err
@@ -92,24 +103,42 @@ func (r *reader) Poll(ctx context.Context) (*stream.Batch, connector.Wait, error
 	}
 }
 
-func (r *reader) startSpan(ctx context.Context) error {
-	r.current, r.queue = r.queue[0], r.queue[1:]
-	p := r.current
+// advance makes the first piece in the queue the current one when there is none,
+// and opens the one after it when that should be early.
+func (r *reader) advance(ctx context.Context) (err error) {
+	if r.current == nil {
+		if r.current, r.next = r.next, nil; r.current == nil {
+			if r.current, err = r.openSpan(ctx, r.queue[0]); err != nil {
+				return err
+			}
+		}
+		r.queue = r.queue[1:]
+		if err := r.skip(ctx, r.current.Skip); err != nil {
+			return err
+		}
+	}
+	if r.next == nil && r.current.slow && len(r.queue) > 0 {
+		r.next, err = r.openSpan(ctx, r.queue[0])
+	}
+	return err
+}
+
+func (r *reader) openSpan(ctx context.Context, p piece) (*span, error) {
 	format, err := r.c.formatFor(r.loc, p.Path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	values, err := file{info: fs.Info{Path: p.Path}, partitions: p.Partitions}.values(r.spec.Table.Schema, r.spec.Table.Partitions)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	in, f, err := r.loc.open(ctx, p.Path)
+	in, f, err := r.loc.open(ctx, fs.Info{Path: p.Path, ETag: p.ETag, Size: p.Size, ModTime: p.ModTime})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if etag := f.Info().ETag; p.ETag != "" && etag != p.ETag {
 		f.Close()
-		return failure.Errorf(failure.Conflict, "%s: the file was replaced while the job was reading the table", p.Path)
+		return nil, failure.Errorf(failure.Conflict, "%s: the file was replaced while the job was reading the table", p.Path)
 	}
 	reader, err := format.NewReader(ctx, in, formats.ReadOptions{
 		Columns: r.inFile, Declared: r.held, AllowMissing: r.loc.allowMissing, Predicate: r.spec.Predicate, Span: p.Span,
@@ -117,17 +146,17 @@ func (r *reader) startSpan(ctx context.Context) error {
 	})
 	if err != nil {
 		f.Close()
-		return err
+		return nil, err
 	}
-	r.open, r.file, r.values = reader, f, values
-	return r.skip(ctx, p.Skip)
+	_, slow := f.(fs.Prefetcher)
+	return &span{piece: p, Reader: reader, file: f, slow: slow, values: values}, nil
 }
 
 // skip reads over the rows that were handed out before a restart. Batches of the
 // same span come in the same cuts, so whole batches go.
 func (r *reader) skip(ctx context.Context, rows int64) error {
 	for rows > 0 {
-		record, err := r.open.Read(ctx)
+		record, err := r.current.Read(ctx)
 		if err != nil {
 			return fmt.Errorf("%s: return to row %d of the split: %w", r.current.Path, r.current.Skip, err)
 		}
@@ -142,13 +171,18 @@ func (r *reader) skip(ctx context.Context, rows int64) error {
 }
 
 func (r *reader) endSpan() error {
-	if r.open == nil {
+	s := r.current
+	r.current = nil
+	return s.end()
+}
+
+// end closes a span; nil is none.
+func (s *span) end() error {
+	if s == nil {
 		return nil
 	}
-	err := errors.Join(r.open.Close(), r.file.Close())
-	r.open, r.file = nil, nil
-	if err != nil {
-		return fmt.Errorf("close %s: %w", r.current.Path, err)
+	if err := errors.Join(s.Close(), s.file.Close()); err != nil {
+		return fmt.Errorf("close %s: %w", s.Path, err)
 	}
 	return nil
 }
@@ -166,7 +200,7 @@ func (r *reader) assemble(record arrow.RecordBatch) (*stream.Batch, error) {
 	next := 0
 	for i, f := range r.spec.Columns {
 		if slices.Contains(r.spec.Table.Partitions, f.Name) {
-			c, err := constant(r.env.Alloc, f.Type, r.values[f.Name], n)
+			c, err := constant(r.env.Alloc, f.Type, r.current.values[f.Name], n)
 			if err != nil {
 				return nil, fmt.Errorf("%s: partition column %s: %w", r.current.Path, f.Name, err)
 			}
@@ -185,8 +219,8 @@ func (r *reader) assemble(record arrow.RecordBatch) (*stream.Batch, error) {
 // Snapshot implements connector.Reader.
 func (r *reader) Snapshot() ([]connector.Split, error) {
 	pieces := r.queue
-	if r.open != nil {
-		pieces = slices.Concat([]piece{r.current}, r.queue)
+	if r.current != nil {
+		pieces = slices.Concat([]piece{r.current.piece}, r.queue)
 	}
 	splits := make([]connector.Split, len(pieces))
 	for i, p := range pieces {
@@ -199,4 +233,8 @@ func (r *reader) Snapshot() ([]connector.Split, error) {
 }
 
 // Close implements connector.Reader.
-func (r *reader) Close() error { return r.endSpan() }
+func (r *reader) Close() error {
+	err := errors.Join(r.current.end(), r.next.end())
+	r.current, r.next = nil, nil
+	return err
+}

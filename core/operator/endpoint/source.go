@@ -104,6 +104,9 @@ func (s *Source) Poll() (operator.Status, error) {
 	if err := s.receive(); err != nil {
 		return operator.InvalidStatus, err
 	}
+	if r, ok := s.reader.(connector.EarlyReader); ok && !s.noMore && r.Early() {
+		s.ask()
+	}
 	b, wait, err := s.reader.Poll(s.inner)
 	if err != nil {
 		return operator.InvalidStatus, s.failed("read", err)
