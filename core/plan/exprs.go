@@ -52,9 +52,13 @@ func ReplaceColumns(e expr.Expr, by func(*expr.Column) expr.Expr) expr.Expr {
 	})
 }
 
-// Renumber returns e with each column index i replaced by index(i).
+// Renumber returns e with each column index i replaced by index(i). Indexes below
+// zero, which the binder has until it decorrelates, stay.
 func Renumber(e expr.Expr, index func(int) int) expr.Expr {
 	return ReplaceColumns(e, func(c *expr.Column) expr.Expr {
+		if c.Index < 0 {
+			return c
+		}
 		to := index(c.Index)
 		if to == c.Index {
 			return c

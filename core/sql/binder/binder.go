@@ -38,6 +38,13 @@ type Binder struct {
 	view   *ast.Span // the reference to the view that is being expanded
 	views  []catalog.Path
 	places map[*expr.Column]ast.Node
+	// lateral are the columns that the query being bound may use of the tables
+	// before it; beyond are those that are too far out.
+	lateral *scope
+	beyond  []*scope
+	// tooFar says that an error was about a column of a query around; again, that a
+	// subquery is being bound for the second time.
+	tooFar, again bool
 }
 
 // cte is a common table expression in scope; it sees those before it.
@@ -163,7 +170,11 @@ func (b *Binder) bindCTE(c *cte) (plan.Node, error) {
 	saved := b.ctes
 	b.ctes = c.parent
 	defer func() { b.ctes = saved }()
-	node, err := b.subquery(c.def.Query, nil)
+	var node plan.Node
+	err := b.within(nil, func() (err error) {
+		node, err = b.subquery(c.def.Query, nil)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

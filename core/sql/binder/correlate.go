@@ -31,15 +31,26 @@ func simpleSelect(q ast.Query) (*ast.Select, bool) {
 	return s, ok && s.From != nil && s.GroupBy == nil && s.Having == nil
 }
 
-// nested binds a subquery once: as a plan, or, if it has links, up to its select
-// list.
+// nested binds a subquery: as a plan, which may have outer references, or, if it
+// has links, up to its select list.
 func (s *selection) nested(q ast.Query) (plan.Node, *linked, error) {
 	syntax, ok := simpleSelect(q)
-	if !ok {
-		node, err := s.subquery(q, s.scope)
+	if !ok || s.again {
+		node, err := s.dependent(q)
 		return node, nil, err
 	}
-	in, err := s.link(syntax)
+	var in *linked
+	s.tooFar = false
+	err := s.within(nil, func() (err error) {
+		s.beyond = append(slices.Clone(s.beyond), s.scope)
+		in, err = s.link(syntax)
+		return err
+	})
+	if err != nil && s.tooFar {
+		if node, e := s.dependent(q); e == nil {
+			return node, nil, nil
+		}
+	}
 	if err != nil || len(in.links) > 0 {
 		return nil, in, err
 	}
@@ -50,6 +61,19 @@ func (s *selection) nested(q ast.Query) (plan.Node, *linked, error) {
 	}
 	node, err := in.output(nil)
 	return node, nil, err
+}
+
+// dependent binds a subquery with outer references wherever they stand. Subqueries
+// inside of it are bound in this way only, so that none is bound more than twice.
+func (s *selection) dependent(q ast.Query) (node plan.Node, err error) {
+	saved := s.again
+	s.again = true
+	defer func() { s.again = saved }()
+	err = s.within(s.scope, func() error {
+		node, err = s.subquery(q, nil)
+		return err
+	})
+	return node, err
 }
 
 // link binds a subquery's clauses up to the select list.
@@ -109,9 +133,6 @@ func (in *linked) linkWhere(outer *scope) error {
 func (s *selection) linkedScalar(q *ast.Subquery, in *linked) error {
 	if len(in.items) != 1 {
 		return s.errorf(sqlerr.ColumnCount, q, "a subquery in the place of a value has one column, this one %d", len(in.items))
-	}
-	if in.group == nil {
-		return s.unsupported(q, "a correlated subquery that is not one aggregate is")
 	}
 	width := len(s.node.Schema())
 	var outer []expr.Expr
@@ -273,10 +294,7 @@ func sides(e expr.Expr, width int) (outer, inner expr.Expr, ok bool) {
 
 // linkedRows returns the rows that a test compares with, as one node with the columns
 // of the select list first, and the links over it.
-func (s *selection) linkedRows(n ast.Expr, in *linked) (plan.Node, []expr.Expr, error) {
-	if in.group != nil {
-		return nil, nil, s.unsupported(n, "a comparison with a correlated aggregate is")
-	}
+func (s *selection) linkedRows(n ast.Expr, in *linked) (plan.Node, []expr.Expr) {
 	project := &plan.Project{Place: s.at(n), Input: in.node}
 	for _, it := range in.items {
 		project.Exprs, project.Names = append(project.Exprs, it.expr), append(project.Names, it.name)
@@ -293,5 +311,5 @@ func (s *selection) linkedRows(n ast.Expr, in *linked) (plan.Node, []expr.Expr, 
 			return c + len(in.items)
 		})
 	}
-	return project, links, nil
+	return project, links
 }

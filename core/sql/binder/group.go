@@ -174,7 +174,7 @@ func (s *selection) aboveAggregate(e expr.Expr, out datatype.Schema) (expr.Expr,
 	}
 	switch e := e.(type) {
 	case *expr.Column:
-		if e.Index >= firstOver {
+		if e.Index >= firstOver || e.Index < 0 { // an outer column is the same in all rows
 			return e, nil
 		}
 		if e.Index > groupingID {

@@ -59,20 +59,26 @@ func (s *selection) matched(x *exprBinder, m membership) (node plan.Node, links 
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	if linked != nil && linked.group != nil {
+		if node, err = s.dependent(m.query); err != nil {
+			return nil, nil, nil, err
+		}
+		linked = nil
+	}
 	columns := len(m.values)
 	switch {
 	case linked != nil && len(m.values) == 0:
-		if linked.group != nil {
-			return nil, nil, nil, s.unsupported(m.at, "EXISTS over a correlated aggregate is")
-		}
 		node, links = linked.node, linked.links
 	case linked != nil:
 		columns = len(linked.items)
-		if node, links, err = s.linkedRows(m.at, linked); err != nil {
-			return nil, nil, nil, err
-		}
+		node, links = s.linkedRows(m.at, linked)
 	case len(m.values) > 0:
 		columns = len(node.Schema())
+	}
+	if linked == nil && correlated(node) {
+		if node, links, err = s.dependentRows(m.at, node); err != nil {
+			return nil, nil, nil, err
+		}
 	}
 	if columns != len(values) {
 		return nil, nil, nil, s.errorf(sqlerr.ColumnCount, m.at, "the query has %d columns, %d are compared", columns, len(values))
@@ -260,6 +266,23 @@ func (s *selection) attach(n ast.Node, d *domain, results plan.Node) (int, error
 	return d.width, nil
 }
 
+// someValue is a value of a type; nil where there is no simple one.
+func someValue(t datatype.Type) expr.Expr {
+	switch {
+	case t.IsInteger():
+		return intLiteral(0)
+	case t.IsString():
+		return stringLiteral("")
+	case t.Kind == datatype.Boolean:
+		return boolLiteral(false)
+	case t.Is(datatype.Double, datatype.Float, datatype.Decimal):
+		return castTo(intLiteral(0), t.NotNull())
+	case t.IsTemporal():
+		return &expr.Literal{Value: int64(0), T: t.NotNull()}
+	}
+	return nil
+}
+
 // same compares two values, two NULLs being the same. An equality beside the test
 // lets a join find partners by their hash.
 func (b *Binder) same(n ast.Node, l, r expr.Expr) ([]expr.Expr, error) {
@@ -271,13 +294,8 @@ func (b *Binder) same(n ast.Node, l, r expr.Expr) ([]expr.Expr, error) {
 	if err != nil || !l.Type().Nullable {
 		return []expr.Expr{same}, err
 	}
-	var zero *expr.Literal
-	switch t := l.Type(); {
-	case t.IsInteger():
-		zero = intLiteral(0)
-	case t.IsString():
-		zero = stringLiteral("")
-	default:
+	zero := someValue(l.Type())
+	if zero == nil {
 		return []expr.Expr{same}, nil
 	}
 	var sides [2]expr.Expr

@@ -1,7 +1,6 @@
 package binder
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 
@@ -127,9 +126,9 @@ func (b *Binder) bindSetOp(q *ast.SetOp) (plan.Node, error) {
 // setOpAll numbers equal rows on each side: what INTERSECT ALL and EXCEPT ALL do
 // with repeated rows is what INTERSECT and EXCEPT do with numbered ones.
 func (b *Binder) setOpAll(q *ast.SetOp, sides []plan.Node) (plan.Node, error) {
-	row, err := b.Functions.ResolveWindow("ROW_NUMBER", nil)
+	row, err := b.rowNumber()
 	if err != nil {
-		return nil, fmt.Errorf("number the rows of %s ALL: %w", q.Op, err)
+		return nil, err
 	}
 	width := len(sides[0].Schema())
 	numbered := make([]plan.Node, len(sides))
@@ -140,10 +139,7 @@ func (b *Binder) setOpAll(q *ast.SetOp, sides []plan.Node) (plan.Node, error) {
 				return nil, b.unsupported(q, q.Op.String()+" ALL of columns of type "+f.Type.WithNull(true).String()+" is")
 			}
 		}
-		over.Calls = []plan.OverCall{{
-			Call:  plan.Call{Function: row.Name, Filter: -1, Type: row.Return, Name: "number"},
-			Frame: plan.Frame{Range: true, From: plan.Bound{Kind: ast.BoundUnboundedPreceding}, To: plan.Bound{Kind: ast.BoundCurrentRow}},
-		}}
+		over.Calls = []plan.OverCall{row}
 		numbered[i] = over
 	}
 	node, err := b.countSides(q, numbered)

@@ -134,7 +134,7 @@ func (x *exprBinder) column(i int, n ast.Node) expr.Expr {
 	return x.columnOf(x.scope, i, x.offset, n)
 }
 
-func (x *exprBinder) columnOf(s *scope, i, offset int, n ast.Node) expr.Expr {
+func (x *exprBinder) columnOf(s *scope, i, offset int, n ast.Node) *expr.Column {
 	c := &expr.Column{Index: i + offset, Name: s.columns[i].name, T: s.columns[i].typ}
 	x.places[c] = n
 	return c
@@ -156,13 +156,22 @@ func (x *exprBinder) reference(n *ast.ColumnRef) (expr.Expr, error) {
 			found, used = in.find(n.Parts)
 		}
 	}
+	outer := len(found) == 0 && x.lateral != nil
+	if outer {
+		in = x.lateral
+		found, used = in.find(n.Parts)
+	}
 	if len(found) == 0 {
 		return nil, x.unknown(n)
 	}
 	if len(found) > 1 {
 		return nil, x.ambiguous(n, in, found)
 	}
-	e := x.columnOf(in, found[0], offset, n)
+	c := x.columnOf(in, found[0], offset, n)
+	if outer {
+		c.Index = outerColumn(found[0])
+	}
+	var e expr.Expr = c
 	for _, part := range n.Parts[used:] {
 		var err error
 		if e, err = x.field(e, part); err != nil {
@@ -196,8 +205,12 @@ func (x *exprBinder) ambiguous(n *ast.ColumnRef, in *scope, found []int) error {
 }
 
 func (x *exprBinder) unknown(n *ast.ColumnRef) error {
-	if x.outer != nil {
-		if found, _ := x.outer.find(n.Parts); len(found) > 0 {
+	for _, s := range append(slices.Clone(x.beyond), x.outer) {
+		if s == nil {
+			continue
+		}
+		if found, _ := s.find(n.Parts); len(found) > 0 {
+			x.tooFar = true
 			return x.unsupported(n, "a subquery that uses column "+dotted(n.Parts)+" of the outer query is")
 		}
 	}

@@ -32,6 +32,12 @@ func (s *selection) subqueries() error {
 		if err != nil {
 			return err
 		}
+		if linked != nil && linked.group == nil {
+			if node, err = s.dependent(q.Query); err != nil {
+				return err
+			}
+			linked = nil
+		}
 		if linked != nil {
 			if err := s.linkedScalar(q, linked); err != nil {
 				return err
@@ -45,6 +51,12 @@ func (s *selection) subqueries() error {
 			if node, err = s.onlyRow(q, node); err != nil {
 				return err
 			}
+		}
+		if correlated(node) {
+			if err := s.dependentScalar(q, node); err != nil {
+				return err
+			}
+			continue
 		}
 		join := &plan.Join{Place: s.at(q), Left: s.node, Right: node, Kind: plan.Inner}
 		s.scalars[q] = len(s.scope.columns)

@@ -23,9 +23,6 @@ func (b *Binder) bindTable(t ast.TableExpr) (plan.Node, *scope, error) {
 	case *ast.Aliased:
 		return b.bindAliased(t)
 	case *ast.DerivedTable:
-		if t.Lateral {
-			return nil, nil, b.unsupported(t, "LATERAL is")
-		}
 		node, err := b.subquery(t.Query, nil)
 		if err != nil {
 			return nil, nil, err
@@ -259,10 +256,18 @@ func (b *Binder) bindJoin(t *ast.Join) (plan.Node, *scope, error) {
 			return node, sc, err
 		}
 	}
+	if lateralOf(t.Right) != nil {
+		return b.joinLateral(t, left, ls)
+	}
 	right, rs, err := b.bindTable(t.Right)
 	if err != nil {
 		return nil, nil, err
 	}
+	return b.joinTables(t, left, ls, right, rs)
+}
+
+// joinTables joins two tables that do not depend on each other.
+func (b *Binder) joinTables(t *ast.Join, left plan.Node, ls *scope, right plan.Node, rs *scope) (plan.Node, *scope, error) {
 	if err := b.distinctAliases(t, ls, rs); err != nil {
 		return nil, nil, err
 	}
@@ -275,6 +280,7 @@ func (b *Binder) bindJoin(t *ast.Join) (plan.Node, *scope, error) {
 	both := ls.joined(rs, pairs.Schema())
 	x := exprBinder{Binder: b, scope: both, clause: "ON"}
 	var merged [][2]int
+	var err error
 	switch {
 	case t.Natural || len(t.Using) > 0:
 		join.Residual, merged, err = x.using(t, ls, rs, both)
