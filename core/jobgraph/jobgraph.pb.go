@@ -419,6 +419,58 @@ func (JoinType) EnumDescriptor() ([]byte, []int) {
 	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{6}
 }
 
+type Ranking int32
+
+const (
+	Ranking_RANKING_INVALID    Ranking = 0
+	Ranking_RANKING_ROW_NUMBER Ranking = 1
+	Ranking_RANKING_RANK       Ranking = 2
+	Ranking_RANKING_DENSE_RANK Ranking = 3
+)
+
+// Enum value maps for Ranking.
+var (
+	Ranking_name = map[int32]string{
+		0: "RANKING_INVALID",
+		1: "RANKING_ROW_NUMBER",
+		2: "RANKING_RANK",
+		3: "RANKING_DENSE_RANK",
+	}
+	Ranking_value = map[string]int32{
+		"RANKING_INVALID":    0,
+		"RANKING_ROW_NUMBER": 1,
+		"RANKING_RANK":       2,
+		"RANKING_DENSE_RANK": 3,
+	}
+)
+
+func (x Ranking) Enum() *Ranking {
+	p := new(Ranking)
+	*p = x
+	return p
+}
+
+func (x Ranking) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Ranking) Descriptor() protoreflect.EnumDescriptor {
+	return file_core_jobgraph_jobgraph_proto_enumTypes[7].Descriptor()
+}
+
+func (Ranking) Type() protoreflect.EnumType {
+	return &file_core_jobgraph_jobgraph_proto_enumTypes[7]
+}
+
+func (x Ranking) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Ranking.Descriptor instead.
+func (Ranking) EnumDescriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{7}
+}
+
 type FrameUnit int32
 
 const (
@@ -452,11 +504,11 @@ func (x FrameUnit) String() string {
 }
 
 func (FrameUnit) Descriptor() protoreflect.EnumDescriptor {
-	return file_core_jobgraph_jobgraph_proto_enumTypes[7].Descriptor()
+	return file_core_jobgraph_jobgraph_proto_enumTypes[8].Descriptor()
 }
 
 func (FrameUnit) Type() protoreflect.EnumType {
-	return &file_core_jobgraph_jobgraph_proto_enumTypes[7]
+	return &file_core_jobgraph_jobgraph_proto_enumTypes[8]
 }
 
 func (x FrameUnit) Number() protoreflect.EnumNumber {
@@ -465,7 +517,7 @@ func (x FrameUnit) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FrameUnit.Descriptor instead.
 func (FrameUnit) EnumDescriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{7}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{8}
 }
 
 type BoundKind int32
@@ -510,11 +562,11 @@ func (x BoundKind) String() string {
 }
 
 func (BoundKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_core_jobgraph_jobgraph_proto_enumTypes[8].Descriptor()
+	return file_core_jobgraph_jobgraph_proto_enumTypes[9].Descriptor()
 }
 
 func (BoundKind) Type() protoreflect.EnumType {
-	return &file_core_jobgraph_jobgraph_proto_enumTypes[8]
+	return &file_core_jobgraph_jobgraph_proto_enumTypes[9]
 }
 
 func (x BoundKind) Number() protoreflect.EnumNumber {
@@ -523,7 +575,7 @@ func (x BoundKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use BoundKind.Descriptor instead.
 func (BoundKind) EnumDescriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{8}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{9}
 }
 
 // Graph is one job. Vertices and exchanges are numbered from 0 in the order of
@@ -984,6 +1036,7 @@ type Operator struct {
 	//	*Operator_Over
 	//	*Operator_Expand
 	//	*Operator_Unnest
+	//	*Operator_GroupTopN
 	Spec          isOperator_Spec `protobuf_oneof:"spec"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1189,6 +1242,15 @@ func (x *Operator) GetUnnest() *Unnest {
 	return nil
 }
 
+func (x *Operator) GetGroupTopN() *GroupTopN {
+	if x != nil {
+		if x, ok := x.Spec.(*Operator_GroupTopN); ok {
+			return x.GroupTopN
+		}
+	}
+	return nil
+}
+
 type isOperator_Spec interface {
 	isOperator_Spec()
 }
@@ -1253,6 +1315,10 @@ type Operator_Unnest struct {
 	Unnest *Unnest `protobuf:"bytes,24,opt,name=unnest,proto3,oneof"`
 }
 
+type Operator_GroupTopN struct {
+	GroupTopN *GroupTopN `protobuf:"bytes,25,opt,name=group_top_n,json=groupTopN,proto3,oneof"`
+}
+
 func (*Operator_Source) isOperator_Spec() {}
 
 func (*Operator_Values) isOperator_Spec() {}
@@ -1282,6 +1348,8 @@ func (*Operator_Over) isOperator_Spec() {}
 func (*Operator_Expand) isOperator_Spec() {}
 
 func (*Operator_Unnest) isOperator_Spec() {}
+
+func (*Operator_GroupTopN) isOperator_Spec() {}
 
 // Source reads a table through its connector. Splits come from the coordinator
 // task's enumerator.
@@ -2301,7 +2369,8 @@ func (x *Over) GetCalls() []*OverCall {
 }
 
 // OverCall is one window function: a ranking or value function, or an aggregate
-// over the rows of a frame.
+// over the rows of a frame. Of LAG and LEAD the frame is what they may reach: rows
+// up to a distance, or else any.
 type OverCall struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Call          *AggregateCall         `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
@@ -2362,6 +2431,85 @@ func (x *OverCall) GetIgnoreNulls() bool {
 	return false
 }
 
+// GroupTopN leaves out rows that at least limit others of their group come before,
+// as the ranking counts; it need not leave out all of them. A partial phase emits
+// in any order, a single one sorted by groups, nulls first, then by order.
+type GroupTopN struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Phase         Phase                  `protobuf:"varint,1,opt,name=phase,proto3,enum=tidemill.jobgraph.v1.Phase" json:"phase,omitempty"`
+	Groups        []uint32               `protobuf:"varint,2,rep,packed,name=groups,proto3" json:"groups,omitempty"`
+	Order         []*SortKey             `protobuf:"bytes,3,rep,name=order,proto3" json:"order,omitempty"`
+	Ranking       Ranking                `protobuf:"varint,4,opt,name=ranking,proto3,enum=tidemill.jobgraph.v1.Ranking" json:"ranking,omitempty"`
+	Limit         int64                  `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupTopN) Reset() {
+	*x = GroupTopN{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupTopN) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupTopN) ProtoMessage() {}
+
+func (x *GroupTopN) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupTopN.ProtoReflect.Descriptor instead.
+func (*GroupTopN) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *GroupTopN) GetPhase() Phase {
+	if x != nil {
+		return x.Phase
+	}
+	return Phase_PHASE_INVALID
+}
+
+func (x *GroupTopN) GetGroups() []uint32 {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *GroupTopN) GetOrder() []*SortKey {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *GroupTopN) GetRanking() Ranking {
+	if x != nil {
+		return x.Ranking
+	}
+	return Ranking_RANKING_INVALID
+}
+
+func (x *GroupTopN) GetLimit() int64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
 type Frame struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Unit          FrameUnit              `protobuf:"varint,1,opt,name=unit,proto3,enum=tidemill.jobgraph.v1.FrameUnit" json:"unit,omitempty"`
@@ -2373,7 +2521,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[22]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2385,7 +2533,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[22]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2398,7 +2546,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{22}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Frame) GetUnit() FrameUnit {
@@ -2435,7 +2583,7 @@ type FrameBound struct {
 
 func (x *FrameBound) Reset() {
 	*x = FrameBound{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[23]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2447,7 +2595,7 @@ func (x *FrameBound) String() string {
 func (*FrameBound) ProtoMessage() {}
 
 func (x *FrameBound) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[23]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2460,7 +2608,7 @@ func (x *FrameBound) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FrameBound.ProtoReflect.Descriptor instead.
 func (*FrameBound) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{23}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *FrameBound) GetKind() BoundKind {
@@ -2493,7 +2641,7 @@ type Sort struct {
 
 func (x *Sort) Reset() {
 	*x = Sort{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[24]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2505,7 +2653,7 @@ func (x *Sort) String() string {
 func (*Sort) ProtoMessage() {}
 
 func (x *Sort) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[24]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2518,7 +2666,7 @@ func (x *Sort) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sort.ProtoReflect.Descriptor instead.
 func (*Sort) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{24}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Sort) GetKeys() []*SortKey {
@@ -2539,7 +2687,7 @@ type TopN struct {
 
 func (x *TopN) Reset() {
 	*x = TopN{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[25]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2551,7 +2699,7 @@ func (x *TopN) String() string {
 func (*TopN) ProtoMessage() {}
 
 func (x *TopN) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[25]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2564,7 +2712,7 @@ func (x *TopN) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TopN.ProtoReflect.Descriptor instead.
 func (*TopN) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{25}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TopN) GetKeys() []*SortKey {
@@ -2598,7 +2746,7 @@ type Limit struct {
 
 func (x *Limit) Reset() {
 	*x = Limit{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[26]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2610,7 +2758,7 @@ func (x *Limit) String() string {
 func (*Limit) ProtoMessage() {}
 
 func (x *Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[26]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2623,7 +2771,7 @@ func (x *Limit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limit.ProtoReflect.Descriptor instead.
 func (*Limit) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{26}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Limit) GetOffset() int64 {
@@ -2649,7 +2797,7 @@ type Union struct {
 
 func (x *Union) Reset() {
 	*x = Union{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[27]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2661,7 +2809,7 @@ func (x *Union) String() string {
 func (*Union) ProtoMessage() {}
 
 func (x *Union) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[27]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2674,7 +2822,7 @@ func (x *Union) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Union.ProtoReflect.Descriptor instead.
 func (*Union) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{27}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{28}
 }
 
 // Sink writes a table through its connector.
@@ -2693,7 +2841,7 @@ type Sink struct {
 
 func (x *Sink) Reset() {
 	*x = Sink{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[28]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2705,7 +2853,7 @@ func (x *Sink) String() string {
 func (*Sink) ProtoMessage() {}
 
 func (x *Sink) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[28]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2718,7 +2866,7 @@ func (x *Sink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sink.ProtoReflect.Descriptor instead.
 func (*Sink) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{28}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Sink) GetConnector() string {
@@ -2818,7 +2966,7 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"descending\x18\x02 \x01(\bR\n" +
 	"descending\x12\x1f\n" +
 	"\vnulls_first\x18\x03 \x01(\bR\n" +
-	"nullsFirst\"\xde\a\n" +
+	"nullsFirst\"\xa1\b\n" +
 	"\bOperator\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x123\n" +
@@ -2839,7 +2987,8 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x04sink\x18\x15 \x01(\v2\x1a.tidemill.jobgraph.v1.SinkH\x00R\x04sink\x120\n" +
 	"\x04over\x18\x16 \x01(\v2\x1a.tidemill.jobgraph.v1.OverH\x00R\x04over\x126\n" +
 	"\x06expand\x18\x17 \x01(\v2\x1c.tidemill.jobgraph.v1.ExpandH\x00R\x06expand\x126\n" +
-	"\x06unnest\x18\x18 \x01(\v2\x1c.tidemill.jobgraph.v1.UnnestH\x00R\x06unnestB\x06\n" +
+	"\x06unnest\x18\x18 \x01(\v2\x1c.tidemill.jobgraph.v1.UnnestH\x00R\x06unnest\x12A\n" +
+	"\vgroup_top_n\x18\x19 \x01(\v2\x1f.tidemill.jobgraph.v1.GroupTopNH\x00R\tgroupTopNB\x06\n" +
 	"\x04spec\"\xe8\x03\n" +
 	"\x06Source\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x14\n" +
@@ -2929,7 +3078,13 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\bOverCall\x127\n" +
 	"\x04call\x18\x01 \x01(\v2#.tidemill.jobgraph.v1.AggregateCallR\x04call\x121\n" +
 	"\x05frame\x18\x02 \x01(\v2\x1b.tidemill.jobgraph.v1.FrameR\x05frame\x12!\n" +
-	"\fignore_nulls\x18\x03 \x01(\bR\vignoreNulls\"\xa4\x01\n" +
+	"\fignore_nulls\x18\x03 \x01(\bR\vignoreNulls\"\xda\x01\n" +
+	"\tGroupTopN\x121\n" +
+	"\x05phase\x18\x01 \x01(\x0e2\x1b.tidemill.jobgraph.v1.PhaseR\x05phase\x12\x16\n" +
+	"\x06groups\x18\x02 \x03(\rR\x06groups\x123\n" +
+	"\x05order\x18\x03 \x03(\v2\x1d.tidemill.jobgraph.v1.SortKeyR\x05order\x127\n" +
+	"\aranking\x18\x04 \x01(\x0e2\x1d.tidemill.jobgraph.v1.RankingR\aranking\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\x03R\x05limit\"\xa4\x01\n" +
 	"\x05Frame\x123\n" +
 	"\x04unit\x18\x01 \x01(\x0e2\x1f.tidemill.jobgraph.v1.FrameUnitR\x04unit\x124\n" +
 	"\x04from\x18\x02 \x01(\v2 .tidemill.jobgraph.v1.FrameBoundR\x04from\x120\n" +
@@ -3013,7 +3168,12 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\tJOIN_SEMI\x10\x05\x12\r\n" +
 	"\tJOIN_ANTI\x10\x06\x12\x13\n" +
 	"\x0fJOIN_RIGHT_SEMI\x10\a\x12\x13\n" +
-	"\x0fJOIN_RIGHT_ANTI\x10\b*D\n" +
+	"\x0fJOIN_RIGHT_ANTI\x10\b*`\n" +
+	"\aRanking\x12\x13\n" +
+	"\x0fRANKING_INVALID\x10\x00\x12\x16\n" +
+	"\x12RANKING_ROW_NUMBER\x10\x01\x12\x10\n" +
+	"\fRANKING_RANK\x10\x02\x12\x16\n" +
+	"\x12RANKING_DENSE_RANK\x10\x03*D\n" +
 	"\tFrameUnit\x12\x16\n" +
 	"\x12FRAME_UNIT_INVALID\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -3039,8 +3199,8 @@ func file_core_jobgraph_jobgraph_proto_rawDescGZIP() []byte {
 	return file_core_jobgraph_jobgraph_proto_rawDescData
 }
 
-var file_core_jobgraph_jobgraph_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
-var file_core_jobgraph_jobgraph_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_core_jobgraph_jobgraph_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
+var file_core_jobgraph_jobgraph_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_core_jobgraph_jobgraph_proto_goTypes = []any{
 	(Mode)(0),                 // 0: tidemill.jobgraph.v1.Mode
 	(Distribution)(0),         // 1: tidemill.jobgraph.v1.Distribution
@@ -3049,109 +3209,115 @@ var file_core_jobgraph_jobgraph_proto_goTypes = []any{
 	(WindowKind)(0),           // 4: tidemill.jobgraph.v1.WindowKind
 	(WindowProperty)(0),       // 5: tidemill.jobgraph.v1.WindowProperty
 	(JoinType)(0),             // 6: tidemill.jobgraph.v1.JoinType
-	(FrameUnit)(0),            // 7: tidemill.jobgraph.v1.FrameUnit
-	(BoundKind)(0),            // 8: tidemill.jobgraph.v1.BoundKind
-	(*Graph)(nil),             // 9: tidemill.jobgraph.v1.Graph
-	(*Vertex)(nil),            // 10: tidemill.jobgraph.v1.Vertex
-	(*Exchange)(nil),          // 11: tidemill.jobgraph.v1.Exchange
-	(*Field)(nil),             // 12: tidemill.jobgraph.v1.Field
-	(*SortKey)(nil),           // 13: tidemill.jobgraph.v1.SortKey
-	(*Operator)(nil),          // 14: tidemill.jobgraph.v1.Operator
-	(*Source)(nil),            // 15: tidemill.jobgraph.v1.Source
-	(*Predicate)(nil),         // 16: tidemill.jobgraph.v1.Predicate
-	(*Values)(nil),            // 17: tidemill.jobgraph.v1.Values
-	(*ValuesRow)(nil),         // 18: tidemill.jobgraph.v1.ValuesRow
-	(*Calc)(nil),              // 19: tidemill.jobgraph.v1.Calc
-	(*WatermarkAssigner)(nil), // 20: tidemill.jobgraph.v1.WatermarkAssigner
-	(*AggregateCall)(nil),     // 21: tidemill.jobgraph.v1.AggregateCall
-	(*Aggregate)(nil),         // 22: tidemill.jobgraph.v1.Aggregate
-	(*Expand)(nil),            // 23: tidemill.jobgraph.v1.Expand
-	(*ExpandSet)(nil),         // 24: tidemill.jobgraph.v1.ExpandSet
-	(*Unnest)(nil),            // 25: tidemill.jobgraph.v1.Unnest
-	(*Window)(nil),            // 26: tidemill.jobgraph.v1.Window
-	(*WindowAggregate)(nil),   // 27: tidemill.jobgraph.v1.WindowAggregate
-	(*Join)(nil),              // 28: tidemill.jobgraph.v1.Join
-	(*Over)(nil),              // 29: tidemill.jobgraph.v1.Over
-	(*OverCall)(nil),          // 30: tidemill.jobgraph.v1.OverCall
-	(*Frame)(nil),             // 31: tidemill.jobgraph.v1.Frame
-	(*FrameBound)(nil),        // 32: tidemill.jobgraph.v1.FrameBound
-	(*Sort)(nil),              // 33: tidemill.jobgraph.v1.Sort
-	(*TopN)(nil),              // 34: tidemill.jobgraph.v1.TopN
-	(*Limit)(nil),             // 35: tidemill.jobgraph.v1.Limit
-	(*Union)(nil),             // 36: tidemill.jobgraph.v1.Union
-	(*Sink)(nil),              // 37: tidemill.jobgraph.v1.Sink
-	nil,                       // 38: tidemill.jobgraph.v1.Graph.OptionsEntry
-	nil,                       // 39: tidemill.jobgraph.v1.Source.OptionsEntry
-	nil,                       // 40: tidemill.jobgraph.v1.Sink.OptionsEntry
-	nil,                       // 41: tidemill.jobgraph.v1.Sink.StaticPartitionEntry
-	(*exprpb.Literal)(nil),    // 42: tidemill.expr.v1.Literal
-	(*exprpb.Expr)(nil),       // 43: tidemill.expr.v1.Expr
+	(Ranking)(0),              // 7: tidemill.jobgraph.v1.Ranking
+	(FrameUnit)(0),            // 8: tidemill.jobgraph.v1.FrameUnit
+	(BoundKind)(0),            // 9: tidemill.jobgraph.v1.BoundKind
+	(*Graph)(nil),             // 10: tidemill.jobgraph.v1.Graph
+	(*Vertex)(nil),            // 11: tidemill.jobgraph.v1.Vertex
+	(*Exchange)(nil),          // 12: tidemill.jobgraph.v1.Exchange
+	(*Field)(nil),             // 13: tidemill.jobgraph.v1.Field
+	(*SortKey)(nil),           // 14: tidemill.jobgraph.v1.SortKey
+	(*Operator)(nil),          // 15: tidemill.jobgraph.v1.Operator
+	(*Source)(nil),            // 16: tidemill.jobgraph.v1.Source
+	(*Predicate)(nil),         // 17: tidemill.jobgraph.v1.Predicate
+	(*Values)(nil),            // 18: tidemill.jobgraph.v1.Values
+	(*ValuesRow)(nil),         // 19: tidemill.jobgraph.v1.ValuesRow
+	(*Calc)(nil),              // 20: tidemill.jobgraph.v1.Calc
+	(*WatermarkAssigner)(nil), // 21: tidemill.jobgraph.v1.WatermarkAssigner
+	(*AggregateCall)(nil),     // 22: tidemill.jobgraph.v1.AggregateCall
+	(*Aggregate)(nil),         // 23: tidemill.jobgraph.v1.Aggregate
+	(*Expand)(nil),            // 24: tidemill.jobgraph.v1.Expand
+	(*ExpandSet)(nil),         // 25: tidemill.jobgraph.v1.ExpandSet
+	(*Unnest)(nil),            // 26: tidemill.jobgraph.v1.Unnest
+	(*Window)(nil),            // 27: tidemill.jobgraph.v1.Window
+	(*WindowAggregate)(nil),   // 28: tidemill.jobgraph.v1.WindowAggregate
+	(*Join)(nil),              // 29: tidemill.jobgraph.v1.Join
+	(*Over)(nil),              // 30: tidemill.jobgraph.v1.Over
+	(*OverCall)(nil),          // 31: tidemill.jobgraph.v1.OverCall
+	(*GroupTopN)(nil),         // 32: tidemill.jobgraph.v1.GroupTopN
+	(*Frame)(nil),             // 33: tidemill.jobgraph.v1.Frame
+	(*FrameBound)(nil),        // 34: tidemill.jobgraph.v1.FrameBound
+	(*Sort)(nil),              // 35: tidemill.jobgraph.v1.Sort
+	(*TopN)(nil),              // 36: tidemill.jobgraph.v1.TopN
+	(*Limit)(nil),             // 37: tidemill.jobgraph.v1.Limit
+	(*Union)(nil),             // 38: tidemill.jobgraph.v1.Union
+	(*Sink)(nil),              // 39: tidemill.jobgraph.v1.Sink
+	nil,                       // 40: tidemill.jobgraph.v1.Graph.OptionsEntry
+	nil,                       // 41: tidemill.jobgraph.v1.Source.OptionsEntry
+	nil,                       // 42: tidemill.jobgraph.v1.Sink.OptionsEntry
+	nil,                       // 43: tidemill.jobgraph.v1.Sink.StaticPartitionEntry
+	(*exprpb.Literal)(nil),    // 44: tidemill.expr.v1.Literal
+	(*exprpb.Expr)(nil),       // 45: tidemill.expr.v1.Expr
 }
 var file_core_jobgraph_jobgraph_proto_depIdxs = []int32{
 	0,  // 0: tidemill.jobgraph.v1.Graph.mode:type_name -> tidemill.jobgraph.v1.Mode
-	10, // 1: tidemill.jobgraph.v1.Graph.vertices:type_name -> tidemill.jobgraph.v1.Vertex
-	11, // 2: tidemill.jobgraph.v1.Graph.exchanges:type_name -> tidemill.jobgraph.v1.Exchange
-	38, // 3: tidemill.jobgraph.v1.Graph.options:type_name -> tidemill.jobgraph.v1.Graph.OptionsEntry
-	14, // 4: tidemill.jobgraph.v1.Vertex.chain:type_name -> tidemill.jobgraph.v1.Operator
+	11, // 1: tidemill.jobgraph.v1.Graph.vertices:type_name -> tidemill.jobgraph.v1.Vertex
+	12, // 2: tidemill.jobgraph.v1.Graph.exchanges:type_name -> tidemill.jobgraph.v1.Exchange
+	40, // 3: tidemill.jobgraph.v1.Graph.options:type_name -> tidemill.jobgraph.v1.Graph.OptionsEntry
+	15, // 4: tidemill.jobgraph.v1.Vertex.chain:type_name -> tidemill.jobgraph.v1.Operator
 	1,  // 5: tidemill.jobgraph.v1.Exchange.distribution:type_name -> tidemill.jobgraph.v1.Distribution
 	2,  // 6: tidemill.jobgraph.v1.Exchange.retention:type_name -> tidemill.jobgraph.v1.Retention
-	13, // 7: tidemill.jobgraph.v1.Exchange.order:type_name -> tidemill.jobgraph.v1.SortKey
-	12, // 8: tidemill.jobgraph.v1.Exchange.schema:type_name -> tidemill.jobgraph.v1.Field
-	12, // 9: tidemill.jobgraph.v1.Operator.output:type_name -> tidemill.jobgraph.v1.Field
-	15, // 10: tidemill.jobgraph.v1.Operator.source:type_name -> tidemill.jobgraph.v1.Source
-	17, // 11: tidemill.jobgraph.v1.Operator.values:type_name -> tidemill.jobgraph.v1.Values
-	19, // 12: tidemill.jobgraph.v1.Operator.calc:type_name -> tidemill.jobgraph.v1.Calc
-	20, // 13: tidemill.jobgraph.v1.Operator.watermark:type_name -> tidemill.jobgraph.v1.WatermarkAssigner
-	22, // 14: tidemill.jobgraph.v1.Operator.aggregate:type_name -> tidemill.jobgraph.v1.Aggregate
-	27, // 15: tidemill.jobgraph.v1.Operator.window_aggregate:type_name -> tidemill.jobgraph.v1.WindowAggregate
-	28, // 16: tidemill.jobgraph.v1.Operator.join:type_name -> tidemill.jobgraph.v1.Join
-	33, // 17: tidemill.jobgraph.v1.Operator.sort:type_name -> tidemill.jobgraph.v1.Sort
-	34, // 18: tidemill.jobgraph.v1.Operator.top_n:type_name -> tidemill.jobgraph.v1.TopN
-	35, // 19: tidemill.jobgraph.v1.Operator.limit:type_name -> tidemill.jobgraph.v1.Limit
-	36, // 20: tidemill.jobgraph.v1.Operator.union:type_name -> tidemill.jobgraph.v1.Union
-	37, // 21: tidemill.jobgraph.v1.Operator.sink:type_name -> tidemill.jobgraph.v1.Sink
-	29, // 22: tidemill.jobgraph.v1.Operator.over:type_name -> tidemill.jobgraph.v1.Over
-	23, // 23: tidemill.jobgraph.v1.Operator.expand:type_name -> tidemill.jobgraph.v1.Expand
-	25, // 24: tidemill.jobgraph.v1.Operator.unnest:type_name -> tidemill.jobgraph.v1.Unnest
-	39, // 25: tidemill.jobgraph.v1.Source.options:type_name -> tidemill.jobgraph.v1.Source.OptionsEntry
-	12, // 26: tidemill.jobgraph.v1.Source.columns:type_name -> tidemill.jobgraph.v1.Field
-	16, // 27: tidemill.jobgraph.v1.Source.predicate:type_name -> tidemill.jobgraph.v1.Predicate
-	12, // 28: tidemill.jobgraph.v1.Source.table_columns:type_name -> tidemill.jobgraph.v1.Field
-	42, // 29: tidemill.jobgraph.v1.Predicate.literals:type_name -> tidemill.expr.v1.Literal
-	16, // 30: tidemill.jobgraph.v1.Predicate.terms:type_name -> tidemill.jobgraph.v1.Predicate
-	18, // 31: tidemill.jobgraph.v1.Values.rows:type_name -> tidemill.jobgraph.v1.ValuesRow
-	42, // 32: tidemill.jobgraph.v1.ValuesRow.values:type_name -> tidemill.expr.v1.Literal
-	43, // 33: tidemill.jobgraph.v1.Calc.filter:type_name -> tidemill.expr.v1.Expr
-	43, // 34: tidemill.jobgraph.v1.Calc.projection:type_name -> tidemill.expr.v1.Expr
-	43, // 35: tidemill.jobgraph.v1.WatermarkAssigner.watermark:type_name -> tidemill.expr.v1.Expr
-	3,  // 36: tidemill.jobgraph.v1.Aggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	21, // 37: tidemill.jobgraph.v1.Aggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	24, // 38: tidemill.jobgraph.v1.Expand.sets:type_name -> tidemill.jobgraph.v1.ExpandSet
-	4,  // 39: tidemill.jobgraph.v1.Window.kind:type_name -> tidemill.jobgraph.v1.WindowKind
-	3,  // 40: tidemill.jobgraph.v1.WindowAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	26, // 41: tidemill.jobgraph.v1.WindowAggregate.window:type_name -> tidemill.jobgraph.v1.Window
-	21, // 42: tidemill.jobgraph.v1.WindowAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	5,  // 43: tidemill.jobgraph.v1.WindowAggregate.properties:type_name -> tidemill.jobgraph.v1.WindowProperty
-	6,  // 44: tidemill.jobgraph.v1.Join.type:type_name -> tidemill.jobgraph.v1.JoinType
-	43, // 45: tidemill.jobgraph.v1.Join.residual:type_name -> tidemill.expr.v1.Expr
-	13, // 46: tidemill.jobgraph.v1.Over.order:type_name -> tidemill.jobgraph.v1.SortKey
-	30, // 47: tidemill.jobgraph.v1.Over.calls:type_name -> tidemill.jobgraph.v1.OverCall
-	21, // 48: tidemill.jobgraph.v1.OverCall.call:type_name -> tidemill.jobgraph.v1.AggregateCall
-	31, // 49: tidemill.jobgraph.v1.OverCall.frame:type_name -> tidemill.jobgraph.v1.Frame
-	7,  // 50: tidemill.jobgraph.v1.Frame.unit:type_name -> tidemill.jobgraph.v1.FrameUnit
-	32, // 51: tidemill.jobgraph.v1.Frame.from:type_name -> tidemill.jobgraph.v1.FrameBound
-	32, // 52: tidemill.jobgraph.v1.Frame.to:type_name -> tidemill.jobgraph.v1.FrameBound
-	8,  // 53: tidemill.jobgraph.v1.FrameBound.kind:type_name -> tidemill.jobgraph.v1.BoundKind
-	13, // 54: tidemill.jobgraph.v1.Sort.keys:type_name -> tidemill.jobgraph.v1.SortKey
-	13, // 55: tidemill.jobgraph.v1.TopN.keys:type_name -> tidemill.jobgraph.v1.SortKey
-	40, // 56: tidemill.jobgraph.v1.Sink.options:type_name -> tidemill.jobgraph.v1.Sink.OptionsEntry
-	12, // 57: tidemill.jobgraph.v1.Sink.columns:type_name -> tidemill.jobgraph.v1.Field
-	41, // 58: tidemill.jobgraph.v1.Sink.static_partition:type_name -> tidemill.jobgraph.v1.Sink.StaticPartitionEntry
-	59, // [59:59] is the sub-list for method output_type
-	59, // [59:59] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	14, // 7: tidemill.jobgraph.v1.Exchange.order:type_name -> tidemill.jobgraph.v1.SortKey
+	13, // 8: tidemill.jobgraph.v1.Exchange.schema:type_name -> tidemill.jobgraph.v1.Field
+	13, // 9: tidemill.jobgraph.v1.Operator.output:type_name -> tidemill.jobgraph.v1.Field
+	16, // 10: tidemill.jobgraph.v1.Operator.source:type_name -> tidemill.jobgraph.v1.Source
+	18, // 11: tidemill.jobgraph.v1.Operator.values:type_name -> tidemill.jobgraph.v1.Values
+	20, // 12: tidemill.jobgraph.v1.Operator.calc:type_name -> tidemill.jobgraph.v1.Calc
+	21, // 13: tidemill.jobgraph.v1.Operator.watermark:type_name -> tidemill.jobgraph.v1.WatermarkAssigner
+	23, // 14: tidemill.jobgraph.v1.Operator.aggregate:type_name -> tidemill.jobgraph.v1.Aggregate
+	28, // 15: tidemill.jobgraph.v1.Operator.window_aggregate:type_name -> tidemill.jobgraph.v1.WindowAggregate
+	29, // 16: tidemill.jobgraph.v1.Operator.join:type_name -> tidemill.jobgraph.v1.Join
+	35, // 17: tidemill.jobgraph.v1.Operator.sort:type_name -> tidemill.jobgraph.v1.Sort
+	36, // 18: tidemill.jobgraph.v1.Operator.top_n:type_name -> tidemill.jobgraph.v1.TopN
+	37, // 19: tidemill.jobgraph.v1.Operator.limit:type_name -> tidemill.jobgraph.v1.Limit
+	38, // 20: tidemill.jobgraph.v1.Operator.union:type_name -> tidemill.jobgraph.v1.Union
+	39, // 21: tidemill.jobgraph.v1.Operator.sink:type_name -> tidemill.jobgraph.v1.Sink
+	30, // 22: tidemill.jobgraph.v1.Operator.over:type_name -> tidemill.jobgraph.v1.Over
+	24, // 23: tidemill.jobgraph.v1.Operator.expand:type_name -> tidemill.jobgraph.v1.Expand
+	26, // 24: tidemill.jobgraph.v1.Operator.unnest:type_name -> tidemill.jobgraph.v1.Unnest
+	32, // 25: tidemill.jobgraph.v1.Operator.group_top_n:type_name -> tidemill.jobgraph.v1.GroupTopN
+	41, // 26: tidemill.jobgraph.v1.Source.options:type_name -> tidemill.jobgraph.v1.Source.OptionsEntry
+	13, // 27: tidemill.jobgraph.v1.Source.columns:type_name -> tidemill.jobgraph.v1.Field
+	17, // 28: tidemill.jobgraph.v1.Source.predicate:type_name -> tidemill.jobgraph.v1.Predicate
+	13, // 29: tidemill.jobgraph.v1.Source.table_columns:type_name -> tidemill.jobgraph.v1.Field
+	44, // 30: tidemill.jobgraph.v1.Predicate.literals:type_name -> tidemill.expr.v1.Literal
+	17, // 31: tidemill.jobgraph.v1.Predicate.terms:type_name -> tidemill.jobgraph.v1.Predicate
+	19, // 32: tidemill.jobgraph.v1.Values.rows:type_name -> tidemill.jobgraph.v1.ValuesRow
+	44, // 33: tidemill.jobgraph.v1.ValuesRow.values:type_name -> tidemill.expr.v1.Literal
+	45, // 34: tidemill.jobgraph.v1.Calc.filter:type_name -> tidemill.expr.v1.Expr
+	45, // 35: tidemill.jobgraph.v1.Calc.projection:type_name -> tidemill.expr.v1.Expr
+	45, // 36: tidemill.jobgraph.v1.WatermarkAssigner.watermark:type_name -> tidemill.expr.v1.Expr
+	3,  // 37: tidemill.jobgraph.v1.Aggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	22, // 38: tidemill.jobgraph.v1.Aggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	25, // 39: tidemill.jobgraph.v1.Expand.sets:type_name -> tidemill.jobgraph.v1.ExpandSet
+	4,  // 40: tidemill.jobgraph.v1.Window.kind:type_name -> tidemill.jobgraph.v1.WindowKind
+	3,  // 41: tidemill.jobgraph.v1.WindowAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	27, // 42: tidemill.jobgraph.v1.WindowAggregate.window:type_name -> tidemill.jobgraph.v1.Window
+	22, // 43: tidemill.jobgraph.v1.WindowAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	5,  // 44: tidemill.jobgraph.v1.WindowAggregate.properties:type_name -> tidemill.jobgraph.v1.WindowProperty
+	6,  // 45: tidemill.jobgraph.v1.Join.type:type_name -> tidemill.jobgraph.v1.JoinType
+	45, // 46: tidemill.jobgraph.v1.Join.residual:type_name -> tidemill.expr.v1.Expr
+	14, // 47: tidemill.jobgraph.v1.Over.order:type_name -> tidemill.jobgraph.v1.SortKey
+	31, // 48: tidemill.jobgraph.v1.Over.calls:type_name -> tidemill.jobgraph.v1.OverCall
+	22, // 49: tidemill.jobgraph.v1.OverCall.call:type_name -> tidemill.jobgraph.v1.AggregateCall
+	33, // 50: tidemill.jobgraph.v1.OverCall.frame:type_name -> tidemill.jobgraph.v1.Frame
+	3,  // 51: tidemill.jobgraph.v1.GroupTopN.phase:type_name -> tidemill.jobgraph.v1.Phase
+	14, // 52: tidemill.jobgraph.v1.GroupTopN.order:type_name -> tidemill.jobgraph.v1.SortKey
+	7,  // 53: tidemill.jobgraph.v1.GroupTopN.ranking:type_name -> tidemill.jobgraph.v1.Ranking
+	8,  // 54: tidemill.jobgraph.v1.Frame.unit:type_name -> tidemill.jobgraph.v1.FrameUnit
+	34, // 55: tidemill.jobgraph.v1.Frame.from:type_name -> tidemill.jobgraph.v1.FrameBound
+	34, // 56: tidemill.jobgraph.v1.Frame.to:type_name -> tidemill.jobgraph.v1.FrameBound
+	9,  // 57: tidemill.jobgraph.v1.FrameBound.kind:type_name -> tidemill.jobgraph.v1.BoundKind
+	14, // 58: tidemill.jobgraph.v1.Sort.keys:type_name -> tidemill.jobgraph.v1.SortKey
+	14, // 59: tidemill.jobgraph.v1.TopN.keys:type_name -> tidemill.jobgraph.v1.SortKey
+	42, // 60: tidemill.jobgraph.v1.Sink.options:type_name -> tidemill.jobgraph.v1.Sink.OptionsEntry
+	13, // 61: tidemill.jobgraph.v1.Sink.columns:type_name -> tidemill.jobgraph.v1.Field
+	43, // 62: tidemill.jobgraph.v1.Sink.static_partition:type_name -> tidemill.jobgraph.v1.Sink.StaticPartitionEntry
+	63, // [63:63] is the sub-list for method output_type
+	63, // [63:63] is the sub-list for method input_type
+	63, // [63:63] is the sub-list for extension type_name
+	63, // [63:63] is the sub-list for extension extendee
+	0,  // [0:63] is the sub-list for field type_name
 }
 
 func init() { file_core_jobgraph_jobgraph_proto_init() }
@@ -3175,14 +3341,15 @@ func file_core_jobgraph_jobgraph_proto_init() {
 		(*Operator_Over)(nil),
 		(*Operator_Expand)(nil),
 		(*Operator_Unnest)(nil),
+		(*Operator_GroupTopN)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_jobgraph_jobgraph_proto_rawDesc), len(file_core_jobgraph_jobgraph_proto_rawDesc)),
-			NumEnums:      9,
-			NumMessages:   33,
+			NumEnums:      10,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -57,6 +57,8 @@ func checkSpec(op *Operator, inputs []int) error {
 		return checkJoin(s.Join, inputs)
 	case *Operator_Over:
 		return checkOver(s.Over, op, inputs[0])
+	case *Operator_GroupTopN:
+		return checkGroupTopN(s.GroupTopN, inputs[0])
 	case *Operator_Expand:
 		return checkExpand(s.Expand, op, inputs[0])
 	case *Operator_Unnest:
@@ -191,6 +193,23 @@ func checkOver(o *Over, op *Operator, width int) error {
 		}
 	}
 	return checkCalls(calls, width)
+}
+
+func checkGroupTopN(n *GroupTopN, width int) error {
+	switch {
+	case n.Limit < 1:
+		return fmt.Errorf("limit %d", n.Limit)
+	case n.Ranking == Ranking_RANKING_INVALID:
+		return fmt.Errorf("no ranking")
+	case n.Phase != Phase_PHASE_SINGLE && n.Phase != Phase_PHASE_PARTIAL:
+		return fmt.Errorf("phase %s", n.Phase)
+	case len(n.Groups) == 0 && len(n.Order) == 0:
+		return fmt.Errorf("neither groups nor an order")
+	}
+	if err := columns("group", n.Groups, width); err != nil || len(n.Order) == 0 {
+		return err
+	}
+	return order(n.Order, width)
 }
 
 func checkWindow(w *WindowAggregate, width int) error {

@@ -173,7 +173,24 @@ func (n *Over) Label() string {
 	for _, c := range n.Calls {
 		calls = append(calls, c.Text(in))
 	}
-	return "Over " + strings.Join(append(window, ""), " ") + strings.Join(calls, ", ")
+	s := "Over " + strings.Join(append(window, ""), " ") + strings.Join(calls, ", ")
+	if n.Top.Count > 0 {
+		s += fmt.Sprintf(", top %d by %s()", n.Top.Count, n.Top.Function)
+	}
+	return s
+}
+
+// TopLabel is the label of the operator that leaves out rows as Top allows.
+func (n *Over) TopLabel() string {
+	in := n.Input.Schema()
+	s := fmt.Sprintf("GroupTopN %d by %s()", n.Top.Count, n.Top.Function)
+	if len(n.Partition) > 0 {
+		s += " of " + pick(in, n.Partition)
+	}
+	if len(n.Order) > 0 {
+		s += " in order of " + OrderText(in, n.Order)
+	}
+	return s
 }
 
 // Text is the call in SQL over the columns of in, its frame where it has a say.

@@ -132,6 +132,15 @@ type Over struct {
 	Partition []int
 	Order     []SortKey
 	Calls     []OverCall
+	// Top says which rows may be left out; the zero value: none.
+	Top Top
+}
+
+// Top allows to leave out the rows of a partition whose rank by Function, which is
+// ROW_NUMBER, RANK or DENSE_RANK, is more than Count.
+type Top struct {
+	Function string
+	Count    int64
 }
 
 // OverCall is one window function: a ranking or value function, or an aggregate

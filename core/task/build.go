@@ -60,6 +60,8 @@ func (t *Task) newOperator(spec *jobgraph.Operator, inputs []datatype.Schema, ou
 		return order.NewSort(s.Sort, in)
 	case *jobgraph.Operator_TopN:
 		return order.NewTopN(s.TopN, in)
+	case *jobgraph.Operator_GroupTopN:
+		return order.NewGroupTopN(s.GroupTopN, in)
 	case *jobgraph.Operator_Limit:
 		return order.NewLimit(s.Limit)
 	case *jobgraph.Operator_Union:

@@ -22,6 +22,10 @@ type Sort struct {
 	share  *memory.Share
 	schema *arrow.Schema // of runs
 	runs   []*spill.File // each sorted, in the order of their rows' arrival
+	// cut leaves some of the rows of a record that are sorted at a time; nil: all.
+	cut func(all arrow.RecordBatch, rows []int32) ([]int32, error)
+	// relief makes room instead of a spill; nil: there is no other way.
+	relief func() error
 
 	kept     []*stream.Batch
 	held     int64 // bytes of kept
@@ -152,11 +156,18 @@ func (s *Sort) emitKept() error {
 		if err := s.spill(); err != nil {
 			return fmt.Errorf("sort: %w", err)
 		}
+		if len(s.runs) == 0 {
+			return nil
+		}
 		return s.emitMerged()
 	}
 	defer sorted.release()
 	releaseAll(batches)
 	batches = nil
+	return s.emitSorted(sorted)
+}
+
+func (s *Sort) emitSorted(sorted *sorted) error {
 	for {
 		r, err := sorted.next(s.ctx.BatchRows)
 		if err != nil || r == nil {
@@ -172,6 +183,9 @@ func (s *Sort) emit(r arrow.RecordBatch) error { return s.ctx.Output.Emit(stream
 
 // spill writes what is kept as sorted runs.
 func (s *Sort) spill() error {
+	if s.relief != nil {
+		return s.relief()
+	}
 	if len(s.kept) == 0 {
 		return nil
 	}
@@ -247,6 +261,9 @@ func (s *Sort) sort(batches []*stream.Batch) (out *sorted, err error) {
 	}
 	if err == nil {
 		out.rows, err = rowsort.Permutation(all, s.keys)
+	}
+	if err == nil && s.cut != nil {
+		out.rows, err = s.cut(all, out.rows)
 	}
 	if err != nil {
 		out.release()

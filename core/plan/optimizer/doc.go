@@ -9,6 +9,7 @@
 //	distinct       distinct aggregates over one column become two group-bys
 //	pushDown       conditions move to where their columns come from, and over keys
 //	               to the other side of a join (transitive); joins that they make inner
+//	groupTop       a filter on a rank lets rows be dropped before the sort
 //	keys           equalities of joins become keys
 //	scanPredicate  what a connector can use of a filter goes to the scan
 //	joinOrder      inner joins from small to large, the smaller side built

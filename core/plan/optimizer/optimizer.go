@@ -32,6 +32,7 @@ func Optimize(n plan.Node, o Options) plan.Node {
 	n = windows(n, o.Streaming)
 	n = distinct(n)
 	n = pushDown(n, nil)
+	n = groupTop(n)
 	n = scanPredicates(n, o.Refresh)
 	n = orderJoins(n)
 	n = keys(n)

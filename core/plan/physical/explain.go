@@ -124,6 +124,12 @@ func stateText(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) str
 		return "all rows; bounded by the input's end"
 	case *jobgraph.Operator_TopN:
 		return fmt.Sprintf("at most %d rows; bounded", s.TopN.Offset+s.TopN.Limit)
+	case *jobgraph.Operator_GroupTopN:
+		text := fmt.Sprintf("about %d rows a key; bounded by the input's end", s.GroupTopN.Limit)
+		if s.GroupTopN.Phase == jobgraph.Phase_PHASE_PARTIAL {
+			text += ", given up where keys do not reduce rows"
+		}
+		return text
 	case *jobgraph.Operator_Watermark:
 		return "the latest event time; bounded"
 	}

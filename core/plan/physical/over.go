@@ -19,7 +19,10 @@ func (b *builder) over(n *plan.Over) (*fragment, error) {
 	if len(at) == 0 || !together {
 		hashed = nil
 		if !f.single() {
-			f = &fragment{vertex: f.vertex, schema: f.schema}
+			f = &fragment{vertex: f.vertex, schema: f.schema, sealed: f.sealed}
+			if n.Top.Count > 0 {
+				f = f.chain(n, n.TopLabel()+" (partial)", f.schema, topOperator(n, jobgraph.Phase_PHASE_PARTIAL))
+			}
 			f = b.byKeys(f, n.Partition)
 			hashed = f.hashed
 		}
@@ -29,6 +32,10 @@ func (b *builder) over(n *plan.Over) (*fragment, error) {
 	if sorted == nil {
 		sorted = f.order
 	}
+	if !startsWith(sorted, keys) && n.Top.Count > 0 {
+		f = f.chain(n, n.TopLabel(), f.schema, topOperator(n, jobgraph.Phase_PHASE_SINGLE))
+		sorted = keys
+	}
 	if !startsWith(sorted, keys) {
 		sort := &plan.Sort{Place: n.Place, Input: n.Input, Keys: keys}
 		f = f.chain(sort, sort.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Sort{Sort: &jobgraph.Sort{Keys: sortKeys(keys)}}})
@@ -37,6 +44,17 @@ func (b *builder) over(n *plan.Over) (*fragment, error) {
 	out := f.chain(n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Over{Over: overProto(n)}})
 	out.hashed, out.sorted = hashed, sorted
 	return out, nil
+}
+
+// topOperator drops most of the rows that need no rank, and sorts the others.
+func topOperator(n *plan.Over, phase jobgraph.Phase) *jobgraph.Operator {
+	ranking := map[string]jobgraph.Ranking{
+		"ROW_NUMBER": jobgraph.Ranking_RANKING_ROW_NUMBER, "RANK": jobgraph.Ranking_RANKING_RANK, "DENSE_RANK": jobgraph.Ranking_RANKING_DENSE_RANK,
+	}
+	order := overKeys(n)[len(n.Partition):]
+	return &jobgraph.Operator{Spec: &jobgraph.Operator_GroupTopN{GroupTopN: &jobgraph.GroupTopN{
+		Phase: phase, Groups: refs(n.Partition), Order: sortKeys(order), Ranking: ranking[n.Top.Function], Limit: n.Top.Count,
+	}}}
 }
 
 // overKeys are the columns that the input is sorted by.
