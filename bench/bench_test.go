@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"io"
 	"strings"
 	"testing"
 )
@@ -25,15 +26,36 @@ func TestSameAnswer(t *testing.T) {
 	}
 }
 
-func TestMeasuresAProcess(t *testing.T) {
-	s, err := command{args: []string{"sh", "-c", "echo one"}}.run(t.Context())
-	if err != nil || s.output != "one\n" || s.wall <= 0 || s.rss <= 0 {
-		t.Errorf("got %+v, %v", s, err)
+func TestMedian(t *testing.T) {
+	if m := median([]sample{{wall: 3, rss: 1}, {wall: 1, rss: 2}, {wall: 2, rss: 3}}); m.wall != 2 || m.rss != 2 {
+		t.Errorf("median %+v", m)
 	}
-	if _, err := (command{args: []string{"sh", "-c", "echo why >&2; exit 3"}}).run(t.Context()); err == nil || !strings.Contains(err.Error(), "why") {
-		t.Errorf("failure lost: %v", err)
+}
+
+func TestKernelsOptions(t *testing.T) {
+	for name, o := range map[string]KernelsOptions{
+		`--data ""`:        {},
+		`--data "s3://b"`:  {Dir: "s3://b"},
+		`no kernel "x"`:    {Dir: "d", Kernels: []string{"x"}},
+		"make bench-peers": {Dir: "d"},
+	} {
+		o.Out = io.Discard
+		if err := Kernels(t.Context(), o); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
-	if m := median([]sample{{wall: 3}, {wall: 1}, {wall: 2}}); m.wall != 2 {
-		t.Errorf("median %v", m.wall)
+}
+
+func TestKernelsAreChosenByTheirFirstWord(t *testing.T) {
+	o := KernelsOptions{Kernels: []string{"sort", "group 1k"}, Rows: 10}
+	var got []string
+	for _, k := range o.trials() {
+		got = append(got, k.name)
+		if text := k.text(0); strings.Contains(text, "%") || strings.HasPrefix(k.name, "sort") && !strings.HasSuffix(text, "OFFSET 9") {
+			t.Errorf("%s: %s", k.name, text)
+		}
+	}
+	if strings.Join(got, ", ") != "group 1k, sort 1 key, sort 2 keys" || o.wants(written.name) {
+		t.Errorf("got %q", got)
 	}
 }

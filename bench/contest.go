@@ -17,7 +17,7 @@ type contest struct {
 	// served is set when servers on this machine work for the engines: what others
 	// take of it then tells nothing, and no run is repeated.
 	served bool
-	report  *report
+	report *report
 }
 
 // trial is one thing that every engine does.

@@ -19,5 +19,5 @@
 //
 //	TPCH     the 22 queries, over official, generated or copied files
 //	ETL      jobs that write files; what was written is read again and compared
-//	Queries  a few statements over data of our own, each in a new process
+//	Kernels  statements that scan, group, join, sort or write, and little else
 package bench

@@ -1,44 +1,19 @@
 package bench
 
 import (
-	"bytes"
-	"context"
-	"fmt"
 	"math"
-	"os/exec"
 	"slices"
 	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/tidemill/tidemill/fs"
 )
 
-// command is a process to time.
-type command struct{ args []string }
-
-// sample is one run of a command: times in milliseconds, memory in MB.
+// sample is one run of a statement: times in milliseconds, memory in MB.
 type sample struct {
 	wall, cpu, rss float64
 	output         string
 	storage        fs.Stats
-}
-
-func (c command) run(ctx context.Context) (sample, error) {
-	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	start := time.Now()
-	if err := cmd.Run(); err != nil {
-		return sample{}, fmt.Errorf("%s: %w: %s", c.args[0], err, strings.TrimSpace(errs.String()))
-	}
-	s := sample{wall: millis(time.Since(start)), output: out.String()}
-	s.cpu = millis(cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime())
-	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		s.rss = float64(usage.Maxrss) / 1024 // Linux counts kilobytes
-	}
-	return s, nil
 }
 
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -19,7 +19,7 @@ func newBench() *cobra.Command {
 		Args:  knownCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBenchQueries(), newBenchTPCH(), newBenchETL(), newBenchServe())
+	cmd.AddCommand(newBenchTPCH(), newBenchETL(), newBenchKernels(), newBenchServe())
 	return cmd
 }
 
@@ -51,26 +51,36 @@ func (f *benchFlags) programs() (p bench.Programs, json bool, err error) {
 	return p, f.format == "json", err
 }
 
-func newBenchQueries() *cobra.Command {
-	var o bench.Options
+func newBenchKernels() *cobra.Command {
+	var (
+		o     bench.KernelsOptions
+		flags benchFlags
+	)
 	cmd := &cobra.Command{
-		Use:     "queries",
-		Short:   "Scan, filter, group and join six million rows of Parquet",
-		Example: `  tidemill bench queries --peer .tools/duckdb`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			binary, err := os.Executable()
+		Use:   "kernels",
+		Short: "Scan, group, join, sort and write, each by itself, beside DuckDB",
+		Example: `  make bench-peers && tidemill bench kernels
+  tidemill bench kernels --kernels group,sort --runs 9`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.Programs, o.JSON, err = flags.programs(); err != nil {
+				return err
+			}
+			registry, err := tidemill.Builtins(o.Settings)
 			if err != nil {
 				return err
 			}
-			o.Binary, o.Out = binary, cmd.OutOrStdout()
-			return bench.Queries(cmd.Context(), o)
+			defer func() { err = errors.Join(err, registry.Close()) }()
+			o.FileSystems, o.Out = registry.FileSystems, cmd.OutOrStdout()
+			return bench.Kernels(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().StringVar(&o.Dir, "data", filepath.Join(os.TempDir(), "tidemill-bench"), "`directory` of the generated tables")
-	cmd.Flags().Int64Var(&o.Rows, "rows", 6_000_000, "rows of the fact table")
-	cmd.Flags().StringVar(&o.Peer, "peer", "", "`path` of DuckDB's command line")
-	cmd.Flags().IntVar(&o.Runs, "runs", 5, "counted runs of each statement")
-	cmd.Flags().IntVar(&o.Threads, "threads", 2, "parallelism of both")
+	flags.register(cmd)
+	cmd.Flags().StringVar(&o.Dir, "data", filepath.Join(os.TempDir(), "tidemill-kernels"), "`directory` of the data, which is made")
+	cmd.Flags().Int64Var(&o.Rows, "rows", 6_000_000, "rows of the tables")
+	cmd.Flags().StringSliceVar(&o.Kernels, "kernels", nil, "`names` to run, or what they begin with; all by default")
+	cmd.Flags().IntVar(&o.Runs, "runs", 5, "counted runs of each kernel")
+	cmd.Flags().IntVar(&o.Parallelism, "parallelism", 2, "slots of ours and threads of DuckDB")
 	return cmd
 }
 
