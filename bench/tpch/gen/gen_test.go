@@ -124,9 +124,10 @@ func TestKeysMeet(t *testing.T) {
 			t.Fatalf("order %d costs %d, its lines %d", order, got, totals[order])
 		}
 		want := "P"
-		if shipped[order] == lines[order] {
+		switch shipped[order] {
+		case lines[order]:
 			want = "F"
-		} else if shipped[order] == 0 {
+		case 0:
 			want = "O"
 		}
 		if got := orders.Column(2).(*array.String).Value(i); got != want {
