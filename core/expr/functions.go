@@ -51,13 +51,12 @@ func (c *compiler) nestedFunction(x *Call) (k kernel, strict bool, err error) {
 		return singleElementKernel(x.T), true, nil
 	case "ARRAY_CONTAINS":
 		return containsKernel, false, nil
-	case "MAP_KEYS":
-		return mapPartKernel(0, x.T), true, nil
-	case "MAP_VALUES":
-		return mapPartKernel(1, x.T), true, nil
 	case "||":
 		return concatArrays(x.T), true, nil
-	default:
-		return nil, false, nil
 	}
+	if k := c.mapFunction(x); k != nil {
+		return k, true, nil
+	}
+	k, strict = c.arrayFunction(x)
+	return k, strict, nil
 }

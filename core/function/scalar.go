@@ -8,7 +8,7 @@ import (
 )
 
 func scalarTables() [][]definition {
-	return [][]definition{mathTable(), textTable(), timeTable(), otherTable(), jsonTable()}
+	return [][]definition{mathTable(), textTable(), timeTable(), nestedTable(), otherTable(), jsonTable()}
 }
 
 // synonyms are other names of the same functions.
@@ -233,43 +233,5 @@ func timestampDiff(args []Arg) (Resolved, bool) {
 }
 
 func otherTable() []definition {
-	return []definition{
-		scalar("CARDINALITY", "array -> INT", "map -> INT"),
-		operator("ELEMENT", "ELEMENT(array)", single),
-		operator("ARRAY_CONTAINS", "ARRAY_CONTAINS(array, value)", contains),
-		operator("MAP_KEYS", "MAP_KEYS(map)", mapPart(true)),
-		operator("MAP_VALUES", "MAP_VALUES(map)", mapPart(false)),
-		scalar("TYPEOF", "any -> STRING!"),
-	}
-}
-
-func single(args []Arg) (Resolved, bool) {
-	if len(args) != 1 || args[0].Type.Kind != datatype.Array {
-		return Resolved{}, false
-	}
-	return Resolved{Args: typesOf(args), Return: args[0].Type.Elem.WithNull(true)}, true
-}
-
-func contains(args []Arg) (Resolved, bool) {
-	if len(args) != 2 || args[0].Type.Kind != datatype.Array || !CanCast(args[1].Type, *args[0].Type.Elem, true) {
-		return Resolved{}, false
-	}
-	of := args[0].Type
-	r := Resolved{Args: []datatype.Type{of, of.Elem.WithNull(args[1].Type.Nullable)}}
-	r.Return = datatype.Of(datatype.Boolean).WithNull(of.Nullable)
-	return r, true
-}
-
-func mapPart(keys bool) resolver {
-	return func(args []Arg) (Resolved, bool) {
-		if len(args) != 1 || args[0].Type.Kind != datatype.Map {
-			return Resolved{}, false
-		}
-		of := args[0].Type
-		part := *of.Elem
-		if keys {
-			part = *of.Key
-		}
-		return Resolved{Args: typesOf(args), Return: datatype.ArrayOf(part).WithNull(of.Nullable)}, true
-	}
+	return []definition{scalar("TYPEOF", "any -> STRING!")}
 }

@@ -295,10 +295,26 @@ func (n *Union) Schema() datatype.Schema {
 	s := slices.Clone(n.All[0].Schema())
 	for _, in := range n.All[1:] {
 		for i, f := range in.Schema() {
-			s[i].Type.Nullable = s[i].Type.Nullable || f.Type.Nullable
+			s[i].Type = nullableAs(s[i].Type, f.Type)
 		}
 	}
 	return s
+}
+
+// nullableAs is t with nulls wherever u may have them, inside of it, too.
+func nullableAs(t, u datatype.Type) datatype.Type {
+	t.Nullable = t.Nullable || u.Nullable
+	if t.Elem != nil && u.Elem != nil {
+		elem := nullableAs(*t.Elem, *u.Elem)
+		t.Elem = &elem
+	}
+	if len(t.Fields) == len(u.Fields) {
+		t.Fields = slices.Clone(t.Fields)
+		for i, f := range u.Fields {
+			t.Fields[i].Type = nullableAs(t.Fields[i].Type, f.Type)
+		}
+	}
+	return t
 }
 
 // Schema implements Node.
