@@ -51,6 +51,8 @@ var (
 		"automatic", "job")
 	BroadcastLimit = bytesOption("table.optimizer.join.broadcast-threshold", "10 mb",
 		"A join input estimated to be smaller is broadcast.", PerJob)
+	RuntimeFilter = boolOption("table.optimizer.runtime-filter.enabled", true,
+		"Whether scans drop rows whose keys a join turns out not to have.", PerJob)
 
 	Memory = bytesOption("worker.memory.size", "0",
 		"Memory of a worker, all in all; 0 takes seven tenths of the machine's or container's.", PerProcess)
@@ -86,7 +88,7 @@ var all = []Info{
 	Parallelism.info, RuntimeMode.info, BatchRows.info, JobName.info, MaxParallelism.info, LocalTimeZone.info,
 	CheckpointInterval.info, CheckpointTimeout.info, CheckpointDir.info, CheckpointsRetained.info, RestorePath.info,
 	IdleTimeout.info, RestartStrategy.info, RestartAttempts.info, RestartDelay.info,
-	ExchangeFlush.info, ExchangeBudget.info, ExchangeRetention.info, BroadcastLimit.info,
+	ExchangeFlush.info, ExchangeBudget.info, ExchangeRetention.info, BroadcastLimit.info, RuntimeFilter.info,
 	Memory.info, Slots.info, SpillDir.info, SpillLimit.info,
 	S3Endpoint.info, S3Region.info, S3PathStyle.info, S3AccessKey.info, S3SecretKey.info, S3InstanceMetadata.info,
 	HadoopConfDir.info, KerberosKeytab.info, KerberosPrincipal.info,

@@ -88,6 +88,10 @@ type ReaderEnv struct {
 	Alloc     memory.Allocator
 	BatchRows int
 	Now       func() time.Time // processing time
+	// Filters are over the wanted columns; the rows that they drop are asked for by
+	// nobody. A reader need not look at them. They come only where nobody asks for a
+	// Snapshot: which rows are dropped may be another matter the next time.
+	Filters []predicate.RowFilter
 }
 
 // Reader turns splits into batches of SourceSpec.Columns. One goroutine uses it;

@@ -15,6 +15,7 @@ type Program struct {
 	root node
 	t    datatype.Type
 	run  run
+	kept []int32
 }
 
 // Type is the type of the results.
@@ -61,6 +62,23 @@ func (p *Program) Select(b *stream.Batch) ([]int32, error) {
 	out := make([]int32, len(rows))
 	copy(out, rows)
 	return out, nil
+}
+
+// SelectColumns is Select over columns that are no batch, of which rows rows exist; a
+// column that the expression does not read may be nil. The rows stay valid until the
+// program's next call; nil are all of them.
+func (p *Program) SelectColumns(columns []arrow.Array, rows int) ([]int32, error) {
+	p.run.reset(columns, rows)
+	defer p.run.finish()
+	kept, err := selectRows(p.root, &p.run, nil)
+	if err != nil || len(kept) == rows {
+		return nil, err
+	}
+	if p.kept == nil {
+		p.kept = make([]int32, 0, rows)
+	}
+	p.kept = append(p.kept[:0], kept...)
+	return p.kept, nil
 }
 
 // retype returns arr as type t, which has the same layout, as a new reference.

@@ -1365,8 +1365,12 @@ type Source struct {
 	Limit            int64                  `protobuf:"varint,8,opt,name=limit,proto3" json:"limit,omitempty"` // rows that suffice; 0: all
 	Bounded          bool                   `protobuf:"varint,9,opt,name=bounded,proto3" json:"bounded,omitempty"`
 	TableColumns     []*Field               `protobuf:"bytes,10,rep,name=table_columns,json=tableColumns,proto3" json:"table_columns,omitempty"` // all physical columns of the table, read or not
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Rows that these drop are asked for by nobody. They need not be dropped; those
+	// that are save decoding.
+	RowFilters    []*exprpb.Expr `protobuf:"bytes,11,rep,name=row_filters,json=rowFilters,proto3" json:"row_filters,omitempty"` // over columns; never fail
+	KeyFilters    []*KeyFilter   `protobuf:"bytes,12,rep,name=key_filters,json=keyFilters,proto3" json:"key_filters,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Source) Reset() {
@@ -1469,6 +1473,82 @@ func (x *Source) GetTableColumns() []*Field {
 	return nil
 }
 
+func (x *Source) GetRowFilters() []*exprpb.Expr {
+	if x != nil {
+		return x.RowFilters
+	}
+	return nil
+}
+
+func (x *Source) GetKeyFilters() []*KeyFilter {
+	if x != nil {
+		return x.KeyFilters
+	}
+	return nil
+}
+
+// KeyFilter is the keys that a join found on its build side, for a scan of its
+// probe side. Both ends name it by its number in the graph.
+type KeyFilter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint32                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Column        uint32                 `protobuf:"varint,2,opt,name=column,proto3" json:"column,omitempty"` // of the build side, of the scan
+	Whole         bool                   `protobuf:"varint,3,opt,name=whole,proto3" json:"whole,omitempty"`   // each subtask of the join has all keys
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyFilter) Reset() {
+	*x = KeyFilter{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyFilter) ProtoMessage() {}
+
+func (x *KeyFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyFilter.ProtoReflect.Descriptor instead.
+func (*KeyFilter) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *KeyFilter) GetId() uint32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *KeyFilter) GetColumn() uint32 {
+	if x != nil {
+		return x.Column
+	}
+	return 0
+}
+
+func (x *KeyFilter) GetWhole() bool {
+	if x != nil {
+		return x.Whole
+	}
+	return false
+}
+
 // Predicate is core/predicate's tree.
 type Predicate struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1482,7 +1562,7 @@ type Predicate struct {
 
 func (x *Predicate) Reset() {
 	*x = Predicate{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[7]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1494,7 +1574,7 @@ func (x *Predicate) String() string {
 func (*Predicate) ProtoMessage() {}
 
 func (x *Predicate) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[7]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1507,7 +1587,7 @@ func (x *Predicate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Predicate.ProtoReflect.Descriptor instead.
 func (*Predicate) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{7}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Predicate) GetOp() uint32 {
@@ -1548,7 +1628,7 @@ type Values struct {
 
 func (x *Values) Reset() {
 	*x = Values{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[8]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1560,7 +1640,7 @@ func (x *Values) String() string {
 func (*Values) ProtoMessage() {}
 
 func (x *Values) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[8]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1573,7 +1653,7 @@ func (x *Values) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Values.ProtoReflect.Descriptor instead.
 func (*Values) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{8}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Values) GetRows() []*ValuesRow {
@@ -1592,7 +1672,7 @@ type ValuesRow struct {
 
 func (x *ValuesRow) Reset() {
 	*x = ValuesRow{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[9]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1604,7 +1684,7 @@ func (x *ValuesRow) String() string {
 func (*ValuesRow) ProtoMessage() {}
 
 func (x *ValuesRow) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[9]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1617,7 +1697,7 @@ func (x *ValuesRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValuesRow.ProtoReflect.Descriptor instead.
 func (*ValuesRow) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{9}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ValuesRow) GetValues() []*exprpb.Literal {
@@ -1638,7 +1718,7 @@ type Calc struct {
 
 func (x *Calc) Reset() {
 	*x = Calc{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[10]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1650,7 +1730,7 @@ func (x *Calc) String() string {
 func (*Calc) ProtoMessage() {}
 
 func (x *Calc) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[10]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1663,7 +1743,7 @@ func (x *Calc) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Calc.ProtoReflect.Descriptor instead.
 func (*Calc) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{10}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Calc) GetFilter() *exprpb.Expr {
@@ -1692,7 +1772,7 @@ type WatermarkAssigner struct {
 
 func (x *WatermarkAssigner) Reset() {
 	*x = WatermarkAssigner{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[11]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1704,7 +1784,7 @@ func (x *WatermarkAssigner) String() string {
 func (*WatermarkAssigner) ProtoMessage() {}
 
 func (x *WatermarkAssigner) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[11]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1717,7 +1797,7 @@ func (x *WatermarkAssigner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatermarkAssigner.ProtoReflect.Descriptor instead.
 func (*WatermarkAssigner) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{11}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WatermarkAssigner) GetColumn() uint32 {
@@ -1757,7 +1837,7 @@ type AggregateCall struct {
 
 func (x *AggregateCall) Reset() {
 	*x = AggregateCall{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[12]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1769,7 +1849,7 @@ func (x *AggregateCall) String() string {
 func (*AggregateCall) ProtoMessage() {}
 
 func (x *AggregateCall) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[12]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1782,7 +1862,7 @@ func (x *AggregateCall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AggregateCall.ProtoReflect.Descriptor instead.
 func (*AggregateCall) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{12}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AggregateCall) GetFunction() string {
@@ -1849,7 +1929,7 @@ type Aggregate struct {
 
 func (x *Aggregate) Reset() {
 	*x = Aggregate{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[13]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1861,7 +1941,7 @@ func (x *Aggregate) String() string {
 func (*Aggregate) ProtoMessage() {}
 
 func (x *Aggregate) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[13]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1874,7 +1954,7 @@ func (x *Aggregate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Aggregate.ProtoReflect.Descriptor instead.
 func (*Aggregate) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{13}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Aggregate) GetPhase() Phase {
@@ -1912,7 +1992,7 @@ type Expand struct {
 
 func (x *Expand) Reset() {
 	*x = Expand{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[14]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1924,7 +2004,7 @@ func (x *Expand) String() string {
 func (*Expand) ProtoMessage() {}
 
 func (x *Expand) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[14]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1937,7 +2017,7 @@ func (x *Expand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Expand.ProtoReflect.Descriptor instead.
 func (*Expand) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{14}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Expand) GetKeys() []uint32 {
@@ -1963,7 +2043,7 @@ type ExpandSet struct {
 
 func (x *ExpandSet) Reset() {
 	*x = ExpandSet{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[15]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1975,7 +2055,7 @@ func (x *ExpandSet) String() string {
 func (*ExpandSet) ProtoMessage() {}
 
 func (x *ExpandSet) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[15]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1988,7 +2068,7 @@ func (x *ExpandSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExpandSet.ProtoReflect.Descriptor instead.
 func (*ExpandSet) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{15}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExpandSet) GetKeys() []uint32 {
@@ -2016,7 +2096,7 @@ type Unnest struct {
 
 func (x *Unnest) Reset() {
 	*x = Unnest{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[16]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2028,7 +2108,7 @@ func (x *Unnest) String() string {
 func (*Unnest) ProtoMessage() {}
 
 func (x *Unnest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[16]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2041,7 +2121,7 @@ func (x *Unnest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unnest.ProtoReflect.Descriptor instead.
 func (*Unnest) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{16}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Unnest) GetColumn() uint32 {
@@ -2091,7 +2171,7 @@ type Window struct {
 
 func (x *Window) Reset() {
 	*x = Window{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[17]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2103,7 +2183,7 @@ func (x *Window) String() string {
 func (*Window) ProtoMessage() {}
 
 func (x *Window) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[17]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2116,7 +2196,7 @@ func (x *Window) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Window.ProtoReflect.Descriptor instead.
 func (*Window) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{17}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Window) GetKind() WindowKind {
@@ -2165,7 +2245,7 @@ type WindowAggregate struct {
 
 func (x *WindowAggregate) Reset() {
 	*x = WindowAggregate{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[18]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2177,7 +2257,7 @@ func (x *WindowAggregate) String() string {
 func (*WindowAggregate) ProtoMessage() {}
 
 func (x *WindowAggregate) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[18]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2190,7 +2270,7 @@ func (x *WindowAggregate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WindowAggregate.ProtoReflect.Descriptor instead.
 func (*WindowAggregate) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{18}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *WindowAggregate) GetPhase() Phase {
@@ -2244,13 +2324,14 @@ type Join struct {
 	LeftKeys      []uint32               `protobuf:"varint,2,rep,packed,name=left_keys,json=leftKeys,proto3" json:"left_keys,omitempty"`
 	RightKeys     []uint32               `protobuf:"varint,3,rep,packed,name=right_keys,json=rightKeys,proto3" json:"right_keys,omitempty"`
 	Residual      *exprpb.Expr           `protobuf:"bytes,4,opt,name=residual,proto3" json:"residual,omitempty"` // over left then right columns
+	Filters       []*KeyFilter           `protobuf:"bytes,5,rep,name=filters,proto3" json:"filters,omitempty"`   // what it tells scans of its build side
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[19]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2262,7 +2343,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[19]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2275,7 +2356,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{19}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Join) GetType() JoinType {
@@ -2306,6 +2387,13 @@ func (x *Join) GetResidual() *exprpb.Expr {
 	return nil
 }
 
+func (x *Join) GetFilters() []*KeyFilter {
+	if x != nil {
+		return x.Filters
+	}
+	return nil
+}
+
 // Over computes window functions. Its input comes sorted by the partition
 // columns, then by order. Output: the input columns, then one column a call.
 type Over struct {
@@ -2319,7 +2407,7 @@ type Over struct {
 
 func (x *Over) Reset() {
 	*x = Over{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[20]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2331,7 +2419,7 @@ func (x *Over) String() string {
 func (*Over) ProtoMessage() {}
 
 func (x *Over) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[20]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2344,7 +2432,7 @@ func (x *Over) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Over.ProtoReflect.Descriptor instead.
 func (*Over) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{20}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Over) GetPartition() []uint32 {
@@ -2382,7 +2470,7 @@ type OverCall struct {
 
 func (x *OverCall) Reset() {
 	*x = OverCall{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[21]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2394,7 +2482,7 @@ func (x *OverCall) String() string {
 func (*OverCall) ProtoMessage() {}
 
 func (x *OverCall) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[21]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2407,7 +2495,7 @@ func (x *OverCall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverCall.ProtoReflect.Descriptor instead.
 func (*OverCall) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{21}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *OverCall) GetCall() *AggregateCall {
@@ -2447,7 +2535,7 @@ type GroupTopN struct {
 
 func (x *GroupTopN) Reset() {
 	*x = GroupTopN{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[22]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2459,7 +2547,7 @@ func (x *GroupTopN) String() string {
 func (*GroupTopN) ProtoMessage() {}
 
 func (x *GroupTopN) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[22]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2472,7 +2560,7 @@ func (x *GroupTopN) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupTopN.ProtoReflect.Descriptor instead.
 func (*GroupTopN) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{22}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GroupTopN) GetPhase() Phase {
@@ -2521,7 +2609,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[23]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2533,7 +2621,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[23]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2546,7 +2634,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{23}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Frame) GetUnit() FrameUnit {
@@ -2583,7 +2671,7 @@ type FrameBound struct {
 
 func (x *FrameBound) Reset() {
 	*x = FrameBound{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[24]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2595,7 +2683,7 @@ func (x *FrameBound) String() string {
 func (*FrameBound) ProtoMessage() {}
 
 func (x *FrameBound) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[24]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2608,7 +2696,7 @@ func (x *FrameBound) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FrameBound.ProtoReflect.Descriptor instead.
 func (*FrameBound) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{24}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *FrameBound) GetKind() BoundKind {
@@ -2641,7 +2729,7 @@ type Sort struct {
 
 func (x *Sort) Reset() {
 	*x = Sort{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[25]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2653,7 +2741,7 @@ func (x *Sort) String() string {
 func (*Sort) ProtoMessage() {}
 
 func (x *Sort) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[25]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2666,7 +2754,7 @@ func (x *Sort) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sort.ProtoReflect.Descriptor instead.
 func (*Sort) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{25}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Sort) GetKeys() []*SortKey {
@@ -2687,7 +2775,7 @@ type TopN struct {
 
 func (x *TopN) Reset() {
 	*x = TopN{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[26]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2699,7 +2787,7 @@ func (x *TopN) String() string {
 func (*TopN) ProtoMessage() {}
 
 func (x *TopN) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[26]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2712,7 +2800,7 @@ func (x *TopN) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TopN.ProtoReflect.Descriptor instead.
 func (*TopN) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{26}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TopN) GetKeys() []*SortKey {
@@ -2746,7 +2834,7 @@ type Limit struct {
 
 func (x *Limit) Reset() {
 	*x = Limit{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[27]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2758,7 +2846,7 @@ func (x *Limit) String() string {
 func (*Limit) ProtoMessage() {}
 
 func (x *Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[27]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2771,7 +2859,7 @@ func (x *Limit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limit.ProtoReflect.Descriptor instead.
 func (*Limit) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{27}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Limit) GetOffset() int64 {
@@ -2797,7 +2885,7 @@ type Union struct {
 
 func (x *Union) Reset() {
 	*x = Union{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[28]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2809,7 +2897,7 @@ func (x *Union) String() string {
 func (*Union) ProtoMessage() {}
 
 func (x *Union) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[28]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2822,7 +2910,7 @@ func (x *Union) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Union.ProtoReflect.Descriptor instead.
 func (*Union) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{28}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{29}
 }
 
 // Sink writes a table through its connector.
@@ -2841,7 +2929,7 @@ type Sink struct {
 
 func (x *Sink) Reset() {
 	*x = Sink{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[29]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2853,7 +2941,7 @@ func (x *Sink) String() string {
 func (*Sink) ProtoMessage() {}
 
 func (x *Sink) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[29]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2866,7 +2954,7 @@ func (x *Sink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sink.ProtoReflect.Descriptor instead.
 func (*Sink) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{29}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Sink) GetConnector() string {
@@ -2989,7 +3077,7 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x06expand\x18\x17 \x01(\v2\x1c.tidemill.jobgraph.v1.ExpandH\x00R\x06expand\x126\n" +
 	"\x06unnest\x18\x18 \x01(\v2\x1c.tidemill.jobgraph.v1.UnnestH\x00R\x06unnest\x12A\n" +
 	"\vgroup_top_n\x18\x19 \x01(\v2\x1f.tidemill.jobgraph.v1.GroupTopNH\x00R\tgroupTopNB\x06\n" +
-	"\x04spec\"\xe8\x03\n" +
+	"\x04spec\"\xe3\x04\n" +
 	"\x06Source\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x14\n" +
 	"\x05table\x18\x02 \x01(\tR\x05table\x12C\n" +
@@ -3001,10 +3089,18 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x05limit\x18\b \x01(\x03R\x05limit\x12\x18\n" +
 	"\abounded\x18\t \x01(\bR\abounded\x12@\n" +
 	"\rtable_columns\x18\n" +
-	" \x03(\v2\x1b.tidemill.jobgraph.v1.FieldR\ftableColumns\x1a:\n" +
+	" \x03(\v2\x1b.tidemill.jobgraph.v1.FieldR\ftableColumns\x127\n" +
+	"\vrow_filters\x18\v \x03(\v2\x16.tidemill.expr.v1.ExprR\n" +
+	"rowFilters\x12@\n" +
+	"\vkey_filters\x18\f \x03(\v2\x1f.tidemill.jobgraph.v1.KeyFilterR\n" +
+	"keyFilters\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa1\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"I\n" +
+	"\tKeyFilter\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\rR\x02id\x12\x16\n" +
+	"\x06column\x18\x02 \x01(\rR\x06column\x12\x14\n" +
+	"\x05whole\x18\x03 \x01(\bR\x05whole\"\xa1\x01\n" +
 	"\tPredicate\x12\x0e\n" +
 	"\x02op\x18\x01 \x01(\rR\x02op\x12\x16\n" +
 	"\x06column\x18\x02 \x01(\tR\x06column\x125\n" +
@@ -3064,13 +3160,14 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x05calls\x18\x05 \x03(\v2#.tidemill.jobgraph.v1.AggregateCallR\x05calls\x12D\n" +
 	"\n" +
 	"properties\x18\x06 \x03(\x0e2$.tidemill.jobgraph.v1.WindowPropertyR\n" +
-	"properties\"\xaa\x01\n" +
+	"properties\"\xe5\x01\n" +
 	"\x04Join\x122\n" +
 	"\x04type\x18\x01 \x01(\x0e2\x1e.tidemill.jobgraph.v1.JoinTypeR\x04type\x12\x1b\n" +
 	"\tleft_keys\x18\x02 \x03(\rR\bleftKeys\x12\x1d\n" +
 	"\n" +
 	"right_keys\x18\x03 \x03(\rR\trightKeys\x122\n" +
-	"\bresidual\x18\x04 \x01(\v2\x16.tidemill.expr.v1.ExprR\bresidual\"\x8f\x01\n" +
+	"\bresidual\x18\x04 \x01(\v2\x16.tidemill.expr.v1.ExprR\bresidual\x129\n" +
+	"\afilters\x18\x05 \x03(\v2\x1f.tidemill.jobgraph.v1.KeyFilterR\afilters\"\x8f\x01\n" +
 	"\x04Over\x12\x1c\n" +
 	"\tpartition\x18\x01 \x03(\rR\tpartition\x123\n" +
 	"\x05order\x18\x02 \x03(\v2\x1d.tidemill.jobgraph.v1.SortKeyR\x05order\x124\n" +
@@ -3200,7 +3297,7 @@ func file_core_jobgraph_jobgraph_proto_rawDescGZIP() []byte {
 }
 
 var file_core_jobgraph_jobgraph_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_core_jobgraph_jobgraph_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_core_jobgraph_jobgraph_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_core_jobgraph_jobgraph_proto_goTypes = []any{
 	(Mode)(0),                 // 0: tidemill.jobgraph.v1.Mode
 	(Distribution)(0),         // 1: tidemill.jobgraph.v1.Distribution
@@ -3219,41 +3316,42 @@ var file_core_jobgraph_jobgraph_proto_goTypes = []any{
 	(*SortKey)(nil),           // 14: tidemill.jobgraph.v1.SortKey
 	(*Operator)(nil),          // 15: tidemill.jobgraph.v1.Operator
 	(*Source)(nil),            // 16: tidemill.jobgraph.v1.Source
-	(*Predicate)(nil),         // 17: tidemill.jobgraph.v1.Predicate
-	(*Values)(nil),            // 18: tidemill.jobgraph.v1.Values
-	(*ValuesRow)(nil),         // 19: tidemill.jobgraph.v1.ValuesRow
-	(*Calc)(nil),              // 20: tidemill.jobgraph.v1.Calc
-	(*WatermarkAssigner)(nil), // 21: tidemill.jobgraph.v1.WatermarkAssigner
-	(*AggregateCall)(nil),     // 22: tidemill.jobgraph.v1.AggregateCall
-	(*Aggregate)(nil),         // 23: tidemill.jobgraph.v1.Aggregate
-	(*Expand)(nil),            // 24: tidemill.jobgraph.v1.Expand
-	(*ExpandSet)(nil),         // 25: tidemill.jobgraph.v1.ExpandSet
-	(*Unnest)(nil),            // 26: tidemill.jobgraph.v1.Unnest
-	(*Window)(nil),            // 27: tidemill.jobgraph.v1.Window
-	(*WindowAggregate)(nil),   // 28: tidemill.jobgraph.v1.WindowAggregate
-	(*Join)(nil),              // 29: tidemill.jobgraph.v1.Join
-	(*Over)(nil),              // 30: tidemill.jobgraph.v1.Over
-	(*OverCall)(nil),          // 31: tidemill.jobgraph.v1.OverCall
-	(*GroupTopN)(nil),         // 32: tidemill.jobgraph.v1.GroupTopN
-	(*Frame)(nil),             // 33: tidemill.jobgraph.v1.Frame
-	(*FrameBound)(nil),        // 34: tidemill.jobgraph.v1.FrameBound
-	(*Sort)(nil),              // 35: tidemill.jobgraph.v1.Sort
-	(*TopN)(nil),              // 36: tidemill.jobgraph.v1.TopN
-	(*Limit)(nil),             // 37: tidemill.jobgraph.v1.Limit
-	(*Union)(nil),             // 38: tidemill.jobgraph.v1.Union
-	(*Sink)(nil),              // 39: tidemill.jobgraph.v1.Sink
-	nil,                       // 40: tidemill.jobgraph.v1.Graph.OptionsEntry
-	nil,                       // 41: tidemill.jobgraph.v1.Source.OptionsEntry
-	nil,                       // 42: tidemill.jobgraph.v1.Sink.OptionsEntry
-	nil,                       // 43: tidemill.jobgraph.v1.Sink.StaticPartitionEntry
-	(*exprpb.Literal)(nil),    // 44: tidemill.expr.v1.Literal
+	(*KeyFilter)(nil),         // 17: tidemill.jobgraph.v1.KeyFilter
+	(*Predicate)(nil),         // 18: tidemill.jobgraph.v1.Predicate
+	(*Values)(nil),            // 19: tidemill.jobgraph.v1.Values
+	(*ValuesRow)(nil),         // 20: tidemill.jobgraph.v1.ValuesRow
+	(*Calc)(nil),              // 21: tidemill.jobgraph.v1.Calc
+	(*WatermarkAssigner)(nil), // 22: tidemill.jobgraph.v1.WatermarkAssigner
+	(*AggregateCall)(nil),     // 23: tidemill.jobgraph.v1.AggregateCall
+	(*Aggregate)(nil),         // 24: tidemill.jobgraph.v1.Aggregate
+	(*Expand)(nil),            // 25: tidemill.jobgraph.v1.Expand
+	(*ExpandSet)(nil),         // 26: tidemill.jobgraph.v1.ExpandSet
+	(*Unnest)(nil),            // 27: tidemill.jobgraph.v1.Unnest
+	(*Window)(nil),            // 28: tidemill.jobgraph.v1.Window
+	(*WindowAggregate)(nil),   // 29: tidemill.jobgraph.v1.WindowAggregate
+	(*Join)(nil),              // 30: tidemill.jobgraph.v1.Join
+	(*Over)(nil),              // 31: tidemill.jobgraph.v1.Over
+	(*OverCall)(nil),          // 32: tidemill.jobgraph.v1.OverCall
+	(*GroupTopN)(nil),         // 33: tidemill.jobgraph.v1.GroupTopN
+	(*Frame)(nil),             // 34: tidemill.jobgraph.v1.Frame
+	(*FrameBound)(nil),        // 35: tidemill.jobgraph.v1.FrameBound
+	(*Sort)(nil),              // 36: tidemill.jobgraph.v1.Sort
+	(*TopN)(nil),              // 37: tidemill.jobgraph.v1.TopN
+	(*Limit)(nil),             // 38: tidemill.jobgraph.v1.Limit
+	(*Union)(nil),             // 39: tidemill.jobgraph.v1.Union
+	(*Sink)(nil),              // 40: tidemill.jobgraph.v1.Sink
+	nil,                       // 41: tidemill.jobgraph.v1.Graph.OptionsEntry
+	nil,                       // 42: tidemill.jobgraph.v1.Source.OptionsEntry
+	nil,                       // 43: tidemill.jobgraph.v1.Sink.OptionsEntry
+	nil,                       // 44: tidemill.jobgraph.v1.Sink.StaticPartitionEntry
 	(*exprpb.Expr)(nil),       // 45: tidemill.expr.v1.Expr
+	(*exprpb.Literal)(nil),    // 46: tidemill.expr.v1.Literal
 }
 var file_core_jobgraph_jobgraph_proto_depIdxs = []int32{
 	0,  // 0: tidemill.jobgraph.v1.Graph.mode:type_name -> tidemill.jobgraph.v1.Mode
 	11, // 1: tidemill.jobgraph.v1.Graph.vertices:type_name -> tidemill.jobgraph.v1.Vertex
 	12, // 2: tidemill.jobgraph.v1.Graph.exchanges:type_name -> tidemill.jobgraph.v1.Exchange
-	40, // 3: tidemill.jobgraph.v1.Graph.options:type_name -> tidemill.jobgraph.v1.Graph.OptionsEntry
+	41, // 3: tidemill.jobgraph.v1.Graph.options:type_name -> tidemill.jobgraph.v1.Graph.OptionsEntry
 	15, // 4: tidemill.jobgraph.v1.Vertex.chain:type_name -> tidemill.jobgraph.v1.Operator
 	1,  // 5: tidemill.jobgraph.v1.Exchange.distribution:type_name -> tidemill.jobgraph.v1.Distribution
 	2,  // 6: tidemill.jobgraph.v1.Exchange.retention:type_name -> tidemill.jobgraph.v1.Retention
@@ -3261,63 +3359,66 @@ var file_core_jobgraph_jobgraph_proto_depIdxs = []int32{
 	13, // 8: tidemill.jobgraph.v1.Exchange.schema:type_name -> tidemill.jobgraph.v1.Field
 	13, // 9: tidemill.jobgraph.v1.Operator.output:type_name -> tidemill.jobgraph.v1.Field
 	16, // 10: tidemill.jobgraph.v1.Operator.source:type_name -> tidemill.jobgraph.v1.Source
-	18, // 11: tidemill.jobgraph.v1.Operator.values:type_name -> tidemill.jobgraph.v1.Values
-	20, // 12: tidemill.jobgraph.v1.Operator.calc:type_name -> tidemill.jobgraph.v1.Calc
-	21, // 13: tidemill.jobgraph.v1.Operator.watermark:type_name -> tidemill.jobgraph.v1.WatermarkAssigner
-	23, // 14: tidemill.jobgraph.v1.Operator.aggregate:type_name -> tidemill.jobgraph.v1.Aggregate
-	28, // 15: tidemill.jobgraph.v1.Operator.window_aggregate:type_name -> tidemill.jobgraph.v1.WindowAggregate
-	29, // 16: tidemill.jobgraph.v1.Operator.join:type_name -> tidemill.jobgraph.v1.Join
-	35, // 17: tidemill.jobgraph.v1.Operator.sort:type_name -> tidemill.jobgraph.v1.Sort
-	36, // 18: tidemill.jobgraph.v1.Operator.top_n:type_name -> tidemill.jobgraph.v1.TopN
-	37, // 19: tidemill.jobgraph.v1.Operator.limit:type_name -> tidemill.jobgraph.v1.Limit
-	38, // 20: tidemill.jobgraph.v1.Operator.union:type_name -> tidemill.jobgraph.v1.Union
-	39, // 21: tidemill.jobgraph.v1.Operator.sink:type_name -> tidemill.jobgraph.v1.Sink
-	30, // 22: tidemill.jobgraph.v1.Operator.over:type_name -> tidemill.jobgraph.v1.Over
-	24, // 23: tidemill.jobgraph.v1.Operator.expand:type_name -> tidemill.jobgraph.v1.Expand
-	26, // 24: tidemill.jobgraph.v1.Operator.unnest:type_name -> tidemill.jobgraph.v1.Unnest
-	32, // 25: tidemill.jobgraph.v1.Operator.group_top_n:type_name -> tidemill.jobgraph.v1.GroupTopN
-	41, // 26: tidemill.jobgraph.v1.Source.options:type_name -> tidemill.jobgraph.v1.Source.OptionsEntry
+	19, // 11: tidemill.jobgraph.v1.Operator.values:type_name -> tidemill.jobgraph.v1.Values
+	21, // 12: tidemill.jobgraph.v1.Operator.calc:type_name -> tidemill.jobgraph.v1.Calc
+	22, // 13: tidemill.jobgraph.v1.Operator.watermark:type_name -> tidemill.jobgraph.v1.WatermarkAssigner
+	24, // 14: tidemill.jobgraph.v1.Operator.aggregate:type_name -> tidemill.jobgraph.v1.Aggregate
+	29, // 15: tidemill.jobgraph.v1.Operator.window_aggregate:type_name -> tidemill.jobgraph.v1.WindowAggregate
+	30, // 16: tidemill.jobgraph.v1.Operator.join:type_name -> tidemill.jobgraph.v1.Join
+	36, // 17: tidemill.jobgraph.v1.Operator.sort:type_name -> tidemill.jobgraph.v1.Sort
+	37, // 18: tidemill.jobgraph.v1.Operator.top_n:type_name -> tidemill.jobgraph.v1.TopN
+	38, // 19: tidemill.jobgraph.v1.Operator.limit:type_name -> tidemill.jobgraph.v1.Limit
+	39, // 20: tidemill.jobgraph.v1.Operator.union:type_name -> tidemill.jobgraph.v1.Union
+	40, // 21: tidemill.jobgraph.v1.Operator.sink:type_name -> tidemill.jobgraph.v1.Sink
+	31, // 22: tidemill.jobgraph.v1.Operator.over:type_name -> tidemill.jobgraph.v1.Over
+	25, // 23: tidemill.jobgraph.v1.Operator.expand:type_name -> tidemill.jobgraph.v1.Expand
+	27, // 24: tidemill.jobgraph.v1.Operator.unnest:type_name -> tidemill.jobgraph.v1.Unnest
+	33, // 25: tidemill.jobgraph.v1.Operator.group_top_n:type_name -> tidemill.jobgraph.v1.GroupTopN
+	42, // 26: tidemill.jobgraph.v1.Source.options:type_name -> tidemill.jobgraph.v1.Source.OptionsEntry
 	13, // 27: tidemill.jobgraph.v1.Source.columns:type_name -> tidemill.jobgraph.v1.Field
-	17, // 28: tidemill.jobgraph.v1.Source.predicate:type_name -> tidemill.jobgraph.v1.Predicate
+	18, // 28: tidemill.jobgraph.v1.Source.predicate:type_name -> tidemill.jobgraph.v1.Predicate
 	13, // 29: tidemill.jobgraph.v1.Source.table_columns:type_name -> tidemill.jobgraph.v1.Field
-	44, // 30: tidemill.jobgraph.v1.Predicate.literals:type_name -> tidemill.expr.v1.Literal
-	17, // 31: tidemill.jobgraph.v1.Predicate.terms:type_name -> tidemill.jobgraph.v1.Predicate
-	19, // 32: tidemill.jobgraph.v1.Values.rows:type_name -> tidemill.jobgraph.v1.ValuesRow
-	44, // 33: tidemill.jobgraph.v1.ValuesRow.values:type_name -> tidemill.expr.v1.Literal
-	45, // 34: tidemill.jobgraph.v1.Calc.filter:type_name -> tidemill.expr.v1.Expr
-	45, // 35: tidemill.jobgraph.v1.Calc.projection:type_name -> tidemill.expr.v1.Expr
-	45, // 36: tidemill.jobgraph.v1.WatermarkAssigner.watermark:type_name -> tidemill.expr.v1.Expr
-	3,  // 37: tidemill.jobgraph.v1.Aggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	22, // 38: tidemill.jobgraph.v1.Aggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	25, // 39: tidemill.jobgraph.v1.Expand.sets:type_name -> tidemill.jobgraph.v1.ExpandSet
-	4,  // 40: tidemill.jobgraph.v1.Window.kind:type_name -> tidemill.jobgraph.v1.WindowKind
-	3,  // 41: tidemill.jobgraph.v1.WindowAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	27, // 42: tidemill.jobgraph.v1.WindowAggregate.window:type_name -> tidemill.jobgraph.v1.Window
-	22, // 43: tidemill.jobgraph.v1.WindowAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	5,  // 44: tidemill.jobgraph.v1.WindowAggregate.properties:type_name -> tidemill.jobgraph.v1.WindowProperty
-	6,  // 45: tidemill.jobgraph.v1.Join.type:type_name -> tidemill.jobgraph.v1.JoinType
-	45, // 46: tidemill.jobgraph.v1.Join.residual:type_name -> tidemill.expr.v1.Expr
-	14, // 47: tidemill.jobgraph.v1.Over.order:type_name -> tidemill.jobgraph.v1.SortKey
-	31, // 48: tidemill.jobgraph.v1.Over.calls:type_name -> tidemill.jobgraph.v1.OverCall
-	22, // 49: tidemill.jobgraph.v1.OverCall.call:type_name -> tidemill.jobgraph.v1.AggregateCall
-	33, // 50: tidemill.jobgraph.v1.OverCall.frame:type_name -> tidemill.jobgraph.v1.Frame
-	3,  // 51: tidemill.jobgraph.v1.GroupTopN.phase:type_name -> tidemill.jobgraph.v1.Phase
-	14, // 52: tidemill.jobgraph.v1.GroupTopN.order:type_name -> tidemill.jobgraph.v1.SortKey
-	7,  // 53: tidemill.jobgraph.v1.GroupTopN.ranking:type_name -> tidemill.jobgraph.v1.Ranking
-	8,  // 54: tidemill.jobgraph.v1.Frame.unit:type_name -> tidemill.jobgraph.v1.FrameUnit
-	34, // 55: tidemill.jobgraph.v1.Frame.from:type_name -> tidemill.jobgraph.v1.FrameBound
-	34, // 56: tidemill.jobgraph.v1.Frame.to:type_name -> tidemill.jobgraph.v1.FrameBound
-	9,  // 57: tidemill.jobgraph.v1.FrameBound.kind:type_name -> tidemill.jobgraph.v1.BoundKind
-	14, // 58: tidemill.jobgraph.v1.Sort.keys:type_name -> tidemill.jobgraph.v1.SortKey
-	14, // 59: tidemill.jobgraph.v1.TopN.keys:type_name -> tidemill.jobgraph.v1.SortKey
-	42, // 60: tidemill.jobgraph.v1.Sink.options:type_name -> tidemill.jobgraph.v1.Sink.OptionsEntry
-	13, // 61: tidemill.jobgraph.v1.Sink.columns:type_name -> tidemill.jobgraph.v1.Field
-	43, // 62: tidemill.jobgraph.v1.Sink.static_partition:type_name -> tidemill.jobgraph.v1.Sink.StaticPartitionEntry
-	63, // [63:63] is the sub-list for method output_type
-	63, // [63:63] is the sub-list for method input_type
-	63, // [63:63] is the sub-list for extension type_name
-	63, // [63:63] is the sub-list for extension extendee
-	0,  // [0:63] is the sub-list for field type_name
+	45, // 30: tidemill.jobgraph.v1.Source.row_filters:type_name -> tidemill.expr.v1.Expr
+	17, // 31: tidemill.jobgraph.v1.Source.key_filters:type_name -> tidemill.jobgraph.v1.KeyFilter
+	46, // 32: tidemill.jobgraph.v1.Predicate.literals:type_name -> tidemill.expr.v1.Literal
+	18, // 33: tidemill.jobgraph.v1.Predicate.terms:type_name -> tidemill.jobgraph.v1.Predicate
+	20, // 34: tidemill.jobgraph.v1.Values.rows:type_name -> tidemill.jobgraph.v1.ValuesRow
+	46, // 35: tidemill.jobgraph.v1.ValuesRow.values:type_name -> tidemill.expr.v1.Literal
+	45, // 36: tidemill.jobgraph.v1.Calc.filter:type_name -> tidemill.expr.v1.Expr
+	45, // 37: tidemill.jobgraph.v1.Calc.projection:type_name -> tidemill.expr.v1.Expr
+	45, // 38: tidemill.jobgraph.v1.WatermarkAssigner.watermark:type_name -> tidemill.expr.v1.Expr
+	3,  // 39: tidemill.jobgraph.v1.Aggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	23, // 40: tidemill.jobgraph.v1.Aggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	26, // 41: tidemill.jobgraph.v1.Expand.sets:type_name -> tidemill.jobgraph.v1.ExpandSet
+	4,  // 42: tidemill.jobgraph.v1.Window.kind:type_name -> tidemill.jobgraph.v1.WindowKind
+	3,  // 43: tidemill.jobgraph.v1.WindowAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	28, // 44: tidemill.jobgraph.v1.WindowAggregate.window:type_name -> tidemill.jobgraph.v1.Window
+	23, // 45: tidemill.jobgraph.v1.WindowAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	5,  // 46: tidemill.jobgraph.v1.WindowAggregate.properties:type_name -> tidemill.jobgraph.v1.WindowProperty
+	6,  // 47: tidemill.jobgraph.v1.Join.type:type_name -> tidemill.jobgraph.v1.JoinType
+	45, // 48: tidemill.jobgraph.v1.Join.residual:type_name -> tidemill.expr.v1.Expr
+	17, // 49: tidemill.jobgraph.v1.Join.filters:type_name -> tidemill.jobgraph.v1.KeyFilter
+	14, // 50: tidemill.jobgraph.v1.Over.order:type_name -> tidemill.jobgraph.v1.SortKey
+	32, // 51: tidemill.jobgraph.v1.Over.calls:type_name -> tidemill.jobgraph.v1.OverCall
+	23, // 52: tidemill.jobgraph.v1.OverCall.call:type_name -> tidemill.jobgraph.v1.AggregateCall
+	34, // 53: tidemill.jobgraph.v1.OverCall.frame:type_name -> tidemill.jobgraph.v1.Frame
+	3,  // 54: tidemill.jobgraph.v1.GroupTopN.phase:type_name -> tidemill.jobgraph.v1.Phase
+	14, // 55: tidemill.jobgraph.v1.GroupTopN.order:type_name -> tidemill.jobgraph.v1.SortKey
+	7,  // 56: tidemill.jobgraph.v1.GroupTopN.ranking:type_name -> tidemill.jobgraph.v1.Ranking
+	8,  // 57: tidemill.jobgraph.v1.Frame.unit:type_name -> tidemill.jobgraph.v1.FrameUnit
+	35, // 58: tidemill.jobgraph.v1.Frame.from:type_name -> tidemill.jobgraph.v1.FrameBound
+	35, // 59: tidemill.jobgraph.v1.Frame.to:type_name -> tidemill.jobgraph.v1.FrameBound
+	9,  // 60: tidemill.jobgraph.v1.FrameBound.kind:type_name -> tidemill.jobgraph.v1.BoundKind
+	14, // 61: tidemill.jobgraph.v1.Sort.keys:type_name -> tidemill.jobgraph.v1.SortKey
+	14, // 62: tidemill.jobgraph.v1.TopN.keys:type_name -> tidemill.jobgraph.v1.SortKey
+	43, // 63: tidemill.jobgraph.v1.Sink.options:type_name -> tidemill.jobgraph.v1.Sink.OptionsEntry
+	13, // 64: tidemill.jobgraph.v1.Sink.columns:type_name -> tidemill.jobgraph.v1.Field
+	44, // 65: tidemill.jobgraph.v1.Sink.static_partition:type_name -> tidemill.jobgraph.v1.Sink.StaticPartitionEntry
+	66, // [66:66] is the sub-list for method output_type
+	66, // [66:66] is the sub-list for method input_type
+	66, // [66:66] is the sub-list for extension type_name
+	66, // [66:66] is the sub-list for extension extendee
+	0,  // [0:66] is the sub-list for field type_name
 }
 
 func init() { file_core_jobgraph_jobgraph_proto_init() }
@@ -3349,7 +3450,7 @@ func file_core_jobgraph_jobgraph_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_jobgraph_jobgraph_proto_rawDesc), len(file_core_jobgraph_jobgraph_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   34,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

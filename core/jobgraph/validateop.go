@@ -35,7 +35,7 @@ func checkOperator(op *Operator, inputs []int) error {
 func checkSpec(op *Operator, inputs []int) error {
 	switch s := op.Spec.(type) {
 	case *Operator_Source:
-		return schema(s.Source.Columns)
+		return checkSource(s.Source)
 	case *Operator_Values:
 		for i, row := range s.Values.Rows {
 			if len(row.Values) != len(op.Output) {
@@ -243,10 +243,34 @@ func checkJoin(j *Join, inputs []int) error {
 	if err := columns("right key", j.RightKeys, inputs[1]); err != nil {
 		return err
 	}
+	if err := checkKeyFilters(j.Filters, inputs[1]); err != nil {
+		return err
+	}
 	if j.Residual == nil {
 		return nil
 	}
 	return checkExpr(j.Residual, inputs[0]+inputs[1])
+}
+
+func checkSource(s *Source) error {
+	for _, e := range s.RowFilters {
+		if err := checkExpr(e, len(s.Columns)); err != nil {
+			return fmt.Errorf("row filter: %w", err)
+		}
+	}
+	if err := checkKeyFilters(s.KeyFilters, len(s.Columns)); err != nil {
+		return err
+	}
+	return schema(s.Columns)
+}
+
+func checkKeyFilters(all []*KeyFilter, width int) error {
+	for _, f := range all {
+		if int(f.Column) >= width {
+			return fmt.Errorf("runtime filter %d on column %d of %d", f.Id, f.Column, width)
+		}
+	}
+	return nil
 }
 
 func checkExpr(e *exprpb.Expr, width int) error {

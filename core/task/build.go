@@ -49,7 +49,8 @@ func (t *Task) newOperator(spec *jobgraph.Operator, inputs []datatype.Schema, ou
 		if len(inputs) != 2 {
 			return nil, failure.Errorf(failure.Internal, "a join of %d inputs", len(inputs))
 		}
-		return join.New(s.Join, inputs[0], inputs[1], join.Deps(t.calcDeps()))
+		deps := t.calcDeps()
+		return join.New(s.Join, inputs[0], inputs[1], join.Deps{Functions: deps.Functions, Expr: deps.Expr, Filters: t.env.Filters})
 	case *jobgraph.Operator_Expand:
 		return expand.New(s.Expand, in, out)
 	case *jobgraph.Operator_Unnest:
@@ -86,7 +87,12 @@ func (t *Task) newSource(s *jobgraph.Source) (operator.Operator, error) {
 	if err != nil {
 		return nil, err
 	}
-	return endpoint.NewSource(spec, endpoint.SourceDeps{Connector: c, Splits: splitsOf{t}, Now: t.env.Now})
+	deps := t.calcDeps()
+	return endpoint.NewSource(spec, endpoint.SourceDeps{
+		Connector: c, Splits: splitsOf{t}, Now: t.env.Now, Filters: endpoint.RowFilters{
+			Conditions: s.RowFilters, Keys: s.KeyFilters, Set: t.env.Filters, Functions: deps.Functions, Expr: deps.Expr,
+		},
+	})
 }
 
 func (t *Task) newSink(uid string, s *jobgraph.Sink) (operator.Operator, error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/keyfilter"
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/metric"
 	"github.com/tidemill/tidemill/core/spill"
@@ -79,6 +80,8 @@ type Env struct {
 	Snapshots Snapshots
 	// Memory is the account below which the task opens its own.
 	Memory *memory.Account
+	// Filters are what joins of the job tell its scans; nil: nothing.
+	Filters *keyfilter.Set
 	// Spill is where operators put what does not fit memory.
 	Spill   *spill.Directory
 	Metrics *metric.Scope // may be nil

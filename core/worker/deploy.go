@@ -7,6 +7,7 @@ import (
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/keyfilter"
 	"github.com/tidemill/tidemill/core/metric"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/core/task"
@@ -73,12 +74,27 @@ func (w *Worker) prepare(jobID id.Job, r *rpc.DeployRequest) (*execution, *metri
 			return nil, nil, err
 		}
 	}
+	w.mu.Lock()
+	env.Filters = w.jobOf(jobID).filters
+	w.mu.Unlock()
 	t, err := w.opts.NewTask(d, env)
 	if err != nil {
 		scope.Close()
 		return nil, nil, err
 	}
 	return &execution{task: t, ended: make(chan struct{}), counts: counters(scope)}, scope, nil
+}
+
+// jobOf is what the worker has of a job, from now on if it had nothing; it holds
+// the lock.
+func (w *Worker) jobOf(jobID id.Job) *job {
+	j := w.jobs[jobID]
+	if j == nil {
+		account := w.opts.Memory.Child("runtime filters of job "+jobID.String(), 0)
+		j = &job{tasks: map[id.Attempt]*execution{}, exchanges: map[id.Exchange]bool{}, filters: keyfilter.NewSet(account)}
+		w.jobs[jobID] = j
+	}
+	return j
 }
 
 func descriptor(jobID id.Job, r *rpc.DeployRequest, c config.Config) task.Descriptor {
@@ -124,11 +140,7 @@ func (w *Worker) launch(jobID id.Job, r *rpc.DeployRequest, x *execution, scope 
 	if w.closed {
 		return failure.Wrap(failure.Transient, rpc.ErrUnreachable)
 	}
-	j := w.jobs[jobID]
-	if j == nil {
-		j = &job{tasks: map[id.Attempt]*execution{}, exchanges: map[id.Exchange]bool{}}
-		w.jobs[jobID] = j
-	}
+	j := w.jobOf(jobID)
 	j.ref = r.GetJob()
 	for other, old := range j.tasks {
 		if other.Subtask == a.Subtask && other.N < a.N {

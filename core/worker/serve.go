@@ -109,6 +109,7 @@ func (w *Worker) endJob(ctx context.Context, jobID id.Job, results bool) error {
 	if j == nil {
 		return all
 	}
+	j.filters.Close()
 	for ex, result := range j.exchanges {
 		if !result || results {
 			all = errors.Join(all, w.opts.Shuffle.Drop(ctx, jobID, ex))

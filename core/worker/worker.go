@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/keyfilter"
 	"github.com/tidemill/tidemill/core/rpc"
 )
 
@@ -30,6 +31,7 @@ type job struct {
 	ref       *rpc.JobRef
 	tasks     map[id.Attempt]*execution
 	exchanges map[id.Exchange]bool // true: a client reads it
+	filters   *keyfilter.Set
 }
 
 // execution is one attempt that runs.

@@ -14,6 +14,7 @@ import (
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/predicate"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/formats"
 	"github.com/tidemill/tidemill/fs"
@@ -29,8 +30,9 @@ type reader struct {
 	env   connector.ReaderEnv
 	ready chan struct{}
 
-	inFile datatype.Schema // the wanted columns that files hold
-	held   datatype.Schema // all columns that files hold
+	inFile datatype.Schema       // the wanted columns that files hold
+	held   datatype.Schema       // all columns that files hold
+	rowsBy []predicate.RowFilter // the filters over inFile
 	schema *arrow.Schema
 	queue  []piece
 	rows   int64 // handed out so far, for Limit
@@ -53,6 +55,11 @@ func newReader(c *Connector, loc location, s connector.SourceSpec, env connector
 	inDirectory := func(f datatype.Field) bool { return slices.Contains(s.Table.Partitions, f.Name) }
 	r.inFile = slices.DeleteFunc(slices.Clone(s.Columns), inDirectory)
 	r.held = slices.DeleteFunc(slices.Clone(s.Table.Schema), inDirectory)
+	for _, f := range env.Filters {
+		if !slices.ContainsFunc(f.Columns(), func(c string) bool { return slices.Contains(s.Table.Partitions, c) }) {
+			r.rowsBy = append(r.rowsBy, f)
+		}
+	}
 	return r
 }
 
@@ -142,7 +149,7 @@ func (r *reader) openSpan(ctx context.Context, p piece) (*span, error) {
 	}
 	reader, err := format.NewReader(ctx, in, formats.ReadOptions{
 		Columns: r.inFile, Declared: r.held, AllowMissing: r.loc.allowMissing, Predicate: r.spec.Predicate, Span: p.Span,
-		BatchRows: r.env.BatchRows, Alloc: r.env.Alloc, Options: r.loc.options,
+		BatchRows: r.env.BatchRows, Alloc: r.env.Alloc, Options: r.loc.options, Filters: r.rowsBy,
 	})
 	if err != nil {
 		f.Close()

@@ -25,6 +25,8 @@ type SplitSource interface {
 type SourceDeps struct {
 	Connector connector.Connector
 	Splits    SplitSource
+	// Filters are what the reader may drop rows by.
+	Filters RowFilters
 	// Now is processing time; nil: time.Now.
 	Now func() time.Time
 }
@@ -71,8 +73,13 @@ func (s *Source) Open(ctx *operator.Context) error {
 	inner, cancel := context.WithCancel(ctx)
 	s.ctx, s.inner, s.cancel = ctx, inner, cancel
 	s.woken = make(chan struct{}, 1)
+	filters, err := s.deps.Filters.open(ctx, s.spec.Columns)
+	if err != nil {
+		return s.failed("open", err)
+	}
 	reader, err := s.deps.Connector.Reader(inner, s.spec, connector.ReaderEnv{
 		Subtask: int(ctx.Attempt.Subtask.Index), Alloc: ctx.Alloc, BatchRows: ctx.BatchRows, Now: s.deps.Now,
+		Filters: filters,
 	})
 	if err != nil {
 		return s.failed("open", err)

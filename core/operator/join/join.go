@@ -11,6 +11,7 @@ import (
 	"github.com/tidemill/tidemill/core/function"
 	"github.com/tidemill/tidemill/core/hashtable"
 	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/keyfilter"
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/stream"
@@ -27,6 +28,8 @@ type Deps struct {
 	Functions *function.Catalog
 	// Expr are the options of the residual's program; the allocator is the task's.
 	Expr expr.Options
+	// Filters takes what the spec wants to be known of the keys; may be nil.
+	Filters *keyfilter.Set
 }
 
 // Join is the operator of a jobgraph.Join.
@@ -38,6 +41,7 @@ type Join struct {
 	pairs       *arrow.Schema // left, then right columns
 	equal       []int         // by right column: the left one that is equal in each pair, or -1
 	residual    expr.Expr     // nil: none
+	filters     []*jobgraph.KeyFilter
 	deps        Deps
 
 	ctx   *operator.Context
@@ -57,7 +61,7 @@ func New(spec *jobgraph.Join, left, right datatype.Schema, deps Deps) (operator.
 	if len(spec.LeftKeys) != len(spec.RightKeys) {
 		return nil, fmt.Errorf("join: %d left and %d right keys", len(spec.LeftKeys), len(spec.RightKeys))
 	}
-	j := &Join{kind: spec.Type, left: left, right: right, deps: deps}
+	j := &Join{kind: spec.Type, left: left, right: right, filters: spec.Filters, deps: deps}
 	for i := range spec.LeftKeys {
 		l, r := int(spec.LeftKeys[i]), int(spec.RightKeys[i])
 		if l >= len(left) || r >= len(right) {
@@ -204,6 +208,7 @@ func (j *Join) Watermark(stream.Watermark) error { return nil }
 func (j *Join) EndInput(input int) error {
 	if input == buildInput {
 		j.built = true
+		j.publish()
 		if j.grace != nil {
 			return nil
 		}
@@ -217,6 +222,26 @@ func (j *Join) EndInput(input int) error {
 		return j.grace.run()
 	}
 	return j.probe.rest()
+}
+
+// publish hands the keys of the build side to the scans that ask for them. Of one
+// that did not fit memory they are not known.
+func (j *Join) publish() {
+	for _, f := range j.filters {
+		var keys *keyfilter.Keys
+		if j.grace == nil {
+			columns := make([]arrow.Array, len(j.build.kept))
+			for i, b := range j.build.kept {
+				columns[i] = b.Column(int(f.Column))
+			}
+			keys = keyfilter.Of(columns)
+		}
+		part, parts := int(j.ctx.Attempt.Subtask.Index), j.ctx.Parallelism
+		if f.Whole {
+			part, parts = 0, 1
+		}
+		j.deps.Filters.Put(f.Id, part, parts, keys)
+	}
 }
 
 // Close implements operator.Operator.

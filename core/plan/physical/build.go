@@ -27,6 +27,8 @@ type Options struct {
 	BroadcastBytes int64
 	// Blocking makes every batch exchange retain its data for the job.
 	Blocking bool
+	// NoRuntimeFilters keeps joins from telling scans their keys.
+	NoRuntimeFilters bool
 	// Settings go into the graph as they are.
 	Settings map[string]string
 }
@@ -44,7 +46,7 @@ func Build(roots []plan.Node, o Options) (*jobgraph.Graph, error) {
 	if o.Streaming {
 		mode = jobgraph.Mode_MODE_STREAMING
 	}
-	b := &builder{o: o, sealed: map[uint32]bool{}, graph: &jobgraph.Graph{
+	b := &builder{o: o, sealed: map[uint32]bool{}, sources: map[*plan.Scan][]*jobgraph.Source{}, graph: &jobgraph.Graph{
 		Version: jobgraph.Version, Name: o.Name, Mode: mode, KeyGroups: o.KeyGroups, Options: o.Settings,
 	}}
 	if !o.Streaming {
@@ -62,6 +64,7 @@ func Build(roots []plan.Node, o Options) (*jobgraph.Graph, error) {
 			b.result(f)
 		}
 	}
+	b.attachKeys()
 	b.retain()
 	b.name()
 	if err := jobgraph.Validate(b.graph); err != nil {
@@ -75,6 +78,9 @@ type builder struct {
 	graph  *jobgraph.Graph
 	shared map[plan.Node]*share
 	sealed map[uint32]bool // vertices that end in a shared subplan
+
+	sources map[*plan.Scan][]*jobgraph.Source // what was made of each scan
+	keys    []keyFilter
 }
 
 // fragment is the end of an open vertex.

@@ -24,6 +24,9 @@ func Explain(g *jobgraph.Graph, roots []plan.Node) string {
 		}
 		for _, op := range v.Chain {
 			fmt.Fprintf(&b, "  %s\n", op.Name)
+			for _, line := range filterTexts(g, v, op) {
+				fmt.Fprintf(&b, "    %s\n", line)
+			}
 			if keeps := stateText(g, v, op); keeps != "" {
 				fmt.Fprintf(&b, "    keeps %s\n", keeps)
 			}
@@ -82,6 +85,21 @@ func columnNames(s []*jobgraph.Field, columns []uint32) string {
 		parts[i] = s[c].Name
 	}
 	return strings.Join(parts, ", ")
+}
+
+// filterTexts names the runtime filters that an operator makes or uses.
+func filterTexts(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) (lines []string) {
+	switch s := op.Spec.(type) {
+	case *jobgraph.Operator_Source:
+		for _, f := range s.Source.KeyFilters {
+			lines = append(lines, fmt.Sprintf("drops rows by runtime filter %d on %s", f.Id, s.Source.Columns[f.Column].Name))
+		}
+	case *jobgraph.Operator_Join:
+		for _, f := range s.Join.Filters {
+			lines = append(lines, fmt.Sprintf("makes runtime filter %d of %s", f.Id, g.Exchanges[v.Inputs[1]].Schema[f.Column].Name))
+		}
+	}
+	return lines
 }
 
 // stateText says what an operator keeps and what bounds it.

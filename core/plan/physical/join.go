@@ -45,6 +45,9 @@ func (b *builder) join(n *plan.Join) (*fragment, error) {
 	if n.Residual != nil {
 		spec.Residual = expr.ToProto(n.Residual)
 	}
+	if n.Kind == plan.Inner || n.Kind == plan.Semi || n.Kind == plan.Right { // others emit probe rows without a partner
+		b.findKeys(spec, n.Left, n.Right, broadcast || f.single())
+	}
 	out := f.chain(n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Join{Join: spec}})
 	if !keepsBuilt && !out.single() {
 		if out.hashed = n.LeftKeys; broadcast {
@@ -80,6 +83,7 @@ func (b *builder) joinBuiltLeft(n *plan.Join, left, right *fragment) *fragment {
 			return i - lefts
 		}))
 	}
+	b.findKeys(spec, n.Right, n.Left, f.single())
 	out := f.chain(n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Join{Join: spec}})
 	if !out.single() {
 		out.hashed = n.LeftKeys

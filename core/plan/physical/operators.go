@@ -18,6 +18,7 @@ func (b *builder) scan(n *plan.Scan) (*fragment, error) {
 	if n.Predicate != nil {
 		source.Predicate = predicateProto(*n.Predicate)
 	}
+	b.sources[n] = append(b.sources[n], source)
 	f := &fragment{vertex: b.open(b.o.Parallelism)}
 	return f.chain(n, n.Label(), n.Columns, &jobgraph.Operator{Spec: &jobgraph.Operator_Source{Source: source}}), nil
 }
@@ -48,6 +49,7 @@ func (b *builder) filter(n *plan.Filter) (*fragment, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.giveConditions(n)
 	out := f.chain(n, n.Label(), f.schema, calc(&jobgraph.Calc{Filter: expr.ToProto(n.Cond)}))
 	out.order, out.hashed = f.order, f.hashed
 	return out, nil
@@ -70,6 +72,9 @@ func (b *builder) project(n *plan.Project) (*fragment, error) {
 	f, err := b.node(input)
 	if err != nil {
 		return nil, err
+	}
+	if filter, ok := n.Input.(*plan.Filter); ok {
+		b.giveConditions(filter)
 	}
 	order, kept := keptOrder(f.order, n.Exprs)
 	if !kept { // the sort columns go away: bring the rows together before

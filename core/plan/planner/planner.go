@@ -249,6 +249,7 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 		Name: r.jobName(result.Plans), Streaming: streaming, Slots: r.slots, Settings: r.settings.Map(),
 		Parallelism: uint32(config.Parallelism.Get(r.settings)), KeyGroups: uint32(config.MaxParallelism.Get(r.settings)),
 		Blocking: config.ExchangeRetention.Get(r.settings) == "job", BroadcastBytes: config.BroadcastLimit.Get(r.settings),
+		NoRuntimeFilters: !config.RuntimeFilter.Get(r.settings),
 	})
 	return result, err
 }

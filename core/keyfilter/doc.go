@@ -1,0 +1,14 @@
+// Package keyfilter hands the keys of a join's build side to the scans of its
+// probe side in the same process, so that rows without a partner go no further.
+//
+//	join subtask 0 --Put(filter, part)--\
+//	join subtask 1 --Put(filter, part)---+--> Set of the job --Get--> scan: Between, Keep
+//
+// Keys are one integer column, close together: a bitmap. A filter exists once all
+// its parts do, or at once where the build side was broadcast; a set that lacks a
+// part, as when a subtask runs elsewhere, never has it, and scans pass all rows.
+// A scan never waits. A new attempt puts the part of the one before again: the
+// keys are the same, since what it reads is.
+//
+// Set has one lock, held for the merging of parts; Keys are immutable.
+package keyfilter

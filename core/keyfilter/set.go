@@ -1,0 +1,102 @@
+package keyfilter
+
+import "sync"
+
+// Account is what the bytes of filters are charged to; core/memory implements it.
+type Account interface {
+	// Grow charges n bytes or returns an error and charges nothing.
+	Grow(n int64) error
+	// Shrink gives n charged bytes back.
+	Shrink(n int64)
+}
+
+// Set is the filters of one job in one process. All methods may be called by any
+// goroutine; a nil Set has no filters and takes none.
+type Set struct {
+	account Account
+
+	mu      sync.Mutex
+	closed  bool
+	charged int64
+	filters map[uint32]*filter
+}
+
+// filter is what is known of one filter.
+type filter struct {
+	parts map[int]*Keys // by subtask of the join, until all are there
+	keys  *Keys         // nil: not complete
+	given bool          // complete, or given up
+}
+
+// NewSet returns a set whose filters are charged to account.
+func NewSet(account Account) *Set {
+	return &Set{account: account, filters: map[uint32]*filter{}}
+}
+
+// Put hands over one of so many parts of a filter. Nil keys give the filter up, and so
+// does want of memory: a filter is only ever an advantage.
+func (s *Set) Put(id uint32, part, parts int, keys *Keys) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	f := s.filters[id]
+	if f == nil {
+		f = &filter{parts: map[int]*Keys{}}
+		s.filters[id] = f
+	}
+	if f.given {
+		return
+	}
+	if keys == nil || !s.charge(keys.Bytes()) {
+		f.given, f.parts = true, nil
+		return
+	}
+	if f.parts[part] = keys; len(f.parts) < parts {
+		return
+	}
+	all := make([]*Keys, 0, parts)
+	for _, p := range f.parts {
+		all = append(all, p)
+	}
+	f.given, f.keys, f.parts = true, union(all), nil
+}
+
+func (s *Set) charge(n int64) bool {
+	if s.account.Grow(n) != nil {
+		return false
+	}
+	s.charged += n
+	return true
+}
+
+// Get returns a filter that is complete, and whether there is one or none will ever
+// come.
+func (s *Set) Get(id uint32) (keys *Keys, settled bool) {
+	if s == nil {
+		return nil, true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.filters[id]
+	if f == nil {
+		return nil, s.closed
+	}
+	return f.keys, f.given || s.closed
+}
+
+// Close gives the memory back, with the job's end.
+func (s *Set) Close() {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed, s.filters = true, nil
+	s.account.Shrink(s.charged)
+	s.charged = 0
+}
