@@ -70,29 +70,17 @@ func (n *GroupTopN) Process(input int, b *stream.Batch) error {
 	if err := n.Sort.Process(input, b); err != nil {
 		return err
 	}
-	if n.passing || n.rows() < n.next {
+	if n.passing || n.rows < n.next {
 		return nil
 	}
 	return n.settle()
 }
 
-// rows is how many rows are kept.
-func (n *GroupTopN) rows() int {
-	rows := 0
-	for _, b := range n.kept {
-		rows += b.Len()
-	}
-	return rows
-}
-
 // settle cuts what is kept.
 func (n *GroupTopN) settle() error {
+	before := n.rows
 	batches := n.yield()
 	defer func() { releaseAll(batches) }()
-	before := 0
-	for _, b := range batches {
-		before += b.Len()
-	}
 	best, err := n.best(batches)
 	if err != nil { // memory is short
 		for _, b := range batches {

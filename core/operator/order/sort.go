@@ -28,6 +28,7 @@ type Sort struct {
 	relief func() error
 
 	kept     []*stream.Batch
+	rows     int   // of kept
 	held     int64 // bytes of kept
 	reserved int64 // charged for sorting kept
 }
@@ -117,7 +118,7 @@ func (s *Sort) keep(b *stream.Batch) error {
 
 func (s *Sort) add(b *stream.Batch, bytes, reserved int64) {
 	s.kept = append(s.kept, b)
-	s.held, s.reserved = s.held+bytes, s.reserved+reserved
+	s.rows, s.held, s.reserved = s.rows+b.Len(), s.held+bytes, s.reserved+reserved
 	s.share.Hold(bytes)
 }
 
@@ -299,7 +300,7 @@ func (s *Sort) yield() []*stream.Batch {
 	if s.reserved > 0 {
 		s.ctx.Memory.Shrink(s.reserved)
 	}
-	s.kept, s.held, s.reserved = nil, 0, 0
+	s.kept, s.rows, s.held, s.reserved = nil, 0, 0, 0
 	return batches
 }
 
