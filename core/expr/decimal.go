@@ -67,6 +67,15 @@ func (o *decimalOut) put(r int32, x dec, ok bool) {
 
 func fitsInt64(x dec) bool { return x.HighBits() == int64(x.LowBits())>>63 }
 
+// fitInt64 is fitsInt64 for all of x.
+func fitInt64(x []dec) bool {
+	differ := int64(0)
+	for i := range x {
+		differ |= x[i].HighBits() ^ int64(x[i].LowBits())>>63
+	}
+	return differ == 0
+}
+
 // fitsPrecision reports whether |x| < 10^precision.
 func fitsPrecision(x dec, precision int) bool {
 	if precision >= 19 && fitsInt64(x) {
@@ -159,7 +168,12 @@ func decimalKernel(op string, a, b, ret datatype.Type) kernel {
 			}
 			return longProduct
 		}
-		return generalDecimal(op, a.Scale, ret, multiplyDecimals(a.Scale+b.Scale, ret.Scale))
+		general := generalDecimal(op, a.Scale, ret, multiplyDecimals(a.Scale+b.Scale, ret.Scale))
+		// 63 bits times a short value has at most 37 digits.
+		if layoutOf(a) != layoutOf(b) && ret.Scale == a.Scale+b.Scale && ret.Precision >= 37 {
+			return mixedProduct(general)
+		}
+		return general
 	case "/":
 		return generalDecimal(op, a.Scale, ret, divideDecimals(a.Scale, b.Scale, ret.Scale))
 	case "%":
@@ -191,12 +205,37 @@ func longProduct(k *call) error {
 	out, a, b := values[dec](k.out), values[int64](k.args[0]), values[int64](k.args[1])
 	am, bm := k.args[0].mask(), k.args[1].mask()
 	for i := range out {
-		x, y := a[i&am], b[i&bm]
-		high, low := bits.Mul64(uint64(x), uint64(y))
-		high -= uint64(x>>63)&uint64(y) + uint64(y>>63)&uint64(x)
-		out[i] = decimal128.New(int64(high), low)
+		out[i] = product(a[i&am], b[i&bm])
 	}
 	return nil
+}
+
+// mixedProduct multiplies a long decimal by a short one where the long one's values
+// are short, too; else general does it.
+func mixedProduct(general kernel) kernel {
+	return func(k *call) error {
+		long, short := k.args[0], k.args[1]
+		if long.layout != decimalLayout {
+			long, short = short, long
+		}
+		a, b := values[dec](long), values[int64](short)
+		if !fitInt64(a) {
+			return general(k)
+		}
+		k.allocate(k.out)
+		out, am, bm := values[dec](k.out), long.mask(), short.mask()
+		for i := range out {
+			out[i] = product(int64(a[i&am].LowBits()), b[i&bm])
+		}
+		return nil
+	}
+}
+
+// product is x * y in 128 bits.
+func product(x, y int64) dec {
+	high, low := bits.Mul64(uint64(x), uint64(y))
+	high -= uint64(x>>63)&uint64(y) + uint64(y>>63)&uint64(x)
+	return decimal128.New(int64(high), low)
 }
 
 // generalDecimal applies f row by row; scale is that of the first argument.

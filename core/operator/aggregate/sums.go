@@ -3,7 +3,6 @@ package aggregate
 import (
 	"math"
 	"math/big"
-	"math/bits"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
@@ -20,6 +19,19 @@ type adder struct {
 	ints  []int64
 	reals []float64
 	wides []decimal128.Num
+	sums  *partials // nil until there is use for them
+}
+
+// short reports whether sums by group are worth making first: groups are few for
+// the rows.
+func (a *adder) short(groups int, slots []int32) bool {
+	if groups > few || 4*groups > len(slots) {
+		return false
+	}
+	if a.sums == nil {
+		a.sums = new(partials)
+	}
+	return true
 }
 
 // add adds rows without null; integers wrap around, as Flink's do.
@@ -28,10 +40,16 @@ func (a *adder) add(to *state.Column, in arrow.Array, sel, slots []int32) {
 	case hashtable.Integer:
 		var v []int64
 		v, a.ints = compute.Integers(in, sel, a.ints)
-		sum, valid := to.Int64, to.Valid
+		touch(to.Valid, slots)
+		sum := to.Int64
+		if a.short(len(sum), slots) {
+			for g, x := range a.sums.addFew(v, slots, len(sum)) {
+				sum[g] += x
+			}
+			return
+		}
 		for i, s := range slots {
 			sum[s] += v[i]
-			valid[s] = true
 		}
 	case hashtable.Real:
 		a.addReals(to, in, sel, slots)
@@ -52,22 +70,34 @@ func (a *adder) addReals(to *state.Column, in arrow.Array, sel, slots []int32) {
 
 // addWides adds decimals of either width.
 func (a *adder) addWides(to *state.Column, in arrow.Array, sel, slots []int32) {
-	sum, valid := to.Dec128, to.Valid
+	touch(to.Valid, slots)
+	sum := to.Dec128
 	if in.DataType().ID() == arrow.DECIMAL128 {
 		var v []decimal128.Num
 		v, a.wides = compute.Wides(in, sel, a.wides)
+		if a.short(len(sum), slots) && fitWideSum(v) {
+			addAll(sum, a.sums.addFewWides(v, slots, len(sum)))
+			return
+		}
 		for i, s := range slots {
 			sum[s] = sum[s].Add(v[i])
-			valid[s] = true
 		}
 		return
 	}
 	var v []int64
 	v, a.ints = compute.Integers(in, sel, a.ints)
+	if a.short(len(sum), slots) && fitSum(v) {
+		addAll(sum, a.sums.addFew(v, slots, len(sum)))
+		return
+	}
 	for i, s := range slots {
-		low, carry := bits.Add64(sum[s].LowBits(), uint64(v[i]), 0)
-		sum[s] = decimal128.New(sum[s].HighBits()+v[i]>>63+int64(carry), low)
-		valid[s] = true
+		sum[s] = addWide(sum[s], v[i])
+	}
+}
+
+func addAll(to []decimal128.Num, x []int64) {
+	for i := range to {
+		to[i] = addWide(to[i], x[i])
 	}
 }
 

@@ -6,6 +6,7 @@
 //
 //	fold           constants and boolean algebra
 //	window         grouping by a window's bounds becomes one operator
+//	averages       AVG becomes SUM and COUNT where these are shared
 //	distinct       distinct aggregates over one column become two group-bys
 //	pushDown       conditions move to where their columns come from, and over keys
 //	               to the other side of a join (transitive); joins that they make inner

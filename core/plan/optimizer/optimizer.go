@@ -30,6 +30,7 @@ func Optimize(n plan.Node, o Options) plan.Node {
 	n = merge(n) // casts meet the literals that they are of
 	n = fold(n, o.Functions, o.Zone)
 	n = windows(n, o.Streaming)
+	n = averages(n)
 	n = distinct(n)
 	n = pushDown(n, nil)
 	n = groupTop(n)
