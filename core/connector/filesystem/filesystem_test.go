@@ -31,6 +31,8 @@ type world struct {
 	faults *faultfs.FileSystem
 	c      *Connector
 	table  connector.Table
+
+	filters []predicate.RowFilter // of those who read
 }
 
 func newWorld(t *testing.T) *world {
@@ -101,7 +103,7 @@ func (w *world) read(pred *predicate.Predicate, batchRows int) []string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	r, err := w.c.Reader(w.t.Context(), s, connector.ReaderEnv{Alloc: w.mem, BatchRows: batchRows})
+	r, err := w.c.Reader(w.t.Context(), s, connector.ReaderEnv{Alloc: w.mem, BatchRows: batchRows, Filters: w.filters})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -33,6 +33,7 @@ type reader struct {
 	inFile datatype.Schema       // the wanted columns that files hold
 	held   datatype.Schema       // all columns that files hold
 	rowsBy []predicate.RowFilter // the filters over inFile
+	bySpan []predicate.RowFilter // the others, over partition columns, too
 	schema *arrow.Schema
 	queue  []piece
 	rows   int64 // handed out so far, for Limit
@@ -56,7 +57,9 @@ func newReader(c *Connector, loc location, s connector.SourceSpec, env connector
 	r.inFile = slices.DeleteFunc(slices.Clone(s.Columns), inDirectory)
 	r.held = slices.DeleteFunc(slices.Clone(s.Table.Schema), inDirectory)
 	for _, f := range env.Filters {
-		if !slices.ContainsFunc(f.Columns(), func(c string) bool { return slices.Contains(s.Table.Partitions, c) }) {
+		if slices.ContainsFunc(f.Columns(), func(c string) bool { return slices.Contains(s.Table.Partitions, c) }) {
+			r.bySpan = append(r.bySpan, f)
+		} else {
 			r.rowsBy = append(r.rowsBy, f)
 		}
 	}
@@ -87,7 +90,7 @@ func (r *reader) Poll(ctx context.Context) (*stream.Batch, connector.Wait, error
 			r.queue = nil
 			return nil, connector.ForSplit, r.Close()
 		}
-		if r.current == nil && len(r.queue) == 0 {
+		if r.passOver(); r.current == nil && len(r.queue) == 0 {
 			return nil, connector.ForSplit, nil
 		}
 		if err := r.advance(ctx); err != nil {
@@ -108,6 +111,31 @@ func (r *reader) Poll(ctx context.Context) (*stream.Batch, connector.Wait, error
 		b, err := r.assemble(record)
 		return b, connector.NoWait, err
 	}
+}
+
+// passOver drops pieces from the front of the queue of whose partition a filter wants
+// no row.
+func (r *reader) passOver() {
+	for len(r.bySpan) > 0 && r.current == nil && r.next == nil && len(r.queue) > 0 && r.excluded(r.queue[0]) {
+		r.queue = r.queue[1:]
+	}
+}
+
+func (r *reader) excluded(p piece) bool {
+	values, err := p.values(r.spec.Table)
+	if err != nil {
+		return false // opening it says so
+	}
+	one := func(column string) (predicate.Summary, bool) {
+		v, ok := values[column]
+		return predicate.Summary{Min: v, Max: v, Nulls: -1, Rows: -1}, ok && v != nil
+	}
+	return slices.ContainsFunc(r.bySpan, func(f predicate.RowFilter) bool { return f.Ready() && f.Excludes(one) })
+}
+
+// values are those of the piece's partition.
+func (p piece) values(t connector.Table) (map[string]any, error) {
+	return file{info: fs.Info{Path: p.Path}, partitions: p.Partitions}.values(t.Schema, t.Partitions)
 }
 
 // advance makes the first piece in the queue the current one when there is none,
@@ -135,7 +163,7 @@ func (r *reader) openSpan(ctx context.Context, p piece) (*span, error) {
 	if err != nil {
 		return nil, err
 	}
-	values, err := file{info: fs.Info{Path: p.Path}, partitions: p.Partitions}.values(r.spec.Table.Schema, r.spec.Table.Partitions)
+	values, err := p.values(r.spec.Table)
 	if err != nil {
 		return nil, err
 	}
