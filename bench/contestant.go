@@ -1,12 +1,14 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/tidemill/tidemill/core/failure"
 )
@@ -23,15 +25,44 @@ type Programs struct {
 	// Python has the packages of the peers.
 	Python string
 	// Memory, if given, is the limit of ours and DuckDB's ("500 mb"; Polars has none).
-	Memory string
+	// Several have ours run at each of them, and be compared with the last; "none" is
+	// no limit.
+	Memory []string
+}
+
+// noLimit is the memory of engines that take what they want.
+const noLimit = "none"
+
+// limit is the only memory limit; noLimit where none is given.
+func (p Programs) limit() string {
+	if len(p.Memory) == 0 {
+		return noLimit
+	}
+	return p.Memory[0]
+}
+
+// atEach are contestants of ours, one for each memory limit.
+func (p Programs) atEach(slots int, views map[string]string) (all []contestant) {
+	for _, m := range p.Memory {
+		all = append(all, contestant{name: limitName(m), slots: slots, memory: m, views: views})
+	}
+	return all
+}
+
+func limitName(memory string) string {
+	if memory == noLimit {
+		return "no limit"
+	}
+	return memory
 }
 
 // contestant is an engine to start.
 type contestant struct {
-	name  string            // in the report
-	peer  string            // duckdb or polars; empty: ours
-	slots int               // or threads
-	views map[string]string // tables by their files
+	name   string            // in the report
+	peer   string            // duckdb or polars; empty: ours
+	slots  int               // or threads
+	memory string            // its limit; empty: that of Programs
+	views  map[string]string // tables by their files
 }
 
 // start starts all, ours first, or none.
@@ -60,16 +91,20 @@ func (p Programs) start(ctx context.Context, contestants []contestant) (all []*e
 }
 
 func (p Programs) command(c contestant) ([]string, error) {
+	memory := cmp.Or(c.memory, p.limit())
+	if memory == noLimit {
+		memory = ""
+	}
 	if c.peer != "" {
 		if err := p.havePython(); err != nil {
 			return nil, err
 		}
-		config, err := json.Marshal(map[string]any{"threads": c.slots, "memory": p.Memory, "scratch": os.TempDir()})
+		config, err := json.Marshal(map[string]any{"threads": c.slots, "memory": memory, "scratch": os.TempDir()})
 		return []string{p.Python, "-c", peerScript, c.peer, string(config)}, err
 	}
 	args := []string{p.Binary, "bench", "serve", "-D", fmt.Sprintf("parallelism.default=%d", c.slots), "-D", fmt.Sprintf("worker.slots=%d", c.slots)}
-	if p.Memory != "" {
-		args = append(args, "-D", "worker.memory.size="+p.Memory)
+	if memory != "" {
+		args = append(args, "-D", "worker.memory.size="+memory)
 	}
 	for key, value := range p.Settings {
 		args = append(args, "-D", key+"="+value)
@@ -87,8 +122,8 @@ func (p Programs) havePython() error {
 // limits says under which limits a report's figures were taken.
 func (p Programs) limits(slots, runs int) string {
 	memory := "no memory limit"
-	if p.Memory != "" {
-		memory = "memory limit " + p.Memory
+	if len(p.Memory) > 0 {
+		memory = "memory limit " + strings.Join(p.Memory, ", ")
 	}
 	return fmt.Sprintf("%d slots or threads, %s, median of %d", slots, memory, runs)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/fs"
@@ -69,6 +70,9 @@ FROM lineitem JOIN orders ON o_orderkey = l_orderkey WHERE l_returnflag <> 'R' G
 func (o ETLOptions) complete() (ETLOptions, error) {
 	if o.Data == "" || o.Scratch == "" {
 		return o, failure.Errorf(failure.Usage, "a directory of data and one to write to are wanted: --data, --scratch")
+	}
+	if len(o.Memory) > 1 {
+		return o, failure.Errorf(failure.Usage, "--memory %s: ETL takes one limit", strings.Join(o.Memory, ","))
 	}
 	o.Runs = max(o.Runs, 1)
 	if o.Parallelism <= 0 {

@@ -36,6 +36,7 @@ func TestETLOptions(t *testing.T) {
 		"--scratch":        {Data: "x"},
 		`no ETL job "x"`:   {Data: "x", Scratch: "x", Jobs: []string{"x"}},
 		"make bench-peers": {Data: "x", Scratch: t.TempDir()},
+		"takes one limit":  {Data: "x", Scratch: t.TempDir(), Programs: Programs{Memory: []string{"1GB", "none"}}},
 		"start tidemill":   {Data: "x", Scratch: t.TempDir(), Programs: sh},
 	} {
 		o.Out = io.Discard

@@ -54,6 +54,9 @@ MAX(l_returnflag), MAX(l_linestatus), MAX(l_shipdate), MAX(l_commitdate), MAX(l_
 	{"text 100k", groups("t100k")},
 	{"text 1M", groups("t1m")},
 	{"join", `SELECT COUNT(*), SUM(f.i1k * d.weight) FROM facts AS f JOIN dimensions AS d ON f.dimension = d.id WHERE f.id < 4000000`},
+	{"self-join", `SELECT COUNT(*), SUM(a.i1k * b.i100k) FROM facts AS a JOIN facts AS b ON a.id = b.id`},
+	{"diamond", `WITH t AS (SELECT i1m AS k, SUM(i100k) AS s, COUNT(*) AS n FROM facts GROUP BY i1m)
+SELECT COUNT(*), SUM(a.s), SUM(b.n) FROM t AS a JOIN t AS b ON a.k = b.k WHERE a.n > 2`},
 	{"sort 1 key", `SELECT id, spread, i1m FROM facts ORDER BY spread OFFSET %d`},
 	{"sort 2 keys", `SELECT id, spread, i1m FROM facts ORDER BY i1k, spread OFFSET %d`},
 }
@@ -105,21 +108,24 @@ func (o KernelsOptions) complete() (KernelsOptions, error) {
 	}
 	for _, name := range o.Kernels {
 		if !slices.ContainsFunc(kernels, func(k kernel) bool { return strings.HasPrefix(k.name, name) }) && !strings.HasPrefix(written.name, name) {
-			return o, failure.Errorf(failure.Usage, "no kernel %q: they begin with scan, group, text, join, sort and write", name)
+			return o, failure.Errorf(failure.Usage, "no kernel %q: they begin with scan, group, text, join, self-join, diamond, sort and write", name)
 		}
 	}
 	var err error
 	o.Dir, err = filepath.Abs(o.Dir)
-	return o, errors.Join(err, o.havePython())
+	if len(o.Memory) < 2 {
+		err = errors.Join(err, o.havePython())
+	}
+	return o, err
 }
 
 func (o KernelsOptions) wants(name string) bool {
 	return len(o.Kernels) == 0 || slices.ContainsFunc(o.Kernels, func(k string) bool { return strings.HasPrefix(name, k) })
 }
 
-// Kernels runs statements that are one kernel each, ours and DuckDB's in turn, over
-// data that it makes, and prints wall and CPU time, peak memory and ratios. Answers
-// are compared.
+// Kernels runs statements that are one kernel each, over data that it makes, and
+// prints wall and CPU time, peak memory and ratios. DuckDB takes turns with ours; at
+// several memory limits it is ours alone, and writes nothing. Answers are compared.
 func Kernels(ctx context.Context, o KernelsOptions) (err error) {
 	if o, err = o.complete(); err != nil {
 		return err
@@ -128,27 +134,31 @@ func Kernels(ctx context.Context, o KernelsOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	both, err := o.start(ctx, []contestant{
-		{name: "tidemill", slots: o.Parallelism, views: views},
-		{name: "duckdb", peer: "duckdb", slots: o.Parallelism, views: views},
-	})
+	contestants := o.atEach(o.Parallelism, views)
+	if len(contestants) < 2 {
+		contestants = []contestant{
+			{name: "tidemill", slots: o.Parallelism, views: views},
+			{name: "duckdb", peer: "duckdb", slots: o.Parallelism, views: views},
+		}
+	}
+	engines, err := o.start(ctx, contestants)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if closeErr := closeAll(both); err == nil {
+		if closeErr := closeAll(engines); err == nil {
 			err = closeErr
 		}
 	}()
-	write := &etlRun{job: written, options: ETLOptions{Scratch: o.Dir}, engines: both}
+	write := &etlRun{job: written, options: ETLOptions{Scratch: o.Dir}, engines: engines}
 	defer func() { err = errors.Join(err, write.removeOutputs()) }()
 	trials := o.trials()
-	if o.wants(written.name) {
+	if o.wants(written.name) && len(o.Memory) < 2 {
 		trials = append(trials, write.trial(ctx))
 	}
 	title := fmt.Sprintf("kernels over %d rows; %s", o.Rows, o.limits(o.Parallelism, o.Runs))
-	report := newReport(both, o.Runs, layout{Title: title, Base: 1, JSON: o.JSON, Out: o.Out})
-	return contest{engines: both, runs: o.Runs, warm: 1, report: report}.all(ctx, trials)
+	report := newReport(engines, o.Runs, layout{Title: title, Base: len(engines) - 1, JSON: o.JSON, Out: o.Out})
+	return contest{engines: engines, runs: o.Runs, warm: 1, report: report}.all(ctx, trials)
 }
 
 func (o KernelsOptions) trials() (all []trial) {

@@ -59,8 +59,8 @@ func (o TPCHOptions) complete() (TPCHOptions, error) {
 	if slices.Min(o.Parallelism) < 1 {
 		return o, failure.Errorf(failure.Usage, "--parallelism %v: want 1 or more", o.Parallelism)
 	}
-	if several(len(o.Peers) > 0, o.Local != "", len(o.Parallelism) > 1) {
-		return o, failure.Errorf(failure.Usage, "compare with peers, with local files or with another parallelism, one at a time")
+	if several(len(o.Peers) > 0, o.Local != "", len(o.Parallelism) > 1, len(o.Memory) > 1) {
+		return o, failure.Errorf(failure.Usage, "compare with peers, local files, another parallelism or another memory limit, one at a time")
 	}
 	if remote(o.Dir) && len(o.Peers)+len(o.RewriteOptional) > 0 {
 		return o, failure.Errorf(failure.Usage, "peers read local files, not %s", o.Dir)
@@ -166,6 +166,9 @@ func (o TPCHOptions) data(ctx context.Context) (map[string]string, error) {
 func (o TPCHOptions) contestants(views map[string]string) []contestant {
 	slots := slices.Max(o.Parallelism)
 	all := []contestant{{name: "tidemill", slots: slots, views: views}}
+	if len(o.Memory) > 1 {
+		return o.atEach(slots, views)
+	}
 	if len(o.Parallelism) > 1 {
 		all = nil
 		for _, n := range slices.Backward(slices.Sorted(slices.Values(o.Parallelism))) {
@@ -194,6 +197,8 @@ func (o TPCHOptions) layout() layout {
 	switch {
 	case l.SpeedUp:
 		l.Base = len(o.Parallelism) - 1
+	case len(o.Memory) > 1:
+		l.Base = len(o.Memory) - 1
 	case o.Local != "":
 		l.Base = 1
 	case len(o.Peers) > 0:
@@ -245,7 +250,7 @@ func (o TPCHOptions) rewrite(ctx context.Context, views map[string]string) (err 
 		return err
 	}
 	programs := o.Programs
-	programs.Memory = ""
+	programs.Memory = nil
 	all, err := programs.start(ctx, []contestant{{name: "duckdb", peer: "duckdb", slots: slices.Max(o.Parallelism), views: views}})
 	if err != nil {
 		return err

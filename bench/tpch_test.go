@@ -51,6 +51,7 @@ func TestContestantsAndTheirBase(t *testing.T) {
 		{TPCHOptions{Dir: "d", Peers: []string{"polars", "duckdb"}}, []string{"tidemill", "polars", "duckdb"}, "duckdb"},
 		{TPCHOptions{Dir: "d", Peers: []string{"polars"}}, []string{"tidemill", "polars"}, "polars"},
 		{TPCHOptions{Dir: "s3://b/d", Local: "d"}, []string{"tidemill", "local"}, "local"},
+		{TPCHOptions{Dir: "d", Programs: Programs{Memory: []string{"100MB", "none"}}}, []string{"100MB", "no limit"}, "no limit"},
 		{TPCHOptions{Dir: "d", Parallelism: []int{1, 4, 2}}, []string{"4 slots", "2 slots", "1 slot"}, "1 slot"},
 	} {
 		o, err := c.o.complete()
@@ -68,9 +69,13 @@ func TestContestantsAndTheirBase(t *testing.T) {
 }
 
 func TestCommandOfOurs(t *testing.T) {
-	args, err := Programs{Binary: "b", Memory: "1 gb", Settings: map[string]string{"k": "v"}}.command(contestant{slots: 3})
+	args, err := Programs{Binary: "b", Memory: []string{"1 gb"}, Settings: map[string]string{"k": "v"}}.command(contestant{slots: 3})
 	if err != nil {
 		t.Fatal(err)
+	}
+	unlimited, err := Programs{Binary: "b", Memory: []string{"1 gb", "none"}}.command(contestant{slots: 3, memory: "none"})
+	if err != nil || strings.Contains(strings.Join(unlimited, " "), "memory") {
+		t.Errorf("got %q, %v", unlimited, err)
 	}
 	if got, want := strings.Join(args, " "), "b bench serve -D parallelism.default=3 -D worker.slots=3 -D worker.memory.size=1 gb -D k=v"; got != want {
 		t.Errorf("got %s, want %s", got, want)

@@ -27,14 +27,14 @@ func newBench() *cobra.Command {
 type benchFlags struct {
 	settings []string
 	python   string
-	memory   string
+	memory   []string
 	format   string
 }
 
 func (f *benchFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVarP(&f.settings, "set", "D", nil, "setting `key=value` of ours")
 	cmd.Flags().StringVar(&f.python, "python", filepath.Join(".tools", "peers", "bin", "python"), "`path` of the peers' Python")
-	cmd.Flags().StringVar(&f.memory, "memory", "", "limit of ours and of DuckDB, as 500MB")
+	cmd.Flags().StringSliceVar(&f.memory, "memory", nil, "`limit` of ours and of DuckDB, as 500MB; several compare ours with itself, none is without")
 	cmd.Flags().StringVar(&f.format, "format", "text", "print text or json")
 }
 
@@ -101,7 +101,8 @@ processes took much of the machine is repeated. Times are medians, memory is the
   tidemill bench tpch --data sf10 --peer duckdb,polars
   tidemill bench tpch --data sf10 --parallelism 1,2   # speed-up of two slots over one
   tidemill bench tpch --data s3://bucket/sf1 --local sf1 -D s3.endpoint=http://127.0.0.1:9000
-  tidemill bench tpch --data sf10 --peer duckdb --memory "500 mb" --queries 9,18,21`,
+  tidemill bench tpch --data sf10 --peer duckdb --memory 500MB --queries 9,18,21
+  tidemill bench tpch --data sf10 --memory 500MB,none # what little memory costs`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if o.Programs, o.JSON, err = flags.programs(); err != nil {

@@ -13,7 +13,7 @@ type columns struct{ *array.RecordBuilder }
 func (c columns) key(i int) *array.Int64Builder    { return c.Field(i).(*array.Int64Builder) }
 func (c columns) number(i int) *array.Int32Builder { return c.Field(i).(*array.Int32Builder) }
 func (c columns) date(i int) *array.Date32Builder  { return c.Field(i).(*array.Date32Builder) }
-func (c columns) text(i int) text { return text{c.Field(i).(*array.StringBuilder)} }
+func (c columns) text(i int) text                  { return text{c.Field(i).(*array.StringBuilder)} }
 
 func (c columns) money(i int) money { return money{c.Field(i).(*array.Decimal64Builder)} }
 
