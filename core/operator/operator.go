@@ -85,7 +85,9 @@ func (s Status) String() string {
 
 // Output takes what an operator emits.
 type Output interface {
-	// Emit passes b on; it owns b, also when it fails.
+	// Emit passes b on; it owns b, also when it fails. It fails also where nothing
+	// more is needed or the task was cancelled: the operator returns the error as any
+	// other, and is asked for nothing but EndInput and Close afterwards.
 	Emit(b *stream.Batch) error
 }
 

@@ -43,6 +43,20 @@ type chain struct {
 	// watermark is what the routes were told last.
 	watermark stream.Watermark
 	idle      bool
+	// enough is how many links, from the first on, feed one that needs no more.
+	enough int
+}
+
+// errEnough ends what an operator does to feed one that needs no more, such as a
+// join the pairs of one batch for a limit.
+var errEnough = errors.New("enough")
+
+// unlessEnough is err, but for one that says that the work is not needed.
+func unlessEnough(err error) error {
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
 }
 
 // outlet is what link i emits into: the operator after it, or the routes.
@@ -58,6 +72,14 @@ var _ operator.IdleOutput = outlet{}
 func (o outlet) Emit(b *stream.Batch) error {
 	if o.next == 1 && o.chain.task.source != nil {
 		o.chain.task.count(b)
+	}
+	err := o.chain.task.ctx.Err()
+	if o.next <= o.chain.enough {
+		err = errEnough
+	}
+	if err != nil {
+		b.Release()
+		return err
 	}
 	if o.next == len(o.chain.links) {
 		return o.chain.send(b)
@@ -81,6 +103,7 @@ func (l *link) process(input int, b *stream.Batch) error {
 	}
 	if l.finisher != nil && l.finisher.Done() {
 		l.chain.task.satisfied = true
+		l.chain.enough = max(l.chain.enough, l.index)
 	}
 	return nil
 }
@@ -219,7 +242,7 @@ func (c *chain) end(gates []*gate) error {
 	for i, g := range gates {
 		if !g.ended {
 			g.ended = true
-			if err := c.links[0].wrap(c.links[0].operator.EndInput(i)); err != nil {
+			if err := unlessEnough(c.links[0].wrap(c.links[0].operator.EndInput(i))); err != nil {
 				return err
 			}
 		}
@@ -228,7 +251,7 @@ func (c *chain) end(gates []*gate) error {
 		if i == 0 && len(gates) > 0 {
 			continue
 		}
-		if err := l.wrap(l.operator.EndInput(0)); err != nil {
+		if err := unlessEnough(l.wrap(l.operator.EndInput(0))); err != nil {
 			return err
 		}
 	}

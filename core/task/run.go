@@ -199,21 +199,21 @@ func (t *Task) work() error {
 		if err := t.ctx.Err(); err != nil {
 			return err
 		}
-		if err := t.letters(); err != nil {
+		if err := unlessEnough(t.letters()); err != nil {
 			return err
 		}
 		if t.satisfied {
 			return nil
 		}
-		if err := t.timers(); err != nil {
+		if err := unlessEnough(t.timers()); err != nil {
 			return err
 		}
-		if err := t.chain.relieve(); err != nil {
+		if err := unlessEnough(t.chain.relieve()); err != nil {
 			return err
 		}
 		progress, end, err := t.step()
 		if err != nil || end {
-			return err
+			return unlessEnough(err)
 		}
 		if !progress {
 			t.wait()
@@ -420,7 +420,7 @@ func (t *Task) waitMany() {
 func (t *Task) finish() (*Done, error) {
 	drained := t.source != nil || t.satisfied
 	if drained {
-		if err := t.chain.advance(0, stream.MaxWatermark); err != nil {
+		if err := unlessEnough(t.chain.advance(0, stream.MaxWatermark)); err != nil {
 			return nil, err
 		}
 	}

@@ -349,6 +349,17 @@ func (a *Aggregate) emit(columns []arrow.Array, n int) error {
 	return a.ctx.Output.Emit(operator.NewBatch(a.output, columns, n))
 }
 
+// Spill implements operator.Spiller: a partial passes its groups on.
+func (a *Aggregate) Spill() error {
+	if a.phase == jobgraph.Phase_PHASE_PARTIAL {
+		if a.groups.rows.Len() == 0 {
+			return nil
+		}
+		return a.flush()
+	}
+	return a.spill()
+}
+
 // flush emits every group and forgets them.
 func (a *Aggregate) flush() (err error) {
 	a.groups.seal()
@@ -440,4 +451,5 @@ func (a *Aggregate) Close() error {
 var (
 	_ operator.Operator    = (*Aggregate)(nil)
 	_ operator.Snapshotter = (*Aggregate)(nil)
+	_ operator.Spiller     = (*Aggregate)(nil)
 )

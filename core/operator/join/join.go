@@ -201,6 +201,15 @@ func (j *Join) Process(input int, b *stream.Batch) error {
 	return err
 }
 
+// Spill implements operator.Spiller. What is built already stays: it is read for
+// every row from here on.
+func (j *Join) Spill() error {
+	if j.built || j.grace != nil || len(j.build.kept) == 0 {
+		return nil
+	}
+	return j.spill()
+}
+
 // Watermark implements operator.Operator.
 func (j *Join) Watermark(stream.Watermark) error { return nil }
 
@@ -258,4 +267,5 @@ var (
 	_ operator.Operator      = (*Join)(nil)
 	_ operator.InputSelector = (*Join)(nil)
 	_ operator.Finisher      = (*Join)(nil)
+	_ operator.Spiller       = (*Join)(nil)
 )
