@@ -7,6 +7,7 @@ import (
 	"github.com/tidemill/tidemill"
 	"github.com/tidemill/tidemill/core/client"
 	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/minicluster"
 )
 
@@ -28,13 +29,13 @@ func embedded(ctx context.Context, settings map[string]string) (client.Engine, *
 }
 
 // limitMemory has the garbage collector work harder rather than let the process
-// grow beyond what the worker may use. The tenth that is left is for what is not
-// on the heap.
+// grow beyond what the worker may use.
 func limitMemory(settings map[string]string) error {
 	c, err := config.FromMap(settings, "engine")
 	if err != nil {
 		return err
 	}
-	debug.SetMemoryLimit(minicluster.MemoryLimit(c) / 10 * 9)
+	heap, _ := memory.Divide(minicluster.MemoryLimit(c))
+	debug.SetMemoryLimit(heap)
 	return nil
 }

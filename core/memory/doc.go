@@ -26,9 +26,10 @@
 // Accounts that can spill say so with Contend. Their Share tells them when to: the
 // ledger is past three quarters of its limit and they use more than their part.
 // While there are such accounts, the last eighth of the limit is theirs; others
-// that find no room wait for them to make some. Accounts that can spill never
-// wait, so there is always one that goes on; and nobody waits longer than the
-// ledger's patience while nothing at all is given back.
+// that find no room wait for them to make some. Of accounts that can spill only
+// those wait that use less than half of what another does, or next to nothing, so
+// that the largest goes on; and nobody waits longer than the ledger's patience while nothing at
+// all is given back.
 //
 // Concurrency: everything may be used by any goroutine. The locks of free lists and
 // of those who wait are leaves: nothing else is taken under them. Charging takes no

@@ -122,3 +122,37 @@ func TestWaitEndsWithContext(t *testing.T) {
 		}
 	})
 }
+
+// A contender that uses little waits for one that uses much, which is told; the one
+// that uses most is refused at once, for it is to spill itself.
+func TestSmallContenderWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := ledger(t, memory.Options{Limit: 1000})
+		small, large := l.Child("join", 0), l.Child("sort", 0)
+		smallShare, largeShare := small.Contend(), large.Contend()
+		defer smallShare.Leave()
+		defer largeShare.Leave()
+		pressed := make(chan struct{}, 1)
+		largeShare.Notify(pressed)
+		if err := errors.Join(small.Grow(100), large.Grow(900)); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if err := large.Grow(10); err == nil || time.Since(began) > 0 {
+			t.Errorf("the largest waited %v: %v", time.Since(began), err)
+		}
+		got := make(chan error)
+		go func() { got <- small.Grow(50) }()
+		<-pressed
+		if !largeShare.Over() || smallShare.Over() {
+			t.Error("who spills is not the large one")
+		}
+		synctest.Wait()
+		large.Shrink(850)
+		if err := <-got; err != nil {
+			t.Error(err)
+		}
+		small.Shrink(150)
+		large.Shrink(50)
+	})
+}

@@ -10,6 +10,13 @@ import (
 // DefaultPatience is how long a charge waits while nothing is given back.
 const DefaultPatience = 5 * time.Second
 
+// An account that can spill and uses less than this part of the limit has next to
+// nothing to spill, and waits this part of the patience.
+const (
+	nextToNothing = 16
+	spentPart     = 5
+)
+
 // reserve is the part of the limit that only accounts that can spill may use
 // while there are any: spilling takes memory, and must not wait for it.
 func (l *Ledger) reserve() int64 { return l.root.limit / 8 }
@@ -60,6 +67,39 @@ func (q *queue) contended() (sum, most int64) {
 	return sum, most
 }
 
+// patienceOf is how long an account waits for room: those that cannot spill, and
+// those for which one that uses more than twice as much is to spill, the ledger's
+// patience. One that has next to nothing, for it has just spilled it, waits a part
+// of that for whoever gives something back. Others are to spill at once, so the
+// largest never waits.
+func (l *Ledger) patienceOf(a *Account) time.Duration {
+	if !a.spills.Load() {
+		return l.patience
+	}
+	mine, most := l.queue.besides(a)
+	switch {
+	case mine < most/2:
+		return l.patience
+	case mine < l.root.limit/nextToNothing:
+		return l.patience / spentPart
+	}
+	return 0
+}
+
+// besides is what a, which is a contender, uses, and the most that another one does.
+func (q *queue) besides(a *Account) (mine, most int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for s := range q.shares {
+		if s.account == a {
+			mine = s.Used()
+			continue
+		}
+		most = max(most, s.Used())
+	}
+	return mine, most
+}
+
 // press tells contenders whose tasks sleep that somebody waits.
 func (q *queue) press() {
 	q.mu.Lock()
@@ -79,13 +119,14 @@ func (q *queue) press() {
 // nothing is given back for as long as the ledger's patience, and when the asker's
 // context ends, which is the error.
 func (l *Ledger) await(asker *Account, n int64) (bool, error) {
-	if l.patience <= 0 || asker.spills.Load() || n > l.room(asker) || l.contenders.Load() == 0 {
+	patience := l.patienceOf(asker)
+	if patience <= 0 || n > l.room(asker) || l.contenders.Load() == 0 {
 		return false, nil
 	}
 	ctx := asker.context()
 	l.queue.waiting.Add(1)
 	defer l.queue.waiting.Add(-1)
-	timer := time.NewTimer(l.patience)
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	for {
 		freed := l.queue.listen() // before the attempt, so that nothing is missed
@@ -93,10 +134,13 @@ func (l *Ledger) await(asker *Account, n int64) (bool, error) {
 		if l.root.chargeTo(n, l.room(asker)) {
 			return true, nil
 		}
+		if patience = l.patienceOf(asker); patience <= 0 {
+			return false, nil
+		}
 		l.queue.press()
 		select {
 		case <-freed:
-			timer.Reset(l.patience)
+			timer.Reset(patience)
 		case <-timer.C:
 			return false, nil
 		case <-ctx.Done():

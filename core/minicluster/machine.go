@@ -12,8 +12,9 @@ import (
 // unknownMemory is assumed where the machine does not say how much it has.
 const unknownMemory = 4 << 30
 
-// MemoryLimit is what the worker may use, in bytes: worker.memory.size, or seven
-// tenths of the memory of the machine or container.
+// MemoryLimit is what the worker's process may use, in bytes: worker.memory.size, or
+// seven tenths of the memory of the machine or container. memory.Divide says what of
+// it the ledger has.
 func MemoryLimit(c config.Config) int64 {
 	if n := config.Memory.Get(c); n > 0 {
 		return n

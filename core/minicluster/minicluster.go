@@ -92,10 +92,16 @@ func (c *Cluster) start(ctx context.Context, o Options) (err error) {
 	return c.startWorker(ctx, o)
 }
 
+// exchangePart is the part of the memory that a partition of an exchange may hold
+// for its reader. Many hold what their readers do not want yet, such as joins that
+// still build; together they must leave room for what these wait for.
+const exchangePart = 128
+
 const workerID id.Worker = "embedded"
 
 func (c *Cluster) startWorker(ctx context.Context, o Options) error {
-	ledger, err := memory.New(memory.Options{Limit: MemoryLimit(o.Config), Option: config.Memory.Key()})
+	_, limit := memory.Divide(MemoryLimit(o.Config))
+	ledger, err := memory.New(memory.Options{Limit: limit, Option: config.Memory.Key()})
 	if err != nil {
 		return err
 	}
@@ -104,7 +110,8 @@ func (c *Cluster) startWorker(ctx context.Context, o Options) error {
 	}
 	if c.shuffle == nil {
 		c.shuffle = local.New(local.Options{
-			Alloc: ledger.Child("shuffle", 0).Allocator(),
+			Alloc:      ledger.Child("shuffle", 0).Allocator(),
+			MostBudget: ledger.Limit()/exchangePart + 1,
 			Tier: partition.NewTier(partition.TierOptions{
 				MemoryBytes: min(partition.DefaultMemoryBytes, ledger.Limit()/8), Dir: c.spill.Root(), Disk: c.spill,
 			}),

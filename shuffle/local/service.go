@@ -25,6 +25,9 @@ type Options struct {
 	// Budget is a pipe's budget in bytes where its spec names none
 	// (`exchange.budget`); zero means DefaultBudget.
 	Budget int64
+	// MostBudget bounds the budget of every pipe, whatever specs name; zero means no
+	// bound.
+	MostBudget int64
 	// LaneGuarantee is the credit in bytes that each lane always has; zero means
 	// DefaultLaneGuarantee.
 	LaneGuarantee int64
@@ -72,6 +75,9 @@ func (s *Service) Open(_ context.Context, spec shuffle.Spec) error {
 		return failure.Errorf(failure.Fatal, "open exchange %d: retention %v is not available in process", spec.Exchange, spec.Retention)
 	}
 	spec.BudgetBytes = cmp.Or(spec.BudgetBytes, s.options.Budget)
+	if most := s.options.MostBudget; most > 0 {
+		spec.BudgetBytes = min(spec.BudgetBytes, most)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := key{spec.Job, spec.Exchange}
