@@ -168,10 +168,11 @@ type Writer interface {
 // Committer publishes committables. One goroutine uses it.
 type Committer interface {
 	// Commit publishes, all or nothing as seen by readers where the target allows;
-	// the same committables may come again. final says that the job's output is
-	// complete with them.
+	// the same committables may come again, also after a failure, which therefore
+	// discards none of them. final says that the job's output is complete with them.
 	Commit(ctx context.Context, checkpoint id.Checkpoint, c []Committable, final bool) error
-	// Abort removes the staged files of committables that will not be published.
+	// Abort removes the staged files of committables that will not be published, and
+	// undoes what a failed Commit has published of them.
 	Abort(ctx context.Context, c []Committable) error
 	Close() error
 }

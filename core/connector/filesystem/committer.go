@@ -197,11 +197,11 @@ func (c *committer) publish(ctx context.Context, j journal) error {
 	if err == nil {
 		return c.finish(ctx, j, c.journalPath())
 	}
-	if undoErr := c.undo(context.WithoutCancel(ctx), j); undoErr != nil {
-		return fmt.Errorf("table %s: publish: %w; the table is left half published, the journal is %s: %w",
-			c.spec.Table.Name, err, c.journalPath(), undoErr)
+	err = fmt.Errorf("table %s: publish: %w", c.spec.Table.Name, err)
+	if len(j.New) == 0 { // nothing that Abort could name
+		err = errors.Join(err, c.undo(context.WithoutCancel(ctx), j))
 	}
-	return fmt.Errorf("table %s: publish: %w", c.spec.Table.Name, err)
+	return err
 }
 
 // exchange hides the old files and publishes the new ones. Both may have been
@@ -230,7 +230,7 @@ func (c *committer) undo(ctx context.Context, j journal) error {
 		errs = append(errs, ignoreMissing(c.loc.fsys.Rename(ctx, r.Hidden, r.Path)))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return err
+		return fmt.Errorf("table %s is left half published, its journal is %s: %w", c.spec.Table.Name, c.journalPath(), err)
 	}
 	return ignoreMissing(c.loc.fsys.Remove(ctx, c.journalPath()))
 }
@@ -263,15 +263,23 @@ func (c *committer) succeed(ctx context.Context, j journal) error {
 	return c.write(ctx, fs.Join(c.loc.path, successFile), m)
 }
 
-// Abort implements connector.Committer.
+// Abort implements connector.Committer: it undoes a publication of the committables
+// that has failed, and discards them.
 func (c *committer) Abort(ctx context.Context, committables []connector.Committable) error {
-	var errs []error
+	var j journal
+	err := ignoreMissing(c.read(ctx, c.journalPath(), &j))
+	errs := []error{err}
+	undo := false
 	for _, one := range committables {
 		s, err := parseStaged(one)
 		if err == nil {
+			undo = undo || slices.ContainsFunc(j.New, func(n staged) bool { return n.Path == s.Path })
 			err = c.recover.Discard(ctx, s.Token)
 		}
 		errs = append(errs, err)
+	}
+	if undo {
+		errs = append(errs, c.undo(ctx, j))
 	}
 	return errors.Join(errs...)
 }

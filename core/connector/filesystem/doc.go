@@ -24,7 +24,8 @@
 //  3. new files are published;
 //  4. _SUCCESS, the manifest, is written; hidden files and journal are removed.
 //
-// A failure in 2 or 3 undoes both. After a crash the next committer of the table,
+// After a failure in 2 or 3 the same may be tried again; aborting undoes both. The
+// files of a complete checkpoint are never aborted. After a crash the next committer of the table,
 // of whatever job, finds the journal and finishes what it says; if it cannot, that
 // is a conflict that names the journal. While 2 and 3 run a reader may list a mix;
 // it never does afterwards.
