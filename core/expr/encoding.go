@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/failure"
 )
 
 // encodingFunction finds the kernels that write text or bytes in another form.
@@ -66,6 +67,20 @@ func digest(name string) func(s []byte) []byte {
 	default:
 		return nil
 	}
+}
+
+// sha2Kernel is SHA2: the digest of so many bits.
+func sha2Kernel(k *call) error {
+	a, out := k.arguments(), k.textOut()
+	for _, r := range k.rows() {
+		out.begin(r)
+		bits := a.n(1, r)
+		if bits != 224 && bits != 256 && bits != 384 && bits != 512 {
+			return failure.Errorf(failure.UserCode, "SHA2: a digest of %d bits; there are 224, 256, 384 and 512", bits)
+		}
+		out.data = hex.AppendEncode(out.data, digest("SHA"+strconv.FormatInt(bits, 10))(a.s(0, r)))
+	}
+	return out.end()
 }
 
 func fromBase64(b []byte, a *arguments, r int32) ([]byte, bool) {

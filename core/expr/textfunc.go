@@ -108,6 +108,10 @@ func (c *compiler) textFunction(x *Call) (k kernel, strict bool, err error) {
 		return textOf(concatWith), false, nil
 	case "ELT":
 		return textOf(elt), false, nil
+	case "PRINTF":
+		return printfKernel(x.Args, c.env), false, nil
+	case "SHA2":
+		return sha2Kernel, true, nil
 	case "URL_ENCODE":
 		return textKernel(urlEncode), true, nil
 	case "SPLIT":

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -310,10 +311,18 @@ func floorTo(unit string) func(m moment) (down, next moment) {
 	}
 }
 
-// timestampAdd is TIMESTAMPADD(unit, n, t).
+// timestampAdd is TIMESTAMPADD(unit, n, t). A result that its type cannot hold is
+// an error.
 func timestampAdd(unit string, t datatype.Type) kernel {
 	if months := unitMonths(unit); months > 0 {
-		return shiftKernel(2, 1, func(x, n int64) int64 { return addMonths(x, n*months, t) })
+		most := maxYears(t)
+		return checkedShift(t, func(x, n int64) (int64, bool) {
+			if n > 12*most/months || n < -12*most/months {
+				return 0, false
+			}
+			year := int64(fieldsOf(x, t).Year()) + n*months/12 - 1970
+			return addMonths(x, n*months, t), -most < year && year < most
+		})
 	}
 	nanos := unitNanos(unit)
 	if nanos == 0 {
@@ -323,12 +332,39 @@ func timestampAdd(unit string, t datatype.Type) kernel {
 	if t.Kind != datatype.Date {
 		per = nanosPer(timeUnit(t))
 	}
-	return shiftKernel(2, 1, func(x, n int64) int64 {
-		if nanos >= per {
-			return x + n*(nanos/per)
+	return checkedShift(t, func(x, n int64) (int64, bool) {
+		if nanos < per {
+			n = floorDiv(n, per/nanos)
+		} else if factor := nanos / per; n > math.MaxInt64/factor || n < math.MinInt64/factor {
+			return 0, false
+		} else {
+			n *= factor
 		}
-		return x + floorDiv(n, per/nanos)
+		return x + n, (x+n > x) == (n > 0)
 	})
+}
+
+// maxYears is about how many years from 1970 a type reaches, both ways.
+func maxYears(t datatype.Type) int64 {
+	if t.Precision > 6 {
+		return 292
+	}
+	return 292_000
+}
+
+func checkedShift(t datatype.Type, f func(x, n int64) (int64, bool)) kernel {
+	return func(k *call) error {
+		k.allocate(k.out)
+		a, b, out := k.args[2].integers(), k.args[1].integers(), k.out.writer()
+		for _, r := range k.rows() {
+			v, ok := f(a.at(r), b.at(r))
+			if !ok || t.Kind == datatype.Date && int64(int32(v)) != v {
+				return failure.Errorf(failure.UserCode, "TIMESTAMPADD: %d units more exceed %s", b.at(r), t.WithNull(true))
+			}
+			out.putInteger(r, v)
+		}
+		return nil
+	}
 }
 
 // timestampDiff is TIMESTAMPDIFF(unit, from, to): whole units, towards zero.

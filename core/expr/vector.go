@@ -365,7 +365,12 @@ func (c *run) expand(v *vector, t arrow.DataType, n int) (arrow.Array, error) {
 		}
 		defer one.Release()
 	}
-	return compute.Take(c.mem, one, rows)
+	out, err := compute.Take(c.mem, one, rows)
+	if err != nil || v.arr == nil {
+		return out, err
+	}
+	defer out.Release()
+	return retype(out, t)
 }
 
 func (c *run) oneRow(v *vector, t arrow.DataType) (arrow.Array, error) {

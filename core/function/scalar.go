@@ -150,6 +150,8 @@ func textTable() []definition {
 		scalar("SHA256", "string -> STRING", "binary -> STRING"),
 		scalar("SHA384", "string -> STRING", "binary -> STRING"),
 		scalar("SHA512", "string -> STRING", "binary -> STRING"),
+		scalar("SHA2", "string, int -> STRING", "binary, int -> STRING"),
+		scalar("PRINTF", "string, any... -> STRING?"),
 		scalar("IS_ALPHA", "string -> BOOLEAN"),
 		scalar("IS_DIGIT", "string -> BOOLEAN"),
 		scalar("IS_DECIMAL", "string -> BOOLEAN"),
