@@ -92,6 +92,7 @@ func (r *Registry) registerFileSystems(c config.Config) error {
 		return err
 	}
 	hadoop := hdfs.New(hdfs.Options{
+		Ahead:   ahead,
 		ConfDir: config.HadoopConfDir.Get(c), Keytab: config.KerberosKeytab.Get(c), Principal: config.KerberosPrincipal.Get(c),
 	})
 	r.closers = append(r.closers, hadoop)

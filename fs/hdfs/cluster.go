@@ -33,6 +33,8 @@ type cluster struct {
 	addresses []string // the one to try first in front
 	clients   []*client
 	closed    bool
+
+	lines lines // to datanodes
 }
 
 // client is one connection to the active namenode.
@@ -260,12 +262,11 @@ func (cl *client) open(ctx context.Context, s settings, network, address string)
 	return WithDeadline(conn, s.Limit), nil
 }
 
-// openData connects to a datanode, which the library does for each block anew.
+// openData connects to a datanode for a request.
 func (s settings) openData(ctx context.Context, network, address string) (net.Conn, error) {
 	s.counts.Requests.Add(1)
 	conn, err := s.Dial(ctx, network, address)
 	if err != nil {
-		s.counts.Errors.Add(1)
 		return nil, err
 	}
 	return WithDeadline(conn, s.Limit), nil
@@ -319,5 +320,6 @@ func (c *cluster) close() error {
 		errs = append(errs, cl.Close())
 	}
 	c.clients = nil
+	c.lines.close()
 	return errors.Join(errs...)
 }

@@ -12,6 +12,14 @@
 // Flush waits for nobody. Only the namenode decides, in one step each: who
 // creates a file (a rename that replaces nothing), and what concat joined.
 //
+// # Reading
+//
+// The blocks of a file are located once, by the file's number, and ranges of them
+// read from datanodes directly (internal/datanode), each from the first replica
+// that gives it: one that dies is followed by the next in the middle of a range,
+// and asked last for ten minutes. Package readahead decides what is read when. Data
+// that travels with a key (Kerberos) is read through the library.
+//
 // # What the library lacks
 //
 // Its defects, each named by a test with the tag storage, and what is done:
@@ -25,7 +33,8 @@
 //	failover takes up to 10 s, or fails calls are tried for 30 s with new clients, the dead namenode last
 //	no time limit on a call             connections with deadlines
 //	one call at a time                  several clients
-//	ReadAt beyond the end, in parallel  a reader for each read; the end is io.EOF
+//	ReadAt beyond the end, in parallel  read without it, or a reader for each read
+//	a connection for each block read    kept, and reused for 3 s
 //	Kerberos only with a ticket in code login from a keytab
 //
 // A call whose answer was lost may have been carried out: before it is tried again
@@ -34,5 +43,6 @@
 // # Locks
 //
 // FileSystem.mu guards the map of clusters. In a cluster, dial comes before mu;
-// client.first and client.last are taken alone, file.mu before cluster.mu.
+// client.first, client.last and lines.mu are taken alone, file.mu and guarded.mu
+// before cluster.mu.
 package hdfs

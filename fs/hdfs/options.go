@@ -16,6 +16,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/fs"
+	"github.com/tidemill/tidemill/fs/readahead"
 )
 
 // Options configures the file system; the zero value is what Hadoop's own tools
@@ -36,6 +37,8 @@ type Options struct {
 	Limit time.Duration
 	// Retry is how long a call that fails for the moment is tried again; 0 is 30 s.
 	Retry time.Duration
+	// Ahead is the memory that files are read ahead into; nil: a pool of its own.
+	Ahead *readahead.Pool
 	// Dial opens connections; nil uses TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -64,6 +67,9 @@ func (o Options) complete() (settings, error) {
 		}
 	}
 	s.Clients, s.Limit, s.Retry = orDefault(s.Clients, 8), orDefault(s.Limit, 20*time.Second), orDefault(s.Retry, 30*time.Second)
+	if s.Ahead == nil {
+		s.Ahead = readahead.NewPool(0)
+	}
 	if s.Dial == nil {
 		s.Dial = (&net.Dialer{Timeout: s.Limit}).DialContext
 	}

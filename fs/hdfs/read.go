@@ -5,19 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sort"
+	"strconv"
+	"strings"
 	"sync"
-
-	"github.com/colinmarc/hdfs/v2"
+	"sync/atomic"
 
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/fs"
+	"github.com/tidemill/tidemill/fs/hdfs/internal/datanode"
+	"github.com/tidemill/tidemill/fs/hdfs/internal/namenode"
+	"github.com/tidemill/tidemill/fs/readahead"
 )
 
-const (
-	maxReaders  = 16 // of one file at once
-	idleReaders = 4  // of one file that keep their connection for the next read
-	maxSkip     = 64 << 10
-)
+// partBytes is the size of the pieces in which large ranges are read at once.
+const partBytes = 8 << 20
 
 // Open implements fs.FileSystem.
 func (h *FileSystem) Open(ctx context.Context, p string) (fs.File, error) {
@@ -32,185 +34,147 @@ func (h *FileSystem) Open(ctx context.Context, p string) (fs.File, error) {
 	if err != nil {
 		return nil, wrap("open", p, err)
 	}
-	return &file{
-		ctx: ctx, cluster: c, info: infoOf(p, st), turns: make(chan struct{}, maxReaders),
-		// By its number, the name may come to mean another file.
-		inode: fmt.Sprintf("/.reserved/.inodes/%d", fileID(st)),
-	}, nil
+	return newFile(ctx, c, infoOf(p, st), fileID(st)), nil
 }
 
-// file is an open file. Each read has a reader of its own; some stay, for the
-// next read that begins where theirs ended.
+// OpenInfo implements fs.InfoOpener: the ETag holds the file's number.
+func (h *FileSystem) OpenInfo(ctx context.Context, info fs.Info) (fs.File, error) {
+	number, _, _ := strings.Cut(info.ETag, "-")
+	inode, err := strconv.ParseUint(number, 16, 64)
+	if err != nil || inode == 0 {
+		return h.Open(ctx, info.Path)
+	}
+	c, _, err := h.locate(ctx, info.Path)
+	if err != nil {
+		return nil, wrap("open", info.Path, err)
+	}
+	return newFile(ctx, c, info, inode), nil
+}
+
+// file is an open file.
 type file struct {
-	ctx     context.Context // the opener's: fs.File says that it bounds reads
+	*readahead.File
+	ctx     context.Context // the opener's, which explains errors
 	cluster *cluster
 	info    fs.Info
-	inode   string
-	turns   chan struct{} // holds one for each reader at work
+	inode   string // the file by its number: the name may come to mean another
 
 	mu     sync.Mutex
-	idle   []*reader
-	closed bool
+	blocks []namenode.Block // nil before the first read
+
+	keyed atomic.Bool // data travels with a key, and guard reads it
+	guard *guarded
 }
 
-// reader is one stream of a file's bytes, used by one goroutine at a time.
-type reader struct {
-	*hdfs.FileReader
-	cl  *client
-	off int64
+var (
+	_ fs.InfoOpener = (*FileSystem)(nil)
+	_ fs.Prefetcher = (*file)(nil)
+)
+
+func newFile(ctx context.Context, c *cluster, info fs.Info, inode uint64) *file {
+	f := &file{ctx: ctx, cluster: c, info: info, inode: fmt.Sprintf("/.reserved/.inodes/%d", inode)}
+	f.guard = newGuarded(f)
+	f.File = readahead.New(ctx, readahead.Options{Size: info.Size, Fetch: f.fetch, PartBytes: partBytes, Pool: c.s.Ahead})
+	return f
 }
 
-func (f *file) Size() int64   { return f.info.Size }
+// Size implements fs.File.
+func (f *file) Size() int64 { return f.info.Size }
+
+// Info implements fs.File.
 func (f *file) Info() fs.Info { return f.info }
 
-// ReadAt implements io.ReaderAt. What fails for the moment at every replica is
-// tried again.
-func (f *file) ReadAt(b []byte, off int64) (int, error) {
-	switch err := f.ready(); {
-	case err != nil:
-		return 0, fs.Wrap("read", f.info.Path, err)
-	case off < 0:
-		return 0, fs.Wrap("read", f.info.Path, errors.New("negative offset"))
-	case len(b) == 0:
-		return 0, nil
-	case off >= f.info.Size:
-		return 0, io.EOF
+// ReadAt implements io.ReaderAt.
+func (f *file) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.File.ReadAt(p, off)
+	switch {
+	case err == nil || err == io.EOF:
+		return n, err
+	case f.ctx.Err() != nil:
+		err = f.ctx.Err()
 	}
-	var end error
-	if rest := f.info.Size - off; int64(len(b)) > rest {
-		b, end = b[:rest], io.EOF
-	}
-	select {
-	case f.turns <- struct{}{}:
-		defer func() { <-f.turns }()
-	case <-f.ctx.Done():
-		return 0, fs.Wrap("read", f.info.Path, f.ctx.Err())
-	}
-	n := 0
-	err := f.cluster.retry(f.ctx, func(bool) error {
-		read, err := f.read(b[n:], off+int64(n))
-		n += read
-		return err
-	})
-	if err != nil {
-		return n, wrap("read", f.info.Path, err)
-	}
-	return n, end
+	return n, wrap("read", f.info.Path, err)
 }
 
-func (f *file) ready() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return fs.ErrClosed
-	}
-	return f.ctx.Err()
-}
-
-// read fills b from one reader, which goes on past a datanode that dies.
-func (f *file) read(b []byte, off int64) (n int, err error) {
-	r, err := f.take(off)
-	if err != nil {
-		return 0, err
-	}
-	err = r.cl.transfer(func() error {
-		if r.off != off { // seeking to where it stands would connect anew
-			if _, err := r.Seek(off, io.SeekStart); err != nil {
-				return err
-			}
-		}
-		n, err = io.ReadFull(r, b)
-		return err
-	})
-	r.off = off + int64(n)
-	f.cluster.s.counts.BytesRead.Add(uint64(n))
-	if err != nil {
-		if unreachable(err) {
-			f.cluster.drop(r.cl)
-		}
-		// Whatever it was, a replica, a token or a list of blocks that is too
-		// old, a new reader may find better.
-		return n, errors.Join(failure.Wrap(failure.Transient, err), f.end(r))
-	}
-	return n, f.keep(r)
-}
-
-// take returns the reader that stands nearest before off, or a new one. One that
-// stands elsewhere is no better than a new one but saves a call.
-func (f *file) take(off int64) (*reader, error) {
-	f.mu.Lock()
-	best := -1
-	for i, r := range f.idle {
-		if best < 0 || near(r.off, off) < near(f.idle[best].off, off) {
-			best = i
-		}
-	}
-	if best >= 0 {
-		r := f.idle[best]
-		f.idle = append(f.idle[:best], f.idle[best+1:]...)
-		f.mu.Unlock()
-		return r, nil
-	}
-	f.mu.Unlock()
-	return f.open()
-}
-
-// near is what a reader that stands at from skips to reach off.
-func near(from, off int64) int64 {
-	if d := off - from; d >= 0 && d <= maxSkip {
-		return d
-	}
-	return maxSkip + 1
-}
-
-func (f *file) open() (*reader, error) {
-	cl, err := f.cluster.acquire(f.ctx)
-	if err != nil {
-		return nil, err
-	}
-	f.cluster.s.counts.Requests.Add(1)
-	fr, err := cl.Open(f.inode)
-	if err == nil && fr.Stat().Size() < f.info.Size {
-		err = fs.ErrChanged
-	}
-	if missing(err) {
-		err = fs.ErrChanged
-	}
-	if err != nil {
-		if broken(err) {
-			f.cluster.drop(cl)
-		}
-		f.cluster.release(cl)
-		return nil, err
-	}
-	return &reader{FileReader: fr, cl: cl}, nil
-}
-
-// keep leaves a reader to the next read, unless there are enough.
-func (f *file) keep(r *reader) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed || len(f.idle) == idleReaders {
-		return f.end(r)
-	}
-	f.idle = append(f.idle, r)
-	return nil
-}
-
-func (f *file) end(r *reader) error {
-	defer f.cluster.release(r.cl)
-	return r.Close()
-}
-
-// Close implements io.Closer; reads that are on their way end as they will.
+// Close implements io.Closer.
 func (f *file) Close() error {
+	return wrap("close", f.info.Path, errors.Join(f.File.Close(), f.guard.close()))
+}
+
+// fetch fills p. What fails for the moment at every replica is tried again, with
+// the blocks' places asked for anew.
+func (f *file) fetch(ctx context.Context, p []byte, off int64) error {
+	return f.cluster.retry(ctx, func(again bool) error {
+		blocks, err := f.locate(ctx, again)
+		for err == nil && len(p) > 0 {
+			var n int
+			if f.keyed.Load() {
+				n, err = f.guard.read(ctx, p, off)
+			} else {
+				n, err = f.readBlock(ctx, blocks, p, off)
+			}
+			p, off = p[n:], off+int64(n)
+		}
+		return err
+	})
+}
+
+// locate returns the file's blocks, those that are known unless they shall be new.
+func (f *file) locate(ctx context.Context, anew bool) ([]namenode.Block, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.closed = true
-	var errs []error
-	for _, r := range f.idle {
-		errs = append(errs, f.end(r))
+	if f.blocks != nil && !anew {
+		return f.blocks, nil
 	}
-	f.idle = nil
-	return wrap("close", f.info.Path, errors.Join(errs...))
+	err := f.cluster.call(ctx, func(cl *client, _ bool) error {
+		byName := f.cluster.s.conf.Get("dfs.client.use.datanode.hostname") == "true"
+		blocks, size, err := namenode.Locations(cl.Client, f.inode, f.info.Size, byName)
+		if missing(err) || err == nil && size < f.info.Size {
+			return fs.ErrChanged
+		}
+		if err == nil {
+			f.blocks = blocks
+			f.keyed.Store(cl.first != nil)
+		}
+		return err
+	})
+	return f.blocks, err
+}
+
+// readBlock reads the first bytes of p, as many as are in one block, from the first
+// replica that has them. One that fails in the middle is followed by the next.
+func (f *file) readBlock(ctx context.Context, blocks []namenode.Block, p []byte, off int64) (int, error) {
+	i := sort.Search(len(blocks), func(i int) bool { return blocks[i].Offset+blocks[i].Length > off })
+	if i == len(blocks) || blocks[i].Offset > off {
+		return 0, failure.Errorf(failure.Transient, "the namenode names no block for byte %d", off)
+	}
+	b := &blocks[i]
+	p = p[:min(int64(len(p)), b.Offset+b.Length-off)]
+	n, failed := 0, []error(nil)
+	for _, address := range f.cluster.lines.order(b.Nodes) {
+		r := datanode.Request{Block: b.ID, Token: b.Token, Client: "tidemill", Offset: off + int64(n) - b.Offset}
+		m, err := f.cluster.ask(ctx, address, r, p[n:])
+		if n += m; err == nil {
+			return n, nil
+		}
+		if ctx.Err() != nil {
+			return n, ctx.Err()
+		}
+		f.cluster.lines.fail(address)
+		f.cluster.s.counts.Errors.Add(1)
+		failed = append(failed, fmt.Errorf("%s: %w", address, err))
+	}
+	return n, failure.Wrap(failure.Transient, unreadable(b, failed))
+}
+
+// unreadable is the error of a block of which no replica could be read.
+func unreadable(b *namenode.Block, failed []error) error {
+	what := fmt.Sprintf("block %s (bytes %d to %d)", b.Name, b.Offset, b.Offset+b.Length)
+	switch {
+	case b.Corrupt:
+		return fmt.Errorf("%s: all replicas are corrupt", what)
+	case len(failed) == 0:
+		return fmt.Errorf("%s: no live datanode has a replica", what)
+	}
+	return fmt.Errorf("%s: no replica can be read: %w", what, errors.Join(failed...))
 }

@@ -15,40 +15,41 @@ import (
 // Rename moves from to a name where nothing is; the namenode decides, in one
 // step, and says FileAlreadyExistsException when something is there.
 func Rename(c *hdfs.Client, from, to string) error {
-	return call(c, "rename2", "Rename2", func(m protoreflect.Message) {
+	_, err := call(c, "rename2", "Rename2", func(m protoreflect.Message) {
 		set(m, "src", protoreflect.ValueOfString(from))
 		set(m, "dst", protoreflect.ValueOfString(to))
 		set(m, "overwriteDest", protoreflect.ValueOfBool(false))
 	})
+	return err
 }
 
 // Concat appends the files parts to the file target and removes their names, in
 // one step. All are closed, not empty and in one directory.
 func Concat(c *hdfs.Client, target string, parts []string) error {
-	return call(c, "concat", "Concat", func(m protoreflect.Message) {
+	_, err := call(c, "concat", "Concat", func(m protoreflect.Message) {
 		set(m, "trg", protoreflect.ValueOfString(target))
 		list := m.Mutable(field(m, "srcs")).List()
 		for _, p := range parts {
 			list.Append(protoreflect.ValueOfString(p))
 		}
 	})
+	return err
 }
 
-func call(c *hdfs.Client, method string, message protoreflect.Name, fill func(protoreflect.Message)) error {
+func call(c *hdfs.Client, method string, message protoreflect.Name, fill func(protoreflect.Message)) (response protoreflect.Message, err error) {
 	conn, err := connection(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	request, err := newMessage(message + "RequestProto")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	response, err := newMessage(message + "ResponseProto")
-	if err != nil {
-		return err
+	if response, err = newMessage(message + "ResponseProto"); err != nil {
+		return nil, err
 	}
 	fill(request)
-	return conn.Execute(method, request.Interface(), response.Interface())
+	return response, conn.Execute(method, request.Interface(), response.Interface())
 }
 
 // executor is the library's connection to the namenodes; it may be called by

@@ -14,6 +14,10 @@ func TestLibraryIsAsExpected(t *testing.T) {
 	}
 	for message, fields := range map[string][]string{
 		"Rename2RequestProto": {"src", "dst", "overwriteDest"}, "Rename2ResponseProto": nil,
+		"GetBlockLocationsRequestProto": {"src", "offset", "length"}, "GetBlockLocationsResponseProto": {"locations"},
+		"LocatedBlocksProto": {"fileLength", "blocks", "ecPolicy", "fileEncryptionInfo"},
+		"LocatedBlockProto":  {"b", "offset", "locs", "corrupt", "blockToken"}, "ExtendedBlockProto": {"blockId", "numBytes"},
+		"DatanodeInfoProto": {"id"}, "DatanodeIDProto": {"ipAddr", "hostName", "xferPort"},
 		"ConcatRequestProto": {"trg", "srcs"}, "ConcatResponseProto": nil,
 	} {
 		m, err := newMessage(protoreflect.Name(message))
