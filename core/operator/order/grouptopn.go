@@ -34,8 +34,10 @@ type GroupTopN struct {
 	ranking jobgraph.Ranking
 	partial bool
 
-	next    int  // kept rows from which on to cut them
-	passing bool // cutting is in vain
+	next    int          // kept rows from which on to cut them
+	bounds  *groupBounds // of what was cut last, if much was; nil: none
+	last    []int32      // rows of what was cut last, the last ones of full groups
+	passing bool         // cutting is in vain
 }
 
 // NewGroupTopN returns the operator that spec describes over input columns of in.
@@ -67,6 +69,14 @@ func (n *GroupTopN) Process(input int, b *stream.Batch) error {
 	if n.passing && n.partial {
 		return n.ctx.Output.Emit(b)
 	}
+	if n.bounds != nil {
+		sel, err := n.bounds.pass(b)
+		if err != nil {
+			b.Release()
+			return fmt.Errorf("group top-n: %w", err)
+		}
+		b.Sel = sel
+	}
 	if err := n.Sort.Process(input, b); err != nil {
 		return err
 	}
@@ -89,10 +99,13 @@ func (n *GroupTopN) settle() error {
 		batches = nil
 		return n.Spill()
 	}
+	left := int(best.NumRows())
+	if left <= before/2 {
+		n.bounds = newGroupBounds(best, n.keys[:n.groups], n.keys[n.groups:], n.ranking != jobgraph.Ranking_RANKING_ROW_NUMBER, n.last)
+	}
 	if err := n.keep(stream.NewBatch(best)); err != nil {
 		return fmt.Errorf("group top-n: %w", err)
 	}
-	left := int(best.NumRows())
 	n.next = max(settleRows, 2*left)
 	if before < giveUpRows || left <= before/2 {
 		return nil
@@ -145,6 +158,7 @@ func (n *GroupTopN) flush() error {
 // first leaves of sorted rows of a record those that the ranking counts among the
 // first of their groups.
 func (n *GroupTopN) first(all arrow.RecordBatch, rows []int32) ([]int32, error) {
+	n.forgetBounds()
 	group, err := rowsort.Comparers(all, all, n.keys[:n.groups])
 	if err != nil {
 		return nil, err
@@ -153,13 +167,15 @@ func (n *GroupTopN) first(all arrow.RecordBatch, rows []int32) ([]int32, error) 
 	if err != nil {
 		return nil, err
 	}
+	n.last = n.last[:0]
 	out := rows[:0]
 	var number, rank, dense int64
+	complete := false // the group
 	before := int32(-1)
 	for _, r := range rows {
 		switch {
 		case before < 0 || rowsort.Compare(group, int(before), int(r)) != 0:
-			number, rank, dense = 1, 1, 1
+			number, rank, dense, complete = 1, 1, 1, false
 		default:
 			number++
 			if n.ranking != jobgraph.Ranking_RANKING_ROW_NUMBER && rowsort.Compare(peer, int(before), int(r)) != 0 {
@@ -168,18 +184,38 @@ func (n *GroupTopN) first(all arrow.RecordBatch, rows []int32) ([]int32, error) 
 			}
 		}
 		before = r
-		at := number
+		at, full := number, number
 		switch n.ranking {
 		case jobgraph.Ranking_RANKING_RANK:
 			at = rank
 		case jobgraph.Ranking_RANKING_DENSE_RANK:
-			at = dense
+			at, full = dense, dense
 		}
-		if at <= n.limit {
-			out = append(out, r)
+		if at > n.limit {
+			continue
 		}
+		if full >= n.limit {
+			if !complete {
+				n.last = append(n.last, 0)
+			}
+			complete = true
+			n.last[len(n.last)-1] = int32(len(out))
+		}
+		out = append(out, r)
 	}
 	return out, nil
+}
+
+// forgetBounds drops the bounds: what they stand for is kept no more.
+func (n *GroupTopN) forgetBounds() {
+	n.bounds.release()
+	n.bounds = nil
+}
+
+// Close implements operator.Operator.
+func (n *GroupTopN) Close() error {
+	n.forgetBounds()
+	return n.Sort.Close()
 }
 
 var (

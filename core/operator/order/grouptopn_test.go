@@ -214,28 +214,34 @@ func (*counted) Watermark(stream.Watermark) error { return nil }
 func (*counted) EndInput(int) error               { return nil }
 func (*counted) Close() error                     { return nil }
 
-// Few groups are cut again and again; where all rows are groups of their own, a
-// partial one gives up.
+// Few groups are cut again and again, after which most rows are not even kept;
+// where all rows are groups of their own, a partial one gives up.
 func TestGroupTopNOfManyRows(t *testing.T) {
 	for _, c := range []struct {
 		groups, rows, want int
 		phase              jobgraph.Phase
+		ranking            jobgraph.Ranking
 	}{
-		{5, 200_000, 15, jobgraph.Phase_PHASE_SINGLE},
-		{5, 200_000, 15, jobgraph.Phase_PHASE_PARTIAL},
-		{530_000, 530_000, 530_000, jobgraph.Phase_PHASE_PARTIAL},
+		{5, 200_000, 15, jobgraph.Phase_PHASE_SINGLE, jobgraph.Ranking_RANKING_ROW_NUMBER},
+		{5, 200_000, 15, jobgraph.Phase_PHASE_PARTIAL, jobgraph.Ranking_RANKING_ROW_NUMBER},
+		{5, 100_000, 5 * 200, jobgraph.Phase_PHASE_SINGLE, jobgraph.Ranking_RANKING_RANK}, // orders come 200 times each
+		{5, 100_000, 5 * 3 * 200, jobgraph.Phase_PHASE_SINGLE, jobgraph.Ranking_RANKING_DENSE_RANK},
+		{530_000, 530_000, 530_000, jobgraph.Phase_PHASE_PARTIAL, jobgraph.Ranking_RANKING_ROW_NUMBER},
 	} {
 		in := operatortest.Table{Schema: operatortest.ParseSchema("g INT NOT NULL, o INT")}
 		for i := range c.rows {
-			in.Steps = append(in.Steps, operatortest.Step{Row: []any{int64(i * 7919 % c.groups), int64(i * 31 % 1000)}})
+			in.Steps = append(in.Steps, operatortest.Step{Row: []any{int64(i % c.groups), int64(i * 31 / 5 % 100)}})
 		}
-		op, err := order.NewGroupTopN(groupTopN(c.phase, jobgraph.Ranking_RANKING_ROW_NUMBER, 3, 1), in.Schema)
+		op, err := order.NewGroupTopN(groupTopN(c.phase, c.ranking, 3, 1), in.Schema)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got, err := operatortest.Collect(t, op, 8192, in)
 		if err != nil || len(got) != c.want {
 			t.Fatalf("%d rows of %d in %d groups, want %d; %v", len(got), c.rows, c.groups, c.want, err)
+		}
+		if c.groups == 5 && (got[0] != "0 | 99" || c.ranking != jobgraph.Ranking_RANKING_DENSE_RANK && got[len(got)-1] != "4 | 99") {
+			t.Fatalf("the first row is %s, the last %s", got[0], got[len(got)-1])
 		}
 	}
 }
