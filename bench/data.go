@@ -37,6 +37,10 @@ const (
 // generate makes data of o.Scale in a directory unless it is there. Data of another
 // scale or origin is not written over.
 func (o TPCHOptions) generate(ctx context.Context, uri string) error {
+	options := gen.Options{Scale: o.Scale}
+	if err := options.Check(); err != nil {
+		return err
+	}
 	fsys, dir, err := o.FileSystems.Resolve(uri)
 	if err != nil {
 		return err
@@ -48,7 +52,7 @@ func (o TPCHOptions) generate(ctx context.Context, uri string) error {
 	if err := fs.WriteFile(ctx, fsys, mark, []byte(scale+unfinished), fs.CreateOptions{}); err != nil {
 		return err
 	}
-	if err := gen.Write(ctx, fsys, dir, gen.Options{Scale: o.Scale}); err != nil {
+	if err := gen.Write(ctx, fsys, dir, options); err != nil {
 		return fmt.Errorf("generate TPC-H data in %s: %w", uri, err)
 	}
 	return fs.WriteFile(ctx, fsys, mark, []byte(scale), fs.CreateOptions{})

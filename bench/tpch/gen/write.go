@@ -36,9 +36,17 @@ type Options struct {
 	Alloc memory.Allocator
 }
 
-func (o Options) complete() (Options, error) {
+// Check refuses a scale that cannot be made.
+func (o Options) Check() error {
 	if math.IsNaN(o.Scale) || o.Scale < 0.001 || o.Scale > maxScale {
-		return o, failure.Errorf(failure.Usage, "scale %v: want 0.001 to %d", o.Scale, maxScale)
+		return failure.Errorf(failure.Usage, "scale %v: want 0.001 to %d", o.Scale, maxScale)
+	}
+	return nil
+}
+
+func (o Options) complete() (Options, error) {
+	if err := o.Check(); err != nil {
+		return o, err
 	}
 	if o.Parallelism <= 0 {
 		o.Parallelism = runtime.GOMAXPROCS(0)

@@ -1,0 +1,78 @@
+package main_test
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tidemill/tidemill/bench/tpch/gen"
+	"github.com/tidemill/tidemill/fs/local"
+)
+
+// The benchmark as users run it, with processes that serve it; and that no answer
+// of ours at one parallelism or memory limit differs from another.
+func TestBenchTPCH(t *testing.T) {
+	dir := t.TempDir()
+	disk, err := local.New(local.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := gen.Write(t.Context(), disk, filepath.Join(dir, "data"), gen.Options{Scale: 0.001, TextBytes: 1 << 16}); err != nil {
+		t.Fatal(err)
+	}
+	o := tidemill(t, dir, "bench", "tpch", "--data", "data", "--queries", "1,6", "--runs", "1", "--parallelism", "1,2", "--format", "json")
+	if o.code != 0 {
+		t.Fatalf("exit code %d\n%s", o.code, o.stderr)
+	}
+	var report struct {
+		Trials []struct {
+			Name    string
+			Engines []struct {
+				Engine string
+				Wall   float64 `json:"wall_ms"`
+				RSS    float64 `json:"rss_mb"`
+			}
+		}
+		Ratios []struct{ Engine, Base string }
+	}
+	if err := json.Unmarshal([]byte(o.stdout), &report); err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Trials) != 2 || report.Trials[1].Name != "q6" || len(report.Ratios) != 1 || report.Ratios[0].Base != "1 slot" {
+		t.Errorf("got %s", o.stdout)
+	}
+	for _, trial := range report.Trials {
+		for _, e := range trial.Engines {
+			if e.Wall <= 0 || e.RSS <= 0 {
+				t.Errorf("%s of %s took no time or no memory", trial.Name, e.Engine)
+			}
+		}
+	}
+	o = tidemill(t, dir, "bench", "tpch", "--data", "data", "--local", "data", "--queries", "3", "--runs", "1")
+	if o.code != 0 || !strings.Contains(o.stdout, "tidemill to local: geometric mean wall") {
+		t.Errorf("exit code %d\n%s%s", o.code, o.stdout, o.stderr)
+	}
+	o = tidemill(t, dir, "bench", "tpch", "--data", "data", "--queries", "9", "--runs", "1", "--memory", "64MB,none")
+	if o.code != 0 || !strings.Contains(o.stdout, "64MB to no limit") {
+		t.Errorf("exit code %d\n%s%s", o.code, o.stdout, o.stderr)
+	}
+}
+
+func TestBenchUsage(t *testing.T) {
+	dir := t.TempDir()
+	for args, want := range map[string]string{
+		"bench tpch":                         "--scale makes one",
+		"bench tpch --data d --format xml":   "want text or json",
+		"bench tpch --scale -1":              "want more than 0",
+		"bench tpch --scale 5000 --data d":   "want 0.001 to 1000",
+		"bench tpch --data d --peer duckdb":  "make bench-peers",
+		"bench etl --data d --scratch s":     "make bench-peers",
+		"bench kernels --data d":             "make bench-peers",
+		"bench kernels --data d --kernels x": `no kernel "x"`,
+	} {
+		if o := tidemill(t, dir, strings.Fields(args)...); o.code != 2 || !strings.Contains(o.stderr, want) {
+			t.Errorf("tidemill %s: exit code %d, want 2 with %q\n%s", args, o.code, want, o.stderr)
+		}
+	}
+}
