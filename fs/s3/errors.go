@@ -47,7 +47,28 @@ func fail(ctx context.Context, op, path string, err error) error {
 	if ctx.Err() != nil {
 		return fs.Wrap(op, path, ctx.Err())
 	}
-	return fs.Wrap(op, path, classify(err))
+	err = classify(err)
+	var a *answer
+	if errors.As(err, &a) && errors.Is(a.kind, fs.ErrPermission) {
+		at, _ := locate(path)
+		err = fmt.Errorf("%w; bucket %s: %s", err, at.bucket, a.advice())
+	}
+	return fs.Wrap(op, path, err)
+}
+
+// advice is what to look at when access is denied.
+func (a *answer) advice() string {
+	switch a.code {
+	case "InvalidAccessKeyId":
+		return "the server does not know the access key, check s3.access-key and s3.endpoint"
+	case "SignatureDoesNotMatch":
+		return "check s3.secret-key and s3.region"
+	case "RequestTimeTooSkewed":
+		return "check the clock of this machine"
+	case "ExpiredToken", "TokenRefreshRequired":
+		return "the credentials have expired"
+	}
+	return "the credentials do not allow it, check whose they are (s3.access-key, environment, profile) and the bucket's policy"
 }
 
 func classify(err error) error {
@@ -58,6 +79,13 @@ func classify(err error) error {
 	var api smithy.APIError
 	if errors.As(err, &api) {
 		return classifyAnswer(newAnswer(api, err))
+	}
+	var unknown *net.DNSError
+	if errors.As(err, &unknown) && unknown.IsNotFound {
+		return failure.Errorf(failure.Usage, "%w; is s3.endpoint right?", err)
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return failure.Errorf(failure.Transient, "%w; is s3.endpoint right?", err)
 	}
 	if network(err) {
 		return failure.Wrap(failure.Transient, err)
@@ -85,7 +113,7 @@ func classifyAnswer(a *answer) error {
 	case a.code == "ExpiredToken" || a.status == http.StatusForbidden || a.status == http.StatusUnauthorized:
 		a.kind = fs.ErrPermission
 	case a.status == http.StatusMovedPermanently || a.code == "AuthorizationHeaderMalformed":
-		a.message += "; is s3.region right?"
+		a.message += "; are s3.region and s3.endpoint right?"
 		return failure.Wrap(failure.Usage, a)
 	case a.status >= 500, a.status == http.StatusTooManyRequests, a.status == http.StatusRequestTimeout,
 		a.code == "RequestTimeout", a.code == "SlowDown", a.code == "OperationAborted", a.code == "ConditionalRequestConflict":

@@ -5,13 +5,16 @@ package s3
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tidemill/tidemill/core/failure"
@@ -131,6 +134,95 @@ func TestOpenErrors(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who is refused learns by which bucket, and what to check.
+func TestDenied(t *testing.T) {
+	for name, advice := range map[string]string{
+		"AccessDenied": "bucket's policy", "InvalidAccessKeyId": "s3.access-key", "SignatureDoesNotMatch": "s3.secret-key",
+		"RequestTimeTooSkewed": "clock", "ExpiredToken": "expired",
+	} {
+		f, _ := scripted(t, code(403, name))
+		_, openErr := f.Open(t.Context(), "mine/dir/key")
+		_, statErr := f.Stat(t.Context(), "mine/dir/key")
+		listErr := f.List(t.Context(), "mine/dir", fs.ListOptions{}, func(fs.Info) error { return nil })
+		writeErr := fs.WriteFile(t.Context(), f, "mine/dir/key", []byte("x"), fs.CreateOptions{})
+		removeErr := f.Remove(t.Context(), "mine/dir/key")
+		for i, err := range []error{openErr, statErr, listErr, writeErr, removeErr} {
+			if failure.Of(err) != failure.Unauthorized || !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "bucket mine: ") {
+				t.Errorf("%s, call %d: %v", name, i, err)
+			}
+		}
+		if !strings.Contains(openErr.Error(), advice) {
+			t.Error(openErr)
+		}
+	}
+}
+
+// An endpoint that is not there, or no credentials: said at once, or after the
+// tries, with the name of what to change.
+func TestWrongEndpoint(t *testing.T) {
+	for cause, class := range map[error]failure.Class{
+		&net.DNSError{Err: "no such host", Name: "s3.test", IsNotFound: true}: failure.Usage,
+		&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}:                   failure.Transient,
+	} {
+		f, _ := scripted(t, func(*http.Request) (*http.Response, error) { return nil, cause })
+		_, err := f.Open(t.Context(), "bucket/key")
+		if failure.Of(err) != class || !strings.Contains(err.Error(), "s3.endpoint") || !strings.Contains(err.Error(), "bucket/key") {
+			t.Errorf("%s: %v", failure.Of(err), err)
+		}
+	}
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("AWS_CONFIG_FILE", t.TempDir()+"/none")
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", t.TempDir()+"/none")
+	f, err := New(Options{Endpoint: "http://s3.test", HTTP: &script{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Open(t.Context(), "bucket/key"); failure.Of(err) != failure.Usage || !strings.Contains(err.Error(), "s3.access-key") {
+		t.Errorf("without credentials: %s: %v", failure.Of(err), err)
+	}
+	if _, err := New(Options{AccessKey: "key"}); failure.Of(err) != failure.Usage {
+		t.Errorf("half of the credentials: %v", err)
+	}
+}
+
+// A server that takes a request and never answers is asked again after a minute, at
+// most as often as any request, and the error says so.
+func TestSlowServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}
+		tail := reply(http.StatusPartialContent, "Content-Range: bytes 100000-165535/165536\nETag: \"e\"", strings.Repeat("x", 65536))
+		rest := reply(http.StatusPartialContent, "Content-Range: bytes 0-4/165536", "01234")
+		f, _ := scripted(t, hang, tail, hang, rest, hang)
+		start := time.Now()
+		o, err := f.Open(t.Context(), "bucket/key")
+		if err != nil || time.Since(start) < time.Minute || time.Since(start) > 2*time.Minute {
+			t.Fatal(err, time.Since(start))
+		}
+		p := make([]byte, 5)
+		if n, err := o.ReadAt(p, 0); err != nil || string(p) != "01234" {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		start = time.Now()
+		_, err = o.ReadAt(p, 50)
+		if failure.Of(err) != failure.Transient || !strings.Contains(err.Error(), "tried 3 times") || time.Since(start) > 4*time.Minute {
+			t.Errorf("after %v: %s: %v", time.Since(start), failure.Of(err), err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := f.Open(ctx, "bucket/key"); !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "tried") {
+			t.Errorf("the caller's own limit: %v", err)
+		}
+		if err := o.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // An object that was replaced is never read as a mix of two versions.

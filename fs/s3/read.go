@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -23,7 +22,12 @@ func (f *FileSystem) Open(ctx context.Context, p string) (fs.File, error) {
 	if err != nil {
 		return nil, fail(ctx, "open", p, err)
 	}
-	info, tail, err := f.open(ctx, at)
+	var info fs.Info
+	var tail []byte
+	err = f.patient(ctx, func(ctx context.Context) (err error) {
+		info, tail, err = f.open(ctx, at)
+		return err
+	})
 	if missing(err) && ctx.Err() == nil {
 		if dir, dirErr := f.isDir(ctx, at); dirErr == nil && dir {
 			err = fs.ErrIsDir
@@ -81,7 +85,11 @@ func (f *FileSystem) open(ctx context.Context, at location) (info fs.Info, tail 
 		return info, nil, err
 	}
 	f.counts.Retries.Add(1)
-	return info, tail, f.fetch(ctx, at, info.ETag, tail[have:], info.Size-n+int64(have))
+	rest, err := f.fetchOnce(ctx, at, info.ETag, tail[have:], info.Size-n+int64(have))
+	if have+rest == len(tail) {
+		err = nil
+	}
+	return info, tail, err
 }
 
 // totalSize is the number behind the slash of "bytes 0-9/100"; without a range
@@ -100,13 +108,32 @@ func totalSize(contentRange string, length int64) (int64, error) {
 
 // fetch fills p with the bytes at off. A body that breaks off is continued.
 func (f *FileSystem) fetch(ctx context.Context, at location, etag string, p []byte, off int64) error {
-	for attempt := 1; ; attempt++ {
+	return f.patient(ctx, func(ctx context.Context) error {
 		n, err := f.fetchOnce(ctx, at, etag, p, off)
 		p, off = p[n:], off+int64(n)
-		if err == nil || len(p) == 0 {
+		if len(p) == 0 {
 			return nil
 		}
-		if status(err) != 0 || !network(err) || attempt >= f.opts.Attempts || ctx.Err() != nil {
+		return err
+	})
+}
+
+// patient runs once with a time limit, and again while an answer breaks off or does
+// not come in time; what else may be tried again the SDK has tried.
+func (f *FileSystem) patient(ctx context.Context, once func(ctx context.Context) error) error {
+	for attempt := 1; ; attempt++ {
+		limited, cancel := context.WithTimeout(ctx, f.opts.Limit)
+		err := once(limited)
+		late := limited.Err() != nil
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil, !late && !errors.Is(err, io.ErrUnexpectedEOF):
+			return err
+		case attempt >= f.opts.Attempts && late:
+			return fmt.Errorf("no answer within %v, tried %d times: %w", f.opts.Limit, attempt, err)
+		case attempt >= f.opts.Attempts:
 			return err
 		}
 		if err := f.pause(ctx, attempt); err != nil {
@@ -116,15 +143,12 @@ func (f *FileSystem) fetch(ctx context.Context, at location, etag string, p []by
 	}
 }
 
-// fetchOnce returns how much it got, also when it got an error. A server that
-// sends nothing for long is given up.
+// fetchOnce returns how much it got, also when it got an error.
 func (f *FileSystem) fetchOnce(ctx context.Context, at location, etag string, p []byte, off int64) (int, error) {
 	api, err := f.api(ctx)
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute+time.Duration(len(p))*time.Microsecond)
-	defer cancel()
 	in := &awss3.GetObjectInput{
 		Bucket: &at.bucket, Key: &at.key, Range: aws.String(fmt.Sprintf("bytes=%d-%d", off, off+int64(len(p))-1)),
 	}

@@ -37,6 +37,9 @@ type Options struct {
 	PartBytes int64
 	// Attempts is how often a request is tried; 0: 5.
 	Attempts int
+	// Limit is how long one range may take; 0: a minute. One that is not there by
+	// then is asked for again.
+	Limit time.Duration
 	// RetryDelay is the pause before the second try, which doubles from there to
 	// 5 s; 0: 100 ms.
 	RetryDelay time.Duration
@@ -67,6 +70,9 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Attempts == 0 {
 		o.Attempts = 5
+	}
+	if o.Limit == 0 {
+		o.Limit = time.Minute
 	}
 	if o.RetryDelay == 0 {
 		o.RetryDelay = 100 * time.Millisecond
