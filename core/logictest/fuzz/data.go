@@ -137,7 +137,11 @@ func number(r *rand.Rand, digits, scale int) string {
 		}
 		return fmt.Sprintf("%s%d", sign, whole)
 	}
-	return fmt.Sprintf("%s%d.%0*d", sign, whole, scale, r.Int64N(pow10(min(scale, pick(r, 1, scale)))))
+	part := r.Int64N(pow10(min(scale, pick(r, 1, scale))))
+	if chance(r, 60) {
+		part = pow10(scale) / pick[int64](r, 2, 4, 10) * pick[int64](r, 0, 1)
+	}
+	return fmt.Sprintf("%s%d.%0*d", sign, whole, scale, part)
 }
 
 func pow10(n int) int64 {
@@ -152,7 +156,10 @@ func day(r *rand.Rand) string {
 	if chance(r, 10) {
 		return pick(r, "1969-12-31", "1970-01-01", "2000-02-29", "2024-02-29", "1900-01-01", "2023-12-31", "2099-06-15")
 	}
-	return fmt.Sprintf("2024-%02d-%02d", 1+r.IntN(12), 1+r.IntN(28))
+	if chance(r, 20) {
+		return fmt.Sprintf("2024-%02d-%02d", 1+r.IntN(12), 1+r.IntN(28))
+	}
+	return fmt.Sprintf("2024-%02d-%02d", pick(r, 1, 2, 6, 12), pick(r, 1, 15, 28)) // few, so that they meet
 }
 
 // valuesText is the rows as VALUES; the first row has the types.
@@ -168,8 +175,8 @@ func (t *table) valuesText() string {
 	return b.String()
 }
 
-// duckStatements make the table in DuckDB and write its files below dir.
-func (t *table) duckStatements(dir string) []string {
+// duckTable makes the table in DuckDB.
+func (t *table) duckTable() []string {
 	var columns []string
 	for _, c := range t.columns {
 		columns = append(columns, c.name+" "+c.typ.sql())
@@ -178,6 +185,12 @@ func (t *table) duckStatements(dir string) []string {
 	if len(t.rows) > 0 {
 		out = append(out, fmt.Sprintf("INSERT INTO %s %s", t.name, t.valuesText()))
 	}
+	return out
+}
+
+// duckStatements make the table in DuckDB and write its files below dir.
+func (t *table) duckStatements(dir string) []string {
+	out := t.duckTable()
 	switch t.storage {
 	case values:
 	case threeFiles:

@@ -38,6 +38,7 @@ SET integer_division = true;
 type answer struct {
 	rows    [][]string
 	failure string // "" if there is none
+	spilled int64  // bytes
 }
 
 // duckProcess is DuckDB's command line, kept for many statements. One goroutine

@@ -35,6 +35,7 @@ func execute(ctx context.Context, s client.Session, statement string) (a answer,
 	for {
 		b, err := result.Next(ctx)
 		if errors.Is(err, io.EOF) {
+			a.spilled = result.Progress().SpilledBytes
 			return a, kinds, nil
 		}
 		if err != nil {

@@ -66,7 +66,10 @@ func (g *generator) term(s *scope, k kind, depth int) term {
 		return g.conditional(s, k, depth-1)
 	}
 	if s.queries && chance(g.Rand, 6) {
-		return g.scalarQuery(k, depth-1)
+		return g.scalarQuery(s, k, depth-1)
+	}
+	if s.queries && k == boolean && chance(g.Rand, 8) {
+		return term{node: g.subqueryCondition(s, depth-1), typ: boolType, column: true}
 	}
 	switch k {
 	case integer:
@@ -133,7 +136,10 @@ func (g *generator) conditional(s *scope, k kind, depth int) term {
 	t := widest(a.typ, b.typ)
 	c := t.class()
 	out := term{typ: t, column: true}
-	switch g.IntN(6) {
+	switch g.IntN(7) {
+	case 6:
+		w := g.term(s, pick(g.Rand, integer, text), 0)
+		out.node = plain(c, "CASE $0 WHEN $1 THEN $2 ELSE $3 END", w.node, g.term(s, w.typ.kind, 0).node, a.node, b.node)
 	case 0:
 		out.node = plain(c, "COALESCE($0, $1)", a.node, b.node)
 	case 1:
@@ -272,6 +278,12 @@ func (g *generator) comparison(s *scope, depth int) term {
 		return term{node: plain(aBool, pick(g.Rand, "($0 IS NULL)", "($0 IS NOT NULL)"), a.node), typ: boolType, column: a.column}
 	}
 	b := g.other(s, k, depth)
+	switch g.IntN(12) {
+	case 0:
+		return term{node: plain(aBool, pick(g.Rand, "($0 BETWEEN $1 AND $2)", "($0 NOT BETWEEN $1 AND $2)"), a.node, b.node, g.term(s, k, 0).node), typ: boolType, column: true}
+	case 1:
+		return term{node: plain(aBool, pick(g.Rand, "($0 IN ($1, $2))", "($0 NOT IN ($1, $2))"), a.node, b.node, g.term(s, k, 0).node), typ: boolType, column: true}
+	}
 	op := pick(g.Rand, "=", "=", "<>", "<", "<=", ">", ">=", "IS DISTINCT FROM", "IS NOT DISTINCT FROM")
 	return term{node: plain(aBool, "($0 "+op+" $1)", a.node, b.node), typ: boolType, column: a.column || b.column}
 }

@@ -55,17 +55,36 @@ type Difference struct {
 	Ours, Duck       string // after shrinking, for each side
 	OurRows          [][]string
 	DuckRows         [][]string
-	Data             []string // makes the tables
+	Data             []string // makes the tables, with the rows that it needs
+	Stored           bool     // it is gone where the tables are views over VALUES
+}
+
+// Tally counts statements with the same message.
+type Tally struct {
+	Count int
+	First string // the first of them, as ROUND/STATEMENT
+}
+
+func (t *Tally) String() string { return fmt.Sprintf("%d (%s)", t.Count, t.First) }
+
+func add(m map[string]*Tally, message, name string) {
+	key := particular.ReplaceAllString(message, "#")
+	if m[key] == nil {
+		m[key] = &Tally{First: name}
+	}
+	m[key].Count++
 }
 
 // Report counts.
 type Report struct {
-	Statements  int            // that ran
-	Answered    int            // by both sides
-	Empty       int            // of them without rows
-	Refused     map[string]int // not supported here, by message
-	Unanswered  map[string]int // errors of DuckDB, by message
+	Statements  int               // that ran
+	Answered    int               // by both sides
+	Empty       int               // of them without rows
+	Spilled     int               // of them that spilled here
+	Refused     map[string]*Tally // not supported here, or no memory for it, by message
+	Unanswered  map[string]*Tally // errors of DuckDB, by message
 	Differences []Difference
+	Named       string // the only statement and how it went, where one was wanted
 	Rounds      int
 	Elapsed     time.Duration
 
@@ -94,7 +113,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		o.MaxDifferences = 1
 	}
 	o.functions = functionTable()
-	report := &Report{Refused: map[string]int{}, Unanswered: map[string]int{}}
+	report := &Report{Refused: map[string]*Tally{}, Unanswered: map[string]*Tally{}}
 	began := time.Now()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -147,19 +166,22 @@ func (o Options) work(ctx context.Context, worker int, next *atomic.Int64, wante
 	return nil
 }
 
-func (r *Report) count(here outcome, there answer) {
+func (r *Report) count(name string, here outcome, there answer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.Statements++
 	switch {
 	case here.refused:
-		r.Refused[particular.ReplaceAllString(here.failure, "#")]++
+		add(r.Refused, here.failure, name)
 	case there.failure != "":
-		r.Unanswered[particular.ReplaceAllString(there.failure, "#")]++
+		add(r.Unanswered, there.failure, name)
 	default:
 		r.Answered++
 		if len(there.rows) == 0 {
 			r.Empty++
+		}
+		if here.spilled > 0 {
+			r.Spilled++
 		}
 	}
 }
@@ -192,21 +214,21 @@ func (r *Report) round() {
 // String is the counts as lines.
 func (r *Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d statements in %d rounds, %.1f s: %.0f a second; %d answered by both, %d of them without rows; %d differences\n",
-		r.Statements, r.Rounds, r.Elapsed.Seconds(), float64(r.Statements)/r.Elapsed.Seconds(), r.Answered, r.Empty, len(r.Differences))
+	fmt.Fprintf(&b, "%d statements in %d rounds, %.1f s: %.0f a second; %d answered by both, %d of them without rows, %d spilled; %d differences\n",
+		r.Statements, r.Rounds, r.Elapsed.Seconds(), float64(r.Statements)/r.Elapsed.Seconds(), r.Answered, r.Empty, r.Spilled, len(r.Differences))
 	for _, part := range []struct {
 		title  string
-		counts map[string]int
+		counts map[string]*Tally
 	}{{"not supported here", r.Refused}, {"an error of DuckDB", r.Unanswered}} {
-		keys := slices.SortedFunc(maps.Keys(part.counts), func(a, b string) int { return part.counts[b] - part.counts[a] })
+		keys := slices.SortedFunc(maps.Keys(part.counts), func(a, b string) int { return part.counts[b].Count - part.counts[a].Count })
 		for i, key := range keys {
 			if i == 12 {
 				break
 			}
-			fmt.Fprintf(&b, "%7d %s: %s\n", part.counts[key], part.title, key)
+			fmt.Fprintf(&b, "%14s %s: %s\n", part.counts[key], part.title, key)
 		}
 	}
-	return b.String()
+	return b.String() + r.Named
 }
 
 const shownRows = 12
@@ -216,7 +238,7 @@ func (d Difference) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d, round %d, statement %d, %v\n%s\n", d.Seed, d.Round, d.Statement, d.Settings, d.What)
 	for _, line := range d.Data {
-		fmt.Fprintf(&b, "%s;\n", line)
+		fmt.Fprintf(&b, "%s\n", line)
 	}
 	fmt.Fprintf(&b, "-- as generated: %s\n-- here:\n%s;\n", d.Original, d.Ours)
 	if d.Duck != d.Ours {

@@ -3,6 +3,7 @@ package fuzz
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // relation is something with columns that stands in FROM, or a whole query.
@@ -66,11 +67,11 @@ func (g *generator) tail(q *relation) *node {
 	order.min = len(order.kids)
 	limit := maybe(nil)
 	if chance(g.Rand, 60) {
-		n := pick(g.Rand, 0, 1, 2, 5, 10, 100)
+		n := pick(g.Rand, 1, 2, 5, 10, 10, 100)
 		q.rows = min(q.rows, n)
 		text := fmt.Sprintf(" LIMIT %d", n)
 		if chance(g.Rand, 30) {
-			text += fmt.Sprintf(" OFFSET %d", pick(g.Rand, 0, 1, 3, 20))
+			text += fmt.Sprintf(" OFFSET %d", pick(g.Rand, 0, 1, 1, 3))
 		}
 		limit = maybe(plain(fixed, text))
 	}
@@ -108,6 +109,10 @@ func (g *generator) selection(depth int, want []typ) *relation {
 	if chance(g.Rand, 35) {
 		group, having, s, rows = g.grouped(s, rows)
 	}
+	qualify := maybe(nil)
+	if s.key != nil && group.duck == "" && chance(g.Rand, 4) {
+		qualify = maybe(g.qualify(s))
+	}
 	items, columns := g.items(s, depth, want)
 	key := passed(s, columns, items)
 	distinct := maybe(nil)
@@ -115,7 +120,7 @@ func (g *generator) selection(depth int, want []typ) *relation {
 		distinct = maybe(plain(fixed, "DISTINCT "))
 		key = names(columns)
 	}
-	node := plain(aQuery, "SELECT $0$1 FROM $2$3$4$5", distinct, items, from.node, where, group, having)
+	node := plain(aQuery, "SELECT $0$1 FROM $2$3$4$5$6", distinct, items, from.node, where, group, having, qualify)
 	return &relation{node: node, columns: columns, key: key, rows: rows}
 }
 
@@ -191,25 +196,56 @@ func (g *generator) source(depth, most int) (*relation, *scope) {
 	case depth > 0 && chance(g.Rand, 20):
 		r = *g.query(depth-1, nil)
 		r.node = plain(aSource, "($0) AS "+alias, r.node)
+	case chance(g.Rand, 4):
+		r = *g.values(alias)
 	default:
 		t := g.table(most)
 		r = relation{node: plain(aSource, t.name+" AS "+alias), columns: t.columns, key: []string{"id"}, rows: len(t.rows)}
 	}
-	s := &scope{}
-	for _, c := range r.columns {
-		t := term{node: plain(c.typ.class(), alias+"."+c.name), typ: c.typ, column: true}
-		s.terms = append(s.terms, t)
+	s := columnsOf(alias, r.columns)
+	for i, c := range r.columns {
 		if slices.Contains(r.key, c.name) {
-			s.key = append(s.key, t)
+			s.key = append(s.key, s.terms[i])
 		}
 	}
 	return &r, s
 }
 
+// columnsOf is the scope of a relation by its name.
+func columnsOf(alias string, columns []column) *scope {
+	s := &scope{}
+	for _, c := range columns {
+		s.terms = append(s.terms, term{node: plain(c.typ.class(), alias+"."+c.name), typ: c.typ, column: true})
+	}
+	return s
+}
+
+// values is VALUES as a relation. Its first column is a key.
+func (g *generator) values(alias string) *relation {
+	r := &relation{columns: []column{{name: "k", typ: intType(32, 1)}}, key: []string{"k"}, rows: 1 + g.IntN(4)}
+	for i := range 1 + g.IntN(2) {
+		r.columns = append(r.columns, column{name: fmt.Sprintf("v%d", i), typ: pick(g.Rand, intType(32, 2), textType, dateType, decType(9, 2))})
+	}
+	rows := list("", ", ", 1)
+	for k := range r.rows {
+		row := list("", ", ", len(r.columns), plain(fixed, fmt.Sprint(k)))
+		for _, c := range r.columns[1:] {
+			v := literal(g.Rand, c.typ)
+			if chance(g.Rand, 10) {
+				v = "NULL"
+			}
+			row.kids = append(row.kids, plain(fixed, fmt.Sprintf("CAST(%s AS %s)", v, c.typ.sql())))
+		}
+		rows.kids = append(rows.kids, plain(fixed, "($0)", row))
+	}
+	r.node = plain(aSource, "(VALUES $0) AS "+alias+"("+strings.Join(names(r.columns), ", ")+")", rows)
+	return r
+}
+
 // table is one of the tables with at most so many rows; the smallest is small.
 func (g *generator) table(most int) *table {
 	for range 10 {
-		if t := g.tables[g.IntN(len(g.tables))]; len(t.rows) <= most {
+		if t := g.tables[g.IntN(len(g.tables))]; len(t.rows) <= most && (len(t.rows) > 2 || chance(g.Rand, 20)) {
 			return t
 		}
 	}
@@ -217,8 +253,17 @@ func (g *generator) table(most int) *table {
 }
 
 func (g *generator) join(left *relation, ls *scope, depth int) (*relation, *scope) {
+	if depth > 1 && left.rows <= 300 && chance(g.Rand, 8) {
+		return g.lateral(left, ls)
+	}
 	most := maxPairs / max(left.rows, 1)
 	right, rs := g.source(depth-1, most)
+	if right.rows*2 < most && chance(g.Rand, 12) { // the right side is a join as well
+		one := right
+		if right, rs = g.join(right, rs, depth-1); right != one {
+			right.node = plain(aSource, "($0)", right.node)
+		}
+	}
 	if right.rows > most {
 		return left, ls
 	}
@@ -246,6 +291,26 @@ func (g *generator) join(left *relation, ls *scope, depth int) (*relation, *scop
 	return &relation{node: plain(aSource, "$0 "+how+" $1 ON $2", left.node, right.node, on), rows: rows}, s
 }
 
+// lateral joins each row on the left with what a query finds for it.
+func (g *generator) lateral(left *relation, ls *scope) (*relation, *scope) {
+	r, s := g.source(0, 100)
+	q := &relation{rows: r.rows}
+	where := list(" WHERE ", " AND ", 0, g.correlation(ls, s)...)
+	both := &scope{terms: append(slices.Clone(s.terms), ls.terms...)}
+	group, having := maybe(nil), maybe(nil)
+	if chance(g.Rand, 40) {
+		group, having, both, q.rows = g.grouped(s, r.rows)
+	}
+	items, columns := g.items(both, 1, nil)
+	q.columns = columns
+	tail := g.tail(q)
+	q.node = plain(aQuery, "SELECT $0 FROM $1$2$3$4$5", items, r.node, where, group, having, tail)
+	alias := g.name("t")
+	out := &scope{terms: append(slices.Clone(ls.terms), columnsOf(alias, columns).terms...)}
+	text := pick(g.Rand, "$0 CROSS JOIN LATERAL ($1) AS "+alias, "$0 LEFT JOIN LATERAL ($1) AS "+alias+" ON TRUE")
+	return &relation{node: plain(aSource, text, left.node, q.node), rows: left.rows * max(q.rows/3, 1)}, out
+}
+
 // pair is two columns of the same kind, one of each scope.
 func (g *generator) pair(ls, rs *scope) (a, b term, ok bool) {
 	for range 6 {
@@ -264,20 +329,59 @@ func (g *generator) condition(s *scope, depth int) *node {
 	if depth > 0 && chance(g.Rand, 25) {
 		return g.subqueryCondition(s, depth-1)
 	}
-	plainScope := *s
-	plainScope.queries = false
-	return g.term(&plainScope, boolean, 3).node
+	local := *s
+	local.queries = local.queries && chance(g.Rand, 30)
+	c := g.term(&local, boolean, 3)
+	switch g.IntN(8) {
+	case 0, 1:
+		return plain(aBool, "($0 OR $1)", c.node, g.simpleTest(&local).node)
+	case 2:
+		return plain(aBool, "($0 IS NOT TRUE)", c.node)
+	case 3:
+		return plain(aBool, "($0 IS NOT FALSE)", c.node)
+	case 4, 5:
+		return g.simpleTest(&local).node
+	default:
+		return c.node
+	}
 }
 
-// scalarQuery is a query of one row and one column that depends on no other.
-func (g *generator) scalarQuery(k kind, depth int) term {
-	r, s := g.source(depth, maxPairs)
+// scalarQuery is a query of one column and at most one row: an aggregate, or the
+// row of a table with some id. It may look at the row outside.
+func (g *generator) scalarQuery(outer *scope, k kind, depth int) term {
+	if chance(g.Rand, 30) {
+		if t, ok := g.lookup(outer, k); ok {
+			return t
+		}
+	}
+	r, s := g.source(depth, 300)
 	agg := g.aggregateOf(s, k, maybe(nil))
 	where := list(" WHERE ", " AND ", 0)
-	if chance(g.Rand, 50) {
+	switch g.IntN(3) {
+	case 0:
 		where.kids = append(where.kids, g.term(s, boolean, 2).node)
+	case 1:
+		where.kids = g.correlation(outer, s)
 	}
-	return term{node: plain(agg.typ.class(), "(SELECT $0 FROM $1$2)", agg.node, r.node, where), typ: agg.typ}
+	return term{node: plain(agg.typ.class(), "(SELECT $0 FROM $1$2)", agg.node, r.node, where), typ: agg.typ, column: true}
+}
+
+// lookup is a column of the row of a table whose id is that of the row outside.
+func (g *generator) lookup(outer *scope, k kind) (term, bool) {
+	id, ok := g.leaf(outer, integer, nil)
+	alias := g.name("t")
+	t := g.table(300)
+	s := columnsOf(alias, t.columns)
+	value, has := g.leaf(s, k, nil)
+	if !ok || !has {
+		return term{}, false
+	}
+	where := list(" WHERE ", " AND ", 1, plain(aBool, alias+".id = $0", id.node))
+	if chance(g.Rand, 30) {
+		where.kids = append(where.kids, g.term(s, boolean, 1).node)
+	}
+	where.min = len(where.kids)
+	return term{node: plain(value.typ.class(), "(SELECT $0 FROM "+t.name+" AS "+alias+"$1)", value.node, where), typ: value.typ, column: true}, true
 }
 
 // subqueryCondition is IN, EXISTS, a quantified or a scalar comparison with a

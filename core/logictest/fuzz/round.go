@@ -17,6 +17,8 @@ import (
 // batch is how many statements go to DuckDB at once.
 const batch = 50
 
+const smallMemory = "worker.memory.size"
+
 // waysToRun are settings of which none may change a result.
 func waysToRun() []map[string]string {
 	return []map[string]string{
@@ -25,6 +27,7 @@ func waysToRun() []map[string]string {
 		{"parallelism.default": "2", "execution.batch-rows": "3"},
 		{"parallelism.default": "1", "execution.batch-rows": "1"},
 		{"parallelism.default": "4", "worker.slots": "4", "exchange.batch-retention": "job"},
+		{"parallelism.default": "2", "execution.batch-rows": "64", smallMemory: "400 kb"},
 		{"parallelism.default": "2", "table.optimizer.join.broadcast-threshold": "1 b"},
 	}
 }
@@ -45,7 +48,7 @@ type round struct {
 func (r *round) run(ctx context.Context, wanted int) (err error) {
 	random := rand.New(rand.NewPCG(r.o.Seed, uint64(r.number)))
 	r.settings = pick(random, waysToRun()...)
-	r.tables = newTables(random, r.settings["execution.batch-rows"] == "")
+	r.tables = newTables(random, r.large())
 	engine, err := r.o.Open(r.settings)
 	if err != nil {
 		return fmt.Errorf("open the engine: %w", err)
@@ -67,6 +70,11 @@ func (r *round) run(ctx context.Context, wanted int) (err error) {
 		}
 	}
 	return nil
+}
+
+// large reports whether a table may be large: not with batches of few rows.
+func (r *round) large() bool {
+	return r.settings["execution.batch-rows"] == "" || r.settings[smallMemory] != ""
 }
 
 // newTables are a small one first, then larger and odd ones. Large ones are for
@@ -144,9 +152,13 @@ func (r *round) some(ctx context.Context, first, n int) error {
 	if ctx.Err() != nil {
 		return nil
 	}
+	if r.o.Only {
+		r.report.Named = fmt.Sprintf("%v\n%s;\n%s;\nhere: %d rows %s\nDuckDB: %d rows %s", r.settings, statements[0].node.text(ours), texts[0],
+			len(here[0].rows), here[0].failure, len(theirs.answers[0].rows), theirs.answers[0].failure)
+	}
 	for i, s := range statements {
 		what := r.judge(s, here[i], theirs.answers[i])
-		r.report.count(here[i], theirs.answers[i])
+		r.report.count(fmt.Sprintf("%d/%d", r.number, first+i), here[i], theirs.answers[i])
 		if what == "" {
 			continue
 		}
@@ -172,8 +184,8 @@ func (r *round) here(ctx context.Context, statement string) outcome {
 		return outcome{answer: a, kinds: kinds}
 	}
 	var wrong *sqlerr.Error
-	refused := errors.As(err, &wrong) && wrong.Code == sqlerr.Unsupported
 	text := err.Error()
+	refused := errors.As(err, &wrong) && wrong.Code == sqlerr.Unsupported || r.settings[smallMemory] != "" && strings.Contains(text, "memory exhausted")
 	if wrong != nil {
 		text, _, _ = strings.Cut(text, "\n")
 	}

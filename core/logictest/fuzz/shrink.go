@@ -3,6 +3,7 @@ package fuzz
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -34,18 +35,92 @@ func (r *round) shrunk(ctx context.Context, number int, s *relation, what string
 			}
 		}
 	}
+	used := r.used(s)
+	d.Stored = !r.fewerRows(ctx, s, used, what)
 	d.What, d.Ours, d.Duck = what, s.node.text(ours), s.node.text(duck)
 	here := r.here(ctx, d.Ours)
 	d.OurRows = here.rows
 	if there, err := r.duck.ask([]string{d.Duck}, ""); err == nil {
 		d.DuckRows = there[0].rows
 	}
-	for _, t := range r.tables {
-		if regexp.MustCompile(`\b` + t.name + `\b`).MatchString(d.Ours) {
-			d.Data = append(d.Data, "-- "+t.storage.String(), t.view())
+	for _, t := range used {
+		if d.Stored {
+			d.Data = append(d.Data, "-- as "+t.storage.String())
 		}
+		d.Data = append(d.Data, t.view()+";")
 	}
 	return d
+}
+
+// used are copies of the tables in a statement, the original rows in them.
+func (r *round) used(s *relation) (used []*table) {
+	for _, t := range r.tables {
+		if regexp.MustCompile(`\b` + t.name + `\b`).MatchString(s.node.text(ours)) {
+			same := *t
+			used = append(used, &same)
+		}
+	}
+	return used
+}
+
+// maxDataTries bounds how often rows are left out.
+const maxDataTries = 80
+
+// fewerRows makes views of the tables and leaves out the rows that the
+// difference does not need; false if it needs the tables as they are stored. The
+// round has its own tables again afterwards.
+func (r *round) fewerRows(ctx context.Context, s *relation, used []*table, what string) (views bool) {
+	defer r.restore(ctx, used)
+	still := func() bool {
+		if err := r.replace(ctx, used); err != nil {
+			return false
+		}
+		_, same := r.still(ctx, s, what)
+		return same
+	}
+	if !still() {
+		return false
+	}
+	tries := maxDataTries
+	for _, t := range used {
+		for n := (len(t.rows) + 1) / 2; n > 0 && tries > 0; n /= 2 {
+			for at := 0; at < len(t.rows) && tries > 0; tries-- {
+				before := t.rows
+				t.rows = slices.Concat(before[:at], before[min(at+n, len(before)):])
+				if !still() {
+					t.rows, at = before, at+n
+				}
+			}
+		}
+	}
+	return true
+}
+
+// replace makes views over the rows that are left, on both sides.
+func (r *round) replace(ctx context.Context, used []*table) error {
+	var b strings.Builder
+	for _, t := range used {
+		b.WriteString(strings.Join(t.duckTable(), ";\n") + ";\n")
+		for _, statement := range []string{"DROP TEMPORARY VIEW IF EXISTS " + t.name, t.view()} {
+			if _, _, err := execute(ctx, r.session, statement); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := r.duck.ask(nil, b.String())
+	return err
+}
+
+// restore undoes replace. What it cannot undo, the round's next statements tell.
+func (r *round) restore(ctx context.Context, used []*table) {
+	for _, t := range used {
+		own := r.tables[slices.IndexFunc(r.tables, func(o *table) bool { return o.name == t.name })]
+		_, _, _ = execute(ctx, r.session, "DROP TEMPORARY VIEW IF EXISTS "+t.name)
+		if own.storage == values {
+			_, _, _ = execute(ctx, r.session, own.view())
+		}
+		_, _ = r.duck.ask(nil, strings.Join(own.duckTable(), ";\n")+";\n")
+	}
 }
 
 // still reports whether a statement is wrong in the same way as before.

@@ -8,6 +8,7 @@ import (
 // window is a window function. Where the order decides the result it ends with
 // the key.
 func (g *generator) window(s *scope) term {
+	s = &scope{terms: s.terms, key: s.key}
 	partition := list("PARTITION BY ", ", ", 0)
 	for range pick(g.Rand, 0, 1, 1, 2) {
 		if t := s.terms[g.IntN(len(s.terms))]; !t.typ.rough {
@@ -38,7 +39,7 @@ func (g *generator) window(s *scope) term {
 		return term{node: plain(anInt, name+"$0", over), typ: intType(64, 5), column: true}
 	case 2:
 		leaf := g.exact(s)
-		name := pick(g.Rand, "LAG($0)", "LEAD($0)", "LAG($0, 2)", "LEAD($0, 3)")
+		name := pick(g.Rand, "LAG($0)", "LEAD($0)", "LAG($0, 2)", "LEAD($0, 3)", "LAG($0, 1, $0)")
 		return term{node: plain(leaf.typ.class(), name+"$1", leaf.node, over), typ: leaf.typ, column: true}
 	case 3:
 		leaf := g.exact(s)
@@ -47,6 +48,16 @@ func (g *generator) window(s *scope) term {
 	default:
 		return g.aggregateOf(s, pick(g.Rand, integer, integer, decimal, double, text, date), g.framed(s, partition, total))
 	}
+}
+
+// qualify keeps the first rows of each part.
+func (g *generator) qualify(s *scope) *node {
+	partition := list("PARTITION BY ", ", ", 0, g.exact(s).node)
+	total := list(" ORDER BY ", ", ", len(s.key))
+	for _, k := range s.key {
+		total.kids = append(total.kids, g.sorted(k))
+	}
+	return plain(fixed, fmt.Sprintf(" QUALIFY %s OVER ($0$1) <= %d", pick(g.Rand, "ROW_NUMBER()", "RANK()", "COUNT(*)"), pick(g.Rand, 1, 2, 5)), partition, total)
 }
 
 // exact is a term of the scope that is not rough; the key always is.
