@@ -29,11 +29,11 @@ func quotients(query int) []int {
 // division keeps six digits where a peer divides doubles. For values below one
 // that is weaker than a relative 1e-6.
 func SameAnswer(query int, ours, theirs string) error {
-	a, err := csv.NewReader(strings.NewReader(ours)).ReadAll()
+	a, err := parse(ours)
 	if err != nil {
 		return fmt.Errorf("read our answer: %w", err)
 	}
-	b, err := csv.NewReader(strings.NewReader(theirs)).ReadAll()
+	b, err := parse(theirs)
 	if err != nil {
 		return fmt.Errorf("read the peer's answer: %w", err)
 	}
@@ -56,6 +56,21 @@ func SameAnswer(query int, ours, theirs string) error {
 		}
 	}
 	return nil
+}
+
+// parse reads CSV in which an empty line is a row, of one column that is null.
+func parse(text string) ([][]string, error) {
+	header, rows, _ := strings.Cut(text, "\n")
+	if strings.Contains(header, ",") {
+		return csv.NewReader(strings.NewReader(text)).ReadAll()
+	}
+	lines := strings.Split(rows, "\n")
+	for i, line := range lines[:len(lines)-1] {
+		if strings.TrimSpace(line) == "" {
+			lines[i] = `""`
+		}
+	}
+	return csv.NewReader(strings.NewReader(header + "\n" + strings.Join(lines, "\n"))).ReadAll()
 }
 
 func sameValue(a, b string, loose bool) bool {

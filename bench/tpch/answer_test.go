@@ -17,6 +17,8 @@ func TestSameAnswer(t *testing.T) {
 		{"a quotient's key is exact", 8, "y,s\n1995,0.1\n", "y,s\n1996,0.1\n", false},
 		{"text with a comma", 4, "p,n\n\"a,b\",1\n", "p,n\n\"a,b\",1\n", true},
 		{"other text", 4, "p,n\na,1\n", "p,n\nb,1\n", false},
+		{"a null alone", 17, "r\n\n", "r\r\n\"\"\r\n", true},
+		{"no row, and a null", 17, "r\n", "r\n\n", false},
 		{"a row less", 6, "r\n", "r\n1\n", false},
 		{"another width", 6, "r\n1\n", "r,s\n1,2\n", false},
 		{"nothing", 6, "", "", false},
