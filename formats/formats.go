@@ -104,7 +104,7 @@ type ReadStats struct {
 	// those of them that the predicate excluded; both 0 where there are none.
 	Groups, Skipped int64
 	Rows            int64 // rows returned
-	Filtered        int64 // rows left out because a filter drops them
+	Filtered        int64 // rows left out because a filter or the predicate drops them
 	Bytes           int64 // bytes read from the input
 	BadRows         int64 // rows left out because an option says to ignore them
 }

@@ -18,6 +18,12 @@
 // (and panics, or allocates what they claim), cannot tell an absent null count
 // from zero, and materialises levels and pages that we stream.
 //
+// # Skipping
+//
+// Row groups are skipped by bounds in the footer, then by bloom filters (= and IN,
+// bloomread.go). Of the others the page index tells ranges of rows that cannot match
+// (rowranges.go); all columns pass over these, nested ones, too.
+//
 // # Filters
 //
 // Filters drop rows while they are read (filter.go): their columns are decoded first,

@@ -65,15 +65,7 @@ func (f *rowFilter) works() bool {
 
 // excluded reports whether the predicate or a filter drops all rows of a row group.
 func (r *reader) excluded(group int) bool {
-	if r.file.prune(group, r.opts.Predicate, r.opts.Columns) {
-		return true
-	}
-	for _, f := range r.filters {
-		if f.Ready() && f.Excludes(r.file.lookup(group, r.opts.Columns)) {
-			return true
-		}
-	}
-	return false
+	return r.excludes(r.file.lookup(group, r.opts.Columns))
 }
 
 // window is some rows of the current row group while they are filtered: of the
@@ -93,10 +85,10 @@ type heldColumn struct {
 	rows  []int32
 }
 
-// filtered reads the next rows and appends what the filters leave of them to the
+// filtered reads some of the next rows and appends what the filters leave of them to the
 // pending batches.
-func (r *reader) filtered() error {
-	n := int(min(r.left, int64(r.window)))
+func (r *reader) filtered(rows int64) error {
+	n := int(min(rows, int64(r.window)))
 	w := &window{r: r, n: n, held: make([]heldColumn, len(r.decoders))}
 	defer w.release()
 	for _, f := range r.filters {

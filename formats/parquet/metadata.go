@@ -76,6 +76,8 @@ type chunk struct {
 	dictOffset int64 // 0: none recorded
 	elsewhere  bool  // the data lies in another file or is encrypted
 	statistics statistics
+	// The page index and the bloom filter, whose length old files do not say.
+	offsetIndex, columnIndex, bloom location
 }
 
 // statistics are nil or -1 where the file does not say.
@@ -210,6 +212,14 @@ func readChunk(r *thriftReader) chunk {
 		case 3:
 			inline = true
 			r.fields(func(id int, _ byte) bool { return readChunkField(r, &c, id) })
+		case 4:
+			c.offsetIndex.offset = r.int()
+		case 5:
+			c.offsetIndex.length = int64(r.int32())
+		case 6:
+			c.columnIndex.offset = r.int()
+		case 7:
+			c.columnIndex.length = int64(r.int32())
 		case 8:
 			c.elsewhere = true
 			return false
@@ -238,6 +248,10 @@ func readChunkField(r *thriftReader, c *chunk, id int) bool {
 		c.dictOffset = r.int()
 	case 12:
 		r.fields(func(id int, _ byte) bool { return readStatisticsField(r, &c.statistics, id) })
+	case 14:
+		c.bloom.offset = r.int()
+	case 15:
+		c.bloom.length = int64(r.int32())
 	default:
 		return false
 	}

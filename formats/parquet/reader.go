@@ -30,7 +30,8 @@ type reader struct {
 	group    int              // the current row group
 	next     int              // the row group after it
 	end      int
-	left     int64 // rows left in the current row group
+	left     int64      // rows left in the current row group
+	rows     []rowRange // of it, those that the page index leaves; nil: all
 	filters  []*rowFilter
 	window   int                 // rows to filter at once
 	pending  []arrow.RecordBatch // read and not yet returned
@@ -97,11 +98,13 @@ func (r *reader) Read(ctx context.Context) (batch arrow.RecordBatch, err error) 
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		switch {
-		case r.left > 0 && r.filtering():
-			err = r.filtered()
-		case r.left > 0:
-			return r.batch()
+		switch pass, rows := r.rangeLeft(); {
+		case pass > 0:
+			r.pass(pass)
+		case rows > 0 && r.filtering():
+			err = r.filtered(rows)
+		case rows > 0:
+			return r.batch(rows)
 		case r.next == r.end:
 			return nil, io.EOF
 		default:
@@ -137,11 +140,11 @@ func (r *reader) filtering() bool {
 func (r *reader) open(group int) error {
 	r.releaseGroup()
 	rank(r.filters)
-	if r.excluded(group) {
-		r.stats.Skipped++
-		return nil
-	}
 	r.group = group
+	if skip, err := r.skips(group); skip || err != nil {
+		r.stats.Skipped++
+		return err
+	}
 	g, ranges := &r.file.meta.groups[group], r.ranges(group)
 	reads := coalesce(ranges)
 	r.prefetchFrom(group)
@@ -161,6 +164,21 @@ func (r *reader) open(group int) error {
 		d.start(group, &g.chunks[d.source().index], c.bytes)
 	}
 	return nil
+}
+
+// skips reports whether a row group can be skipped, by what the footer tells, else by
+// bloom filters and the page index.
+func (r *reader) skips(group int) (bool, error) {
+	if r.excluded(group) {
+		return true, nil
+	}
+	if p := r.opts.Predicate; p != nil {
+		if none, err := r.bloomExcludes(group, p); none || err != nil {
+			return none, err
+		}
+	}
+	err := r.findRows(group)
+	return r.rows != nil && len(r.rows) == 0, err
 }
 
 // ranges are where the wanted chunks of a row group lie, one for each source.
@@ -200,9 +218,9 @@ func (r *reader) releaseGroup() {
 	r.owners = nil
 }
 
-// batch decodes the next rows of the current row group.
-func (r *reader) batch() (arrow.RecordBatch, error) {
-	n := int(min(r.left, int64(r.opts.BatchRows)))
+// batch decodes some of the next rows of the current row group.
+func (r *reader) batch(rows int64) (arrow.RecordBatch, error) {
+	n := int(min(rows, int64(r.opts.BatchRows)))
 	arrays := make([]arrow.Array, 0, len(r.decoders))
 	defer func() {
 		for _, a := range arrays {
