@@ -23,6 +23,9 @@ func aggregates() []definition {
 		define(Aggregate, "LISTAGG", []string{"string, string? -> STRING?"}),
 		define(Aggregate, "BOOL_AND", []string{"bool -> BOOLEAN?"}),
 		define(Aggregate, "BOOL_OR", []string{"bool -> BOOLEAN?"}),
+		shown(define(Aggregate, "JSON_ARRAYAGG", []string{"string -> STRING!"}), "JSON_ARRAYAGG(value [NULL | ABSENT ON NULL])"),
+		shown(define(Aggregate, "JSON_OBJECTAGG", []string{"string -> STRING!"}), "JSON_OBJECTAGG([KEY] key VALUE value [NULL | ABSENT ON NULL])"),
+		aggregate("PERCENTILE", "PERCENTILE(numeric, double or array of doubles, integer?)", percentileOf),
 		aggregate("COLLECT", "COLLECT(value)", collect),
 		aggregate("ARRAY_AGG", "ARRAY_AGG(value)", arrayOf),
 		aggregate("MIN", "MIN(value with an order)", extremeOf),
@@ -73,6 +76,29 @@ func extremeOf(args []Arg) (Resolved, bool) {
 	t, ok := one(args)
 	nested := t.Is(datatype.Array, datatype.Map, datatype.Multiset, datatype.Row)
 	return Resolved{Args: typesOf(args), Return: t.WithNull(true)}, ok && !nested
+}
+
+// percentileOf takes one percentage or an array of them, and how often a row
+// counts.
+func percentileOf(args []Arg) (Resolved, bool) {
+	if len(args) < 2 || len(args) > 3 || !args[0].Type.IsNumeric() || len(args) == 3 && !args[2].Type.IsInteger() {
+		return Resolved{}, false
+	}
+	double := datatype.Of(datatype.Double)
+	r := Resolved{Args: []datatype.Type{double.WithNull(args[0].Type.Nullable)}, Return: double}
+	switch at := args[1].Type; {
+	case at.IsNumeric():
+		r.Args = append(r.Args, double.WithNull(at.Nullable))
+	case at.Kind == datatype.Array && at.Elem.IsNumeric():
+		r.Args = append(r.Args, datatype.ArrayOf(double.WithNull(at.Elem.Nullable)).WithNull(at.Nullable))
+		r.Return = datatype.ArrayOf(double.NotNull())
+	default:
+		return Resolved{}, false
+	}
+	if len(args) == 3 {
+		r.Args = append(r.Args, datatype.Of(datatype.BigInt).WithNull(args[2].Type.Nullable))
+	}
+	return r, true
 }
 
 func collect(args []Arg) (Resolved, bool) {

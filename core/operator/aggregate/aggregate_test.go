@@ -95,6 +95,7 @@ var functions = []struct{ call, want string }{
 	{"VAR_SAMP(3) -> DOUBLE", "a | 6.125, b | 4.5, NULL | 0"},
 	{"STDDEV_POP(3) -> DOUBLE", "a | 1.75, b | 1.5, NULL | 0"},
 	{"LISTAGG(4) -> STRING", "a | 'x,y,x', b | 'a longer text than sixteen bytes,x', NULL | z"},
+	{"JSON_ARRAYAGG(4) -> STRING NOT NULL", "a | [], b | '[ longer text than sixteen byte]', NULL | []"}, // of texts taken for arrays
 	{"LISTAGG(4 0) -> STRING", "a | xayax, b | a longer text than sixteen bytesbx, NULL | NULL"},
 }
 

@@ -43,6 +43,10 @@ func newAccumulator(c *jobgraph.AggregateCall) (accumulator, error) {
 		return newMoments(c.Function, arg, result), nil
 	case "LISTAGG":
 		return &listagg{typ: result}, nil
+	case "JSON_ARRAYAGG", "JSON_OBJECTAGG":
+		return &jsonAgg{object: c.Function == "JSON_OBJECTAGG", typ: result}, nil
+	case "PERCENTILE":
+		return &percentile{out: result}, nil
 	case "ARRAY_AGG", "COLLECT":
 		return newElements(arg, result)
 	}

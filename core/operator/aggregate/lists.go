@@ -174,17 +174,7 @@ func (e *elements) element(b []byte) (v any, rest []byte) {
 }
 
 func (e *elements) merge(acc []*state.Column, in []arrow.Array, sel, slots []int32) error {
-	sel, slots = present(in[0], sel, slots)
-	c, texts := acc[0], compute.NewTexts(in[0])
-	for i, s := range slots {
-		r := i
-		if sel != nil {
-			r = int(sel[i])
-		}
-		part := texts.At(r)
-		c.Bytes[s], c.Valid[s] = append(c.Bytes[s], part...), true
-		e.kept += int64(len(part))
-	}
+	e.kept += mergeBytes(acc[0], in[0], sel, slots)
 	return nil
 }
 

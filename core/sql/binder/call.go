@@ -55,7 +55,7 @@ func (x *exprBinder) refuseClauses(n *ast.Call, kind function.Kind, name string)
 	switch {
 	case kind == function.Window:
 		return x.errorf(sqlerr.MisplacedCall, n, "%s needs an OVER clause", name)
-	case n.JSON != nil:
+	case n.JSON != nil && !jsonAggregate(name):
 		return x.unsupported(n.JSON, "this clause of "+name+" is")
 	case len(n.WithinGroup) > 0:
 		return x.unsupported(n, "WITHIN GROUP is")
@@ -176,7 +176,14 @@ func (x *exprBinder) aggregate(n *ast.Call, name string) (expr.Expr, error) {
 	inner.group, inner.overs, inner.insideOf = nil, nil, name
 	call := aggregateCall{at: n, distinct: n.Quantifier == ast.QuantDistinct}
 	var err error
-	if !(name == "COUNT" && len(n.Args) == 1 && isStar(n.Args[0])) {
+	switch {
+	case jsonAggregate(name):
+		piece, err := inner.jsonPiece(n, name)
+		if err != nil {
+			return nil, err
+		}
+		call.args = []expr.Expr{piece}
+	case !(name == "COUNT" && len(n.Args) == 1 && isStar(n.Args[0])):
 		if call.args, err = inner.bindAll(n.Args); err != nil {
 			return nil, err
 		}

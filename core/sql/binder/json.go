@@ -165,3 +165,24 @@ func (x *exprBinder) jsonConstructor(n *ast.Call, name string, c *ast.JSONClause
 	}
 	return x.resolve(name, n, append([]expr.Expr{stringLiteral(letters)}, args...)...)
 }
+
+// jsonAggregate reports whether an aggregate collects what a JSON constructor
+// makes of each row.
+func jsonAggregate(name string) bool { return name == "JSON_ARRAYAGG" || name == "JSON_OBJECTAGG" }
+
+// jsonPiece is what a row brings to JSON_ARRAYAGG and JSON_OBJECTAGG: an array of
+// one element or an object of one pair.
+func (x *exprBinder) jsonPiece(n *ast.Call, name string) (expr.Expr, error) {
+	clauses := n.JSON
+	if clauses == nil {
+		clauses = &ast.JSONClauses{}
+	}
+	want, of := 1, "JSON_ARRAY"
+	if name == "JSON_OBJECTAGG" {
+		want, of = 2, "JSON_OBJECT"
+	}
+	if len(n.Args) != want {
+		return nil, x.errorf(sqlerr.WrongArguments, n, "%s takes %d arguments, not %d", name, want, len(n.Args))
+	}
+	return x.jsonConstructor(n, of, clauses)
+}

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/expr"
@@ -100,7 +101,7 @@ func (x *exprBinder) refuseOver(n *ast.Call, kind function.Kind, name string) er
 		return x.errorf(sqlerr.MisplacedCall, n, "%s is not a window function or an aggregate", name)
 	case n.Quantifier == ast.QuantDistinct:
 		return x.unsupported(n, "DISTINCT in a window function is")
-	case n.JSON != nil || len(n.WithinGroup) > 0 || len(n.OrderBy) > 0 || name == "SINGLE_VALUE" || name == "APPROX_COUNT_DISTINCT":
+	case n.JSON != nil || strings.HasPrefix(name, "JSON_") || len(n.WithinGroup) > 0 || len(n.OrderBy) > 0 || name == "SINGLE_VALUE" || name == "APPROX_COUNT_DISTINCT":
 		return x.unsupported(n, "this form of "+name+" over a window is")
 	case n.Nulls == ast.IgnoreNulls && !value:
 		return x.errorf(sqlerr.BadClause, n, "IGNORE NULLS goes with LAG, LEAD, FIRST_VALUE, LAST_VALUE and NTH_VALUE only")
