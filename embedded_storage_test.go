@@ -56,6 +56,14 @@ func storageEnv(t *testing.T, name string) string {
 
 func TestStorageTables(t *testing.T) {
 	e := openS3(t, storageEnv(t, "TIDEMILL_S3_SECRET_KEY"))
+	e.storyOfTables("parquet")
+	leftovers(t, newS3(t), e.dir)
+}
+
+// storyOfTables makes a table of a query and a partitioned one in a format, reads,
+// appends, and overwrites by static and dynamic partitions.
+func (e *engine) storyOfTables(format string) {
+	e.t.Helper()
 	e.expect(`
 		CREATE TABLE logs WITH ('connector' = 'filesystem', 'path' = '${dir}/logs', 'format' = 'parquet')
 			AS SELECT * FROM (VALUES ('m1', 1), ('m2', 2), ('t1', 1)) AS v (msg, lvl);
@@ -63,7 +71,7 @@ func TestStorageTables(t *testing.T) {
 	e.expect("SELECT COUNT(*), MAX(msg) FROM '${dir}/logs/*.parquet'", "3 t1")
 	e.expect(`
 		CREATE TABLE days (msg STRING, lvl INT, d STRING) PARTITIONED BY (d)
-			WITH ('connector' = 'filesystem', 'path' = '${dir}/days', 'format' = 'parquet');
+			WITH ('connector' = 'filesystem', 'path' = '${dir}/days', 'format' = '`+format+`');
 		INSERT INTO days SELECT msg, lvl, 'mon' FROM logs;
 		INSERT INTO days SELECT msg, lvl + 10, 'a b%/c' FROM logs;
 		SELECT d, COUNT(*), SUM(lvl) FROM days GROUP BY d`, "a b%/c 3 34", "mon 3 4")
@@ -73,11 +81,26 @@ func TestStorageTables(t *testing.T) {
 	e.expect(`
 		INSERT OVERWRITE days SELECT msg, lvl * 2, d FROM days WHERE d <> 'mon';
 		SELECT d, COUNT(*), SUM(lvl) FROM days GROUP BY d`, "a b%/c 3 68", "mon 1 7")
-	leftovers(t, e)
 }
 
-// leftovers checks that publication left neither journals nor hidden files.
-func leftovers(t *testing.T, e *engine) {
+// leftovers checks that publication left neither journals nor hidden files below a
+// directory.
+func leftovers(t *testing.T, fsys fs.FileSystem, dir string) {
+	t.Helper()
+	_, dir = fs.SplitURI(dir)
+	err := fsys.List(t.Context(), dir, fs.ListOptions{Recursive: true, Staged: true}, func(i fs.Info) error {
+		if strings.Contains(i.Path, "/"+fs.StagedPrefix) || strings.HasPrefix(i.Name(), "_tidemill-") {
+			t.Errorf("left behind: %s", i.Path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newS3 is the server's file system by itself.
+func newS3(t *testing.T) fs.FileSystem {
 	t.Helper()
 	f, err := s3.New(s3.Options{
 		Endpoint: storageEnv(t, "TIDEMILL_S3_ENDPOINT"), PathStyle: true,
@@ -86,16 +109,7 @@ func leftovers(t *testing.T, e *engine) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, dir := fs.SplitURI(e.dir)
-	err = f.List(t.Context(), dir, fs.ListOptions{Recursive: true, Staged: true}, func(i fs.Info) error {
-		if fs.Staged(i.Name()) || strings.HasPrefix(i.Name(), "_tidemill-") {
-			t.Errorf("left behind: %s", i.Path)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	return f
 }
 
 // A job that fails leaves the table as it was.
@@ -108,7 +122,7 @@ func TestStorageFailedInsert(t *testing.T) {
 		t.Fatal("divided by zero")
 	}
 	e.expect("SELECT x FROM one", "1")
-	leftovers(t, e)
+	leftovers(t, newS3(t), e.dir)
 }
 
 // More text than two blocks, cut into spans: what is read ahead must fit together.
