@@ -94,6 +94,7 @@ func TestSmallMemory(t *testing.T) {
 			SELECT COUNT(*), SUM(a.q), SUM(b.c) FROM t a JOIN t b ON a.k = b.k AND a.s = b.s`, "200000 79999800000 400000"},
 		{"a self-join", `SELECT COUNT(*), MAX(CHAR_LENGTH(b.s)) FROM src a JOIN src b ON a.s = b.s AND a.n = b.n`, "400000 40"},
 		{"many groups", `SELECT COUNT(*), SUM(c) FROM (SELECT s, COUNT(*) AS c FROM src GROUP BY s) AS g`, "400000 400000"},
+		{"distinct values of one group", `SELECT COUNT(DISTINCT s), COUNT(DISTINCT n / 2), SUM(n) FROM src`, "400000 200000 79999800000"},
 		{"distinct values of a group of its own", `SELECT n * 0, COUNT(DISTINCT s) FROM src GROUP BY n * 0`, "0 400000"},
 		{"one key holds all rows of a join", `SELECT COUNT(*), MIN(a.s) FROM src a JOIN src b ON a.n * 0 = b.n * 0 WHERE a.n < 5`, "2000000 0 and some more that takes room"},
 		{"one key holds all rows of both sides, a limit stops it", `SELECT COUNT(*) FROM (SELECT a.s FROM src a JOIN src b ON a.n * 0 = b.n * 0 LIMIT 1000) AS f`, "1000"},

@@ -107,8 +107,8 @@ func (a *Aggregate) outputSchema(spec *jobgraph.Aggregate) (*arrow.Schema, error
 // Open implements operator.Operator.
 func (a *Aggregate) Open(ctx *operator.Context) (err error) {
 	a.ctx = ctx
-	a.spills = !a.global && !a.inState() && a.phase != jobgraph.Phase_PHASE_PARTIAL && ctx.Spill != nil
-	if (a.spills || a.phase == jobgraph.Phase_PHASE_PARTIAL) && !a.global && ctx.Contend != nil {
+	a.spills = !a.inState() && a.phase != jobgraph.Phase_PHASE_PARTIAL && ctx.Spill != nil
+	if (a.spills || a.phase == jobgraph.Phase_PHASE_PARTIAL && !a.global) && ctx.Contend != nil {
 		a.share = ctx.Contend()
 	}
 	a.distinct = make([]*Distinct, a.acc.Calls())

@@ -78,6 +78,23 @@ func (g *groups) bytes() int64 {
 	return n
 }
 
+// dividing is what dividing the rows of the groups, or of one of their sets, takes
+// at a time: a part of them twice.
+func (g *groups) dividing() int64 {
+	most := int64(0)
+	for i, s := range append([]set{g.set}, g.distinct...) {
+		if s.table == nil || s.rows.Len() == 0 {
+			continue
+		}
+		n, bytes := int64(s.rows.Len()), s.table.Bytes()
+		if i == 0 {
+			bytes += g.charged
+		}
+		most = max(most, 2*bytes/n*min(int64(stepOf(int(n))), n))
+	}
+	return most
+}
+
 // yield gives back the room that was charged ahead.
 func (g *groups) yield(account stream.Account) {
 	account.Shrink(g.room)

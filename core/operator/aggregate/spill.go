@@ -114,8 +114,7 @@ func (a *Aggregate) keepRoom() error {
 	if !a.spills || a.share == nil || a.groups.rows.Len() == 0 {
 		return nil
 	}
-	n := int64(a.groups.rows.Len())
-	want := 2 * a.groups.bytes() / n * min(int64(stepOf(int(n))), n)
+	want := a.groups.dividing()
 	if a.spilled == nil {
 		want += a.bufferBytes(a.division(topBit).bits)
 	} else if !a.spilled.used {

@@ -119,6 +119,19 @@ func TestPhasesSpill(t *testing.T) {
 	})
 }
 
+// Without keys there is one group, whose distinct values may be too many.
+func TestDistinctWithoutKeysSpills(t *testing.T) {
+	in := operatortest.Parse("v BIGINT, s STRING\n2 | x")
+	cs := calls(in.Schema, "COUNT(0) DISTINCT -> BIGINT NOT NULL", "COUNT(1) DISTINCT -> BIGINT NOT NULL", "SUM(0) -> BIGINT")
+	operatortest.Run(t, operatortest.Case{
+		Inputs: []operatortest.Table{in}, Output: operatortest.ParseSchema("a BIGINT, b BIGINT, c BIGINT"), Want: "1 | 1 | 2",
+		Spills: true, SpillRows: 60_000, SpillRow: func(n int, row []any) { row[0] = int64(n * 7919 % 50_000) },
+		New: func() (operator.Operator, error) {
+			return aggregate.New(&jobgraph.Aggregate{Phase: jobgraph.Phase_PHASE_SINGLE, Calls: cs}, in.Schema)
+		},
+	})
+}
+
 // Skew and depth: one group of all rows and their many values, a group that most
 // rows have, and so many groups that their files must be divided again.
 func TestSpillsOfExtremes(t *testing.T) {
