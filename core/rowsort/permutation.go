@@ -19,7 +19,7 @@ type Key struct {
 	Order  compute.Order
 }
 
-// entry is a row with the prefix of its first key.
+// entry is a row with the prefix of its keys.
 type entry struct {
 	prefix uint64
 	row    int32
@@ -40,12 +40,10 @@ func Permutation(record arrow.RecordBatch, keys []Key) ([]int32, error) {
 	if err != nil {
 		return nil, err
 	}
-	entries, exact := prefixes(record.Column(keys[0].Column), keys[0].Order)
-	entries = radix(entries)
-	if exact {
-		ties = ties[1:]
-	}
-	if len(ties) > 0 {
+	entries, spare := make([]entry, n), make([]entry, n)
+	decided := pack(entries, spare, record, keys)
+	entries = radix(entries, spare)
+	if ties = ties[decided:]; len(ties) > 0 {
 		sortRuns(entries, ties)
 	}
 	for i, e := range entries {
@@ -99,17 +97,24 @@ func sortRuns(entries []entry, ties []compute.Comparer) {
 // prefixes returns an entry a row, and whether equal prefixes mean equal keys.
 func prefixes(a arrow.Array, o compute.Order) ([]entry, bool) {
 	out := make([]entry, a.Len())
+	exact := fill(out, a, o)
+	return out, placeNulls(out, a, o) && exact
+}
+
+// fill writes an entry a row, in which nulls have any prefix, and says whether
+// values with equal prefixes are equal.
+func fill(out []entry, a arrow.Array, o compute.Order) bool {
 	exact := true
 	switch a.DataType().ID() {
 	case arrow.NULL, arrow.LIST, arrow.STRUCT, arrow.MAP:
 		for i := range out {
 			out[i] = entry{row: int32(i)}
 		}
-		return out, false
+		return false
 	case arrow.STRING, arrow.BINARY, arrow.DICTIONARY:
 		texts := compute.NewTexts(a)
 		for i := range out {
-			out[i].row = int32(i)
+			out[i] = entry{row: int32(i)}
 			if a.IsValid(i) {
 				out[i].prefix = textPrefix(texts.At(i))
 			}
@@ -137,7 +142,7 @@ func prefixes(a arrow.Array, o compute.Order) ([]entry, bool) {
 			out[i].prefix = ^out[i].prefix
 		}
 	}
-	return out, placeNulls(out, a, o) && exact
+	return exact
 }
 
 // placeNulls gives nulls the prefix of their end of the order, and says whether
@@ -197,8 +202,8 @@ func widePrefix(x decimal128.Num) uint64 {
 	}
 }
 
-// radix sorts entries by prefix, stably.
-func radix(entries []entry) []entry {
+// radix sorts entries by prefix, stably; spare is as long, and used up.
+func radix(entries, other []entry) []entry {
 	if len(entries) < 256 {
 		slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(a.prefix, b.prefix) })
 		return entries
@@ -209,7 +214,6 @@ func radix(entries []entry) []entry {
 			counts[b][byte(e.prefix>>(8*b))]++
 		}
 	}
-	other := make([]entry, len(entries))
 	for b := range 8 {
 		c := &counts[b]
 		if c[byte(entries[0].prefix>>(8*b))] == int32(len(entries)) {

@@ -32,11 +32,12 @@ func random(r *rand.Rand, mem memory.Allocator, n int) arrow.RecordBatch {
 	b := array.NewRecordBuilder(mem, arrow.NewSchema(columns, nil))
 	defer b.Release()
 	distinct := int64([]int{3, 50, math.MaxInt32}[r.IntN(3)])
+	long := r.IntN(2) == 0 // some texts are longer than a prefix
 	for row := range n {
 		x := r.Int64N(distinct) - distinct/2
 		values := []any{
 			x, []float64{float64(x), math.NaN(), math.Copysign(0, -1), math.Inf(1)}[r.IntN(4)],
-			fmt.Sprintf("prefix%d", x)[:r.IntN(7)+1], decimal128.New(x%3, uint64(x)), x%2 == 0, int64(row),
+			text(r, x, long), decimal128.New(x%3, uint64(x)), x%2 == 0, int64(row),
 		}
 		for i, v := range values {
 			if i < 5 && r.IntN(6) == 0 {
@@ -48,6 +49,18 @@ func random(r *rand.Rand, mem memory.Allocator, n int) arrow.RecordBatch {
 		}
 	}
 	return b.NewRecordBatch()
+}
+
+// text is one of texts that begin alike; some end in zeros.
+func text(r *rand.Rand, x int64, long bool) string {
+	s := fmt.Sprintf("prefix%d", x)
+	switch {
+	case r.IntN(10) == 0:
+		return s[:r.IntN(4)+1] + "\x00\x00"[:r.IntN(3)]
+	case long:
+		return s
+	}
+	return s[:r.IntN(7)+1]
 }
 
 func randomKeys(r *rand.Rand) []Key {
