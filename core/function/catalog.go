@@ -63,6 +63,7 @@ type definition struct {
 	name    string
 	kind    Kind
 	usage   []string
+	results []string // of its signatures, as they are written
 	resolve resolver
 	random  bool // not deterministic
 }

@@ -81,6 +81,7 @@ func define(kind Kind, name string, texts []string) definition {
 			panic("function: signature without a result: " + name + " " + t)
 		}
 		signatures[i] = parseSignature(name, strings.TrimSpace(params), strings.TrimSpace(out))
+		d.results = append(d.results, strings.TrimSpace(out))
 		d.usage = append(d.usage, fmt.Sprintf("%s(%s)", name, strings.TrimSpace(params)))
 	}
 	d.resolve = func(args []Arg) (Resolved, bool) {
