@@ -36,12 +36,10 @@ func (r *round) shrunk(ctx context.Context, number int, s *relation, what string
 		}
 	}
 	used := r.used(s)
-	d.Stored = !r.fewerRows(ctx, s, used, what)
 	d.What, d.Ours, d.Duck = what, s.node.text(ours), s.node.text(duck)
-	here := r.here(ctx, d.Ours)
-	d.OurRows = here.rows
-	if there, err := r.duck.ask([]string{d.Duck}, ""); err == nil {
-		d.DuckRows = there[0].rows
+	d.Stored = !r.fewerRows(ctx, s, used, &d)
+	if d.Stored {
+		r.answers(ctx, &d)
 	}
 	for _, t := range used {
 		if d.Stored {
@@ -50,6 +48,14 @@ func (r *round) shrunk(ctx context.Context, number int, s *relation, what string
 		d.Data = append(d.Data, t.view()+";")
 	}
 	return d
+}
+
+// answers asks both sides once more, for the rows to show.
+func (r *round) answers(ctx context.Context, d *Difference) {
+	d.OurRows = r.here(ctx, d.Ours).rows
+	if there, err := r.duck.ask([]string{d.Duck}, ""); err == nil {
+		d.DuckRows = there[0].rows
+	}
 }
 
 // used are copies of the tables in a statement, the original rows in them.
@@ -69,13 +75,16 @@ const maxDataTries = 80
 // fewerRows makes views of the tables and leaves out the rows that the
 // difference does not need; false if it needs the tables as they are stored. The
 // round has its own tables again afterwards.
-func (r *round) fewerRows(ctx context.Context, s *relation, used []*table, what string) (views bool) {
+func (r *round) fewerRows(ctx context.Context, s *relation, used []*table, d *Difference) (views bool) {
 	defer r.restore(ctx, used)
 	still := func() bool {
 		if err := r.replace(ctx, used); err != nil {
 			return false
 		}
-		_, same := r.still(ctx, s, what)
+		now, same := r.still(ctx, s, d.What)
+		if same {
+			d.What = now
+		}
 		return same
 	}
 	if !still() {
@@ -93,6 +102,9 @@ func (r *round) fewerRows(ctx context.Context, s *relation, used []*table, what 
 			}
 		}
 	}
+	if still() {
+		r.answers(ctx, d)
+	}
 	return true
 }
 
@@ -101,10 +113,9 @@ func (r *round) replace(ctx context.Context, used []*table) error {
 	var b strings.Builder
 	for _, t := range used {
 		b.WriteString(strings.Join(t.duckTable(), ";\n") + ";\n")
-		for _, statement := range []string{"DROP TEMPORARY VIEW IF EXISTS " + t.name, t.view()} {
-			if _, _, err := execute(ctx, r.session, statement); err != nil {
-				return err
-			}
+		r.dropView(ctx, t)
+		if _, _, err := execute(ctx, r.session, t.view()); err != nil {
+			return err
 		}
 	}
 	_, err := r.duck.ask(nil, b.String())
@@ -115,7 +126,7 @@ func (r *round) replace(ctx context.Context, used []*table) error {
 func (r *round) restore(ctx context.Context, used []*table) {
 	for _, t := range used {
 		own := r.tables[slices.IndexFunc(r.tables, func(o *table) bool { return o.name == t.name })]
-		_, _, _ = execute(ctx, r.session, "DROP TEMPORARY VIEW IF EXISTS "+t.name)
+		r.dropView(ctx, t)
 		if own.storage == values {
 			_, _, _ = execute(ctx, r.session, own.view())
 		}
@@ -144,4 +155,9 @@ func alike(what string) string {
 		return "rows"
 	}
 	return particular.ReplaceAllString(what, "#")
+}
+
+// dropView drops the view of a table; that there is none is no matter.
+func (r *round) dropView(ctx context.Context, t *table) {
+	_, _, _ = execute(ctx, r.session, "DROP TEMPORARY VIEW "+t.name)
 }
