@@ -1,6 +1,7 @@
 package over
 
 import (
+	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/hashtable"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/state"
@@ -14,6 +15,60 @@ func additive(c *jobgraph.AggregateCall) bool {
 		return true
 	}
 	return false
+}
+
+// exact reports whether sums of columns can be taken apart again.
+func exact(columns datatype.Schema) bool {
+	for _, f := range columns {
+		if s := hashtable.StorageOf(f.Type); s != hashtable.Integer && s != hashtable.Wide {
+			return false
+		}
+	}
+	return true
+}
+
+// count is, for each slot, how many up to it are valid, from where start says that
+// its partition does.
+func count(valid []bool, start, buf []int32) []int32 {
+	out := resize(buf, len(valid))
+	n := int32(0)
+	for i, v := range valid {
+		if int(start[i]) == i {
+			n = 0
+		}
+		if v {
+			n++
+		}
+		out[i] = n
+	}
+	return out
+}
+
+// subtract fills slots with the sums of frames [from, to), which are differences
+// of totals; present counts the values of those.
+func subtract(out, totals *state.Column, present, start, from, to []int32) {
+	wide := hashtable.StorageOf(totals.Type) == hashtable.Wide
+	for i := range from {
+		if from[i] >= to[i] {
+			continue
+		}
+		last, before := to[i]-1, from[i]-1
+		n := present[last]
+		if before >= start[i] {
+			n -= present[before]
+		}
+		if out.Valid[i] = n > 0; wide {
+			out.Dec128[i] = totals.Dec128[last]
+			if before >= start[i] {
+				out.Dec128[i] = out.Dec128[i].Sub(totals.Dec128[before])
+			}
+			continue
+		}
+		out.Int64[i] = totals.Int64[last]
+		if before >= start[i] {
+			out.Int64[i] -= totals.Int64[before]
+		}
+	}
 }
 
 // accumulate makes of each slot's value the sum of the slots up to it, from

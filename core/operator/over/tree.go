@@ -17,18 +17,21 @@ const slotBytes = 17
 
 // tree is an aggregate over frames: levels of accumulators, each slot over the
 // two below it, the lowest over single rows. For whole partitions it has one
-// level with a slot a partition; where accumulators add up and frames begin with
-// the partition, the slots of a single level are totals up to their rows.
+// level with a slot a partition; where accumulators add up, the slots of a single
+// level are totals up to their rows: frames that begin with the partition are one
+// of them, others the difference of two, if no rounding spoils it.
 type tree struct {
 	ctx   *operator.Context
 	acc   *aggregate.Accumulators
 	f     *frames
 	whole bool // frames are partitions
 	total bool // frames are running totals
+	apart bool // frames are differences of running totals
 
 	s       *section
 	levels  [][]arrow.Array // accumulator columns
 	totals  []*state.Column
+	present [][]int32 // how many values each total is of
 	slots   []int32
 	charged int64
 
@@ -45,6 +48,7 @@ func newTree(c *jobgraph.OverCall) (*tree, error) {
 	t := &tree{acc: acc, f: newFrames(c.Frame)}
 	t.whole = t.f.fromStart() && t.f.toEnd()
 	t.total = t.f.fromStart() && !t.whole && additive(c.Call)
+	t.apart = !t.f.fromStart() && !t.f.toEnd() && additive(c.Call) && exact(acc.Columns())
 	return t, nil
 }
 
@@ -67,19 +71,30 @@ func (t *tree) bind(s *section) error {
 	if err := t.acc.Add(leaves, s.record.Columns(), nil, t.slots); err != nil {
 		return err
 	}
-	if t.total {
-		t.totals = leaves
-		if s.before > 0 {
-			if err := t.acc.Merge(leaves, t.carry, zeros(1), zeros(1)); err != nil {
-				return err
-			}
-		}
-		for _, c := range leaves {
-			accumulate(c, s.start)
-		}
-		return t.charge()
+	if t.total || t.apart {
+		return t.bindTotals(leaves)
 	}
 	return t.build(leaves)
+}
+
+// bindTotals makes running totals of the leaves.
+func (t *tree) bindTotals(leaves []*state.Column) error {
+	t.totals = leaves
+	if t.total && t.s.before > 0 {
+		if err := t.acc.Merge(leaves, t.carry, zeros(1), zeros(1)); err != nil {
+			return err
+		}
+	}
+	if t.apart && t.present == nil {
+		t.present = make([][]int32, len(leaves))
+	}
+	for i, c := range leaves {
+		if t.apart {
+			t.present[i] = count(c.Valid, t.s.start, t.present[i])
+		}
+		accumulate(c, t.s.start)
+	}
+	return t.charge()
 }
 
 // bindWhole has a slot for each partition.
@@ -194,6 +209,10 @@ func (t *tree) values(from, to int) (arrow.Array, error) {
 		err = t.acc.Merge(values, t.levels[0], t.slots[from:to], slots)
 	case t.total:
 		t.takeTotals(values, from, to)
+	case t.apart:
+		for i, c := range values {
+			subtract(c, t.totals[i], t.present[i], t.s.start[from:to], t.f.from[from:to], t.f.to[from:to])
+		}
 	default:
 		err = t.frames(values, from, to)
 	}
