@@ -137,6 +137,16 @@ func throughJoin(n *plan.Join, terms []expr.Expr) plan.Node {
 			own = append(own, t)
 		}
 	}
+	if n.Kind == plan.Inner {
+		for _, t := range own {
+			if side := branchesOf(t, onLeft); side != nil && !contains(left, side) {
+				left = append(left, side)
+			}
+			if side := branchesOf(t, onRight); side != nil {
+				right = append(right, shift(side))
+			}
+		}
+	}
 	join := *n
 	join.Left, join.Right = pushDown(n.Left, left), pushDown(n.Right, right)
 	join.Residual = plan.AllOf(own)
