@@ -29,7 +29,8 @@ func (l *list[T]) move(values int) {
 	have := len(l.v)
 	bytes := max(values*size, firstListBytes)
 	l.raw = l.alloc.Reallocate(bytes, l.raw)
-	l.v = arrow.GetData[T](l.raw[:bytes/size*size])[:have]
+	whole := bytes / size * size // and no more, though there may be room: only that much moves
+	l.v = arrow.GetData[T](l.raw[:whole:whole])[:have]
 }
 
 // push appends values.
