@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -36,9 +37,15 @@ func signal(t *testing.T, process, sig string) {
 
 func server(t *testing.T, verb string, args ...string) {
 	t.Helper()
-	args = append([]string{verb, os.Getenv("TIDEMILL_HDFS_SERVER")}, args...)
+	serverIn(t, os.Getenv("TIDEMILL_HDFS_SERVER"), verb, args...)
+}
+
+// serverIn is server for the cluster in a directory; any goroutine may call it.
+func serverIn(t *testing.T, dir, verb string, args ...string) {
+	t.Helper()
+	args = append([]string{verb, dir}, args...)
 	if out, err := exec.Command("../../tools/storage/hdfs.sh", args...).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", args, err, out)
+		t.Errorf("%v: %v\n%s", args, err, out)
 	}
 }
 
@@ -176,9 +183,10 @@ func TestBrokenPipelineIsTransient(t *testing.T) {
 	}
 }
 
-// A datanode dies while a file is read from it.
+// A datanode dies while a file is read from it: the other replica goes on in the
+// middle of a range. When that one is gone too, the error names file and block.
 func TestDatanodeDiesMidRead(t *testing.T) {
-	h := newReal(t, Options{})
+	h := newReal(t, Options{Retry: 2 * time.Second})
 	p, data := fresh(t, h)+"/x", pattern(32<<20)
 	put(t, h, p, data)
 	f, err := h.Open(t.Context(), p)
@@ -186,7 +194,7 @@ func TestDatanodeDiesMidRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := make([]byte, len(data))
-	for off, killed := 0, false; off < len(got); off += 1 << 20 {
+	for off, killed := 0, false; off < len(got)-1<<20; off += 1 << 20 {
 		if _, err := f.ReadAt(got[off:off+1<<20], int64(off)); err != nil {
 			t.Fatal(err)
 		}
@@ -195,11 +203,46 @@ func TestDatanodeDiesMidRead(t *testing.T) {
 			killed = true
 		}
 	}
+	if n := len(data) - 1<<20; !bytes.Equal(got[:n], data[:n]) {
+		t.Fatal("other bytes")
+	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(got, data) {
-		t.Fatal("other bytes")
+
+	if f, err = h.Open(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	signal(t, "dn2", "KILL")
+	_, err = f.ReadAt(got[:1<<20], 16<<20)
+	if failure.Of(err) != failure.Transient || !strings.Contains(err.Error(), p+": block blk_") {
+		t.Errorf("without a datanode: %s: %v", failure.Of(err), err)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if h.Stats().Errors == 0 || h.Stats().Retries == 0 {
+		t.Errorf("counted %+v", h.Stats())
+	}
+}
+
+// What the library reads where data travels with a key is the same.
+func TestGuardedRead(t *testing.T) {
+	h := newReal(t, small(t, "1m"))
+	p, data := fresh(t, h)+"/x", pattern(5<<20+7)
+	put(t, h, p, data)
+	f, err := h.Open(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len(data))
+	_, err = f.ReadAt(got[:1], 0) // finds out how data travels
+	f.(*file).keyed.Store(true)
+	if _, again := f.ReadAt(got, 0); err != nil || again != nil && !errors.Is(again, io.EOF) || !bytes.Equal(got, data) {
+		t.Errorf("%v, %v", err, again)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -203,9 +203,32 @@ func (s *staged) end(ctx context.Context) error {
 	return nil
 }
 
-// completed closes a part, again and again while its replicas are not there: the
-// library asks only once.
+// completed closes a part. Where the namenode went away after the datanodes had
+// all of it, another one is told.
 func (c *cluster) completed(ctx context.Context, p *part) error {
+	if p.size == 0 {
+		return c.closePart(ctx, p)
+	}
+	u, err := namenode.NewUnfinished(p.cl.Client, p.FileWriter)
+	if err != nil {
+		return err
+	}
+	if err = c.closePart(ctx, p); !broken(err) && !transient(err) || u.Closed() != p.size {
+		return err
+	}
+	c.drop(p.cl)
+	return c.call(ctx, func(cl *client, _ bool) error {
+		done, err := u.Complete(cl.Client)
+		if err == nil && !done {
+			return failure.Wrap(failure.Transient, hdfs.ErrReplicating)
+		}
+		return err
+	})
+}
+
+// closePart closes a part, again and again while its replicas are not there: the
+// library asks only once.
+func (c *cluster) closePart(ctx context.Context, p *part) error {
 	const first, most = time.Millisecond, 100 * time.Millisecond
 	end := time.Now().Add(c.s.Retry)
 	for pause := first; ; pause = min(2*pause, most) {

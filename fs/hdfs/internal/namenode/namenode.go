@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"unsafe"
 
 	"github.com/colinmarc/hdfs/v2"
 	"google.golang.org/protobuf/proto"
@@ -59,12 +58,8 @@ type executor interface {
 }
 
 func connection(c *hdfs.Client) (executor, error) {
-	f := reflect.ValueOf(c).Elem().FieldByName("namenode")
-	if f.IsValid() && f.CanAddr() {
-		v := reflect.NewAt(f.Type(), unsafe.Pointer(f.UnsafeAddr())).Elem().Interface()
-		if conn, ok := v.(executor); ok {
-			return conn, nil
-		}
+	if conn, ok := member(reflect.ValueOf(c), "namenode").(executor); ok {
+		return conn, nil
 	}
 	return nil, errors.New("the hdfs library does not keep its connection where it is expected")
 }

@@ -1,6 +1,7 @@
 package namenode
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/colinmarc/hdfs/v2"
@@ -12,8 +13,14 @@ func TestLibraryIsAsExpected(t *testing.T) {
 	if _, err := connection(&hdfs.Client{}); err != nil {
 		t.Error(err)
 	}
+	for name, holder := range map[string]any{"name": &hdfs.FileWriter{}, "fileId": &hdfs.FileWriter{}, "blockWriter": &hdfs.FileWriter{}} {
+		if !reflect.ValueOf(holder).Elem().FieldByName(name).IsValid() {
+			t.Errorf("the library's writer has no field %s", name)
+		}
+	}
 	for message, fields := range map[string][]string{
 		"Rename2RequestProto": {"src", "dst", "overwriteDest"}, "Rename2ResponseProto": nil,
+		"CompleteRequestProto": {"src", "clientName", "last", "fileId"}, "CompleteResponseProto": {"result"},
 		"GetBlockLocationsRequestProto": {"src", "offset", "length"}, "GetBlockLocationsResponseProto": {"locations"},
 		"LocatedBlocksProto": {"fileLength", "blocks", "ecPolicy", "fileEncryptionInfo"},
 		"LocatedBlockProto":  {"b", "offset", "locs", "corrupt", "blockToken"}, "ExtendedBlockProto": {"blockId", "numBytes"},
