@@ -21,12 +21,14 @@ const (
 	settleRows = 1 << 16
 	// Of so many rows at least half must go, or they are cut no more.
 	giveUpRows = 1 << 19
+	// A partial one keeps no more rows, but emits them.
+	partialRows = 1 << 18
 )
 
 // GroupTopN is the operator of a jobgraph.GroupTopN: a Sort that cuts what it
 // sorts, its runs too, to the first rows of each group. A partial one emits what
-// it keeps where memory is short, and all rows as they come where cutting is in
-// vain.
+// it keeps when that are many rows or memory is short, and all rows as they come
+// where cutting is in vain.
 type GroupTopN struct {
 	Sort
 	groups  int // leading keys
@@ -38,6 +40,8 @@ type GroupTopN struct {
 	bounds  *groupBounds // of what was cut last, if much was; nil: none
 	last    []int32      // rows of what was cut last, the last ones of full groups
 	passing bool         // cutting is in vain
+	seen    int          // rows that came
+	sent    int          // rows that a partial one emitted because they were many
 }
 
 // NewGroupTopN returns the operator that spec describes over input columns of in.
@@ -69,6 +73,7 @@ func (n *GroupTopN) Process(input int, b *stream.Batch) error {
 	if n.passing && n.partial {
 		return n.ctx.Output.Emit(b)
 	}
+	n.seen += b.Len()
 	if n.bounds != nil {
 		sel, err := n.bounds.pass(b)
 		if err != nil {
@@ -99,7 +104,14 @@ func (n *GroupTopN) settle() error {
 		batches = nil
 		return n.Spill()
 	}
+	releaseAll(batches)
+	batches = nil
 	left := int(best.NumRows())
+	if n.partial && left > partialRows {
+		n.sent, n.next = n.sent+left, settleRows
+		n.passing = n.sent > n.seen/2
+		return n.emitAll(stream.NewBatch(best))
+	}
 	if left <= before/2 {
 		n.bounds = newGroupBounds(best, n.keys[:n.groups], n.keys[n.groups:], n.ranking != jobgraph.Ranking_RANKING_ROW_NUMBER, n.last)
 	}
@@ -107,12 +119,7 @@ func (n *GroupTopN) settle() error {
 		return fmt.Errorf("group top-n: %w", err)
 	}
 	n.next = max(settleRows, 2*left)
-	if before < giveUpRows || left <= before/2 {
-		return nil
-	}
-	if n.passing = true; n.partial {
-		return n.flush()
-	}
+	n.passing = before >= giveUpRows && left > before/2
 	return nil
 }
 
@@ -144,13 +151,20 @@ func (n *GroupTopN) flush() error {
 	for len(batches) > 0 {
 		b := batches[0]
 		batches = batches[1:]
-		for from := 0; from < b.Len(); from += n.ctx.BatchRows {
-			if err := n.ctx.Output.Emit(compute.SliceBatch(b, from, min(from+n.ctx.BatchRows, b.Len()))); err != nil {
-				b.Release()
-				return err
-			}
+		if err := n.emitAll(b); err != nil {
+			return err
 		}
-		b.Release()
+	}
+	return nil
+}
+
+// emitAll emits a batch of any size.
+func (n *GroupTopN) emitAll(b *stream.Batch) error {
+	defer b.Release()
+	for from := 0; from < b.Len(); from += n.ctx.BatchRows {
+		if err := n.ctx.Output.Emit(compute.SliceBatch(b, from, min(from+n.ctx.BatchRows, b.Len()))); err != nil {
+			return err
+		}
 	}
 	return nil
 }
