@@ -27,6 +27,7 @@ type node struct {
 	status uint64
 	harm   func(packet []byte) []byte // changes each packet before it is sent
 	cut    bool                       // goes away in the middle of the first packet
+	ended  chan struct{}
 	asked  int
 	client uint64 // the status that the client sent last
 }
@@ -131,9 +132,9 @@ func (n *node) frame(at int, part []byte) []byte {
 
 func (n *node) connect(t testing.TB) *Conn {
 	ours, theirs := net.Pipe()
-	ended := make(chan struct{})
-	go func() { defer close(ended); n.serve(theirs) }()
-	t.Cleanup(func() { ours.Close(); <-ended })
+	n.ended = make(chan struct{})
+	go func() { defer close(n.ended); n.serve(theirs) }()
+	t.Cleanup(func() { ours.Close(); <-n.ended })
 	return NewConn(ours)
 }
 
@@ -156,6 +157,8 @@ func TestRanges(t *testing.T) {
 				t.Fatalf("%d bytes at %d: %d, %v", len(p), off, got, err)
 			}
 		}
+		c.Close()
+		<-n.ended
 		if n.asked != 200 || n.client != checksumOK {
 			t.Errorf("asked %d times, told %d", n.asked, n.client)
 		}
