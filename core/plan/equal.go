@@ -18,6 +18,12 @@ func placeless(n Node) Node {
 		c := reflect.New(reflect.TypeOf(n).Elem())
 		c.Elem().Set(reflect.ValueOf(n).Elem())
 		c.Elem().FieldByName("Place").Set(reflect.ValueOf(ast.Span{}))
+		switch n := c.Interface().(type) {
+		case *Join:
+			n.known = nil
+		case *Union:
+			n.known = nil
+		}
 		return c.Interface().(Node)
 	})
 }

@@ -115,6 +115,8 @@ type Join struct {
 	// BuildLeft lets a semi or anti join keep its left side and look for partners
 	// as the right side passes: for a left side that is the smaller one.
 	BuildLeft bool
+
+	known *remembered
 }
 
 // SortKey is one column of an order.
@@ -194,6 +196,8 @@ type TopN struct {
 type Union struct {
 	Place ast.Span
 	All   []Node
+
+	known *remembered
 }
 
 // Watermark declares a column the event time, with the expression that derives

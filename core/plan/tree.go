@@ -250,17 +250,6 @@ func (n *WindowAggregate) Schema() datatype.Schema {
 	return s
 }
 
-// Schema implements Node.
-func (n *Join) Schema() datatype.Schema {
-	left, right := n.Left.Schema(), n.Right.Schema()
-	if n.Kind == Semi || n.Kind == Anti {
-		return left
-	}
-	s := make(datatype.Schema, 0, len(left)+len(right))
-	s = appendNullable(s, left, n.Kind == Right || n.Kind == Full)
-	return appendNullable(s, right, n.Kind == Left || n.Kind == Full)
-}
-
 func appendNullable(s, add datatype.Schema, nullable bool) datatype.Schema {
 	for _, f := range add {
 		if nullable {
@@ -289,17 +278,6 @@ func (n *Limit) Schema() datatype.Schema { return n.Input.Schema() }
 
 // Schema implements Node.
 func (n *TopN) Schema() datatype.Schema { return n.Input.Schema() }
-
-// Schema implements Node.
-func (n *Union) Schema() datatype.Schema {
-	s := slices.Clone(n.All[0].Schema())
-	for _, in := range n.All[1:] {
-		for i, f := range in.Schema() {
-			s[i].Type = nullableAs(s[i].Type, f.Type)
-		}
-	}
-	return s
-}
 
 // nullableAs is t with nulls wherever u may have them, inside of it, too.
 func nullableAs(t, u datatype.Type) datatype.Type {

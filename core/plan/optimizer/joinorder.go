@@ -25,14 +25,11 @@ const (
 // trees the cheapest pair first. The smaller side of a join is built.
 func orderJoins(n plan.Node) plan.Node {
 	join, ok := movable(n)
-	if !ok {
+	if !ok || tooManyLeaves(n) {
 		return plan.MapInputs(n, orderJoins)
 	}
 	t := &joinTree{like: join}
 	cols := t.flatten(join)
-	if len(t.leaves) > maxJoinLeaves {
-		return plan.MapInputs(n, orderJoins)
-	}
 	t.measure()
 	t.sideways()
 	for i := range t.leaves {
@@ -50,6 +47,36 @@ func orderJoins(n plan.Node) plan.Node {
 		out.Exprs = append(out.Exprs, plan.Column(have, place[c]))
 	}
 	return out
+}
+
+// tooManyLeaves reports whether the tree of joins at n is too large to be ordered
+// as a whole. It looks no further than that takes.
+func tooManyLeaves(n plan.Node) bool {
+	left := maxJoinLeaves
+	var count func(n plan.Node)
+	count = func(n plan.Node) {
+		if p, ok := n.(*plan.Project); ok && onlyNames(p) {
+			if join, ok := movable(p.Input); ok {
+				n = join
+			}
+		}
+		join, ok := movable(n)
+		if !ok {
+			left--
+			return
+		}
+		if left < 0 {
+			return
+		}
+		if join.Kind == plan.Inner {
+			count(join.Right)
+		} else {
+			left--
+		}
+		count(join.Left)
+	}
+	count(n)
+	return left < 0
 }
 
 // movable are the joins that a tree is made of.

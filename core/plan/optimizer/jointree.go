@@ -94,13 +94,8 @@ func (t *joinTree) flatten(n plan.Node) []int {
 // throughNames flattens a projection of a join that only passes columns.
 func (t *joinTree) throughNames(n *plan.Project) ([]int, bool) {
 	join, ok := movable(n.Input)
-	if !ok {
+	if !ok || !onlyNames(n) {
 		return nil, false
-	}
-	for _, e := range n.Exprs {
-		if _, ok := e.(*expr.Column); !ok {
-			return nil, false
-		}
 	}
 	in := t.flatten(join)
 	cols := make([]int, len(n.Exprs))
@@ -108,6 +103,14 @@ func (t *joinTree) throughNames(n *plan.Project) ([]int, bool) {
 		cols[i] = in[e.(*expr.Column).Index]
 	}
 	return cols, true
+}
+
+// onlyNames reports whether a projection only passes columns.
+func onlyNames(n *plan.Project) bool {
+	return !slices.ContainsFunc(n.Exprs, func(e expr.Expr) bool {
+		_, ok := e.(*expr.Column)
+		return !ok
+	})
 }
 
 func (t *joinTree) addTerms(cond expr.Expr, cols []int, by leafSet) {

@@ -1,6 +1,8 @@
 package optimizer
 
 import (
+	"slices"
+
 	"github.com/tidemill/tidemill/core/expr"
 	"github.com/tidemill/tidemill/core/plan"
 )
@@ -19,6 +21,12 @@ func keys(n plan.Node) plan.Node {
 
 func extractKeys(n *plan.Join) plan.Node {
 	width := len(n.Left.Schema())
+	if !slices.ContainsFunc(plan.Conjuncts(n.Residual), func(t expr.Expr) bool {
+		_, _, ok := equality(t, width)
+		return ok
+	}) && len(n.LeftKeys) == 0 {
+		return n
+	}
 	left, right := sideOf(n.Left), sideOf(n.Right)
 	join := *n
 	join.LeftKeys, join.RightKeys = nil, nil

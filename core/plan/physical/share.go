@@ -1,6 +1,9 @@
 package physical
 
 import (
+	"encoding/binary"
+	"hash/fnv"
+
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/plan"
 )
@@ -18,12 +21,13 @@ type share struct {
 // once, largest first: what is below a second occurrence does not count.
 func (b *builder) findShared(roots []plan.Node) {
 	b.shared = map[plan.Node]*share{}
-	byLabel := map[string][]*share{}
+	alike := map[uint64][]*share{}
+	marks := fingerprints{}
 	var visit func(n plan.Node)
 	visit = func(n plan.Node) {
 		if shareable(n) {
-			label := n.Label()
-			for _, s := range byLabel[label] {
+			mark := marks.of(n)
+			for _, s := range alike[mark] {
 				if plan.Equal(s.node, n) {
 					s.readers++
 					b.shared[n] = s
@@ -32,7 +36,7 @@ func (b *builder) findShared(roots []plan.Node) {
 			}
 			s := &share{node: n, readers: 1}
 			b.shared[n] = s
-			byLabel[label] = append(byLabel[label], s)
+			alike[mark] = append(alike[mark], s)
 		}
 		for _, in := range n.Inputs() {
 			visit(in)
@@ -41,6 +45,23 @@ func (b *builder) findShared(roots []plan.Node) {
 	for _, root := range roots {
 		visit(root)
 	}
+}
+
+// fingerprints are hashes of subplans that are the same for equal ones, so that
+// only those are compared that may well be equal.
+type fingerprints map[plan.Node]uint64
+
+func (f fingerprints) of(n plan.Node) uint64 {
+	if mark, ok := f[n]; ok {
+		return mark
+	}
+	h := fnv.New64a()
+	h.Write([]byte(n.Label()))
+	for _, in := range n.Inputs() {
+		h.Write(binary.LittleEndian.AppendUint64(nil, f.of(in)))
+	}
+	f[n] = h.Sum64()
+	return f[n]
 }
 
 // shareable are the subplans that cost more to compute than to keep.

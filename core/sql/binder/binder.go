@@ -15,8 +15,13 @@ import (
 	"github.com/tidemill/tidemill/core/sql/sqlerr"
 )
 
-// maxViewDepth bounds views that are built on views.
-const maxViewDepth = 32
+const (
+	// maxViewDepth bounds views that are built on views.
+	maxViewDepth = 32
+	// maxTables bounds the tables that one statement reads, those of views and common
+	// table expressions counted wherever they are used.
+	maxTables = 1000
+)
 
 // Environment is what names mean.
 type Environment struct {
@@ -42,6 +47,7 @@ type Binder struct {
 	// before it; beyond are those that are too far out.
 	lateral *scope
 	beyond  []*scope
+	tables  *int // how many tables the statement has so far
 	// tooFar says that an error was about a column of a query around; again, that a
 	// subquery is being bound for the second time.
 	tooFar, again bool
@@ -55,7 +61,7 @@ type cte struct {
 
 // New returns a binder.
 func New(env Environment) *Binder {
-	return &Binder{Environment: env, places: map[*expr.Column]ast.Node{}}
+	return &Binder{Environment: env, places: map[*expr.Column]ast.Node{}, tables: new(int)}
 }
 
 // at is the place of a node in the text of the statement.
@@ -158,9 +164,11 @@ func (b *Binder) bindWith(q *ast.WithQuery) (plan.Node, error) {
 		}
 		seen[def.Name.Name] = true
 		// A query that nobody refers to is bound, too: its mistakes are mistakes.
+		tables := *b.tables
 		if _, err := b.bindCTE(&cte{parent: b.ctes, def: def}); err != nil {
 			return nil, err
 		}
+		*b.tables = tables
 		b.ctes = &cte{parent: b.ctes, def: def}
 	}
 	return b.Query(q.Body)

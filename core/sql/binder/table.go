@@ -15,6 +15,13 @@ import (
 
 // bindTable binds what stands in FROM.
 func (b *Binder) bindTable(t ast.TableExpr) (plan.Node, *scope, error) {
+	switch t.(type) {
+	case *ast.Join, *ast.Aliased:
+	default:
+		if *b.tables++; *b.tables > maxTables {
+			return nil, nil, b.tooManyTables(t)
+		}
+	}
 	switch t := t.(type) {
 	case *ast.TableRef:
 		return b.bindRef(t)
@@ -44,6 +51,21 @@ func (b *Binder) bindTable(t ast.TableExpr) (plan.Node, *scope, error) {
 	return nil, nil, b.unsupported(t, "this form of table is")
 }
 
+func (b *Binder) tooManyTables(at ast.Node) *sqlerr.Error {
+	return b.errorf(sqlerr.TooLarge, at, "a statement reads at most %d tables; views and common table expressions count wherever they are used", maxTables).
+		Suggest("write a part of it into a table first")
+}
+
+// tooMany moves an error about too many tables to the outermost reference that
+// leads to them.
+func (b *Binder) tooMany(at ast.Node, err error) error {
+	var e *sqlerr.Error
+	if errors.As(err, &e) && e.Code == sqlerr.TooLarge {
+		return b.tooManyTables(at)
+	}
+	return err
+}
+
 func (b *Binder) bindRef(t *ast.TableRef) (plan.Node, *scope, error) {
 	if len(t.Name.Parts) == 1 {
 		for c := b.ctes; c != nil; c = c.parent {
@@ -55,7 +77,7 @@ func (b *Binder) bindRef(t *ast.TableRef) (plan.Node, *scope, error) {
 			}
 			node, err := b.bindCTE(c)
 			if err != nil {
-				return nil, nil, err
+				return nil, nil, b.tooMany(t, err)
 			}
 			return node, scopeOf(c.def.Name.Name, node.Schema()), nil
 		}
@@ -108,7 +130,7 @@ func (b *Binder) bindView(v *catalog.View, at ast.Node) (plan.Node, error) {
 	}
 	span := b.at(at)
 	inner := New(b.Environment)
-	inner.view, inner.views = &span, append(slices.Clone(b.views), v.Path)
+	inner.view, inner.views, inner.tables = &span, append(slices.Clone(b.views), v.Path), b.tables
 	node, err := inner.Query(v.Query)
 	if err != nil {
 		return nil, inView(err, v, span)

@@ -67,7 +67,7 @@ func Meanings() []Meaning {
 		{BadCharacter, "A character has no meaning in SQL."},
 		{BadNumber, "A number is malformed or out of the range that its place allows."},
 		{BadString, "A string has a malformed escape or an odd number of hexadecimal digits."},
-		{TooLarge, "The text is larger than the parser accepts."},
+		{TooLarge, "The text is larger than the parser accepts, or the statement reads more tables than are planned together."},
 		{TooDeep, "Expressions, queries or types are nested deeper than the parser accepts."},
 		{ReservedWord, "A reserved word is used as a name without quotes."},
 		{Incomplete, "The text ends in the middle of a statement."},
