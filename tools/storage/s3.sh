@@ -9,7 +9,7 @@ launch() {
 	p=$(port s3)
 	# A directory in root is a bucket. The sidecar keeps metadata where the file system has no attributes.
 	mkdir -p "$DIR"/{root/tidemill,sidecar}
-	spawn s3 "$gateway" --access test --secret testtest --region us-east-1 --port "127.0.0.1:$p" --health /health \
+	spawn s3 "$gateway" --access test --secret testtest --region us-east-1 --port "127.0.0.1:$p" --health /health --keep-alive --quiet \
 		posix --sidecar "$DIR/sidecar" "$DIR/root"
 	await s3 answers "$p"
 }
