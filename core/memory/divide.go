@@ -1,16 +1,14 @@
 package memory
 
 // What a process takes beside its ledger. The program is what of its text and
-// constants is resident; the rest is runtime, plans, metadata of files and whatever
-// else nobody charges.
+// constants is resident. Of the heap, a part is for plans, metadata of files and
+// whatever else nobody charges, and as much for garbage: buffers are pooled and most
+// of what is charged is not scanned, so the collector needs little.
 const (
-	programBytes = 24 << 20
-	restBytes    = 10 << 20
-	// Garbage is a part of the heap: what the collector needs to breathe. Buffers
-	// are pooled and most of what is charged is not scanned, so more than
-	// mostGarbage gains nothing.
-	garbagePart = 8
-	mostGarbage = 1 << 30
+	programBytes = 26 << 20
+	heapPart     = 8
+	mostRest     = 10 << 20
+	mostGarbage  = 1 << 30
 )
 
 // Divide says of a process that may use size bytes in all how large its heap may
@@ -19,5 +17,6 @@ const (
 // than about 64 MiB it uses more than size.
 func Divide(size int64) (heap, ledger int64) {
 	heap = max(size-programBytes, size/2)
-	return heap, max(heap-restBytes-min(heap/garbagePart, mostGarbage), size/4, 1)
+	part := heap / heapPart
+	return heap, max(heap-min(part, mostRest)-min(part, mostGarbage), 1)
 }

@@ -70,6 +70,16 @@ func (s *Share) Fair() int64 {
 	return l.mark() / max(l.contenders.Load(), 1)
 }
 
+// Spare is how many bytes the contender may take now for what it can give back
+// whenever it is over: its fair part, or half of what is free, whichever is more.
+func (s *Share) Spare() int64 {
+	if s == nil {
+		return math.MaxInt64
+	}
+	l := s.account.ledger
+	return max(s.Fair()-s.Used(), (l.mark()-l.Used())/2, 0)
+}
+
 // Used is what the contender uses: what is charged to its account and what it
 // said with Hold.
 func (s *Share) Used() int64 {

@@ -156,3 +156,26 @@ func TestSmallContenderWaits(t *testing.T) {
 		large.Shrink(50)
 	})
 }
+
+// What a contender may take on top is its fair part or half of what is free.
+func TestSpare(t *testing.T) {
+	l := ledger(t, memory.Options{Limit: 1000})
+	a, b := l.Child("a", 0), l.Child("b", 0)
+	as, bs := a.Contend(), b.Contend()
+	defer as.Leave()
+	defer bs.Leave()
+	if have := as.Spare(); have != 375 {
+		t.Errorf("of nothing used: %d", have)
+	}
+	if err := errors.Join(a.Grow(100), b.Grow(600)); err != nil {
+		t.Fatal(err)
+	}
+	if have, full := as.Spare(), bs.Spare(); have != 275 || full != 25 {
+		t.Errorf("have %d and %d", have, full)
+	}
+	a.Shrink(100)
+	b.Shrink(600)
+	if (*memory.Share)(nil).Spare() != math.MaxInt64 {
+		t.Error("a share of nothing ends")
+	}
+}

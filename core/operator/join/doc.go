@@ -21,7 +21,9 @@
 //	probe --/                 \-- pair 2: one key: built in blocks, the probe side
 //	                              read once for each
 //
-// Between blocks a bit for each probe row says whether it had a pair. A join
-// without keys is one pair, in blocks. What is read back is charged before it is
-// kept; batches that only pass are not.
+// When the build side has ended, as many pairs as fit are built at once, and probe
+// rows of theirs are joined as they come; resident.go tells more. Between blocks a
+// bit for each probe row says whether it had a pair. A join without keys is one
+// pair, in blocks. What is read back is charged before it is kept; batches that only
+// pass are not.
 package join

@@ -30,6 +30,9 @@ type grace struct {
 	sides  [2]divided // by input
 	hashes []uint64
 	parts  []uint32
+
+	built    [fan]*spill.File // of the build side, where settle ended them
+	resident resident
 }
 
 // divided is one side's files in the making.
@@ -85,18 +88,7 @@ func (j *Join) resetBuild() error {
 // not charged: it is there because nothing more can be.
 func (g *grace) write(to *divided, input, level int, b *stream.Batch) error {
 	defer b.Release()
-	columns := [2][]int{g.join.leftKeys, g.join.rightKeys}[input]
-	g.parts = slices.Grow(g.parts[:0], b.Len())[:b.Len()]
-	clear(g.parts)
-	if len(columns) > 0 {
-		g.hashes = compute.HashColumns(columnsOf(b, columns), b.Sel, g.hashes)
-		// The exchange divides by bits of the hash, too: others are needed.
-		shift := 64 - fanBits*(level+1)
-		for i, h := range g.hashes {
-			g.parts[i] = uint32(h*0x9E3779B97F4A7C15>>shift) % fan
-		}
-	}
-	all, err := compute.Cluster(arrowmemory.DefaultAllocator, b, g.parts, fan)
+	all, err := compute.Cluster(arrowmemory.DefaultAllocator, b, g.partition(input, level, b), fan)
 	if err != nil {
 		return fmt.Errorf("join: spill: %w", err)
 	}
@@ -113,6 +105,22 @@ func (g *grace) write(to *divided, input, level int, b *stream.Batch) error {
 		}
 	}
 	return nil
+}
+
+// partition is which part each row of a batch belongs to.
+func (g *grace) partition(input, level int, b *stream.Batch) []uint32 {
+	columns := [2][]int{g.join.leftKeys, g.join.rightKeys}[input]
+	g.parts = slices.Grow(g.parts[:0], b.Len())[:b.Len()]
+	clear(g.parts)
+	if len(columns) > 0 {
+		g.hashes = compute.HashColumns(columnsOf(b, columns), b.Sel, g.hashes)
+		// The exchange divides by bits of the hash, too: others are needed.
+		shift := 64 - fanBits*(level+1)
+		for i, h := range g.hashes {
+			g.parts[i] = uint32(h*0x9E3779B97F4A7C15>>shift) % fan
+		}
+	}
+	return g.parts
 }
 
 func (g *grace) append(to **spill.Writer, input int, record arrow.RecordBatch) (err error) {
@@ -153,6 +161,14 @@ func (g *grace) pairs(sides *[2]divided, level int) (out []pair, err error) {
 func (g *grace) run() error {
 	pairs, err := g.pairs(&g.sides, 1)
 	if err != nil {
+		return err
+	}
+	for i, f := range g.built {
+		if f != nil {
+			pairs[i].sides[buildInput] = f
+		}
+	}
+	if err := g.evict(); err != nil {
 		return err
 	}
 	return g.joinAll(pairs)

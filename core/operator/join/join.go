@@ -189,6 +189,8 @@ func (j *Join) Process(input int, b *stream.Batch) error {
 		return failure.Errorf(failure.Internal, "join: a row to probe before the build side has ended")
 	}
 	switch {
+	case j.grace != nil && input == probeInput:
+		return j.grace.take(b)
 	case j.grace != nil:
 		return j.grace.write(&j.grace.sides[input], input, 0, b)
 	case input == probeInput:
@@ -201,9 +203,12 @@ func (j *Join) Process(input int, b *stream.Batch) error {
 	return err
 }
 
-// Spill implements operator.Spiller. What is built already stays: it is read for
-// every row from here on.
+// Spill implements operator.Spiller. A build side that is whole in memory stays: it
+// is read for every row from here on.
 func (j *Join) Spill() error {
+	if j.built && j.grace != nil && j.grace.resident != 0 {
+		return j.grace.evict()
+	}
 	if j.built || j.grace != nil || len(j.build.kept) == 0 {
 		return nil
 	}
@@ -219,11 +224,13 @@ func (j *Join) EndInput(input int) error {
 		j.built = true
 		j.publish()
 		if j.grace != nil {
-			return nil
+			return j.grace.settle()
 		}
 		err := j.build.finish()
 		if exhausted(err) {
-			return j.spill()
+			if err = j.spill(); err == nil {
+				err = j.grace.settle()
+			}
 		}
 		return err
 	}
