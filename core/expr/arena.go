@@ -25,7 +25,12 @@ type run struct {
 	buffers []*memory.Buffer
 }
 
-const slabBytes = 256 << 10
+// The first slab is small, for programs that see a few rows: constants, small
+// tables, the last batch of a group. The next ones double up to slabBytes.
+const (
+	firstSlabBytes = 4 << 10
+	slabBytes      = 256 << 10
+)
 
 // reset makes the arena empty for a batch.
 func (c *run) reset(cols []arrow.Array, rows int) {
@@ -58,7 +63,8 @@ func (c *run) bytes(n int) []byte {
 			return out
 		}
 	}
-	c.slabs = append(c.slabs, make([]byte, max(slabBytes, (n+63)&^63)))
+	size := min(slabBytes, firstSlabBytes<<min(len(c.slabs), 16))
+	c.slabs = append(c.slabs, make([]byte, max(size, (n+63)&^63)))
 	return c.bytes(n)
 }
 
