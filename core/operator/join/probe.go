@@ -190,8 +190,8 @@ func (p *probe) spread(b *stream.Batch, sel, slots []int32) {
 // join that have no match are among them.
 func (p *probe) pairs(b *stream.Batch) error {
 	limit := p.join.ctx.BatchRows
-	if cap(p.rows) < limit+1 {
-		p.rows, p.at, p.builds = make([]int32, 0, limit+1), make([]int32, 0, limit+1), make([]int32, 0, limit+1)
+	if room := min(limit, b.PhysicalRows()) + 1; cap(p.rows) < room {
+		p.rows, p.at, p.builds = make([]int32, 0, room), make([]int32, 0, room), make([]int32, 0, room)
 	}
 	if p.join.build.starts != nil {
 		return p.runs(b)
@@ -206,7 +206,8 @@ func (p *probe) pairs(b *stream.Batch) error {
 	}
 	for from := 0; from < len(p.slots); from += limit {
 		to := min(from+limit, len(p.slots))
-		rows, at, builds, n := p.rows[:limit+1], p.at[:limit+1], p.builds[:limit+1], 0
+		room, n := to-from+1, 0
+		rows, at, builds := p.rows[:room], p.at[:room], p.builds[:room]
 		for i := from; i < to; i++ {
 			r := int32(i)
 			if b.Sel != nil {
