@@ -28,6 +28,8 @@ type column interface {
 	drop(from, to int) error
 	// free ends a section.
 	free()
+	// shed gives up the buffers that sections share.
+	shed()
 	release()
 }
 
@@ -210,4 +212,5 @@ func (r *ranking) shares(from, to int) arrow.Array {
 
 func (r *ranking) drop(int, int) error { return nil }
 func (r *ranking) free()               { r.s = nil }
+func (r *ranking) shed()               {}
 func (r *ranking) release()            {}

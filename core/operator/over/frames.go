@@ -51,6 +51,12 @@ func (f *frames) bind(s *section) {
 	}
 }
 
+// shed gives up the buffers.
+func (f *frames) shed() {
+	f.fromBuf, f.toBuf, f.ints, f.reals, f.absent = nil, nil, nil, nil, nil
+	f.from, f.to = nil, nil
+}
+
 // ready is how many rows have frames whose ends are known.
 func (f *frames) ready(s *section) int {
 	if !s.open {

@@ -259,6 +259,9 @@ func (o *Over) unreserve() {
 		o.ctx.Memory.Shrink(int64(o.reserved) * o.rowBytes)
 	}
 	o.reserved, o.bounds = 0, bounds{}
+	for _, c := range o.columns {
+		c.shed()
+	}
 }
 
 // keepers names the calls that keep partitions, or else all calls.

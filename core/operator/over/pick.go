@@ -304,6 +304,13 @@ func (k *pick) free() {
 	k.s, k.n = nil, numbers{}
 }
 
+func (k *pick) shed() {
+	k.valid, k.before = nil, nil
+	if k.f != nil {
+		k.f.shed()
+	}
+}
+
 func (k *pick) release() {
 	k.free()
 	k.carried.release()

@@ -80,4 +80,5 @@ func (t *tiles) values(from, to int) (arrow.Array, error) {
 
 func (t *tiles) drop(int, int) error { return nil }
 func (t *tiles) free()               { t.s, t.count = nil, numbers{} }
+func (t *tiles) shed()               {}
 func (t *tiles) release()            {}

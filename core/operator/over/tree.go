@@ -399,6 +399,11 @@ func (t *tree) free() {
 	t.charged = 0
 }
 
+func (t *tree) shed() {
+	t.slots, t.present = nil, nil
+	t.f.shed()
+}
+
 func (t *tree) release() {
 	if t.ctx == nil {
 		return
