@@ -19,22 +19,36 @@ func (a *Account) Allocator() memory.Allocator { return &Allocator{account: a} }
 
 // Allocate returns size zeroed bytes, aligned to Alignment.
 func (m *Allocator) Allocate(size int) []byte {
+	b, used := m.allocate(size)
+	if used {
+		clear(b)
+	}
+	return b
+}
+
+// AllocateDirty is Allocate for a caller that writes every byte before anybody reads
+// it: they hold what they held.
+func (m *Allocator) AllocateDirty(size int) []byte {
+	b, _ := m.allocate(size)
+	return b
+}
+
+// allocate says whether the bytes were used before; else they are zero.
+func (m *Allocator) allocate(size int) (b []byte, used bool) {
 	if size == 0 {
-		return []byte{}
+		return []byte{}, false
 	}
 	if size > maxClassBytes {
-		return m.allocateLarge(size)
+		return m.allocateLarge(size), false
 	}
 	class, bytes := classOf(size)
 	m.must(m.account.growBelowRoot(int64(bytes)))
 	// An idle buffer is charged to the ledger already.
 	if b := m.account.ledger.pool.get(class); b != nil {
-		b = b[:size]
-		clear(b)
-		return b
+		return b[:size], true
 	}
 	m.growRoot(int64(bytes))
-	return fresh(bytes)[:size]
+	return fresh(bytes)[:size], false
 }
 
 func (m *Allocator) allocateLarge(size int) []byte {

@@ -123,7 +123,7 @@ func (d *bytesDecoder) readAny(n int) (arrow.Array, int, error) {
 // readIndexes reads n rows as a dictionary array, or, if a plain page comes in
 // between, as a plain one.
 func (d *bytesDecoder) readIndexes(valid *memory.Buffer, n int) (arrow.Array, int, error) {
-	out := newBuffer(d.alloc, 4*n)
+	out := newDirty(d.alloc, 4*n)
 	idx := arrow.Int32Traits.CastFromBytes(out.Bytes())[:n]
 	nulls, at := 0, 0
 	fail := func(err error) (arrow.Array, int, error) {
@@ -244,7 +244,7 @@ type stringsBuilder struct {
 }
 
 func newStrings(alloc memory.Allocator, rows int) *stringsBuilder {
-	s := &stringsBuilder{offsetsBuffer: newBuffer(alloc, 4*(rows+1)), dataBuffer: memory.NewResizableBuffer(alloc)}
+	s := &stringsBuilder{offsetsBuffer: newDirty(alloc, 4*(rows+1)), dataBuffer: memory.NewResizableBuffer(alloc)}
 	s.offsets = arrow.Int32Traits.CastFromBytes(s.offsetsBuffer.Bytes())
 	s.offsets[0] = 0
 	return s

@@ -78,6 +78,19 @@ func newBuffer(alloc memory.Allocator, n int) *memory.Buffer {
 	return b
 }
 
+// dirtyAllocator is an allocator that can leave bytes as they are.
+type dirtyAllocator interface {
+	AllocateDirty(size int) []byte
+}
+
+// newDirty is newBuffer for bytes that are all written before they are read.
+func newDirty(alloc memory.Allocator, n int) *memory.Buffer {
+	if d, ok := alloc.(dirtyAllocator); ok {
+		return memory.NewBufferWithAllocator(d.AllocateDirty(n), alloc)
+	}
+	return newBuffer(alloc, n)
+}
+
 func bitsOf(b *memory.Buffer) []byte {
 	if b == nil {
 		return nil
@@ -148,13 +161,13 @@ func (d *fixedDecoder[T]) setDictionary(values []byte, n int) error {
 		return fmt.Errorf("dictionary of %d values in %d bytes", n, len(values))
 	}
 	release(d.dict)
-	d.dict = newBuffer(d.alloc, n*d.convert.out)
+	d.dict = newDirty(d.alloc, n*d.convert.out)
 	return d.convert.run(d.dict.Bytes(), values, n)
 }
 
 func (d *fixedDecoder[T]) read(n int) (arrow.Array, error) {
 	valid := d.validity(n, d.alloc)
-	out := newBuffer(d.alloc, n*d.convert.out)
+	out := newDirty(d.alloc, n*d.convert.out)
 	nulls, err := d.fill(out.Bytes(), bitsOf(valid), n)
 	if err == nil {
 		err = checkNulls(d.want, nulls)
@@ -199,18 +212,31 @@ func (d *fixedDecoder[T]) values(out []byte, n int) error {
 		return d.convert.run(out, v, n)
 	}
 	d.idx = grow(d.idx, n)
-	if err := d.takeIndexes(d.idx); err != nil {
+	if err := d.indexes.read(d.idx); err != nil {
 		return err
 	}
-	gather(d.cast(out)[:n], d.cast(d.dict.Bytes()), d.idx)
+	return d.lookUp(out, d.idx)
+}
+
+// lookUp writes the dictionary's values at idx, which are checked.
+func (d *fixedDecoder[T]) lookUp(out []byte, idx []int32) error {
+	if bad := gather(d.cast(out)[:len(idx)], d.cast(d.dict.Bytes())[:d.dictSize], idx); bad < len(idx) {
+		return fmt.Errorf("dictionary index %d, the dictionary has %d entries", uint32(idx[bad]), d.dictSize)
+	}
 	return nil
 }
 
-func gather[T any](dst, dict []T, idx []int32) {
+// gather stops at the first index that the dictionary does not have and returns its
+// place; none is len(idx).
+func gather[T any](dst, dict []T, idx []int32) int {
 	dst = dst[:len(idx)]
 	for i, x := range idx {
+		if uint(x) >= uint(len(dict)) {
+			return i
+		}
 		dst[i] = dict[x]
 	}
+	return len(idx)
 }
 
 // spread moves the first m values to the rows that are valid, and zeroes the

@@ -134,23 +134,20 @@ func (p *pages) locate(valid []byte, at int, some []int32, k int) (places []int3
 	return places, m, nil
 }
 
-// pickIndexes decodes the dictionary indexes at places among the next m and checks
-// them.
+// pickIndexes decodes the dictionary indexes at places among the next m; they are not
+// checked.
 func (p *pages) pickIndexes(dst, places []int32, m int) error {
-	if len(places)*sparse > m {
-		p.all = grow(p.all, m)
-		if err := p.takeIndexes(p.all); err != nil {
-			return err
-		}
-		for i, x := range places {
-			dst[i] = p.all[x]
-		}
-		return nil
+	if len(places)*sparse <= m {
+		return p.indexes.pick(dst, places, m)
 	}
-	if err := p.indexes.pick(dst, places, m); err != nil {
+	p.all = grow(p.all, m)
+	if err := p.indexes.read(p.all); err != nil {
 		return err
 	}
-	return p.checkIndexes(dst)
+	for i, x := range places {
+		dst[i] = p.all[x]
+	}
+	return nil
 }
 
 // pick decodes the values at places, ascending, among the next m.
@@ -201,7 +198,7 @@ func (h *hybrid) skip(n int) error {
 
 func (d *fixedDecoder[T]) take(n int, rows []int32) (arrow.Array, error) {
 	valid := d.validity(len(rows), d.alloc)
-	out := newBuffer(d.alloc, len(rows)*d.convert.out)
+	out := newDirty(d.alloc, len(rows)*d.convert.out)
 	nulls := 0
 	err := d.walk(n, rows, d.setDictionary, func(at int, some []int32, k int) error {
 		places, m, err := d.locate(bitsOf(valid), at, some, k)
@@ -234,8 +231,7 @@ func (d *fixedDecoder[T]) pick(out []byte, places []int32, m int) error {
 		if err := d.pickIndexes(d.idx, places, m); err != nil {
 			return err
 		}
-		gather(d.cast(out)[:len(places)], d.cast(d.dict.Bytes()), d.idx)
-		return nil
+		return d.lookUp(out, d.idx)
 	}
 	v, err := d.takeFixed(m, d.convert.in)
 	if err != nil {
@@ -306,7 +302,7 @@ func (t *taking) page(n, at int, some []int32, k int) error {
 	d := t.d
 	if t.indexes == nil && t.strings == nil {
 		if d.keep && d.indexed {
-			t.indexes = newBuffer(d.alloc, 4*n)
+			t.indexes = newDirty(d.alloc, 4*n)
 		} else {
 			t.strings = newStrings(d.alloc, n)
 		}
@@ -324,6 +320,9 @@ func (t *taking) page(n, at int, some []int32, k int) error {
 	if t.indexes != nil {
 		idx := arrow.Int32Traits.CastFromBytes(t.indexes.Bytes())[at : at+len(some)]
 		err := d.pickIndexes(idx[:len(places)], places, m)
+		if err == nil {
+			err = d.checkIndexes(idx[:len(places)])
+		}
 		if err == nil && len(places) < len(some) {
 			spread(idx, bitsOf(t.valid), at, len(places))
 		}
@@ -369,6 +368,9 @@ func (d *bytesDecoder) pickStrings(s *stringsBuilder, places []int32, m int) err
 	if d.indexed {
 		d.idx = grow(d.idx, len(places))
 		if err := d.pickIndexes(d.idx, places, m); err != nil {
+			return err
+		}
+		if err := d.checkIndexes(d.idx); err != nil {
 			return err
 		}
 		return s.appendFrom(d.dict, d.idx)

@@ -69,7 +69,7 @@ func prefetch(in formats.Input, reads []coalesced) {
 // own them. Each chunk's capacity exceeds its length by padding.
 func fetch(in formats.Input, reads []coalesced, alloc memory.Allocator) (owners []*memory.Buffer, read int64, err error) {
 	for _, r := range reads {
-		buffer := newBuffer(alloc, int(r.length)+padding)
+		buffer := newDirty(alloc, int(r.length)+padding)
 		owners = append(owners, buffer)
 		if err := readFull(in, buffer.Bytes()[:r.length], r.offset); err != nil {
 			release(owners...)
