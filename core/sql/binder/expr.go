@@ -129,7 +129,7 @@ func (x *exprBinder) unary(n *ast.Unary) (expr.Expr, error) {
 
 func (x *exprBinder) infix(n *ast.Binary) (expr.Expr, error) {
 	if n.Op == ast.OpOverlaps {
-		return nil, x.unsupported(n, "OVERLAPS is")
+		return x.overlaps(n)
 	}
 	l, err := x.bind(n.L)
 	if err != nil {
