@@ -201,6 +201,9 @@ func (c *counted) Process(_ int, b *stream.Batch) error {
 		default:
 			c.number++
 		}
+		if text, ok := row[0].(string); ok {
+			row[0] = strings.Clone(text) // the batch goes before the next one comes
+		}
 		c.last = row
 		if []int64{0, c.number, c.rank, c.dense}[c.ranking] <= c.limit {
 			sel = append(sel, int32(i))
