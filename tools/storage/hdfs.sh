@@ -71,7 +71,7 @@ pair() {
 }
 
 hadoop() {
-	echo java -Xmx512m -XX:+UseSerialGC -XX:-UsePerfData --add-opens=java.base/java.lang=ALL-UNNAMED \
+	echo java ${STORAGE_JAVA:-} -Xmx512m -XX:+UseSerialGC -XX:-UsePerfData --add-opens=java.base/java.lang=ALL-UNNAMED \
 		-cp "$DIR/conf:$jars/*" "$@"
 }
 

@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+export STORAGE_JAVA=-XX:TieredStopAtLevel=1 # servers that live for seconds: compile quickly, not well
 dir=$(mktemp -d)
 servers=(s3 hdfs pair)
 

@@ -81,7 +81,10 @@ func (r *reader) Ready() <-chan struct{} { return r.ready }
 
 // Early implements connector.EarlyReader: where reading is slow to start, the next
 // span is opened, and its first reads are on their way, while this one is decoded.
-func (r *reader) Early() bool { return r.current != nil && r.current.slow && len(r.queue) == 0 }
+// Where some rows suffice it may never be wanted.
+func (r *reader) Early() bool {
+	return r.current != nil && r.current.slow && len(r.queue) == 0 && r.spec.Limit == 0
+}
 
 // Poll implements connector.Reader.
 func (r *reader) Poll(ctx context.Context) (*stream.Batch, connector.Wait, error) {
