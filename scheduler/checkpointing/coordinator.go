@@ -310,17 +310,27 @@ func (c *Coordinator) Failed(n id.Checkpoint, cause error) []Action {
 // Restarted says that all attempts were replaced, from the latest checkpoint on.
 // What was made ready since then is void.
 func (c *Coordinator) Restarted() []Action {
-	var actions []Action
-	if void := c.Carried(); len(void) > 0 && c.phase != publishing {
+	clear(c.finished)
+	return c.forget(errors.New("the job restarts"))
+}
+
+// Ended says that the job is over without a final checkpoint.
+func (c *Coordinator) Ended() []Action {
+	c.due = false
+	return c.forget(errors.New("the job has ended"))
+}
+
+// forget gives up the checkpoint under way and then voids what is in no complete
+// one: in this order, or a manifest that was being written would name what is gone.
+func (c *Coordinator) forget(cause error) (actions []Action) {
+	void := c.Carried()
+	c.carried, c.current.committables = nil, nil
+	if c.phase != idle && c.phase != publishing { // publishing goes on: it is of a complete one
+		actions = append(actions, Discard{Checkpoint: c.current.barrier.Checkpoint, Cause: cause})
+		actions = append(actions, c.rest()...)
+	}
+	if len(void) > 0 {
 		actions = append(actions, Void{Committables: void})
 	}
-	c.carried = nil
-	clear(c.finished)
-	switch c.phase {
-	case idle, publishing: // publishing goes on: it is of a complete one
-		c.current.committables = nil
-		return actions
-	}
-	actions = append(actions, Discard{Checkpoint: c.current.barrier.Checkpoint, Cause: errors.New("the job restarts")})
-	return append(actions, c.rest()...)
+	return actions
 }

@@ -111,6 +111,8 @@ func (s *story) step(d *datadriven.TestData) string {
 	case "restarted":
 		s.n++
 		out = s.c.Restarted()
+	case "ended":
+		out = s.c.Ended()
 	case "final":
 		out = s.c.Final(time.UnixMilli(2000))
 	default:

@@ -144,7 +144,9 @@ func (m *Master) checkpoint(actions []checkpointing.Action) {
 				m.conclude(execgraph.JobFailed, fmt.Errorf("final checkpoint: %w", a.Cause), m.checkpoints.Carried())
 			}
 		case checkpointing.Void:
-			m.do(func(ctx context.Context) { m.void(ctx, m.coordinator, a.Committables) })
+			// After what the saver has to do with the checkpoint that they were of.
+			coordinator := m.coordinator
+			m.do(func(context.Context) { m.save(func(ctx context.Context) { m.void(ctx, coordinator, a.Committables) }) })
 		case checkpointing.FailJob:
 			m.handle(execgraph.Fail{Cause: a.Cause})
 		default:

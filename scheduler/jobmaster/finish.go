@@ -30,7 +30,8 @@ func (m *Master) finish(end execgraph.JobEnded) {
 		m.final = &end
 		m.checkpoint(m.checkpoints.Final(time.Now()))
 	default:
-		m.conclude(end.State, end.Cause, m.checkpoints.Carried())
+		m.checkpoint(m.checkpoints.Ended())
+		m.conclude(end.State, end.Cause, nil)
 	}
 }
 

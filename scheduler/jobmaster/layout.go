@@ -69,6 +69,26 @@ func (l *layout) derive(v *jobgraph.Vertex, def int) int {
 
 func (l *layout) streaming() bool { return l.graph.GetMode() == jobgraph.Mode_MODE_STREAMING }
 
+// checkpointable reports whether a checkpoint holds all that the job's operators
+// know. Some keep rows until their bounded input has ended: their jobs are as short
+// as batch jobs, and begin again instead.
+func (l *layout) checkpointable() bool {
+	for _, x := range l.graph.GetExchanges() {
+		if x.GetDistribution() == jobgraph.Distribution_DISTRIBUTION_MERGE {
+			return false
+		}
+	}
+	for _, v := range l.graph.GetVertices() {
+		for _, op := range v.GetChain() {
+			switch op.GetSpec().(type) {
+			case *jobgraph.Operator_Join, *jobgraph.Operator_Sort, *jobgraph.Operator_TopN, *jobgraph.Operator_Over, *jobgraph.Operator_GroupTopN:
+				return false
+			}
+		}
+	}
+	return true
+}
+
 func (l *layout) topology(checkpointed bool) execgraph.Topology {
 	t := execgraph.Topology{Checkpointed: checkpointed}
 	for i := range l.graph.GetVertices() {

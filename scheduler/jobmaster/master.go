@@ -74,7 +74,7 @@ func New(o Options) (*Master, error) {
 	if err != nil {
 		return nil, err
 	}
-	checkpointed := l.streaming() && config.CheckpointInterval.Get(c) > 0
+	checkpointed := l.streaming() && config.CheckpointInterval.Get(c) > 0 && l.checkpointable()
 	graph, err := execgraph.New(l.topology(checkpointed), restarts)
 	if err != nil {
 		return nil, err
