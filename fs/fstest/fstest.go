@@ -279,7 +279,7 @@ func testOpenInfo(e *env) {
 	e.ok(err)
 	b := make([]byte, 6)
 	n, err := f.ReadAt(b, 0)
-	if err != io.EOF || f.Info() != info || f.Size() != 5 {
+	if !errors.Is(err, io.EOF) || f.Info() != info || f.Size() != 5 {
 		e.Errorf("read %d bytes of %+v: %v", n, f.Info(), err)
 	}
 	e.want(string(b[:n]), "first")

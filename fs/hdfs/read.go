@@ -88,7 +88,7 @@ func (f *file) Info() fs.Info { return f.info }
 func (f *file) ReadAt(p []byte, off int64) (int, error) {
 	n, err := f.File.ReadAt(p, off)
 	switch {
-	case err == nil || err == io.EOF:
+	case err == nil || errors.Is(err, io.EOF) && off+int64(n) >= f.info.Size: // not one of a connection
 		return n, err
 	case f.ctx.Err() != nil:
 		err = f.ctx.Err()

@@ -199,7 +199,7 @@ func (o *file) Info() fs.Info { return o.info }
 // ReadAt implements fs.File.
 func (o *file) ReadAt(p []byte, off int64) (int, error) {
 	n, err := o.File.ReadAt(p, off)
-	if err == io.EOF || err == nil {
+	if err == nil || errors.Is(err, io.EOF) && off+int64(n) >= o.info.Size { // not one of a connection
 		return n, err
 	}
 	return n, fail(o.ctx, "read", o.at.path, err)

@@ -272,7 +272,7 @@ func (c *Conn) take(n, limit uint64) ([]byte, error) {
 
 // unexpected is err; an end inside a message is not an end.
 func unexpected(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
