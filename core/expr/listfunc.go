@@ -32,7 +32,8 @@ func (k *call) newLists(n int, elem datatype.Type) (*lists, error) {
 	defer func() { compute.ReleaseAll(own) }()
 	at := 0
 	for _, a := range k.args[:n] {
-		part, offsets := arrow.Array(nil), []int32(nil)
+		var part arrow.Array
+		var offsets []int32
 		if list, ok := a.arr.(*array.List); ok && a.layout == nestedLayout && !isListValue(a, elem) {
 			part, offsets = list.ListValues(), listOffsets(list)
 		} else {

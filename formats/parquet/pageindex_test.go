@@ -152,9 +152,12 @@ func TestBoundsOfPages(t *testing.T) {
 // for some that are not, with and without dictionaries.
 func TestBloomFilters(t *testing.T) {
 	s := datatype.Schema{
-		{Name: "i", Type: datatype.Of(datatype.Int)}, {Name: "l", Type: datatype.Of(datatype.BigInt).NotNull()},
-		{Name: "s", Type: datatype.Of(datatype.Varchar)}, {Name: "d", Type: datatype.DecimalOf(30, 2)},
-		{Name: "a", Type: datatype.ArrayOf(datatype.Of(datatype.Varchar))}, {Name: "without", Type: datatype.Of(datatype.Double)},
+		{Name: "i", Type: datatype.Of(datatype.Int)},
+		{Name: "l", Type: datatype.Of(datatype.BigInt).NotNull()},
+		{Name: "s", Type: datatype.Of(datatype.Varchar)},
+		{Name: "d", Type: datatype.DecimalOf(30, 2)},
+		{Name: "a", Type: datatype.ArrayOf(datatype.Of(datatype.Varchar))},
+		{Name: "without", Type: datatype.Of(datatype.Double)},
 	}
 	options := formats.Options{"parquet.bloom.columns": "i,l, s,d,a.list.element", "parquet.row-group-rows": "7000"}
 	for _, distinct := range []int{100, 1 << 30} {

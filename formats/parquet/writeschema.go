@@ -68,7 +68,9 @@ func (b *schemaBuilder) node(f datatype.Field, p place) (*writeNode, error) {
 		def = 1
 	}
 	p = p.below(f.Name, def, 0)
-	children, repeated, logical, converted := []datatype.Field(nil), "", format.LogicalTypeValue(nil), deprecated.ConvertedType(-1)
+	var children []datatype.Field
+	var logical format.LogicalTypeValue
+	repeated, converted := "", deprecated.ConvertedType(-1)
 	switch t.Kind {
 	case datatype.Array:
 		children, repeated = []datatype.Field{{Name: "element", Type: *t.Elem}}, "list"

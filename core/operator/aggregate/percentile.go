@@ -115,7 +115,7 @@ func (p *percentile) result(mem memory.Allocator, acc []*state.Column, from, to 
 			b.AppendNull()
 			continue
 		}
-		var v any = found[0]
+		v := found[0]
 		if p.out.Kind == datatype.Array {
 			v = found
 		}
