@@ -59,8 +59,17 @@ func (o *Over) bind(n int, open bool, foreseen *foresight) (s *section, ready in
 		}
 		ready = min(ready, c.ready())
 	}
+	// What is emitted takes room, too; better to learn now that there is none.
+	room := int64(len(o.columns)) * int64(min(n, o.ctx.BatchRows)) * emittedBytes
+	if err := o.ctx.Memory.Grow(room); err != nil {
+		return s, 0, fmt.Errorf("over: results of %s: %w", o.keepers(), err)
+	}
+	o.ctx.Memory.Shrink(room)
 	return s, ready, nil
 }
+
+// emittedBytes is what computing a value takes, about.
+const emittedBytes = 32
 
 // emit emits the rows up to ready that are not done.
 func (o *Over) emit(ready int) error {

@@ -44,6 +44,8 @@ type big struct {
 	t       *testing.T
 	calls   []*jobgraph.OverCall
 	limit   int64
+	own     int64 // limit of the operator's account; 0: none
+	disk    int64 // of the directory for files; 0: no limit
 	batches int
 	size    int              // of batches; 0: bigRows
 	broken  func(dir string) // before the end of input
@@ -74,11 +76,11 @@ func (g *big) run() (err error) {
 	if err != nil {
 		return err
 	}
-	dir, err := spill.Open(g.dir, 0)
+	dir, err := spill.Open(g.dir, g.disk)
 	if err != nil {
 		return err
 	}
-	account := l.Child("over", 0)
+	account := l.Child("over", g.own)
 	op, err := over.New(&jobgraph.Over{Order: []*jobgraph.SortKey{{}}, Calls: g.calls}, bigSchema)
 	if err != nil {
 		return err
@@ -196,6 +198,31 @@ func TestBrokenPartitionFile(t *testing.T) {
 	}
 	if err := g.run(); err == nil || !strings.Contains(err.Error(), "over: ") {
 		t.Errorf("a truncated file gave %v", err)
+	}
+}
+
+// Wherever memory ends, while rows are kept or while they are computed, the
+// partition goes through a file.
+func TestPartitionOfAnyLimit(t *testing.T) {
+	whole := frame("ROWS UNBOUNDED PRECEDING, UNBOUNDED FOLLOWING")
+	for own := int64(2500 << 10); own < 7<<20; own += 100 << 10 {
+		g := &big{t: t, limit: 1 << 30, own: own, batches: 10, calls: []*jobgraph.OverCall{bigCall("SUM", whole, 1), bigCall("LAST_VALUE", whole, 0)}}
+		n := int64(10 * bigRows)
+		if err := g.run(); err != nil || g.rows != n || g.last[0] != n || g.last[1] != n-1 {
+			t.Fatalf("limit %d: %d rows, the last with %v; %v", own, g.rows, g.last, err)
+		}
+	}
+}
+
+// A disk that is full is an error, and leaves nothing behind.
+func TestPartitionTooLargeForDisk(t *testing.T) {
+	whole := frame("ROWS UNBOUNDED PRECEDING, UNBOUNDED FOLLOWING")
+	g := &big{t: t, limit: 2 << 20, disk: 1 << 20, batches: 100, calls: []*jobgraph.OverCall{bigCall("SUM", whole, 1), bigCall("LAST_VALUE", whole, 0)}}
+	if err := g.run(); err == nil || !strings.Contains(err.Error(), "over: ") {
+		t.Errorf("a full disk gave %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(g.dir, "*", "*")); err != nil || len(left) > 0 {
+		t.Errorf("files are left: %v %v", left, err)
 	}
 }
 
