@@ -72,8 +72,8 @@ func (b *Binder) joinLateral(t *ast.Join, left plan.Node, ls *scope) (node plan.
 			return b.lateralOn(t, node, ls, rs)
 		}
 	case ast.JoinLeft:
-		if err := b.lateralJoin(t, "LATERAL"); err != nil {
-			return nil, nil, err
+		if !always(t.On) {
+			return b.leftLateralOn(t, left, ls, right, rs)
 		}
 		node, ok, err := b.leftDirect(t, left, right)
 		if err != nil {
@@ -99,6 +99,38 @@ func (b *Binder) joinLateral(t *ast.Join, left plan.Node, ls *scope) (node plan.
 	}
 	keys := hiddenScope(node.Schema()[:d.width])
 	return b.lateralOn(t, join, &scope{columns: slices.Concat(ls.columns, keys.columns)}, rs)
+}
+
+// leftLateralOn is a left join with a query and a condition of its own, which the
+// join back to the rows decides as well.
+func (b *Binder) leftLateralOn(t *ast.Join, left plan.Node, ls *scope, right plan.Node, rs *scope) (plan.Node, *scope, error) {
+	if t.On == nil {
+		return nil, nil, b.unsupported(t.Right, "LEFT JOIN LATERAL without ON is")
+	}
+	if err := b.distinctAliases(t, ls, rs); err != nil {
+		return nil, nil, err
+	}
+	d, node, err := b.perDomain(t.Right, left, right)
+	if err != nil {
+		return nil, nil, err
+	}
+	join, err := d.joinBack(t, left, node, plan.Left)
+	if err != nil {
+		return nil, nil, err
+	}
+	pairs := plan.Join{Left: left, Right: node, Kind: plan.Inner}
+	keys := hiddenScope(node.Schema()[:d.width])
+	both := (&scope{columns: slices.Concat(ls.columns, keys.columns)}).joined(rs, pairs.Schema())
+	x := exprBinder{Binder: b, scope: both, clause: "ON"}
+	cond, err := x.bind(t.On)
+	if err == nil {
+		cond, err = b.condition(t.On, cond, "ON")
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	join.Residual = plan.AllOf(append(plan.Conjuncts(join.Residual), plan.Conjuncts(cond)...))
+	return join, both.joined(&scope{}, join.Schema()), nil
 }
 
 // leftDirect is a left join with a query that only filters and computes. It

@@ -115,12 +115,18 @@ func (b *Binder) lateralJoin(t *ast.Join, what string) error {
 	case ast.JoinComma, ast.JoinCross, ast.JoinInner:
 		return nil
 	case ast.JoinLeft:
-		if on, ok := t.On.(*ast.BoolLit); !ok || !on.Value {
+		if !always(t.On) {
 			return b.unsupported(t.Right, "LEFT JOIN "+what+" with a condition other than ON TRUE is")
 		}
 		return nil
 	}
 	return b.errorf(sqlerr.BadClause, t.Right, "the right side of a %s cannot use columns of the left one", t.Kind)
+}
+
+// always reports whether a condition is TRUE as it is written.
+func always(on ast.Expr) bool {
+	lit, ok := on.(*ast.BoolLit)
+	return ok && lit.Value
 }
 
 // lateralOn filters node, which has the columns of both sides, by the condition
