@@ -225,3 +225,34 @@ func checkFilter(t *testing.T, column int, c peer.ColumnChunk) {
 		t.Errorf("column %d: %d false answers of %d", column, wrong, asked)
 	}
 }
+
+// full is a disk with so much room left.
+type full struct{ left int }
+
+func (f *full) Write(p []byte) (int, error) {
+	if f.left -= len(p); f.left < 0 {
+		return 0, io.ErrShortWrite
+	}
+	return len(p), nil
+}
+
+// TestDiskFull fails each write once: of pages, bloom filters, page index and
+// footer. The error comes out of Write or Close, and all memory is freed.
+func TestDiskFull(t *testing.T) {
+	s := datatype.Schema{{Name: "i", Type: datatype.Of(datatype.Int)}, {Name: "a", Type: datatype.ArrayOf(datatype.Of(datatype.Varchar))}}
+	options := formats.Options{"parquet.bloom.columns": "i,a.list.element", "parquet.row-group-rows": "40"}
+	b := formattest.Batch(memory.DefaultAllocator, s, 100, 20, rand.New(rand.NewPCG(1, 1)))
+	size := len(writeAll(t, s, options, b))
+	for left := 0; left < size; left += 13 {
+		alloc := memory.NewCheckedAllocator(memory.DefaultAllocator)
+		w, err := Format{}.NewWriter(&full{left: left}, s, formats.WriteOptions{Options: options, Alloc: alloc})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = w.Write(t.Context(), b)
+		if err = errors.Join(err, w.Close()); !errors.Is(err, io.ErrShortWrite) {
+			t.Fatalf("%d of %d bytes: %v", left, size, err)
+		}
+		alloc.AssertSize(t, 0)
+	}
+}
