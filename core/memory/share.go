@@ -17,8 +17,20 @@ type Share struct {
 	pressed chan<- struct{} // see Notify
 }
 
-// mark is how much of the limit may be charged before contenders give way.
-func (l *Ledger) mark() int64 { return l.root.limit / 4 * 3 }
+// lump is what others than contenders may want at once, such as a scan that begins
+// a row group. A contender in the same task cannot be told to spill then.
+const lump = 10 << 20
+
+// mark is how much of the limit may be charged before contenders give way: three
+// quarters, but so much less that there is a lump between it and where others stop,
+// if that leaves a quarter.
+func (l *Ledger) mark() int64 {
+	mark, rest := l.root.limit/4*3, l.root.limit-l.reserve()-lump
+	if rest >= l.root.limit/4 {
+		mark = min(mark, rest)
+	}
+	return mark
+}
 
 // Contend registers a as an account that can spill.
 func (a *Account) Contend() *Share {

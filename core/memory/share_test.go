@@ -175,6 +175,12 @@ func TestSpare(t *testing.T) {
 	}
 	a.Shrink(100)
 	b.Shrink(600)
+	l = ledger(t, memory.Options{Limit: 32 << 20}) // three quarters would leave others too little
+	c := l.Child("c", 0).Contend()
+	defer c.Leave()
+	if have := c.Fair(); have != 18<<20 {
+		t.Errorf("of 32 MiB: %d", have)
+	}
 	if (*memory.Share)(nil).Spare() != math.MaxInt64 {
 		t.Error("a share of nothing ends")
 	}
