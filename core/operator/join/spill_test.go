@@ -94,8 +94,46 @@ func TestSpillFails(t *testing.T) {
 	}
 }
 
+// A file that cannot be made, written or read ends the join with an error that names
+// it and what it did, at whichever of these it happens; nothing stays.
+func TestSpillFileFails(t *testing.T) {
+	spec := &jobgraph.Join{Type: jobgraph.JoinType_JOIN_LEFT, LeftKeys: []uint32{0}, RightKeys: []uint32{0}}
+	for _, doing := range []string{"create", "write", "read"} {
+		for nth, failed := 1, true; failed; nth *= 3 {
+			failed = false
+			count := 0
+			_, _, err := skewedWith(t, spec, 1<<20, 0, func(now string) error {
+				if now != doing {
+					return nil
+				}
+				if count++; count < nth {
+					return nil
+				}
+				failed = true
+				return errors.New("the disk is gone")
+			})
+			if !failed {
+				if err != nil || nth == 1 {
+					t.Errorf("%s is done %d times, %v", doing, count, err)
+				}
+				continue
+			}
+			if err == nil || !strings.Contains(err.Error(), "join: "+doing+" spill file join_") || !strings.Contains(err.Error(), "the disk is gone") {
+				t.Errorf("%s number %d: %v", doing, nth, err)
+			}
+		}
+	}
+}
+
 // skewed joins six rows with ten thousand of one key, and some others.
 func skewed(t *testing.T, spec *jobgraph.Join, budget, disk int64) (rows []string, spilled int64, err error) {
+	t.Helper()
+	return skewedWith(t, spec, budget, disk, func(string) error { return nil })
+}
+
+// skewedWith is skewed with faults.
+func skewedWith(t *testing.T, spec *jobgraph.Join, budget, disk int64, fault func(doing string) error) (rows []string, spilled int64, err error) {
+	t.Helper()
 	left, right := operatortest.ParseSchema("k STRING, n INT, v INT"), operatortest.ParseSchema("k STRING, n INT, w INT")
 	mem := arrowmemory.NewCheckedAllocator(arrowmemory.NewGoAllocator())
 	defer mem.AssertSize(t, 0)
@@ -103,6 +141,7 @@ func skewed(t *testing.T, spec *jobgraph.Join, budget, disk int64) (rows []strin
 	if err != nil {
 		t.Fatal(err)
 	}
+	dir.Inject(fault)
 	space := dir.Space("join", spill.Counters{})
 	ctx := &operator.Context{
 		Context: context.Background(), Memory: unlimited{}, Alloc: mem, Spill: space, BatchRows: 1024,
