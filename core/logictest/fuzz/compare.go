@@ -92,6 +92,7 @@ func arranged(columns []kind, rows [][]string) [][]string {
 				b.WriteString(fieldEnd)
 			}
 		}
+		b.WriteString(strings.Join(row, fieldEnd)) // among doubles that round to the same
 		keys[i], places[i] = b.String(), i
 	}
 	slices.SortStableFunc(places, func(a, b int) int { return strings.Compare(keys[a], keys[b]) })

@@ -21,6 +21,7 @@ func TestCompare(t *testing.T) {
 		{"how many", false, [][]string{{"1", "0", "a"}}, nil, false},
 		{"null is no text", true, [][]string{{nullMark, "0", nullMark}}, [][]string{{nullMark, "0", ""}}, false},
 		{"a null among doubles", false, [][]string{{"1", "0", "a"}, {"1", nullMark, "a"}}, [][]string{{"1", nullMark, "a"}, {"1", "0", "a"}}, true},
+		{"doubles of nearly one size", false, [][]string{{"1", "996485802.0", "a"}, {"1", "996485810.0", "a"}}, [][]string{{"1", "996485810.0", "a"}, {"1", "996485802.0", "a"}}, true},
 		{"columns", true, [][]string{{"1", "0"}}, [][]string{{"1", "0"}}, false},
 	} {
 		if d := compare(kinds, c.ordered, c.here, c.there); (d == "") != c.same {
