@@ -5,7 +5,7 @@ package memory
 // whatever else nobody charges, and as much for garbage: buffers are pooled and most
 // of what is charged is not scanned, so the collector needs little.
 const (
-	programBytes = 26 << 20
+	programBytes = 27 << 20
 	heapPart     = 8
 	mostRest     = 10 << 20
 	mostGarbage  = 1 << 30
