@@ -5,18 +5,24 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // failed begins what is wrong where this engine gives an error.
 const failed = "error here: "
 
-// maxTries bounds the statements that shrinking runs.
-const maxTries = 600
+// maxTries bounds the statements that shrinking runs, shrinkTime and tryTime how
+// long: smaller conditions let more rows through.
+const (
+	maxTries   = 600
+	shrinkTime = 30 * time.Second
+	tryTime    = 3 * time.Second
+)
 
 // shrunk makes a statement that differs as small as it gets.
 func (r *round) shrunk(ctx context.Context, number int, s *relation, what string) Difference {
 	d := Difference{Seed: r.o.Seed, Round: r.number, Statement: number, Settings: r.settings, Original: s.node.text(ours)}
-	tries := maxTries
+	tries, end := maxTries, time.Now().Add(shrinkTime)
 	for again := true; again && tries > 0; {
 		again = false
 		for _, move := range s.node.moves() {
@@ -30,7 +36,8 @@ func (r *round) shrunk(ctx context.Context, number int, s *relation, what string
 				break
 			}
 			undo()
-			if tries <= 0 || ctx.Err() != nil {
+			if tries <= 0 || ctx.Err() != nil || time.Now().After(end) {
+				tries = 0
 				break
 			}
 		}
@@ -139,6 +146,8 @@ func (r *round) still(ctx context.Context, s *relation, before string) (string, 
 	if ctx.Err() != nil || s.order != nil && !reachable(s.node, s.order) && !strings.HasPrefix(before, failed) && !strings.Contains(before, "rows here") {
 		return "", false
 	}
+	ctx, cancel := context.WithTimeout(ctx, tryTime)
+	defer cancel()
 	there, err := r.duck.ask([]string{s.node.text(duck)}, "")
 	if err != nil || there[0].failure != "" {
 		return "", false
