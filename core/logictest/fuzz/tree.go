@@ -95,9 +95,6 @@ func (n *node) write(b *strings.Builder, d dialect) {
 	}
 }
 
-// size is how long the statement is, for telling progress.
-func (n *node) size() int { return len(n.text(ours)) }
-
 // every calls visit for the node and all below it, parents first, each once.
 func (n *node) every(visit func(*node)) {
 	seen := map[*node]bool{}
