@@ -54,6 +54,9 @@ var (
 	RuntimeFilter = boolOption("table.optimizer.runtime-filter.enabled", true,
 		"Whether scans drop rows whose keys a join turns out not to have.", PerJob)
 
+	OperatorTime = boolOption("metrics.operator-time", false,
+		"Whether tasks measure the time of each operator, as EXPLAIN ANALYZE has them do.", PerJob)
+
 	Memory = bytesOption("worker.memory.size", "0",
 		"Memory of a worker, all in all; 0 takes seven tenths of the machine's or container's.", PerProcess)
 	Slots = intOption("worker.slots", 0, 0, 4096,
@@ -89,6 +92,7 @@ var all = []Info{
 	CheckpointInterval.info, CheckpointTimeout.info, CheckpointDir.info, CheckpointsRetained.info, RestorePath.info,
 	IdleTimeout.info, RestartStrategy.info, RestartAttempts.info, RestartDelay.info,
 	ExchangeFlush.info, ExchangeBudget.info, ExchangeRetention.info, BroadcastLimit.info, RuntimeFilter.info,
+	OperatorTime.info,
 	Memory.info, Slots.info, SpillDir.info, SpillLimit.info,
 	S3Endpoint.info, S3Region.info, S3PathStyle.info, S3AccessKey.info, S3SecretKey.info, S3InstanceMetadata.info,
 	HadoopConfDir.info, KerberosKeytab.info, KerberosPrincipal.info,

@@ -17,23 +17,34 @@ const maxShownRows = 3
 // Print returns the tree below n, one node a line, inputs indented. With rows it
 // adds the estimated number of rows.
 func Print(n Node, rows bool) string {
+	return PrintNotes(n, func(n Node) string {
+		if !rows {
+			return ""
+		}
+		return fmt.Sprintf("~%s rows", Approximate(Rows(n)))
+	})
+}
+
+// PrintNotes is Print with what note returns for each node, in brackets, or nothing
+// where that is empty.
+func PrintNotes(n Node, note func(Node) string) string {
 	var b strings.Builder
-	printTree(&b, n, "", "", rows)
+	printTree(&b, n, "", "", note)
 	return b.String()
 }
 
-func printTree(b *strings.Builder, n Node, first, rest string, rows bool) {
+func printTree(b *strings.Builder, n Node, first, rest string, note func(Node) string) {
 	b.WriteString(first + n.Label())
-	if rows {
-		fmt.Fprintf(b, "  (~%s rows)", Approximate(Rows(n)))
+	if text := note(n); text != "" {
+		b.WriteString("  (" + text + ")")
 	}
 	b.WriteByte('\n')
 	inputs := n.Inputs()
 	for i, in := range inputs {
 		if i == len(inputs)-1 {
-			printTree(b, in, rest+"└─ ", rest+"   ", rows)
+			printTree(b, in, rest+"└─ ", rest+"   ", note)
 		} else {
-			printTree(b, in, rest+"├─ ", rest+"│  ", rows)
+			printTree(b, in, rest+"├─ ", rest+"│  ", note)
 		}
 	}
 }

@@ -548,6 +548,7 @@ type TaskProgress struct {
 	RowsOut       uint64                 `protobuf:"varint,4,opt,name=rows_out,json=rowsOut,proto3" json:"rows_out,omitempty"`
 	BytesIn       uint64                 `protobuf:"varint,5,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
 	SpilledBytes  uint64                 `protobuf:"varint,6,opt,name=spilled_bytes,json=spilledBytes,proto3" json:"spilled_bytes,omitempty"`
+	Operators     []*OperatorCounts      `protobuf:"bytes,7,rep,name=operators,proto3" json:"operators,omitempty"` // of the chain, of an attempt that is over
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -624,6 +625,90 @@ func (x *TaskProgress) GetSpilledBytes() uint64 {
 	return 0
 }
 
+func (x *TaskProgress) GetOperators() []*OperatorCounts {
+	if x != nil {
+		return x.Operators
+	}
+	return nil
+}
+
+// OperatorCounts is what one operator of an attempt has done.
+type OperatorCounts struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rows          uint64                 `protobuf:"varint,1,opt,name=rows,proto3" json:"rows,omitempty"` // emitted; of a sink, taken
+	Batches       uint64                 `protobuf:"varint,2,opt,name=batches,proto3" json:"batches,omitempty"`
+	SpilledBytes  uint64                 `protobuf:"varint,3,opt,name=spilled_bytes,json=spilledBytes,proto3" json:"spilled_bytes,omitempty"`
+	PeakBytes     uint64                 `protobuf:"varint,4,opt,name=peak_bytes,json=peakBytes,proto3" json:"peak_bytes,omitempty"` // of memory
+	BusyNanos     uint64                 `protobuf:"varint,5,opt,name=busy_nanos,json=busyNanos,proto3" json:"busy_nanos,omitempty"` // zero unless the job asks for it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OperatorCounts) Reset() {
+	*x = OperatorCounts{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OperatorCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OperatorCounts) ProtoMessage() {}
+
+func (x *OperatorCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OperatorCounts.ProtoReflect.Descriptor instead.
+func (*OperatorCounts) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *OperatorCounts) GetRows() uint64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *OperatorCounts) GetBatches() uint64 {
+	if x != nil {
+		return x.Batches
+	}
+	return 0
+}
+
+func (x *OperatorCounts) GetSpilledBytes() uint64 {
+	if x != nil {
+		return x.SpilledBytes
+	}
+	return 0
+}
+
+func (x *OperatorCounts) GetPeakBytes() uint64 {
+	if x != nil {
+		return x.PeakBytes
+	}
+	return 0
+}
+
+func (x *OperatorCounts) GetBusyNanos() uint64 {
+	if x != nil {
+		return x.BusyNanos
+	}
+	return 0
+}
+
 type Edge struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Exchange      *jobgraph.Exchange     `protobuf:"bytes,1,opt,name=exchange,proto3" json:"exchange,omitempty"`
@@ -634,7 +719,7 @@ type Edge struct {
 
 func (x *Edge) Reset() {
 	*x = Edge{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[9]
+	mi := &file_core_rpc_rpc_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -646,7 +731,7 @@ func (x *Edge) String() string {
 func (*Edge) ProtoMessage() {}
 
 func (x *Edge) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[9]
+	mi := &file_core_rpc_rpc_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -659,7 +744,7 @@ func (x *Edge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Edge.ProtoReflect.Descriptor instead.
 func (*Edge) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{9}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Edge) GetExchange() *jobgraph.Exchange {
@@ -696,7 +781,7 @@ type DeployRequest struct {
 
 func (x *DeployRequest) Reset() {
 	*x = DeployRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[10]
+	mi := &file_core_rpc_rpc_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -708,7 +793,7 @@ func (x *DeployRequest) String() string {
 func (*DeployRequest) ProtoMessage() {}
 
 func (x *DeployRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[10]
+	mi := &file_core_rpc_rpc_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -721,7 +806,7 @@ func (x *DeployRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeployRequest.ProtoReflect.Descriptor instead.
 func (*DeployRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{10}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeployRequest) GetJob() *JobRef {
@@ -816,7 +901,7 @@ type DeployReply struct {
 
 func (x *DeployReply) Reset() {
 	*x = DeployReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[11]
+	mi := &file_core_rpc_rpc_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -828,7 +913,7 @@ func (x *DeployReply) String() string {
 func (*DeployReply) ProtoMessage() {}
 
 func (x *DeployReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[11]
+	mi := &file_core_rpc_rpc_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -841,7 +926,7 @@ func (x *DeployReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeployReply.ProtoReflect.Descriptor instead.
 func (*DeployReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{11}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{12}
 }
 
 type CancelRequest struct {
@@ -854,7 +939,7 @@ type CancelRequest struct {
 
 func (x *CancelRequest) Reset() {
 	*x = CancelRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[12]
+	mi := &file_core_rpc_rpc_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -866,7 +951,7 @@ func (x *CancelRequest) String() string {
 func (*CancelRequest) ProtoMessage() {}
 
 func (x *CancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[12]
+	mi := &file_core_rpc_rpc_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -879,7 +964,7 @@ func (x *CancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
 func (*CancelRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{12}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CancelRequest) GetJob() *JobRef {
@@ -904,7 +989,7 @@ type CancelReply struct {
 
 func (x *CancelReply) Reset() {
 	*x = CancelReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[13]
+	mi := &file_core_rpc_rpc_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -916,7 +1001,7 @@ func (x *CancelReply) String() string {
 func (*CancelReply) ProtoMessage() {}
 
 func (x *CancelReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[13]
+	mi := &file_core_rpc_rpc_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -929,7 +1014,7 @@ func (x *CancelReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelReply.ProtoReflect.Descriptor instead.
 func (*CancelReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{13}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{14}
 }
 
 type TaskReport struct {
@@ -944,13 +1029,14 @@ type TaskReport struct {
 	RowsOut       uint64                 `protobuf:"varint,8,opt,name=rows_out,json=rowsOut,proto3" json:"rows_out,omitempty"`
 	BytesIn       uint64                 `protobuf:"varint,9,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
 	SpilledBytes  uint64                 `protobuf:"varint,10,opt,name=spilled_bytes,json=spilledBytes,proto3" json:"spilled_bytes,omitempty"`
+	Operators     []*OperatorCounts      `protobuf:"bytes,11,rep,name=operators,proto3" json:"operators,omitempty"` // with FINISHED and CANCELLED
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TaskReport) Reset() {
 	*x = TaskReport{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[14]
+	mi := &file_core_rpc_rpc_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -962,7 +1048,7 @@ func (x *TaskReport) String() string {
 func (*TaskReport) ProtoMessage() {}
 
 func (x *TaskReport) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[14]
+	mi := &file_core_rpc_rpc_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -975,7 +1061,7 @@ func (x *TaskReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskReport.ProtoReflect.Descriptor instead.
 func (*TaskReport) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{14}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TaskReport) GetJob() *JobRef {
@@ -1048,6 +1134,13 @@ func (x *TaskReport) GetSpilledBytes() uint64 {
 	return 0
 }
 
+func (x *TaskReport) GetOperators() []*OperatorCounts {
+	if x != nil {
+		return x.Operators
+	}
+	return nil
+}
+
 type TaskReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1056,7 +1149,7 @@ type TaskReply struct {
 
 func (x *TaskReply) Reset() {
 	*x = TaskReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[15]
+	mi := &file_core_rpc_rpc_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1068,7 +1161,7 @@ func (x *TaskReply) String() string {
 func (*TaskReply) ProtoMessage() {}
 
 func (x *TaskReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[15]
+	mi := &file_core_rpc_rpc_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1081,7 +1174,7 @@ func (x *TaskReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskReply.ProtoReflect.Descriptor instead.
 func (*TaskReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{15}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{16}
 }
 
 // LaneManifest is what an attempt wrote into its lane of an exchange.
@@ -1097,7 +1190,7 @@ type LaneManifest struct {
 
 func (x *LaneManifest) Reset() {
 	*x = LaneManifest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[16]
+	mi := &file_core_rpc_rpc_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1109,7 +1202,7 @@ func (x *LaneManifest) String() string {
 func (*LaneManifest) ProtoMessage() {}
 
 func (x *LaneManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[16]
+	mi := &file_core_rpc_rpc_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1122,7 +1215,7 @@ func (x *LaneManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LaneManifest.ProtoReflect.Descriptor instead.
 func (*LaneManifest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{16}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LaneManifest) GetExchange() uint32 {
@@ -1164,7 +1257,7 @@ type PartitionTotals struct {
 
 func (x *PartitionTotals) Reset() {
 	*x = PartitionTotals{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[17]
+	mi := &file_core_rpc_rpc_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1176,7 +1269,7 @@ func (x *PartitionTotals) String() string {
 func (*PartitionTotals) ProtoMessage() {}
 
 func (x *PartitionTotals) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[17]
+	mi := &file_core_rpc_rpc_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1189,7 +1282,7 @@ func (x *PartitionTotals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionTotals.ProtoReflect.Descriptor instead.
 func (*PartitionTotals) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{17}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PartitionTotals) GetRows() uint64 {
@@ -1227,7 +1320,7 @@ type Committable struct {
 
 func (x *Committable) Reset() {
 	*x = Committable{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[18]
+	mi := &file_core_rpc_rpc_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1239,7 +1332,7 @@ func (x *Committable) String() string {
 func (*Committable) ProtoMessage() {}
 
 func (x *Committable) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[18]
+	mi := &file_core_rpc_rpc_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1252,7 +1345,7 @@ func (x *Committable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Committable.ProtoReflect.Descriptor instead.
 func (*Committable) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{18}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Committable) GetOperator() string {
@@ -1301,7 +1394,7 @@ type TriggerRequest struct {
 
 func (x *TriggerRequest) Reset() {
 	*x = TriggerRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[19]
+	mi := &file_core_rpc_rpc_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1313,7 +1406,7 @@ func (x *TriggerRequest) String() string {
 func (*TriggerRequest) ProtoMessage() {}
 
 func (x *TriggerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[19]
+	mi := &file_core_rpc_rpc_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1326,7 +1419,7 @@ func (x *TriggerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerRequest.ProtoReflect.Descriptor instead.
 func (*TriggerRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{19}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TriggerRequest) GetJob() *JobRef {
@@ -1358,7 +1451,7 @@ type TriggerReply struct {
 
 func (x *TriggerReply) Reset() {
 	*x = TriggerReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[20]
+	mi := &file_core_rpc_rpc_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1370,7 +1463,7 @@ func (x *TriggerReply) String() string {
 func (*TriggerReply) ProtoMessage() {}
 
 func (x *TriggerReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[20]
+	mi := &file_core_rpc_rpc_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1383,7 +1476,7 @@ func (x *TriggerReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerReply.ProtoReflect.Descriptor instead.
 func (*TriggerReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{20}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{21}
 }
 
 type NotifyRequest struct {
@@ -1397,7 +1490,7 @@ type NotifyRequest struct {
 
 func (x *NotifyRequest) Reset() {
 	*x = NotifyRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[21]
+	mi := &file_core_rpc_rpc_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1409,7 +1502,7 @@ func (x *NotifyRequest) String() string {
 func (*NotifyRequest) ProtoMessage() {}
 
 func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[21]
+	mi := &file_core_rpc_rpc_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1422,7 +1515,7 @@ func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyRequest.ProtoReflect.Descriptor instead.
 func (*NotifyRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{21}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *NotifyRequest) GetJob() *JobRef {
@@ -1454,7 +1547,7 @@ type NotifyReply struct {
 
 func (x *NotifyReply) Reset() {
 	*x = NotifyReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[22]
+	mi := &file_core_rpc_rpc_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1466,7 +1559,7 @@ func (x *NotifyReply) String() string {
 func (*NotifyReply) ProtoMessage() {}
 
 func (x *NotifyReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[22]
+	mi := &file_core_rpc_rpc_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1479,7 +1572,7 @@ func (x *NotifyReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyReply.ProtoReflect.Descriptor instead.
 func (*NotifyReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{22}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{23}
 }
 
 type AckRequest struct {
@@ -1498,7 +1591,7 @@ type AckRequest struct {
 
 func (x *AckRequest) Reset() {
 	*x = AckRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[23]
+	mi := &file_core_rpc_rpc_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1510,7 +1603,7 @@ func (x *AckRequest) String() string {
 func (*AckRequest) ProtoMessage() {}
 
 func (x *AckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[23]
+	mi := &file_core_rpc_rpc_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1523,7 +1616,7 @@ func (x *AckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckRequest.ProtoReflect.Descriptor instead.
 func (*AckRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{23}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AckRequest) GetJob() *JobRef {
@@ -1590,7 +1683,7 @@ type AckReply struct {
 
 func (x *AckReply) Reset() {
 	*x = AckReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[24]
+	mi := &file_core_rpc_rpc_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1602,7 +1695,7 @@ func (x *AckReply) String() string {
 func (*AckReply) ProtoMessage() {}
 
 func (x *AckReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[24]
+	mi := &file_core_rpc_rpc_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1615,7 +1708,7 @@ func (x *AckReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckReply.ProtoReflect.Descriptor instead.
 func (*AckReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{24}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{25}
 }
 
 type DeclineRequest struct {
@@ -1630,7 +1723,7 @@ type DeclineRequest struct {
 
 func (x *DeclineRequest) Reset() {
 	*x = DeclineRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[25]
+	mi := &file_core_rpc_rpc_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1642,7 +1735,7 @@ func (x *DeclineRequest) String() string {
 func (*DeclineRequest) ProtoMessage() {}
 
 func (x *DeclineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[25]
+	mi := &file_core_rpc_rpc_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1655,7 +1748,7 @@ func (x *DeclineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineRequest.ProtoReflect.Descriptor instead.
 func (*DeclineRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{25}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DeclineRequest) GetJob() *JobRef {
@@ -1694,7 +1787,7 @@ type DeclineReply struct {
 
 func (x *DeclineReply) Reset() {
 	*x = DeclineReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[26]
+	mi := &file_core_rpc_rpc_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1706,7 +1799,7 @@ func (x *DeclineReply) String() string {
 func (*DeclineReply) ProtoMessage() {}
 
 func (x *DeclineReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[26]
+	mi := &file_core_rpc_rpc_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1719,7 +1812,7 @@ func (x *DeclineReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineReply.ProtoReflect.Descriptor instead.
 func (*DeclineReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{26}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{27}
 }
 
 type DropRequest struct {
@@ -1734,7 +1827,7 @@ type DropRequest struct {
 
 func (x *DropRequest) Reset() {
 	*x = DropRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[27]
+	mi := &file_core_rpc_rpc_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1746,7 +1839,7 @@ func (x *DropRequest) String() string {
 func (*DropRequest) ProtoMessage() {}
 
 func (x *DropRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[27]
+	mi := &file_core_rpc_rpc_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1759,7 +1852,7 @@ func (x *DropRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropRequest.ProtoReflect.Descriptor instead.
 func (*DropRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{27}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DropRequest) GetJob() *JobRef {
@@ -1798,7 +1891,7 @@ type DropReply struct {
 
 func (x *DropReply) Reset() {
 	*x = DropReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[28]
+	mi := &file_core_rpc_rpc_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1810,7 +1903,7 @@ func (x *DropReply) String() string {
 func (*DropReply) ProtoMessage() {}
 
 func (x *DropReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[28]
+	mi := &file_core_rpc_rpc_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1823,7 +1916,7 @@ func (x *DropReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropReply.ProtoReflect.Descriptor instead.
 func (*DropReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{28}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{29}
 }
 
 type CoordinatorRequest struct {
@@ -1839,7 +1932,7 @@ type CoordinatorRequest struct {
 
 func (x *CoordinatorRequest) Reset() {
 	*x = CoordinatorRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[29]
+	mi := &file_core_rpc_rpc_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1851,7 +1944,7 @@ func (x *CoordinatorRequest) String() string {
 func (*CoordinatorRequest) ProtoMessage() {}
 
 func (x *CoordinatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[29]
+	mi := &file_core_rpc_rpc_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1864,7 +1957,7 @@ func (x *CoordinatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorRequest.ProtoReflect.Descriptor instead.
 func (*CoordinatorRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{29}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CoordinatorRequest) GetJob() *JobRef {
@@ -1902,7 +1995,7 @@ type CoordinatedVertex struct {
 
 func (x *CoordinatedVertex) Reset() {
 	*x = CoordinatedVertex{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[30]
+	mi := &file_core_rpc_rpc_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1914,7 +2007,7 @@ func (x *CoordinatedVertex) String() string {
 func (*CoordinatedVertex) ProtoMessage() {}
 
 func (x *CoordinatedVertex) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[30]
+	mi := &file_core_rpc_rpc_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1927,7 +2020,7 @@ func (x *CoordinatedVertex) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatedVertex.ProtoReflect.Descriptor instead.
 func (*CoordinatedVertex) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{30}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CoordinatedVertex) GetVertex() *jobgraph.Vertex {
@@ -1973,7 +2066,7 @@ type CoordinatorReply struct {
 
 func (x *CoordinatorReply) Reset() {
 	*x = CoordinatorReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[31]
+	mi := &file_core_rpc_rpc_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1985,7 +2078,7 @@ func (x *CoordinatorReply) String() string {
 func (*CoordinatorReply) ProtoMessage() {}
 
 func (x *CoordinatorReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[31]
+	mi := &file_core_rpc_rpc_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1998,7 +2091,7 @@ func (x *CoordinatorReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorReply.ProtoReflect.Descriptor instead.
 func (*CoordinatorReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{31}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{32}
 }
 
 type SplitRequest struct {
@@ -2011,7 +2104,7 @@ type SplitRequest struct {
 
 func (x *SplitRequest) Reset() {
 	*x = SplitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[32]
+	mi := &file_core_rpc_rpc_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2023,7 +2116,7 @@ func (x *SplitRequest) String() string {
 func (*SplitRequest) ProtoMessage() {}
 
 func (x *SplitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[32]
+	mi := &file_core_rpc_rpc_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2036,7 +2129,7 @@ func (x *SplitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitRequest.ProtoReflect.Descriptor instead.
 func (*SplitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{32}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SplitRequest) GetJob() *JobRef {
@@ -2063,7 +2156,7 @@ type SplitReply struct {
 
 func (x *SplitReply) Reset() {
 	*x = SplitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[33]
+	mi := &file_core_rpc_rpc_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2075,7 +2168,7 @@ func (x *SplitReply) String() string {
 func (*SplitReply) ProtoMessage() {}
 
 func (x *SplitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[33]
+	mi := &file_core_rpc_rpc_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2088,7 +2181,7 @@ func (x *SplitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitReply.ProtoReflect.Descriptor instead.
 func (*SplitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{33}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SplitReply) GetEnded() bool {
@@ -2116,7 +2209,7 @@ type Split struct {
 
 func (x *Split) Reset() {
 	*x = Split{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[34]
+	mi := &file_core_rpc_rpc_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2128,7 +2221,7 @@ func (x *Split) String() string {
 func (*Split) ProtoMessage() {}
 
 func (x *Split) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[34]
+	mi := &file_core_rpc_rpc_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2141,7 +2234,7 @@ func (x *Split) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Split.ProtoReflect.Descriptor instead.
 func (*Split) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{34}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Split) GetId() string {
@@ -2177,7 +2270,7 @@ type ResetRequest struct {
 
 func (x *ResetRequest) Reset() {
 	*x = ResetRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[35]
+	mi := &file_core_rpc_rpc_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2189,7 +2282,7 @@ func (x *ResetRequest) String() string {
 func (*ResetRequest) ProtoMessage() {}
 
 func (x *ResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[35]
+	mi := &file_core_rpc_rpc_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2202,7 +2295,7 @@ func (x *ResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetRequest.ProtoReflect.Descriptor instead.
 func (*ResetRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{35}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ResetRequest) GetJob() *JobRef {
@@ -2227,7 +2320,7 @@ type ResetReply struct {
 
 func (x *ResetReply) Reset() {
 	*x = ResetReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[36]
+	mi := &file_core_rpc_rpc_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2239,7 +2332,7 @@ func (x *ResetReply) String() string {
 func (*ResetReply) ProtoMessage() {}
 
 func (x *ResetReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[36]
+	mi := &file_core_rpc_rpc_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2252,7 +2345,7 @@ func (x *ResetReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetReply.ProtoReflect.Descriptor instead.
 func (*ResetReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{36}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{37}
 }
 
 // SnapshotRequest comes when every source has taken its part of the checkpoint.
@@ -2267,7 +2360,7 @@ type SnapshotRequest struct {
 
 func (x *SnapshotRequest) Reset() {
 	*x = SnapshotRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[37]
+	mi := &file_core_rpc_rpc_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2279,7 +2372,7 @@ func (x *SnapshotRequest) String() string {
 func (*SnapshotRequest) ProtoMessage() {}
 
 func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[37]
+	mi := &file_core_rpc_rpc_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2292,7 +2385,7 @@ func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{37}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SnapshotRequest) GetJob() *JobRef {
@@ -2328,7 +2421,7 @@ type SourcePart struct {
 
 func (x *SourcePart) Reset() {
 	*x = SourcePart{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	mi := &file_core_rpc_rpc_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2340,7 +2433,7 @@ func (x *SourcePart) String() string {
 func (*SourcePart) ProtoMessage() {}
 
 func (x *SourcePart) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	mi := &file_core_rpc_rpc_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2353,7 +2446,7 @@ func (x *SourcePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourcePart.ProtoReflect.Descriptor instead.
 func (*SourcePart) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{38}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SourcePart) GetAttempt() *Attempt {
@@ -2388,7 +2481,7 @@ type EnumeratorState struct {
 
 func (x *EnumeratorState) Reset() {
 	*x = EnumeratorState{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	mi := &file_core_rpc_rpc_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2400,7 +2493,7 @@ func (x *EnumeratorState) String() string {
 func (*EnumeratorState) ProtoMessage() {}
 
 func (x *EnumeratorState) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	mi := &file_core_rpc_rpc_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2413,7 +2506,7 @@ func (x *EnumeratorState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnumeratorState.ProtoReflect.Descriptor instead.
 func (*EnumeratorState) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{39}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *EnumeratorState) GetEnumerator() []byte {
@@ -2442,7 +2535,7 @@ type CoordinatorState struct {
 
 func (x *CoordinatorState) Reset() {
 	*x = CoordinatorState{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	mi := &file_core_rpc_rpc_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2454,7 +2547,7 @@ func (x *CoordinatorState) String() string {
 func (*CoordinatorState) ProtoMessage() {}
 
 func (x *CoordinatorState) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	mi := &file_core_rpc_rpc_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2467,7 +2560,7 @@ func (x *CoordinatorState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorState.ProtoReflect.Descriptor instead.
 func (*CoordinatorState) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{40}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *CoordinatorState) GetSource() []byte {
@@ -2500,7 +2593,7 @@ type SnapshotReply struct {
 
 func (x *SnapshotReply) Reset() {
 	*x = SnapshotReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[41]
+	mi := &file_core_rpc_rpc_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2512,7 +2605,7 @@ func (x *SnapshotReply) String() string {
 func (*SnapshotReply) ProtoMessage() {}
 
 func (x *SnapshotReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[41]
+	mi := &file_core_rpc_rpc_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2525,7 +2618,7 @@ func (x *SnapshotReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotReply.ProtoReflect.Descriptor instead.
 func (*SnapshotReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{41}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *SnapshotReply) GetVertices() []*VertexPosition {
@@ -2546,7 +2639,7 @@ type VertexPosition struct {
 
 func (x *VertexPosition) Reset() {
 	*x = VertexPosition{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[42]
+	mi := &file_core_rpc_rpc_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2558,7 +2651,7 @@ func (x *VertexPosition) String() string {
 func (*VertexPosition) ProtoMessage() {}
 
 func (x *VertexPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[42]
+	mi := &file_core_rpc_rpc_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2571,7 +2664,7 @@ func (x *VertexPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VertexPosition.ProtoReflect.Descriptor instead.
 func (*VertexPosition) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{42}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *VertexPosition) GetVertex() uint32 {
@@ -2600,7 +2693,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[43]
+	mi := &file_core_rpc_rpc_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2612,7 +2705,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[43]
+	mi := &file_core_rpc_rpc_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2625,7 +2718,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{43}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *CommitRequest) GetJob() *JobRef {
@@ -2664,7 +2757,7 @@ type CommitReply struct {
 
 func (x *CommitReply) Reset() {
 	*x = CommitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[44]
+	mi := &file_core_rpc_rpc_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2676,7 +2769,7 @@ func (x *CommitReply) String() string {
 func (*CommitReply) ProtoMessage() {}
 
 func (x *CommitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[44]
+	mi := &file_core_rpc_rpc_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2689,7 +2782,7 @@ func (x *CommitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitReply.ProtoReflect.Descriptor instead.
 func (*CommitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{44}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{45}
 }
 
 type AbortRequest struct {
@@ -2702,7 +2795,7 @@ type AbortRequest struct {
 
 func (x *AbortRequest) Reset() {
 	*x = AbortRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[45]
+	mi := &file_core_rpc_rpc_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2714,7 +2807,7 @@ func (x *AbortRequest) String() string {
 func (*AbortRequest) ProtoMessage() {}
 
 func (x *AbortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[45]
+	mi := &file_core_rpc_rpc_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2727,7 +2820,7 @@ func (x *AbortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortRequest.ProtoReflect.Descriptor instead.
 func (*AbortRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{45}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *AbortRequest) GetJob() *JobRef {
@@ -2752,7 +2845,7 @@ type AbortReply struct {
 
 func (x *AbortReply) Reset() {
 	*x = AbortReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[46]
+	mi := &file_core_rpc_rpc_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2764,7 +2857,7 @@ func (x *AbortReply) String() string {
 func (*AbortReply) ProtoMessage() {}
 
 func (x *AbortReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[46]
+	mi := &file_core_rpc_rpc_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2777,7 +2870,7 @@ func (x *AbortReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortReply.ProtoReflect.Descriptor instead.
 func (*AbortReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{46}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{47}
 }
 
 // ProgressRequest asks for the splits of a job.
@@ -2790,7 +2883,7 @@ type ProgressRequest struct {
 
 func (x *ProgressRequest) Reset() {
 	*x = ProgressRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[47]
+	mi := &file_core_rpc_rpc_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2802,7 +2895,7 @@ func (x *ProgressRequest) String() string {
 func (*ProgressRequest) ProtoMessage() {}
 
 func (x *ProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[47]
+	mi := &file_core_rpc_rpc_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2815,7 +2908,7 @@ func (x *ProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressRequest.ProtoReflect.Descriptor instead.
 func (*ProgressRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{47}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ProgressRequest) GetJob() *JobRef {
@@ -2837,7 +2930,7 @@ type ProgressReply struct {
 
 func (x *ProgressReply) Reset() {
 	*x = ProgressReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[48]
+	mi := &file_core_rpc_rpc_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2849,7 +2942,7 @@ func (x *ProgressReply) String() string {
 func (*ProgressReply) ProtoMessage() {}
 
 func (x *ProgressReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[48]
+	mi := &file_core_rpc_rpc_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2862,7 +2955,7 @@ func (x *ProgressReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressReply.ProtoReflect.Descriptor instead.
 func (*ProgressReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{48}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ProgressReply) GetSplitsAssigned() uint64 {
@@ -2929,14 +3022,23 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\vmemory_used\x18\x04 \x01(\x03R\n" +
 	"memoryUsed\"*\n" +
 	"\x0eHeartbeatReply\x12\x18\n" +
-	"\aunknown\x18\x01 \x01(\bR\aunknown\"\xe1\x01\n" +
+	"\aunknown\x18\x01 \x01(\bR\aunknown\"\xa0\x02\n" +
 	"\fTaskProgress\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x122\n" +
 	"\aattempt\x18\x02 \x01(\v2\x18.tidemill.rpc.v1.AttemptR\aattempt\x12\x17\n" +
 	"\arows_in\x18\x03 \x01(\x04R\x06rowsIn\x12\x19\n" +
 	"\brows_out\x18\x04 \x01(\x04R\arowsOut\x12\x19\n" +
 	"\bbytes_in\x18\x05 \x01(\x04R\abytesIn\x12#\n" +
-	"\rspilled_bytes\x18\x06 \x01(\x04R\fspilledBytes\"X\n" +
+	"\rspilled_bytes\x18\x06 \x01(\x04R\fspilledBytes\x12=\n" +
+	"\toperators\x18\a \x03(\v2\x1f.tidemill.rpc.v1.OperatorCountsR\toperators\"\xa1\x01\n" +
+	"\x0eOperatorCounts\x12\x12\n" +
+	"\x04rows\x18\x01 \x01(\x04R\x04rows\x12\x18\n" +
+	"\abatches\x18\x02 \x01(\x04R\abatches\x12#\n" +
+	"\rspilled_bytes\x18\x03 \x01(\x04R\fspilledBytes\x12\x1d\n" +
+	"\n" +
+	"peak_bytes\x18\x04 \x01(\x04R\tpeakBytes\x12\x1d\n" +
+	"\n" +
+	"busy_nanos\x18\x05 \x01(\x04R\tbusyNanos\"X\n" +
 	"\x04Edge\x12:\n" +
 	"\bexchange\x18\x01 \x01(\v2\x1e.tidemill.jobgraph.v1.ExchangeR\bexchange\x12\x14\n" +
 	"\x05peers\x18\x02 \x01(\rR\x05peers\"\xc7\x04\n" +
@@ -2962,7 +3064,7 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\rCancelRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x124\n" +
 	"\battempts\x18\x02 \x03(\v2\x18.tidemill.rpc.v1.AttemptR\battempts\"\r\n" +
-	"\vCancelReply\"\xc4\x03\n" +
+	"\vCancelReply\"\x83\x04\n" +
 	"\n" +
 	"TaskReport\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x122\n" +
@@ -2975,7 +3077,8 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\brows_out\x18\b \x01(\x04R\arowsOut\x12\x19\n" +
 	"\bbytes_in\x18\t \x01(\x04R\abytesIn\x12#\n" +
 	"\rspilled_bytes\x18\n" +
-	" \x01(\x04R\fspilledBytes\"\v\n" +
+	" \x01(\x04R\fspilledBytes\x12=\n" +
+	"\toperators\x18\v \x03(\v2\x1f.tidemill.rpc.v1.OperatorCountsR\toperators\"\v\n" +
 	"\tTaskReply\"\x9a\x01\n" +
 	"\fLaneManifest\x12\x1a\n" +
 	"\bexchange\x18\x01 \x01(\rR\bexchange\x12\x12\n" +
@@ -3128,7 +3231,7 @@ func file_core_rpc_rpc_proto_rawDescGZIP() []byte {
 }
 
 var file_core_rpc_rpc_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_core_rpc_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_core_rpc_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_core_rpc_rpc_proto_goTypes = []any{
 	(TaskState)(0),                  // 0: tidemill.rpc.v1.TaskState
 	(*JobRef)(nil),                  // 1: tidemill.rpc.v1.JobRef
@@ -3140,111 +3243,114 @@ var file_core_rpc_rpc_proto_goTypes = []any{
 	(*HeartbeatRequest)(nil),        // 7: tidemill.rpc.v1.HeartbeatRequest
 	(*HeartbeatReply)(nil),          // 8: tidemill.rpc.v1.HeartbeatReply
 	(*TaskProgress)(nil),            // 9: tidemill.rpc.v1.TaskProgress
-	(*Edge)(nil),                    // 10: tidemill.rpc.v1.Edge
-	(*DeployRequest)(nil),           // 11: tidemill.rpc.v1.DeployRequest
-	(*DeployReply)(nil),             // 12: tidemill.rpc.v1.DeployReply
-	(*CancelRequest)(nil),           // 13: tidemill.rpc.v1.CancelRequest
-	(*CancelReply)(nil),             // 14: tidemill.rpc.v1.CancelReply
-	(*TaskReport)(nil),              // 15: tidemill.rpc.v1.TaskReport
-	(*TaskReply)(nil),               // 16: tidemill.rpc.v1.TaskReply
-	(*LaneManifest)(nil),            // 17: tidemill.rpc.v1.LaneManifest
-	(*PartitionTotals)(nil),         // 18: tidemill.rpc.v1.PartitionTotals
-	(*Committable)(nil),             // 19: tidemill.rpc.v1.Committable
-	(*TriggerRequest)(nil),          // 20: tidemill.rpc.v1.TriggerRequest
-	(*TriggerReply)(nil),            // 21: tidemill.rpc.v1.TriggerReply
-	(*NotifyRequest)(nil),           // 22: tidemill.rpc.v1.NotifyRequest
-	(*NotifyReply)(nil),             // 23: tidemill.rpc.v1.NotifyReply
-	(*AckRequest)(nil),              // 24: tidemill.rpc.v1.AckRequest
-	(*AckReply)(nil),                // 25: tidemill.rpc.v1.AckReply
-	(*DeclineRequest)(nil),          // 26: tidemill.rpc.v1.DeclineRequest
-	(*DeclineReply)(nil),            // 27: tidemill.rpc.v1.DeclineReply
-	(*DropRequest)(nil),             // 28: tidemill.rpc.v1.DropRequest
-	(*DropReply)(nil),               // 29: tidemill.rpc.v1.DropReply
-	(*CoordinatorRequest)(nil),      // 30: tidemill.rpc.v1.CoordinatorRequest
-	(*CoordinatedVertex)(nil),       // 31: tidemill.rpc.v1.CoordinatedVertex
-	(*CoordinatorReply)(nil),        // 32: tidemill.rpc.v1.CoordinatorReply
-	(*SplitRequest)(nil),            // 33: tidemill.rpc.v1.SplitRequest
-	(*SplitReply)(nil),              // 34: tidemill.rpc.v1.SplitReply
-	(*Split)(nil),                   // 35: tidemill.rpc.v1.Split
-	(*ResetRequest)(nil),            // 36: tidemill.rpc.v1.ResetRequest
-	(*ResetReply)(nil),              // 37: tidemill.rpc.v1.ResetReply
-	(*SnapshotRequest)(nil),         // 38: tidemill.rpc.v1.SnapshotRequest
-	(*SourcePart)(nil),              // 39: tidemill.rpc.v1.SourcePart
-	(*EnumeratorState)(nil),         // 40: tidemill.rpc.v1.EnumeratorState
-	(*CoordinatorState)(nil),        // 41: tidemill.rpc.v1.CoordinatorState
-	(*SnapshotReply)(nil),           // 42: tidemill.rpc.v1.SnapshotReply
-	(*VertexPosition)(nil),          // 43: tidemill.rpc.v1.VertexPosition
-	(*CommitRequest)(nil),           // 44: tidemill.rpc.v1.CommitRequest
-	(*CommitReply)(nil),             // 45: tidemill.rpc.v1.CommitReply
-	(*AbortRequest)(nil),            // 46: tidemill.rpc.v1.AbortRequest
-	(*AbortReply)(nil),              // 47: tidemill.rpc.v1.AbortReply
-	(*ProgressRequest)(nil),         // 48: tidemill.rpc.v1.ProgressRequest
-	(*ProgressReply)(nil),           // 49: tidemill.rpc.v1.ProgressReply
-	nil,                             // 50: tidemill.rpc.v1.DeployRequest.OptionsEntry
-	(*jobgraph.Exchange)(nil),       // 51: tidemill.jobgraph.v1.Exchange
-	(*jobgraph.Vertex)(nil),         // 52: tidemill.jobgraph.v1.Vertex
-	(*checkpoint.Restore)(nil),      // 53: tidemill.checkpoint.v1.Restore
-	(*checkpoint.SubtaskState)(nil), // 54: tidemill.checkpoint.v1.SubtaskState
+	(*OperatorCounts)(nil),          // 10: tidemill.rpc.v1.OperatorCounts
+	(*Edge)(nil),                    // 11: tidemill.rpc.v1.Edge
+	(*DeployRequest)(nil),           // 12: tidemill.rpc.v1.DeployRequest
+	(*DeployReply)(nil),             // 13: tidemill.rpc.v1.DeployReply
+	(*CancelRequest)(nil),           // 14: tidemill.rpc.v1.CancelRequest
+	(*CancelReply)(nil),             // 15: tidemill.rpc.v1.CancelReply
+	(*TaskReport)(nil),              // 16: tidemill.rpc.v1.TaskReport
+	(*TaskReply)(nil),               // 17: tidemill.rpc.v1.TaskReply
+	(*LaneManifest)(nil),            // 18: tidemill.rpc.v1.LaneManifest
+	(*PartitionTotals)(nil),         // 19: tidemill.rpc.v1.PartitionTotals
+	(*Committable)(nil),             // 20: tidemill.rpc.v1.Committable
+	(*TriggerRequest)(nil),          // 21: tidemill.rpc.v1.TriggerRequest
+	(*TriggerReply)(nil),            // 22: tidemill.rpc.v1.TriggerReply
+	(*NotifyRequest)(nil),           // 23: tidemill.rpc.v1.NotifyRequest
+	(*NotifyReply)(nil),             // 24: tidemill.rpc.v1.NotifyReply
+	(*AckRequest)(nil),              // 25: tidemill.rpc.v1.AckRequest
+	(*AckReply)(nil),                // 26: tidemill.rpc.v1.AckReply
+	(*DeclineRequest)(nil),          // 27: tidemill.rpc.v1.DeclineRequest
+	(*DeclineReply)(nil),            // 28: tidemill.rpc.v1.DeclineReply
+	(*DropRequest)(nil),             // 29: tidemill.rpc.v1.DropRequest
+	(*DropReply)(nil),               // 30: tidemill.rpc.v1.DropReply
+	(*CoordinatorRequest)(nil),      // 31: tidemill.rpc.v1.CoordinatorRequest
+	(*CoordinatedVertex)(nil),       // 32: tidemill.rpc.v1.CoordinatedVertex
+	(*CoordinatorReply)(nil),        // 33: tidemill.rpc.v1.CoordinatorReply
+	(*SplitRequest)(nil),            // 34: tidemill.rpc.v1.SplitRequest
+	(*SplitReply)(nil),              // 35: tidemill.rpc.v1.SplitReply
+	(*Split)(nil),                   // 36: tidemill.rpc.v1.Split
+	(*ResetRequest)(nil),            // 37: tidemill.rpc.v1.ResetRequest
+	(*ResetReply)(nil),              // 38: tidemill.rpc.v1.ResetReply
+	(*SnapshotRequest)(nil),         // 39: tidemill.rpc.v1.SnapshotRequest
+	(*SourcePart)(nil),              // 40: tidemill.rpc.v1.SourcePart
+	(*EnumeratorState)(nil),         // 41: tidemill.rpc.v1.EnumeratorState
+	(*CoordinatorState)(nil),        // 42: tidemill.rpc.v1.CoordinatorState
+	(*SnapshotReply)(nil),           // 43: tidemill.rpc.v1.SnapshotReply
+	(*VertexPosition)(nil),          // 44: tidemill.rpc.v1.VertexPosition
+	(*CommitRequest)(nil),           // 45: tidemill.rpc.v1.CommitRequest
+	(*CommitReply)(nil),             // 46: tidemill.rpc.v1.CommitReply
+	(*AbortRequest)(nil),            // 47: tidemill.rpc.v1.AbortRequest
+	(*AbortReply)(nil),              // 48: tidemill.rpc.v1.AbortReply
+	(*ProgressRequest)(nil),         // 49: tidemill.rpc.v1.ProgressRequest
+	(*ProgressReply)(nil),           // 50: tidemill.rpc.v1.ProgressReply
+	nil,                             // 51: tidemill.rpc.v1.DeployRequest.OptionsEntry
+	(*jobgraph.Exchange)(nil),       // 52: tidemill.jobgraph.v1.Exchange
+	(*jobgraph.Vertex)(nil),         // 53: tidemill.jobgraph.v1.Vertex
+	(*checkpoint.Restore)(nil),      // 54: tidemill.checkpoint.v1.Restore
+	(*checkpoint.SubtaskState)(nil), // 55: tidemill.checkpoint.v1.SubtaskState
 }
 var file_core_rpc_rpc_proto_depIdxs = []int32{
 	9,  // 0: tidemill.rpc.v1.HeartbeatRequest.tasks:type_name -> tidemill.rpc.v1.TaskProgress
 	1,  // 1: tidemill.rpc.v1.TaskProgress.job:type_name -> tidemill.rpc.v1.JobRef
 	2,  // 2: tidemill.rpc.v1.TaskProgress.attempt:type_name -> tidemill.rpc.v1.Attempt
-	51, // 3: tidemill.rpc.v1.Edge.exchange:type_name -> tidemill.jobgraph.v1.Exchange
-	1,  // 4: tidemill.rpc.v1.DeployRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 5: tidemill.rpc.v1.DeployRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	52, // 6: tidemill.rpc.v1.DeployRequest.vertex:type_name -> tidemill.jobgraph.v1.Vertex
-	10, // 7: tidemill.rpc.v1.DeployRequest.in:type_name -> tidemill.rpc.v1.Edge
-	10, // 8: tidemill.rpc.v1.DeployRequest.out:type_name -> tidemill.rpc.v1.Edge
-	53, // 9: tidemill.rpc.v1.DeployRequest.restore:type_name -> tidemill.checkpoint.v1.Restore
-	50, // 10: tidemill.rpc.v1.DeployRequest.options:type_name -> tidemill.rpc.v1.DeployRequest.OptionsEntry
-	1,  // 11: tidemill.rpc.v1.CancelRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 12: tidemill.rpc.v1.CancelRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	1,  // 13: tidemill.rpc.v1.TaskReport.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 14: tidemill.rpc.v1.TaskReport.attempt:type_name -> tidemill.rpc.v1.Attempt
-	0,  // 15: tidemill.rpc.v1.TaskReport.state:type_name -> tidemill.rpc.v1.TaskState
-	3,  // 16: tidemill.rpc.v1.TaskReport.failure:type_name -> tidemill.rpc.v1.Failure
-	17, // 17: tidemill.rpc.v1.TaskReport.manifests:type_name -> tidemill.rpc.v1.LaneManifest
-	19, // 18: tidemill.rpc.v1.TaskReport.committables:type_name -> tidemill.rpc.v1.Committable
-	18, // 19: tidemill.rpc.v1.LaneManifest.partitions:type_name -> tidemill.rpc.v1.PartitionTotals
-	1,  // 20: tidemill.rpc.v1.TriggerRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 21: tidemill.rpc.v1.TriggerRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	4,  // 22: tidemill.rpc.v1.TriggerRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
-	1,  // 23: tidemill.rpc.v1.NotifyRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 24: tidemill.rpc.v1.NotifyRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	1,  // 25: tidemill.rpc.v1.AckRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 26: tidemill.rpc.v1.AckRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	4,  // 27: tidemill.rpc.v1.AckRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
-	54, // 28: tidemill.rpc.v1.AckRequest.state:type_name -> tidemill.checkpoint.v1.SubtaskState
-	19, // 29: tidemill.rpc.v1.AckRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,  // 30: tidemill.rpc.v1.DeclineRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 31: tidemill.rpc.v1.DeclineRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	3,  // 32: tidemill.rpc.v1.DeclineRequest.failure:type_name -> tidemill.rpc.v1.Failure
-	1,  // 33: tidemill.rpc.v1.DropRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	1,  // 34: tidemill.rpc.v1.CoordinatorRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	31, // 35: tidemill.rpc.v1.CoordinatorRequest.vertices:type_name -> tidemill.rpc.v1.CoordinatedVertex
-	52, // 36: tidemill.rpc.v1.CoordinatedVertex.vertex:type_name -> tidemill.jobgraph.v1.Vertex
-	1,  // 37: tidemill.rpc.v1.SplitRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 38: tidemill.rpc.v1.SplitRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	35, // 39: tidemill.rpc.v1.SplitReply.split:type_name -> tidemill.rpc.v1.Split
-	1,  // 40: tidemill.rpc.v1.ResetRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 41: tidemill.rpc.v1.ResetRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	1,  // 42: tidemill.rpc.v1.SnapshotRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	39, // 43: tidemill.rpc.v1.SnapshotRequest.sources:type_name -> tidemill.rpc.v1.SourcePart
-	2,  // 44: tidemill.rpc.v1.SourcePart.attempt:type_name -> tidemill.rpc.v1.Attempt
-	35, // 45: tidemill.rpc.v1.EnumeratorState.unreceived:type_name -> tidemill.rpc.v1.Split
-	19, // 46: tidemill.rpc.v1.CoordinatorState.committables:type_name -> tidemill.rpc.v1.Committable
-	43, // 47: tidemill.rpc.v1.SnapshotReply.vertices:type_name -> tidemill.rpc.v1.VertexPosition
-	1,  // 48: tidemill.rpc.v1.CommitRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	19, // 49: tidemill.rpc.v1.CommitRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,  // 50: tidemill.rpc.v1.AbortRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	19, // 51: tidemill.rpc.v1.AbortRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,  // 52: tidemill.rpc.v1.ProgressRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	53, // [53:53] is the sub-list for method output_type
-	53, // [53:53] is the sub-list for method input_type
-	53, // [53:53] is the sub-list for extension type_name
-	53, // [53:53] is the sub-list for extension extendee
-	0,  // [0:53] is the sub-list for field type_name
+	10, // 3: tidemill.rpc.v1.TaskProgress.operators:type_name -> tidemill.rpc.v1.OperatorCounts
+	52, // 4: tidemill.rpc.v1.Edge.exchange:type_name -> tidemill.jobgraph.v1.Exchange
+	1,  // 5: tidemill.rpc.v1.DeployRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 6: tidemill.rpc.v1.DeployRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	53, // 7: tidemill.rpc.v1.DeployRequest.vertex:type_name -> tidemill.jobgraph.v1.Vertex
+	11, // 8: tidemill.rpc.v1.DeployRequest.in:type_name -> tidemill.rpc.v1.Edge
+	11, // 9: tidemill.rpc.v1.DeployRequest.out:type_name -> tidemill.rpc.v1.Edge
+	54, // 10: tidemill.rpc.v1.DeployRequest.restore:type_name -> tidemill.checkpoint.v1.Restore
+	51, // 11: tidemill.rpc.v1.DeployRequest.options:type_name -> tidemill.rpc.v1.DeployRequest.OptionsEntry
+	1,  // 12: tidemill.rpc.v1.CancelRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 13: tidemill.rpc.v1.CancelRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	1,  // 14: tidemill.rpc.v1.TaskReport.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 15: tidemill.rpc.v1.TaskReport.attempt:type_name -> tidemill.rpc.v1.Attempt
+	0,  // 16: tidemill.rpc.v1.TaskReport.state:type_name -> tidemill.rpc.v1.TaskState
+	3,  // 17: tidemill.rpc.v1.TaskReport.failure:type_name -> tidemill.rpc.v1.Failure
+	18, // 18: tidemill.rpc.v1.TaskReport.manifests:type_name -> tidemill.rpc.v1.LaneManifest
+	20, // 19: tidemill.rpc.v1.TaskReport.committables:type_name -> tidemill.rpc.v1.Committable
+	10, // 20: tidemill.rpc.v1.TaskReport.operators:type_name -> tidemill.rpc.v1.OperatorCounts
+	19, // 21: tidemill.rpc.v1.LaneManifest.partitions:type_name -> tidemill.rpc.v1.PartitionTotals
+	1,  // 22: tidemill.rpc.v1.TriggerRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 23: tidemill.rpc.v1.TriggerRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	4,  // 24: tidemill.rpc.v1.TriggerRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
+	1,  // 25: tidemill.rpc.v1.NotifyRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 26: tidemill.rpc.v1.NotifyRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	1,  // 27: tidemill.rpc.v1.AckRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 28: tidemill.rpc.v1.AckRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	4,  // 29: tidemill.rpc.v1.AckRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
+	55, // 30: tidemill.rpc.v1.AckRequest.state:type_name -> tidemill.checkpoint.v1.SubtaskState
+	20, // 31: tidemill.rpc.v1.AckRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	1,  // 32: tidemill.rpc.v1.DeclineRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 33: tidemill.rpc.v1.DeclineRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	3,  // 34: tidemill.rpc.v1.DeclineRequest.failure:type_name -> tidemill.rpc.v1.Failure
+	1,  // 35: tidemill.rpc.v1.DropRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	1,  // 36: tidemill.rpc.v1.CoordinatorRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	32, // 37: tidemill.rpc.v1.CoordinatorRequest.vertices:type_name -> tidemill.rpc.v1.CoordinatedVertex
+	53, // 38: tidemill.rpc.v1.CoordinatedVertex.vertex:type_name -> tidemill.jobgraph.v1.Vertex
+	1,  // 39: tidemill.rpc.v1.SplitRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 40: tidemill.rpc.v1.SplitRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	36, // 41: tidemill.rpc.v1.SplitReply.split:type_name -> tidemill.rpc.v1.Split
+	1,  // 42: tidemill.rpc.v1.ResetRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 43: tidemill.rpc.v1.ResetRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	1,  // 44: tidemill.rpc.v1.SnapshotRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	40, // 45: tidemill.rpc.v1.SnapshotRequest.sources:type_name -> tidemill.rpc.v1.SourcePart
+	2,  // 46: tidemill.rpc.v1.SourcePart.attempt:type_name -> tidemill.rpc.v1.Attempt
+	36, // 47: tidemill.rpc.v1.EnumeratorState.unreceived:type_name -> tidemill.rpc.v1.Split
+	20, // 48: tidemill.rpc.v1.CoordinatorState.committables:type_name -> tidemill.rpc.v1.Committable
+	44, // 49: tidemill.rpc.v1.SnapshotReply.vertices:type_name -> tidemill.rpc.v1.VertexPosition
+	1,  // 50: tidemill.rpc.v1.CommitRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	20, // 51: tidemill.rpc.v1.CommitRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	1,  // 52: tidemill.rpc.v1.AbortRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	20, // 53: tidemill.rpc.v1.AbortRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	1,  // 54: tidemill.rpc.v1.ProgressRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	55, // [55:55] is the sub-list for method output_type
+	55, // [55:55] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_core_rpc_rpc_proto_init() }
@@ -3258,7 +3364,7 @@ func file_core_rpc_rpc_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_rpc_rpc_proto_rawDesc), len(file_core_rpc_rpc_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   50,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -33,6 +33,11 @@ type link struct {
 	ticker      operator.Ticker
 	spiller     operator.Spiller
 	share       *memory.Share // nil: does not contend for memory
+
+	account *memory.Account // nil before Open
+	sink    bool            // it emits nothing
+	rows    uint64          // emitted; of a sink, taken
+	batches uint64
 }
 
 // chain is the operators of a task and the routes behind them.
@@ -45,6 +50,7 @@ type chain struct {
 	idle      bool
 	// enough is how many links, from the first on, feed one that needs no more.
 	enough int
+	clock  *clock // nil: nobody asks for times
 }
 
 // errEnough ends what an operator does to feed one that needs no more, such as a
@@ -73,6 +79,7 @@ func (o outlet) Emit(b *stream.Batch) error {
 	if o.next == 1 && o.chain.task.source != nil {
 		o.chain.task.count(b)
 	}
+	o.chain.links[o.next-1].count(b)
 	err := o.chain.task.ctx.Err()
 	if o.next <= o.chain.enough {
 		err = errEnough
@@ -98,7 +105,13 @@ func (l *link) process(input int, b *stream.Batch) error {
 	if invariant.Enabled {
 		invariant.Check(b.Kinds == nil || len(b.Kinds) == b.PhysicalRows(), "%s: %d row kinds for %d rows", l.spec.Name, len(b.Kinds), b.PhysicalRows())
 	}
-	if err := l.operator.Process(input, b); err != nil {
+	if l.sink {
+		l.count(b)
+	}
+	former := l.chain.clock.enter(l.index)
+	err := l.operator.Process(input, b)
+	l.chain.clock.enter(former)
+	if err != nil {
 		return l.wrap(err)
 	}
 	if l.finisher != nil && l.finisher.Done() {
@@ -106,6 +119,13 @@ func (l *link) process(input int, b *stream.Batch) error {
 		l.chain.enough = max(l.chain.enough, l.index)
 	}
 	return nil
+}
+
+func (l *link) endInput(input int) error {
+	former := l.chain.clock.enter(l.index)
+	err := l.operator.EndInput(input)
+	l.chain.clock.enter(former)
+	return l.wrap(err)
 }
 
 // contend has the task woken when somebody waits for memory.
@@ -119,8 +139,11 @@ func (l *link) contend(account *memory.Account) *memory.Share {
 func (c *chain) relieve() error {
 	for _, l := range c.links {
 		if l.spiller != nil && l.share.Over() {
-			if err := l.wrap(l.spiller.Spill()); err != nil {
-				return err
+			former := c.clock.enter(l.index)
+			err := l.spiller.Spill()
+			c.clock.enter(former)
+			if err != nil {
+				return l.wrap(err)
 			}
 		}
 	}
@@ -154,8 +177,11 @@ func (c *chain) advance(from int, w stream.Watermark) error {
 			return nil
 		}
 		l.watermark = w
-		if err := l.wrap(l.operator.Watermark(w)); err != nil {
-			return err
+		former := c.clock.enter(l.index)
+		err := l.operator.Watermark(w)
+		c.clock.enter(former)
+		if err != nil {
+			return l.wrap(err)
 		}
 	}
 	if w <= c.watermark {
@@ -194,6 +220,7 @@ func (c *chain) broadcast(e stream.Element) error {
 // send gives b to every route.
 func (c *chain) send(b *stream.Batch) error {
 	c.task.metrics.rowsOut.Add(uint64(b.Len()))
+	defer c.clock.enter(c.clock.enter(outside))
 	if len(c.routes) == 0 {
 		b.Release()
 		return nil
@@ -242,7 +269,7 @@ func (c *chain) end(gates []*gate) error {
 	for i, g := range gates {
 		if !g.ended {
 			g.ended = true
-			if err := unlessEnough(c.links[0].wrap(c.links[0].operator.EndInput(i))); err != nil {
+			if err := unlessEnough(c.links[0].endInput(i)); err != nil {
 				return err
 			}
 		}
@@ -251,7 +278,7 @@ func (c *chain) end(gates []*gate) error {
 		if i == 0 && len(gates) > 0 {
 			continue
 		}
-		if err := unlessEnough(l.wrap(l.operator.EndInput(0))); err != nil {
+		if err := unlessEnough(l.endInput(0)); err != nil {
 			return err
 		}
 	}

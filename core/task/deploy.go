@@ -130,6 +130,9 @@ func (t *Task) makeLinks() error {
 		t.addLink(i, spec, op)
 		in = []datatype.Schema{out[0]}
 	}
+	if t.d.Options.Timed {
+		t.chain.clock = newClock(len(t.chain.links), t.env.Now)
+	}
 	head := t.chain.links[0].operator
 	t.source, _ = head.(operator.Source)
 	t.selector, _ = head.(operator.InputSelector)
@@ -145,11 +148,13 @@ func (t *Task) addLink(i int, spec *jobgraph.Operator, op operator.Operator) {
 	l.finisher, _ = op.(operator.Finisher)
 	l.ticker, _ = op.(operator.Ticker)
 	l.spiller, _ = op.(operator.Spiller)
+	l.sink = spec.GetSink() != nil
 	t.chain.links = append(t.chain.links, l)
 }
 
 func (t *Task) openLink(l *link) error {
 	account := t.account.Child(l.spec.Name, 0)
+	l.account = account
 	l.spill = t.env.Spill.Space(l.spec.Name, t.metrics.spill)
 	ctx := &operator.Context{
 		Context: t.ctx, Attempt: t.d.Attempt, Parallelism: t.d.Parallelism,

@@ -143,7 +143,7 @@ func (t *Task) Run(ctx context.Context) error {
 		t.env.Reporter.State(t.d.Job, t.d.Attempt, Finished, done, nil)
 		return nil
 	case errors.Is(err, context.Canceled) && failure.Of(cause) == failure.Cancelled:
-		t.env.Reporter.State(t.d.Job, t.d.Attempt, Cancelled, nil, nil)
+		t.env.Reporter.State(t.d.Job, t.d.Attempt, Cancelled, t.counted(), nil)
 		return fmt.Errorf("task %v: %w", t.d.Attempt, cause)
 	}
 	t.log.Error("task failed", "attempt", t.d.Attempt, "vertex", t.d.Vertex.Name, "error", err)
@@ -224,7 +224,9 @@ func (t *Task) work() error {
 // step takes one element, or polls the source once.
 func (t *Task) step() (progress, end bool, err error) {
 	if t.source != nil {
+		former := t.chain.clock.enter(0)
 		status, err := t.source.Poll()
+		t.chain.clock.enter(former)
 		return status == operator.More, status == operator.Finished, t.chain.links[0].wrap(err)
 	}
 	want := -1
@@ -315,8 +317,7 @@ func (t *Task) endInput(i int) error {
 	if err := t.tell(t.time.Finish(i)); err != nil {
 		return err
 	}
-	head := t.chain.links[0]
-	return head.wrap(head.operator.EndInput(i))
+	return t.chain.links[0].endInput(i)
 }
 
 // letters does what others want.
@@ -431,7 +432,7 @@ func (t *Task) finish() (*Done, error) {
 }
 
 func (t *Task) finishLanes() (*Done, error) {
-	done := &Done{RowsIn: t.metrics.rowsIn.Value(), RowsOut: t.metrics.rowsOut.Value(), BytesIn: t.metrics.bytesIn.Value(), SpilledBytes: t.metrics.spill.Bytes.Value()}
+	done := t.counted()
 	t.ended = true // no barrier can follow the lanes' end; finishing counts as acknowledging
 	for i, r := range t.chain.routes {
 		m, err := r.Finish(t.ctx)

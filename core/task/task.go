@@ -59,6 +59,8 @@ type Options struct {
 	ExchangeBudget int64
 	// Zone is the session's time zone (`table.local-time-zone`); nil means UTC.
 	Zone *time.Location
+	// Timed has the time of each operator measured (`metrics.operator-time`).
+	Timed bool
 }
 
 func (o Options) complete() Options {
@@ -104,7 +106,7 @@ type SplitSource interface {
 // state that Ended.
 type Reporter interface {
 	// State says that the attempt has reached s; cause is set with Failed, and
-	// done with Finished.
+	// done with Finished and Cancelled, there with counts only.
 	State(job id.Job, attempt id.Attempt, s State, done *Done, cause error)
 	// Acknowledge says that the attempt's part of a checkpoint is safe.
 	Acknowledge(job id.Job, attempt id.Attempt, a Ack)
@@ -148,6 +150,7 @@ type Done struct {
 	RowsOut      uint64
 	BytesIn      uint64
 	SpilledBytes uint64
+	Operators    []OperatorCounts // of the chain, in its order; none if it was never built
 }
 
 // ExchangeManifest is the manifest of the subtask's lane of an exchange.

@@ -103,7 +103,7 @@ func descriptor(jobID id.Job, r *rpc.DeployRequest, c config.Config) task.Descri
 		Parallelism: int(r.GetParallelism()), KeyGroups: int(r.GetKeyGroups()), Streaming: r.GetStreaming(), Restore: r.GetRestore(),
 		Options: task.Options{
 			BatchRows: config.BatchRows.Get(c), Flush: config.ExchangeFlush.Get(c), ExchangeBudget: config.ExchangeBudget.Get(c),
-			Zone: config.LocalTimeZone.Get(c),
+			Zone: config.LocalTimeZone.Get(c), Timed: config.OperatorTime.Get(c),
 		},
 	}
 }

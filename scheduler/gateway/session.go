@@ -52,13 +52,20 @@ func (s *Session) Execute(ctx context.Context, source string, statement ast.Stat
 	case planner.Rows:
 		return newRows(p.Schema, p.Rows)
 	case planner.Query, planner.Insert:
-		return s.submit(ctx, p)
+		r, err := s.submit(ctx, p)
+		switch {
+		case err != nil:
+			return nil, err
+		case p.Analyze:
+			return &analysis{Result: r, planned: p}, nil
+		}
+		return r, nil
 	default:
 		return nil, failure.Errorf(failure.Internal, "the planner returned %v", p.Kind)
 	}
 }
 
-func (s *Session) submit(ctx context.Context, p *planner.Result) (client.Result, error) {
+func (s *Session) submit(ctx context.Context, p *planner.Result) (*Result, error) {
 	r := &Result{gateway: s.gateway, session: s, schema: p.Schema, live: p.Graph.GetMode() == jobgraph.Mode_MODE_STREAMING, query: p.Kind == planner.Query}
 	r.changelog = slices.ContainsFunc(p.Plans, func(n plan.Node) bool { return plan.ChangelogOf(n) == plan.Retract })
 	if err := r.start(ctx, p.Graph); err != nil {

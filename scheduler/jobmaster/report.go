@@ -27,13 +27,16 @@ func (m *Master) report(r *rpc.TaskReport) {
 			if m.checkpoints != nil {
 				m.checkpoint(m.checkpoints.Finished(a, r.GetCommittables()))
 			}
-			m.Progress(&rpc.TaskProgress{Attempt: r.GetAttempt(), RowsIn: r.GetRowsIn(), RowsOut: r.GetRowsOut(), BytesIn: r.GetBytesIn(), SpilledBytes: r.GetSpilledBytes()})
+			m.total(r)
 		}
 		m.handle(execgraph.TaskFinished{Attempt: a})
 	case rpc.TaskState_TASK_STATE_FAILED:
 		cause := r.GetFailure().Err()
 		m.handle(execgraph.TaskFailed{Attempt: a, Cause: cause, Lost: m.lost(a, cause)})
 	case rpc.TaskState_TASK_STATE_CANCELLED:
+		if m.current(a) {
+			m.total(r)
+		}
 		m.handle(execgraph.TaskCanceled{Attempt: a})
 	default:
 		invariant.Broken("job master: %v reports %v", a, r.GetState())
@@ -64,14 +67,23 @@ func (m *Master) lost(a id.Attempt, cause error) (out []id.Exchange) {
 	return out
 }
 
+// total takes what an attempt that is over has done in all.
+func (m *Master) total(r *rpc.TaskReport) {
+	m.Progress(&rpc.TaskProgress{
+		Attempt: r.GetAttempt(), RowsIn: r.GetRowsIn(), RowsOut: r.GetRowsOut(), BytesIn: r.GetBytesIn(),
+		SpilledBytes: r.GetSpilledBytes(), Operators: r.GetOperators(),
+	})
+}
+
 // Progress takes what running attempts have done so far, from a heartbeat.
 func (m *Master) Progress(p *rpc.TaskProgress) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	a := p.GetAttempt().ID()
-	if m.known(a) {
-		m.progress[a] = p
+	if !m.known(a) || len(p.GetOperators()) == 0 && len(m.progress[a].GetOperators()) > 0 {
+		return // the latter is a heartbeat that the attempt's last report has overtaken
 	}
+	m.progress[a] = p
 }
 
 func (m *Master) forgetProgress(a id.Attempt) {

@@ -65,6 +65,23 @@ func (m *Master) Status() Status {
 	return s
 }
 
+// Operators returns what each operator of a vertex has done, by its place in the
+// chain and by subtask, as far as attempts are over.
+func (m *Master) Operators(v id.Vertex) [][]*rpc.OperatorCounts {
+	out := make([][]*rpc.OperatorCounts, len(m.layout.graph.GetVertices()[v].GetChain()))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for a, p := range m.progress {
+		if a.Subtask.Vertex != v {
+			continue
+		}
+		for i, c := range p.GetOperators() {
+			out[i] = append(out[i], c)
+		}
+	}
+	return out
+}
+
 // Parallelism is the number of subtasks of a vertex.
 func (m *Master) Parallelism(v id.Vertex) int { return m.layout.parallelism[v] }
 

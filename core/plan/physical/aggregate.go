@@ -23,14 +23,14 @@ func (b *builder) aggregate(n *plan.Aggregate) (*fragment, error) {
 	// Equal keys are together already where they contain what the rows are hashed by.
 	at, together := moved(f.hashed, func(c int) int { return slices.Index(n.Keys, c) })
 	if f.single() || together {
-		out := f.chain(n, n.Label(), n.Schema(), aggregateOperator(jobgraph.Phase_PHASE_SINGLE, n.Keys, calls))
+		out := b.chain(f, n, n.Label(), n.Schema(), aggregateOperator(jobgraph.Phase_PHASE_SINGLE, n.Keys, calls))
 		out.hashed = at
 		return out, nil
 	}
 	for _, c := range calls {
 		if !aggregate.Splittable(c) {
 			f = b.byKeys(f, n.Keys)
-			out := f.chain(n, n.Label(), n.Schema(), aggregateOperator(jobgraph.Phase_PHASE_SINGLE, n.Keys, calls))
+			out := b.chain(f, n, n.Label(), n.Schema(), aggregateOperator(jobgraph.Phase_PHASE_SINGLE, n.Keys, calls))
 			out.hashed = firstColumns(len(n.Keys))
 			return out, nil
 		}
@@ -39,10 +39,10 @@ func (b *builder) aggregate(n *plan.Aggregate) (*fragment, error) {
 	if err != nil {
 		return nil, err
 	}
-	f = f.chain(n, n.Label()+" (partial)", partial, aggregateOperator(jobgraph.Phase_PHASE_PARTIAL, n.Keys, calls))
+	f = b.chain(f, n, n.Label()+" (partial)", partial, aggregateOperator(jobgraph.Phase_PHASE_PARTIAL, n.Keys, calls))
 	keys := firstColumns(len(n.Keys))
 	f = b.byKeys(f, keys)
-	out := f.chain(n, n.Label()+" (final)", n.Schema(), aggregateOperator(jobgraph.Phase_PHASE_FINAL, keys, calls))
+	out := b.chain(f, n, n.Label()+" (final)", n.Schema(), aggregateOperator(jobgraph.Phase_PHASE_FINAL, keys, calls))
 	out.hashed = keys
 	return out, nil
 }
@@ -111,17 +111,17 @@ func (b *builder) windowAggregate(n *plan.WindowAggregate) (*fragment, error) {
 	}
 	if f.single() || !splittable {
 		f = b.byKeys(f, n.Keys)
-		return f.chain(n, n.Label(), n.Schema(), windowOperator(n, jobgraph.Phase_PHASE_SINGLE, n.Keys, calls)), nil
+		return b.chain(f, n, n.Label(), n.Schema(), windowOperator(n, jobgraph.Phase_PHASE_SINGLE, n.Keys, calls)), nil
 	}
 	partial := append(datatype.Schema(nil), n.Schema()[:len(n.Keys)]...)
 	partial = append(partial, datatype.Field{Name: "slice_end", Type: datatype.Of(datatype.BigInt).NotNull()})
 	if partial, err = appendAccumulators(partial, n.Calls, calls); err != nil {
 		return nil, err
 	}
-	f = f.chain(n, n.Label()+" (partial)", partial, windowOperator(n, jobgraph.Phase_PHASE_PARTIAL, n.Keys, calls))
+	f = b.chain(f, n, n.Label()+" (partial)", partial, windowOperator(n, jobgraph.Phase_PHASE_PARTIAL, n.Keys, calls))
 	keys := firstColumns(len(n.Keys))
 	f = b.byKeys(f, keys)
-	return f.chain(n, n.Label()+" (final)", n.Schema(), windowOperator(n, jobgraph.Phase_PHASE_FINAL, keys, calls)), nil
+	return b.chain(f, n, n.Label()+" (final)", n.Schema(), windowOperator(n, jobgraph.Phase_PHASE_FINAL, keys, calls)), nil
 }
 
 func windowOperator(n *plan.WindowAggregate, phase jobgraph.Phase, keys []int, calls []*jobgraph.AggregateCall) *jobgraph.Operator {

@@ -33,9 +33,13 @@ type Options struct {
 	Settings map[string]string
 }
 
+// Emitters are the operators that emit the rows of plan nodes. Nodes that share an
+// operator with the one above them have none.
+type Emitters map[plan.Node]*jobgraph.Operator
+
 // Build returns the job graph of plans: queries, whose rows the client reads, or
 // sinks. Errors are *sqlerr.Error where the plan cannot be executed.
-func Build(roots []plan.Node, o Options) (*jobgraph.Graph, error) {
+func Build(roots []plan.Node, o Options) (*jobgraph.Graph, Emitters, error) {
 	if o.KeyGroups == 0 {
 		o.KeyGroups = keygroup.DefaultGroups
 	}
@@ -46,7 +50,7 @@ func Build(roots []plan.Node, o Options) (*jobgraph.Graph, error) {
 	if o.Streaming {
 		mode = jobgraph.Mode_MODE_STREAMING
 	}
-	b := &builder{o: o, sealed: map[uint32]bool{}, sources: map[*plan.Scan][]*jobgraph.Source{}, graph: &jobgraph.Graph{
+	b := &builder{o: o, sealed: map[uint32]bool{}, sources: map[*plan.Scan][]*jobgraph.Source{}, emitters: Emitters{}, graph: &jobgraph.Graph{
 		Version: jobgraph.Version, Name: o.Name, Mode: mode, KeyGroups: o.KeyGroups, Options: o.Settings,
 	}}
 	if !o.Streaming {
@@ -54,11 +58,11 @@ func Build(roots []plan.Node, o Options) (*jobgraph.Graph, error) {
 	}
 	for _, root := range roots {
 		if err := refuseUnbounded(root); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		f, err := b.node(root)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if _, sink := root.(*plan.Sink); !sink {
 			b.result(f)
@@ -68,9 +72,12 @@ func Build(roots []plan.Node, o Options) (*jobgraph.Graph, error) {
 	b.retain()
 	b.name()
 	if err := jobgraph.Validate(b.graph); err != nil {
-		return nil, fmt.Errorf("plan: %w", err)
+		return nil, nil, fmt.Errorf("plan: %w", err)
 	}
-	return b.graph, nil
+	for n, s := range b.shared {
+		b.emitters[n] = b.emitters[s.node]
+	}
+	return b.graph, b.emitters, nil
 }
 
 type builder struct {
@@ -79,8 +86,9 @@ type builder struct {
 	shared map[plan.Node]*share
 	sealed map[uint32]bool // vertices that end in a shared subplan
 
-	sources map[*plan.Scan][]*jobgraph.Source // what was made of each scan
-	keys    []keyFilter
+	emitters Emitters
+	sources  map[*plan.Scan][]*jobgraph.Source // what was made of each scan
+	keys     []keyFilter
 }
 
 // fragment is the end of an open vertex.
@@ -105,8 +113,8 @@ func (b *builder) open(parallelism uint32) *jobgraph.Vertex {
 	return v
 }
 
-// chain appends an operator, which emits schema, to the fragment.
-func (f *fragment) chain(n plan.Node, name string, schema datatype.Schema, op *jobgraph.Operator) *fragment {
+// chain appends an operator of n, which emits schema, to the fragment.
+func (b *builder) chain(f *fragment, n plan.Node, name string, schema datatype.Schema, op *jobgraph.Operator) *fragment {
 	if f.sealed != nil {
 		f = f.reader()
 	}
@@ -115,6 +123,7 @@ func (f *fragment) chain(n plan.Node, name string, schema datatype.Schema, op *j
 		op.Position = uint32(at.Start) + 1
 	}
 	f.vertex.Chain = append(f.vertex.Chain, op)
+	b.emitters[n] = op
 	return &fragment{vertex: f.vertex, schema: schema}
 }
 
@@ -231,7 +240,7 @@ func (b *builder) union(n *plan.Union) (*fragment, error) {
 		b.connect(in, v, &jobgraph.Exchange{Distribution: distribution})
 	}
 	f := &fragment{vertex: v}
-	return f.chain(n, "Union", n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Union{Union: &jobgraph.Union{}}}), nil
+	return b.chain(f, n, "Union", n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Union{Union: &jobgraph.Union{}}}), nil
 }
 
 // name gives vertices the names of their chains.

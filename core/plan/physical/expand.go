@@ -15,5 +15,5 @@ func (b *builder) expand(n *plan.Expand) (*fragment, error) {
 	for _, set := range n.Sets {
 		spec.Sets = append(spec.Sets, &jobgraph.ExpandSet{Keys: refs(set)})
 	}
-	return f.chain(n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Expand{Expand: spec}}), nil
+	return b.chain(f, n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Expand{Expand: spec}}), nil
 }

@@ -9,14 +9,19 @@ import (
 )
 
 // Explain prints a job graph: its vertices in order, what each operator does and
-// keeps, and what the exchanges between them carry, how, and for how long.
-func Explain(g *jobgraph.Graph, roots []plan.Node) string {
+// keeps, and what the exchanges between them carry, how, and for how long; where
+// actual is not nil, what each operator has done, too.
+func Explain(g *jobgraph.Graph, roots []plan.Node, actual *Actual) string {
 	var b strings.Builder
 	mode := "batch"
 	if g.Mode == jobgraph.Mode_MODE_STREAMING {
 		mode = "streaming"
 	}
-	fmt.Fprintf(&b, "mode %s, %d key groups, changelog %s\n", mode, g.KeyGroups, changelog(roots))
+	fmt.Fprintf(&b, "mode %s, %d key groups, changelog %s", mode, g.KeyGroups, changelog(roots))
+	if actual != nil {
+		fmt.Fprintf(&b, ", ran %s", shortTime(actual.Elapsed))
+	}
+	b.WriteByte('\n')
 	for _, v := range g.Vertices {
 		fmt.Fprintf(&b, "vertex %d, parallelism %s\n", v.Id, parallelism(v.Parallelism))
 		for _, id := range v.Inputs {
@@ -29,6 +34,9 @@ func Explain(g *jobgraph.Graph, roots []plan.Node) string {
 			}
 			if keeps := stateText(g, v, op); keeps != "" {
 				fmt.Fprintf(&b, "    keeps %s\n", keeps)
+			}
+			if did := actual.text(op); did != "" {
+				fmt.Fprintf(&b, "    actual %s\n", did)
 			}
 		}
 		for _, id := range v.Outputs {

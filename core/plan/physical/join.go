@@ -48,7 +48,7 @@ func (b *builder) join(n *plan.Join) (*fragment, error) {
 	if n.Kind == plan.Inner || n.Kind == plan.Semi || n.Kind == plan.Right { // others emit probe rows without a partner
 		b.findKeys(spec, n.Left, n.Right, broadcast || f.single())
 	}
-	out := f.chain(n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Join{Join: spec}})
+	out := b.chain(f, n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Join{Join: spec}})
 	if !keepsBuilt && !out.single() {
 		if out.hashed = n.LeftKeys; broadcast {
 			out.hashed = left.hashed
@@ -84,7 +84,7 @@ func (b *builder) joinBuiltLeft(n *plan.Join, left, right *fragment) *fragment {
 		}))
 	}
 	b.findKeys(spec, n.Right, n.Left, f.single())
-	out := f.chain(n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Join{Join: spec}})
+	out := b.chain(f, n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Join{Join: spec}})
 	if !out.single() {
 		out.hashed = n.LeftKeys
 	}

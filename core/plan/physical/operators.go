@@ -20,7 +20,7 @@ func (b *builder) scan(n *plan.Scan) (*fragment, error) {
 	}
 	b.sources[n] = append(b.sources[n], source)
 	f := &fragment{vertex: b.open(b.o.Parallelism)}
-	return f.chain(n, n.Label(), n.Columns, &jobgraph.Operator{Spec: &jobgraph.Operator_Source{Source: source}}), nil
+	return b.chain(f, n, n.Label(), n.Columns, &jobgraph.Operator{Spec: &jobgraph.Operator_Source{Source: source}}), nil
 }
 
 // tableColumns are all physical columns, as DDL or else the connector tells.
@@ -41,7 +41,7 @@ func (b *builder) values(n *plan.Values) (*fragment, error) {
 		values.Rows = append(values.Rows, r)
 	}
 	f := &fragment{vertex: b.open(1)}
-	return f.chain(n, n.Label(), n.Columns, &jobgraph.Operator{Spec: &jobgraph.Operator_Values{Values: values}}), nil
+	return b.chain(f, n, n.Label(), n.Columns, &jobgraph.Operator{Spec: &jobgraph.Operator_Values{Values: values}}), nil
 }
 
 func (b *builder) filter(n *plan.Filter) (*fragment, error) {
@@ -50,7 +50,7 @@ func (b *builder) filter(n *plan.Filter) (*fragment, error) {
 		return nil, err
 	}
 	b.giveConditions(n)
-	out := f.chain(n, n.Label(), f.schema, calc(&jobgraph.Calc{Filter: expr.ToProto(n.Cond)}))
+	out := b.chain(f, n, n.Label(), f.schema, calc(&jobgraph.Calc{Filter: expr.ToProto(n.Cond)}))
 	out.order, out.hashed = f.order, f.hashed
 	return out, nil
 }
@@ -83,7 +83,7 @@ func (b *builder) project(n *plan.Project) (*fragment, error) {
 	for _, e := range n.Exprs {
 		c.Projection = append(c.Projection, expr.ToProto(e))
 	}
-	out := f.chain(n, name, n.Schema(), calc(c))
+	out := b.chain(f, n, name, n.Schema(), calc(c))
 	out.order = order
 	out.hashed, _ = moved(f.hashed, func(c int) int { return placeOf(n.Exprs, c) })
 	return out, nil
@@ -130,7 +130,7 @@ func (b *builder) watermark(n *plan.Watermark) (*fragment, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.chain(n, n.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Watermark{Watermark: &jobgraph.WatermarkAssigner{
+	return b.chain(f, n, n.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Watermark{Watermark: &jobgraph.WatermarkAssigner{
 		Column: uint32(n.Column), Watermark: expr.ToProto(n.Expr), IdleMillis: n.IdleMillis,
 	}}}), nil
 }
@@ -140,7 +140,7 @@ func (b *builder) sort(n *plan.Sort) (*fragment, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := f.chain(n, n.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Sort{Sort: &jobgraph.Sort{Keys: sortKeys(n.Keys)}}})
+	out := b.chain(f, n, n.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Sort{Sort: &jobgraph.Sort{Keys: sortKeys(n.Keys)}}})
 	out.order = n.Keys
 	return out, nil
 }
@@ -155,10 +155,10 @@ func (b *builder) topN(n *plan.TopN) (*fragment, error) {
 		return &jobgraph.Operator{Spec: &jobgraph.Operator_TopN{TopN: &jobgraph.TopN{Keys: sortKeys(n.Keys), Offset: offset, Limit: count}}}
 	}
 	if !f.single() {
-		f = f.chain(n, n.Label()+" (partial)", f.schema, spec(0, n.Offset+n.Count))
+		f = b.chain(f, n, n.Label()+" (partial)", f.schema, spec(0, n.Offset+n.Count))
 		f = b.gather(f)
 	}
-	out := f.chain(n, n.Label(), f.schema, spec(n.Offset, n.Count))
+	out := b.chain(f, n, n.Label(), f.schema, spec(n.Offset, n.Count))
 	out.order = n.Keys
 	return out, nil
 }
@@ -174,12 +174,12 @@ func (b *builder) limit(n *plan.Limit) (*fragment, error) {
 	if !f.single() {
 		if n.Count >= 0 {
 			order := f.order
-			f = f.chain(n, n.Label()+" (partial)", f.schema, spec(0, n.Offset+n.Count))
+			f = b.chain(f, n, n.Label()+" (partial)", f.schema, spec(0, n.Offset+n.Count))
 			f.order = order
 		}
 		f = b.gather(f)
 	}
-	out := f.chain(n, n.Label(), f.schema, spec(n.Offset, n.Count))
+	out := b.chain(f, n, n.Label(), f.schema, spec(n.Offset, n.Count))
 	out.order = f.order
 	return out, nil
 }
@@ -192,7 +192,7 @@ func (b *builder) sink(n *plan.Sink) (*fragment, error) {
 	if len(f.order) > 0 {
 		f = b.gather(f) // the order was asked for: one writer keeps it
 	}
-	return f.chain(n, n.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Sink{Sink: &jobgraph.Sink{
+	return b.chain(f, n, n.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Sink{Sink: &jobgraph.Sink{
 		Connector: n.Connector, Table: n.Table.Name, Options: n.Table.Options, Columns: fields(n.Table.Schema),
 		PartitionColumns: n.Table.Partitions, StaticPartition: n.StaticPartition, Overwrite: n.Overwrite,
 	}}}), nil

@@ -21,7 +21,7 @@ func (b *builder) over(n *plan.Over) (*fragment, error) {
 		if !f.single() {
 			f = &fragment{vertex: f.vertex, schema: f.schema, sealed: f.sealed}
 			if n.Top.Count > 0 {
-				f = f.chain(n, n.TopLabel()+" (partial)", f.schema, topOperator(n, jobgraph.Phase_PHASE_PARTIAL))
+				f = b.chain(f, n, n.TopLabel()+" (partial)", f.schema, topOperator(n, jobgraph.Phase_PHASE_PARTIAL))
 			}
 			f = b.byKeys(f, n.Partition)
 			hashed = f.hashed
@@ -33,15 +33,15 @@ func (b *builder) over(n *plan.Over) (*fragment, error) {
 		sorted = f.order
 	}
 	if !startsWith(sorted, keys) && n.Top.Count > 0 {
-		f = f.chain(n, n.TopLabel(), f.schema, topOperator(n, jobgraph.Phase_PHASE_SINGLE))
+		f = b.chain(f, n, n.TopLabel(), f.schema, topOperator(n, jobgraph.Phase_PHASE_SINGLE))
 		sorted = keys
 	}
 	if !startsWith(sorted, keys) {
 		sort := &plan.Sort{Place: n.Place, Input: n.Input, Keys: keys}
-		f = f.chain(sort, sort.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Sort{Sort: &jobgraph.Sort{Keys: sortKeys(keys)}}})
+		f = b.chain(f, sort, sort.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Sort{Sort: &jobgraph.Sort{Keys: sortKeys(keys)}}})
 		sorted = keys
 	}
-	out := f.chain(n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Over{Over: overProto(n)}})
+	out := b.chain(f, n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Over{Over: overProto(n)}})
 	out.hashed, out.sorted = hashed, sorted
 	return out, nil
 }

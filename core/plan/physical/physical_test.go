@@ -27,7 +27,7 @@ func join(l, r plan.Node) *plan.Join {
 // different ones, and that a change keeps the uids of what it does not touch.
 func TestUIDs(t *testing.T) {
 	build := func(n plan.Node) *jobgraph.Graph {
-		g, err := Build([]plan.Node{n}, Options{Parallelism: 2})
+		g, _, err := Build([]plan.Node{n}, Options{Parallelism: 2})
 		if err != nil {
 			t.Fatal(err)
 		}

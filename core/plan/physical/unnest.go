@@ -23,7 +23,7 @@ func (b *builder) unnest(n *plan.Unnest) (*fragment, error) {
 		}
 		order = append(order, k)
 	}
-	out := f.chain(n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Unnest{Unnest: &jobgraph.Unnest{
+	out := b.chain(f, n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Unnest{Unnest: &jobgraph.Unnest{
 		Column: uint32(n.Column), Keep: refs(n.Keep), Fields: refs(n.Fields), Ordinality: n.Ordinality, Outer: n.Outer,
 	}}})
 	out.order = order

@@ -53,6 +53,10 @@ type Result struct {
 	Unbounded bool
 	// Plans are the optimised plans behind Graph.
 	Plans []plan.Node
+	// Analyze is set where the job's rows are not wanted but what Analyzed returns
+	// once the job has finished.
+	Analyze  bool
+	emitters physical.Emitters
 }
 
 // Options are what a statement is planned for. Settings that were SET in the
@@ -105,6 +109,7 @@ type run struct {
 	ctx      context.Context //nolint:containedctx // a run is one call; its callbacks need the call's context
 	settings config.Config
 	slots    uint32
+	analyze  bool // the statement is to run to its end
 	binder   *binder.Binder
 }
 
@@ -157,11 +162,7 @@ func (r *run) statement(s ast.Statement) (*Result, error) {
 	case *ast.Execute:
 		return r.statement(s.Statement)
 	case *ast.Explain:
-		text, err := r.explainStatement(s)
-		if err != nil {
-			return nil, err
-		}
-		return column("plan", []string{text}), nil
+		return r.explained(s)
 	}
 	return r.command(s)
 }
@@ -228,7 +229,7 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Kind: Query}
+	result := &Result{Kind: Query, Analyze: r.analyze}
 	for _, root := range roots {
 		if !streaming {
 			root = withoutWatermarks(root)
@@ -245,7 +246,11 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 		result.Plans = append(result.Plans, root)
 		result.Unbounded = result.Unbounded || !plan.Bounded(root)
 	}
-	result.Graph, err = physical.Build(result.Plans, physical.Options{
+	if r.analyze && result.Unbounded {
+		return nil, sqlerr.New(sqlerr.NotBounded, at, "EXPLAIN ANALYZE runs a statement to its end, and this one does not end").
+			Suggest("write EXPLAIN without ANALYZE, or bound the tables by their options")
+	}
+	result.Graph, result.emitters, err = physical.Build(result.Plans, physical.Options{
 		Name: r.jobName(result.Plans), Streaming: streaming, Slots: r.slots, Settings: r.settings.Map(),
 		Parallelism: uint32(config.Parallelism.Get(r.settings)), KeyGroups: uint32(config.MaxParallelism.Get(r.settings)),
 		Blocking: config.ExchangeRetention.Get(r.settings) == "job", BroadcastBytes: config.BroadcastLimit.Get(r.settings),

@@ -1,0 +1,84 @@
+package task
+
+import (
+	"time"
+
+	"github.com/tidemill/tidemill/core/stream"
+)
+
+// OperatorCounts is what one operator of a task has done.
+type OperatorCounts struct {
+	Rows         uint64 // emitted; of a sink, taken
+	Batches      uint64
+	SpilledBytes uint64
+	PeakBytes    uint64 // of memory
+	// Busy is the time that the task's goroutine spent in the operator itself; zero
+	// unless Options.Timed is set.
+	Busy time.Duration
+}
+
+// count adds what the link has emitted, or taken if it is a sink.
+func (l *link) count(b *stream.Batch) {
+	l.rows += uint64(b.Len())
+	l.batches++
+}
+
+func (l *link) counts() OperatorCounts {
+	c := OperatorCounts{Rows: l.rows, Batches: l.batches, Busy: l.chain.clock.of(l.index)}
+	if l.account != nil {
+		c.SpilledBytes, c.PeakBytes = uint64(l.spill.Written()), uint64(l.account.Peak())
+	}
+	return c
+}
+
+// counted is a Done with the counts of the task; Run's goroutine calls it.
+func (t *Task) counted() *Done {
+	m := &t.metrics
+	done := &Done{RowsIn: m.rowsIn.Value(), RowsOut: m.rowsOut.Value(), BytesIn: m.bytesIn.Value(), SpilledBytes: m.spill.Bytes.Value()}
+	if t.chain == nil {
+		return done
+	}
+	for _, l := range t.chain.links {
+		done.Operators = append(done.Operators, l.counts())
+	}
+	return done
+}
+
+// outside is where a clock is while no operator works: the task waits, or gives
+// rows to its exchanges.
+const outside = -1
+
+// clock adds up how long Run's goroutine is in each operator of the chain. An
+// operator that emits is left for the next one until that returns, so that each
+// instant counts once. It is read twice a call, never for a row.
+type clock struct {
+	now   func() time.Time
+	since time.Time
+	at    int // an operator, or outside
+	busy  []time.Duration
+}
+
+func newClock(operators int, now func() time.Time) *clock {
+	return &clock{now: now, at: outside, busy: make([]time.Duration, operators)}
+}
+
+// enter goes to operator i, or outside, and returns where it was. A nil clock
+// does nothing.
+func (c *clock) enter(i int) (former int) {
+	if c == nil {
+		return outside
+	}
+	now := c.now()
+	if c.at != outside {
+		c.busy[c.at] += now.Sub(c.since)
+	}
+	former, c.at, c.since = c.at, i, now
+	return former
+}
+
+func (c *clock) of(i int) time.Duration {
+	if c == nil {
+		return 0
+	}
+	return c.busy[i]
+}

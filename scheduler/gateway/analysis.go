@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/tidemill/tidemill/core/client"
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/plan/physical"
+	"github.com/tidemill/tidemill/core/plan/planner"
+	"github.com/tidemill/tidemill/core/stream"
+)
+
+// analysis is the Result of EXPLAIN ANALYZE. Its one row is the plan with what the
+// job has done; the job's own rows are dropped.
+type analysis struct {
+	*Result // of the job
+	planned *planner.Result
+	text    *rows // nil: the job has not finished
+}
+
+var _ client.Result = (*analysis)(nil)
+
+// Schema implements client.Result.
+func (a *analysis) Schema() datatype.Schema { return planner.PlanSchema() }
+
+// Live implements client.Result.
+func (a *analysis) Live() bool { return false }
+
+// Changelog implements client.Result.
+func (a *analysis) Changelog() bool { return false }
+
+// Next implements client.Result.
+func (a *analysis) Next(ctx context.Context) (*stream.Batch, error) {
+	for a.text == nil {
+		b, err := a.Result.Next(ctx)
+		switch {
+		case err == nil:
+			b.Release()
+		case errors.Is(err, io.EOF):
+			shown := a.planned.Analyzed(a.actual())
+			if a.text, err = newRows(shown.Schema, shown.Rows); err != nil {
+				return nil, err
+			}
+		default:
+			return nil, err
+		}
+	}
+	return a.text.Next(ctx)
+}
+
+// actual is what the job, which has finished, has done.
+func (a *analysis) actual() physical.Actual {
+	out := physical.Actual{Elapsed: a.master.Status().Running, Operators: map[*jobgraph.Operator][]physical.Counts{}}
+	for _, v := range a.planned.Graph.GetVertices() {
+		for i, subtasks := range a.master.Operators(id.Vertex(v.GetId())) {
+			op := v.GetChain()[i]
+			for _, c := range subtasks {
+				out.Operators[op] = append(out.Operators[op], physical.Counts{
+					Rows: c.GetRows(), Batches: c.GetBatches(), SpilledBytes: c.GetSpilledBytes(), PeakBytes: c.GetPeakBytes(),
+					Busy: time.Duration(c.GetBusyNanos()),
+				})
+			}
+		}
+	}
+	return out
+}
+
+// Close implements client.Result.
+func (a *analysis) Close() error {
+	err := a.Result.Close()
+	if a.text != nil {
+		err = errors.Join(err, a.text.Close())
+	}
+	return err
+}
