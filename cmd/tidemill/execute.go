@@ -49,16 +49,16 @@ func (p printing) execute(ctx context.Context, session client.Session, source st
 	if p.watch != nil && out.job {
 		defer p.watch(result.Progress)()
 	}
-	out.rows, err = p.rows(ctx, result)
+	out.rows, err = p.rows(ctx, result, verbatim(s))
 	out.progress = result.Progress()
 	return out, err
 }
 
-func (p printing) rows(ctx context.Context, result client.Result) (rows int64, err error) {
+func (p printing) rows(ctx context.Context, result client.Result, verbatim bool) (rows int64, err error) {
 	var printer render.Printer
 	if len(result.Schema()) > 0 {
 		printer, err = render.New(p.out, result.Schema(), p.formats, render.Options{
-			Format: p.format, Live: result.Live(), Changelog: result.Changelog(), Zone: result.Zone(),
+			Format: p.format, Live: result.Live(), Changelog: result.Changelog(), Verbatim: verbatim, Zone: result.Zone(),
 		})
 		if err != nil {
 			return 0, err
@@ -91,6 +91,16 @@ func (p printing) rows(ctx context.Context, result client.Result) (rows int64, e
 		return rows, fmt.Errorf("print result: %w", err)
 	}
 	return rows, nil
+}
+
+// verbatim tells whether what a statement shows is a text of several lines.
+func verbatim(s ast.Statement) bool {
+	switch s.(type) {
+	case *ast.Explain, *ast.ShowCreate:
+		return true
+	default:
+		return false
+	}
 }
 
 // note prints a statement's time and counts where asked for.

@@ -401,11 +401,12 @@ func TestBoundedChainOverHashExchange(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.wantSums(rows, 20_000)
-		read, sent, taken := uint64(0), uint64(0), uint64(0)
+		read, sent, taken, emitted := uint64(0), uint64(0), uint64(0), uint64(0)
 		for a, done := range c.done {
 			if have := fmt.Sprint(c.states[a]); have != "[DEPLOYING RUNNING FINISHED]" {
 				t.Errorf("%v: %v", a, have)
 			}
+			emitted += done.Operators[0].Rows
 			if a.Subtask.Vertex == 0 {
 				read += done.RowsIn
 				for _, p := range done.Manifests[0].Partitions {
@@ -415,8 +416,8 @@ func TestBoundedChainOverHashExchange(t *testing.T) {
 				taken += done.RowsIn
 			}
 		}
-		if read != 20_000 || sent != 20_000 || taken != 20_000 {
-			t.Errorf("read %d, sent %d, taken %d", read, sent, taken)
+		if read != 20_000 || sent != 20_000 || taken != 20_000 || emitted != 20_000+uint64(len(rows)) {
+			t.Errorf("read %d, sent %d, taken %d, emitted %d", read, sent, taken, emitted)
 		}
 	})
 }
@@ -524,6 +525,9 @@ func TestCancelEarlyAndIdle(t *testing.T) {
 				for a, states := range c.states {
 					if last := states[len(states)-1]; last != task.Cancelled {
 						t.Errorf("%v ended %v", a, last)
+					}
+					if n := len(c.done[a].Operators); phase == "waiting for input" && n != 1 {
+						t.Errorf("%v left the counts of %d operators", a, n)
 					}
 				}
 			})

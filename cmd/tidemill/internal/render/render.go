@@ -35,6 +35,9 @@ type Options struct {
 	Live bool
 	// Changelog adds the row kind as the first column.
 	Changelog bool
+	// Verbatim prints texts with their lines instead of a table around them: for
+	// plans.
+	Verbatim bool
 	// Zone is that of TIMESTAMP_LTZ in tables; nil means UTC.
 	Zone *time.Location
 }
@@ -49,6 +52,9 @@ func Formats() []string { return []string{"table", "csv", "json", "ndjson", "arr
 func New(out io.Writer, schema datatype.Schema, registry *formats.Registry, o Options) (Printer, error) {
 	switch o.Format {
 	case "", "table":
+		if o.Verbatim {
+			return &verbatim{out: out, schema: schema}, nil
+		}
 		return newTable(out, schema, o), nil
 	case "md":
 		return &markdown{out: out, schema: schema, zone: o.Zone}, nil
@@ -115,6 +121,27 @@ func cells(b *stream.Batch, schema datatype.Schema, zone *time.Location, visit f
 		one(r)
 	}
 }
+
+// verbatim prints texts.
+type verbatim struct {
+	out    io.Writer
+	schema datatype.Schema
+}
+
+func (v *verbatim) Batch(_ context.Context, batch *stream.Batch) error {
+	var b strings.Builder
+	cells(batch, v.schema, nil, func(_ stream.RowKind, row []string) {
+		for _, c := range row {
+			for line := range strings.Lines(c) {
+				b.WriteString(strings.Map(visible, strings.TrimSuffix(line, "\n")) + "\n")
+			}
+		}
+	})
+	_, err := io.WriteString(v.out, b.String())
+	return err
+}
+
+func (v *verbatim) Close() error { return nil }
 
 // markdown prints a pipe table.
 type markdown struct {

@@ -61,6 +61,14 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// Plans keep their lines, and are no way to the terminal either.
+func TestVerbatim(t *testing.T) {
+	want := "x|y\n1\n�[2Jé\nNULL\nz\n100\n"
+	if got := render(t, Options{Verbatim: true}, func(*stream.Batch) {}); got != want {
+		t.Errorf("got\n%s", got)
+	}
+}
+
 func TestChangelogAndSelection(t *testing.T) {
 	want := ` op | name | n
 ----+------+-----

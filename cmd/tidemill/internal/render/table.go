@@ -158,17 +158,21 @@ func clean(s string) string {
 			b.WriteRune('…')
 			break
 		}
-		switch {
-		case r == '\n':
-			b.WriteRune('⏎')
-		case r == '\t':
-			b.WriteByte(' ')
-		case r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == utf8.RuneError:
-			b.WriteRune('�')
-		default:
-			b.WriteRune(r)
-		}
+		b.WriteRune(visible(r))
 		width += max(uniseg.StringWidth(string(r)), 1)
 	}
 	return b.String()
+}
+
+// visible is r, or what stands for it where it would move the cursor.
+func visible(r rune) rune {
+	switch {
+	case r == '\n':
+		return '⏎'
+	case r == '\t':
+		return ' '
+	case r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0:
+		return utf8.RuneError
+	}
+	return r
 }
