@@ -63,6 +63,16 @@ func TestExplainAnalyzeEffects(t *testing.T) {
 	}
 }
 
+// The command that shows plans runs nothing.
+func TestExplainRunsNothing(t *testing.T) {
+	dir := t.TempDir()
+	table := "CREATE TABLE o (id BIGINT) WITH ('connector' = 'filesystem', 'path' = 'o', 'format' = 'csv');"
+	o := tidemill(t, dir, "explain", table+"EXPLAIN ANALYZE INSERT INTO o VALUES (1)")
+	if o.code != 0 || !strings.HasPrefix(o.stdout, "== Logical plan ==\nInsert into") || strings.Contains(o.stdout, "actual") || len(files(t, dir)) > 0 {
+		t.Errorf("exit code %d %s\n%s%v", o.code, o.stderr, o.stdout, files(t, dir))
+	}
+}
+
 // A failure of the job is the statement's, with its place.
 func TestExplainAnalyzeFailure(t *testing.T) {
 	o := tidemill(t, t.TempDir(), "sql", generator+"EXPLAIN ANALYZE SELECT CAST('x' || CAST(id AS STRING) AS INT) FROM g")

@@ -90,13 +90,15 @@ func (f *engineFlags) check(cmd *cobra.Command, file string) error {
 	})
 }
 
-// planned reports whether a statement starts a job when it is run.
+// planned reports whether a statement has a plan to show.
 func planned(s ast.Statement) bool {
 	switch s := s.(type) {
 	case ast.Query, *ast.Insert, *ast.StatementSet, *ast.Update, *ast.Delete:
 		return true
 	case *ast.Execute:
 		return planned(s.Statement)
+	case *ast.Explain:
+		return true
 	case *ast.CreateTable:
 		return s.Query != nil
 	default:
