@@ -2,6 +2,7 @@ package aggregate
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
 )
@@ -32,30 +33,6 @@ func (p *partials) addFew(v []int64, slots []int32, groups int) []int64 {
 	for ; i < len(slots); i++ {
 		p[0][uint8(slots[i])] += v[i]
 	}
-	return p.total(groups)
-}
-
-// addFewWides is addFew for values that fit 64 bits.
-func (p *partials) addFewWides(v []decimal128.Num, slots []int32, groups int) []int64 {
-	for lane := range p {
-		clear(p[lane][:groups])
-	}
-	v = v[:len(slots)]
-	i := 0
-	for ; i+4 <= len(slots); i += 4 {
-		s, x := slots[i:i+4:i+4], v[i:i+4:i+4]
-		p[0][uint8(s[0])] += int64(x[0].LowBits())
-		p[1][uint8(s[1])] += int64(x[1].LowBits())
-		p[2][uint8(s[2])] += int64(x[2].LowBits())
-		p[3][uint8(s[3])] += int64(x[3].LowBits())
-	}
-	for ; i < len(slots); i++ {
-		p[0][uint8(slots[i])] += int64(v[i].LowBits())
-	}
-	return p.total(groups)
-}
-
-func (p *partials) total(groups int) []int64 {
 	out := p[0][:groups]
 	for lane := 1; lane < len(p); lane++ {
 		for g, x := range p[lane][:groups] {
@@ -74,15 +51,16 @@ func fitSum(v []int64) bool {
 	return bits.Len64(size)+bits.Len(uint(len(v))) < 64
 }
 
-// fitWideSum is fitSum for wide values.
-func fitWideSum(v []decimal128.Num) bool {
-	size, high := uint64(0), int64(0)
-	for _, x := range v {
+// narrowSum returns v in 64 bits, in buf, if fitSum holds for it.
+func narrowSum(v []decimal128.Num, buf []int64) (narrow []int64, fits bool) {
+	buf = slices.Grow(buf[:0], len(v))[:len(v)]
+	differ := int64(0)
+	for i, x := range v {
 		low := int64(x.LowBits())
-		size |= uint64(low ^ low>>63)
-		high |= x.HighBits() ^ low>>63
+		buf[i] = low
+		differ |= x.HighBits() ^ low>>63
 	}
-	return high == 0 && bits.Len64(size)+bits.Len(uint(len(v))) < 64
+	return buf, differ == 0 && fitSum(buf)
 }
 
 // addWide is n + x.

@@ -19,18 +19,10 @@ import (
 // an accumulator is what is between their brackets, one after the other with its
 // length in front.
 type jsonAgg struct {
+	parts
 	object bool
 	typ    datatype.Type
-	kept   int64
 }
-
-func (j *jsonAgg) grown() int64 {
-	n := j.kept
-	j.kept = 0
-	return n
-}
-
-func (*jsonAgg) types() []datatype.Type { return []datatype.Type{datatype.Of(datatype.Varbinary)} }
 
 func (j *jsonAgg) add(acc []*state.Column, args []arrow.Array, sel, slots []int32) error {
 	c, texts := acc[0], compute.NewTexts(args[0])
@@ -52,24 +44,8 @@ func (j *jsonAgg) add(acc []*state.Column, args []arrow.Array, sel, slots []int3
 }
 
 func (j *jsonAgg) merge(acc []*state.Column, in []arrow.Array, sel, slots []int32) error {
-	j.kept += mergeBytes(acc[0], in[0], sel, slots)
+	j.mergeParts(acc[0], in[0], sel, slots, nil)
 	return nil
-}
-
-// mergeBytes appends accumulators that are bytes, and returns how many.
-func mergeBytes(c *state.Column, in arrow.Array, sel, slots []int32) (kept int64) {
-	sel, slots = present(in, sel, slots)
-	texts := compute.NewTexts(in)
-	for i, s := range slots {
-		r := i
-		if sel != nil {
-			r = int(sel[i])
-		}
-		part := texts.At(r)
-		c.Bytes[s], c.Valid[s] = append(c.Bytes[s], part...), true
-		kept += int64(len(part))
-	}
-	return kept
 }
 
 func (j *jsonAgg) result(mem memory.Allocator, acc []*state.Column, from, to int) (arrow.Array, error) {

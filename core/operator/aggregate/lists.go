@@ -20,17 +20,9 @@ import (
 // accumulator is the length of the first separator, then separator and text of
 // each row, so that merging is appending; the result leaves the first one out.
 type listagg struct {
-	typ  datatype.Type
-	kept int64
+	parts
+	typ datatype.Type
 }
-
-func (l *listagg) grown() int64 {
-	n := l.kept
-	l.kept = 0
-	return n
-}
-
-func (*listagg) types() []datatype.Type { return []datatype.Type{datatype.Of(datatype.Varbinary)} }
 
 func (l *listagg) add(acc []*state.Column, args []arrow.Array, sel, slots []int32) error {
 	c, texts := acc[0], compute.NewTexts(args[0])
@@ -55,21 +47,10 @@ func (l *listagg) add(acc []*state.Column, args []arrow.Array, sel, slots []int3
 }
 
 func (l *listagg) merge(acc []*state.Column, in []arrow.Array, sel, slots []int32) error {
-	sel, slots = present(in[0], sel, slots)
-	c, texts := acc[0], compute.NewTexts(in[0])
-	for i, s := range slots {
-		r := i
-		if sel != nil {
-			r = int(sel[i])
-		}
-		part, before := texts.At(r), len(c.Bytes[s])
-		if c.Valid[s] {
-			_, n := binary.Uvarint(part)
-			part = part[n:]
-		}
-		c.Bytes[s], c.Valid[s] = append(c.Bytes[s], part...), true
-		l.kept += int64(len(c.Bytes[s]) - before)
-	}
+	l.mergeParts(acc[0], in[0], sel, slots, func(part []byte) int {
+		_, n := binary.Uvarint(part)
+		return n
+	})
 	return nil
 }
 
@@ -87,8 +68,8 @@ func (l *listagg) result(mem memory.Allocator, acc []*state.Column, from, to int
 // elements is ARRAY_AGG, with nulls, and COLLECT, without. An accumulator is the
 // values one after the other: 0 for null, else 1 and the value.
 type elements struct {
+	parts
 	arg, out datatype.Type
-	kept     int64
 }
 
 func newElements(arg, result datatype.Type) (accumulator, error) {
@@ -97,14 +78,6 @@ func newElements(arg, result datatype.Type) (accumulator, error) {
 	}
 	return &elements{arg: arg, out: result}, nil
 }
-
-func (e *elements) grown() int64 {
-	n := e.kept
-	e.kept = 0
-	return n
-}
-
-func (*elements) types() []datatype.Type { return []datatype.Type{datatype.Of(datatype.Varbinary)} }
 
 func (e *elements) add(acc []*state.Column, args []arrow.Array, sel, slots []int32) error {
 	c := acc[0]
@@ -174,7 +147,7 @@ func (e *elements) element(b []byte) (v any, rest []byte) {
 }
 
 func (e *elements) merge(acc []*state.Column, in []arrow.Array, sel, slots []int32) error {
-	e.kept += mergeBytes(acc[0], in[0], sel, slots)
+	e.mergeParts(acc[0], in[0], sel, slots, nil)
 	return nil
 }
 

@@ -20,17 +20,9 @@ import (
 // accumulator is the percentages of the group's first row, whose number comes
 // first, then value and frequency of each row, 16 bytes a row.
 type percentile struct {
-	out  datatype.Type
-	kept int64
+	parts
+	out datatype.Type
 }
-
-func (p *percentile) grown() int64 {
-	n := p.kept
-	p.kept = 0
-	return n
-}
-
-func (*percentile) types() []datatype.Type { return []datatype.Type{datatype.Of(datatype.Varbinary)} }
 
 func (p *percentile) add(acc []*state.Column, args []arrow.Array, sel, slots []int32) error {
 	c := acc[0]
@@ -89,20 +81,7 @@ func percentages(v any) ([]byte, error) {
 func headBytes(b []byte) int { return 8 + 8*int(binary.LittleEndian.Uint64(b)) }
 
 func (p *percentile) merge(acc []*state.Column, in []arrow.Array, sel, slots []int32) error {
-	sel, slots = present(in[0], sel, slots)
-	c, texts := acc[0], compute.NewTexts(in[0])
-	for i, s := range slots {
-		r := i
-		if sel != nil {
-			r = int(sel[i])
-		}
-		part := texts.At(r)
-		if c.Valid[s] {
-			part = part[headBytes(part):]
-		}
-		c.Bytes[s], c.Valid[s] = append(c.Bytes[s], part...), true
-		p.kept += int64(len(part))
-	}
+	p.mergeParts(acc[0], in[0], sel, slots, headBytes)
 	return nil
 }
 

@@ -75,9 +75,12 @@ func (a *adder) addWides(to *state.Column, in arrow.Array, sel, slots []int32) {
 	if in.DataType().ID() == arrow.DECIMAL128 {
 		var v []decimal128.Num
 		v, a.wides = compute.Wides(in, sel, a.wides)
-		if a.short(len(sum), slots) && fitWideSum(v) {
-			addAll(sum, a.sums.addFewWides(v, slots, len(sum)))
-			return
+		if a.short(len(sum), slots) {
+			var fits bool
+			if a.ints, fits = narrowSum(v, a.ints); fits {
+				addAll(sum, a.sums.addFew(a.ints, slots, len(sum)))
+				return
+			}
 		}
 		for i, s := range slots {
 			sum[s] = sum[s].Add(v[i])
