@@ -19,9 +19,12 @@ import (
 func TestFiltersOfNulls(t *testing.T) {
 	const rows = 80_000
 	s := datatype.Schema{
-		{Name: "row", Type: datatype.Of(datatype.BigInt).NotNull()}, {Name: "i", Type: datatype.Of(datatype.Int)},
-		{Name: "s", Type: datatype.Of(datatype.Varchar)}, {Name: "u", Type: datatype.Of(datatype.Varchar)},
-		{Name: "d", Type: datatype.DecimalOf(38, 10)}, {Name: "b", Type: datatype.Of(datatype.Boolean)},
+		{Name: "row", Type: datatype.Of(datatype.BigInt).NotNull()},
+		{Name: "i", Type: datatype.Of(datatype.Int)},
+		{Name: "s", Type: datatype.Of(datatype.Varchar)},
+		{Name: "u", Type: datatype.Of(datatype.Varchar)},
+		{Name: "d", Type: datatype.DecimalOf(38, 10)},
+		{Name: "b", Type: datatype.Of(datatype.Boolean)},
 	}
 	rnd := rand.New(rand.NewPCG(5, 1))
 	b := array.NewRecordBuilder(memory.DefaultAllocator, s.Arrow())
