@@ -26,40 +26,7 @@ const BroadcastBytes = 10 << 20
 
 // Rows estimates how many rows a bounded node yields; of an unbounded one, how
 // many of each million.
-func Rows(n Node) float64 {
-	switch n := n.(type) {
-	case *Scan:
-		return scanRows(n)
-	case *Values:
-		return float64(len(n.Rows))
-	case *Filter:
-		return math.Max(1, Rows(n.Input)*Selectivity(n.Input, Conjuncts(n.Cond)))
-	case *Aggregate:
-		return groups(n.Input, n.Keys)
-	case *WindowAggregate:
-		return guessedGroups(Rows(n.Input), len(n.Keys)+1)
-	case *Expand:
-		return Rows(n.Input) * float64(len(n.Sets))
-	case *Unnest:
-		return Rows(n.Input) * unnestElements
-	case *WindowTVF:
-		return Rows(n.Input) * panes(n.Window)
-	case *Join:
-		return joinRows(n)
-	case *Limit:
-		return limited(Rows(n.Input), n.Offset, n.Count)
-	case *TopN:
-		return limited(Rows(n.Input), n.Offset, n.Count)
-	case *Union:
-		sum := 0.0
-		for _, in := range n.All {
-			sum += Rows(in)
-		}
-		return sum
-	default:
-		return Rows(n.Inputs()[0])
-	}
-}
+func Rows(n Node) float64 { return newEstimates().rowsOf(n) }
 
 // Bytes estimates the size of a node's output.
 func Bytes(n Node) float64 {
@@ -68,6 +35,67 @@ func Bytes(n Node) float64 {
 		width += widthOf(f.Type)
 	}
 	return Rows(n) * math.Max(width, 1)
+}
+
+// estimates remember what was estimated of a plan's nodes while one question is
+// answered: rows depend on columns and columns on rows of what is below, at every
+// level, so that in deep plans the same would be asked without end.
+type estimates struct {
+	rows    map[Node]float64
+	columns map[columnOf]Statistics
+}
+
+type columnOf struct {
+	node   Node
+	column int
+}
+
+func newEstimates() *estimates {
+	return &estimates{rows: map[Node]float64{}, columns: map[columnOf]Statistics{}}
+}
+
+func (e *estimates) rowsOf(n Node) float64 {
+	rows, known := e.rows[n]
+	if !known {
+		rows = e.estimate(n)
+		e.rows[n] = rows
+	}
+	return rows
+}
+
+func (e *estimates) estimate(n Node) float64 {
+	switch n := n.(type) {
+	case *Scan:
+		return scanRows(n)
+	case *Values:
+		return float64(len(n.Rows))
+	case *Filter:
+		return math.Max(1, e.rowsOf(n.Input)*e.selectivity(n.Input, Conjuncts(n.Cond)))
+	case *Aggregate:
+		return e.groups(n.Input, n.Keys)
+	case *WindowAggregate:
+		return guessedGroups(e.rowsOf(n.Input), len(n.Keys)+1)
+	case *Expand:
+		return e.rowsOf(n.Input) * float64(len(n.Sets))
+	case *Unnest:
+		return e.rowsOf(n.Input) * unnestElements
+	case *WindowTVF:
+		return e.rowsOf(n.Input) * panes(n.Window)
+	case *Join:
+		return e.join(n)
+	case *Limit:
+		return limited(e.rowsOf(n.Input), n.Offset, n.Count)
+	case *TopN:
+		return limited(e.rowsOf(n.Input), n.Offset, n.Count)
+	case *Union:
+		sum := 0.0
+		for _, in := range n.All {
+			sum += e.rowsOf(in)
+		}
+		return sum
+	default:
+		return e.rowsOf(n.Inputs()[0])
+	}
 }
 
 func scanRows(n *Scan) float64 {
@@ -101,11 +129,11 @@ func limited(rows float64, offset, count int64) float64 {
 }
 
 // groups is at most the product of what the keys can be.
-func groups(in Node, keys []int) float64 {
-	rows := Rows(in)
+func (e *estimates) groups(in Node, keys []int) float64 {
+	rows := e.rowsOf(in)
 	known := 1.0
 	for _, k := range keys {
-		distinct := ColumnStatistics(in, k).Distinct
+		distinct := e.column(in, k).Distinct
 		if distinct == 0 {
 			return guessedGroups(rows, len(keys))
 		}
@@ -128,14 +156,14 @@ func panes(w Window) float64 {
 	return math.Max(1, float64(w.SizeMillis)/float64(w.SlideMillis))
 }
 
-// joinRows takes each pair of rows to be equal in a key with the probability that
+// join takes each pair of rows to be equal in a key with the probability that
 // one value of the key's domain has; keys of two columns and more have at most as
 // many values as the smaller table has rows.
-func joinRows(n *Join) float64 {
-	left, right := Rows(n.Left), Rows(n.Right)
+func (e *estimates) join(n *Join) float64 {
+	left, right := e.rowsOf(n.Left), e.rowsOf(n.Right)
 	domain, base := 1.0, math.Inf(1)
 	for i := range n.LeftKeys {
-		l, r := ColumnStatistics(n.Left, n.LeftKeys[i]), ColumnStatistics(n.Right, n.RightKeys[i])
+		l, r := e.column(n.Left, n.LeftKeys[i]), e.column(n.Right, n.RightKeys[i])
 		domain *= Domain(l, r)
 		base = math.Min(base, math.Min(l.Base, r.Base))
 	}
@@ -144,7 +172,7 @@ func joinRows(n *Join) float64 {
 	}
 	rows := left * right / domain
 	if n.Residual != nil {
-		rows *= Selectivity(n, Conjuncts(n.Residual))
+		rows *= e.selectivity(n, Conjuncts(n.Residual))
 	}
 	switch n.Kind {
 	case Left:

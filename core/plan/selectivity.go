@@ -12,7 +12,9 @@ const leastSelectivity = 1e-6
 // Selectivity estimates the share of n's rows for which all terms are true.
 // Terms that bound one column from both sides are taken together; otherwise
 // terms count as independent.
-func Selectivity(n Node, terms []expr.Expr) float64 {
+func Selectivity(n Node, terms []expr.Expr) float64 { return newEstimates().selectivity(n, terms) }
+
+func (e *estimates) selectivity(n Node, terms []expr.Expr) float64 {
 	s := 1.0
 	if p, ok := n.(*Project); ok { // over what it computes, not over its names
 		n, terms = p.Input, substituted(terms, p.Exprs)
@@ -20,7 +22,7 @@ func Selectivity(n Node, terms []expr.Expr) float64 {
 	ranges := map[int]*span{}
 	for _, t := range terms {
 		if column, low, high, ok := bounds(t); ok {
-			if ColumnStatistics(n, column).Bounded {
+			if e.column(n, column).Bounded {
 				if ranges[column] == nil {
 					ranges[column] = &span{math.Inf(-1), math.Inf(1)}
 				}
@@ -28,10 +30,10 @@ func Selectivity(n Node, terms []expr.Expr) float64 {
 				continue
 			}
 		}
-		s *= selectivity(n, t)
+		s *= e.term(n, t)
 	}
 	for column, r := range ranges {
-		s *= ColumnStatistics(n, column).between(r.low, r.high)
+		s *= e.column(n, column).between(r.low, r.high)
 	}
 	return math.Max(leastSelectivity, math.Min(1, s))
 }
@@ -75,42 +77,42 @@ func columnAndNumber(a, b expr.Expr) (column int, v float64, ok bool) {
 	return c.Index, v, ok
 }
 
-func selectivity(n Node, e expr.Expr) float64 {
-	switch e := e.(type) {
+func (e *estimates) term(n Node, t expr.Expr) float64 {
+	switch t := t.(type) {
 	case *expr.Literal:
-		if e.Value == true {
+		if t.Value == true {
 			return 1
 		}
 		return 0
 	case *expr.Call:
-		return callSelectivity(n, e)
+		return e.call(n, t)
 	}
 	return otherSelectivity
 }
 
-func callSelectivity(n Node, e *expr.Call) float64 {
-	switch e.Function {
+func (e *estimates) call(n Node, c *expr.Call) float64 {
+	switch c.Function {
 	case "AND":
-		return Selectivity(n, e.Args)
+		return e.selectivity(n, c.Args)
 	case "OR":
 		miss := 1.0
-		for _, a := range e.Args {
-			miss *= 1 - Selectivity(n, Conjuncts(a))
+		for _, a := range c.Args {
+			miss *= 1 - e.selectivity(n, Conjuncts(a))
 		}
 		return 1 - miss
 	case "NOT":
-		return 1 - selectivity(n, e.Args[0])
+		return 1 - e.term(n, c.Args[0])
 	case "=":
-		return equalTo(n, e.Args[0], e.Args[1])
+		return e.equalTo(n, c.Args[0], c.Args[1])
 	case "<>":
-		return 1 - equalTo(n, e.Args[0], e.Args[1])
+		return 1 - e.equalTo(n, c.Args[0], c.Args[1])
 	case "<", "<=", ">", ">=":
-		if ofAggregate(n, e) {
+		if ofAggregate(n, c) {
 			return havingSelectivity
 		}
 		return rangeSelectivity
 	case "IN":
-		return math.Min(otherSelectivity, equalTo(n, e.Args[0], e.Args[1])*float64(len(e.Args)-1))
+		return math.Min(otherSelectivity, e.equalTo(n, c.Args[0], c.Args[1])*float64(len(c.Args)-1))
 	case "LIKE":
 		return likeSelectivity
 	case "IS NULL":
@@ -122,12 +124,12 @@ func callSelectivity(n Node, e *expr.Call) float64 {
 }
 
 // equalTo is the share of rows whose column has one value.
-func equalTo(n Node, a, b expr.Expr) float64 {
+func (e *estimates) equalTo(n Node, a, b expr.Expr) float64 {
 	column, isColumn := a.(*expr.Column)
 	if _, constant := b.(*expr.Literal); !isColumn || !constant {
 		return equalSelectivity
 	}
-	if s := ColumnStatistics(n, column.Index); s.Distinct > 0 {
+	if s := e.column(n, column.Index); s.Distinct > 0 {
 		return 1 / s.Distinct
 	}
 	return equalSelectivity

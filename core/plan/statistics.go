@@ -27,24 +27,36 @@ type Statistics struct {
 func (s Statistics) unique() bool { return s.Distinct > 0 && s.Distinct >= uniqueShare*s.Base }
 
 // ColumnStatistics follows a column of n's output to where it comes from.
-func ColumnStatistics(n Node, column int) Statistics {
+func ColumnStatistics(n Node, column int) Statistics { return newEstimates().column(n, column) }
+
+func (e *estimates) column(n Node, column int) Statistics {
+	at := columnOf{n, column}
+	s, known := e.columns[at]
+	if !known {
+		s = e.follow(n, column)
+		e.columns[at] = s
+	}
+	return s
+}
+
+func (e *estimates) follow(n Node, column int) Statistics {
 	switch n := n.(type) {
 	case *Scan:
 		return scanStatistics(n, column)
 	case *Project:
 		if c, ok := n.Exprs[column].(*expr.Column); ok {
-			return ColumnStatistics(n.Input, c.Index)
+			return e.column(n.Input, c.Index)
 		}
 	case *Filter, *Sort, *Limit, *TopN, *Watermark:
-		return ColumnStatistics(n.Inputs()[0], column)
+		return e.column(n.Inputs()[0], column)
 	case *Unnest:
 		if column < len(n.Keep) {
-			return ColumnStatistics(n.Input, n.Keep[column])
+			return e.column(n.Input, n.Keep[column])
 		}
 	case *Aggregate:
 		if column < len(n.Keys) {
-			s := ColumnStatistics(n.Input, n.Keys[column])
-			s.Base = Rows(n)
+			s := e.column(n.Input, n.Keys[column])
+			s.Base = e.rowsOf(n)
 			if len(n.Keys) == 1 {
 				s.Distinct = s.Base
 			}
@@ -52,11 +64,11 @@ func ColumnStatistics(n Node, column int) Statistics {
 		}
 	case *Join:
 		if width := len(n.Left.Schema()); column >= width {
-			return ColumnStatistics(n.Right, column-width)
+			return e.column(n.Right, column-width)
 		}
-		return ColumnStatistics(n.Left, column)
+		return e.column(n.Left, column)
 	}
-	return Statistics{Base: Rows(n)}
+	return Statistics{Base: e.rowsOf(n)}
 }
 
 func scanStatistics(n *Scan, column int) Statistics {

@@ -31,7 +31,16 @@ func TestLimits(t *testing.T) {
 		}
 		return fmt.Sprintf("%s\nSELECT * FROM c%d", b.String(), n)
 	}
+	nested := func(n int) string { // groups of joins of groups of joins ...
+		q := "SELECT a, b, 1 AS c FROM (VALUES (1, 2)) AS v (a, b)"
+		for i := range n {
+			q = fmt.Sprintf("SELECT x%[1]d.a, x%[1]d.b, COUNT(*) AS c FROM (%[2]s) AS x%[1]d JOIN (VALUES (1, 2)) AS y%[1]d (a, b) "+
+				"ON x%[1]d.a = y%[1]d.a AND x%[1]d.b = y%[1]d.b GROUP BY x%[1]d.a, x%[1]d.b", i, q)
+		}
+		return q
+	}
 	for _, c := range []struct{ name, text, want string }{
+		{"joins and groups, 20 deep", nested(20), ""},
 		{"500 tables", "SELECT COUNT(*) FROM " + repeated(500, tables, ", "), ""},
 		{
 			"200 joined tables",
