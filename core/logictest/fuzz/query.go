@@ -411,13 +411,13 @@ func (g *generator) subqueryCondition(outer *scope, depth int) *node {
 	}
 	switch g.IntN(5) {
 	case 0, 1, 2:
-		return plain(aBool, "$0 "+pick(g.Rand, "IN", "IN", "NOT IN")+" (SELECT $1 FROM $2$3)", a.node, b.node, r.node, where)
+		return plain(aBool, "($0 "+pick(g.Rand, "IN", "IN", "NOT IN")+" (SELECT $1 FROM $2$3))", a.node, b.node, r.node, where)
 	case 3:
 		op := pick(g.Rand, "= ANY", "<> ALL", "< ANY", "> ALL", "<= ALL", ">= ANY", "= ALL", "<> ANY")
-		return plain(aBool, "$0 "+op+" (SELECT $1 FROM $2$3)", a.node, b.node, r.node, where)
+		return plain(aBool, "($0 "+op+" (SELECT $1 FROM $2$3))", a.node, b.node, r.node, where)
 	default:
 		agg := g.aggregateOf(s, a.typ.kind, maybe(nil))
-		return plain(aBool, "$0 "+pick(g.Rand, "=", "<", ">", "<>")+" (SELECT $1 FROM $2$3)", a.node, agg.node, r.node, where)
+		return plain(aBool, "($0 "+pick(g.Rand, "=", "<", ">", "<>")+" (SELECT $1 FROM $2$3))", a.node, agg.node, r.node, where)
 	}
 }
 
