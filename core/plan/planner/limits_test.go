@@ -41,6 +41,12 @@ func TestLimits(t *testing.T) {
 	}
 	for _, c := range []struct{ name, text, want string }{
 		{"joins and groups, 20 deep", nested(20), ""},
+		{"40 correlated sums", "SELECT " + repeated(40, "SUM(CAST((SELECT i FROM (VALUES (1)) AS s (i) WHERE i = a + %[1]d - %[1]d) AS BIGINT)) + %[1]d", ", ") +
+			" FROM (VALUES (1, 2)) AS v (a, b)", ""},
+		{"40 correlated limits", "SELECT " + repeated(40, "(SELECT MAX(i) + %[1]d FROM (VALUES (1)) AS s (i) WHERE i = a GROUP BY i LIMIT 1)", ", ") +
+			" FROM (VALUES (1, 2)) AS v (a, b)", ""},
+		{"40 correlated tests as values", "SELECT " + repeated(40, "a IN (SELECT i FROM (VALUES (1)) AS s (i) WHERE i < b + %[1]d)", ", ") +
+			" FROM (VALUES (1, 2)) AS v (a, b)", ""},
 		{"500 tables", "SELECT COUNT(*) FROM " + repeated(500, tables, ", "), ""},
 		{
 			"200 joined tables",

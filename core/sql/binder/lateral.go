@@ -208,8 +208,9 @@ func overInput(e expr.Expr, exprs []expr.Expr) expr.Expr {
 func (b *Binder) perDomain(at ast.Node, left, right plan.Node) (*decorrelator, plan.Node, error) {
 	d := &decorrelator{Binder: b, place: map[int]int{}}
 	used := outerColumns(right)
-	schema := left.Schema()
-	project := &plan.Project{Place: b.at(at), Input: left}
+	from := beforeHidden(left, used)
+	schema := from.Schema()
+	project := &plan.Project{Place: b.at(at), Input: from}
 	for i, f := range schema {
 		if !used[i] {
 			continue
@@ -262,7 +263,8 @@ func (s *selection) dependentScalar(q *ast.Subquery, node plan.Node) error {
 	if err != nil {
 		return err
 	}
-	join, err := d.joinBack(q, s.node, values, plan.Inner)
+	// Each row has its value; a left join says that none is lost (see beforeHidden).
+	join, err := d.joinBack(q, s.node, values, plan.Left)
 	if err != nil {
 		return err
 	}

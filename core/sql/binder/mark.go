@@ -206,12 +206,16 @@ func (s *selection) domain(n ast.Node, conds []expr.Expr) *domain {
 	d := &domain{width: len(s.node.Schema())}
 	used := map[int]bool{}
 	for _, c := range conds {
-		plan.EachColumn(c, func(c *expr.Column) { used[c.Index] = true })
+		plan.EachColumn(c, func(c *expr.Column) {
+			if c.Index < d.width {
+				used[c.Index] = true
+			}
+		})
 	}
-	project := plan.Identity(s.node)
+	project := plan.Identity(beforeHidden(s.node, used))
 	exprs, names := project.Exprs, project.Names
 	project.Exprs, project.Names = nil, nil
-	for i := range d.width {
+	for i := range exprs {
 		if used[i] {
 			d.columns = append(d.columns, i)
 			project.Exprs, project.Names = append(project.Exprs, exprs[i]), append(project.Names, names[i])
@@ -224,6 +228,39 @@ func (s *selection) domain(n ast.Node, conds []expr.Expr) *domain {
 	}
 	d.node = plan.Distinct(s.at(n), project)
 	return d
+}
+
+// beforeHidden is the plan before columns that no query uses were put beside others,
+// by left joins and projections, as every subquery in the place of a value does: a
+// domain taken from there has the same values, and subqueries beside each other do
+// not contain one another.
+func beforeHidden(n plan.Node, used map[int]bool) plan.Node {
+	for {
+		below := n
+		switch t := n.(type) {
+		case *plan.Join:
+			if t.Kind == plan.Left {
+				below = t.Left
+			}
+		case *plan.Project:
+			below = t.Input
+		}
+		width := len(below.Schema())
+		for i := range used {
+			if i >= width {
+				return n
+			}
+			if p, ok := n.(*plan.Project); ok {
+				if c, same := p.Exprs[i].(*expr.Column); !same || c.Index != i {
+					return n
+				}
+			}
+		}
+		if below == n {
+			return n
+		}
+		n = below
+	}
 }
 
 // inner numbers conditions over the domain's columns, then the query's.
