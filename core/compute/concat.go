@@ -19,6 +19,18 @@ func Decode(mem memory.Allocator, arr arrow.Array) (arrow.Array, error) {
 	return TakeOrNull(mem, d.Dictionary(), DictionaryRows(d, nil))
 }
 
+// DecodedSchema is a schema with the values' types for encoded columns: of records
+// that may be encoded or not.
+func DecodedSchema(schema *arrow.Schema) *arrow.Schema {
+	fields := schema.Fields()
+	for i, f := range fields {
+		if d, ok := f.Type.(*arrow.DictionaryType); ok {
+			fields[i].Type = d.ValueType
+		}
+	}
+	return arrow.NewSchema(fields, nil)
+}
+
 // DictionaryRows returns the dictionary index of every row of sel (nil: of all),
 // and -1 where the row is null.
 func DictionaryRows(d *array.Dictionary, sel []int32) []int32 {

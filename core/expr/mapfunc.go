@@ -161,10 +161,7 @@ func (b *mapBuilder) finish(t datatype.Type, keys, items arrow.Array) error {
 		return err
 	}
 	defer vs.Release()
-	at := t.Arrow().(*arrow.MapType)
-	d := array.NewData(at.Elem(), ks.Len(), []*memory.Buffer{nil}, []arrow.ArrayData{ks.Data(), vs.Data()}, 0, 0)
-	defer d.Release()
-	pairs := array.MakeFromData(d)
+	pairs := mapEntries(t, ks, vs)
 	defer pairs.Release()
 	return b.k.setList(t, b.offsets, pairs)
 }

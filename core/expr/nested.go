@@ -208,14 +208,11 @@ func mapKernel(t datatype.Type) kernel {
 			return err
 		}
 		defer vs.Release()
-		at := t.Arrow().(*arrow.MapType)
-		entries := array.NewData(at.Elem(), ks.Len(), []*memory.Buffer{nil}, []arrow.ArrayData{ks.Data(), vs.Data()}, 0, 0)
-		defer entries.Release()
-		pairs := array.MakeFromData(entries)
+		pairs := mapEntries(t, ks, vs)
 		defer pairs.Release()
 		offsets := k.evenOffsets(len(keys))
 		defer offsets.Release()
-		k.setNestedData(at, []*memory.Buffer{nil, offsets}, pairs)
+		k.setNestedData(t.Arrow(), []*memory.Buffer{nil, offsets}, pairs)
 		return nil
 	}
 }
@@ -309,4 +306,12 @@ func (k *call) gatherElements(elements arrow.Array, rows []int32, t datatype.Typ
 	*k.out = *v
 	k.out.constant = k.out.constant || constant
 	return nil
+}
+
+// mapEntries are the keys and values of maps of type t as the array that such maps
+// are lists of.
+func mapEntries(t datatype.Type, keys, items arrow.Array) arrow.Array {
+	d := array.NewData(t.Arrow().(*arrow.MapType).Elem(), keys.Len(), []*memory.Buffer{nil}, []arrow.ArrayData{keys.Data(), items.Data()}, 0, 0)
+	defer d.Release()
+	return array.MakeFromData(d)
 }

@@ -67,6 +67,22 @@ func NewColumn(t datatype.Type) (*state.Column, error) {
 	return &state.Column{Type: t}, nil
 }
 
+// NullColumn returns a column of n nulls of type t, with room for n values.
+func NullColumn(t datatype.Type, n int) *state.Column {
+	c := &state.Column{Type: t, Valid: make([]bool, n)}
+	switch StorageOf(t) {
+	case Integer:
+		c.Int64 = make([]int64, n)
+	case Real:
+		c.Float64 = make([]float64, n)
+	case Wide:
+		c.Dec128 = make([]decimal128.Num, n)
+	default:
+		c.Bytes = make([][]byte, n)
+	}
+	return c
+}
+
 // extend lengthens c to n values, the new ones zero and null.
 func extend(l *ledger, c *state.Column, n int) (err error) {
 	add := n - len(c.Valid)

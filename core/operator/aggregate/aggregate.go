@@ -7,6 +7,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/hashtable"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/memory"
@@ -314,7 +315,7 @@ func (a *Aggregate) pass(b *stream.Batch) error {
 	n := b.Len()
 	values := make([]*state.Column, 0, len(a.acc.Columns()))
 	for _, f := range a.acc.Columns() {
-		values = append(values, newResult(f.Type, n))
+		values = append(values, hashtable.NullColumn(f.Type, n))
 	}
 	if cap(a.slots) < n {
 		a.slots = make([]int32, n)

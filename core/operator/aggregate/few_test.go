@@ -40,7 +40,7 @@ func TestSumsOfFewGroups(t *testing.T) {
 
 func checkSums(t *testing.T, typ datatype.Type, groups int, values []decimal128.Num, slots []int32) {
 	t.Helper()
-	in := newResult(typ, len(values))
+	in := hashtable.NullColumn(typ, len(values))
 	for i, v := range values {
 		if in.Valid[i] = true; in.Dec128 != nil {
 			in.Dec128[i] = v
@@ -53,7 +53,7 @@ func checkSums(t *testing.T, typ datatype.Type, groups int, values []decimal128.
 		t.Fatal(err)
 	}
 	defer arr.Release()
-	got := newResult(datatype.DecimalOf(38, 2), groups)
+	got := hashtable.NullColumn(datatype.DecimalOf(38, 2), groups)
 	var a adder
 	a.add(got, arr, nil, slots)
 	a.add(got, arr, nil, slots)
@@ -82,7 +82,7 @@ func TestSumsWrapAround(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer arr.Release()
-	got := newResult(datatype.Of(datatype.BigInt), 1)
+	got := hashtable.NullColumn(datatype.Of(datatype.BigInt), 1)
 	var a adder
 	a.add(got, arr, nil, make([]int32, len(values)))
 	want := int64(0)

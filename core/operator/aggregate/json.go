@@ -49,7 +49,7 @@ func (j *jsonAgg) merge(acc []*state.Column, in []arrow.Array, sel, slots []int3
 }
 
 func (j *jsonAgg) result(mem memory.Allocator, acc []*state.Column, from, to int) (arrow.Array, error) {
-	out := newResult(j.typ, to-from)
+	out := hashtable.NullColumn(j.typ, to-from)
 	for i := range out.Valid {
 		text, err := j.text(acc[0].Bytes[from+i])
 		if err != nil {

@@ -55,7 +55,7 @@ func (l *listagg) merge(acc []*state.Column, in []arrow.Array, sel, slots []int3
 }
 
 func (l *listagg) result(mem memory.Allocator, acc []*state.Column, from, to int) (arrow.Array, error) {
-	out := newResult(l.typ, to-from)
+	out := hashtable.NullColumn(l.typ, to-from)
 	for i := range out.Valid {
 		if s := from + i; acc[0].Valid[s] {
 			sep, n := binary.Uvarint(acc[0].Bytes[s])

@@ -95,7 +95,7 @@ func (m *moments) merge(acc []*state.Column, in []arrow.Array, sel, slots []int3
 }
 
 func (m *moments) result(mem memory.Allocator, acc []*state.Column, from, to int) (arrow.Array, error) {
-	out := newResult(m.out, to-from)
+	out := hashtable.NullColumn(m.out, to-from)
 	for i := range out.Valid {
 		n := acc[0].Int64[from+i]
 		if m.sample {

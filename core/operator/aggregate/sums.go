@@ -174,7 +174,7 @@ func (a *average) merge(acc []*state.Column, in []arrow.Array, sel, slots []int3
 }
 
 func (a *average) result(mem memory.Allocator, acc []*state.Column, from, to int) (arrow.Array, error) {
-	out := newResult(a.out, to-from)
+	out := hashtable.NullColumn(a.out, to-from)
 	for i := range out.Valid {
 		s := from + i
 		n := acc[1].Int64[s]
@@ -216,22 +216,6 @@ func (a *average) decimal(out *state.Column, i int, total decimal128.Num, n int6
 		q = decimal128.FromBigInt(b)
 	}
 	setDecimal(out, i, q)
-}
-
-// newResult returns a column of n nulls.
-func newResult(t datatype.Type, n int) *state.Column {
-	c := &state.Column{Type: t, Valid: make([]bool, n)}
-	switch hashtable.StorageOf(t) {
-	case hashtable.Integer:
-		c.Int64 = make([]int64, n)
-	case hashtable.Real:
-		c.Float64 = make([]float64, n)
-	case hashtable.Wide:
-		c.Dec128 = make([]decimal128.Num, n)
-	default:
-		c.Bytes = make([][]byte, n)
-	}
-	return c
 }
 
 // setReal converts x to the column's type: integers truncate, decimals round.

@@ -45,18 +45,6 @@ func (s *Sort) writeRun(schema *arrow.Schema, next func() (arrow.RecordBatch, er
 	}
 }
 
-// plain is a schema with the values' types for encoded columns: records of a run
-// may be encoded or not.
-func plain(schema *arrow.Schema) *arrow.Schema {
-	fields := schema.Fields()
-	for i, f := range fields {
-		if d, ok := f.Type.(*arrow.DictionaryType); ok {
-			fields[i].Type = d.ValueType
-		}
-	}
-	return arrow.NewSchema(fields, nil)
-}
-
 // runBatch is how many bytes a batch of a run has.
 func (s *Sort) runBatch() int64 {
 	return min(max(s.share.Fair()/(8*mergeFactor), minRunBatch), maxRunBatch)

@@ -193,7 +193,7 @@ func (s *Sort) spill() error {
 	batches := s.yield()
 	defer func() { releaseAll(batches) }()
 	if s.schema == nil {
-		s.schema = plain(batches[0].Record.Schema())
+		s.schema = compute.DecodedSchema(batches[0].Record.Schema())
 	}
 	// Where memory is so short that not even the sort goes, it is done by halves.
 	for n := len(batches); len(batches) > 0; {

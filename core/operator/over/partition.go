@@ -45,7 +45,7 @@ func (o *Over) spillPartition() error {
 // open begins a partition in a file, of rows like those of record.
 func (o *Over) open(record arrow.RecordBatch) error {
 	o.unreserve()
-	w, err := o.ctx.Spill.Create("partition", plain(record.Schema()))
+	w, err := o.ctx.Spill.Create("partition", compute.DecodedSchema(record.Schema()))
 	if err != nil {
 		return fmt.Errorf("over: %w", err)
 	}
@@ -236,16 +236,4 @@ func (p *partition) remove() error {
 		return fmt.Errorf("over: %w", err)
 	}
 	return nil
-}
-
-// plain is a schema with the values' types for encoded columns: batches of a file
-// may be encoded or not.
-func plain(schema *arrow.Schema) *arrow.Schema {
-	fields := schema.Fields()
-	for i, f := range fields {
-		if d, ok := f.Type.(*arrow.DictionaryType); ok {
-			fields[i].Type = d.ValueType
-		}
-	}
-	return arrow.NewSchema(fields, nil)
 }

@@ -2,7 +2,6 @@ package over
 
 import (
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/decimal128"
 
 	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/hashtable"
@@ -64,10 +63,7 @@ func (t *tree) bind(s *section) error {
 	}
 	t.slots = resize(t.slots, s.rows)
 	number(t.slots)
-	leaves, err := t.columns(s.rows)
-	if err != nil {
-		return err
-	}
+	leaves := t.columns(s.rows)
 	if err := t.acc.Add(leaves, s.record.Columns(), nil, t.slots); err != nil {
 		return err
 	}
@@ -107,10 +103,7 @@ func (t *tree) bindWhole() error {
 		}
 		t.slots[i] = count - 1
 	}
-	values, err := t.columns(int(count))
-	if err != nil {
-		return err
-	}
+	values := t.columns(int(count))
 	if err := t.acc.Add(values, t.s.record.Columns(), nil, t.slots); err != nil {
 		return err
 	}
@@ -128,10 +121,7 @@ func (t *tree) build(leaves []*state.Column) error {
 	}
 	for n := t.s.rows; n > 1; {
 		half := (n + 1) / 2
-		values, err := t.columns(half)
-		if err != nil {
-			return err
-		}
+		values := t.columns(half)
 		if err := t.acc.Merge(values, t.levels[len(t.levels)-1], nil, up[:n]); err != nil {
 			return err
 		}
@@ -167,37 +157,20 @@ func (t *tree) charge() error {
 }
 
 // columns are n empty slots.
-func (t *tree) columns(n int) ([]*state.Column, error) {
+func (t *tree) columns(n int) []*state.Column {
 	out := make([]*state.Column, len(t.acc.Columns()))
 	for i, f := range t.acc.Columns() {
-		c, err := hashtable.NewColumn(f.Type)
-		if err != nil {
-			return nil, err
-		}
-		c.Valid = make([]bool, n)
-		switch hashtable.StorageOf(f.Type) {
-		case hashtable.Integer:
-			c.Int64 = make([]int64, n)
-		case hashtable.Real:
-			c.Float64 = make([]float64, n)
-		case hashtable.Wide:
-			c.Dec128 = make([]decimal128.Num, n)
-		default:
-			c.Bytes = make([][]byte, n)
-		}
-		out[i] = c
+		out[i] = hashtable.NullColumn(f.Type, n)
 	}
-	return out, nil
+	return out
 }
 
 func (t *tree) ready() int        { return t.f.ready(t.s) }
 func (t *tree) keep(next int) int { return t.f.keep(t.s, next) }
 
 func (t *tree) values(from, to int) (arrow.Array, error) {
-	values, err := t.columns(to - from)
-	if err != nil {
-		return nil, err
-	}
+	values := t.columns(to - from)
+	var err error
 	switch {
 	case t.whole && t.s.foreseen != nil:
 		slots := make([]int32, to-from)
@@ -313,9 +286,7 @@ func (t *tree) drop(from, to int) (err error) {
 	at := to - 1
 	if !t.total {
 		at = 0
-		if values, err = t.columns(1); err != nil {
-			return err
-		}
+		values = t.columns(1)
 		if t.s.carried(from) {
 			if err := t.acc.Merge(values, t.carry, zeros(1), zeros(1)); err != nil {
 				return err
@@ -339,10 +310,7 @@ func (t *tree) note(record arrow.RecordBatch) error {
 	if !t.f.toEnd() {
 		return nil
 	}
-	values, err := t.columns(1)
-	if err != nil {
-		return err
-	}
+	values := t.columns(1)
 	if err := t.acc.Add(values, record.Columns(), nil, zeros(int(record.NumRows()))); err != nil {
 		return err
 	}
@@ -360,10 +328,7 @@ func (t *tree) foresee() (err error) {
 		return nil
 	}
 	n := len(t.noted)
-	values, err := t.columns(n + 1)
-	if err != nil {
-		return err
-	}
+	values := t.columns(n + 1)
 	for i := n - 1; i >= 0; i-- {
 		if err := t.acc.Merge(values, t.noted[i], zeros(1), []int32{int32(i)}); err != nil {
 			return err

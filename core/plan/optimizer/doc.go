@@ -9,11 +9,13 @@
 //	averages       AVG becomes SUM and COUNT where these are shared
 //	distinct       distinct aggregates over one column become two group-bys
 //	pushDown       conditions move to where their columns come from, and over keys
-//	               to the other side of a join (transitive); joins that they make inner
+//	               to the other side of a join (transitive); what an OR over both sides
+//	               demands of each (branches); joins that they make inner; unnest
 //	groupTop       a filter on a rank lets rows be dropped before the sort
-//	keys           equalities of joins become keys
 //	scanPredicate  what a connector can use of a filter goes to the scan
-//	joinOrder      inner joins from small to large, the smaller side built
+//	joinOrder      inner, semi and anti joins in the cheapest order, the smaller side
+//	               built; aggregates skip groups that a join cannot ask for (sideways)
+//	keys           equalities of joins become keys
 //	prune          columns that nobody reads are not read
 //	limit          limits move down; a sort below a limit becomes a top-n
 //	merge          adjacent projections become one
