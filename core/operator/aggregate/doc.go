@@ -14,6 +14,7 @@
 //	STDDEV_*, VAR_*              count BIGINT NOT NULL, mean DOUBLE NOT NULL, squares DOUBLE NOT NULL
 //	LISTAGG                      the text
 //	ARRAY_AGG, COLLECT           elements, encoded: BYTES
+//	$DISTINCT_ESTIMATE           registers of a HyperLogLog: BYTES
 //
 // A partial phase that does not reduce its input stops grouping and passes rows
 // on as accumulators of one row each. DISTINCT keeps a second table of (group,

@@ -35,6 +35,8 @@ func newAccumulator(c *jobgraph.AggregateCall) (accumulator, error) {
 	switch c.Function {
 	case "COUNT", "APPROX_COUNT_DISTINCT":
 		return &count{}, nil
+	case DistinctEstimate:
+		return &sketch{}, nil
 	case "SUM", "SUM0":
 		return newSum(result, c.Function == "SUM0"), nil
 	case "AVG":

@@ -38,24 +38,37 @@ func (a *adder) short(groups int, slots []int32) bool {
 func (a *adder) add(to *state.Column, in arrow.Array, sel, slots []int32) {
 	switch hashtable.StorageOf(to.Type) {
 	case hashtable.Integer:
-		var v []int64
-		v, a.ints = compute.Integers(in, sel, a.ints)
 		touch(to.Valid, slots)
 		sum := to.Int64
 		if a.short(len(sum), slots) {
-			for g, x := range a.sums.addFew(v, slots, len(sum)) {
+			sums, _ := a.addFew(in, sel, slots, len(sum))
+			for g, x := range sums {
 				sum[g] += x
 			}
 			return
 		}
-		for i, s := range slots {
-			sum[s] += v[i]
+		for i, x := range a.integers(in, sel) {
+			sum[slots[i]] += x
 		}
 	case hashtable.Real:
 		a.addReals(to, in, sel, slots)
 	default:
 		a.addWides(to, in, sel, slots)
 	}
+}
+
+func (a *adder) integers(in arrow.Array, sel []int32) (v []int64) {
+	v, a.ints = compute.Integers(in, sel, a.ints)
+	return v
+}
+
+// addFew returns the sums by slot of a column of integers, as partials do. The rows of
+// 64-bit values are read where they are.
+func (a *adder) addFew(in arrow.Array, sel, slots []int32, groups int) (sums []int64, fits bool) {
+	if t, ok := in.DataType().(arrow.FixedWidthDataType); ok && t.Bytes() == 8 {
+		return a.sums.add(a.integers(in, nil), sel, slots, groups)
+	}
+	return a.sums.add(a.integers(in, sel), nil, slots, groups)
 }
 
 func (a *adder) addReals(to *state.Column, in arrow.Array, sel, slots []int32) {
@@ -72,29 +85,31 @@ func (a *adder) addReals(to *state.Column, in arrow.Array, sel, slots []int32) {
 func (a *adder) addWides(to *state.Column, in arrow.Array, sel, slots []int32) {
 	touch(to.Valid, slots)
 	sum := to.Dec128
-	if in.DataType().ID() == arrow.DECIMAL128 {
-		var v []decimal128.Num
-		v, a.wides = compute.Wides(in, sel, a.wides)
-		if a.short(len(sum), slots) {
-			var fits bool
-			if a.ints, fits = narrowSum(v, a.ints); fits {
-				addAll(sum, a.sums.addFew(a.ints, slots, len(sum)))
-				return
-			}
+	wide := in.DataType().ID() == arrow.DECIMAL128
+	if a.short(len(sum), slots) {
+		var sums []int64
+		var fits bool
+		if wide {
+			v, _ := compute.Wides(in, nil, nil)
+			sums, fits = a.sums.addWides(v, sel, slots, len(sum))
+		} else {
+			sums, fits = a.addFew(in, sel, slots, len(sum))
 		}
-		for i, s := range slots {
-			sum[s] = sum[s].Add(v[i])
+		if fits {
+			addAll(sum, sums)
+			return
+		}
+	}
+	if !wide {
+		for i, x := range a.integers(in, sel) {
+			sum[slots[i]] = addWide(sum[slots[i]], x)
 		}
 		return
 	}
-	var v []int64
-	v, a.ints = compute.Integers(in, sel, a.ints)
-	if a.short(len(sum), slots) && fitSum(v) {
-		addAll(sum, a.sums.addFew(v, slots, len(sum)))
-		return
-	}
+	var v []decimal128.Num
+	v, a.wides = compute.Wides(in, sel, a.wides)
 	for i, s := range slots {
-		sum[s] = addWide(sum[s], v[i])
+		sum[s] = sum[s].Add(v[i])
 	}
 }
 
