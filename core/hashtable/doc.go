@@ -34,5 +34,6 @@
 // -0.0 is 0.0 and every NaN is one key.
 //
 // Memory is charged to a stream.Account before it is allocated. A table belongs
-// to one goroutine.
+// to one goroutine; one that is complete may be read by others through views, each
+// with scratch of its own.
 package hashtable

@@ -27,6 +27,8 @@ type store interface {
 	// arrays returns the key columns of slots [from, to); null is the slot of the
 	// null key or -1.
 	arrays(mem memory.Allocator, from, to int, null int32) ([]arrow.Array, error)
+	// view returns a store of the same keys with scratch of its own; see Table.View.
+	view(l *ledger) store
 	release()
 }
 

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -230,6 +231,36 @@ func againstMap(t *testing.T, schema datatype.Schema, seed uint64) {
 		}
 		compute.ReleaseAll(cols)
 		checkKeys(t, mem, table, order, r)
+	}
+	if seed%4 == 0 {
+		checkViews(t, mem, table, schema, known, seed)
+	}
+}
+
+// checkViews has several goroutines find what the table knows.
+func checkViews(t *testing.T, mem memory.Allocator, table *Table, schema datatype.Schema, known map[string]int32, seed uint64) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	for n := range uint64(2) {
+		view := table.View()
+		all.Go(func() {
+			defer view.Release()
+			r := rand.New(rand.NewPCG(seed, n))
+			for range 2 {
+				cols, sel, hashes := randomBatch(r, mem, schema)
+				slots := make([]int32, len(hashes))
+				if err := view.Find(cols, sel, hashes, slots); err != nil {
+					t.Errorf("seed %d: view %d: %v", seed, n, err)
+				}
+				for i, s := range slots {
+					if want, ok := known[printed(cols, rowOf(sel, i))]; (ok && want != s) || (!ok && s != -1) {
+						t.Errorf("seed %d: view %d finds row %d at slot %d, want %d (known %v)", seed, n, i, s, want, ok)
+						break
+					}
+				}
+				compute.ReleaseAll(cols)
+			}
+		})
 	}
 }
 

@@ -110,7 +110,9 @@ func (b *Batch) WithRecord(record arrow.RecordBatch) *Batch {
 
 // Share returns a second owner of the same rows.
 func (b *Batch) Share() *Batch {
-	settle(b.Record)
+	for _, c := range b.Record.Columns() {
+		settle(c)
+	}
 	b.Record.Retain()
 	if b.charge != nil {
 		b.charge.refs.Add(1)
@@ -121,12 +123,17 @@ func (b *Batch) Share() *Batch {
 
 // settle makes what Arrow makes at the first question without a lock: the values
 // of dictionaries and the counts of nulls. Owners of shared rows ask at once.
-func settle(record arrow.RecordBatch) {
-	for _, c := range record.Columns() {
-		c.NullN()
-		if d, ok := c.(*array.Dictionary); ok {
-			d.Dictionary().NullN()
+func settle(c arrow.Array) {
+	c.NullN()
+	switch c := c.(type) {
+	case *array.Dictionary:
+		settle(c.Dictionary())
+	case *array.Struct:
+		for i := range c.NumField() {
+			settle(c.Field(i))
 		}
+	case array.ListLike:
+		settle(c.ListValues())
 	}
 }
 

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"errors"
+	"sync"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -55,6 +56,54 @@ func TestChargeFollowsTheBatch(t *testing.T) {
 	if c.used != 0 {
 		t.Fatalf("left %d bytes charged", c.used)
 	}
+}
+
+// Owners of the same rows may ask Arrow at once, also of what lies inside columns:
+// what it makes at the first question is there. (The race detector decides.)
+func TestSharedRowsAreSettled(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer mem.AssertSize(t, 0)
+	uncounted := func(a arrow.Array) arrow.Array {
+		defer a.Release()
+		d := a.Data()
+		again := array.NewData(d.DataType(), d.Len(), d.Buffers(), d.Children(), array.UnknownNullCount, d.Offset())
+		defer again.Release()
+		return array.MakeFromData(again)
+	}
+	ints := array.NewInt64Builder(mem)
+	defer ints.Release()
+	ints.AppendValues([]int64{1, 2, 3, 4}, []bool{true, false, true, true})
+	inner := uncounted(ints.NewArray())
+	defer inner.Release()
+	structs, err := array.NewStructArray([]arrow.Array{inner}, []string{"n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer structs.Release()
+	column := listOf(structs)
+	defer column.Release()
+	schema := arrow.NewSchema([]arrow.Field{{Name: "l", Type: column.DataType(), Nullable: true}}, nil)
+	b := NewBatch(array.NewRecordBatch(schema, []arrow.Array{column}, int64(column.Len())))
+	shared := b.Share()
+	var all sync.WaitGroup
+	for _, owned := range []*Batch{b, shared} {
+		all.Go(func() {
+			defer owned.Release()
+			l := owned.Column(0).(*array.List)
+			if n := l.NullN() + l.ListValues().(*array.Struct).Field(0).NullN(); n != 1 {
+				t.Errorf("%d nulls", n)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// listOf is one list of all values.
+func listOf(values arrow.Array) arrow.Array {
+	offsets := memory.NewBufferBytes(arrow.Int32Traits.CastToBytes([]int32{0, int32(values.Len())}))
+	data := array.NewData(arrow.ListOf(values.DataType()), 1, []*memory.Buffer{nil, offsets}, []arrow.ArrayData{values.Data()}, 0, 0)
+	defer data.Release()
+	return array.MakeFromData(data)
 }
 
 func TestTransferIsAllOrNothing(t *testing.T) {
