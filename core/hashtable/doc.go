@@ -27,7 +27,8 @@
 // In a key of several columns each character column is first mapped to a 32-bit
 // number by a table of its own, so composite keys are always words. Dictionaries
 // are looked up once for each value that occurs and remembered by identity, as
-// long as batches bring the same one.
+// long as batches bring the same one; where a key is made of small dictionaries
+// only, once for each combination of values.
 //
 // A null is a key like any other: GROUP BY puts nulls together. Joins leave rows
 // with null keys out before they ask. Floats are equal as GROUP BY sees them:

@@ -119,9 +119,12 @@ func (p *packing) load(cols []arrow.Array, sel []int32, n int, add bool) ([]uint
 
 func (p *packing) loadPart(c *part, a arrow.Array, sel []int32, out []uint64, add bool) error {
 	if c.interned != nil {
-		p.hashes = compute.HashColumns([]arrow.Array{a}, sel, p.hashes)
-		p.slots = sized(p.slots, len(p.hashes))
-		if err := c.interned.lookup([]arrow.Array{a}, sel, p.hashes, p.slots, add); err != nil {
+		column, n := []arrow.Array{a}, len(out)/p.width
+		p.hashes, p.slots = sized(p.hashes, n), sized(p.slots, n)
+		if c.interned.NeedsHashes(column, n) {
+			p.hashes = compute.HashColumns(column, sel, p.hashes)
+		}
+		if err := c.interned.lookup(column, sel, p.hashes, p.slots, add); err != nil {
 			return err
 		}
 		for i, s := range p.slots {

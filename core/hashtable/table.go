@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/core/compute"
@@ -164,12 +163,9 @@ func (t *Table) truncate(n int) {
 func cut[T any](s []T, n int) []T { return s[:min(n, len(s))] }
 
 // NeedsHashes reports whether Resolve and Find read the hashes of n rows of keys.
-// Where they do not, because the only key column is a dictionary, they take a
+// Where they do not, because all key columns are small dictionaries, they take a
 // slice of n that nobody has filled.
-func (t *Table) NeedsHashes(keys []arrow.Array, n int) bool {
-	d, ok := keys[0].(*array.Dictionary)
-	return !t.single || !ok || d.Dictionary().Len() > 2*n
-}
+func (t *Table) NeedsHashes(keys []arrow.Array, n int) bool { return t.combinations(keys, n) == 0 }
 
 func (t *Table) lookup(keys []arrow.Array, sel []int32, hashes []uint64, slots []int32, add bool) error {
 	if len(hashes) == 0 {
@@ -180,10 +176,10 @@ func (t *Table) lookup(keys []arrow.Array, sel []int32, hashes []uint64, slots [
 			return err
 		}
 	}
+	if size := t.combinations(keys, len(hashes)); size > 0 {
+		return t.lookupDictionary(keys, size, sel, slots, add)
+	}
 	if t.single {
-		if !t.NeedsHashes(keys, len(hashes)) {
-			return t.lookupDictionary(keys[0].(*array.Dictionary), sel, slots, add)
-		}
 		if nulls := keys[0].NullN(); nulls > 0 || keys[0].DataType().ID() == arrow.NULL {
 			return t.lookupPresent(keys, sel, hashes, slots, add)
 		}
@@ -247,139 +243,6 @@ func (t *Table) lookupPresent(keys []arrow.Array, sel []int32, hashes []uint64, 
 	}
 	for i, at := range t.at {
 		slots[at] = t.present[i]
-	}
-	return nil
-}
-
-// dictionary remembers the slots of a dictionary's values.
-type dictionary struct {
-	values arrow.Array // whose slots these are; owned
-	slots  []int32     // by dictionary index: slot, unknown or absent
-	keys   int         // keys of the table when absent ones were absent
-	index  []int32     // of the rows of a batch
-	wanted []int32     // dictionary indexes to look up
-	found  []int32
-	hashes []uint64
-}
-
-// In place of a slot.
-const (
-	absent  = -1 // the table did not have it
-	unknown = -2 // not looked up yet
-	queued  = -3 // about to be looked up
-)
-
-func (d *dictionary) forget() {
-	if d.values != nil {
-		d.values.Release()
-		d.values = nil
-	}
-}
-
-// use makes d speak of another dictionary, unless it is the same one.
-func (d *dictionary) use(values arrow.Array, keys int) {
-	if d.values != nil && d.values.Data() == values.Data() {
-		if d.keys != keys {
-			for i, s := range d.slots {
-				if s == absent {
-					d.slots[i] = unknown
-				}
-			}
-			d.keys = keys
-		}
-		return
-	}
-	d.forget()
-	values.Retain()
-	d.values = values
-	d.slots = sized(d.slots, values.Len())
-	for i := range d.slots {
-		d.slots[i] = unknown
-	}
-}
-
-// lookupDictionary looks up each value that occurs, once for each dictionary.
-func (t *Table) lookupDictionary(a *array.Dictionary, sel []int32, slots []int32, add bool) error {
-	d := &t.dict
-	d.use(a.Dictionary(), t.Len())
-	index := d.indexes(a, sel)
-	if a.NullN() == 0 {
-		// Mostly all are known: take what is there and see whether it was slots.
-		slots, all := slots[:len(index)], int32(0)
-		for i, x := range index {
-			s := d.slots[x]
-			slots[i] = s
-			all |= s
-		}
-		if all >= 0 {
-			return nil
-		}
-	}
-	d.wanted = d.wanted[:0]
-	nulls := false
-	for _, x := range index {
-		if x < 0 {
-			nulls = true
-		} else if s := d.slots[x]; s == unknown || s == absent && add {
-			d.slots[x] = queued
-			d.wanted = append(d.wanted, x)
-		}
-	}
-	if len(d.wanted) > 0 {
-		if err := t.lookupWanted(add); err != nil {
-			d.forget()
-			return err
-		}
-	}
-	if nulls && add && t.null < 0 {
-		if err := t.keys.addNull(); err != nil {
-			return err
-		}
-		t.null = int32(t.Len() - 1)
-	}
-	for i, x := range index {
-		if slots[i] = t.null; x >= 0 {
-			slots[i] = d.slots[x]
-		}
-	}
-	d.keys = t.Len()
-	return nil
-}
-
-// indexes returns the dictionary index of each row of sel (nil: all), -1 for
-// null; they are the array's own where that is possible.
-func (d *dictionary) indexes(a *array.Dictionary, sel []int32) []int32 {
-	dt := a.DataType().(*arrow.DictionaryType)
-	if a.NullN() > 0 || dt.IndexType.ID() != arrow.INT32 {
-		return compute.DictionaryRows(a, sel)
-	}
-	data := a.Data()
-	all := arrow.GetData[int32](data.Buffers()[1].Bytes())[data.Offset() : data.Offset()+data.Len()]
-	if sel == nil {
-		return all
-	}
-	d.index = sized(d.index, len(sel))
-	for i, r := range sel {
-		d.index[i] = all[r]
-	}
-	return d.index
-}
-
-// lookupWanted resolves the dictionary values in wanted.
-func (t *Table) lookupWanted(add bool) error {
-	d := &t.dict
-	values := []arrow.Array{d.values}
-	d.hashes = compute.HashColumns(values, d.wanted, d.hashes)
-	d.found = sized(d.found, len(d.wanted))
-	find := t.lookupRows
-	if d.values.NullN() > 0 {
-		find = t.lookupPresent
-	}
-	if err := find(values, d.wanted, d.hashes, d.found, add); err != nil {
-		return err
-	}
-	for i, x := range d.wanted {
-		d.slots[x] = d.found[i]
 	}
 	return nil
 }
