@@ -72,6 +72,19 @@ func (c *Catalogs) put(o Object, replace bool) bool {
 	return true
 }
 
+// change replaces an object by what change makes of it, nil standing for none, if
+// change says so; it reports whether it did.
+func (c *Catalogs) change(p Path, change func(Object) (Object, bool)) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	objects := c.byID[p.Catalog][p.Database]
+	o, ok := change(objects[p.Object])
+	if ok {
+		objects[p.Object] = o
+	}
+	return ok
+}
+
 func (c *Catalogs) remove(p Path) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

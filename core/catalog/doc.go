@@ -7,7 +7,7 @@
 // A Table holds what CREATE TABLE said, in the terms of the engine: types are
 // resolved, options are a map, the expressions of computed columns and of the
 // watermark stay syntax and are bound where the table is read. Tables and views
-// are immutable; ALTER and CREATE OR REPLACE put another one in their place.
+// are immutable; ANALYZE, ALTER and CREATE OR REPLACE put another one in their place.
 //
 // Names are matched exactly, letter case included, as in Flink; an unknown name
 // is an error with the nearest known one.

@@ -66,6 +66,8 @@ type Table struct {
 	Partitions []string
 	Options    map[string]string
 	Comment    string
+	// Statistics are what ANALYZE found out, the latest last.
+	Statistics []Statistics
 }
 
 // View is a named query.

@@ -23,11 +23,14 @@ type Table struct {
 // Description is what the planner learns of a table. Negative numbers are
 // unknown.
 type Description struct {
-	Schema          datatype.Schema
-	Partitions      []string
-	Bounded         bool
-	Rows, Bytes     int64
-	Files           int64
+	Schema      datatype.Schema
+	Partitions  []string
+	Bounded     bool
+	Rows, Bytes int64
+	Files       int64
+	// Version changes whenever the rows of what is described may have changed; empty:
+	// unknown.
+	Version         string
 	TotalPartitions int64                        // table partitions that exist
 	MatchPartitions int64                        // of those, what the predicate leaves
 	Columns         map[string]predicate.Summary // bounds over all files, where cheap

@@ -17,6 +17,7 @@ const (
 	nullSelectivity   = 0.1
 	groupExponent     = 0.75 // groups of n rows: n to this power, per key at most
 	unknownWidthBytes = 24
+	offsetBytes       = 4 // that a text takes in a batch beside its bytes
 	unnestElements    = 4 // of a collection
 )
 
@@ -30,11 +31,16 @@ func Rows(n Node) float64 { return newEstimates().rowsOf(n) }
 
 // Bytes estimates the size of a node's output.
 func Bytes(n Node) float64 {
+	e := newEstimates()
 	width := 0.0
-	for _, f := range n.Schema() {
+	for i, f := range n.Schema() {
+		if length := e.column(n, i).Length; length > 0 {
+			width += length + offsetBytes
+			continue
+		}
 		width += widthOf(f.Type)
 	}
-	return Rows(n) * math.Max(width, 1)
+	return e.rowsOf(n) * math.Max(width, 1)
 }
 
 // estimates remember what was estimated of a plan's nodes while one question is
@@ -103,6 +109,8 @@ func scanRows(n *Scan) float64 {
 	switch {
 	case n.Known.Rows >= 0:
 		rows = float64(n.Known.Rows)
+	case n.analyzed() != nil:
+		rows = n.analyzedRows()
 	case n.Known.Bytes >= 0:
 		width := 0.0
 		for _, f := range n.Known.Schema {

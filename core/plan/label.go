@@ -85,6 +85,9 @@ func (n *Scan) Label() string {
 	if !n.Known.Bounded {
 		s += " unbounded"
 	}
+	if found := n.analyzed(); n.Stale && found != nil && found.Version != n.Known.Version {
+		s += " statistics stale"
+	}
 	return s
 }
 

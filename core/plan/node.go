@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"github.com/tidemill/tidemill/core/catalog"
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/expr"
@@ -34,6 +35,10 @@ type Scan struct {
 	Columns datatype.Schema
 	// Known is what the connector told of the table, the predicate included.
 	Known connector.Description
+	// Analyzed is what ANALYZE found out about the table and its partitions; Stale is
+	// set where the table has changed since it was looked at as a whole.
+	Analyzed []catalog.Statistics
+	Stale    bool
 	// Predicate may be used to skip; the filter above still decides. Nil: none.
 	Predicate *predicate.Predicate
 	// Limit is how many rows suffice; 0: all.

@@ -116,9 +116,9 @@ func (e *estimates) call(n Node, c *expr.Call) float64 {
 	case "LIKE":
 		return likeSelectivity
 	case "IS NULL":
-		return nullSelectivity
+		return e.nulls(n, c.Args[0])
 	case "IS NOT NULL":
-		return 1 - nullSelectivity
+		return 1 - e.nulls(n, c.Args[0])
 	}
 	return otherSelectivity
 }
@@ -130,9 +130,19 @@ func (e *estimates) equalTo(n Node, a, b expr.Expr) float64 {
 		return equalSelectivity
 	}
 	if s := e.column(n, column.Index); s.Distinct > 0 {
-		return 1 / s.Distinct
+		return (1 - s.Nulls) / s.Distinct
 	}
 	return equalSelectivity
+}
+
+// nulls is the share of rows without a value.
+func (e *estimates) nulls(n Node, of expr.Expr) float64 {
+	if column, ok := of.(*expr.Column); ok {
+		if s := e.column(n, column.Index); s.Counted {
+			return s.Nulls
+		}
+	}
+	return nullSelectivity
 }
 
 // ofAggregate reports whether a comparison is about the result of an aggregate

@@ -2,7 +2,9 @@ package plan
 
 import (
 	"math"
+	"slices"
 
+	"github.com/tidemill/tidemill/core/catalog"
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/expr"
 )
@@ -12,7 +14,7 @@ import (
 const uniqueShare = 0.9
 
 // Statistics is what is known of the values of one column, from the bounds that
-// files keep. The axis of Min and Max is the values' physical form as a number.
+// files keep and from ANALYZE. The axis of Min and Max is the values' physical form as a number.
 type Statistics struct {
 	// Bounded says whether Min and Max are known.
 	Bounded  bool
@@ -21,6 +23,11 @@ type Statistics struct {
 	Distinct float64
 	// Base is how many rows the table or aggregate has that the column is from.
 	Base float64
+	// Counted says whether Nulls, the share of rows without a value, is known.
+	Counted bool
+	Nulls   float64
+	// Length is the average of texts in bytes; 0: unknown.
+	Length float64
 }
 
 // unique reports whether nearly each row of the base has a value of its own.
@@ -64,30 +71,84 @@ func (e *estimates) follow(n Node, column int) Statistics {
 		}
 	case *Join:
 		if width := len(n.Left.Schema()); column >= width {
-			return e.column(n.Right, column-width)
+			return padded(e.column(n.Right, column-width), n.Kind == Left || n.Kind == Full)
 		}
-		return e.column(n.Left, column)
+		return padded(e.column(n.Left, column), n.Kind == Right || n.Kind == Full)
 	}
 	return Statistics{Base: e.rowsOf(n)}
+}
+
+// padded forgets the nulls of a column of which an outer join adds some.
+func padded(s Statistics, outer bool) Statistics {
+	s.Counted = s.Counted && !outer
+	return s
 }
 
 func scanStatistics(n *Scan, column int) Statistics {
 	s := Statistics{Base: scanRows(n)}
 	f := n.Columns[column]
-	known, ok := n.Known.Columns[f.Name]
-	if !ok {
-		return s
+	if known, ok := n.Known.Columns[f.Name]; ok {
+		s.bound(known.Min, known.Max, f.Type)
 	}
-	low, okLow := number(known.Min)
-	high, okHigh := number(known.Max)
-	if !okLow || !okHigh || high < low {
-		return s
+	if found := n.analyzed(); found != nil {
+		if c, ok := found.Columns[f.Name]; ok {
+			s.analyzed(c, float64(found.Rows), f.Type)
+		}
 	}
-	s.Bounded, s.Min, s.Max = true, low, high
-	if discrete(f.Type) {
-		s.Distinct = math.Min(s.Base, high-low+1)
+	if left := float64(n.Known.MatchPartitions); left > 0 && slices.Contains(n.Table.Partitions, f.Name) && (s.Distinct == 0 || s.Distinct > left) {
+		s.Distinct = left
 	}
 	return s
+}
+
+// bound takes the least and the largest value, as far as they have a place on an axis.
+func (s *Statistics) bound(least, largest any, t datatype.Type) {
+	low, okLow := number(least)
+	high, okHigh := number(largest)
+	if !okLow || !okHigh || high < low {
+		return
+	}
+	s.Bounded, s.Min, s.Max = true, low, high
+	if discrete(t) {
+		s.Distinct = math.Min(s.Base, high-low+1)
+	}
+}
+
+// analyzed takes what ANALYZE found out about the column when its table had the given
+// rows. Bounds that files keep are not older and stay.
+func (s *Statistics) analyzed(c catalog.ColumnStatistics, rows float64, t datatype.Type) {
+	if !s.Bounded {
+		s.bound(c.Min, c.Max, t)
+	}
+	s.Length = c.Length
+	if rows <= 0 {
+		return
+	}
+	s.Counted, s.Nulls = true, float64(c.Nulls)/rows
+	if c.Distinct < 0 {
+		return
+	}
+	distinct := float64(c.Distinct)
+	if present := rows - float64(c.Nulls); distinct >= uniqueShare*present { // it grows and shrinks with the table
+		distinct = s.Base * (1 - s.Nulls)
+	}
+	s.Distinct = math.Max(1, math.Min(s.Base, distinct))
+}
+
+// analyzed is what ANALYZE found out about what the scan reads, or about the whole
+// table; nil: nothing.
+func (n *Scan) analyzed() *catalog.Statistics {
+	return catalog.StatisticsOf(n.Analyzed, n.Known.Version)
+}
+
+// analyzedRows takes the bytes of a row to be what they were, in some of the partitions
+// and in a table that has changed.
+func (n *Scan) analyzedRows() float64 {
+	s := n.analyzed()
+	if s.Bytes <= 0 || n.Known.Bytes < 0 {
+		return float64(s.Rows)
+	}
+	return float64(s.Rows) * float64(n.Known.Bytes) / float64(s.Bytes)
 }
 
 // number places a value on an axis; not all kinds have one.

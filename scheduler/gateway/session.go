@@ -58,6 +58,8 @@ func (s *Session) Execute(ctx context.Context, source string, statement ast.Stat
 			return nil, err
 		case p.Analyze:
 			return &analysis{Result: r, planned: p}, nil
+		case p.Keep != nil:
+			return &keeping{Result: r, source: source, keep: p.Keep}, nil
 		}
 		return r, nil
 	default:

@@ -2,6 +2,8 @@ package filesystem
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 
@@ -48,6 +50,7 @@ func (c *Connector) Describe(ctx context.Context, t connector.Table, pred *predi
 	}
 	d.TotalPartitions, d.MatchPartitions = countPartitions(files), countPartitions(kept)
 	d.Files = int64(len(kept))
+	d.Version = version(kept)
 	return d, c.measure(ctx, loc, kept, &d)
 }
 
@@ -157,6 +160,16 @@ func countPartitions(files []file) int64 {
 		}
 	}
 	return int64(len(seen))
+}
+
+// version names the files by a hash of what tells one from another; no files have
+// one, too.
+func version(files []file) string {
+	h := sha256.New()
+	for _, f := range files {
+		fmt.Fprintf(h, "%q %d %q %d\n", f.info.Path, f.info.Size, f.info.ETag, f.info.ModTime.UnixNano())
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // prune drops the files whose partition values exclude the predicate.

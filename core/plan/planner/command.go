@@ -166,8 +166,6 @@ func statementName(s ast.Statement) string {
 		return "COMPILE PLAN"
 	case *ast.ExecutePlan:
 		return "EXECUTE PLAN"
-	case *ast.AnalyzeTable:
-		return "ANALYZE TABLE"
 	case *ast.CallProcedure:
 		return "CALL"
 	case *ast.StopJob:

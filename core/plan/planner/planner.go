@@ -55,7 +55,10 @@ type Result struct {
 	Plans []plan.Node
 	// Analyze is set where the job's rows are not wanted but what Analyzed returns
 	// once the job has finished.
-	Analyze  bool
+	Analyze bool
+	// Keep is set where the one row that the job yields is not for the client but for
+	// the catalog: it takes the row in physical form.
+	Keep     func(row []any) error
 	emitters physical.Emitters
 }
 
@@ -163,6 +166,8 @@ func (r *run) statement(s ast.Statement) (*Result, error) {
 		return r.statement(s.Statement)
 	case *ast.Explain:
 		return r.explained(s)
+	case *ast.AnalyzeTable:
+		return r.analyzeTable(s)
 	}
 	return r.command(s)
 }

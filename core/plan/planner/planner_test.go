@@ -21,8 +21,8 @@ import (
 	"github.com/tidemill/tidemill/core/sql/sqlerr"
 )
 
-// fake is a connector that knows tables by their options: rows, bounded, bounds
-// (column low high, ...), partitions (total), and a few files by path.
+// fake is a connector that knows tables by their options: rows, bytes, version,
+// bounded, bounds (column low high, ...), partitions (total), and a few files by path.
 type fake struct {
 	connector.Connector
 	name string
@@ -38,6 +38,10 @@ func (f fake) Describe(_ context.Context, t connector.Table, pred *predicate.Pre
 		case "connector", "path", "format":
 		case "rows":
 			d.Rows = n
+		case "bytes":
+			d.Bytes = n
+		case "version":
+			d.Version = value
 		case "bounds":
 			d.Columns = bounds(value)
 		case "bounded":
@@ -60,7 +64,13 @@ func (f fake) Describe(_ context.Context, t connector.Table, pred *predicate.Pre
 	if pred != nil && d.TotalPartitions > 0 {
 		pred.Columns(func(c string) {
 			if len(t.Partitions) > 0 && c == t.Partitions[0] {
-				d.MatchPartitions, d.Rows = 1, d.Rows/d.TotalPartitions
+				d.MatchPartitions, d.Bytes = 1, d.Bytes/d.TotalPartitions
+				if d.Rows >= 0 {
+					d.Rows /= d.TotalPartitions
+				}
+				if d.Version != "" {
+					d.Version += " of " + pred.String()
+				}
 			}
 		})
 	}
@@ -108,6 +118,7 @@ func (registry) Lookup(name string) (connector.Connector, bool) {
 //	          slots=n limits the job
 //	error     every statement is planned; the first error is shown as users see it
 //	rows      the last statement's rows
+//	keep      the last statement is ANALYZE; row=(...) is what its job yields
 //
 // The session lives as long as the file.
 func TestPlans(t *testing.T) {
@@ -116,9 +127,51 @@ func TestPlans(t *testing.T) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			var slots uint32
 			d.MaybeScanArgs(t, "slots", &slots)
+			if d.Cmd == "keep" {
+				return keep(t, p, d)
+			}
 			return execute(p, d.Cmd, d.Input, planner.Options{Slots: slots})
 		})
 	})
+}
+
+// keep plans an ANALYZE and gives it the row that its job would yield.
+func keep(t *testing.T, p *planner.Planner, d *datadriven.TestData) string {
+	t.Helper()
+	s, err := parser.ParseScript(d.Input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := p.Plan(t.Context(), s[0], planner.Options{})
+	if err != nil {
+		return rendered(err, d.Input)
+	}
+	var row []any
+	for _, arg := range d.CmdArgs {
+		for _, text := range arg.Vals {
+			row = append(row, value(text))
+		}
+	}
+	if len(row) != len(r.Schema) {
+		return fmt.Sprintf("the job yields %s\n", strings.Join(r.Schema.Names(), ", "))
+	}
+	if err := r.Keep(row); err != nil {
+		return rendered(err, d.Input)
+	}
+	return "ok\n"
+}
+
+func value(text string) any {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n
+	}
+	if f, err := strconv.ParseFloat(text, 64); err == nil {
+		return f
+	}
+	if text == "NULL" {
+		return nil
+	}
+	return text
 }
 
 func execute(p *planner.Planner, cmd, text string, o planner.Options) string {

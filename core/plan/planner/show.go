@@ -212,7 +212,11 @@ func (r *run) describeObject(d *ast.Describe) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return columnRows(schema, extra, &ast.Show{})
+	result, err := columnRows(schema, extra, &ast.Show{})
+	if err == nil && d.Extended {
+		err = r.addStatistics(result, d, schema)
+	}
+	return result, err
 }
 
 func (r *run) showCreate(s *ast.ShowCreate) (*Result, error) {

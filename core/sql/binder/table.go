@@ -219,6 +219,11 @@ func (b *Binder) bindCatalogTable(t *catalog.Table, at *ast.TableRef) (plan.Node
 	if err != nil {
 		return nil, err
 	}
+	if len(at.Hints) == 0 { // with others it may be another table
+		scan.Analyzed = t.Statistics
+		found := catalog.StatisticsOf(t.Statistics, scan.Known.Version)
+		scan.Stale = found != nil && found.Version != scan.Known.Version
+	}
 	var node plan.Node = scan
 	span := b.at(at)
 	inner := New(b.Environment)
