@@ -126,16 +126,63 @@ func (b *borders) after(ctx context.Context, target int64) (int64, error) {
 // advance returns how many bytes of text are whole records that begin before
 // target.
 func (b *borders) advance(final bool, target int64) (int, error) {
-	if !b.split.quoting || bytes.IndexByte(b.text, b.split.quote) < 0 {
-		limit := min(int64(len(b.text)), max(target-b.offset-1, 0))
-		if i := bytes.IndexByte(b.text[limit:], '\n'); i >= 0 {
-			return int(limit) + i + 1, nil
-		}
-		if final {
-			return len(b.text), nil
-		}
-		return bytes.LastIndexByte(b.text, '\n') + 1, nil
+	if b.split.comments && b.openingQuote(0) < len(b.text) { // it may stand in a comment
+		return b.advanceByRecord(final, target)
 	}
+	// limit is where a line break makes the record behind it begin at target.
+	limit := int(min(int64(len(b.text)), max(target-b.offset-1, 0)))
+	used := 0
+	for at := 0; ; {
+		quote := b.openingQuote(at)
+		if from := max(at, limit); from < quote {
+			if i := bytes.IndexByte(b.text[from:quote], '\n'); i >= 0 {
+				return from + i + 1, nil
+			}
+		}
+		if i := bytes.LastIndexByte(b.text[at:quote], '\n'); i >= 0 {
+			used = at + i + 1
+		}
+		if quote < len(b.text) {
+			_, next, err := b.split.quoted(b.text, quote, final)
+			if errors.Is(err, errPartial) {
+				return used, nil
+			}
+			if at = next; err != nil {
+				used = next // a malformed record ends where the splitter goes on
+				if used > limit {
+					return used, nil
+				}
+			}
+			quote = at
+		}
+		if quote == len(b.text) {
+			if final {
+				return quote, nil
+			}
+			return used, nil
+		}
+	}
+}
+
+// openingQuote is where, from a place outside of quotes on, the next field in
+// quotes begins, or the text's end. Within a field a quote is a byte like others.
+func (b *borders) openingQuote(at int) int {
+	for b.split.quoting {
+		i := bytes.IndexByte(b.text[at:], b.split.quote)
+		if i < 0 {
+			break
+		}
+		at += i
+		if at == 0 || b.text[at-1] == b.split.delimiter || b.text[at-1] == '\n' {
+			return at
+		}
+		at++
+	}
+	return len(b.text)
+}
+
+// advanceByRecord is advance in small steps.
+func (b *borders) advanceByRecord(final bool, target int64) (int, error) {
 	used := 0
 	for used < len(b.text) && b.offset+int64(used) < target {
 		next, err := b.split.record(b.text, used, final)

@@ -116,7 +116,6 @@ func (r *reader) Read(ctx context.Context) (arrow.RecordBatch, error) {
 // splitBatch splits the next records and says how many bytes they take; 0 asks
 // for more text.
 func (r *reader) splitBatch() (int, error) {
-	r.split.reset()
 	bad := r.split.bad
 	used, err := r.split.records(r.window.Text, r.opts.BatchRows, r.window.Final())
 	r.stats.BadRows += r.split.bad - bad

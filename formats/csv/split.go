@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tidemill/tidemill/formats/internal/cells"
 )
 
-// splitter finds records and their fields in a piece of text. The fields of
-// wanted columns are kept column by column.
+// splitter finds records and their fields in a piece of text: one record at a
+// time, or many with the fields of wanted columns column by column.
 type splitter struct {
 	dialect
 	width   int            // fields of a record; 0 until the first one is known
@@ -31,9 +32,11 @@ type recordError struct {
 
 func (e *recordError) Error() string { return e.err.Error() }
 
-func (s *splitter) reset() {
+// begin makes room for as many records as text can hold, at most most.
+func (s *splitter) begin(text []byte, most int) {
+	rows := min(most, len(text))
 	for i := range s.columns {
-		s.columns[i] = s.columns[i][:0]
+		s.columns[i] = slices.Grow(s.columns[i][:0], rows)[:rows]
 	}
 	s.starts = s.starts[:0]
 }
@@ -42,62 +45,105 @@ func (s *splitter) reset() {
 // bytes they, and what is passed over, take. final tells that the file ends
 // with text, so that a last record needs no line break.
 func (s *splitter) records(text []byte, most int, final bool) (used int, err error) {
+	s.begin(text, most)
+	defer func() {
+		for i := range s.columns {
+			s.columns[i] = s.columns[i][:len(s.starts)]
+		}
+	}()
+	m := newMarks(text, s.delimiter)
 	for used < len(text) && len(s.starts) < most {
-		end, err := s.record(text, used, final)
+		end, fields, err := s.next(&m, used, final)
 		if errors.Is(err, errPartial) {
 			return used, nil
 		}
-		if err != nil {
-			if !s.lenient || end <= used {
-				return used, &recordError{used, err}
-			}
-			s.bad++
-			used = end
-			continue
+		if err == nil && fields > 0 && fields != s.width {
+			err = fmt.Errorf("%d fields instead of %d", fields, s.width)
 		}
-		if len(s.fields) > 0 {
-			if err := s.keep(used); err != nil {
-				if !s.lenient {
-					return used, &recordError{used, err}
-				}
-				s.bad++
-			}
+		switch {
+		case err == nil && fields > 0:
+			s.starts = append(s.starts, uint32(used))
+		case err != nil && (!s.lenient || end <= used):
+			return used, &recordError{used, err}
+		case err != nil:
+			s.bad++
 		}
 		used = end
 	}
 	return used, nil
 }
 
-// keep appends the record's wanted fields to their columns.
-func (s *splitter) keep(start int) error {
-	if len(s.fields) != s.width {
-		return fmt.Errorf("%d fields instead of %d", len(s.fields), s.width)
+// next puts the wanted fields of the record that begins at at into their columns
+// and returns where the next one begins and how many fields there were: none in
+// comments and empty lines.
+func (s *splitter) next(m *marks, at int, final bool) (end, fields int, err error) {
+	text, row := m.text, len(s.starts)
+	if s.passedOver(text, at) {
+		end, err = lineEnd(text, at, final)
+		m.seek(end)
+		return end, 0, err
 	}
-	for i, slot := range s.slots {
-		if slot >= 0 {
-			s.columns[slot] = append(s.columns[slot], s.fields[i])
+	for {
+		cell := cells.Cell{Start: uint32(at)}
+		if s.quoting && at < len(text) && text[at] == s.quote {
+			cell, at, err = s.quoted(text, at, final)
+			m.seek(at)
+			if err != nil {
+				return at, fields, err
+			}
+		}
+		at = m.next()
+		if cell.Kind == cells.Null {
+			cell = s.unquoted(text, int(cell.Start), at)
+		}
+		if fields < len(s.slots) && s.slots[fields] >= 0 {
+			s.columns[s.slots[fields]][row] = cell
+		}
+		fields++
+		if at == len(text) {
+			if !final {
+				return at, fields, errPartial
+			}
+			return at, fields, nil
+		}
+		at++
+		if text[at-1] == '\n' {
+			return at, fields, nil
 		}
 	}
-	s.starts = append(s.starts, uint32(start))
-	return nil
+}
+
+// passedOver reports whether the line at text[at:] is a comment or empty.
+func (s *splitter) passedOver(text []byte, at int) bool {
+	c := text[at]
+	if s.comments && c == '#' {
+		return true
+	}
+	return s.width != 1 && (c == '\n' || c == '\r' && at+1 < len(text) && text[at+1] == '\n')
 }
 
 // record splits the record at text[at:] into s.fields and returns where the
 // next one begins. Comments and empty lines leave no fields.
 func (s *splitter) record(text []byte, at int, final bool) (next int, err error) {
 	s.fields = s.fields[:0]
-	if s.comments && text[at] == '#' || s.width != 1 && (text[at] == '\n' || text[at] == '\r' && at+1 < len(text) && text[at+1] == '\n') {
+	if s.passedOver(text, at) {
 		return lineEnd(text, at, final)
 	}
 	for {
+		var cell cells.Cell
 		if at < len(text) && text[at] == s.quote && s.quoting {
-			at, err = s.quoted(text, at, final)
+			cell, at, err = s.quoted(text, at, final)
 			if err != nil {
 				return at, err
 			}
 		} else {
-			at = s.unquoted(text, at)
+			start := at
+			for at < len(text) && text[at] != s.delimiter && text[at] != '\n' {
+				at++
+			}
+			cell = s.unquoted(text, start, at)
 		}
+		s.fields = append(s.fields, cell)
 		if at == len(text) {
 			if !final {
 				return at, errPartial
@@ -121,22 +167,13 @@ func lineEnd(text []byte, at int, final bool) (int, error) {
 	return at, errPartial
 }
 
-// unquoted takes a field up to a delimiter, a line break or the text's end, and
-// returns where that is.
-func (s *splitter) unquoted(text []byte, at int) int {
-	start := at
-	delimiter := s.delimiter
-	for at < len(text) && text[at] != delimiter && text[at] != '\n' {
-		at++
+// unquoted is the field between start and a delimiter, a line break or the text's
+// end.
+func (s *splitter) unquoted(text []byte, start, end int) cells.Cell {
+	if end > start && text[end-1] == '\r' && (end == len(text) || text[end] == '\n') {
+		end--
 	}
-	end := at
-	if at < len(text) && text[at] == '\n' || at == len(text) {
-		if end > start && text[end-1] == '\r' {
-			end--
-		}
-	}
-	s.fields = append(s.fields, cells.Cell{Start: uint32(start), End: uint32(end), Kind: s.kindOf(text[start:end])})
-	return at
+	return cells.Cell{Start: uint32(start), End: uint32(end), Kind: s.kindOf(text[start:end])}
 }
 
 // kindOf tells nulls from text. Empty fields are left Plain where a null literal
@@ -153,31 +190,31 @@ func (s *splitter) kindOf(field []byte) cells.Kind {
 }
 
 // quoted takes a field in quotes and returns where the delimiter, line break or
-// end behind it is.
-func (s *splitter) quoted(text []byte, at int, final bool) (int, error) {
+// end behind it is; with an error, where the next record begins.
+func (s *splitter) quoted(text []byte, at int, final bool) (cell cells.Cell, next int, err error) {
 	start, kind := at+1, cells.Quoted
 	for at = start; ; at += 2 {
 		i := bytes.IndexByte(text[at:], s.quote)
 		if i < 0 {
 			if final {
-				return len(text), errors.New("quoted field is not closed")
+				return cell, len(text), errors.New("quoted field is not closed")
 			}
-			return len(text), errPartial
+			return cell, len(text), errPartial
 		}
 		at += i
 		if at+1 == len(text) && !final {
-			return at, errPartial
+			return cell, at, errPartial
 		}
 		if at+1 == len(text) || text[at+1] != s.quote {
 			break
 		}
 		kind = cells.Escaped
 	}
-	s.fields = append(s.fields, cells.Cell{Start: uint32(start), End: uint32(at), Kind: kind})
+	cell = cells.Cell{Start: uint32(start), End: uint32(at), Kind: kind}
 	at++
 	if at < len(text) && text[at] == '\r' {
 		if at+1 == len(text) && !final {
-			return at, errPartial
+			return cell, at, errPartial
 		}
 		if at+1 == len(text) || text[at+1] == '\n' {
 			at++
@@ -186,11 +223,11 @@ func (s *splitter) quoted(text []byte, at int, final bool) (int, error) {
 	if at < len(text) && text[at] != s.delimiter && text[at] != '\n' {
 		next, err := lineEnd(text, at, final)
 		if err != nil {
-			return at, err
+			return cell, at, err
 		}
-		return next, fmt.Errorf("unexpected %q after a closing quote", text[at])
+		return cell, next, fmt.Errorf("unexpected %q after a closing quote", text[at])
 	}
-	return at, nil
+	return cell, at, nil
 }
 
 // unescape undoubles quotes.
