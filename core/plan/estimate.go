@@ -34,11 +34,13 @@ func Bytes(n Node) float64 {
 	e := newEstimates()
 	width := 0.0
 	for i, f := range n.Schema() {
-		if length := e.column(n, i).Length; length > 0 {
-			width += length + offsetBytes
-			continue
+		fixed := widthOf(f.Type)
+		if fixed == unknownWidthBytes {
+			if length := e.column(n, i).Length; length > 0 {
+				fixed = length + offsetBytes
+			}
 		}
-		width += widthOf(f.Type)
+		width += fixed
 	}
 	return e.rowsOf(n) * math.Max(width, 1)
 }
