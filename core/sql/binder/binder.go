@@ -39,24 +39,24 @@ type Environment struct {
 type Binder struct {
 	Environment
 	ctes   *cte
-	outer  *scope    // columns of the enclosing query, to name correlation
 	view   *ast.Span // the reference to the view that is being expanded
 	views  []catalog.Path
 	places map[*expr.Column]ast.Node
-	// lateral are the columns that the query being bound may use of the tables
-	// before it; beyond are those that are too far out.
-	lateral *scope
-	beyond  []*scope
-	tables  *int // how many tables the statement has so far
-	// tooFar says that an error was about a column of a query around; again, that a
+	// frames are the columns of the queries around the one being bound, and of the
+	// tables before it, that it may use; the last one is the nearest.
+	frames []frame
+	tables *int // how many tables the statement has so far
+	// tooFar says that an error was about a column of a barred frame; again, that a
 	// subquery is being bound for the second time.
 	tooFar, again bool
 }
 
-// cte is a common table expression in scope; it sees those before it.
+// cte is a common table expression in scope; it sees those before it, and the
+// frames around its WITH.
 type cte struct {
 	parent *cte
 	def    *ast.CTE
+	frames []frame
 }
 
 // New returns a binder.
@@ -165,11 +165,12 @@ func (b *Binder) bindWith(q *ast.WithQuery) (plan.Node, error) {
 		seen[def.Name.Name] = true
 		// A query that nobody refers to is bound, too: its mistakes are mistakes.
 		tables := *b.tables
-		if _, err := b.bindCTE(&cte{parent: b.ctes, def: def}); err != nil {
+		c := &cte{parent: b.ctes, def: def, frames: b.frames}
+		if _, err := b.bindCTE(c); err != nil {
 			return nil, err
 		}
 		*b.tables = tables
-		b.ctes = &cte{parent: b.ctes, def: def}
+		b.ctes = c
 	}
 	return b.Query(q.Body)
 }
@@ -179,23 +180,14 @@ func (b *Binder) bindCTE(c *cte) (plan.Node, error) {
 	b.ctes = c.parent
 	defer func() { b.ctes = saved }()
 	var node plan.Node
-	err := b.within(nil, func() (err error) {
-		node, err = b.subquery(c.def.Query, nil)
+	err := b.framed(c.frames, func() (err error) {
+		node, err = b.Query(c.def.Query)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return b.rename(node, c.def.Columns, c.def.Name)
-}
-
-// subquery binds a query that stands inside another one, whose columns it may
-// not use yet.
-func (b *Binder) subquery(q ast.Query, outer *scope) (plan.Node, error) {
-	saved := b.outer
-	b.outer = outer
-	defer func() { b.outer = saved }()
-	return b.Query(q)
+	return b.rename(moveOut(node, depth(b.frames)-depth(c.frames)), c.def.Columns, c.def.Name)
 }
 
 // rename gives a node's columns other names; none keeps them.

@@ -31,56 +31,58 @@ func simpleSelect(q ast.Query) (*ast.Select, bool) {
 	return s, ok && s.From != nil && s.GroupBy == nil && s.Having == nil
 }
 
-// nested binds a subquery: as a plan, which may have outer references, or, if it
-// has links, up to its select list.
-func (s *selection) nested(q ast.Query) (plan.Node, *linked, error) {
+// nested binds a subquery: as a plan, or, if it has links, up to its select list.
+// It reports whether the plan depends on the rows of s.
+func (s *selection) nested(q ast.Query) (plan.Node, *linked, bool, error) {
 	syntax, ok := simpleSelect(q)
 	if !ok || s.again {
-		node, err := s.dependent(q)
-		return node, nil, err
+		node, depends, err := s.dependent(q)
+		return node, nil, depends, err
 	}
 	var in *linked
 	s.tooFar = false
-	err := s.within(nil, func() (err error) {
-		s.beyond = append(slices.Clone(s.beyond), s.scope)
+	err := s.framed(append(slices.Clip(s.frames), frame{scope: s.scope, barred: true}), func() (err error) {
 		in, err = s.link(syntax)
 		return err
 	})
 	if err != nil && s.tooFar {
-		if node, e := s.dependent(q); e == nil {
-			return node, nil, nil
-		}
+		node, depends, err := s.dependent(q)
+		return node, nil, depends, err
 	}
 	if err != nil || len(in.links) > 0 {
-		return nil, in, err
+		return nil, in, false, err
 	}
 	if in.group != nil {
 		if err := in.aggregateInput(); err != nil {
-			return nil, nil, err
+			return nil, nil, false, err
 		}
 	}
 	node, err := in.output(nil)
-	return node, nil, err
+	return node, nil, false, err
 }
 
-// dependent binds a subquery with outer references wherever they stand. Subqueries
-// inside of it are bound in this way only, so that none is bound more than twice.
-func (s *selection) dependent(q ast.Query) (node plan.Node, err error) {
+// dependent binds a subquery with outer references wherever they stand, and reports
+// whether it has any to the rows of s. Subqueries inside of it are bound in this way
+// only, so that none is bound more than twice.
+func (s *selection) dependent(q ast.Query) (node plan.Node, depends bool, err error) {
 	saved := s.again
 	s.again = true
 	defer func() { s.again = saved }()
 	err = s.within(s.scope, func() error {
-		node, err = s.subquery(q, nil)
+		node, err = s.Query(q)
 		return err
 	})
-	return node, err
+	if err != nil {
+		return nil, false, err
+	}
+	if depends = correlated(node); !depends {
+		node = nearer(node)
+	}
+	return node, depends, nil
 }
 
 // link binds a subquery's clauses up to the select list.
 func (s *selection) link(syntax *ast.Select) (*linked, error) {
-	saved := s.outer
-	s.outer = s.scope
-	defer func() { s.outer = saved }()
 	in := &linked{selection: &selection{Binder: s.Binder, syntax: syntax}}
 	for _, step := range []func() error{in.refuse, in.from, in.subqueries} {
 		if err := step(); err != nil {
@@ -116,7 +118,7 @@ func (in *linked) linkWhere(outer *scope) error {
 		if e, err = in.condition(term, e, "WHERE"); err != nil {
 			return err
 		}
-		if plan.OnlyColumns(e, func(i int) bool { return i >= width }) {
+		if plan.OnlyColumns(e, func(i int) bool { return i < 0 || i >= width }) {
 			own = append(own, plan.Renumber(e, func(i int) int { return i - width }))
 		} else {
 			in.links = append(in.links, e)
@@ -226,6 +228,9 @@ func (in *linked) shift(n int) {
 func (in *linked) onEmpty() expr.Expr {
 	zero := false
 	e := plan.ReplaceColumns(in.items[0].expr, func(c *expr.Column) expr.Expr {
+		if c.Index < 0 {
+			return c
+		}
 		if i := c.Index - in.group.width; i >= 0 && i < len(in.group.calls) {
 			if f := in.group.calls[i].function; f == "COUNT" || f == "SUM0" {
 				zero = true

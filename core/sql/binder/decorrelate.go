@@ -2,7 +2,6 @@ package binder
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/tidemill/tidemill/core/expr"
 	"github.com/tidemill/tidemill/core/plan"
@@ -29,7 +28,7 @@ func (d *decorrelator) push(n plan.Node) (plan.Node, error) {
 		return d.constants(values), nil
 	}
 	if !correlated(n) {
-		return &plan.Join{Place: n.At(), Left: d.domain, Right: n, Kind: plan.Inner}, nil
+		return &plan.Join{Place: n.At(), Left: d.domain, Right: nearer(n), Kind: plan.Inner}, nil
 	}
 	switch n := n.(type) {
 	case *plan.Join:
@@ -57,6 +56,10 @@ func (d *decorrelator) push(n plan.Node) (plan.Node, error) {
 		c := *n
 		c.Input, c.Column, c.Keep = in, n.Column+d.width, append(numbers(0, d.width), moved(n.Keep, d.width)...)
 		return &c, nil
+	case *plan.Expand:
+		c := *n
+		c.Input, c.Keys = in, moved(n.Keys, d.width)
+		return &c, nil
 	case *plan.Aggregate:
 		return d.aggregate(n, in)
 	case *plan.Over:
@@ -75,14 +78,7 @@ func (d *decorrelator) constants(n *plan.Values) plan.Node {
 }
 
 func (d *decorrelator) refuse(n plan.Node) error {
-	what := n.Label()
-	switch n := n.(type) {
-	case *plan.Expand:
-		what = "GROUPING SETS"
-	case *plan.Join:
-		what = strings.ToUpper(n.Kind.String()) + " JOIN"
-	}
-	return sqlerr.New(sqlerr.Unsupported, n.At(), "%s of rows that depend on columns of an outer query is not supported yet", what)
+	return sqlerr.New(sqlerr.Unsupported, n.At(), "%s of rows that depend on columns of an outer query is not supported yet", n.Label())
 }
 
 // numbers are the n numbers from first.
@@ -102,18 +98,23 @@ func moved(columns []int, by int) []int {
 	return out
 }
 
-// beside returns e with outer references resolved to the domain's columns, which
-// come first, and the others moved by as many columns as stand before them.
+// beside returns e with references to the nearest frame resolved to the domain's
+// columns, which come first, and its other columns moved by as many as stand before
+// them.
 func (d *decorrelator) beside(e expr.Expr, by int) expr.Expr {
 	if e == nil {
 		return nil
 	}
 	return plan.ReplaceColumns(e, func(c *expr.Column) expr.Expr {
 		to := c.Index + by
-		if c.Index < 0 {
-			if to = outerColumn(c.Index); d.place != nil {
-				to = d.place[to]
-			}
+		switch i, depth := outerOf(c.Index); {
+		case c.Index >= 0:
+		case depth > 0:
+			to = outerColumn(i, depth-1)
+		case d.place != nil:
+			to = d.place[i]
+		default:
+			to = i
 		}
 		return &expr.Column{Index: to, Name: c.Name, T: c.T}
 	})
@@ -146,10 +147,13 @@ func (d *decorrelator) union(n *plan.Union) (plan.Node, error) {
 // join pushes the domain into the sides that use it, and into the left one if
 // only the condition does. Both sides are then equal in the domain, too.
 func (d *decorrelator) join(n *plan.Join) (plan.Node, error) {
-	if n.Kind == plan.Right || n.Kind == plan.Full {
-		return nil, d.refuse(n)
-	}
 	width := len(n.Left.Schema())
+	switch n.Kind {
+	case plan.Right:
+		return d.rightJoin(n, width)
+	case plan.Full:
+		return d.fullJoin(n, width)
+	}
 	if n.Kind == plan.Inner && !correlated(n.Left) && correlated(n.Right) {
 		return d.joinRight(n, width)
 	}
@@ -160,29 +164,84 @@ func (d *decorrelator) join(n *plan.Join) (plan.Node, error) {
 	c := *n
 	c.Left = left
 	if !correlated(n.Right) {
+		c.Right = nearer(n.Right)
 		c.Residual = d.beside(n.Residual, d.width)
 		return &c, nil
 	}
 	if c.Right, err = d.push(n.Right); err != nil {
 		return nil, err
 	}
+	if err := d.sameDomain(&c, width); err != nil {
+		return nil, err
+	}
+	if n.Kind == plan.Semi || n.Kind == plan.Anti {
+		return &c, nil
+	}
 	both := d.width + width // columns before the right side's
-	terms := plan.Conjuncts(d.besideBoth(n.Residual, width))
+	all := c.Schema()
+	return chosen(&c, append(numbers(0, both), numbers(both+d.width, len(all)-both-d.width)...)), nil
+}
+
+// sameDomain makes c, a join of which both sides have the domain's columns first and
+// whose left one had width columns, join rows of the same row of the domain.
+func (d *decorrelator) sameDomain(c *plan.Join, width int) error {
+	terms := plan.Conjuncts(d.besideBoth(c.Residual, width))
 	for i := range d.width {
 		r := plan.Column(c.Right.Schema(), i)
-		r.Index += both
-		same, err := d.same(place(n.Place), plan.Column(left.Schema(), i), r)
+		r.Index += d.width + width
+		same, err := d.same(place(c.Place), plan.Column(c.Left.Schema(), i), r)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		terms = append(terms, same...)
 	}
 	c.Residual = plan.AllOf(terms)
-	if n.Kind == plan.Semi || n.Kind == plan.Anti {
-		return &c, nil
+	return nil
+}
+
+// rightJoin is the left join of the exchanged sides.
+func (d *decorrelator) rightJoin(n *plan.Join, width int) (plan.Node, error) {
+	other := len(n.Right.Schema())
+	c := *n
+	c.Kind, c.Left, c.Right = plan.Left, n.Right, n.Left
+	if n.Residual != nil {
+		c.Residual = plan.Renumber(n.Residual, func(i int) int {
+			if i < width {
+				return i + other
+			}
+			return i - width
+		})
 	}
-	all := c.Schema()
-	return chosen(&c, append(numbers(0, both), numbers(both+d.width, len(all)-both-d.width)...)), nil
+	node, err := d.push(&c)
+	if err != nil {
+		return nil, err
+	}
+	columns := append(numbers(0, d.width), numbers(d.width+other, width)...)
+	return chosen(node, append(columns, numbers(d.width, other)...)), nil
+}
+
+// fullJoin pushes the domain into both sides; a row has it from one that is there.
+func (d *decorrelator) fullJoin(n *plan.Join, width int) (plan.Node, error) {
+	c := *n
+	var err error
+	if c.Left, err = d.push(n.Left); err != nil {
+		return nil, err
+	}
+	if c.Right, err = d.push(n.Right); err != nil {
+		return nil, err
+	}
+	if err := d.sameDomain(&c, width); err != nil {
+		return nil, err
+	}
+	both := d.width + width
+	schema := c.Schema()
+	out := chosen(&c, append(numbers(0, both), numbers(both+d.width, len(schema)-both-d.width)...)).(*plan.Project)
+	for i := range d.width {
+		if out.Exprs[i], err = d.resolve("COALESCE", place(n.Place), plan.Column(schema, i), plan.Column(schema, both+i)); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // besideBoth is beside where the domain's columns come before those of each side
@@ -206,7 +265,7 @@ func (d *decorrelator) joinRight(n *plan.Join, width int) (plan.Node, error) {
 		return nil, err
 	}
 	c := *n
-	c.Right = right
+	c.Left, c.Right = nearer(n.Left), right
 	if n.Residual != nil {
 		c.Residual = plan.Renumber(d.beside(n.Residual, d.width), func(i int) int {
 			switch {

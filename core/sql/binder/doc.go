@@ -15,7 +15,7 @@
 // stage converts types. It plans literally: cross joins with conditions above
 // them, every column read; the optimizer does the rest. Queries that use columns
 // of a query around them are bound with outer references, columns of which the
-// index is below zero, and leave the binder without any: see lateral.go.
+// index is below zero, and leave the binder without any: see outer.go.
 //
 // A construct that parses but has no plan yet is refused by its name with
 // sqlerr.Unsupported at its place. Nothing that was written is ignored.

@@ -10,9 +10,8 @@ import (
 )
 
 // This file binds LATERAL queries, which may use columns of the tables before
-// them in FROM. Such a column is bound as an outer reference: a column of which
-// the index is below zero. The decorrelator then makes a plan without any of it,
-// in one of three forms:
+// them in FROM, by outer references. The decorrelator then makes a plan without
+// any, in one of three forms:
 //
 //	filters and projections   the query's tables are joined to the rows, its
 //	                          conditions are the join's
@@ -22,9 +21,6 @@ import (
 //	                          of the outer columns that it uses, the domain: what
 //	                          it groups or numbers it does for each of them; the
 //	                          result is joined to the rows by those columns
-
-// outerColumn is the index of an outer reference to column i.
-func outerColumn(i int) int { return -1 - i }
 
 // lateralOf returns the LATERAL query that a table expression is.
 func lateralOf(t ast.TableExpr) *ast.DerivedTable {
@@ -38,17 +34,6 @@ func lateralOf(t ast.TableExpr) *ast.DerivedTable {
 	return d
 }
 
-// within binds something whose names may mean columns of outer as well.
-func (b *Binder) within(outer *scope, bind func() error) error {
-	saved, beyond := b.lateral, b.beyond
-	defer func() { b.lateral, b.beyond = saved, beyond }()
-	if saved != nil {
-		b.beyond = append(slices.Clone(beyond), saved)
-	}
-	b.lateral = outer
-	return bind()
-}
-
 // joinLateral joins each row with the rows of a query that may use its columns.
 func (b *Binder) joinLateral(t *ast.Join, left plan.Node, ls *scope) (node plan.Node, out *scope, err error) {
 	var right plan.Node
@@ -60,7 +45,7 @@ func (b *Binder) joinLateral(t *ast.Join, left plan.Node, ls *scope) (node plan.
 		return nil, nil, err
 	}
 	if !correlated(right) {
-		return b.joinTables(t, left, ls, right, rs)
+		return b.joinTables(t, left, ls, nearer(right), rs)
 	}
 	switch t.Kind {
 	case ast.JoinComma, ast.JoinCross, ast.JoinInner:
@@ -157,19 +142,14 @@ func (b *Binder) leftDirect(t *ast.Join, left, right plan.Node) (plan.Node, bool
 		}
 	}
 	width := len(left.Schema())
+	own := &decorrelator{Binder: b, width: width}
 	beside := func(e expr.Expr) expr.Expr {
-		return plan.ReplaceColumns(e, func(c *expr.Column) expr.Expr {
-			to := c.Index + width
-			if c.Index < 0 {
-				to = outerColumn(c.Index)
-			}
-			return &expr.Column{Index: to, Name: c.Name, T: c.T}
-		})
+		return own.beside(e, width)
 	}
 	for i, e := range conds {
 		conds[i] = beside(e)
 	}
-	marked := plan.Identity(right)
+	marked := plan.Identity(nearer(right))
 	marked.Exprs, marked.Names = append(marked.Exprs, boolLiteral(true)), append(marked.Names, "present")
 	join := &plan.Join{Place: b.at(t), Left: left, Right: marked, Kind: plan.Left, Residual: plan.AllOf(conds)}
 	schema := join.Schema()
@@ -294,40 +274,6 @@ func (s *selection) dependentRows(n ast.Expr, node plan.Node) (plan.Node, []expr
 	}
 	return node, links, nil
 }
-
-// eachExpr visits the expressions of a node that may have outer references.
-func eachExpr(n plan.Node, visit func(expr.Expr)) {
-	switch n := n.(type) {
-	case *plan.Filter:
-		visit(n.Cond)
-	case *plan.Project:
-		for _, e := range n.Exprs {
-			visit(e)
-		}
-	case *plan.Join:
-		if n.Residual != nil {
-			visit(n.Residual)
-		}
-	}
-}
-
-// outerColumns are the columns that the outer references below n mean.
-func outerColumns(n plan.Node) map[int]bool {
-	used := map[int]bool{}
-	plan.Walk(n, func(n plan.Node) {
-		eachExpr(n, func(e expr.Expr) {
-			plan.EachColumn(e, func(c *expr.Column) {
-				if c.Index < 0 {
-					used[outerColumn(c.Index)] = true
-				}
-			})
-		})
-	})
-	return used
-}
-
-// correlated reports whether there are outer references in n or below.
-func correlated(n plan.Node) bool { return len(outerColumns(n)) > 0 }
 
 // direct reports whether n can be computed beside the rows that its outer
 // references mean, however often equal rows come.

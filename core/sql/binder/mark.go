@@ -55,12 +55,12 @@ func (s *selection) matched(x *exprBinder, m membership) (node plan.Node, links 
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	node, linked, err := s.nested(m.query)
+	node, linked, depends, err := s.nested(m.query)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	if linked != nil && linked.group != nil {
-		if node, err = s.dependent(m.query); err != nil {
+		if node, depends, err = s.dependent(m.query); err != nil {
 			return nil, nil, nil, err
 		}
 		linked = nil
@@ -75,7 +75,7 @@ func (s *selection) matched(x *exprBinder, m membership) (node plan.Node, links 
 	case len(m.values) > 0:
 		columns = len(node.Schema())
 	}
-	if linked == nil && correlated(node) {
+	if depends {
 		if node, links, err = s.dependentRows(m.at, node); err != nil {
 			return nil, nil, nil, err
 		}
@@ -111,7 +111,7 @@ func (s *selection) filterBy(x *exprBinder, m membership, not bool) error {
 	if err != nil {
 		return err
 	}
-	if cond == nil && links == nil {
+	if cond == nil && links == nil && free(node) {
 		node = &plan.Limit{Place: s.at(m.at), Input: node, Count: 1}
 	}
 	kind, test := plan.Semi, ""
@@ -207,7 +207,7 @@ func (s *selection) domain(n ast.Node, conds []expr.Expr) *domain {
 	used := map[int]bool{}
 	for _, c := range conds {
 		plan.EachColumn(c, func(c *expr.Column) {
-			if c.Index < d.width {
+			if c.Index >= 0 && c.Index < d.width {
 				used[c.Index] = true
 			}
 		})

@@ -156,10 +156,13 @@ func (x *exprBinder) reference(n *ast.ColumnRef) (expr.Expr, error) {
 			found, used = in.find(n.Parts)
 		}
 	}
-	outer := len(found) == 0 && x.lateral != nil
-	if outer {
-		in = x.lateral
-		found, used = in.find(n.Parts)
+	far := -1
+	if len(found) == 0 {
+		var barred bool
+		if in, found, used, far, barred = x.around(n.Parts); barred {
+			x.tooFar = true
+			return nil, x.unsupported(n, "a subquery that uses column "+dotted(n.Parts)+" of the outer query is")
+		}
 	}
 	if len(found) == 0 {
 		return nil, x.unknown(n)
@@ -168,8 +171,8 @@ func (x *exprBinder) reference(n *ast.ColumnRef) (expr.Expr, error) {
 		return nil, x.ambiguous(n, in, found)
 	}
 	c := x.columnOf(in, found[0], offset, n)
-	if outer {
-		c.Index = outerColumn(found[0])
+	if far >= 0 {
+		c.Index = outerColumn(found[0], far)
 	}
 	var e expr.Expr = c
 	for _, part := range n.Parts[used:] {
@@ -179,6 +182,20 @@ func (x *exprBinder) reference(n *ast.ColumnRef) (expr.Expr, error) {
 		}
 	}
 	return e, nil
+}
+
+// around finds a name in the frames, the nearest first: where, and how many frames
+// that go between are far.
+func (b *Binder) around(parts []*ast.Ident) (in *scope, found []int, used, far int, barred bool) {
+	for _, f := range slices.Backward(b.frames) {
+		if found, used = f.scope.find(parts); len(found) > 0 {
+			return f.scope, found, used, far, f.barred
+		}
+		if !f.barred {
+			far++
+		}
+	}
+	return nil, nil, 0, -1, false
 }
 
 func (x *exprBinder) alias(n *ast.ColumnRef, first bool) (expr.Expr, bool) {
@@ -205,15 +222,6 @@ func (x *exprBinder) ambiguous(n *ast.ColumnRef, in *scope, found []int) error {
 }
 
 func (x *exprBinder) unknown(n *ast.ColumnRef) error {
-	for _, s := range append(slices.Clone(x.beyond), x.outer) {
-		if s == nil {
-			continue
-		}
-		if found, _ := s.find(n.Parts); len(found) > 0 {
-			x.tooFar = true
-			return x.unsupported(n, "a subquery that uses column "+dotted(n.Parts)+" of the outer query is")
-		}
-	}
 	if len(n.Parts) > 1 {
 		if err := x.unknownQualified(n); err != nil {
 			return err

@@ -28,12 +28,12 @@ func (s *selection) subqueries() error {
 		}
 	}
 	for _, q := range found {
-		node, linked, err := s.nested(q.Query)
+		node, linked, depends, err := s.nested(q.Query)
 		if err != nil {
 			return err
 		}
 		if linked != nil && linked.group == nil {
-			if node, err = s.dependent(q.Query); err != nil {
+			if node, depends, err = s.dependent(q.Query); err != nil {
 				return err
 			}
 			linked = nil
@@ -52,7 +52,7 @@ func (s *selection) subqueries() error {
 				return err
 			}
 		}
-		if correlated(node) {
+		if depends {
 			if err := s.dependentScalar(q, node); err != nil {
 				return err
 			}

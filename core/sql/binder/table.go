@@ -30,7 +30,7 @@ func (b *Binder) bindTable(t ast.TableExpr) (plan.Node, *scope, error) {
 	case *ast.Aliased:
 		return b.bindAliased(t)
 	case *ast.DerivedTable:
-		node, err := b.subquery(t.Query, nil)
+		node, err := b.Query(t.Query)
 		if err != nil {
 			return nil, nil, err
 		}
