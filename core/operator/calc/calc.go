@@ -2,6 +2,7 @@ package calc
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -31,6 +32,8 @@ type Calc struct {
 	filter     expr.Expr // nil: none
 	projection []expr.Expr
 	reads      []int // columns that the projection reads
+	base       int   // the first column beyond those
+	order      []int // in which the projection is computed where columns of it read others
 	output     *arrow.Schema
 	deps       Deps
 
@@ -54,7 +57,10 @@ func New(spec *jobgraph.Calc, out datatype.Schema, deps Deps) (operator.Operator
 	if len(c.projection) > 0 && len(c.projection) != len(out) {
 		return nil, fmt.Errorf("projection: %d columns for %d expressions", len(out), len(c.projection))
 	}
-	c.reads = expr.Columns(c.projection...)
+	if c.reads = expr.Columns(c.projection...); len(c.reads) > 0 {
+		c.base = c.reads[len(c.reads)-1] + 1
+	}
+	c.projection, c.order = expr.Share(c.projection, c.base)
 	c.output = out.Arrow()
 	return c, nil
 }
@@ -132,12 +138,9 @@ func (c *Calc) project(b *stream.Batch, sparse bool) (*stream.Batch, error) {
 	}
 	out := make([]arrow.Array, len(c.programs))
 	defer func() { compute.ReleaseAll(out) }()
-	for i, p := range c.programs {
-		var err error
-		if out[i], err = p.EvalColumns(columns, rows, sel); err != nil {
-			b.Release()
-			return nil, err
-		}
+	if err := c.evaluate(out, columns, rows, sel); err != nil {
+		b.Release()
+		return nil, err
 	}
 	record := operator.NewBatch(c.output, out, rows).Record
 	kinds := b.Kinds
@@ -150,6 +153,26 @@ func (c *Calc) project(b *stream.Batch, sparse bool) (*stream.Batch, error) {
 	b = b.WithRecord(record)
 	b.Sel, b.Kinds = sel, kinds
 	return b, nil
+}
+
+// evaluate computes the projection's columns into out.
+func (c *Calc) evaluate(out, columns []arrow.Array, rows int, sel []int32) (err error) {
+	if c.order == nil {
+		for i, p := range c.programs {
+			if out[i], err = p.EvalColumns(columns, rows, sel); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	columns = slices.Grow(columns[:c.base:c.base], len(out))[:c.base+len(out)]
+	for _, i := range c.order {
+		if out[i], err = c.programs[i].EvalColumns(columns, rows, sel); err != nil {
+			return err
+		}
+		columns[c.base+i] = out[i]
+	}
+	return nil
 }
 
 // gather makes the columns that the projection reads dense; the others are nil.

@@ -72,6 +72,33 @@ func TestCalc(t *testing.T) {
 	}
 }
 
+// A column of the projection that contains others reads them, whatever their order.
+func TestSharedColumns(t *testing.T) {
+	in := operatortest.Parse(sample)
+	value := column(in.Schema, 1)
+	call := func(f string, args ...expr.Expr) expr.Expr {
+		return &expr.Call{Function: f, Args: args, T: value.Type()}
+	}
+	double := call("+", value, value)
+	spec := &jobgraph.Calc{Filter: expr.ToProto(compare("<>", value, int64(4))), Projection: []*exprpb.Expr{
+		expr.ToProto(call("*", double, value)), expr.ToProto(double), expr.ToProto(column(in.Schema, 0)), expr.ToProto(double),
+	}}
+	out := operatortest.ParseSchema("a INT, b INT, k STRING, c INT")
+	operatortest.Run(t, operatortest.Case{
+		Inputs: []operatortest.Table{in}, Output: out, Ordered: true, BatchRows: 1 << 16,
+		Twin: func(in [][][]any) [][]any {
+			var rows [][]any
+			for _, r := range in[0] {
+				if v, ok := r[1].(int64); ok && v != 4 {
+					rows = append(rows, []any{2 * v * v, 2 * v, r[0], 2 * v})
+				}
+			}
+			return rows
+		},
+		New: func() (operator.Operator, error) { return calc.New(spec, out, deps) },
+	})
+}
+
 func TestErrorOfARow(t *testing.T) {
 	in := operatortest.Parse("v INT NOT NULL\n0")
 	zero := &expr.Call{Function: "/", Args: []expr.Expr{column(in.Schema, 0), column(in.Schema, 0)}, T: in.Schema[0].Type}
