@@ -6,8 +6,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
-
-	"github.com/tidemill/tidemill/core/failure"
 )
 
 // integers reads a vector of any integer width. It costs a switch for each row:
@@ -131,26 +129,43 @@ type textOut struct {
 	offsets []int32
 	next    int
 	data    []byte
+	room    int // of data, that was looked at
 }
 
 func (k *call) textOut() *textOut {
-	return &textOut{k: k, offsets: arrow.GetData[int32](k.bytes((k.n + 1) * 4)), data: k.chars[:0]}
+	return &textOut{k: k, offsets: arrow.GetData[int32](k.bytes((k.n + 1) * 4)), data: k.chars[:0], room: cap(k.chars)}
 }
 
-// begin moves on to row r; what is appended to data then is its text.
-func (o *textOut) begin(r int32) {
+// begin moves on to row r; what is appended to data then is its text. It returns
+// false when there is too much text for a batch already, which end reports.
+func (o *textOut) begin(r int32) bool {
+	if cap(o.data) != o.room && !o.grown() {
+		return false
+	}
 	for ; o.next <= int(r); o.next++ {
 		o.offsets[o.next] = int32(len(o.data))
 	}
+	return true
+}
+
+// grown charges for what data has grown, and reports whether an array can hold it.
+func (o *textOut) grown() bool {
+	if room := cap(o.data); room > keptBytes {
+		o.k.charge(room - max(o.room, keptBytes))
+	}
+	o.room = cap(o.data)
+	return len(o.data) <= o.k.textLimit
 }
 
 // end hands the text to the call's result.
 func (o *textOut) end() error {
-	if len(o.data) > math.MaxInt32 {
-		return failure.Errorf(failure.UserCode, "the text of one batch exceeds 2 GiB")
+	if err := o.k.checkText(len(o.data)); err != nil {
+		return err
 	}
 	o.begin(int32(o.k.n))
-	o.k.chars = o.data
+	if o.k.chars = o.data; cap(o.data) > keptBytes {
+		o.k.chars = nil
+	}
 	o.k.out.offsets, o.k.out.data = o.offsets, o.data
 	return nil
 }
@@ -160,7 +175,9 @@ func textKernel(f func(b, s []byte) []byte) kernel {
 	return func(k *call) error {
 		in, out := k.args[0].text(), k.textOut()
 		for _, r := range k.rows() {
-			out.begin(r)
+			if !out.begin(r) {
+				break
+			}
 			out.data = f(out.data, in.at(int(r)))
 		}
 		return out.end()

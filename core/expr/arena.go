@@ -3,12 +3,18 @@ package expr
 import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/tidemill/tidemill/core/failure"
 )
 
 // run is the memory of one evaluation: an arena that is used again for the next
 // batch. Intermediate vectors live here; only results are allocated.
 type run struct {
-	mem     memory.Allocator
+	mem memory.Allocator
+	// textLimit is how many bytes of text one vector can have: its offsets are int32.
+	textLimit int
+	charged   int // for this evaluation, beside what mem allocated
+
 	cols    []arrow.Array
 	rows    int // physical rows of the batch
 	loaded  []*vector
@@ -32,6 +38,30 @@ const (
 	slabBytes      = 256 << 10
 )
 
+// keptBytes is the most that is kept of one node's text, or in one slab, for the next
+// batch. What is larger is charged to the operator while the batch lasts.
+const keptBytes = 4 << 20
+
+// charger is an allocator that also charges for memory that it did not allocate.
+type charger interface{ Charge(bytes int) }
+
+// charge charges n bytes of the heap until finish; like the allocator it panics
+// when there is no room.
+func (c *run) charge(n int) {
+	if m, ok := c.mem.(charger); ok {
+		m.Charge(n)
+		c.charged += n
+	}
+}
+
+// checkText refuses what one vector of text cannot hold.
+func (c *run) checkText(bytes int) error {
+	if bytes > c.textLimit {
+		return failure.Errorf(failure.UserCode, "the text of one batch has more than %d bytes; lower execution.batch-rows", c.textLimit)
+	}
+	return nil
+}
+
 // reset makes the arena empty for a batch.
 func (c *run) reset(cols []arrow.Array, rows int) {
 	c.cols, c.rows = cols, rows
@@ -52,10 +82,18 @@ func (c *run) finish() {
 		b.Release()
 	}
 	c.release, c.buffers, c.cols = c.release[:0], c.buffers[:0], nil
+	if c.charged > 0 {
+		c.mem.(charger).Charge(-c.charged)
+		c.charged = 0
+	}
 }
 
 // bytes returns n bytes of undefined content, aligned to 64.
 func (c *run) bytes(n int) []byte {
+	if n > keptBytes {
+		c.charge(n)
+		return make([]byte, n)
+	}
 	for ; c.slab < len(c.slabs); c.slab, c.used = c.slab+1, 0 {
 		if s := c.slabs[c.slab]; c.used+n <= len(s) {
 			out := s[c.used : c.used+n : c.used+n]

@@ -106,7 +106,7 @@ func (c *run) mergeBranches(branches []branch, t datatype.Type) (*vector, error)
 	case l == nestedLayout:
 		return c.mergeNested(branches, t)
 	case l == textLayout:
-		return c.mergeText(branches), nil
+		return c.mergeText(branches)
 	}
 	out := c.vector(l, c.rows)
 	out.valid = c.mergeValid(branches)
@@ -184,7 +184,7 @@ func (c *run) mergeValid(branches []branch) []byte {
 
 // mergeText makes a dictionary of the arms' values: those of constants, of
 // dictionaries, and every row of plain ones.
-func (c *run) mergeText(branches []branch) *vector {
+func (c *run) mergeText(branches []branch) (*vector, error) {
 	out := c.vector(textLayout, c.rows)
 	out.valid = c.mergeValid(branches)
 	entries, chars := 1, 0
@@ -193,6 +193,9 @@ func (c *run) mergeText(branches []branch) *vector {
 			entries += c.entries(b)
 			chars += c.entryBytes(b)
 		}
+	}
+	if err := c.checkText(chars); err != nil {
+		return nil, err
 	}
 	out.offsets = arrow.GetData[int32](c.bytes((entries + 1) * 4))[:1]
 	out.offsets[0] = 0
@@ -207,7 +210,7 @@ func (c *run) mergeText(branches []branch) *vector {
 	if len(out.offsets) == 1 {
 		out.offsets = append(out.offsets, 0)
 	}
-	return out
+	return out, nil
 }
 
 func (c *run) entries(b branch) int {

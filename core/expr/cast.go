@@ -15,7 +15,7 @@ func castKernel(from, to datatype.Type, env *environment, try bool) (k kernel, r
 	case from.IsString() && to.IsString():
 		return castText(from, to)
 	case to.IsString():
-		return formatKernel(from, to, env), false
+		return padded(to, formatKernel(from, to, env)), false
 	case from.IsString():
 		return parseKernel(to, env, try), false
 	case from.IsBinary() && to.IsBinary():
@@ -376,21 +376,21 @@ func castText(from, to datatype.Type) (kernel, bool) {
 	if from.Kind == datatype.Char && to.Kind == datatype.Char && from.Precision == to.Precision {
 		return nil, true
 	}
-	return textKernel(func(b []byte, s []byte) []byte { return appendFitted(b, s, to) }), false
+	return padded(to, textKernel(func(b []byte, s []byte) []byte { return appendFitted(b, s, to) })), false
 }
 
 func castBinary(from, to datatype.Type) (kernel, bool) {
 	if to.Kind == datatype.Varbinary && to.Precision >= from.Precision {
 		return nil, true
 	}
-	return textKernel(func(b []byte, s []byte) []byte {
+	return padded(to, textKernel(func(b []byte, s []byte) []byte {
 		s = s[:min(len(s), to.Precision)]
 		b = append(b, s...)
 		for i := len(s); to.Kind == datatype.Binary && i < to.Precision; i++ {
 			b = append(b, 0)
 		}
 		return b
-	}), false
+	})), false
 }
 
 func errCast(text []byte, to datatype.Type) error {

@@ -73,7 +73,9 @@ func digest(name string) func(s []byte) []byte {
 func sha2Kernel(k *call) error {
 	a, out := k.arguments(), k.textOut()
 	for _, r := range k.rows() {
-		out.begin(r)
+		if !out.begin(r) {
+			break
+		}
 		bits := a.n(1, r)
 		if bits != 224 && bits != 256 && bits != 384 && bits != 512 {
 			return failure.Errorf(failure.UserCode, "SHA2: a digest of %d bits; there are 224, 256, 384 and 512", bits)

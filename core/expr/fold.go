@@ -53,11 +53,16 @@ func isVolatile(c *Call) bool {
 	}
 }
 
+// maxFolded is the longest text that is computed while planning: it travels with the
+// plan, and is charged to nobody there.
+const maxFolded = 64 << 10
+
 func constantValue(c *Call, functions *function.Catalog, o Options) (any, error) {
 	p, err := Compile(c, functions, o)
 	if err != nil {
 		return nil, err
 	}
+	p.run.textLimit = maxFolded
 	arr, err := p.EvalColumns(nil, 1, nil)
 	if err != nil {
 		return nil, err

@@ -22,7 +22,9 @@ func formatKernel(from, to datatype.Type, env *environment) kernel {
 	return func(k *call) error {
 		format, out := appendRow(k.args[0]), k.textOut()
 		for _, r := range k.rows() {
-			out.begin(r)
+			if !out.begin(r) {
+				break
+			}
 			at := len(out.data)
 			out.data = format(out.data, r)
 			if exact {
@@ -31,6 +33,19 @@ func formatKernel(from, to datatype.Type, env *environment) kernel {
 			}
 		}
 		return out.end()
+	}
+}
+
+// padded refuses to fill values up to a length beyond maxText.
+func padded(to datatype.Type, of kernel) kernel {
+	if of == nil || to.Kind != datatype.Char && to.Kind != datatype.Binary {
+		return of
+	}
+	return func(k *call) error {
+		if to.Precision > min(maxText, k.textLimit) {
+			return tooLong("CAST to " + to.String())
+		}
+		return of(k)
 	}
 }
 

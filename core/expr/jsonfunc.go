@@ -138,7 +138,9 @@ func jsonValue(clauses string) kernel {
 	return func(k *call) error {
 		a, out, cache, fresh := k.arguments(), k.textOut(), jsonPaths{}, false
 		for _, r := range k.rows() {
-			out.begin(r)
+			if !out.begin(r) {
+				break
+			}
 			if a.isNull(0, r) || a.isNull(1, r) {
 				k.setNull(r, &fresh)
 				continue
@@ -186,7 +188,9 @@ func jsonQuery(clauses string) kernel {
 	return func(k *call) error {
 		a, out, cache, fresh := k.arguments(), k.textOut(), jsonPaths{}, false
 		for _, r := range k.rows() {
-			out.begin(r)
+			if !out.begin(r) {
+				break
+			}
 			got, p, err := cache.ask(a, r)
 			if err != nil {
 				return err
@@ -282,7 +286,9 @@ func (c *compiler) jsonText(x *Call, clauses, shape string) kernel {
 			}
 		}
 		for _, r := range k.rows() {
-			out.begin(r)
+			if !out.begin(r) {
+				break
+			}
 			if shape == "" {
 				out.data = writers[0](out.data, r)
 				continue

@@ -363,7 +363,9 @@ func joinKernel(k *call) error {
 	texts, offsets, mask := compute.NewTexts(elements), listOffsets(list), k.args[0].mask()
 	a, out := k.arguments(), k.textOut()
 	for _, r := range k.rows() {
-		out.begin(r)
+		if !out.begin(r) {
+			break
+		}
 		first := true
 		for e := offsets[int(r)&mask]; e < offsets[(int(r)&mask)+1]; e++ {
 			null := elements.IsNull(int(e))

@@ -89,7 +89,7 @@ func (k *call) castChildren(d arrow.ArrayData, t arrow.DataType, from, to []data
 func (k *call) castColumn(d arrow.ArrayData, from, to datatype.Type, cast kernel) (arrow.Array, error) {
 	arr := array.MakeFromData(d)
 	defer arr.Release()
-	inner := run{mem: k.mem}
+	inner := run{mem: k.mem, textLimit: k.textLimit}
 	inner.reset([]arrow.Array{arr}, arr.Len())
 	defer inner.finish()
 	v, err := inner.loadColumn(arr, layoutOf(from))

@@ -37,7 +37,9 @@ func printfKernel(args []Expr, env *environment) kernel {
 			}
 		}
 		for _, r := range k.rows() {
-			out.begin(r)
+			if !out.begin(r) {
+				break
+			}
 			if p.row = r; p.a.isNull(0, r) {
 				k.setNull(r, &fresh)
 				continue

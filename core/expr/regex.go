@@ -83,10 +83,25 @@ func regexReplaceKernel(k *call) error {
 		if err != nil {
 			return err
 		}
-		out.begin(r)
-		out.data = append(out.data, re.ReplaceAll(a.s(0, r), javaReplacement(a.s(2, r)))...)
+		if !out.begin(r) {
+			break
+		}
+		s, by := a.s(0, r), javaReplacement(a.s(2, r))
+		if most := maxText / max(len(by), 1); len(s) >= most && countMatches(re, s) > most {
+			return tooLong("REGEXP_REPLACE")
+		}
+		out.data = append(out.data, re.ReplaceAll(s, by)...)
 	}
 	return out.end()
+}
+
+// countMatches makes no list of the matches, which could be many times their text.
+func countMatches(re *regexp.Regexp, s []byte) (n int) {
+	re.ReplaceAllFunc(s, func([]byte) []byte {
+		n++
+		return nil
+	})
+	return n
 }
 
 // javaReplacement turns $1 into ${1}, which Go does not run into what follows.
@@ -117,7 +132,9 @@ func regexExtractKernel(k *call) error {
 		if err != nil {
 			return err
 		}
-		out.begin(r)
+		if !out.begin(r) {
+			break
+		}
 		group := a.or(2, r, 0)
 		match := re.FindSubmatchIndex(a.s(0, r))
 		if match == nil || group < 0 || group > int64(re.NumSubexp()) || match[2*group] < 0 {
@@ -157,20 +174,25 @@ func regexNumberKernel(count bool) kernel {
 // regexExtractAll takes a group, the first unless told, of every match.
 func regexExtractAll(t datatype.Type) kernel {
 	cache := regexes{}
-	return textListKernel(t, func(a *arguments, r int32) ([][]byte, error) {
+	return textListKernel(t, func(a *arguments, r int32, add func([]byte)) error {
 		re, err := cache.of(a.s(1, r), 0)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		group := a.or(2, r, 1)
 		if group < 0 || group > int64(re.NumSubexp()) {
-			return nil, failure.Errorf(failure.UserCode, "REGEXP_EXTRACT_ALL: pattern '%s' has no group %d", a.s(1, r), group)
+			return failure.Errorf(failure.UserCode, "REGEXP_EXTRACT_ALL: pattern '%s' has no group %d", a.s(1, r), group)
 		}
-		var found [][]byte
-		for _, m := range re.FindAllSubmatch(a.s(0, r), -1) {
-			found = append(found, m[group])
+		s := a.s(0, r)
+		for _, m := range re.FindAllSubmatchIndex(s, -1) {
+			if m[2*group] >= 0 {
+				s := s[m[2*group]:m[2*group+1]]
+				add(s)
+			} else {
+				add(nil)
+			}
 		}
-		return found, nil
+		return nil
 	})
 }
 

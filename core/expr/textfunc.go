@@ -55,7 +55,9 @@ func textOf(f textFunc) kernel {
 	return func(k *call) error {
 		a, out, fresh := k.arguments(), k.textOut(), false
 		for _, r := range k.rows() {
-			out.begin(r)
+			if !out.begin(r) {
+				break
+			}
 			b, ok := f(out.data, a, r)
 			if !ok {
 				k.setNull(r, &fresh)
@@ -112,6 +114,8 @@ func (c *compiler) textFunction(x *Call) (k kernel, strict bool, err error) {
 		return printfKernel(x.Args, c.env), false, nil
 	case "SHA2":
 		return sha2Kernel, true, nil
+	case "REPLACE":
+		return replaceKernel, true, nil
 	case "URL_ENCODE":
 		return textKernel(urlEncode), true, nil
 	case "SPLIT":
@@ -170,8 +174,6 @@ func textFunctions(name string) textFunc {
 		return pad(true)
 	case "RPAD":
 		return pad(false)
-	case "REPLACE":
-		return replace
 	case "TRANSLATE":
 		return translate
 	case "OVERLAY":
@@ -270,7 +272,7 @@ func right(b []byte, a *arguments, r int32) ([]byte, bool) {
 	return append(b, s[skip(s, max(int64(utf8.RuneCount(s))-keep, 0)):]...), true
 }
 
-// maxText bounds what one call of REPEAT or LPAD makes.
+// maxText bounds what one call of REPEAT, LPAD, REPLACE and the like makes of little.
 const maxText = 256 << 20
 
 func repeat(b []byte, a *arguments, r int32) ([]byte, bool) {
@@ -310,19 +312,28 @@ func pad(before bool) textFunc {
 	}
 }
 
-func replace(b []byte, a *arguments, r int32) ([]byte, bool) {
-	s, from, to := a.s(0, r), a.s(1, r), a.s(2, r)
-	if len(from) == 0 {
-		return append(b, s...), true
-	}
-	for {
-		at := bytes.Index(s, from)
-		if at < 0 {
-			return append(b, s...), true
+// replaceKernel is REPLACE, which can make much of little.
+func replaceKernel(k *call) error {
+	a, out := k.arguments(), k.textOut()
+	for _, r := range k.rows() {
+		if !out.begin(r) {
+			break
 		}
-		b = append(append(b, s[:at]...), to...)
-		s = s[at+len(from):]
+		s, from, to := a.s(0, r), a.s(1, r), a.s(2, r)
+		if more := len(to) - len(from); more > 0 && len(from) > 0 && len(s)/len(from) > maxText/len(to) && len(s)+bytes.Count(s, from)*more > maxText {
+			return tooLong("REPLACE")
+		}
+		for len(from) > 0 {
+			at := bytes.Index(s, from)
+			if at < 0 {
+				break
+			}
+			out.data = append(append(out.data, s[:at]...), to...)
+			s = s[at+len(from):]
+		}
+		out.data = append(out.data, s...)
 	}
+	return out.end()
 }
 
 // translate replaces characters one by one; those without a partner are dropped.

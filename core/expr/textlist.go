@@ -12,25 +12,29 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 )
 
-// textListKernel makes an array of texts; parts returns those of one row.
-func textListKernel(t datatype.Type, parts func(a *arguments, r int32) ([][]byte, error)) kernel {
+// textListKernel makes an array of texts; parts adds those of one row.
+func textListKernel(t datatype.Type, parts func(a *arguments, r int32, add func([]byte)) error) kernel {
 	return func(k *call) error {
 		lists := array.NewBuilder(k.mem, t.Arrow()).(*array.ListBuilder)
 		defer lists.Release()
 		texts := lists.ValueBuilder().(*array.StringBuilder)
-		a, next := k.arguments(), int32(0)
+		a, next, total := k.arguments(), int32(0), 0
+		add := func(p []byte) {
+			if total += len(p); total <= k.textLimit {
+				texts.BinaryBuilder.Append(p)
+			}
+		}
 		for _, r := range k.rows() {
 			for ; next < r; next++ {
 				lists.AppendNull()
 			}
 			next++
-			found, err := parts(a, r)
-			if err != nil {
+			lists.Append(true)
+			if err := parts(a, r, add); err != nil {
 				return err
 			}
-			lists.Append(true)
-			for _, p := range found {
-				texts.BinaryBuilder.Append(p)
+			if err := k.checkText(total); err != nil {
+				return err
 			}
 		}
 		for ; int(next) < k.n; next++ {
@@ -42,8 +46,11 @@ func textListKernel(t datatype.Type, parts func(a *arguments, r int32) ([][]byte
 }
 
 // split cuts a text at a delimiter; an empty one cuts between characters.
-func split(a *arguments, r int32) ([][]byte, error) {
-	return bytes.Split(a.s(0, r), a.s(1, r)), nil
+func split(a *arguments, r int32, add func([]byte)) error {
+	for part := range bytes.SplitSeq(a.s(0, r), a.s(1, r)) {
+		add(part)
+	}
+	return nil
 }
 
 // elt chooses among texts by a position from 1; only the chosen one counts.
@@ -84,10 +91,15 @@ func bounded(name string, of kernel) kernel {
 				}
 				size = min(size, maxText+1) * each
 			}
-			if size > maxText {
-				return failure.Errorf(failure.UserCode, "%s: the result exceeds %d MiB", name, maxText>>20)
+			if size > min(maxText, int64(k.textLimit)) {
+				return tooLong(name)
 			}
 		}
 		return of(k)
 	}
+}
+
+// tooLong is the error of a function whose result for one row is larger than maxText.
+func tooLong(name string) error {
+	return failure.Errorf(failure.UserCode, "%s: the result exceeds %d MiB", name, maxText>>20)
 }

@@ -50,7 +50,9 @@ func (c *compiler) dateFormat(t datatype.Type) kernel {
 				return err
 			}
 			at, ok := c.timeAt(a, r, t)
-			out.begin(r)
+			if !out.begin(r) {
+				break
+			}
 			if !ok {
 				k.setNull(r, &fresh)
 				continue
@@ -86,7 +88,9 @@ func (c *compiler) fromUnixTime() kernel {
 			if err != nil {
 				return err
 			}
-			out.begin(r)
+			if !out.begin(r) {
+				break
+			}
 			out.data = p.format(out.data, time.Unix(a.n(0, r), 0).In(c.env.location))
 		}
 		return out.end()

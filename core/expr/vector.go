@@ -276,7 +276,7 @@ func (c *run) toArrow(v *vector, t datatype.Type, n int) (arrow.Array, error) {
 	case v.layout == textLayout && v.index != nil && 2*v.dictionarySize() <= v.n:
 		return c.encoded(v, at)
 	case v.layout == textLayout && v.index != nil:
-		return c.plainText(c.decoded(v), at)
+		return c.decoded(v, at)
 	case v.layout == textLayout:
 		return c.plainText(v, at)
 	case v.layout == noLayout || v.layout == nestedLayout:
@@ -323,19 +323,31 @@ func (c *run) plainText(v *vector, t arrow.DataType) (arrow.Array, error) {
 }
 
 // decoded writes out the values of a dictionary vector.
-func (c *run) decoded(v *vector) *vector {
-	out := c.vector(textLayout, v.n)
-	out.valid = v.valid
-	out.offsets = arrow.GetData[int32](c.bytes((v.n + 1) * 4))
-	view := v.text()
+func (c *run) decoded(v *vector, t arrow.DataType) (arrow.Array, error) {
+	offsets := memory.NewResizableBuffer(c.mem)
+	defer offsets.Release()
+	offsets.Resize((v.n + 1) * 4)
+	ends, view, total := arrow.GetData[int32](offsets.Bytes()), v.text(), 0
+	ends[0] = 0
 	for i := range v.n {
-		out.offsets[i] = int32(len(out.data))
 		if !v.isNull(i) {
-			out.data = append(out.data, view.at(i)...)
+			total += len(view.at(i))
+		}
+		ends[i+1] = int32(total)
+	}
+	if err := c.checkText(total); err != nil {
+		return nil, err
+	}
+	chars := memory.NewResizableBuffer(c.mem)
+	defer chars.Release()
+	chars.Resize(total)
+	out := chars.Bytes()
+	for i := range v.n {
+		if !v.isNull(i) {
+			copy(out[ends[i]:], view.at(i))
 		}
 	}
-	out.offsets[v.n] = int32(len(out.data))
-	return out
+	return c.makeArray(t, v, offsets, chars), nil
 }
 
 // encoded returns a dictionary array: a function of dictionary values stays one.

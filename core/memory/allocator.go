@@ -97,6 +97,16 @@ func (m *Allocator) Free(b []byte) {
 	l.give(int64(bytes))
 }
 
+// Charge charges the account for bytes of the heap that were not allocated here but
+// belong to the same work, and panics like Allocate; a negative number gives back.
+func (m *Allocator) Charge(bytes int) {
+	if bytes < 0 {
+		m.account.Shrink(int64(-bytes))
+		return
+	}
+	m.must(m.account.Grow(int64(bytes)))
+}
+
 // growRoot charges the ledger for what the accounts below it are charged.
 func (m *Allocator) growRoot(bytes int64) {
 	if err := m.account.ledger.growRoot(m.account, bytes); err != nil {

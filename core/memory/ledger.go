@@ -33,6 +33,7 @@ type Ledger struct {
 	root       *Account
 	pool       *pool
 	contenders atomic.Int64 // accounts that can spill; see Share
+	lent       atomic.Int64 // accounts that give back; see Loan
 	patience   time.Duration
 	queue      queue
 }
@@ -47,7 +48,7 @@ func New(o Options) (*Ledger, error) {
 		keep = min(DefaultPoolBytes, o.Limit/8)
 	}
 	l := &Ledger{pool: newPool(max(keep, 0)), patience: cmp.Or(o.Patience, DefaultPatience)}
-	l.queue.shares = map[*Share]struct{}{}
+	l.queue.shares, l.queue.loans = map[*Share]struct{}{}, map[*Loan]struct{}{}
 	l.root = &Account{name: "worker", ledger: l, limit: o.Limit, option: cmp.Or(o.Option, "worker.memory.size")}
 	return l, nil
 }
@@ -84,8 +85,11 @@ type Account struct {
 	option string
 	until  context.Context // see Until; nil: that of the parent
 	spills atomic.Bool     // a contender's
+	lent   atomic.Bool     // a loan's
 	used   atomic.Int64
 	peak   atomic.Int64
+	// prepaid is charged to the ledger for the next charges of a loan's account.
+	prepaid atomic.Int64
 }
 
 var _ stream.Account = (*Account)(nil)
@@ -160,6 +164,9 @@ func (a *Account) shrinkBelowRoot(n int64) {
 }
 
 func (l *Ledger) growRoot(asker *Account, n int64) error {
+	if takePrepaid(&asker.prepaid, n) {
+		return nil
+	}
 	if l.root.chargeTo(n, l.room(asker)) {
 		return nil
 	}

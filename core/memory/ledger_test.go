@@ -239,3 +239,28 @@ func BenchmarkAllocate(b *testing.B) {
 		}
 	}
 }
+
+// Memory that an account's owner has of elsewhere is charged like what it allocates.
+func TestCharge(t *testing.T) {
+	l, err := memory.New(memory.Options{Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := l.Child("a", 0)
+	m := a.Allocator().(*memory.Allocator)
+	m.Charge(600)
+	func() {
+		var err error
+		defer func() {
+			var e *memory.ExhaustedError
+			if !errors.As(err, &e) || e.Wanted != 500 {
+				t.Errorf("beyond the limit: %v", err)
+			}
+		}()
+		defer memory.Recover(&err)
+		m.Charge(500)
+	}()
+	if m.Charge(-600); a.Used() != 0 || l.Used() != 0 {
+		t.Fatalf("%d and %d bytes are left", a.Used(), l.Used())
+	}
+}

@@ -21,15 +21,22 @@ type Share struct {
 // a row group. A contender in the same task cannot be told to spill then.
 const lump = 10 << 20
 
+// leastMark is the part of the limit that contenders may fill in any case, leastSpill
+// the part below which nothing is gained by a spill.
+const (
+	leastMark  = 3
+	leastSpill = 128
+)
+
 // mark is how much of the limit may be charged before contenders give way: three
-// quarters, but so much less that there is a lump between it and where others stop,
-// if that leaves a quarter.
+// quarters, but so much less that there is a lump between it and where loans stop,
+// as far as that leaves a third. Ledgers smaller than a lump are not divided so.
 func (l *Ledger) mark() int64 {
-	mark, rest := l.root.limit/4*3, l.root.limit-l.reserve()-lump
-	if rest >= l.root.limit/4 {
-		mark = min(mark, rest)
+	mark := l.root.limit / 4 * 3
+	if l.root.limit < lump {
+		return mark
 	}
-	return mark
+	return min(mark, max(l.root.limit-l.reserve()-lump, l.root.limit/leastMark))
 }
 
 // Contend registers a as an account that can spill.
@@ -67,7 +74,7 @@ func (s *Share) Over() bool {
 	}
 	sum, most := l.queue.contended()
 	if waiting {
-		return mine >= most/2
+		return mine >= most/2 && mine >= l.root.limit/leastSpill
 	}
 	others := max(used-sum, 0)
 	return mine > (mark-others)/max(l.contenders.Load(), 1)

@@ -17,14 +17,30 @@ const (
 	spentPart     = 5
 )
 
+// A loan that holds something waits a small part of the patience, for somebody to
+// spill, before it gives back what it holds; then, holding nothing, for several
+// times the patience. Those who can make room are told at once when somebody waits
+// and every pressEvery from then on.
+const (
+	loanPart       = 50
+	prepayPatience = 4
+	pressEvery     = 100 * time.Millisecond
+)
+
 // reserve is the part of the limit that only accounts that can spill may use
 // while there are any: spilling takes memory, and must not wait for it.
 func (l *Ledger) reserve() int64 { return l.root.limit / 8 }
 
-// room is how far asker may fill the ledger.
+// room is how far asker may fill the ledger. Where there are loans, the first half of
+// the reserve is for the work on what they have brought: who holds a loan does that
+// work, too, and cannot give it back meanwhile.
 func (l *Ledger) room(asker *Account) int64 {
-	if asker.spills.Load() || l.contenders.Load() == 0 {
+	lent := l.lent.Load() > 0
+	switch {
+	case asker.spills.Load() || l.contenders.Load() == 0 && !lent:
 		return l.root.limit
+	case lent && !asker.lent.Load():
+		return l.root.limit - l.reserve()/2
 	}
 	return l.root.limit - l.reserve()
 }
@@ -35,6 +51,7 @@ type queue struct {
 	mu      sync.Mutex
 	freed   chan struct{} // closed when something was given back; nil: nobody listens
 	shares  map[*Share]struct{}
+	loans   map[*Loan]struct{}
 }
 
 // listen returns a channel that is closed when something is given back.
@@ -73,6 +90,9 @@ func (q *queue) contended() (sum, most int64) {
 // of that for whoever gives something back. Others are to spill at once, so the
 // largest never waits.
 func (l *Ledger) patienceOf(a *Account) time.Duration {
+	if a.lent.Load() {
+		return l.patience / loanPart
+	}
 	if !a.spills.Load() {
 		return l.patience
 	}
@@ -100,27 +120,39 @@ func (q *queue) besides(a *Account) (mine, most int64) {
 	return mine, most
 }
 
-// press tells contenders whose tasks sleep that somebody waits.
+// press tells contenders and loans whose tasks sleep that somebody waits.
 func (q *queue) press() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for s := range q.shares {
-		if s.pressed == nil {
-			continue
-		}
-		select {
-		case s.pressed <- struct{}{}:
-		default:
-		}
+		tell(s.pressed)
+	}
+	for o := range q.loans {
+		tell(o.pressed)
 	}
 }
 
-// await charges the root as soon as contenders have made room. It gives up when
-// nothing is given back for as long as the ledger's patience, and when the asker's
-// context ends, which is the error.
+// tell signals a channel that has room for one; nil has nobody.
+func tell(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// await charges the root as soon as contenders and loans have made room. It gives up
+// when nothing is given back for as long as the asker's patience, and when the
+// asker's context ends, which is the error.
 func (l *Ledger) await(asker *Account, n int64) (bool, error) {
-	patience := l.patienceOf(asker)
-	if patience <= 0 || n > l.room(asker) || l.contenders.Load() == 0 {
+	if n > l.room(asker) || l.contenders.Load() == 0 && l.lent.Load() == 0 {
+		return false, nil
+	}
+	return l.awaitFor(asker, n, func() time.Duration { return l.patienceOf(asker) })
+}
+
+func (l *Ledger) awaitFor(asker *Account, n int64, patienceNow func() time.Duration) (bool, error) {
+	patience := patienceNow()
+	if patience <= 0 {
 		return false, nil
 	}
 	ctx := asker.context()
@@ -128,17 +160,20 @@ func (l *Ledger) await(asker *Account, n int64) (bool, error) {
 	defer l.queue.waiting.Add(-1)
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
+	again := time.NewTicker(pressEvery)
+	defer again.Stop()
 	for {
 		freed := l.queue.listen() // before the attempt, so that nothing is missed
 		l.Trim()
 		if l.root.chargeTo(n, l.room(asker)) {
 			return true, nil
 		}
-		if patience = l.patienceOf(asker); patience <= 0 {
+		if patience = patienceNow(); patience <= 0 {
 			return false, nil
 		}
 		l.queue.press()
 		select {
+		case <-again.C:
 		case <-freed:
 			timer.Reset(patience)
 		case <-timer.C:
