@@ -17,11 +17,16 @@ import (
 )
 
 // When a partial phase judges itself: after so many rows, whether groups, as often
-// as they were flushed, are more than this share of them; and the size at which it
-// flushes in any case, or a part of its fair share, for it gains little by more.
+// as they were flushed, are more than this share of them, or of the runs of equal
+// neighbours; sooner where nearly no two rows are of one group. Few groups cost so
+// little that nothing needs to be judged. And the size at which it flushes in any
+// case, or a part of its fair share, for it gains little by more.
 const (
 	judgeRows    = 1 << 16
 	keepReducing = 0.75
+	soonRows     = 1 << 14
+	reducesNone  = 0.95
+	fewGroups    = 1 << 12
 	flushBytes   = 8 << 20
 	flushShare   = 4
 )
@@ -43,11 +48,13 @@ type Aggregate struct {
 	share   *memory.Share // of the memory; nil where there is nothing to share
 	spilled *spilled      // nil until groups had to leave memory
 	seen    int64         // rows since the last judgement
+	runs    int64         // of neighbours of one group among them
 	made    int64         // groups of them that were flushed
-	passing bool          // a partial that has stopped grouping
+	passing bool          // a partial that has stopped looking groups up
 
 	hashes []uint64
 	slots  []int32
+	heads  []int32
 }
 
 // New returns the operator that spec describes over input columns of in.
@@ -146,6 +153,7 @@ func (a *Aggregate) Process(_ int, b *stream.Batch) error {
 	}
 	if a.phase == jobgraph.Phase_PHASE_PARTIAL {
 		a.seen += int64(n)
+		a.runs += countRuns(a.slots)
 		return a.judge()
 	}
 	return a.keepRoom()
@@ -292,7 +300,18 @@ func (a *Aggregate) charge() error {
 	return fmt.Errorf("aggregate: %w", err)
 }
 
-// judge flushes a partial that is large, and ends grouping where it is in vain.
+func countRuns(slots []int32) int64 {
+	runs, last := 0, int32(-1)
+	for _, s := range slots {
+		if s != last {
+			runs++
+		}
+		last = s
+	}
+	return int64(runs)
+}
+
+// judge flushes a partial that is large, and ends looking up where it is in vain.
 func (a *Aggregate) judge() error {
 	if a.groups.table == nil {
 		return nil
@@ -300,29 +319,33 @@ func (a *Aggregate) judge() error {
 	large := a.groups.bytes() >= min(flushBytes, a.share.Fair()/flushShare) || a.share.Over()
 	enough := a.seen >= judgeRows
 	made := a.made + int64(a.groups.rows.Len())
-	a.passing = enough && float64(made) > keepReducing*float64(a.seen)
+	switch {
+	case enough:
+		a.passing = float64(made) > keepReducing*float64(a.seen) ||
+			made > fewGroups && float64(made) > keepReducing*float64(a.runs)
+	case a.seen >= soonRows:
+		a.passing = float64(made) > reducesNone*float64(a.seen)
+	}
 	if !a.passing && !large {
 		return nil
 	}
 	if a.made = made; enough {
-		a.seen, a.made = 0, 0
+		a.seen, a.runs, a.made = 0, 0, 0
 	}
 	return a.flush()
 }
 
-// pass emits the rows of b as accumulators of one row each.
+// pass emits the runs of equal neighbours in b as accumulators.
 func (a *Aggregate) pass(b *stream.Batch) error {
-	n := b.Len()
+	keys, sel := a.keyColumns(b.Record.Columns()), b.Sel
+	a.slots, a.heads = compute.Runs(keys, b.Sel, a.slots, a.heads)
+	n := len(a.heads)
+	if n < b.Len() {
+		sel = a.heads
+	}
 	values := make([]*state.Column, 0, len(a.acc.Columns()))
 	for _, f := range a.acc.Columns() {
 		values = append(values, hashtable.NullColumn(f.Type, n))
-	}
-	if cap(a.slots) < n {
-		a.slots = make([]int32, n)
-	}
-	a.slots = a.slots[:n]
-	for i := range a.slots {
-		a.slots[i] = int32(i)
 	}
 	if err := a.acc.Add(values, b.Record.Columns(), b.Sel, a.slots); err != nil {
 		return fmt.Errorf("aggregate: %w", err)
@@ -330,8 +353,8 @@ func (a *Aggregate) pass(b *stream.Batch) error {
 	a.acc.Grown() // leaves with the batch
 	columns := make([]arrow.Array, 0, a.output.NumFields())
 	defer func() { compute.ReleaseAll(columns) }()
-	for _, k := range a.keyColumns(b.Record.Columns()) {
-		key, err := compute.Take(a.ctx.Alloc, k, b.Sel)
+	for _, k := range keys {
+		key, err := compute.Take(a.ctx.Alloc, k, sel)
 		if err != nil {
 			return fmt.Errorf("aggregate: %w", err)
 		}

@@ -304,10 +304,18 @@ func TestInState(t *testing.T) {
 }
 
 // A partial phase in which every row is a group passes rows on after a while, one
-// that reduces goes on grouping; the final result is the same.
+// whose groups are runs of neighbours passes the runs on, one that reduces goes on
+// grouping; the final result is the same.
 func TestAdaptivePartial(t *testing.T) {
 	const rows, batch = 1 << 18, 8192
-	for _, groups := range []int64{100, rows} {
+	for _, c := range []struct {
+		groups, out int64
+		clustered   bool
+	}{
+		{groups: 100, out: 100},
+		{groups: rows, out: rows},
+		{groups: rows / 4, out: rows / 4, clustered: true},
+	} {
 		spec := &jobgraph.Aggregate{
 			Phase: jobgraph.Phase_PHASE_PARTIAL, Keys: []uint32{0},
 			Calls: calls(operatortest.ParseSchema("k BIGINT"), "COUNT() -> BIGINT NOT NULL", "SUM(0) -> BIGINT"),
@@ -317,12 +325,16 @@ func TestAdaptivePartial(t *testing.T) {
 			t.Fatal(err)
 		}
 		n := &counter{}
-		feedNumbers(t, op, n, rows, batch, groups)
-		if n.count != rows {
-			t.Errorf("%d groups: counts sum to %d, want %d", groups, n.count, rows)
+		next := func(from int64) *stream.Batch { return numbers(from, batch, c.groups) }
+		if c.clustered {
+			next = func(from int64) *stream.Batch { return clustered(from, batch, rows/c.groups) }
 		}
-		if passed := n.rows == rows; passed != (groups == rows) {
-			t.Errorf("%d groups: %d rows came out", groups, n.rows)
+		feed(t, op, n, rows, batch, next)
+		if n.count != rows {
+			t.Errorf("%d groups: counts sum to %d, want %d", c.groups, n.count, rows)
+		}
+		if n.rows != c.out {
+			t.Errorf("%d groups: %d rows came out, want %d", c.groups, n.rows, c.out)
 		}
 	}
 }
@@ -344,8 +356,8 @@ type unlimited struct{}
 func (unlimited) Grow(int64) error { return nil }
 func (unlimited) Shrink(int64)     {}
 
-// feedNumbers runs an operator over batches of a BIGINT column of so many groups.
-func feedNumbers(t testing.TB, op operator.Operator, out operator.Output, rows, batch int, groups int64) {
+// feed runs an operator over batches that make gives by their first row.
+func feed(t testing.TB, op operator.Operator, out operator.Output, rows, batch int, make func(from int64) *stream.Batch) {
 	t.Helper()
 	err := op.Open(&operator.Context{
 		Context: context.Background(), Output: out, Memory: unlimited{}, Alloc: memory.DefaultAllocator, BatchRows: batch,
@@ -354,7 +366,7 @@ func feedNumbers(t testing.TB, op operator.Operator, out operator.Output, rows, 
 		t.Fatal(err)
 	}
 	for from := 0; from < rows; from += batch {
-		if err := op.Process(0, numbers(int64(from), batch, groups)); err != nil {
+		if err := op.Process(0, make(int64(from))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -363,11 +375,21 @@ func feedNumbers(t testing.TB, op operator.Operator, out operator.Output, rows, 
 	}
 }
 
+// numbers is a batch of a BIGINT column of so many groups.
 func numbers(from int64, n int, groups int64) *stream.Batch {
+	return bigints(n, func(i int64) int64 { return (from + i) * 7919 % groups })
+}
+
+// clustered is numbers with so many rows of a group beside each other.
+func clustered(from int64, n int, each int64) *stream.Batch {
+	return bigints(n, func(i int64) int64 { return (from + i) / each })
+}
+
+func bigints(n int, value func(i int64) int64) *stream.Batch {
 	b := array.NewInt64Builder(memory.DefaultAllocator)
 	defer b.Release()
 	for i := range int64(n) {
-		b.Append((from + i) * 7919 % groups)
+		b.Append(value(i))
 	}
 	a := b.NewArray()
 	defer a.Release()
