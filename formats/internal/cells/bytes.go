@@ -37,11 +37,21 @@ func (c *Converter) strings(data []byte, cells []Cell) (arrow.Array, error) {
 			}
 			at += copy(b.bytes[at:], text)
 		default:
-			at += copy(b.bytes[at:], data[cell.Start:cell.End])
+			at += copyShort(b.bytes[at:], data[cell.Start:], int(cell.End-cell.Start))
 		}
 		b.offsets[i+1] = int32(at)
 	}
 	return b.finish(c.Type.Arrow()), nil
+}
+
+// copyShort copies n bytes. Up to 16 it copies as many, if there is room: what
+// comes next is written later, and a call would cost more.
+func copyShort(dst, src []byte, n int) int {
+	if n > 16 || len(dst) < 16 || len(src) < 16 {
+		return copy(dst, src[:n])
+	}
+	*(*[16]byte)(dst) = [16]byte(src)
+	return n
 }
 
 // binaries decodes base64.

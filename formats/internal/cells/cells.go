@@ -6,6 +6,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/bitutil"
+	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/core/datatype"
@@ -85,31 +86,31 @@ func (c *Converter) Array(data []byte, cells []Cell) (arrow.Array, error) {
 	case datatype.Binary, datatype.Varbinary:
 		return c.binaries(data, cells)
 	case datatype.Float:
-		return fixed(c, data, cells, arrow.Float32Traits.CastFromBytes, parseFloat32)
+		return fixed(c, data, cells, arrow.Float32Traits.CastFromBytes, parseFloat32, (*fixedColumn[float32]).parseCells)
 	case datatype.Double:
-		return fixed(c, data, cells, arrow.Float64Traits.CastFromBytes, parseFloat64)
+		return fixed(c, data, cells, arrow.Float64Traits.CastFromBytes, parseFloat64, (*fixedColumn[float64]).parseCells)
 	case datatype.TinyInt:
-		return fixed(c, data, cells, arrow.Int8Traits.CastFromBytes, parseInt8)
+		return fixed(c, data, cells, arrow.Int8Traits.CastFromBytes, parseInt8, integers)
 	case datatype.SmallInt:
-		return fixed(c, data, cells, arrow.Int16Traits.CastFromBytes, parseInt16)
+		return fixed(c, data, cells, arrow.Int16Traits.CastFromBytes, parseInt16, integers)
 	case datatype.Int:
-		return fixed(c, data, cells, arrow.Int32Traits.CastFromBytes, parseInt32)
+		return fixed(c, data, cells, arrow.Int32Traits.CastFromBytes, parseInt32, integers)
 	case datatype.BigInt:
-		return fixed(c, data, cells, arrow.Int64Traits.CastFromBytes, parseInt64)
+		return fixed(c, data, cells, arrow.Int64Traits.CastFromBytes, parseInt64, integers)
 	case datatype.Date:
-		return fixed(c, data, cells, arrow.Int32Traits.CastFromBytes, parseDate)
+		return fixed(c, data, cells, arrow.Int32Traits.CastFromBytes, parseDate, dates)
 	case datatype.Decimal:
 		if c.Type.Precision <= datatype.MaxDecimal64Precision {
-			return fixed(c, data, cells, arrow.Int64Traits.CastFromBytes, parseDecimal64)
+			return fixed(c, data, cells, arrow.Int64Traits.CastFromBytes, parseDecimal64, decimals64)
 		}
-		return fixed(c, data, cells, arrow.Decimal128Traits.CastFromBytes, parseDecimal128)
+		return fixed(c, data, cells, arrow.Decimal128Traits.CastFromBytes, parseDecimal128, (*fixedColumn[decimal128.Num]).parseCells)
 	case datatype.Time:
 		if c.Type.Precision <= 3 {
-			return fixed(c, data, cells, arrow.Int32Traits.CastFromBytes, parseTime32)
+			return fixed(c, data, cells, arrow.Int32Traits.CastFromBytes, parseTime32, (*fixedColumn[int32]).parseCells)
 		}
-		return fixed(c, data, cells, arrow.Int64Traits.CastFromBytes, parseTime64)
+		return fixed(c, data, cells, arrow.Int64Traits.CastFromBytes, parseTime64, (*fixedColumn[int64]).parseCells)
 	case datatype.Timestamp, datatype.TimestampLTZ:
-		return fixed(c, data, cells, arrow.Int64Traits.CastFromBytes, parseTimestamp)
+		return fixed(c, data, cells, arrow.Int64Traits.CastFromBytes, parseTimestamp, (*fixedColumn[int64]).parseCells)
 	default:
 		return nil, fmt.Errorf("text of %s is not supported", c.Type)
 	}
@@ -170,38 +171,60 @@ func (c *Converter) missing(v *validity, i int) error {
 	return &Error{Row: i, Type: c.Type}
 }
 
-// fixed parses values of fixed width. parse is called through a value, which
-// costs little beside parsing; the loop exists once per width.
-func fixed[T any](c *Converter, data []byte, cells []Cell, cast func([]byte) []T, parse func([]byte, *datatype.Type) (T, bool)) (arrow.Array, error) {
-	var zero T
-	n := len(cells)
+// fixedColumn is an array of values of fixed width in the making.
+type fixedColumn[T any] struct {
+	c      *Converter
+	data   []byte
+	cells  []Cell
+	values []T
+	validity
+	// parse reads one value. It is called through a value, which costs little beside
+	// what is parsed so.
+	parse func([]byte, *datatype.Type) (T, bool)
+}
+
+// fixed parses values of fixed width; fill does, by parsing each or quicker.
+func fixed[T any](c *Converter, data []byte, cells []Cell, cast func([]byte) []T, parse func([]byte, *datatype.Type) (T, bool),
+	fill func(*fixedColumn[T]) error,
+) (arrow.Array, error) {
+	t := c.Type.Arrow()
 	out := memory.NewResizableBuffer(c.Alloc)
 	defer out.Release()
-	out.Resize(n * c.Type.Arrow().(arrow.FixedWidthDataType).BitWidth() / 8)
-	values := cast(out.Bytes())
-	v := validity{alloc: c.Alloc, n: n}
-	defer v.release()
-	for i, cell := range cells {
-		if cell.Kind == Null {
-			values[i] = zero
-			if err := c.missing(&v, i); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		text, err := c.text(data, cell)
-		if err != nil {
-			return nil, err
-		}
-		x, ok := parse(text, &c.Type)
-		if !ok {
-			if err := c.bad(&v, i, text); err != nil {
-				return nil, err
-			}
-		}
-		values[i] = x
+	out.Resize(len(cells) * t.(arrow.FixedWidthDataType).BitWidth() / 8)
+	f := &fixedColumn[T]{c: c, data: data, cells: cells, values: cast(out.Bytes()), validity: validity{alloc: c.Alloc, n: len(cells)}, parse: parse}
+	defer f.validity.release()
+	if err := fill(f); err != nil {
+		return nil, err
 	}
-	return finish(c.Type.Arrow(), n, &v, out), nil
+	return finish(t, len(cells), &f.validity, out), nil
+}
+
+// parseCells parses each cell by itself.
+func (f *fixedColumn[T]) parseCells() error {
+	for i, cell := range f.cells {
+		if err := f.parseCell(i, cell); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fixedColumn[T]) parseCell(i int, cell Cell) error {
+	var zero T
+	f.values[i] = zero
+	if cell.Kind == Null {
+		return f.c.missing(&f.validity, i)
+	}
+	text, err := f.c.text(f.data, cell)
+	if err != nil {
+		return err
+	}
+	v, ok := f.parse(text, &f.c.Type)
+	if !ok {
+		return f.c.bad(&f.validity, i, text)
+	}
+	f.values[i] = v
+	return nil
 }
 
 func finish(t arrow.DataType, n int, v *validity, buffers ...*memory.Buffer) arrow.Array {
