@@ -19,7 +19,7 @@ const (
 	LowWater = BufferBytes / 2
 	// MaxRecordBytes bounds one record, so that a quote that is never closed
 	// does not make a reader hold the rest of the file.
-	MaxRecordBytes = 512 << 20
+	MaxRecordBytes = 64 << 20
 )
 
 // Window is a piece of a text file that moves over it front to back.
@@ -124,32 +124,13 @@ func (w *Window) fill(size int) error {
 	return nil
 }
 
-// Head shows take the beginning of a file, of which it keeps nothing: size bytes, and
-// eight times as many each time that take says it needs more. final says that
-// they are the whole file.
-func Head(in formats.Input, alloc memory.Allocator, size int64, take func(text []byte, final bool) (more bool, err error)) error {
-	for {
-		b := memory.NewResizableBuffer(alloc)
-		b.Resize(int(min(size, in.Size)))
-		more, err := takeHead(in, b.Bytes(), take)
-		b.Release()
-		if err != nil || !more {
-			return err
-		}
-		if size >= MaxRecordBytes {
-			return failure.Errorf(failure.BadData, "%s:1: record longer than %d bytes", in.Path, MaxRecordBytes)
-		}
-		size = min(8*size, MaxRecordBytes)
-	}
-}
-
-func takeHead(in formats.Input, text []byte, take func(text []byte, final bool) (more bool, err error)) (more bool, err error) {
+// ReadHead reads the first bytes of a file, at most size.
+func ReadHead(in formats.Input, size int64) ([]byte, error) {
+	text := make([]byte, min(size, in.Size))
 	if n, err := in.ReadAt(text, 0); n < len(text) {
-		return false, ReadError(in, int64(n), err)
+		return nil, ReadError(in, int64(n), err)
 	}
-	final := int64(len(text)) == in.Size
-	more, err = take(text, final)
-	return more && !final, err
+	return text, nil
 }
 
 // ReadError describes a failed or short read at an offset.
