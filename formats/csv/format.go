@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/formats"
 	"github.com/tidemill/tidemill/formats/internal/cells"
@@ -28,7 +30,7 @@ func (Format) Schema(ctx context.Context, in formats.Input, opts formats.Options
 	if err != nil {
 		return nil, err
 	}
-	l, err := readLayout(ctx, in, d, nil, cells.SampleRows, sampleBytes)
+	l, err := readLayout(ctx, in, memory.DefaultAllocator, d, nil, cells.SampleRows, sampleBytes)
 	if err != nil {
 		return nil, err
 	}

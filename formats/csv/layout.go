@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/formats"
@@ -40,32 +42,28 @@ type sample struct {
 // readLayout looks at a file's beginning. With declared columns it only finds
 // out whether there is a header; else it also guesses types, from up to rows
 // rows in up to size bytes.
-func readLayout(ctx context.Context, in formats.Input, d dialect, declared datatype.Schema, rows int, size int64) (*layout, error) {
+func readLayout(ctx context.Context, in formats.Input, alloc memory.Allocator, d dialect, declared datatype.Schema, rows int, size int64) (*layout, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	for {
-		text, err := cells.ReadHead(in, size)
-		if err != nil {
-			return nil, err
-		}
-		final := int64(len(text)) == in.Size
+	var l *layout
+	err := cells.Head(in, alloc, size, func(text []byte, final bool) (more bool, err error) {
 		skip := 0
 		if bytes.HasPrefix(text, byteOrderMark) {
 			skip = len(byteOrderMark)
 		}
 		s, err := takeSample(text[skip:], d, rows, final)
-		if errors.Is(err, errPartial) && size < cells.MaxRecordBytes {
-			size *= 8 // the first record is longer than the sample
-			continue
+		if errors.Is(err, errPartial) {
+			return true, nil
 		}
 		if err != nil {
-			return nil, failure.Errorf(failure.BadData, "%s:1: %w", in.Path, err)
+			return false, failure.Errorf(failure.BadData, "%s:1: %w", in.Path, err)
 		}
-		l := s.layout(d, declared)
+		l = s.layout(d, declared)
 		l.start += int64(skip)
-		return l, nil
-	}
+		return false, nil
+	})
+	return l, err
 }
 
 // takeSample splits records and guesses the types of all but the first.
@@ -88,7 +86,7 @@ func takeSample(text []byte, d dialect, rows int, final bool) (*sample, error) {
 		if s.first == nil {
 			for _, f := range split.fields {
 				t, _ := cellText(d, text, f, nil)
-				s.first = append(s.first, string(t))
+				s.first = append(s.first, string(t[:min(len(t), headBytes)]))
 			}
 			s.after, s.guesses = next, make([]cells.Guess, len(s.first))
 			split.width = len(s.first)

@@ -36,7 +36,7 @@ func newReader(ctx context.Context, in formats.Input, opts formats.ReadOptions) 
 	if err != nil {
 		return nil, err
 	}
-	l, err := readLayout(ctx, in, d, opts.Declared, headRows, headBytes)
+	l, err := readLayout(ctx, in, opts.Alloc, d, opts.Declared, headRows, headBytes)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/formats"
@@ -37,18 +39,25 @@ func inferSchema(ctx context.Context, in formats.Input) (datatype.Schema, error)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	text, err := cells.ReadHead(in, sampleBytes)
+	var root *guess
+	err := cells.Head(in, memory.DefaultAllocator, sampleBytes, func(text []byte, final bool) (more bool, err error) {
+		root = &guess{}
+		rows, err := root.addLines(in.Path, text, final)
+		return rows == 0, err
+	})
 	if err != nil {
 		return nil, err
 	}
-	final := int64(len(text)) == in.Size
-	root := &guess{}
-	line := 0
+	return root.row(), nil
+}
+
+// addLines looks at the lines of a sample and says how many objects were there.
+func (g *guess) addLines(path string, text []byte, final bool) (rows int, err error) {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
-	for rows := 0; len(text) > 0 && rows < cells.SampleRows; line++ {
+	for line := 1; len(text) > 0 && rows < cells.SampleRows; line++ {
 		end := bytes.IndexByte(text, '\n')
 		if end < 0 {
-			if !final && rows > 0 {
+			if !final {
 				break
 			}
 			end = len(text) - 1
@@ -56,16 +65,16 @@ func inferSchema(ctx context.Context, in formats.Input) (datatype.Schema, error)
 		s := scanner{text: text[:end+1]}
 		if s.peek() != 0 {
 			if s.peek() != '{' {
-				return nil, failure.Errorf(failure.BadData, "%s:%d: %w", in.Path, line+1, s.unexpected("an object"))
+				return rows, failure.Errorf(failure.BadData, "%s:%d: %w", path, line, s.unexpected("an object"))
 			}
-			if err := root.add(&s, 0); err != nil {
-				return nil, failure.Errorf(failure.BadData, "%s:%d: %w", in.Path, line+1, err)
+			if err := g.add(&s, 0); err != nil {
+				return rows, failure.Errorf(failure.BadData, "%s:%d: %w", path, line, err)
 			}
 			rows++
 		}
 		text = text[end+1:]
 	}
-	return root.row(), nil
+	return rows, nil
 }
 
 // add looks at the value that the scanner stands before, and steps over it.

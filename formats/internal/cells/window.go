@@ -19,7 +19,7 @@ const (
 	LowWater = BufferBytes / 2
 	// MaxRecordBytes bounds one record, so that a quote that is never closed
 	// does not make a reader hold the rest of the file.
-	MaxRecordBytes = 64 << 20
+	MaxRecordBytes = 512 << 20
 )
 
 // Window is a piece of a text file that moves over it front to back.
@@ -34,11 +34,12 @@ type Window struct {
 	offset int64 // of Text[0]
 	next   int64 // of the first byte not read yet
 	end    int64
+	most   int // bytes of a record
 }
 
 // NewWindow is a window over the bytes [from, end) of a file.
 func NewWindow(in formats.Input, alloc memory.Allocator, from, end int64) *Window {
-	return &Window{in: in, alloc: alloc, buffer: memory.NewResizableBuffer(alloc), offset: from, next: from, end: end}
+	return &Window{in: in, alloc: alloc, buffer: memory.NewResizableBuffer(alloc), offset: from, next: from, end: end, most: MaxRecordBytes}
 }
 
 // SpanOf returns the bytes of a span of a file whose rows begin at start.
@@ -66,8 +67,8 @@ func (w *Window) Ready() error {
 
 // More doubles Text, for a record that does not fit, up to the limit.
 func (w *Window) More() error {
-	if len(w.Text) >= MaxRecordBytes {
-		return failure.Errorf(failure.BadData, "%s: record longer than %d bytes", w.Place(0), MaxRecordBytes)
+	if len(w.Text) >= w.most {
+		return failure.Errorf(failure.BadData, "%s: record longer than %d bytes", w.Place(0), w.most)
 	}
 	return w.fill(2 * len(w.Text))
 }
@@ -124,13 +125,32 @@ func (w *Window) fill(size int) error {
 	return nil
 }
 
-// ReadHead reads the first bytes of a file, at most size.
-func ReadHead(in formats.Input, size int64) ([]byte, error) {
-	text := make([]byte, min(size, in.Size))
-	if n, err := in.ReadAt(text, 0); n < len(text) {
-		return nil, ReadError(in, int64(n), err)
+// Head shows take the beginning of a file, of which it keeps nothing: size bytes, and
+// eight times as many each time that take says it needs more. final says that
+// they are the whole file.
+func Head(in formats.Input, alloc memory.Allocator, size int64, take func(text []byte, final bool) (more bool, err error)) error {
+	for {
+		b := memory.NewResizableBuffer(alloc)
+		b.Resize(int(min(size, in.Size)))
+		more, err := takeHead(in, b.Bytes(), take)
+		b.Release()
+		if err != nil || !more {
+			return err
+		}
+		if size >= MaxRecordBytes {
+			return failure.Errorf(failure.BadData, "%s:1: record longer than %d bytes", in.Path, MaxRecordBytes)
+		}
+		size = min(8*size, MaxRecordBytes)
 	}
-	return text, nil
+}
+
+func takeHead(in formats.Input, text []byte, take func(text []byte, final bool) (more bool, err error)) (more bool, err error) {
+	if n, err := in.ReadAt(text, 0); n < len(text) {
+		return false, ReadError(in, int64(n), err)
+	}
+	final := int64(len(text)) == in.Size
+	more, err = take(text, final)
+	return more && !final, err
 }
 
 // ReadError describes a failed or short read at an offset.
