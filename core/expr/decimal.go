@@ -191,9 +191,21 @@ func shortSum(minus bool, fa, fb int64) kernel {
 	return func(k *call) error {
 		k.allocate(k.out)
 		out, a, b := values[int64](k.out), values[int64](k.args[0]), values[int64](k.args[1])
-		am, bm := k.args[0].mask(), k.args[1].mask()
-		for i := range out {
-			out[i] = a[i&am]*fa + b[i&bm]*fb
+		switch am, bm := k.args[0].mask(), k.args[1].mask(); {
+		case len(a) < len(out):
+			b, c := b[:len(out)], a[0]*fa
+			for i, x := range b {
+				out[i] = c + x*fb
+			}
+		case len(b) < len(out):
+			a, c := a[:len(out)], b[0]*fb
+			for i, x := range a {
+				out[i] = x*fa + c
+			}
+		default:
+			for i := range out {
+				out[i] = a[i&am]*fa + b[i&bm]*fb
+			}
 		}
 		return nil
 	}
@@ -203,6 +215,13 @@ func shortSum(minus bool, fa, fb int64) kernel {
 func longProduct(k *call) error {
 	k.allocate(k.out)
 	out, a, b := values[dec](k.out), values[int64](k.args[0]), values[int64](k.args[1])
+	if len(a) == len(out) && len(b) == len(out) {
+		a, b := a[:len(out)], b[:len(out)]
+		for i := range out {
+			out[i] = product(a[i], b[i])
+		}
+		return nil
+	}
 	am, bm := k.args[0].mask(), k.args[1].mask()
 	for i := range out {
 		out[i] = product(a[i&am], b[i&bm])
@@ -224,6 +243,13 @@ func mixedProduct(general kernel) kernel {
 		}
 		k.allocate(k.out)
 		out, am, bm := values[dec](k.out), long.mask(), short.mask()
+		if len(a) == len(out) && len(b) == len(out) {
+			a, b := a[:len(out)], b[:len(out)]
+			for i := range out {
+				out[i] = product(int64(a[i].LowBits()), b[i])
+			}
+			return nil
+		}
 		for i := range out {
 			out[i] = product(int64(a[i&am].LowBits()), b[i&bm])
 		}
