@@ -12,9 +12,21 @@ import (
 	"github.com/tidemill/tidemill/core/sql/sqlerr"
 )
 
+// groupsToSpread are as many groups as a few subtasks share evenly enough.
+const groupsToSpread = 256
+
 // aggregate runs in two phases where the calls allow it: each subtask groups
-// what it has, then groups of equal keys meet.
+// what it has, then groups of equal keys meet. Below a group-by of fewer of its keys
+// (DISTINCT aggregates are planned so) they meet by those, which saves that one its
+// exchange.
 func (b *builder) aggregate(n *plan.Aggregate) (*fragment, error) {
+	meet, preferred := b.meetBy[n]
+	if !preferred {
+		meet = firstColumns(len(n.Keys))
+	}
+	if lower, ok := n.Input.(*plan.Aggregate); ok && b.spreads(n, lower) {
+		b.meetBy[lower] = choose(n.Keys, meet)
+	}
 	f, err := b.node(n.Input)
 	if err != nil {
 		return nil, err
@@ -29,9 +41,9 @@ func (b *builder) aggregate(n *plan.Aggregate) (*fragment, error) {
 	}
 	for _, c := range calls {
 		if !aggregate.Splittable(c) {
-			f = b.byKeys(f, n.Keys)
+			f = b.byKeys(f, choose(n.Keys, meet))
 			out := b.chain(f, n, n.Label(), n.Schema(), aggregateOperator(jobgraph.Phase_PHASE_SINGLE, n.Keys, calls))
-			out.hashed = firstColumns(len(n.Keys))
+			out.hashed = meet
 			return out, nil
 		}
 	}
@@ -40,11 +52,25 @@ func (b *builder) aggregate(n *plan.Aggregate) (*fragment, error) {
 		return nil, err
 	}
 	f = b.chain(f, n, n.Label()+" (partial)", partial, aggregateOperator(jobgraph.Phase_PHASE_PARTIAL, n.Keys, calls))
-	keys := firstColumns(len(n.Keys))
-	f = b.byKeys(f, keys)
-	out := b.chain(f, n, n.Label()+" (final)", n.Schema(), aggregateOperator(jobgraph.Phase_PHASE_FINAL, keys, calls))
-	out.hashed = keys
+	f = b.byKeys(f, meet)
+	out := b.chain(f, n, n.Label()+" (final)", n.Schema(), aggregateOperator(jobgraph.Phase_PHASE_FINAL, firstColumns(len(n.Keys)), calls))
+	out.hashed = meet
 	return out, nil
+}
+
+// spreads reports whether rows of lower may meet by the keys that upper groups its
+// output by: they are keys of lower, and of many values.
+func (b *builder) spreads(upper, lower *plan.Aggregate) bool {
+	return !b.o.Streaming && len(upper.Keys) > 0 && slices.Max(upper.Keys) < len(lower.Keys) && plan.Rows(upper) >= groupsToSpread
+}
+
+// choose are the values at places.
+func choose(values, places []int) []int {
+	out := make([]int, len(places))
+	for i, p := range places {
+		out[i] = values[p]
+	}
+	return out
 }
 
 func firstColumns(n int) []int {

@@ -50,7 +50,7 @@ func Build(roots []plan.Node, o Options) (*jobgraph.Graph, Emitters, error) {
 	if o.Streaming {
 		mode = jobgraph.Mode_MODE_STREAMING
 	}
-	b := &builder{o: o, sealed: map[uint32]bool{}, sources: map[*plan.Scan][]*jobgraph.Source{}, emitters: Emitters{}, graph: &jobgraph.Graph{
+	b := &builder{o: o, sealed: map[uint32]bool{}, meetBy: map[*plan.Aggregate][]int{}, sources: map[*plan.Scan][]*jobgraph.Source{}, emitters: Emitters{}, graph: &jobgraph.Graph{
 		Version: jobgraph.Version, Name: o.Name, Mode: mode, KeyGroups: o.KeyGroups, Options: o.Settings,
 	}}
 	if !o.Streaming {
@@ -85,6 +85,9 @@ type builder struct {
 	graph  *jobgraph.Graph
 	shared map[plan.Node]*share
 	sealed map[uint32]bool // vertices that end in a shared subplan
+	// meetBy are the keys, by their place, that groups of an aggregate meet by, if not
+	// all.
+	meetBy map[*plan.Aggregate][]int
 
 	emitters Emitters
 	sources  map[*plan.Scan][]*jobgraph.Source // what was made of each scan
