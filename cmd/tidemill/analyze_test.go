@@ -63,6 +63,19 @@ func TestExplainAnalyzeEffects(t *testing.T) {
 	}
 }
 
+// What runtime filters have done stands beside them.
+func TestExplainAnalyzeRuntimeFilters(t *testing.T) {
+	dir := t.TempDir()
+	tables := "CREATE TABLE f (k STRING, id BIGINT) WITH ('connector' = 'filesystem', 'path' = 'f', 'format' = 'parquet');" +
+		"CREATE TABLE d (k STRING, id BIGINT) WITH ('connector' = 'filesystem', 'path' = 'd', 'format' = 'parquet');"
+	sql(t, dir, generator+tables+"INSERT INTO f SELECT CONCAT('key ', CAST(id AS STRING)), id FROM g; INSERT INTO d SELECT CONCAT('key ', CAST(id AS STRING)), id FROM g WHERE id < 100")
+	o := tidemill(t, dir, "sql", tables+"EXPLAIN ANALYZE SELECT f.id FROM f JOIN d ON f.k = d.k WHERE d.id = 7")
+	want := `drops rows by runtime filter 0 on k; dropped \d+ of \d+ rows, excluded 0 row groups or files\n(?s:.*)makes runtime filter 0 of k\n`
+	if o.code != 0 || !regexp.MustCompile(want).MatchString(o.stdout) {
+		t.Errorf("exit code %d %s\n%s", o.code, o.stderr, o.stdout)
+	}
+}
+
 // The command that shows plans runs nothing.
 func TestExplainRunsNothing(t *testing.T) {
 	dir := t.TempDir()

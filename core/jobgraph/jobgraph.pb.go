@@ -1492,8 +1492,8 @@ func (x *Source) GetKeyFilters() []*KeyFilter {
 type KeyFilter struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint32                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	Column        uint32                 `protobuf:"varint,2,opt,name=column,proto3" json:"column,omitempty"` // of the build side, of the scan
-	Whole         bool                   `protobuf:"varint,3,opt,name=whole,proto3" json:"whole,omitempty"`   // each subtask of the join has all keys
+	Columns       []uint32               `protobuf:"varint,2,rep,packed,name=columns,proto3" json:"columns,omitempty"` // of the build side, of the scan
+	Whole         bool                   `protobuf:"varint,3,opt,name=whole,proto3" json:"whole,omitempty"`            // each subtask of the join has all keys
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1535,11 +1535,11 @@ func (x *KeyFilter) GetId() uint32 {
 	return 0
 }
 
-func (x *KeyFilter) GetColumn() uint32 {
+func (x *KeyFilter) GetColumns() []uint32 {
 	if x != nil {
-		return x.Column
+		return x.Columns
 	}
-	return 0
+	return nil
 }
 
 func (x *KeyFilter) GetWhole() bool {
@@ -3096,10 +3096,10 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"keyFilters\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"I\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"K\n" +
 	"\tKeyFilter\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\rR\x02id\x12\x16\n" +
-	"\x06column\x18\x02 \x01(\rR\x06column\x12\x14\n" +
+	"\x02id\x18\x01 \x01(\rR\x02id\x12\x18\n" +
+	"\acolumns\x18\x02 \x03(\rR\acolumns\x12\x14\n" +
 	"\x05whole\x18\x03 \x01(\bR\x05whole\"\xa1\x01\n" +
 	"\tPredicate\x12\x0e\n" +
 	"\x02op\x18\x01 \x01(\rR\x02op\x12\x16\n" +

@@ -266,8 +266,13 @@ func checkSource(s *Source) error {
 
 func checkKeyFilters(all []*KeyFilter, width int) error {
 	for _, f := range all {
-		if int(f.Column) >= width {
-			return fmt.Errorf("runtime filter %d on column %d of %d", f.Id, f.Column, width)
+		if len(f.Columns) == 0 {
+			return fmt.Errorf("runtime filter %d without columns", f.Id)
+		}
+		for _, c := range f.Columns {
+			if int(c) >= width {
+				return fmt.Errorf("runtime filter %d on column %d of %d", f.Id, c, width)
+			}
 		}
 	}
 	return nil

@@ -39,30 +39,35 @@ func column(values ...int64) arrow.Array {
 	return b.NewArray()
 }
 
-func keep(k *keyfilter.Keys, c arrow.Array) []int32 {
-	out, _ := k.Keep(c, nil, nil)
-	return out
+// of are the keys in columns of integers.
+func of(columns ...arrow.Array) *keyfilter.Keys {
+	var batches [][]arrow.Array
+	for _, c := range columns {
+		batches = append(batches, []arrow.Array{c})
+	}
+	return keyfilter.Of(batches, true)
+}
+
+func keep(k *keyfilter.Keys, columns ...arrow.Array) []int32 {
+	return keyfilter.NewProbe(k).Keep(columns)
 }
 
 // Rows are kept by value: not outside the bounds, not in a gap, and never nulls.
 func TestKeep(t *testing.T) {
-	k := keyfilter.Of([]arrow.Array{column(-70, 3), column(0, 64)})
+	k := of(column(-70, 3), column(0, 64))
 	probe := column(-71, -70, 0, 3, 4, 64, 65, 1<<62, -1<<63)
 	if got := keep(k, probe); !slices.Equal(got, []int32{1, 3, 5}) {
 		t.Errorf("kept %v", got)
 	}
-	if got := keep(keyfilter.Of(nil), probe); len(got) != 0 {
+	if got := keep(of(), probe); len(got) != 0 {
 		t.Errorf("no keys kept %v", got)
-	}
-	if keyfilter.Of([]arrow.Array{column(1, 1<<40)}) != nil {
-		t.Error("a bitmap of a few keys far apart")
 	}
 }
 
 // Bounds exclude what has no key between them, on both sides of the words' borders.
 func TestBetween(t *testing.T) {
 	keys := []int64{-70, -3, 3, 64, 127, 400}
-	k := keyfilter.Of([]arrow.Array{column(keys...)})
+	k := of(column(keys...))
 	for low := int64(-90); low < 420; low++ {
 		for _, width := range []int64{0, 1, 5, 60, 64, 130, 300} {
 			want := slices.ContainsFunc(keys, func(v int64) bool { return v >= low && v <= low+width })
@@ -71,7 +76,7 @@ func TestBetween(t *testing.T) {
 			}
 		}
 	}
-	if k.Between(5, 4) || !k.Between(math.MinInt64, math.MaxInt64) || keyfilter.Of(nil).Between(math.MinInt64, math.MaxInt64) {
+	if k.Between(5, 4) || !k.Between(math.MinInt64, math.MaxInt64) || of().Between(math.MinInt64, math.MaxInt64) {
 		t.Error("bounds that are empty or all there is")
 	}
 }
@@ -79,9 +84,9 @@ func TestBetween(t *testing.T) {
 // A filter is there with its last part, which may come again; a part missing or
 // given up, and memory that does not suffice, mean none.
 func TestSet(t *testing.T) {
-	a := &account{left: 1 << 10}
+	a := &account{left: 4 << 20}
 	s := keyfilter.NewSet(a)
-	one, two := keyfilter.Of([]arrow.Array{column(1)}), keyfilter.Of([]arrow.Array{column(130)})
+	one, two := of(column(1)), of(column(130))
 	s.Put(1, 0, 2, one)
 	s.Put(1, 0, 2, one)
 	if k, settled := s.Get(1); k != nil || settled {
@@ -95,6 +100,9 @@ func TestSet(t *testing.T) {
 	s.Put(2, 0, 2, nil)
 	if k, settled := s.Get(2); k != nil || !settled {
 		t.Errorf("given up: %v, %v", k, settled)
+	}
+	if a.left != 4<<20-k.Bytes() {
+		t.Errorf("%d bytes charged for a filter of %d", 4<<20-a.left, k.Bytes())
 	}
 	a.left = 0
 	s.Put(3, 0, 1, one)

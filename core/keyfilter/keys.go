@@ -1,155 +1,207 @@
 package keyfilter
 
 import (
-	"math"
-
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/core/compute"
 )
 
-const (
-	// maxSparsity is how many values a bitmap may cover for each row: at 64 it takes
-	// eight bytes a row.
-	maxSparsity = 64
-	// smallSpan is how many it may cover however few rows there are: 1 MiB.
-	smallSpan = 8 << 20
-)
-
-// Keys is a set of integers. It is immutable and may be used by several
-// goroutines.
+// Keys is the set of keys of a build side, or of one part of it. It is immutable and
+// may be used by several goroutines. Keys with a null in them are not in it.
 type Keys struct {
-	least, most int64 // least > most: there are none
-	base        int64 // value of the first bit, a multiple of 64
-	words       []uint64
-	rows        int
+	rows    int
+	integer bool     // of one column of integers:
+	bounds  bounds   // theirs
+	bits    *bitmap  // nil: they lie too far apart, or are no integers
+	hashes  []uint64 // of a part without bitmap
+	bloom   *bloom   // of all parts, without bitmap
 }
 
-// Of returns the values of integer columns that are not null, or nil where they
-// do not lie close enough together.
-func Of(columns []arrow.Array) *Keys {
-	k := &Keys{least: math.MaxInt64, most: math.MinInt64}
+// Bound is at most how many bytes Of takes for so many rows.
+func Bound(rows int) int64 { return smallSpan/8 + 8*int64(rows) }
+
+// Of returns the keys in batches of key columns, or nil where they are too many.
+// With integer they are one column that compute.Integers takes.
+func Of(batches [][]arrow.Array, integer bool) *Keys {
+	k := &Keys{integer: integer, bounds: noBounds()}
+	if integer && k.collect(batches) {
+		return k
+	}
+	return k.hash(batches)
+}
+
+// collect sets the bounds and makes the bitmap; false: there is none.
+func (k *Keys) collect(batches [][]arrow.Array) bool {
 	var buf []int64
-	each := func(f func(v int64)) {
-		for _, c := range columns {
+	each := func(f func(values []int64, valid []bool)) {
+		for _, b := range batches {
 			var values []int64
-			values, buf = compute.Integers(c, nil, buf)
-			valid := compute.Validity(c, nil, nil)
-			for i, v := range values {
-				if valid == nil || valid[i] {
-					f(v)
-				}
-			}
+			values, buf = compute.Integers(b[0], nil, buf)
+			f(values, compute.Validity(b[0], nil, nil))
 		}
 	}
-	each(func(v int64) {
-		k.least, k.most = min(k.least, v), max(k.most, v)
-		k.rows++
+	each(func(values []int64, valid []bool) {
+		for i, v := range values {
+			if valid == nil || valid[i] {
+				k.bounds.widen(bounds{v, v})
+				k.rows++
+			}
+		}
 	})
-	if !k.room() {
-		return nil
+	if k.bits = newBitmap(k.bounds, k.rows); k.bits == nil {
+		return k.rows == 0
 	}
-	each(func(v int64) {
-		at := uint64(v - k.base)
-		k.words[at>>6] |= 1 << (at & 63)
-	})
-	return k
-}
-
-// room makes the bitmap for the bounds and rows; false: it would be too large.
-func (k *Keys) room() bool {
-	if k.rows == 0 {
-		return true
-	}
-	k.base = k.least &^ 63
-	span := uint64(k.most) - uint64(k.base)
-	if span > smallSpan && span/maxSparsity > uint64(k.rows) {
-		return false
-	}
-	k.words = make([]uint64, span>>6+1)
+	each(k.bits.add)
 	return true
 }
 
-// union is the values of all parts, nil where they lie too far apart.
-func union(parts []*Keys) *Keys {
-	if len(parts) == 1 {
-		return parts[0]
+// hash sets the hashes; it returns k, or nil where there are too many.
+func (k *Keys) hash(batches [][]arrow.Array) *Keys {
+	k.rows = 0
+	for _, b := range batches {
+		k.rows += b[0].Len()
 	}
-	k := &Keys{least: math.MaxInt64, most: math.MinInt64}
-	for _, p := range parts {
-		k.least, k.most, k.rows = min(k.least, p.least), max(k.most, p.most), k.rows+p.rows
-	}
-	if !k.room() {
+	if k.rows > maxHashed {
 		return nil
 	}
-	for _, p := range parts {
-		if p.rows == 0 {
+	k.hashes = make([]uint64, 0, k.rows)
+	for _, b := range batches {
+		sel := notNull(b)
+		if sel != nil && len(sel) == 0 || b[0].Len() == 0 {
 			continue
 		}
-		at := uint64(p.base-k.base) >> 6
-		for i, w := range p.words {
-			k.words[at+uint64(i)] |= w
+		from := len(k.hashes)
+		k.hashes = k.hashes[:from+len(compute.HashColumns(b, sel, k.hashes[from:]))] // there is room
+	}
+	k.rows = len(k.hashes)
+	return k
+}
+
+// notNull selects the rows without a null; nil: all.
+func notNull(columns []arrow.Array) (sel []int32) {
+	for _, c := range columns {
+		valid := compute.Validity(c, sel, nil)
+		if valid == nil {
+			continue
+		}
+		some := make([]int32, 0, len(valid))
+		for i, v := range valid {
+			if !v {
+				continue
+			}
+			if sel != nil {
+				i = int(sel[i])
+			}
+			some = append(some, int32(i))
+		}
+		sel = some
+	}
+	return sel
+}
+
+// union is the keys of all parts, ready to be asked, nil where they are too many.
+func union(parts []*Keys) *Keys {
+	k := &Keys{integer: true, bounds: noBounds()}
+	dense := true
+	for _, p := range parts {
+		k.rows += p.rows
+		k.integer = k.integer && p.integer
+		k.bounds.widen(p.bounds)
+		dense = dense && p.hashes == nil
+	}
+	switch {
+	case k.rows == 0:
+		return k
+	case len(parts) == 1 && dense:
+		return parts[0]
+	case dense:
+		k.bits = newBitmap(k.bounds, k.rows)
+	}
+	if k.bits != nil {
+		for _, p := range parts {
+			if p.bits != nil {
+				k.bits.merge(p.bits)
+			}
+		}
+		return k
+	}
+	if k.rows > maxHashed {
+		return nil
+	}
+	k.bloom = newBloom(k.rows)
+	for _, p := range parts {
+		if k.bloom.add(p.hashes); p.bits != nil {
+			k.bloom.add(hashInts(p.bits.values(nil)))
 		}
 	}
 	return k
 }
 
-// Bytes is the size of the bitmap.
-func (k *Keys) Bytes() int64 { return int64(8 * len(k.words)) }
-
-// Between reports whether there is a key from low to high.
-func (k *Keys) Between(low, high int64) bool {
-	low, high = max(low, k.least), min(high, k.most)
-	if k.rows == 0 || low > high {
-		return false
-	}
-	from, to := uint64(low-k.base), uint64(high-k.base)
-	first, last := uint64(math.MaxUint64)<<(from&63), uint64(math.MaxUint64)>>(63-to&63)
-	if from>>6 == to>>6 {
-		return k.words[from>>6]&first&last != 0
-	}
-	if k.words[from>>6]&first != 0 || k.words[to>>6]&last != 0 {
-		return true
-	}
-	for _, w := range k.words[from>>6+1 : to>>6] {
-		if w != 0 {
-			return true
-		}
-	}
-	return false
+// hashInts hashes integers as a column of them.
+func hashInts(values []int64) []uint64 {
+	b := array.NewInt64Builder(memory.DefaultAllocator)
+	defer b.Release()
+	b.AppendValues(values, nil)
+	a := b.NewArray()
+	defer a.Release()
+	return compute.HashColumns([]arrow.Array{a}, nil, nil)
 }
 
-// Keep appends to out the rows of an integer column whose value is in the set; no
-// null is. buf is scratch, returned for the next call.
-func (k *Keys) Keep(column arrow.Array, out []int32, buf []int64) (kept []int32, next []int64) {
-	values, buf := compute.Integers(column, nil, buf)
-	valid := compute.Validity(column, nil, nil)
+// Bytes is the size of the set.
+func (k *Keys) Bytes() int64 {
+	n := 8 * len(k.hashes)
+	if k.bits != nil {
+		n += 8 * len(k.bits.words)
+	}
+	if k.bloom != nil {
+		n += 8 * len(k.bloom.words)
+	}
+	return int64(n)
+}
+
+// Exact reports whether no row is kept whose key is not in the set.
+func (k *Keys) Exact() bool { return k.bloom == nil }
+
+// Between reports whether there may be a key from low to high; of keys that are not
+// integers it says only whether there are any.
+func (k *Keys) Between(low, high int64) bool {
+	if k.rows == 0 || !k.integer {
+		return k.rows > 0
+	}
+	low, high = max(low, k.bounds.least), min(high, k.bounds.most)
+	if low > high {
+		return false
+	}
+	return k.bits == nil || k.bits.between(low, high)
+}
+
+// Has reports whether a key of one column, an int64, a string or a []byte as it is
+// laid out in the column, may be in the set; of other values it does not know.
+func (k *Keys) Has(v any) bool {
 	if k.rows == 0 {
-		return out, buf
+		return false
 	}
-	from := len(out)
-	if cap(out)-from < len(values) {
-		out = append(make([]int32, 0, from+len(values)), out...)
+	switch v := v.(type) {
+	case int64:
+		return k.integer && k.Between(v, v) && (k.bloom == nil || k.bloom.has(hashInts([]int64{v})[0])) || !k.integer
+	case string:
+		return k.hasBytes([]byte(v))
+	case []byte:
+		return k.hasBytes(v)
 	}
-	out = out[:from+len(values)]
-	at, words, base := from, k.words, k.base
-	for i, v := range values {
-		out[at] = int32(i)
-		bit, place := uint64(0), uint64(v-base)
-		if place>>6 < uint64(len(words)) {
-			bit = words[place>>6] >> (place & 63) & 1
-		}
-		at += int(bit)
+	return true
+}
+
+func (k *Keys) hasBytes(v []byte) bool {
+	if k.bloom == nil {
+		return true
 	}
-	out = out[:at]
-	if valid == nil {
-		return out, buf
-	}
-	some := out[:from]
-	for _, i := range out[from:] {
-		if valid[i] {
-			some = append(some, i)
-		}
-	}
-	return some, buf
+	b := array.NewBinaryBuilder(memory.DefaultAllocator, arrow.BinaryTypes.Binary)
+	defer b.Release()
+	b.Append(v)
+	a := b.NewArray()
+	defer a.Release()
+	return k.bloom.has(compute.HashColumns([]arrow.Array{a}, nil, nil)[0])
 }

@@ -52,18 +52,49 @@ func (s *Set) Put(id uint32, part, parts int, keys *Keys) {
 	if f.given {
 		return
 	}
+	if old := f.parts[part]; old != nil {
+		s.refund(old)
+		delete(f.parts, part)
+	}
 	if keys == nil || !s.charge(keys.Bytes()) {
-		f.given, f.parts = true, nil
+		s.settle(f, nil)
 		return
 	}
-	if f.parts[part] = keys; len(f.parts) < parts {
-		return
+	if f.parts[part] = keys; len(f.parts) == parts {
+		s.settle(f, s.merge(f.parts))
 	}
-	all := make([]*Keys, 0, parts)
-	for _, p := range f.parts {
+}
+
+// merge makes a filter of its parts and charges it; nil: it would be too large.
+func (s *Set) merge(parts map[int]*Keys) *Keys {
+	all := make([]*Keys, 0, len(parts))
+	rows := 0
+	for _, p := range parts {
 		all = append(all, p)
+		rows += p.rows
 	}
-	f.given, f.keys, f.parts = true, union(all), nil
+	// Before it is made, what it may take at most is charged.
+	most := max(Bound(rows), bloomBytes(rows))
+	if rows > 0 && !s.charge(most) {
+		return nil
+	}
+	keys := union(all)
+	if rows > 0 {
+		s.shrink(most)
+	}
+	if keys == nil || !s.charge(keys.Bytes()) {
+		return nil
+	}
+	return keys
+}
+
+// settle ends a filter's making with its keys, or none, and gives back what its parts
+// took.
+func (s *Set) settle(f *filter, keys *Keys) {
+	for _, p := range f.parts {
+		s.refund(p)
+	}
+	f.given, f.keys, f.parts = true, keys, nil
 }
 
 func (s *Set) charge(n int64) bool {
@@ -72,6 +103,13 @@ func (s *Set) charge(n int64) bool {
 	}
 	s.charged += n
 	return true
+}
+
+func (s *Set) refund(k *Keys) { s.shrink(k.Bytes()) }
+
+func (s *Set) shrink(n int64) {
+	s.account.Shrink(n)
+	s.charged -= n
 }
 
 // Get returns a filter that is complete, and whether there is one or none will ever

@@ -58,6 +58,20 @@ type Source interface {
 	Ready() <-chan struct{}
 }
 
+// Filtering is a source whose reader drops rows by runtime filters.
+type Filtering interface {
+	// Filtered is what each of them has done so far; also after Close.
+	Filtered() []FilterCounts
+}
+
+// FilterCounts is what a runtime filter has done in a source.
+type FilterCounts struct {
+	ID       uint32 // jobgraph.KeyFilter's
+	Asked    uint64 // rows
+	Dropped  uint64 // rows of those asked about
+	Excluded uint64 // row groups and files of which no row was read
+}
+
 // Status is what a source's Poll answers.
 type Status uint8
 

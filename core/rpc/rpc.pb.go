@@ -640,6 +640,7 @@ type OperatorCounts struct {
 	SpilledBytes  uint64                 `protobuf:"varint,3,opt,name=spilled_bytes,json=spilledBytes,proto3" json:"spilled_bytes,omitempty"`
 	PeakBytes     uint64                 `protobuf:"varint,4,opt,name=peak_bytes,json=peakBytes,proto3" json:"peak_bytes,omitempty"` // of memory
 	BusyNanos     uint64                 `protobuf:"varint,5,opt,name=busy_nanos,json=busyNanos,proto3" json:"busy_nanos,omitempty"` // zero unless the job asks for it
+	Filters       []*FilterCounts        `protobuf:"bytes,6,rep,name=filters,proto3" json:"filters,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -709,6 +710,82 @@ func (x *OperatorCounts) GetBusyNanos() uint64 {
 	return 0
 }
 
+func (x *OperatorCounts) GetFilters() []*FilterCounts {
+	if x != nil {
+		return x.Filters
+	}
+	return nil
+}
+
+// FilterCounts is what a runtime filter has done in a source.
+type FilterCounts struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint32                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"` // KeyFilter.id
+	Asked         uint64                 `protobuf:"varint,2,opt,name=asked,proto3" json:"asked,omitempty"`
+	Dropped       uint64                 `protobuf:"varint,3,opt,name=dropped,proto3" json:"dropped,omitempty"`   // rows of those asked about
+	Excluded      uint64                 `protobuf:"varint,4,opt,name=excluded,proto3" json:"excluded,omitempty"` // row groups and files of which no row was read
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FilterCounts) Reset() {
+	*x = FilterCounts{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FilterCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FilterCounts) ProtoMessage() {}
+
+func (x *FilterCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FilterCounts.ProtoReflect.Descriptor instead.
+func (*FilterCounts) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *FilterCounts) GetId() uint32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *FilterCounts) GetAsked() uint64 {
+	if x != nil {
+		return x.Asked
+	}
+	return 0
+}
+
+func (x *FilterCounts) GetDropped() uint64 {
+	if x != nil {
+		return x.Dropped
+	}
+	return 0
+}
+
+func (x *FilterCounts) GetExcluded() uint64 {
+	if x != nil {
+		return x.Excluded
+	}
+	return 0
+}
+
 type Edge struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Exchange      *jobgraph.Exchange     `protobuf:"bytes,1,opt,name=exchange,proto3" json:"exchange,omitempty"`
@@ -719,7 +796,7 @@ type Edge struct {
 
 func (x *Edge) Reset() {
 	*x = Edge{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[10]
+	mi := &file_core_rpc_rpc_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -731,7 +808,7 @@ func (x *Edge) String() string {
 func (*Edge) ProtoMessage() {}
 
 func (x *Edge) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[10]
+	mi := &file_core_rpc_rpc_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -744,7 +821,7 @@ func (x *Edge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Edge.ProtoReflect.Descriptor instead.
 func (*Edge) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{10}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Edge) GetExchange() *jobgraph.Exchange {
@@ -781,7 +858,7 @@ type DeployRequest struct {
 
 func (x *DeployRequest) Reset() {
 	*x = DeployRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[11]
+	mi := &file_core_rpc_rpc_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -793,7 +870,7 @@ func (x *DeployRequest) String() string {
 func (*DeployRequest) ProtoMessage() {}
 
 func (x *DeployRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[11]
+	mi := &file_core_rpc_rpc_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -806,7 +883,7 @@ func (x *DeployRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeployRequest.ProtoReflect.Descriptor instead.
 func (*DeployRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{11}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DeployRequest) GetJob() *JobRef {
@@ -901,7 +978,7 @@ type DeployReply struct {
 
 func (x *DeployReply) Reset() {
 	*x = DeployReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[12]
+	mi := &file_core_rpc_rpc_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -913,7 +990,7 @@ func (x *DeployReply) String() string {
 func (*DeployReply) ProtoMessage() {}
 
 func (x *DeployReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[12]
+	mi := &file_core_rpc_rpc_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -926,7 +1003,7 @@ func (x *DeployReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeployReply.ProtoReflect.Descriptor instead.
 func (*DeployReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{12}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{13}
 }
 
 type CancelRequest struct {
@@ -939,7 +1016,7 @@ type CancelRequest struct {
 
 func (x *CancelRequest) Reset() {
 	*x = CancelRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[13]
+	mi := &file_core_rpc_rpc_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -951,7 +1028,7 @@ func (x *CancelRequest) String() string {
 func (*CancelRequest) ProtoMessage() {}
 
 func (x *CancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[13]
+	mi := &file_core_rpc_rpc_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -964,7 +1041,7 @@ func (x *CancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
 func (*CancelRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{13}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CancelRequest) GetJob() *JobRef {
@@ -989,7 +1066,7 @@ type CancelReply struct {
 
 func (x *CancelReply) Reset() {
 	*x = CancelReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[14]
+	mi := &file_core_rpc_rpc_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1001,7 +1078,7 @@ func (x *CancelReply) String() string {
 func (*CancelReply) ProtoMessage() {}
 
 func (x *CancelReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[14]
+	mi := &file_core_rpc_rpc_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1014,7 +1091,7 @@ func (x *CancelReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelReply.ProtoReflect.Descriptor instead.
 func (*CancelReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{14}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{15}
 }
 
 type TaskReport struct {
@@ -1036,7 +1113,7 @@ type TaskReport struct {
 
 func (x *TaskReport) Reset() {
 	*x = TaskReport{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[15]
+	mi := &file_core_rpc_rpc_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1048,7 +1125,7 @@ func (x *TaskReport) String() string {
 func (*TaskReport) ProtoMessage() {}
 
 func (x *TaskReport) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[15]
+	mi := &file_core_rpc_rpc_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1061,7 +1138,7 @@ func (x *TaskReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskReport.ProtoReflect.Descriptor instead.
 func (*TaskReport) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{15}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TaskReport) GetJob() *JobRef {
@@ -1149,7 +1226,7 @@ type TaskReply struct {
 
 func (x *TaskReply) Reset() {
 	*x = TaskReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[16]
+	mi := &file_core_rpc_rpc_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1161,7 +1238,7 @@ func (x *TaskReply) String() string {
 func (*TaskReply) ProtoMessage() {}
 
 func (x *TaskReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[16]
+	mi := &file_core_rpc_rpc_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1174,7 +1251,7 @@ func (x *TaskReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskReply.ProtoReflect.Descriptor instead.
 func (*TaskReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{16}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{17}
 }
 
 // LaneManifest is what an attempt wrote into its lane of an exchange.
@@ -1190,7 +1267,7 @@ type LaneManifest struct {
 
 func (x *LaneManifest) Reset() {
 	*x = LaneManifest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[17]
+	mi := &file_core_rpc_rpc_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1202,7 +1279,7 @@ func (x *LaneManifest) String() string {
 func (*LaneManifest) ProtoMessage() {}
 
 func (x *LaneManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[17]
+	mi := &file_core_rpc_rpc_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1215,7 +1292,7 @@ func (x *LaneManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LaneManifest.ProtoReflect.Descriptor instead.
 func (*LaneManifest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{17}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LaneManifest) GetExchange() uint32 {
@@ -1257,7 +1334,7 @@ type PartitionTotals struct {
 
 func (x *PartitionTotals) Reset() {
 	*x = PartitionTotals{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[18]
+	mi := &file_core_rpc_rpc_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1269,7 +1346,7 @@ func (x *PartitionTotals) String() string {
 func (*PartitionTotals) ProtoMessage() {}
 
 func (x *PartitionTotals) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[18]
+	mi := &file_core_rpc_rpc_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1282,7 +1359,7 @@ func (x *PartitionTotals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionTotals.ProtoReflect.Descriptor instead.
 func (*PartitionTotals) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{18}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PartitionTotals) GetRows() uint64 {
@@ -1320,7 +1397,7 @@ type Committable struct {
 
 func (x *Committable) Reset() {
 	*x = Committable{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[19]
+	mi := &file_core_rpc_rpc_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1332,7 +1409,7 @@ func (x *Committable) String() string {
 func (*Committable) ProtoMessage() {}
 
 func (x *Committable) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[19]
+	mi := &file_core_rpc_rpc_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1345,7 +1422,7 @@ func (x *Committable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Committable.ProtoReflect.Descriptor instead.
 func (*Committable) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{19}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Committable) GetOperator() string {
@@ -1394,7 +1471,7 @@ type TriggerRequest struct {
 
 func (x *TriggerRequest) Reset() {
 	*x = TriggerRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[20]
+	mi := &file_core_rpc_rpc_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1406,7 +1483,7 @@ func (x *TriggerRequest) String() string {
 func (*TriggerRequest) ProtoMessage() {}
 
 func (x *TriggerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[20]
+	mi := &file_core_rpc_rpc_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1419,7 +1496,7 @@ func (x *TriggerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerRequest.ProtoReflect.Descriptor instead.
 func (*TriggerRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{20}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TriggerRequest) GetJob() *JobRef {
@@ -1451,7 +1528,7 @@ type TriggerReply struct {
 
 func (x *TriggerReply) Reset() {
 	*x = TriggerReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[21]
+	mi := &file_core_rpc_rpc_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1463,7 +1540,7 @@ func (x *TriggerReply) String() string {
 func (*TriggerReply) ProtoMessage() {}
 
 func (x *TriggerReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[21]
+	mi := &file_core_rpc_rpc_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1476,7 +1553,7 @@ func (x *TriggerReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerReply.ProtoReflect.Descriptor instead.
 func (*TriggerReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{21}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{22}
 }
 
 type NotifyRequest struct {
@@ -1490,7 +1567,7 @@ type NotifyRequest struct {
 
 func (x *NotifyRequest) Reset() {
 	*x = NotifyRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[22]
+	mi := &file_core_rpc_rpc_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1502,7 +1579,7 @@ func (x *NotifyRequest) String() string {
 func (*NotifyRequest) ProtoMessage() {}
 
 func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[22]
+	mi := &file_core_rpc_rpc_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1515,7 +1592,7 @@ func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyRequest.ProtoReflect.Descriptor instead.
 func (*NotifyRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{22}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *NotifyRequest) GetJob() *JobRef {
@@ -1547,7 +1624,7 @@ type NotifyReply struct {
 
 func (x *NotifyReply) Reset() {
 	*x = NotifyReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[23]
+	mi := &file_core_rpc_rpc_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1559,7 +1636,7 @@ func (x *NotifyReply) String() string {
 func (*NotifyReply) ProtoMessage() {}
 
 func (x *NotifyReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[23]
+	mi := &file_core_rpc_rpc_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1572,7 +1649,7 @@ func (x *NotifyReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyReply.ProtoReflect.Descriptor instead.
 func (*NotifyReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{23}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{24}
 }
 
 type AckRequest struct {
@@ -1591,7 +1668,7 @@ type AckRequest struct {
 
 func (x *AckRequest) Reset() {
 	*x = AckRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[24]
+	mi := &file_core_rpc_rpc_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1603,7 +1680,7 @@ func (x *AckRequest) String() string {
 func (*AckRequest) ProtoMessage() {}
 
 func (x *AckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[24]
+	mi := &file_core_rpc_rpc_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1616,7 +1693,7 @@ func (x *AckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckRequest.ProtoReflect.Descriptor instead.
 func (*AckRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{24}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AckRequest) GetJob() *JobRef {
@@ -1683,7 +1760,7 @@ type AckReply struct {
 
 func (x *AckReply) Reset() {
 	*x = AckReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[25]
+	mi := &file_core_rpc_rpc_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1695,7 +1772,7 @@ func (x *AckReply) String() string {
 func (*AckReply) ProtoMessage() {}
 
 func (x *AckReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[25]
+	mi := &file_core_rpc_rpc_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1708,7 +1785,7 @@ func (x *AckReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckReply.ProtoReflect.Descriptor instead.
 func (*AckReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{25}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{26}
 }
 
 type DeclineRequest struct {
@@ -1723,7 +1800,7 @@ type DeclineRequest struct {
 
 func (x *DeclineRequest) Reset() {
 	*x = DeclineRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[26]
+	mi := &file_core_rpc_rpc_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1735,7 +1812,7 @@ func (x *DeclineRequest) String() string {
 func (*DeclineRequest) ProtoMessage() {}
 
 func (x *DeclineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[26]
+	mi := &file_core_rpc_rpc_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1748,7 +1825,7 @@ func (x *DeclineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineRequest.ProtoReflect.Descriptor instead.
 func (*DeclineRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{26}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DeclineRequest) GetJob() *JobRef {
@@ -1787,7 +1864,7 @@ type DeclineReply struct {
 
 func (x *DeclineReply) Reset() {
 	*x = DeclineReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[27]
+	mi := &file_core_rpc_rpc_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1799,7 +1876,7 @@ func (x *DeclineReply) String() string {
 func (*DeclineReply) ProtoMessage() {}
 
 func (x *DeclineReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[27]
+	mi := &file_core_rpc_rpc_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1812,7 +1889,7 @@ func (x *DeclineReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineReply.ProtoReflect.Descriptor instead.
 func (*DeclineReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{27}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{28}
 }
 
 type DropRequest struct {
@@ -1827,7 +1904,7 @@ type DropRequest struct {
 
 func (x *DropRequest) Reset() {
 	*x = DropRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[28]
+	mi := &file_core_rpc_rpc_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1839,7 +1916,7 @@ func (x *DropRequest) String() string {
 func (*DropRequest) ProtoMessage() {}
 
 func (x *DropRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[28]
+	mi := &file_core_rpc_rpc_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1852,7 +1929,7 @@ func (x *DropRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropRequest.ProtoReflect.Descriptor instead.
 func (*DropRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{28}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DropRequest) GetJob() *JobRef {
@@ -1891,7 +1968,7 @@ type DropReply struct {
 
 func (x *DropReply) Reset() {
 	*x = DropReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[29]
+	mi := &file_core_rpc_rpc_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1903,7 +1980,7 @@ func (x *DropReply) String() string {
 func (*DropReply) ProtoMessage() {}
 
 func (x *DropReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[29]
+	mi := &file_core_rpc_rpc_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1916,7 +1993,7 @@ func (x *DropReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropReply.ProtoReflect.Descriptor instead.
 func (*DropReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{29}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{30}
 }
 
 type CoordinatorRequest struct {
@@ -1932,7 +2009,7 @@ type CoordinatorRequest struct {
 
 func (x *CoordinatorRequest) Reset() {
 	*x = CoordinatorRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[30]
+	mi := &file_core_rpc_rpc_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1944,7 +2021,7 @@ func (x *CoordinatorRequest) String() string {
 func (*CoordinatorRequest) ProtoMessage() {}
 
 func (x *CoordinatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[30]
+	mi := &file_core_rpc_rpc_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1957,7 +2034,7 @@ func (x *CoordinatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorRequest.ProtoReflect.Descriptor instead.
 func (*CoordinatorRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{30}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CoordinatorRequest) GetJob() *JobRef {
@@ -1995,7 +2072,7 @@ type CoordinatedVertex struct {
 
 func (x *CoordinatedVertex) Reset() {
 	*x = CoordinatedVertex{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[31]
+	mi := &file_core_rpc_rpc_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2007,7 +2084,7 @@ func (x *CoordinatedVertex) String() string {
 func (*CoordinatedVertex) ProtoMessage() {}
 
 func (x *CoordinatedVertex) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[31]
+	mi := &file_core_rpc_rpc_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2020,7 +2097,7 @@ func (x *CoordinatedVertex) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatedVertex.ProtoReflect.Descriptor instead.
 func (*CoordinatedVertex) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{31}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CoordinatedVertex) GetVertex() *jobgraph.Vertex {
@@ -2066,7 +2143,7 @@ type CoordinatorReply struct {
 
 func (x *CoordinatorReply) Reset() {
 	*x = CoordinatorReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[32]
+	mi := &file_core_rpc_rpc_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2078,7 +2155,7 @@ func (x *CoordinatorReply) String() string {
 func (*CoordinatorReply) ProtoMessage() {}
 
 func (x *CoordinatorReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[32]
+	mi := &file_core_rpc_rpc_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2091,7 +2168,7 @@ func (x *CoordinatorReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorReply.ProtoReflect.Descriptor instead.
 func (*CoordinatorReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{32}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{33}
 }
 
 type SplitRequest struct {
@@ -2104,7 +2181,7 @@ type SplitRequest struct {
 
 func (x *SplitRequest) Reset() {
 	*x = SplitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[33]
+	mi := &file_core_rpc_rpc_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2193,7 @@ func (x *SplitRequest) String() string {
 func (*SplitRequest) ProtoMessage() {}
 
 func (x *SplitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[33]
+	mi := &file_core_rpc_rpc_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2206,7 @@ func (x *SplitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitRequest.ProtoReflect.Descriptor instead.
 func (*SplitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{33}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SplitRequest) GetJob() *JobRef {
@@ -2156,7 +2233,7 @@ type SplitReply struct {
 
 func (x *SplitReply) Reset() {
 	*x = SplitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[34]
+	mi := &file_core_rpc_rpc_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2168,7 +2245,7 @@ func (x *SplitReply) String() string {
 func (*SplitReply) ProtoMessage() {}
 
 func (x *SplitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[34]
+	mi := &file_core_rpc_rpc_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2181,7 +2258,7 @@ func (x *SplitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitReply.ProtoReflect.Descriptor instead.
 func (*SplitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{34}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SplitReply) GetEnded() bool {
@@ -2209,7 +2286,7 @@ type Split struct {
 
 func (x *Split) Reset() {
 	*x = Split{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[35]
+	mi := &file_core_rpc_rpc_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2221,7 +2298,7 @@ func (x *Split) String() string {
 func (*Split) ProtoMessage() {}
 
 func (x *Split) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[35]
+	mi := &file_core_rpc_rpc_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2234,7 +2311,7 @@ func (x *Split) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Split.ProtoReflect.Descriptor instead.
 func (*Split) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{35}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Split) GetId() string {
@@ -2270,7 +2347,7 @@ type ResetRequest struct {
 
 func (x *ResetRequest) Reset() {
 	*x = ResetRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[36]
+	mi := &file_core_rpc_rpc_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2282,7 +2359,7 @@ func (x *ResetRequest) String() string {
 func (*ResetRequest) ProtoMessage() {}
 
 func (x *ResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[36]
+	mi := &file_core_rpc_rpc_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2295,7 +2372,7 @@ func (x *ResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetRequest.ProtoReflect.Descriptor instead.
 func (*ResetRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{36}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ResetRequest) GetJob() *JobRef {
@@ -2320,7 +2397,7 @@ type ResetReply struct {
 
 func (x *ResetReply) Reset() {
 	*x = ResetReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[37]
+	mi := &file_core_rpc_rpc_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2332,7 +2409,7 @@ func (x *ResetReply) String() string {
 func (*ResetReply) ProtoMessage() {}
 
 func (x *ResetReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[37]
+	mi := &file_core_rpc_rpc_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2345,7 +2422,7 @@ func (x *ResetReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetReply.ProtoReflect.Descriptor instead.
 func (*ResetReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{37}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{38}
 }
 
 // SnapshotRequest comes when every source has taken its part of the checkpoint.
@@ -2360,7 +2437,7 @@ type SnapshotRequest struct {
 
 func (x *SnapshotRequest) Reset() {
 	*x = SnapshotRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	mi := &file_core_rpc_rpc_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2372,7 +2449,7 @@ func (x *SnapshotRequest) String() string {
 func (*SnapshotRequest) ProtoMessage() {}
 
 func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	mi := &file_core_rpc_rpc_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2385,7 +2462,7 @@ func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{38}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SnapshotRequest) GetJob() *JobRef {
@@ -2421,7 +2498,7 @@ type SourcePart struct {
 
 func (x *SourcePart) Reset() {
 	*x = SourcePart{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	mi := &file_core_rpc_rpc_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2433,7 +2510,7 @@ func (x *SourcePart) String() string {
 func (*SourcePart) ProtoMessage() {}
 
 func (x *SourcePart) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	mi := &file_core_rpc_rpc_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2446,7 +2523,7 @@ func (x *SourcePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourcePart.ProtoReflect.Descriptor instead.
 func (*SourcePart) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{39}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SourcePart) GetAttempt() *Attempt {
@@ -2481,7 +2558,7 @@ type EnumeratorState struct {
 
 func (x *EnumeratorState) Reset() {
 	*x = EnumeratorState{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	mi := &file_core_rpc_rpc_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2493,7 +2570,7 @@ func (x *EnumeratorState) String() string {
 func (*EnumeratorState) ProtoMessage() {}
 
 func (x *EnumeratorState) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	mi := &file_core_rpc_rpc_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2506,7 +2583,7 @@ func (x *EnumeratorState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnumeratorState.ProtoReflect.Descriptor instead.
 func (*EnumeratorState) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{40}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *EnumeratorState) GetEnumerator() []byte {
@@ -2535,7 +2612,7 @@ type CoordinatorState struct {
 
 func (x *CoordinatorState) Reset() {
 	*x = CoordinatorState{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[41]
+	mi := &file_core_rpc_rpc_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2547,7 +2624,7 @@ func (x *CoordinatorState) String() string {
 func (*CoordinatorState) ProtoMessage() {}
 
 func (x *CoordinatorState) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[41]
+	mi := &file_core_rpc_rpc_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2560,7 +2637,7 @@ func (x *CoordinatorState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorState.ProtoReflect.Descriptor instead.
 func (*CoordinatorState) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{41}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *CoordinatorState) GetSource() []byte {
@@ -2593,7 +2670,7 @@ type SnapshotReply struct {
 
 func (x *SnapshotReply) Reset() {
 	*x = SnapshotReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[42]
+	mi := &file_core_rpc_rpc_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2605,7 +2682,7 @@ func (x *SnapshotReply) String() string {
 func (*SnapshotReply) ProtoMessage() {}
 
 func (x *SnapshotReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[42]
+	mi := &file_core_rpc_rpc_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2618,7 +2695,7 @@ func (x *SnapshotReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotReply.ProtoReflect.Descriptor instead.
 func (*SnapshotReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{42}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *SnapshotReply) GetVertices() []*VertexPosition {
@@ -2639,7 +2716,7 @@ type VertexPosition struct {
 
 func (x *VertexPosition) Reset() {
 	*x = VertexPosition{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[43]
+	mi := &file_core_rpc_rpc_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2651,7 +2728,7 @@ func (x *VertexPosition) String() string {
 func (*VertexPosition) ProtoMessage() {}
 
 func (x *VertexPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[43]
+	mi := &file_core_rpc_rpc_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2664,7 +2741,7 @@ func (x *VertexPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VertexPosition.ProtoReflect.Descriptor instead.
 func (*VertexPosition) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{43}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *VertexPosition) GetVertex() uint32 {
@@ -2693,7 +2770,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[44]
+	mi := &file_core_rpc_rpc_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2705,7 +2782,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[44]
+	mi := &file_core_rpc_rpc_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2718,7 +2795,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{44}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *CommitRequest) GetJob() *JobRef {
@@ -2757,7 +2834,7 @@ type CommitReply struct {
 
 func (x *CommitReply) Reset() {
 	*x = CommitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[45]
+	mi := &file_core_rpc_rpc_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2769,7 +2846,7 @@ func (x *CommitReply) String() string {
 func (*CommitReply) ProtoMessage() {}
 
 func (x *CommitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[45]
+	mi := &file_core_rpc_rpc_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2782,7 +2859,7 @@ func (x *CommitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitReply.ProtoReflect.Descriptor instead.
 func (*CommitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{45}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{46}
 }
 
 type AbortRequest struct {
@@ -2795,7 +2872,7 @@ type AbortRequest struct {
 
 func (x *AbortRequest) Reset() {
 	*x = AbortRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[46]
+	mi := &file_core_rpc_rpc_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2807,7 +2884,7 @@ func (x *AbortRequest) String() string {
 func (*AbortRequest) ProtoMessage() {}
 
 func (x *AbortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[46]
+	mi := &file_core_rpc_rpc_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2820,7 +2897,7 @@ func (x *AbortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortRequest.ProtoReflect.Descriptor instead.
 func (*AbortRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{46}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *AbortRequest) GetJob() *JobRef {
@@ -2845,7 +2922,7 @@ type AbortReply struct {
 
 func (x *AbortReply) Reset() {
 	*x = AbortReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[47]
+	mi := &file_core_rpc_rpc_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2857,7 +2934,7 @@ func (x *AbortReply) String() string {
 func (*AbortReply) ProtoMessage() {}
 
 func (x *AbortReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[47]
+	mi := &file_core_rpc_rpc_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2870,7 +2947,7 @@ func (x *AbortReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortReply.ProtoReflect.Descriptor instead.
 func (*AbortReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{47}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{48}
 }
 
 // ProgressRequest asks for the splits of a job.
@@ -2883,7 +2960,7 @@ type ProgressRequest struct {
 
 func (x *ProgressRequest) Reset() {
 	*x = ProgressRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[48]
+	mi := &file_core_rpc_rpc_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2895,7 +2972,7 @@ func (x *ProgressRequest) String() string {
 func (*ProgressRequest) ProtoMessage() {}
 
 func (x *ProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[48]
+	mi := &file_core_rpc_rpc_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2908,7 +2985,7 @@ func (x *ProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressRequest.ProtoReflect.Descriptor instead.
 func (*ProgressRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{48}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ProgressRequest) GetJob() *JobRef {
@@ -2930,7 +3007,7 @@ type ProgressReply struct {
 
 func (x *ProgressReply) Reset() {
 	*x = ProgressReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[49]
+	mi := &file_core_rpc_rpc_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2942,7 +3019,7 @@ func (x *ProgressReply) String() string {
 func (*ProgressReply) ProtoMessage() {}
 
 func (x *ProgressReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[49]
+	mi := &file_core_rpc_rpc_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2955,7 +3032,7 @@ func (x *ProgressReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressReply.ProtoReflect.Descriptor instead.
 func (*ProgressReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{49}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ProgressReply) GetSplitsAssigned() uint64 {
@@ -3030,7 +3107,7 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\brows_out\x18\x04 \x01(\x04R\arowsOut\x12\x19\n" +
 	"\bbytes_in\x18\x05 \x01(\x04R\abytesIn\x12#\n" +
 	"\rspilled_bytes\x18\x06 \x01(\x04R\fspilledBytes\x12=\n" +
-	"\toperators\x18\a \x03(\v2\x1f.tidemill.rpc.v1.OperatorCountsR\toperators\"\xa1\x01\n" +
+	"\toperators\x18\a \x03(\v2\x1f.tidemill.rpc.v1.OperatorCountsR\toperators\"\xda\x01\n" +
 	"\x0eOperatorCounts\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\x04R\x04rows\x12\x18\n" +
 	"\abatches\x18\x02 \x01(\x04R\abatches\x12#\n" +
@@ -3038,7 +3115,13 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\n" +
 	"peak_bytes\x18\x04 \x01(\x04R\tpeakBytes\x12\x1d\n" +
 	"\n" +
-	"busy_nanos\x18\x05 \x01(\x04R\tbusyNanos\"X\n" +
+	"busy_nanos\x18\x05 \x01(\x04R\tbusyNanos\x127\n" +
+	"\afilters\x18\x06 \x03(\v2\x1d.tidemill.rpc.v1.FilterCountsR\afilters\"j\n" +
+	"\fFilterCounts\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\rR\x02id\x12\x14\n" +
+	"\x05asked\x18\x02 \x01(\x04R\x05asked\x12\x18\n" +
+	"\adropped\x18\x03 \x01(\x04R\adropped\x12\x1a\n" +
+	"\bexcluded\x18\x04 \x01(\x04R\bexcluded\"X\n" +
 	"\x04Edge\x12:\n" +
 	"\bexchange\x18\x01 \x01(\v2\x1e.tidemill.jobgraph.v1.ExchangeR\bexchange\x12\x14\n" +
 	"\x05peers\x18\x02 \x01(\rR\x05peers\"\xc7\x04\n" +
@@ -3231,7 +3314,7 @@ func file_core_rpc_rpc_proto_rawDescGZIP() []byte {
 }
 
 var file_core_rpc_rpc_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_core_rpc_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_core_rpc_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_core_rpc_rpc_proto_goTypes = []any{
 	(TaskState)(0),                  // 0: tidemill.rpc.v1.TaskState
 	(*JobRef)(nil),                  // 1: tidemill.rpc.v1.JobRef
@@ -3244,113 +3327,115 @@ var file_core_rpc_rpc_proto_goTypes = []any{
 	(*HeartbeatReply)(nil),          // 8: tidemill.rpc.v1.HeartbeatReply
 	(*TaskProgress)(nil),            // 9: tidemill.rpc.v1.TaskProgress
 	(*OperatorCounts)(nil),          // 10: tidemill.rpc.v1.OperatorCounts
-	(*Edge)(nil),                    // 11: tidemill.rpc.v1.Edge
-	(*DeployRequest)(nil),           // 12: tidemill.rpc.v1.DeployRequest
-	(*DeployReply)(nil),             // 13: tidemill.rpc.v1.DeployReply
-	(*CancelRequest)(nil),           // 14: tidemill.rpc.v1.CancelRequest
-	(*CancelReply)(nil),             // 15: tidemill.rpc.v1.CancelReply
-	(*TaskReport)(nil),              // 16: tidemill.rpc.v1.TaskReport
-	(*TaskReply)(nil),               // 17: tidemill.rpc.v1.TaskReply
-	(*LaneManifest)(nil),            // 18: tidemill.rpc.v1.LaneManifest
-	(*PartitionTotals)(nil),         // 19: tidemill.rpc.v1.PartitionTotals
-	(*Committable)(nil),             // 20: tidemill.rpc.v1.Committable
-	(*TriggerRequest)(nil),          // 21: tidemill.rpc.v1.TriggerRequest
-	(*TriggerReply)(nil),            // 22: tidemill.rpc.v1.TriggerReply
-	(*NotifyRequest)(nil),           // 23: tidemill.rpc.v1.NotifyRequest
-	(*NotifyReply)(nil),             // 24: tidemill.rpc.v1.NotifyReply
-	(*AckRequest)(nil),              // 25: tidemill.rpc.v1.AckRequest
-	(*AckReply)(nil),                // 26: tidemill.rpc.v1.AckReply
-	(*DeclineRequest)(nil),          // 27: tidemill.rpc.v1.DeclineRequest
-	(*DeclineReply)(nil),            // 28: tidemill.rpc.v1.DeclineReply
-	(*DropRequest)(nil),             // 29: tidemill.rpc.v1.DropRequest
-	(*DropReply)(nil),               // 30: tidemill.rpc.v1.DropReply
-	(*CoordinatorRequest)(nil),      // 31: tidemill.rpc.v1.CoordinatorRequest
-	(*CoordinatedVertex)(nil),       // 32: tidemill.rpc.v1.CoordinatedVertex
-	(*CoordinatorReply)(nil),        // 33: tidemill.rpc.v1.CoordinatorReply
-	(*SplitRequest)(nil),            // 34: tidemill.rpc.v1.SplitRequest
-	(*SplitReply)(nil),              // 35: tidemill.rpc.v1.SplitReply
-	(*Split)(nil),                   // 36: tidemill.rpc.v1.Split
-	(*ResetRequest)(nil),            // 37: tidemill.rpc.v1.ResetRequest
-	(*ResetReply)(nil),              // 38: tidemill.rpc.v1.ResetReply
-	(*SnapshotRequest)(nil),         // 39: tidemill.rpc.v1.SnapshotRequest
-	(*SourcePart)(nil),              // 40: tidemill.rpc.v1.SourcePart
-	(*EnumeratorState)(nil),         // 41: tidemill.rpc.v1.EnumeratorState
-	(*CoordinatorState)(nil),        // 42: tidemill.rpc.v1.CoordinatorState
-	(*SnapshotReply)(nil),           // 43: tidemill.rpc.v1.SnapshotReply
-	(*VertexPosition)(nil),          // 44: tidemill.rpc.v1.VertexPosition
-	(*CommitRequest)(nil),           // 45: tidemill.rpc.v1.CommitRequest
-	(*CommitReply)(nil),             // 46: tidemill.rpc.v1.CommitReply
-	(*AbortRequest)(nil),            // 47: tidemill.rpc.v1.AbortRequest
-	(*AbortReply)(nil),              // 48: tidemill.rpc.v1.AbortReply
-	(*ProgressRequest)(nil),         // 49: tidemill.rpc.v1.ProgressRequest
-	(*ProgressReply)(nil),           // 50: tidemill.rpc.v1.ProgressReply
-	nil,                             // 51: tidemill.rpc.v1.DeployRequest.OptionsEntry
-	(*jobgraph.Exchange)(nil),       // 52: tidemill.jobgraph.v1.Exchange
-	(*jobgraph.Vertex)(nil),         // 53: tidemill.jobgraph.v1.Vertex
-	(*checkpoint.Restore)(nil),      // 54: tidemill.checkpoint.v1.Restore
-	(*checkpoint.SubtaskState)(nil), // 55: tidemill.checkpoint.v1.SubtaskState
+	(*FilterCounts)(nil),            // 11: tidemill.rpc.v1.FilterCounts
+	(*Edge)(nil),                    // 12: tidemill.rpc.v1.Edge
+	(*DeployRequest)(nil),           // 13: tidemill.rpc.v1.DeployRequest
+	(*DeployReply)(nil),             // 14: tidemill.rpc.v1.DeployReply
+	(*CancelRequest)(nil),           // 15: tidemill.rpc.v1.CancelRequest
+	(*CancelReply)(nil),             // 16: tidemill.rpc.v1.CancelReply
+	(*TaskReport)(nil),              // 17: tidemill.rpc.v1.TaskReport
+	(*TaskReply)(nil),               // 18: tidemill.rpc.v1.TaskReply
+	(*LaneManifest)(nil),            // 19: tidemill.rpc.v1.LaneManifest
+	(*PartitionTotals)(nil),         // 20: tidemill.rpc.v1.PartitionTotals
+	(*Committable)(nil),             // 21: tidemill.rpc.v1.Committable
+	(*TriggerRequest)(nil),          // 22: tidemill.rpc.v1.TriggerRequest
+	(*TriggerReply)(nil),            // 23: tidemill.rpc.v1.TriggerReply
+	(*NotifyRequest)(nil),           // 24: tidemill.rpc.v1.NotifyRequest
+	(*NotifyReply)(nil),             // 25: tidemill.rpc.v1.NotifyReply
+	(*AckRequest)(nil),              // 26: tidemill.rpc.v1.AckRequest
+	(*AckReply)(nil),                // 27: tidemill.rpc.v1.AckReply
+	(*DeclineRequest)(nil),          // 28: tidemill.rpc.v1.DeclineRequest
+	(*DeclineReply)(nil),            // 29: tidemill.rpc.v1.DeclineReply
+	(*DropRequest)(nil),             // 30: tidemill.rpc.v1.DropRequest
+	(*DropReply)(nil),               // 31: tidemill.rpc.v1.DropReply
+	(*CoordinatorRequest)(nil),      // 32: tidemill.rpc.v1.CoordinatorRequest
+	(*CoordinatedVertex)(nil),       // 33: tidemill.rpc.v1.CoordinatedVertex
+	(*CoordinatorReply)(nil),        // 34: tidemill.rpc.v1.CoordinatorReply
+	(*SplitRequest)(nil),            // 35: tidemill.rpc.v1.SplitRequest
+	(*SplitReply)(nil),              // 36: tidemill.rpc.v1.SplitReply
+	(*Split)(nil),                   // 37: tidemill.rpc.v1.Split
+	(*ResetRequest)(nil),            // 38: tidemill.rpc.v1.ResetRequest
+	(*ResetReply)(nil),              // 39: tidemill.rpc.v1.ResetReply
+	(*SnapshotRequest)(nil),         // 40: tidemill.rpc.v1.SnapshotRequest
+	(*SourcePart)(nil),              // 41: tidemill.rpc.v1.SourcePart
+	(*EnumeratorState)(nil),         // 42: tidemill.rpc.v1.EnumeratorState
+	(*CoordinatorState)(nil),        // 43: tidemill.rpc.v1.CoordinatorState
+	(*SnapshotReply)(nil),           // 44: tidemill.rpc.v1.SnapshotReply
+	(*VertexPosition)(nil),          // 45: tidemill.rpc.v1.VertexPosition
+	(*CommitRequest)(nil),           // 46: tidemill.rpc.v1.CommitRequest
+	(*CommitReply)(nil),             // 47: tidemill.rpc.v1.CommitReply
+	(*AbortRequest)(nil),            // 48: tidemill.rpc.v1.AbortRequest
+	(*AbortReply)(nil),              // 49: tidemill.rpc.v1.AbortReply
+	(*ProgressRequest)(nil),         // 50: tidemill.rpc.v1.ProgressRequest
+	(*ProgressReply)(nil),           // 51: tidemill.rpc.v1.ProgressReply
+	nil,                             // 52: tidemill.rpc.v1.DeployRequest.OptionsEntry
+	(*jobgraph.Exchange)(nil),       // 53: tidemill.jobgraph.v1.Exchange
+	(*jobgraph.Vertex)(nil),         // 54: tidemill.jobgraph.v1.Vertex
+	(*checkpoint.Restore)(nil),      // 55: tidemill.checkpoint.v1.Restore
+	(*checkpoint.SubtaskState)(nil), // 56: tidemill.checkpoint.v1.SubtaskState
 }
 var file_core_rpc_rpc_proto_depIdxs = []int32{
 	9,  // 0: tidemill.rpc.v1.HeartbeatRequest.tasks:type_name -> tidemill.rpc.v1.TaskProgress
 	1,  // 1: tidemill.rpc.v1.TaskProgress.job:type_name -> tidemill.rpc.v1.JobRef
 	2,  // 2: tidemill.rpc.v1.TaskProgress.attempt:type_name -> tidemill.rpc.v1.Attempt
 	10, // 3: tidemill.rpc.v1.TaskProgress.operators:type_name -> tidemill.rpc.v1.OperatorCounts
-	52, // 4: tidemill.rpc.v1.Edge.exchange:type_name -> tidemill.jobgraph.v1.Exchange
-	1,  // 5: tidemill.rpc.v1.DeployRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 6: tidemill.rpc.v1.DeployRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	53, // 7: tidemill.rpc.v1.DeployRequest.vertex:type_name -> tidemill.jobgraph.v1.Vertex
-	11, // 8: tidemill.rpc.v1.DeployRequest.in:type_name -> tidemill.rpc.v1.Edge
-	11, // 9: tidemill.rpc.v1.DeployRequest.out:type_name -> tidemill.rpc.v1.Edge
-	54, // 10: tidemill.rpc.v1.DeployRequest.restore:type_name -> tidemill.checkpoint.v1.Restore
-	51, // 11: tidemill.rpc.v1.DeployRequest.options:type_name -> tidemill.rpc.v1.DeployRequest.OptionsEntry
-	1,  // 12: tidemill.rpc.v1.CancelRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 13: tidemill.rpc.v1.CancelRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	1,  // 14: tidemill.rpc.v1.TaskReport.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 15: tidemill.rpc.v1.TaskReport.attempt:type_name -> tidemill.rpc.v1.Attempt
-	0,  // 16: tidemill.rpc.v1.TaskReport.state:type_name -> tidemill.rpc.v1.TaskState
-	3,  // 17: tidemill.rpc.v1.TaskReport.failure:type_name -> tidemill.rpc.v1.Failure
-	18, // 18: tidemill.rpc.v1.TaskReport.manifests:type_name -> tidemill.rpc.v1.LaneManifest
-	20, // 19: tidemill.rpc.v1.TaskReport.committables:type_name -> tidemill.rpc.v1.Committable
-	10, // 20: tidemill.rpc.v1.TaskReport.operators:type_name -> tidemill.rpc.v1.OperatorCounts
-	19, // 21: tidemill.rpc.v1.LaneManifest.partitions:type_name -> tidemill.rpc.v1.PartitionTotals
-	1,  // 22: tidemill.rpc.v1.TriggerRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 23: tidemill.rpc.v1.TriggerRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	4,  // 24: tidemill.rpc.v1.TriggerRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
-	1,  // 25: tidemill.rpc.v1.NotifyRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 26: tidemill.rpc.v1.NotifyRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	1,  // 27: tidemill.rpc.v1.AckRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 28: tidemill.rpc.v1.AckRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	4,  // 29: tidemill.rpc.v1.AckRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
-	55, // 30: tidemill.rpc.v1.AckRequest.state:type_name -> tidemill.checkpoint.v1.SubtaskState
-	20, // 31: tidemill.rpc.v1.AckRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,  // 32: tidemill.rpc.v1.DeclineRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 33: tidemill.rpc.v1.DeclineRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	3,  // 34: tidemill.rpc.v1.DeclineRequest.failure:type_name -> tidemill.rpc.v1.Failure
-	1,  // 35: tidemill.rpc.v1.DropRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	1,  // 36: tidemill.rpc.v1.CoordinatorRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	32, // 37: tidemill.rpc.v1.CoordinatorRequest.vertices:type_name -> tidemill.rpc.v1.CoordinatedVertex
-	53, // 38: tidemill.rpc.v1.CoordinatedVertex.vertex:type_name -> tidemill.jobgraph.v1.Vertex
-	1,  // 39: tidemill.rpc.v1.SplitRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 40: tidemill.rpc.v1.SplitRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	36, // 41: tidemill.rpc.v1.SplitReply.split:type_name -> tidemill.rpc.v1.Split
-	1,  // 42: tidemill.rpc.v1.ResetRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 43: tidemill.rpc.v1.ResetRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	1,  // 44: tidemill.rpc.v1.SnapshotRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	40, // 45: tidemill.rpc.v1.SnapshotRequest.sources:type_name -> tidemill.rpc.v1.SourcePart
-	2,  // 46: tidemill.rpc.v1.SourcePart.attempt:type_name -> tidemill.rpc.v1.Attempt
-	36, // 47: tidemill.rpc.v1.EnumeratorState.unreceived:type_name -> tidemill.rpc.v1.Split
-	20, // 48: tidemill.rpc.v1.CoordinatorState.committables:type_name -> tidemill.rpc.v1.Committable
-	44, // 49: tidemill.rpc.v1.SnapshotReply.vertices:type_name -> tidemill.rpc.v1.VertexPosition
-	1,  // 50: tidemill.rpc.v1.CommitRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	20, // 51: tidemill.rpc.v1.CommitRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,  // 52: tidemill.rpc.v1.AbortRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	20, // 53: tidemill.rpc.v1.AbortRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,  // 54: tidemill.rpc.v1.ProgressRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	55, // [55:55] is the sub-list for method output_type
-	55, // [55:55] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	11, // 4: tidemill.rpc.v1.OperatorCounts.filters:type_name -> tidemill.rpc.v1.FilterCounts
+	53, // 5: tidemill.rpc.v1.Edge.exchange:type_name -> tidemill.jobgraph.v1.Exchange
+	1,  // 6: tidemill.rpc.v1.DeployRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 7: tidemill.rpc.v1.DeployRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	54, // 8: tidemill.rpc.v1.DeployRequest.vertex:type_name -> tidemill.jobgraph.v1.Vertex
+	12, // 9: tidemill.rpc.v1.DeployRequest.in:type_name -> tidemill.rpc.v1.Edge
+	12, // 10: tidemill.rpc.v1.DeployRequest.out:type_name -> tidemill.rpc.v1.Edge
+	55, // 11: tidemill.rpc.v1.DeployRequest.restore:type_name -> tidemill.checkpoint.v1.Restore
+	52, // 12: tidemill.rpc.v1.DeployRequest.options:type_name -> tidemill.rpc.v1.DeployRequest.OptionsEntry
+	1,  // 13: tidemill.rpc.v1.CancelRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 14: tidemill.rpc.v1.CancelRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	1,  // 15: tidemill.rpc.v1.TaskReport.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 16: tidemill.rpc.v1.TaskReport.attempt:type_name -> tidemill.rpc.v1.Attempt
+	0,  // 17: tidemill.rpc.v1.TaskReport.state:type_name -> tidemill.rpc.v1.TaskState
+	3,  // 18: tidemill.rpc.v1.TaskReport.failure:type_name -> tidemill.rpc.v1.Failure
+	19, // 19: tidemill.rpc.v1.TaskReport.manifests:type_name -> tidemill.rpc.v1.LaneManifest
+	21, // 20: tidemill.rpc.v1.TaskReport.committables:type_name -> tidemill.rpc.v1.Committable
+	10, // 21: tidemill.rpc.v1.TaskReport.operators:type_name -> tidemill.rpc.v1.OperatorCounts
+	20, // 22: tidemill.rpc.v1.LaneManifest.partitions:type_name -> tidemill.rpc.v1.PartitionTotals
+	1,  // 23: tidemill.rpc.v1.TriggerRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 24: tidemill.rpc.v1.TriggerRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	4,  // 25: tidemill.rpc.v1.TriggerRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
+	1,  // 26: tidemill.rpc.v1.NotifyRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 27: tidemill.rpc.v1.NotifyRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	1,  // 28: tidemill.rpc.v1.AckRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 29: tidemill.rpc.v1.AckRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	4,  // 30: tidemill.rpc.v1.AckRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
+	56, // 31: tidemill.rpc.v1.AckRequest.state:type_name -> tidemill.checkpoint.v1.SubtaskState
+	21, // 32: tidemill.rpc.v1.AckRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	1,  // 33: tidemill.rpc.v1.DeclineRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 34: tidemill.rpc.v1.DeclineRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	3,  // 35: tidemill.rpc.v1.DeclineRequest.failure:type_name -> tidemill.rpc.v1.Failure
+	1,  // 36: tidemill.rpc.v1.DropRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	1,  // 37: tidemill.rpc.v1.CoordinatorRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	33, // 38: tidemill.rpc.v1.CoordinatorRequest.vertices:type_name -> tidemill.rpc.v1.CoordinatedVertex
+	54, // 39: tidemill.rpc.v1.CoordinatedVertex.vertex:type_name -> tidemill.jobgraph.v1.Vertex
+	1,  // 40: tidemill.rpc.v1.SplitRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 41: tidemill.rpc.v1.SplitRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	37, // 42: tidemill.rpc.v1.SplitReply.split:type_name -> tidemill.rpc.v1.Split
+	1,  // 43: tidemill.rpc.v1.ResetRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,  // 44: tidemill.rpc.v1.ResetRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	1,  // 45: tidemill.rpc.v1.SnapshotRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	41, // 46: tidemill.rpc.v1.SnapshotRequest.sources:type_name -> tidemill.rpc.v1.SourcePart
+	2,  // 47: tidemill.rpc.v1.SourcePart.attempt:type_name -> tidemill.rpc.v1.Attempt
+	37, // 48: tidemill.rpc.v1.EnumeratorState.unreceived:type_name -> tidemill.rpc.v1.Split
+	21, // 49: tidemill.rpc.v1.CoordinatorState.committables:type_name -> tidemill.rpc.v1.Committable
+	45, // 50: tidemill.rpc.v1.SnapshotReply.vertices:type_name -> tidemill.rpc.v1.VertexPosition
+	1,  // 51: tidemill.rpc.v1.CommitRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	21, // 52: tidemill.rpc.v1.CommitRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	1,  // 53: tidemill.rpc.v1.AbortRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	21, // 54: tidemill.rpc.v1.AbortRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	1,  // 55: tidemill.rpc.v1.ProgressRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	56, // [56:56] is the sub-list for method output_type
+	56, // [56:56] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_core_rpc_rpc_proto_init() }
@@ -3364,7 +3449,7 @@ func file_core_rpc_rpc_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_rpc_rpc_proto_rawDesc), len(file_core_rpc_rpc_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   51,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

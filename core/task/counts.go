@@ -3,6 +3,7 @@ package task
 import (
 	"time"
 
+	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/stream"
 )
 
@@ -15,6 +16,8 @@ type OperatorCounts struct {
 	// Busy is the time that the task's goroutine spent in the operator itself; zero
 	// unless Options.Timed is set.
 	Busy time.Duration
+	// Filters are the runtime filters of a source.
+	Filters []operator.FilterCounts
 }
 
 // count adds what the link has emitted, or taken if it is a sink.
@@ -27,6 +30,9 @@ func (l *link) counts() OperatorCounts {
 	c := OperatorCounts{Rows: l.rows, Batches: l.batches, Busy: l.chain.clock.of(l.index)}
 	if l.account != nil {
 		c.SpilledBytes, c.PeakBytes = uint64(l.spill.Written()), uint64(l.account.Peak())
+	}
+	if f, ok := l.operator.(operator.Filtering); ok {
+		c.Filters = f.Filtered()
 	}
 	return c
 }

@@ -56,9 +56,13 @@ func (r reporter) State(_ id.Job, a id.Attempt, s task.State, done *task.Done, c
 		m.RowsIn, m.RowsOut, m.BytesIn, m.Committables = done.RowsIn, done.RowsOut, done.BytesIn, committables(done.Committables)
 		m.SpilledBytes = done.SpilledBytes
 		for _, c := range done.Operators {
-			m.Operators = append(m.Operators, &rpc.OperatorCounts{
+			counts := &rpc.OperatorCounts{
 				Rows: c.Rows, Batches: c.Batches, SpilledBytes: c.SpilledBytes, PeakBytes: c.PeakBytes, BusyNanos: uint64(c.Busy),
-			})
+			}
+			for _, f := range c.Filters {
+				counts.Filters = append(counts.Filters, &rpc.FilterCounts{Id: f.ID, Asked: f.Asked, Dropped: f.Dropped, Excluded: f.Excluded})
+			}
+			m.Operators = append(m.Operators, counts)
 		}
 		for _, x := range done.Manifests {
 			m.Manifests = append(m.Manifests, rpc.FromManifest(x.Exchange, x.Manifest))

@@ -60,10 +60,14 @@ func (a *analysis) actual() physical.Actual {
 		for i, subtasks := range a.master.Operators(id.Vertex(v.GetId())) {
 			op := v.GetChain()[i]
 			for _, c := range subtasks {
-				out.Operators[op] = append(out.Operators[op], physical.Counts{
+				counts := physical.Counts{
 					Rows: c.GetRows(), Batches: c.GetBatches(), SpilledBytes: c.GetSpilledBytes(), PeakBytes: c.GetPeakBytes(),
 					Busy: time.Duration(c.GetBusyNanos()),
-				})
+				}
+				for _, f := range c.GetFilters() {
+					counts.Filters = append(counts.Filters, physical.FilterCounts{ID: f.GetId(), Asked: f.GetAsked(), Dropped: f.GetDropped(), Excluded: f.GetExcluded()})
+				}
+				out.Operators[op] = append(out.Operators[op], counts)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -37,7 +38,7 @@ func (f *RowFilters) open(ctx *operator.Context, columns datatype.Schema) ([]pre
 	}
 	for _, k := range f.Keys {
 		if f.Set != nil {
-			out = append(out, &keyed{id: k.Id, name: columns[k.Column].Name, set: f.Set})
+			out = append(out, f.keyed(k, columns))
 		}
 	}
 	return out, nil
@@ -85,25 +86,49 @@ func (c *condition) Keep(columns []arrow.Array, n int) ([]int32, error) {
 	return c.program.SelectColumns(c.columns, n)
 }
 
+const (
+	// A bloom filter that keeps more than worthPercent of judgedRows rows rests for
+	// restedRows, each time for twice as many as the time before, up to maxRested:
+	// what it costs to ask it is less than what the rows cost that it drops, but not
+	// by much. Of a bitmap readers see themselves whether it is worth asking.
+	judgedRows   = 1 << 16
+	worthPercent = 75
+	restedRows   = 8 * judgedRows
+	maxRested    = 1 << 26
+)
+
 // keyed is a filter by the keys that a join has found, once it has.
 type keyed struct {
-	id   uint32
-	name string
-	set  *keyfilter.Set
-	keys *keyfilter.Keys // nil: not known yet
-	off  bool            // they never will be
-	rows []int32
-	ints []int64
+	id    uint32
+	names []string
+	set   *keyfilter.Set
+	keys  *keyfilter.Keys // nil: not known yet
+	off   bool            // they never will be
+	probe *keyfilter.Probe
+	done  operator.FilterCounts
+
+	asked, kept int // since it was judged last
+	rest, pause int // for how many rows more, and in all, it rests
+}
+
+func (f *RowFilters) keyed(k *jobgraph.KeyFilter, columns datatype.Schema) *keyed {
+	out := &keyed{id: k.Id, set: f.Set, done: operator.FilterCounts{ID: k.Id}}
+	for _, c := range k.Columns {
+		out.names = append(out.names, columns[c].Name)
+	}
+	return out
 }
 
 // Columns implements predicate.RowFilter.
-func (k *keyed) Columns() []string { return []string{k.name} }
+func (k *keyed) Columns() []string { return k.names }
 
 // Ready implements predicate.RowFilter.
 func (k *keyed) Ready() bool {
 	if k.keys == nil && !k.off {
 		var settled bool
-		k.keys, settled = k.set.Get(k.id)
+		if k.keys, settled = k.set.Get(k.id); k.keys != nil {
+			k.probe = keyfilter.NewProbe(k.keys)
+		}
 		k.off = settled && k.keys == nil
 	}
 	return k.keys != nil
@@ -111,25 +136,66 @@ func (k *keyed) Ready() bool {
 
 // Excludes implements predicate.RowFilter.
 func (k *keyed) Excludes(lookup func(string) (predicate.Summary, bool)) bool {
-	s, ok := lookup(k.name)
+	out := k.excludes(lookup)
+	if out {
+		k.done.Excluded++
+	}
+	return out
+}
+
+func (k *keyed) excludes(lookup func(string) (predicate.Summary, bool)) bool {
+	if !k.keys.Between(math.MinInt64, math.MaxInt64) {
+		return true // there are no keys
+	}
+	if len(k.names) > 1 {
+		return false
+	}
+	s, ok := lookup(k.names[0])
 	if !ok {
 		return false
 	}
-	low, lowOK := s.Min.(int64)
-	high, highOK := s.Max.(int64)
-	return lowOK && highOK && !k.keys.Between(low, high)
+	switch low := s.Min.(type) {
+	case int64:
+		high, ok := s.Max.(int64)
+		return ok && (!k.keys.Between(low, high) || low == high && !k.keys.Has(low))
+	case string:
+		return low == s.Max && !k.keys.Has(low)
+	}
+	return false
 }
 
 // Keep implements predicate.RowFilter.
 func (k *keyed) Keep(columns []arrow.Array, n int) ([]int32, error) {
-	if k.rows == nil {
-		k.rows = make([]int32, 0, n)
-	}
-	k.rows, k.ints = k.keys.Keep(columns[0], k.rows[:0], k.ints)
-	if len(k.rows) == n {
+	if k.rest > 0 {
+		k.rest -= n
 		return nil, nil
 	}
-	return k.rows, nil
+	rows := k.probe.Keep(columns)
+	k.done.Asked += uint64(n)
+	k.done.Dropped += uint64(n - len(rows))
+	if !k.keys.Exact() {
+		k.judge(n, len(rows))
+	}
+	if len(rows) == n {
+		return nil, nil
+	}
+	return rows, nil
+}
+
+// judge notes that so many rows of n were kept, and has the filter rest where it
+// drops too few.
+func (k *keyed) judge(n, kept int) {
+	k.asked, k.kept = k.asked+n, k.kept+kept
+	switch {
+	case k.asked < judgedRows:
+		return
+	case k.kept*100 <= k.asked*worthPercent:
+		k.pause = 0
+	default:
+		k.pause = min(max(2*k.pause, restedRows), maxRested)
+		k.rest = k.pause
+	}
+	k.asked, k.kept = 0, 0
 }
 
 var (

@@ -38,6 +38,7 @@ type Source struct {
 	ctx  *operator.Context
 
 	reader connector.Reader
+	keyed  []*keyed        // the runtime filters that it was given
 	inner  context.Context // ends with Close
 	cancel context.CancelFunc
 	asked  sync.WaitGroup
@@ -76,6 +77,11 @@ func (s *Source) Open(ctx *operator.Context) error {
 	filters, err := s.deps.Filters.open(ctx, s.spec.Columns)
 	if err != nil {
 		return s.failed("open", err)
+	}
+	for _, f := range filters {
+		if k, ok := f.(*keyed); ok {
+			s.keyed = append(s.keyed, k)
+		}
 	}
 	reader, err := s.deps.Connector.Reader(inner, s.spec, connector.ReaderEnv{
 		Subtask: int(ctx.Attempt.Subtask.Index), Alloc: ctx.Alloc, BatchRows: ctx.BatchRows, Now: s.deps.Now,
@@ -210,6 +216,14 @@ func (s *Source) Watermark(stream.Watermark) error { return nil }
 // EndInput implements operator.Operator.
 func (s *Source) EndInput(int) error { return nil }
 
+// Filtered implements operator.Filtering.
+func (s *Source) Filtered() (all []operator.FilterCounts) {
+	for _, k := range s.keyed {
+		all = append(all, k.done)
+	}
+	return all
+}
+
 // Close implements operator.Operator. It waits for the request that is out.
 func (s *Source) Close() error {
 	if s.cancel == nil {
@@ -230,4 +244,5 @@ func (s *Source) Close() error {
 var (
 	_ operator.Source      = (*Source)(nil)
 	_ operator.Snapshotter = (*Source)(nil)
+	_ operator.Filtering   = (*Source)(nil)
 )

@@ -244,20 +244,29 @@ func (j *Join) EndInput(input int) error {
 // that did not fit memory they are not known.
 func (j *Join) publish() {
 	for _, f := range j.filters {
-		var keys *keyfilter.Keys
-		if j.grace == nil {
-			columns := make([]arrow.Array, len(j.build.kept))
-			for i, b := range j.build.kept {
-				columns[i] = b.Column(int(f.Column))
-			}
-			keys = keyfilter.Of(columns)
-		}
 		part, parts := int(j.ctx.Attempt.Subtask.Index), j.ctx.Parallelism
 		if f.Whole {
 			part, parts = 0, 1
 		}
-		j.deps.Filters.Put(f.Id, part, parts, keys)
+		j.deps.Filters.Put(f.Id, part, parts, j.keysOf(f.Columns))
 	}
+}
+
+// keysOf are the build side's keys in these columns; nil where they are not known, or
+// memory is short.
+func (j *Join) keysOf(columns []uint32) *keyfilter.Keys {
+	most := keyfilter.Bound(j.build.rows)
+	if j.grace != nil || j.ctx.Memory.Grow(most) != nil {
+		return nil
+	}
+	defer j.ctx.Memory.Shrink(most)
+	batches := make([][]arrow.Array, len(j.build.kept))
+	for i, b := range j.build.kept {
+		for _, c := range columns {
+			batches[i] = append(batches[i], b.Column(int(c)))
+		}
+	}
+	return keyfilter.Of(batches, len(columns) == 1 && hashtable.StorageOf(j.right[columns[0]].Type) == hashtable.Integer)
 }
 
 // Close implements operator.Operator.

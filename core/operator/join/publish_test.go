@@ -2,6 +2,8 @@ package join_test
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -22,7 +24,10 @@ func TestPublish(t *testing.T) {
 	defer set.Close()
 	spec := &jobgraph.Join{
 		Type: jobgraph.JoinType_JOIN_INNER, LeftKeys: []uint32{1}, RightKeys: []uint32{1},
-		Filters: []*jobgraph.KeyFilter{{Id: 3, Column: 1}, {Id: 4, Column: 1, Whole: true}, {Id: 5, Column: 2, Whole: true}},
+		Filters: []*jobgraph.KeyFilter{
+			{Id: 3, Columns: []uint32{1}}, {Id: 4, Columns: []uint32{1}, Whole: true}, {Id: 5, Columns: []uint32{2}, Whole: true},
+			{Id: 6, Columns: []uint32{1, 2}, Whole: true},
+		},
 	}
 	op, err := join.New(spec, table.Schema, table.Schema, join.Deps{Functions: deps.Functions, Filters: set})
 	if err != nil {
@@ -52,5 +57,53 @@ func TestPublish(t *testing.T) {
 	}
 	if keys, settled := set.Get(3); keys != nil || settled {
 		t.Error("one of two subtasks has told its keys")
+	}
+	pairs, _ := set.Get(6)
+	if pairs == nil || pairs.Exact() {
+		t.Fatalf("keys of two columns %v", pairs)
+	}
+	others := operatortest.Record(memory.DefaultAllocator, table.Schema, [][]any{{"b", int64(2), int64(45)}, {"x", int64(-3), int64(1)}})
+	defer others.Release()
+	if got := keyfilter.NewProbe(pairs).Keep(others.Columns()[1:]); !slices.Equal(got, []int32{1}) {
+		t.Errorf("of two pairs, one of which occurs, %v", got)
+	}
+}
+
+// narrow lets nothing be charged once it is shut.
+type narrow struct {
+	unlimited
+	shut bool
+}
+
+func (n *narrow) Grow(int64) error {
+	if n.shut {
+		return errors.New("no memory")
+	}
+	return nil
+}
+
+// Where there is no memory for making a filter there is none, and the join goes on.
+func TestPublishWithoutMemory(t *testing.T) {
+	table := operatortest.Parse(numbers)
+	set := keyfilter.NewSet(unlimited{})
+	defer set.Close()
+	spec := &jobgraph.Join{
+		Type: jobgraph.JoinType_JOIN_INNER, LeftKeys: []uint32{0}, RightKeys: []uint32{0}, Filters: []*jobgraph.KeyFilter{{Id: 3, Columns: []uint32{0}, Whole: true}},
+	}
+	op, err := join.New(spec, table.Schema, table.Schema, join.Deps{Functions: deps.Functions, Filters: set})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer op.Close()
+	m := &narrow{}
+	if err := op.Open(&operator.Context{Context: context.Background(), Parallelism: 1, Output: &dropped{}, Memory: m, Alloc: memory.DefaultAllocator, BatchRows: 8}); err != nil {
+		t.Fatal(err)
+	}
+	m.shut = true
+	if err := op.EndInput(1); err != nil {
+		t.Fatal(err)
+	}
+	if keys, settled := set.Get(3); keys != nil || !settled {
+		t.Errorf("keys %v, settled: %v", keys, settled)
 	}
 }

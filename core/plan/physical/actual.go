@@ -25,7 +25,15 @@ type Counts struct {
 	SpilledBytes uint64
 	PeakBytes    uint64 // of memory
 	// Busy is the time spent in the operator itself; zero where it was not measured.
-	Busy time.Duration
+	Busy    time.Duration
+	Filters []FilterCounts // of a source
+}
+
+// FilterCounts is what a runtime filter has done in one subtask.
+type FilterCounts struct {
+	ID             uint32
+	Asked, Dropped uint64 // rows
+	Excluded       uint64 // row groups and files of which no row was read
 }
 
 // Rows is how many rows an operator has emitted, or taken if it is a sink; false
@@ -36,6 +44,28 @@ func (a *Actual) Rows(op *jobgraph.Operator) (rows uint64, known bool) {
 		known = true
 	}
 	return rows, known
+}
+
+// filterText sums up what a runtime filter has done in the subtasks of a source; it is
+// empty for one that is not known.
+func (a *Actual) filterText(op *jobgraph.Operator, id uint32) string {
+	if a == nil {
+		return ""
+	}
+	var sum FilterCounts
+	known := false
+	for _, c := range a.Operators[op] {
+		for _, f := range c.Filters {
+			if f.ID == id {
+				sum.Asked, sum.Dropped, sum.Excluded = sum.Asked+f.Asked, sum.Dropped+f.Dropped, sum.Excluded+f.Excluded
+				known = true
+			}
+		}
+	}
+	if !known {
+		return ""
+	}
+	return fmt.Sprintf("; dropped %d of %d rows, excluded %d row groups or files", sum.Dropped, sum.Asked, sum.Excluded)
 }
 
 // text sums up the subtasks of an operator; it is empty for one without counts.

@@ -29,7 +29,7 @@ func Explain(g *jobgraph.Graph, roots []plan.Node, actual *Actual) string {
 		}
 		for _, op := range v.Chain {
 			fmt.Fprintf(&b, "  %s\n", op.Name)
-			for _, line := range filterTexts(g, v, op) {
+			for _, line := range filterTexts(g, v, op, actual) {
 				fmt.Fprintf(&b, "    %s\n", line)
 			}
 			if keeps := stateText(g, v, op); keeps != "" {
@@ -96,15 +96,16 @@ func columnNames(s []*jobgraph.Field, columns []uint32) string {
 }
 
 // filterTexts names the runtime filters that an operator makes or uses.
-func filterTexts(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) (lines []string) {
+func filterTexts(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator, actual *Actual) (lines []string) {
 	switch s := op.Spec.(type) {
 	case *jobgraph.Operator_Source:
 		for _, f := range s.Source.KeyFilters {
-			lines = append(lines, fmt.Sprintf("drops rows by runtime filter %d on %s", f.Id, s.Source.Columns[f.Column].Name))
+			line := fmt.Sprintf("drops rows by runtime filter %d on %s", f.Id, columnNames(s.Source.Columns, f.Columns))
+			lines = append(lines, line+actual.filterText(op, f.Id))
 		}
 	case *jobgraph.Operator_Join:
 		for _, f := range s.Join.Filters {
-			lines = append(lines, fmt.Sprintf("makes runtime filter %d of %s", f.Id, g.Exchanges[v.Inputs[1]].Schema[f.Column].Name))
+			lines = append(lines, fmt.Sprintf("makes runtime filter %d of %s", f.Id, columnNames(g.Exchanges[v.Inputs[1]].Schema, f.Columns)))
 		}
 	}
 	return lines

@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/expr"
-	"github.com/tidemill/tidemill/core/hashtable"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/plan"
 )
@@ -49,11 +47,11 @@ const keepsBelow = 0.5
 
 // keyFilter is a runtime filter that a join could make and a scan could use.
 type keyFilter struct {
-	join   *jobgraph.Join
-	build  int  // column of the build side
-	whole  bool // each subtask of the join has all keys
-	scan   *plan.Scan
-	column int // of the scan
+	join    *jobgraph.Join
+	build   []uint32 // columns of the build side
+	whole   bool     // each subtask of the join has all keys
+	scan    *plan.Scan
+	columns []uint32 // of the scan
 }
 
 // findKeys notes the runtime filters of a join's keys. Nothing may be emitted for
@@ -62,27 +60,47 @@ func (b *builder) findKeys(spec *jobgraph.Join, probe, built plan.Node, whole bo
 	if b.o.Streaming || b.o.NoRuntimeFilters {
 		return
 	}
-	left, right := probe.Schema(), built.Schema()
+	var tuples []*keyTuple // by scan
 	for i := range spec.LeftKeys {
 		l, r := int(spec.LeftKeys[i]), int(spec.RightKeys[i])
-		if !sameIntegers(left[l].Type, right[r].Type) {
+		scan, column := b.origin(probe, l)
+		if scan == nil {
 			continue
 		}
-		domain := plan.Domain(plan.ColumnStatistics(probe, l), plan.ColumnStatistics(built, r))
-		if plan.Rows(built) >= keepsBelow*domain {
-			continue
+		at := slices.IndexFunc(tuples, func(t *keyTuple) bool { return t.scan == scan })
+		if at < 0 {
+			at, tuples = len(tuples), append(tuples, &keyTuple{keyFilter: keyFilter{join: spec, whole: whole, scan: scan}, domain: 1})
 		}
-		if scan, column := b.origin(probe, l); scan != nil {
-			b.keys = append(b.keys, keyFilter{join: spec, build: r, whole: whole, scan: scan, column: column})
+		of, in := plan.ColumnStatistics(probe, l), plan.ColumnStatistics(built, r)
+		domain := plan.Domain(of, in)
+		tuples[at].add(r, column, domain, min(of.Base, in.Base))
+		if plan.Rows(built) < keepsBelow*domain {
+			tuples[at].single = true
+			b.keys = append(b.keys, keyFilter{join: spec, build: []uint32{uint32(r)}, whole: whole, scan: scan, columns: []uint32{uint32(column)}})
+		}
+	}
+	for _, t := range tuples {
+		if len(t.columns) > 1 && !t.single && plan.Rows(built) < keepsBelow*min(t.domain, t.base) {
+			b.keys = append(b.keys, t.keyFilter)
 		}
 	}
 }
 
-// sameIntegers reports whether values of both types are equal where their integers
-// are.
-func sameIntegers(a, b datatype.Type) bool {
-	return a.Kind == b.Kind && a.Scale == b.Scale && a.Precision == b.Precision &&
-		hashtable.StorageOf(a) == hashtable.Integer && hashtable.StorageOf(b) == hashtable.Integer
+// keyTuple is those columns of a key that come from one scan. Together they are a
+// filter where none of them is one by itself: whether it would add to that is not
+// known.
+type keyTuple struct {
+	keyFilter
+	single bool    // a column is a filter by itself
+	domain float64 // combinations of its columns' values
+	base   float64 // rows of the smaller table: there are no more combinations
+}
+
+func (t *keyTuple) add(build, column int, domain, base float64) {
+	t.build, t.columns = append(t.build, uint32(build)), append(t.columns, uint32(column))
+	if t.domain *= domain; len(t.columns) == 1 || base < t.base {
+		t.base = base
+	}
 }
 
 // origin follows a column to the scan it comes from, as long as dropping rows there
@@ -127,7 +145,7 @@ func (b *builder) attachKeys() {
 			continue
 		}
 		source := b.sources[f.scan][0]
-		f.join.Filters = append(f.join.Filters, &jobgraph.KeyFilter{Id: uint32(i), Column: uint32(f.build), Whole: f.whole})
-		source.KeyFilters = append(source.KeyFilters, &jobgraph.KeyFilter{Id: uint32(i), Column: uint32(f.column), Whole: f.whole})
+		f.join.Filters = append(f.join.Filters, &jobgraph.KeyFilter{Id: uint32(i), Columns: f.build, Whole: f.whole})
+		source.KeyFilters = append(source.KeyFilters, &jobgraph.KeyFilter{Id: uint32(i), Columns: f.columns, Whole: f.whole})
 	}
 }
