@@ -21,6 +21,7 @@ import (
 	"github.com/tidemill/tidemill/core/operator/over"
 	"github.com/tidemill/tidemill/core/operator/unnest"
 	"github.com/tidemill/tidemill/core/operator/window"
+	"github.com/tidemill/tidemill/shuffle"
 )
 
 // newOperator makes the live operator of a spec: the one place that knows all of
@@ -46,11 +47,7 @@ func (t *Task) newOperator(spec *jobgraph.Operator, inputs []datatype.Schema, ou
 	case *jobgraph.Operator_WindowAggregate:
 		return window.New(s.WindowAggregate, in, out)
 	case *jobgraph.Operator_Join:
-		if len(inputs) != 2 {
-			return nil, failure.Errorf(failure.Internal, "a join of %d inputs", len(inputs))
-		}
-		deps := t.calcDeps()
-		return join.New(s.Join, inputs[0], inputs[1], join.Deps{Functions: deps.Functions, Expr: deps.Expr, Filters: t.env.Filters})
+		return t.newJoin(s.Join, inputs)
 	case *jobgraph.Operator_Expand:
 		return expand.New(s.Expand, in, out)
 	case *jobgraph.Operator_Unnest:
@@ -72,6 +69,20 @@ func (t *Task) newOperator(spec *jobgraph.Operator, inputs []datatype.Schema, ou
 	default:
 		return nil, failure.Errorf(failure.Internal, "no operator for a spec of type %T", spec.Spec)
 	}
+}
+
+// newJoin makes a join, which is the head of the chain. Where the build side is
+// broadcast the subtasks here build it once.
+func (t *Task) newJoin(spec *jobgraph.Join, inputs []datatype.Schema) (operator.Operator, error) {
+	if len(inputs) != 2 || len(t.d.In) != 2 {
+		return nil, failure.Errorf(failure.Internal, "a join of %d inputs behind %d exchanges", len(inputs), len(t.d.In))
+	}
+	calc := t.calcDeps()
+	deps := join.Deps{Functions: calc.Functions, Expr: calc.Expr, Filters: t.env.Filters}
+	if distribution(t.d.In[1]) == shuffle.Broadcast {
+		deps.Builds = t.env.Builds
+	}
+	return join.New(spec, inputs[0], inputs[1], deps)
 }
 
 func (t *Task) calcDeps() calc.Deps {

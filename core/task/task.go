@@ -14,6 +14,7 @@ import (
 	"github.com/tidemill/tidemill/core/keyfilter"
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/metric"
+	"github.com/tidemill/tidemill/core/operator/join"
 	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/stream"
@@ -84,6 +85,8 @@ type Env struct {
 	Memory *memory.Account
 	// Filters are what joins of the job tell its scans; nil: nothing.
 	Filters *keyfilter.Set
+	// Builds is where joins of the job share what they build here; nil: nowhere.
+	Builds *join.Builds
 	// Spill is where operators put what does not fit memory.
 	Spill   *spill.Directory
 	Metrics *metric.Scope // may be nil

@@ -9,6 +9,7 @@ import (
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/keyfilter"
 	"github.com/tidemill/tidemill/core/metric"
+	"github.com/tidemill/tidemill/core/operator/join"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/core/task"
 )
@@ -75,7 +76,8 @@ func (w *Worker) prepare(jobID id.Job, r *rpc.DeployRequest) (*execution, *metri
 		}
 	}
 	w.mu.Lock()
-	env.Filters = w.jobOf(jobID).filters
+	j := w.jobOf(jobID)
+	env.Filters, env.Builds = j.filters, j.builds
 	w.mu.Unlock()
 	t, err := w.opts.NewTask(d, env)
 	if err != nil {
@@ -91,7 +93,10 @@ func (w *Worker) jobOf(jobID id.Job) *job {
 	j := w.jobs[jobID]
 	if j == nil {
 		account := w.opts.Memory.Child("runtime filters of job "+jobID.String(), 0)
-		j = &job{tasks: map[id.Attempt]*execution{}, exchanges: map[id.Exchange]bool{}, filters: keyfilter.NewSet(account)}
+		j = &job{
+			tasks: map[id.Attempt]*execution{}, exchanges: map[id.Exchange]bool{},
+			filters: keyfilter.NewSet(account), builds: join.NewBuilds(),
+		}
 		w.jobs[jobID] = j
 	}
 	return j

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/keyfilter"
+	"github.com/tidemill/tidemill/core/operator/join"
 	"github.com/tidemill/tidemill/core/rpc"
 )
 
@@ -32,6 +33,7 @@ type job struct {
 	tasks     map[id.Attempt]*execution
 	exchanges map[id.Exchange]bool // true: a client reads it
 	filters   *keyfilter.Set
+	builds    *join.Builds
 }
 
 // execution is one attempt that runs.

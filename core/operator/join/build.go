@@ -15,22 +15,38 @@ import (
 // build is the build side: first batches with the slots of their rows, then one
 // record with its rows by slot.
 type build struct {
-	join  *Join
-	table *hashtable.Table // nil: no keys, every row matches
-	dense *dense           // in place of table, where the keys allow it
+	join *Join
+	index
 	kept  []*stream.Batch
 	slots []int32 // by row; -1: a key is null
-	rows  int
 
-	record  arrow.RecordBatch // nil where there are no rows
-	starts  []int32           // by slot: where its run begins in order; nil: each has one row
-	order   []int32           // rows by slot; nil: row and slot are one
-	matched []bool            // which had a pair, for RIGHT and FULL and where the output is build rows
-	bySlot  bool              // matched is by slot: which rows those are, slots says
+	matched []bool // which had a pair, for RIGHT and FULL and where the output is build rows
+	bySlot  bool   // matched is by slot: which rows those are, slots says
 	charged int64
 	held    int64 // bytes of kept batches that are charged to others
 	hashes  []uint64
 	ints    []int64
+}
+
+// index is what a probe reads of the build side.
+type index struct {
+	table  *hashtable.Table // nil: no keys, every row matches
+	dense  *dense           // in place of table, where the keys allow it
+	rows   int
+	record arrow.RecordBatch // nil where there are no rows
+	starts []int32           // by slot: where its run begins in order; nil: each has one row
+	order  []int32           // rows by slot; nil: row and slot are one
+}
+
+// view is the same for another goroutine. The index must not change any more.
+func (x index) view() index {
+	if x.table != nil {
+		x.table = x.table.View()
+	}
+	if x.record != nil {
+		x.record = stream.NewBatch(x.record).Share().Record
+	}
+	return x
 }
 
 func (b *build) open(j *Join) (err error) {
@@ -94,8 +110,8 @@ func (b *build) hold(n int64) {
 	b.join.share.Hold(n)
 }
 
-// index sets the slots of all rows by a dense index or the table.
-func (b *build) index() error {
+// resolveKeys sets the slots of all rows by a dense index or the table.
+func (b *build) resolveKeys() error {
 	if err := b.charge(4 * b.rows); err != nil {
 		return err
 	}
@@ -257,7 +273,7 @@ func (b *build) finish() (err error) {
 		return nil
 	}
 	if b.table != nil {
-		if err := b.index(); err != nil {
+		if err := b.resolveKeys(); err != nil {
 			return err
 		}
 		if b.join.onlyProbe() && b.join.residual == nil {

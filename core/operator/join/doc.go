@@ -13,6 +13,15 @@
 // SEMI and ANTI note which probe rows, RIGHT, FULL, RIGHT SEMI and RIGHT ANTI which
 // build rows, had a pair that passed. Null keys match nothing.
 //
+// Subtasks in one process that are all given the same build side (broadcast) share
+// what is made of it. Each keeps the batches that it is given, which are the same
+// ones in memory. Who has them all first builds, is charged for it and tells the keys
+// to scans, while the others wait; whoever reads still lets go of what it has. What is
+// built is immutable, is read through views that have scratch of their own, and goes
+// with the last join that is closed. Where building fails the next one tries; one
+// whose memory is short before another has built goes on in files by itself, as below.
+// Kinds that note which build rows had a pair share nothing.
+//
 // Where the build side does not fit memory, both sides are divided by the hash of
 // their keys into files (grace):
 //
@@ -26,4 +35,7 @@
 // bit for each probe row says whether it had a pair. A join without keys is one
 // pair, in blocks. What is read back is charged before it is kept; batches that only
 // pass are not.
+//
+// Builds has a lock, which is a leaf; what is built happens before its channel is
+// closed.
 package join

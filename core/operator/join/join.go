@@ -30,6 +30,9 @@ type Deps struct {
 	Expr expr.Options
 	// Filters takes what the spec wants to be known of the keys; may be nil.
 	Filters *keyfilter.Set
+	// Builds is where subtasks share what they build; nil: nowhere. It is set only
+	// where each of them is given the whole build side.
+	Builds *Builds
 }
 
 // Join is the operator of a jobgraph.Join.
@@ -51,6 +54,9 @@ type Join struct {
 	built bool // the build side has ended
 	share *memory.Share
 	grace *grace // nil while the build side fits memory
+
+	shared   *shared // nil: builds for itself
+	borrowed bool    // what another one has built
 }
 
 // New returns the operator that spec describes, for these inputs.
@@ -154,6 +160,9 @@ func (j *Join) Open(ctx *operator.Context) (err error) {
 	if ctx.Contend != nil {
 		j.share = ctx.Contend()
 	}
+	if j.deps.Builds != nil && !j.keepsBuild() && !j.onlyBuild() { // they note what had a pair
+		j.shared = j.deps.Builds.enter(ctx.Attempt)
+	}
 	return j.build.open(j)
 }
 
@@ -189,6 +198,9 @@ func (j *Join) Process(input int, b *stream.Batch) error {
 		return failure.Errorf(failure.Internal, "join: a row to probe before the build side has ended")
 	}
 	switch {
+	case input == buildInput && j.borrow():
+		b.Release()
+		return nil
 	case j.grace != nil && input == probeInput:
 		return j.grace.take(b)
 	case j.grace != nil:
@@ -222,22 +234,76 @@ func (j *Join) Watermark(stream.Watermark) error { return nil }
 func (j *Join) EndInput(input int) error {
 	if input == buildInput {
 		j.built = true
-		j.publish()
-		if j.grace != nil {
-			return j.grace.settle()
-		}
-		err := j.build.finish()
-		if exhausted(err) {
-			if err = j.spill(); err == nil {
-				err = j.grace.settle()
-			}
-		}
-		return err
+		return j.endBuild()
 	}
 	if j.grace != nil {
 		return j.grace.run()
 	}
 	return j.probe.rest()
+}
+
+// endBuild makes what is probed of the build side, in memory or, where that does not
+// fit, in files.
+func (j *Join) endBuild() error {
+	if j.borrow() {
+		return nil
+	}
+	if j.grace != nil {
+		j.publish()
+		return j.grace.settle()
+	}
+	err := j.buildOnce()
+	if exhausted(err) {
+		if err = j.spill(); err == nil {
+			err = j.grace.settle()
+		}
+	}
+	return err
+}
+
+// buildOnce builds the build side in memory, or waits for one who shares it to.
+func (j *Join) buildOnce() error {
+	if j.shared == nil {
+		j.publish()
+		return j.build.finish()
+	}
+	turn, err := j.shared.await(j.ctx)
+	if err != nil {
+		return fmt.Errorf("join: wait for the build side: %w", err)
+	}
+	if !turn {
+		j.borrow()
+		return nil
+	}
+	whole := false
+	defer func() {
+		if !whole {
+			j.shared.pass()
+		}
+	}()
+	j.publish()
+	if err := j.build.finish(); err != nil {
+		return err
+	}
+	j.shared.lend(&j.build)
+	whole, j.borrowed = true, true
+	return nil
+}
+
+// borrow takes what another one who shares the build side has made of it, if that
+// is there, in place of what this one has read so far. It reports whether it has.
+func (j *Join) borrow() bool {
+	if j.borrowed || j.shared == nil || !j.shared.ready() {
+		return j.borrowed
+	}
+	if j.grace != nil {
+		j.grace.close()
+		j.grace = nil
+	}
+	j.build.release()
+	j.build = build{join: j, index: j.shared.build.index.view()}
+	j.borrowed = true
+	return true
 }
 
 // publish hands the keys of the build side to the scans that ask for them. Of one
@@ -275,6 +341,10 @@ func (j *Join) Close() error {
 		j.grace.close()
 	}
 	j.build.release()
+	if j.shared != nil {
+		j.shared.leave()
+		j.shared = nil
+	}
 	j.share.Leave()
 	return nil
 }
