@@ -60,7 +60,7 @@ func limitName(memory string) string {
 type contestant struct {
 	name   string            // in the report
 	peer   string            // duckdb or polars; empty: ours
-	slots  int               // or threads
+	slots  int               // or threads; ours has as many CPUs, as threads have
 	memory string            // its limit; empty: that of Programs
 	views  map[string]string // tables by their files
 }
@@ -78,7 +78,7 @@ func (p Programs) start(ctx context.Context, contestants []contestant) (all []*e
 		if err != nil {
 			return all, err
 		}
-		e, err := start(ctx, c.name, args, c.views)
+		e, err := start(ctx, c.name, args, c.slots, c.views)
 		if err != nil && c.peer != "" {
 			err = fmt.Errorf("%w (make bench-peers installs the peers)", err)
 		}

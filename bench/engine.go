@@ -68,9 +68,13 @@ type engine struct {
 	ended         bool
 }
 
-// start starts the process and makes its tables.
-func start(ctx context.Context, name string, args []string, views map[string]string) (*engine, error) {
+// start starts the process and makes its tables. A process of Go runs on so many
+// CPUs at a time; 0: on all.
+func start(ctx context.Context, name string, args []string, cpus int, views map[string]string) (*engine, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	if cpus > 0 {
+		cmd.Env = append(cmd.Environ(), fmt.Sprintf("GOMAXPROCS=%d", cpus))
+	}
 	e := &engine{name: name, cmd: cmd, errs: &tail{}}
 	cmd.Stderr, cmd.WaitDelay = e.errs, 5*time.Second
 	in, err := cmd.StdinPipe()

@@ -47,7 +47,7 @@ func TestServeReportsBrokenPipes(t *testing.T) {
 
 func shell(t *testing.T, text string) (*engine, error) {
 	t.Helper()
-	return start(t.Context(), "sh", []string{"sh", "-c", text}, nil)
+	return start(t.Context(), "sh", []string{"sh", "-c", text}, 0, nil)
 }
 
 func TestEngineIsAsked(t *testing.T) {
@@ -73,7 +73,7 @@ func TestEngineThatDies(t *testing.T) {
 	if _, err := shell(t, "read q; echo nonsense"); err == nil || !strings.Contains(err.Error(), "read the reply") {
 		t.Errorf("got %v", err)
 	}
-	if _, err := start(t.Context(), "x", []string{"/nowhere/x"}, nil); err == nil {
+	if _, err := start(t.Context(), "x", []string{"/nowhere/x"}, 0, nil); err == nil {
 		t.Error("started what is not there")
 	}
 }
@@ -87,5 +87,17 @@ func TestBusyMachine(t *testing.T) {
 		if got, ok := parseBusy(bad); ok {
 			t.Errorf("%q is %v", bad, got)
 		}
+	}
+}
+
+// Ours runs on as many CPUs as it has slots, as a peer does on its threads.
+func TestCPUsOfAnEngine(t *testing.T) {
+	e, err := start(t.Context(), "sh", []string{"sh", "-c", `read q; echo "{\"version\":\"$GOMAXPROCS\"}"; read q`}, 3, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.close()
+	if e.version != "3" {
+		t.Errorf("GOMAXPROCS is %q, want 3", e.version)
 	}
 }
