@@ -16,6 +16,7 @@ type splitter struct {
 	width   int            // fields of a record; 0 until the first one is known
 	slots   []int          // per field: the wanted column that it belongs to, or -1
 	columns [][]cells.Cell // per wanted column: its cells
+	byField [][]cells.Cell // per field: its column, with room, or nil
 	starts  []uint32       // where each kept record begins
 	bad     int64          // records left out
 	fields  []cells.Cell   // the record being split
@@ -37,6 +38,14 @@ func (s *splitter) begin(text []byte, most int) {
 	rows := min(most, len(text))
 	for i := range s.columns {
 		s.columns[i] = slices.Grow(s.columns[i][:0], rows)[:rows]
+	}
+	s.byField = s.byField[:0]
+	for _, slot := range s.slots {
+		var column []cells.Cell
+		if slot >= 0 {
+			column = s.columns[slot]
+		}
+		s.byField = append(s.byField, column)
 	}
 	s.starts = s.starts[:0]
 }
@@ -83,33 +92,37 @@ func (s *splitter) next(m *marks, at int, final bool) (end, fields int, err erro
 		m.seek(end)
 		return end, 0, err
 	}
-	for {
-		cell := cells.Cell{Start: uint32(at)}
+	for ; ; fields++ {
+		var cell cells.Cell
+		start := at
 		if s.quoting && at < len(text) && text[at] == s.quote {
-			cell, at, err = s.quoted(text, at, final)
-			m.seek(at)
-			if err != nil {
+			if cell, at, err = s.quoted(text, at, final); err != nil {
+				m.seek(at)
 				return at, fields, err
 			}
+			m.seek(at)
 		}
 		at = m.next()
+		ends := at == len(text) || text[at] == '\n'
 		if cell.Kind == cells.Null {
-			cell = s.unquoted(text, int(cell.Start), at)
+			cell = s.unquoted(text, start, at, ends)
 		}
-		if fields < len(s.slots) && s.slots[fields] >= 0 {
-			s.columns[s.slots[fields]][row] = cell
-		}
-		fields++
-		if at == len(text) {
-			if !final {
-				return at, fields, errPartial
+		if fields < len(s.byField) {
+			if column := s.byField[fields]; row < len(column) {
+				column[row] = cell
 			}
-			return at, fields, nil
 		}
-		at++
-		if text[at-1] == '\n' {
-			return at, fields, nil
+		if !ends {
+			at++
+			continue
 		}
+		switch {
+		case at < len(text):
+			return at + 1, fields + 1, nil
+		case final:
+			return at, fields + 1, nil
+		}
+		return at, fields, errPartial
 	}
 }
 
@@ -141,7 +154,7 @@ func (s *splitter) record(text []byte, at int, final bool) (next int, err error)
 			for at < len(text) && text[at] != s.delimiter && text[at] != '\n' {
 				at++
 			}
-			cell = s.unquoted(text, start, at)
+			cell = s.unquoted(text, start, at, at == len(text) || text[at] == '\n')
 		}
 		s.fields = append(s.fields, cell)
 		if at == len(text) {
@@ -167,13 +180,17 @@ func lineEnd(text []byte, at int, final bool) (int, error) {
 	return at, errPartial
 }
 
-// unquoted is the field between start and a delimiter, a line break or the text's
-// end.
-func (s *splitter) unquoted(text []byte, start, end int) cells.Cell {
-	if end > start && text[end-1] == '\r' && (end == len(text) || text[end] == '\n') {
+// unquoted is the field between start and a delimiter or, if that ends the record,
+// a line break or the text's end.
+func (s *splitter) unquoted(text []byte, start, end int, ends bool) cells.Cell {
+	if ends && end > start && text[end-1] == '\r' {
 		end--
 	}
-	return cells.Cell{Start: uint32(start), End: uint32(end), Kind: s.kindOf(text[start:end])}
+	kind := cells.Plain
+	if s.hasNull || start == end {
+		kind = s.kindOf(text[start:end])
+	}
+	return cells.Cell{Start: uint32(start), End: uint32(end), Kind: kind}
 }
 
 // kindOf tells nulls from text. Empty fields are left Plain where a null literal
