@@ -25,7 +25,7 @@ const clientAge = time.Hour
 type cluster struct {
 	s settings
 
-	dial    sync.Mutex // held while a client is made, before mu; guards the next two
+	dial    chan struct{} // full while a client is made, before mu; guards the next two
 	failed  time.Time  // when making one failed last, and why
 	failure error
 
@@ -49,6 +49,7 @@ type client struct {
 	users int  // guarded by cluster.mu, as the next
 	stale bool // not handed out any more
 
+	link    link
 	last    sync.Mutex // guards the next two, which the dialer sets
 	address string
 	err     error
@@ -64,7 +65,10 @@ func (c *cluster) call(ctx context.Context, f func(cl *client, again bool) error
 		}
 		defer c.release(cl)
 		c.s.counts.Requests.Add(1)
-		err = f(cl, again)
+		err = cl.link.during(ctx, func() error { return f(cl, again) })
+		if cl.link.isSevered() {
+			c.abandon(cl)
+		}
 		if name, _ := exception(err); broken(err) || name != "" && transient(err) {
 			c.drop(cl)
 		}
@@ -115,8 +119,12 @@ func (c *cluster) acquire(ctx context.Context) (*client, error) {
 		return cl, nil
 	}
 	start := time.Now()
-	c.dial.Lock()
-	defer c.dial.Unlock()
+	select {
+	case c.dial <- struct{}{}:
+		defer func() { <-c.dial }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	if cl := c.take(false); cl != nil { // made or released meanwhile
 		return cl, nil
 	}
@@ -126,7 +134,10 @@ func (c *cluster) acquire(ctx context.Context) (*client, error) {
 	if c.failed.After(start) { // while this one waited; do not wait once more
 		return nil, c.failure
 	}
-	cl, err := c.connect()
+	cl, err := c.connect(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil, err // the caller's, which says nothing of the namenode
+	}
 	if err != nil {
 		if other := c.take(true); other != nil {
 			return other, nil
@@ -200,6 +211,13 @@ func (c *cluster) drop(cl *client) {
 	c.demote(address)
 }
 
+// abandon keeps a client whose link was severed from being handed out.
+func (c *cluster) abandon(cl *client) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cl.stale = true
+}
+
 func (c *cluster) demote(address string) {
 	if c.addresses[0] == address {
 		c.addresses = append(c.addresses[1:], address)
@@ -208,7 +226,7 @@ func (c *cluster) demote(address string) {
 
 // connect makes a client and asks the namenode for its defaults, which shows that
 // it answers.
-func (c *cluster) connect() (*client, error) {
+func (c *cluster) connect(ctx context.Context) (*client, error) {
 	c.mu.Lock()
 	addresses := slices.Clone(c.addresses)
 	c.mu.Unlock()
@@ -225,11 +243,21 @@ func (c *cluster) connect() (*client, error) {
 	if c.s.login != nil {
 		options.KerberosClient, options.KerberosServicePrincipleName = c.s.login.client, c.s.login.service
 	}
-	var err error
-	if cl.Client, err = hdfs.NewClient(options); err == nil {
+	err := cl.link.during(ctx, func() (err error) {
+		if cl.Client, err = hdfs.NewClient(options); err != nil {
+			return err
+		}
 		if cl.defaults, err = cl.ServerDefaults(); err != nil {
 			_ = cl.Close()
 		}
+		return err
+	})
+	if err == nil && cl.link.isSevered() {
+		_ = cl.Close()
+		err = ctx.Err()
+	}
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
 	if err != nil {
 		err = cl.cause(err)
@@ -252,7 +280,7 @@ func (c *cluster) connect() (*client, error) {
 // open connects to a namenode and keeps what happened, as the library tells it
 // only in words.
 func (cl *client) open(ctx context.Context, s settings, network, address string) (net.Conn, error) {
-	conn, err := s.Dial(ctx, network, address)
+	conn, err := cl.link.dial(ctx, func(ctx context.Context) (net.Conn, error) { return s.Dial(ctx, network, address) })
 	cl.last.Lock()
 	cl.address, cl.err = address, err
 	cl.last.Unlock()

@@ -43,6 +43,6 @@
 // # Locks
 //
 // FileSystem.mu guards the map of clusters. In a cluster, dial comes before mu;
-// client.first, client.last and lines.mu are taken alone, file.mu and guarded.mu
+// client.first, client.last, client.link and lines.mu are taken alone, file.mu and guarded.mu
 // before cluster.mu.
 package hdfs

@@ -100,7 +100,14 @@ func (g *guarded) open(ctx context.Context) (*reader, error) {
 		return nil, err
 	}
 	c.s.counts.Requests.Add(1)
-	fr, err := cl.Open(g.f.inode)
+	var fr *hdfs.FileReader
+	err = cl.link.during(ctx, func() (err error) {
+		fr, err = cl.Open(g.f.inode)
+		return err
+	})
+	if cl.link.isSevered() {
+		c.abandon(cl)
+	}
 	if err == nil && fr.Stat().Size() < g.f.info.Size {
 		err = fs.ErrChanged
 	}

@@ -105,7 +105,7 @@ func (h *FileSystem) cluster(authority string) (*cluster, error) {
 	if err != nil {
 		return nil, failure.Wrap(failure.Usage, err)
 	}
-	c := &cluster{s: *h.settings, addresses: addresses}
+	c := &cluster{s: *h.settings, addresses: addresses, dial: make(chan struct{}, 1)}
 	h.clusters[authority] = c
 	return c, nil
 }
