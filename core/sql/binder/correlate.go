@@ -216,11 +216,6 @@ func (in *linked) shift(n int) {
 	for q := range in.scalars {
 		in.scalars[q] += n
 	}
-	varying := map[int]bool{}
-	for i := range in.varying {
-		varying[i+n] = true
-	}
-	in.varying = varying
 	in.group.width += n
 }
 
@@ -260,7 +255,7 @@ func (s *selection) scalarValue(q *ast.Subquery, i, present int, empty expr.Expr
 		s.node = project
 		s.scope = s.scope.joined(hiddenScope(project.Schema()[i:]), project.Schema())
 	}
-	s.scalars[q], s.varying[i] = i, true
+	s.scalars[q] = i
 	return nil
 }
 

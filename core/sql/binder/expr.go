@@ -33,6 +33,8 @@ type exprBinder struct {
 	// windows of the WINDOW clause.
 	overs *windows
 	named []*ast.NamedWindow
+	// above are the subqueries that are evaluated for each group.
+	above *aboveGroups
 }
 
 func (x *exprBinder) bind(n ast.Expr) (expr.Expr, error) {
@@ -439,6 +441,9 @@ func (x *exprBinder) field(of expr.Expr, name *ast.Ident) (expr.Expr, error) {
 
 // marked is the result of a test of a query.
 func (x *exprBinder) marked(n ast.Expr, what string) (expr.Expr, error) {
+	if e, ok, err := x.above.query(x, n); ok {
+		return e, err
+	}
 	e, ok := x.marks[n]
 	if !ok {
 		return nil, x.unsupported(n, what+" in "+x.clause+" is")
@@ -447,6 +452,9 @@ func (x *exprBinder) marked(n ast.Expr, what string) (expr.Expr, error) {
 }
 
 func (x *exprBinder) scalar(n *ast.Subquery) (expr.Expr, error) {
+	if e, ok, err := x.above.query(x, n); ok {
+		return e, err
+	}
 	i, ok := x.scalars[n]
 	if !ok {
 		return nil, x.unsupported(n, "a subquery in "+x.clause+" is")

@@ -1,7 +1,6 @@
 package binder
 
 import (
-	"slices"
 	"strconv"
 
 	"github.com/tidemill/tidemill/core/datatype"
@@ -15,9 +14,6 @@ import (
 // the later clauses over its output: the keys, then the calls. Keys, arguments
 // and filters are computed in a projection below.
 func (s *selection) aggregateInput() error {
-	if err := s.scalarKeys(); err != nil {
-		return err
-	}
 	g := s.group
 	in := &plan.Project{Place: s.at(s.syntax), Input: s.node}
 	agg := &plan.Aggregate{Place: s.groupPlace(), Input: in}
@@ -91,36 +87,6 @@ func addColumn(p *plan.Project, e expr.Expr) int {
 	return len(p.Exprs) - 1
 }
 
-// scalarKeys groups by the values of scalar subqueries, too: each is the same in
-// every row, so groups do not change.
-func (s *selection) scalarKeys() error {
-	columns := make([]int, 0, len(s.scalars))
-	for _, i := range s.scalars {
-		columns = append(columns, i)
-	}
-	slices.Sort(columns)
-	used := func(i int) bool {
-		hit := false
-		for _, e := range s.later() {
-			plan.EachColumn(*e, func(c *expr.Column) { hit = hit || c.Index == i })
-		}
-		return hit
-	}
-	for _, i := range columns {
-		if !used(i) {
-			continue
-		}
-		if s.varying[i] {
-			return s.unsupported(s.syntax, "a correlated subquery above GROUP BY is")
-		}
-		if len(s.group.keys) == 0 {
-			return s.unsupported(s.syntax, "a scalar subquery beside aggregates without GROUP BY is")
-		}
-		s.addKey(plan.Column(s.node.Schema(), i), "scalar"+strconv.Itoa(i))
-	}
-	return nil
-}
-
 // later are the expressions that are evaluated above the aggregate.
 func (s *selection) later() []*expr.Expr {
 	var all []*expr.Expr
@@ -151,6 +117,13 @@ func (s *selection) later() []*expr.Expr {
 			all = append(all, &c.order[j].expr)
 		}
 	}
+	if s.above != nil {
+		for i := range s.above.bound {
+			for j := range s.above.bound[i].values {
+				all = append(all, &s.above.bound[i].values[j])
+			}
+		}
+	}
 	return all
 }
 
@@ -162,7 +135,7 @@ func (s *selection) overAggregate(agg *plan.Aggregate) error {
 			return err
 		}
 	}
-	return nil
+	return s.joinAbove(schema)
 }
 
 // aboveAggregate rewrites e from the virtual row to the aggregate's output.
@@ -206,6 +179,10 @@ func (s *selection) notGrouped(c *expr.Column) error {
 	if n, ok := s.places[c]; ok {
 		at = n
 	}
-	return s.errorf(sqlerr.NotAggregated, at, "column %s is neither in GROUP BY nor inside an aggregate", c.Name).
-		Suggest("add it to GROUP BY, or take ANY_VALUE(%s)", c.Name)
+	return s.notGroupedAt(at, c.Name)
+}
+
+func (s *selection) notGroupedAt(at ast.Node, column string) error {
+	return s.errorf(sqlerr.NotAggregated, at, "column %s is neither in GROUP BY nor inside an aggregate", column).
+		Suggest("add it to GROUP BY, or take ANY_VALUE(%s)", column)
 }

@@ -236,7 +236,7 @@ func (s *selection) dependentScalar(q *ast.Subquery, node plan.Node) error {
 			return err
 		}
 		s.scope, s.node = s.scope.joined(hiddenScope(value.Schema()[width:]), value.Schema()), value
-		s.scalars[q], s.varying[width] = width, true
+		s.scalars[q] = width
 		return nil
 	}
 	d, values, err := s.perDomain(q, s.node, node)
@@ -249,7 +249,7 @@ func (s *selection) dependentScalar(q *ast.Subquery, node plan.Node) error {
 		return err
 	}
 	s.addHidden(join, values.Schema())
-	s.scalars[q], s.varying[width+d.width] = width+d.width, true
+	s.scalars[q] = width + d.width
 	return nil
 }
 

@@ -80,11 +80,18 @@ func (s *selection) matched(x *exprBinder, m membership) (node plan.Node, links 
 			return nil, nil, nil, err
 		}
 	}
+	cond, err = s.compared(m, values, node, columns)
+	return node, links, cond, err
+}
+
+// compared is the comparison of values with the first columns of a row of node, nil
+// for no values.
+func (s *selection) compared(m membership, values []expr.Expr, node plan.Node, columns int) (expr.Expr, error) {
 	if columns != len(values) {
-		return nil, nil, nil, s.errorf(sqlerr.ColumnCount, m.at, "the query has %d columns, %d are compared", columns, len(values))
+		return nil, s.errorf(sqlerr.ColumnCount, m.at, "the query has %d columns, %d are compared", columns, len(values))
 	}
 	if len(values) > 1 && m.op != "=" {
-		return nil, nil, nil, s.unsupported(m.at, "a comparison of rows by "+m.op+" is")
+		return nil, s.unsupported(m.at, "a comparison of rows by "+m.op+" is")
 	}
 	var terms []expr.Expr
 	for i, v := range values {
@@ -92,11 +99,11 @@ func (s *selection) matched(x *exprBinder, m membership) (node plan.Node, links 
 		other.Index += len(s.node.Schema())
 		term, err := s.resolve(m.op, m.at, v, other)
 		if err != nil {
-			return nil, nil, nil, err
+			return nil, err
 		}
 		terms = append(terms, term)
 	}
-	return node, links, plan.AllOf(terms), nil
+	return plan.AllOf(terms), nil
 }
 
 // filterBy keeps the rows for which the test, or with not its contrary, is true.
@@ -144,9 +151,15 @@ func (s *selection) mark(m membership) error {
 	if err != nil {
 		return err
 	}
+	return s.markRows(m, node, links, cond)
+}
+
+// markRows adds the result of a test of the rows of node to the rows.
+func (s *selection) markRows(m membership, node plan.Node, links []expr.Expr, cond expr.Expr) error {
 	if cond == nil {
 		cond = boolLiteral(true)
 	}
+	var err error
 	if m.all {
 		if cond, err = s.resolve("NOT", m.at, cond); err != nil {
 			return err

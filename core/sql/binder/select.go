@@ -28,8 +28,9 @@ type selection struct {
 	scope   *scope
 	scalars map[*ast.Subquery]int
 	marks   map[ast.Expr]expr.Expr
-	varying map[int]bool // columns of scalars that differ from row to row
-	group   *grouping    // nil: not grouped
+	above   *aboveGroups
+	ordered []*ast.OrderItem // of the ORDER BY around it
+	group   *grouping        // nil: not grouped
 	items   []item
 	having  expr.Expr
 	overs   windows
@@ -47,6 +48,9 @@ type orderKey struct {
 // bindSelect binds a SELECT and the ORDER BY and LIMIT around it, if any.
 func (b *Binder) bindSelect(s *ast.Select, o *ast.OrderedQuery) (plan.Node, error) {
 	sel := &selection{Binder: b, syntax: s, overs: windows{named: s.Windows}}
+	if o != nil {
+		sel.ordered = o.OrderBy
+	}
 	if err := sel.refuse(); err != nil {
 		return nil, err
 	}
@@ -96,7 +100,7 @@ func oneRow(at ast.Span) *plan.Values {
 // binder returns what binds the expressions of a clause that is evaluated over
 // the rows of FROM.
 func (s *selection) binder(clause string) *exprBinder {
-	return &exprBinder{Binder: s.Binder, scope: s.scope, clause: clause, scalars: s.scalars, marks: s.marks}
+	return &exprBinder{Binder: s.Binder, scope: s.scope, clause: clause, scalars: s.scalars, marks: s.marks, above: s.above}
 }
 
 func (s *selection) where() error {

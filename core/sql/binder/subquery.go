@@ -7,105 +7,74 @@ import (
 	"github.com/tidemill/tidemill/core/sql/sqlerr"
 )
 
-// subqueries joins the scalar subqueries of all clauses to FROM: each adds one
-// column that holds its value in every row.
+// subqueries joins the subqueries of all clauses that are evaluated for each row of
+// FROM to it: each adds columns that hold its value.
 func (s *selection) subqueries() error {
-	s.scalars, s.varying = map[*ast.Subquery]int{}, map[int]bool{}
-	var found []*ast.Subquery
-	collect := func(e ast.Expr) {
-		if e != nil {
-			found = append(found, scalarSubqueries(e)...)
+	s.scalars, s.marks = map[*ast.Subquery]int{}, map[ast.Expr]expr.Expr{}
+	found := s.divide()
+	if s.syntax.Where != nil {
+		for _, term := range astConjuncts(s.syntax.Where) {
+			if m, _, ok := testTerm(term); !ok {
+				found.collect(term)
+			} else {
+				for _, v := range m.values {
+					found.collect(v)
+				}
+			}
 		}
 	}
-	collect(s.syntax.Where)
-	collect(s.syntax.Having)
-	for _, it := range s.syntax.Items {
-		collect(it.Expr)
+	for _, q := range found.scalars {
+		if err := s.scalarSubquery(q); err != nil {
+			return err
+		}
 	}
-	for _, m := range s.tests() {
+	for _, m := range found.tests {
 		if err := s.mark(m); err != nil {
 			return err
 		}
 	}
-	for _, q := range found {
-		node, linked, depends, err := s.nested(q.Query)
-		if err != nil {
-			return err
-		}
-		if linked != nil && linked.group == nil {
-			if node, depends, err = s.dependent(q.Query); err != nil {
-				return err
-			}
-			linked = nil
-		}
-		if linked != nil {
-			if err := s.linkedScalar(q, linked); err != nil {
-				return err
-			}
-			continue
-		}
-		if n := len(node.Schema()); n != 1 {
-			return s.errorf(sqlerr.ColumnCount, q, "a subquery in the place of a value has one column, this one %d", n)
-		}
-		if !singleRow(node) {
-			if node, err = s.onlyRow(q, node); err != nil {
-				return err
-			}
-		}
-		if depends {
-			if err := s.dependentScalar(q, node); err != nil {
-				return err
-			}
-			continue
-		}
-		join := &plan.Join{Place: s.at(q), Left: s.node, Right: node, Kind: plan.Inner}
-		s.scalars[q] = len(s.scope.columns)
-		s.addHidden(join, node.Schema())
-	}
 	return nil
 }
 
-// tests finds the tests of queries that are not themselves terms of WHERE.
-func (s *selection) tests() []membership {
-	s.marks = map[ast.Expr]expr.Expr{}
-	var found []membership
-	collect := func(e ast.Expr) {
-		ast.Walk(e, func(n ast.Node) bool {
-			if e, ok := n.(ast.Expr); ok {
-				if m, ok := membershipOf(e); ok {
-					found = append(found, m)
-					return false
-				}
-			}
-			_, isQuery := n.(ast.Query)
-			return !isQuery
-		})
+func (s *selection) scalarSubquery(q *ast.Subquery) error {
+	node, linked, depends, err := s.nested(q.Query)
+	if err != nil {
+		return err
 	}
-	if s.syntax.Where != nil {
-		for _, term := range astConjuncts(s.syntax.Where) {
-			if _, _, ok := testTerm(term); !ok {
-				collect(term)
-			}
+	if linked != nil {
+		if linked.group != nil && len(linked.overs.calls) == 0 && len(linked.above.bound) == 0 {
+			return s.linkedScalar(q, linked)
+		}
+		if node, depends, err = s.dependent(q.Query); err != nil {
+			return err
 		}
 	}
-	for _, it := range s.syntax.Items {
-		collect(it.Expr)
+	if node, err = s.oneValue(q, node); err != nil {
+		return err
 	}
-	return found
+	return s.joinValue(q, node, depends)
 }
 
-// scalarSubqueries finds the subqueries in e, but not those inside of them.
-func scalarSubqueries(e ast.Expr) []*ast.Subquery {
-	var found []*ast.Subquery
-	ast.Walk(e, func(n ast.Node) bool {
-		if q, ok := n.(*ast.Subquery); ok {
-			found = append(found, q)
-			return false
-		}
-		_, isQuery := n.(ast.Query)
-		return !isQuery
-	})
-	return found
+// oneValue is a query in the place of a value with no more than one row.
+func (b *Binder) oneValue(q *ast.Subquery, node plan.Node) (plan.Node, error) {
+	if n := len(node.Schema()); n != 1 {
+		return nil, b.errorf(sqlerr.ColumnCount, q, "a subquery in the place of a value has one column, this one %d", n)
+	}
+	if singleRow(node) {
+		return node, nil
+	}
+	return b.onlyRow(q, node)
+}
+
+// joinValue joins a query of one row to the rows, which it may depend on.
+func (s *selection) joinValue(q *ast.Subquery, node plan.Node, depends bool) error {
+	if depends {
+		return s.dependentScalar(q, node)
+	}
+	join := &plan.Join{Place: s.at(q), Left: s.node, Right: node, Kind: plan.Inner}
+	s.scalars[q] = len(s.scope.columns)
+	s.addHidden(join, node.Schema())
+	return nil
 }
 
 // singleRow reports whether a node always yields exactly one row.

@@ -311,6 +311,8 @@ func (b *Binder) joinTables(t *ast.Join, left plan.Node, ls *scope, right plan.N
 	switch {
 	case t.Natural || len(t.Using) > 0:
 		join.Residual, merged, err = x.using(t, ls, rs, both)
+	case t.On != nil && hasQuery(t.On):
+		return b.joinOnQueries(t, join, ls, rs)
 	case t.On != nil:
 		if join.Residual, err = x.bind(t.On); err == nil {
 			join.Residual, err = b.condition(t.On, join.Residual, "ON")
