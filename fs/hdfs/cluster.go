@@ -26,7 +26,7 @@ type cluster struct {
 	s settings
 
 	dial    chan struct{} // full while a client is made, before mu; guards the next two
-	failed  time.Time  // when making one failed last, and why
+	failed  time.Time     // when making one failed last, and why
 	failure error
 
 	mu        sync.Mutex
