@@ -23,7 +23,7 @@ type reader struct {
 	columns []*column
 	cells   [][]cells.Cell // per column
 	byName  map[string]int // the first column of each name
-	order   []int          // the columns of the last line's keys, in their order; -1: not wanted
+	keys    []expectedKey  // of the last line, in their order
 	starts  []uint32       // where each line begins
 	schema  *arrow.Schema
 	window  *cells.Window
@@ -137,16 +137,7 @@ func (r *reader) line(text []byte, at int) error {
 	for i := range r.cells {
 		r.cells[i] = append(r.cells[i], cells.Cell{Start: uint32(at), End: uint32(at)})
 	}
-	n := 0
-	err := s.members(func(key cells.Cell) error {
-		v, err := s.value(0)
-		if i := r.column(text, key, n); i >= 0 {
-			r.cells[i][row] = position(v, s.at)
-		}
-		n++
-		return err
-	})
-	if err != nil {
+	if err := r.members(&s, row); err != nil {
 		return err
 	}
 	if s.peek() != 0 || s.at < len(text) {
@@ -154,30 +145,6 @@ func (r *reader) line(text []byte, at int) error {
 	}
 	r.starts = append(r.starts, uint32(at))
 	return nil
-}
-
-// column finds the column of the nth key. Lines mostly have the same keys in
-// the same order, so the last line's answer is tried first.
-func (r *reader) column(text []byte, key cells.Cell, n int) int {
-	name := text[key.Start:key.End]
-	if key.Kind == cells.Escaped {
-		name, _ = unescape(nil, name)
-	}
-	if n < len(r.order) {
-		if i := r.order[n]; i >= 0 && r.opts.Columns[i].Name == string(name) {
-			return i
-		}
-	}
-	i, ok := r.byName[string(name)]
-	if !ok {
-		i = -1
-	}
-	if n < len(r.order) {
-		r.order[n] = i
-	} else if n == len(r.order) {
-		r.order = append(r.order, i)
-	}
-	return i
 }
 
 // batch parses the cells that were split; nil if there are no rows.

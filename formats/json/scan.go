@@ -55,36 +55,53 @@ func (s *scanner) unexpected(want string) error {
 // members calls visit at the value of each member of the object; visit must
 // step over the value.
 func (s *scanner) members(visit func(key cells.Cell) error) error {
+	key, more, err := s.firstKey()
+	for more && err == nil {
+		if err = visit(key); err == nil {
+			key, more, err = s.nextKey()
+		}
+	}
+	return err
+}
+
+// firstKey steps into an object and over its first key to the value; more is false
+// if there is none.
+func (s *scanner) firstKey() (key cells.Cell, more bool, err error) {
 	if err := s.expect('{'); err != nil {
-		return err
+		return key, false, err
 	}
 	if s.peek() == '}' {
 		s.at++
-		return nil
+		return key, false, nil
 	}
-	for {
-		if s.peek() != '"' {
-			return s.unexpected("a key")
-		}
-		key, err := s.string()
-		if err != nil {
-			return err
-		}
-		if err := s.expect(':'); err != nil {
-			return err
-		}
-		s.space()
-		if err := visit(key); err != nil {
-			return err
-		}
-		if s.peek() == '}' {
-			s.at++
-			return nil
-		}
-		if err := s.expect(','); err != nil {
-			return err
-		}
+	return s.key()
+}
+
+// nextKey steps from behind a value to that of the next key; more is false if the
+// object ends.
+func (s *scanner) nextKey() (key cells.Cell, more bool, err error) {
+	if s.peek() == '}' {
+		s.at++
+		return key, false, nil
 	}
+	if err := s.expect(','); err != nil {
+		return key, false, err
+	}
+	return s.key()
+}
+
+func (s *scanner) key() (key cells.Cell, more bool, err error) {
+	if s.peek() != '"' {
+		return key, false, s.unexpected("a key")
+	}
+	if key, err = s.string(); err != nil {
+		return key, false, err
+	}
+	if err := s.expect(':'); err != nil {
+		return key, false, err
+	}
+	s.space()
+	return key, true, nil
 }
 
 // elements calls visit at each element of the array.
