@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/fs"
 )
 
@@ -72,11 +73,15 @@ func (l *FileSystem) Open(ctx context.Context, p string) (fs.File, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fs.Wrap("open", p, err)
 	}
+	st, err := l.disk.Stat(l.name(p))
+	if err == nil && st.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0 { // opening one waits for a writer, whatever the context does
+		return nil, fs.Wrap("open", p, failure.Errorf(failure.Usage, "a pipe, not a file"))
+	}
 	f, err := l.disk.OpenFile(l.name(p), os.O_RDONLY, 0)
 	if err != nil {
 		return nil, fs.Wrap("open", p, missing(err))
 	}
-	st, err := f.Stat()
+	st, err = f.Stat()
 	if err == nil && st.IsDir() {
 		err = fs.ErrIsDir
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -294,5 +295,20 @@ func TestFailingCalls(t *testing.T) {
 		if got, err := fstest.ReadFile(ctx, good, dir+"/x"); err != nil || got != "old" {
 			t.Errorf("%s: old file: %q, %v", c.call, got, err)
 		}
+	}
+}
+
+// Opening a pipe would wait for a writer, and no context ends that.
+func TestPipesAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(dir+"/pipe", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Open(t.Context(), dir+"/pipe"); failure.Of(err) != failure.Usage || !strings.Contains(err.Error(), "pipe") {
+		t.Errorf("%v", err)
 	}
 }

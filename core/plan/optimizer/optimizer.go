@@ -23,21 +23,32 @@ type Options struct {
 	Streaming bool
 	// Zone is the session's time zone; nil means UTC.
 	Zone *time.Location
+	// Stopped, which may be nil, is asked before each rule; once it reports true the
+	// plan is returned as it is by then.
+	Stopped func() bool
 }
 
 // Optimize returns a plan with the same rows as n.
 func Optimize(n plan.Node, o Options) plan.Node {
-	n = merge(n) // casts meet the literals that they are of
-	n = fold(n, o.Functions, o.Zone)
-	n = windows(n, o.Streaming)
-	n = averages(n)
-	n = distinct(n)
-	n = pushDown(n, nil)
-	n = groupTop(n)
-	n = scanPredicates(n, o.Refresh)
-	n = orderJoins(n)
-	n = keys(n)
-	n = prune(n)
-	n = limits(n)
-	return merge(n)
+	for _, rule := range []func(plan.Node) plan.Node{
+		merge, // casts meet the literals that they are of
+		func(n plan.Node) plan.Node { return fold(n, o.Functions, o.Zone) },
+		func(n plan.Node) plan.Node { return windows(n, o.Streaming) },
+		averages,
+		distinct,
+		func(n plan.Node) plan.Node { return pushDown(n, nil) },
+		groupTop,
+		func(n plan.Node) plan.Node { return scanPredicates(n, o.Refresh) },
+		orderJoins,
+		keys,
+		prune,
+		limits,
+		merge,
+	} {
+		if o.Stopped != nil && o.Stopped() {
+			return n
+		}
+		n = rule(n)
+	}
+	return n
 }

@@ -3,6 +3,7 @@ package planner
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/tidemill/tidemill/core/catalog"
@@ -140,7 +141,19 @@ func (r *run) describe(t connector.Table, pred *predicate.Predicate) (connector.
 	if !ok {
 		return connector.Description{}, failure.Errorf(failure.InvalidSQL, "unknown connector %q", t.Options[catalog.OptionConnector])
 	}
-	return c.Describe(r.ctx, t, pred)
+	d, err := c.Describe(r.ctx, t, pred)
+	if r.ctx.Err() != nil { // some callers do without an answer
+		err = r.stopped()
+	}
+	return d, err
+}
+
+// stopped is why planning goes no further, or nil.
+func (r *run) stopped() error {
+	if err := r.ctx.Err(); err != nil {
+		return fmt.Errorf("plan the statement: %w", err)
+	}
+	return nil
 }
 
 func (r *run) statement(s ast.Statement) (*Result, error) {
@@ -230,6 +243,9 @@ func (r *run) createAs(c *ast.CreateTable) (*Result, error) {
 
 // job optimises bound plans and makes their job graph.
 func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
+	if err := r.stopped(); err != nil { // binding a sink does without an answer
+		return nil, err
+	}
 	streaming, err := r.streaming(at, roots)
 	if err != nil {
 		return nil, err
@@ -244,7 +260,11 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 		}
 		root = optimizer.Optimize(root, optimizer.Options{
 			Functions: r.functions, Refresh: r.refresh, Streaming: streaming, Zone: config.LocalTimeZone.Get(r.settings),
+			Stopped: func() bool { return r.ctx.Err() != nil },
 		})
+		if err := r.stopped(); err != nil {
+			return nil, err
+		}
 		if result.Kind == Query {
 			result.Schema = root.Schema() // a rule may have found out what cannot be null
 		}
@@ -328,7 +348,7 @@ func withoutWatermarks(root plan.Node) plan.Node {
 // none.
 func place(err error, code sqlerr.Code, at ast.Node) error {
 	var e *sqlerr.Error
-	if err == nil || errors.As(err, &e) {
+	if err == nil || errors.As(err, &e) || failure.Of(err) == failure.Cancelled {
 		return err
 	}
 	return sqlerr.New(code, at, "%v", err)
