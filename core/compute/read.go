@@ -144,18 +144,28 @@ func Validity(a arrow.Array, sel []int32, buf []bool) []bool {
 	return buf
 }
 
+// Indexes returns the indexes of a dictionary column, its own memory; nil where they are
+// not 32 bits wide. What stands at nulls is undefined.
+func Indexes(a *array.Dictionary) []int32 {
+	if a.DataType().(*arrow.DictionaryType).IndexType.ID() != arrow.INT32 {
+		return nil
+	}
+	return values[int32](a.Data())
+}
+
 // Texts reads a character or binary column, plain or dictionary-encoded.
 type Texts struct {
 	offsets []int32
 	chars   []byte
 	index   *array.Dictionary
+	narrow  []int32 // the indexes, where they have the usual width
 }
 
 // NewTexts returns a reader of a; it is valid for as long as a is.
 func NewTexts(a arrow.Array) Texts {
 	if d, ok := a.(*array.Dictionary); ok {
 		t := NewTexts(d.Dictionary())
-		t.index = d
+		t.index, t.narrow = d, Indexes(d)
 		return t
 	}
 	d := a.Data()
@@ -181,7 +191,10 @@ func (t Texts) Plain() (offsets []int32, chars []byte) {
 // At returns the bytes of physical row i, which is not null. They are the
 // column's own memory.
 func (t Texts) At(i int) []byte {
-	if t.index != nil {
+	switch {
+	case t.narrow != nil:
+		i = int(t.narrow[i])
+	case t.index != nil:
 		i = t.index.GetValueIndex(i)
 	}
 	return t.chars[t.offsets[i]:t.offsets[i+1]]

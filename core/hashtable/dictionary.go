@@ -49,12 +49,6 @@ func narrow(a *array.Dictionary) bool {
 	return a.DataType().(*arrow.DictionaryType).IndexType.ID() == arrow.INT32
 }
 
-// indexesOf are the indexes of all rows of an array that is narrow.
-func indexesOf(a arrow.Array) []int32 {
-	d := a.Data()
-	return arrow.GetData[int32](d.Buffers()[1].Bytes())[d.Offset() : d.Offset()+d.Len()]
-}
-
 func (d *dictionary) forget() {
 	for _, v := range d.values {
 		v.Release()
@@ -146,7 +140,7 @@ func (d *dictionary) indexes(keys []arrow.Array, sel []int32) []int32 {
 	if first.NullN() > 0 || !narrow(first) {
 		return compute.DictionaryRows(first, sel) // of a single column: see combinations
 	}
-	all := indexesOf(first)
+	all := compute.Indexes(first)
 	if sel == nil && len(keys) == 1 {
 		return all
 	}
@@ -159,7 +153,7 @@ func (d *dictionary) indexes(keys []arrow.Array, sel []int32) []int32 {
 		}
 	}
 	for i, k := range keys[1:] {
-		d.combine(indexesOf(k), int32(d.values[i+1].Len()), sel)
+		d.combine(compute.Indexes(k.(*array.Dictionary)), int32(d.values[i+1].Len()), sel)
 	}
 	return d.index
 }

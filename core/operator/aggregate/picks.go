@@ -2,8 +2,10 @@ package aggregate
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
@@ -39,6 +41,7 @@ type pick struct {
 	ints  []int64
 	reals []float64
 	wides []decimal128.Num
+	seen  []bool // by slot and value of a dictionary
 }
 
 func newPick(function string, arg datatype.Type) (accumulator, error) {
@@ -148,21 +151,54 @@ func pickReals(r rule, kept []float64, valid []bool, v []float64, slots []int32)
 }
 
 func (p *pick) pickTexts(c *state.Column, a arrow.Array, sel, slots []int32) {
+	if d, ok := a.(*array.Dictionary); ok && p.pickEncoded(c, d, sel, slots) {
+		return
+	}
 	texts := compute.NewTexts(a)
 	for i, s := range slots {
 		r := i
 		if sel != nil {
 			r = int(sel[i])
 		}
-		if c.Valid[s] && p.rule == first {
-			continue
-		}
-		v := texts.At(r)
-		if !c.Valid[s] || p.better(func() int { return bytes.Compare(v, c.Bytes[s]) }) {
-			p.kept += int64(len(v) - len(c.Bytes[s]))
-			c.Bytes[s], c.Valid[s] = bytes.Clone(v), true
+		if !c.Valid[s] || p.rule != first {
+			p.pickText(c, s, texts.At(r))
 		}
 	}
+}
+
+// pickText gives slot s the value v if that is the better one.
+func (p *pick) pickText(c *state.Column, s int32, v []byte) {
+	if !c.Valid[s] || p.better(func() int { return bytes.Compare(v, c.Bytes[s]) }) {
+		p.kept += int64(len(v) - len(c.Bytes[s]))
+		c.Bytes[s], c.Valid[s] = bytes.Clone(v), true
+	}
+}
+
+// pickEncoded finds out which values of a small dictionary each slot has, and picks of
+// these. It reports whether that applies.
+func (p *pick) pickEncoded(c *state.Column, a *array.Dictionary, sel, slots []int32) bool {
+	index, size := compute.Indexes(a), a.Dictionary().Len()
+	if index == nil || p.rule != least && p.rule != greatest || len(c.Valid)*size > len(slots) {
+		return false
+	}
+	p.seen = slices.Grow(p.seen[:0], len(c.Valid)*size)[:len(c.Valid)*size]
+	clear(p.seen)
+	if sel == nil {
+		for i, s := range slots {
+			p.seen[int(s)*size+int(index[i])] = true
+		}
+	} else {
+		for i, s := range slots {
+			p.seen[int(s)*size+int(index[sel[i]])] = true
+		}
+	}
+	texts := compute.NewTexts(a.Dictionary())
+	for i, seen := range p.seen {
+		if seen {
+			p.pickText(c, int32(i/size), texts.At(i%size))
+		}
+	}
+	return true
 }
 
 func (p *pick) merge(acc []*state.Column, in []arrow.Array, sel, slots []int32) error {
