@@ -202,17 +202,7 @@ func (r *run) sinks(s ast.Statement) (sinks []plan.Node, made []*catalog.Table, 
 		}
 		return []plan.Node{sink}, []*catalog.Table{table}, nil
 	case *ast.StatementSet:
-		for _, one := range s.Inserts {
-			if c, ok := one.(*ast.CreateTable); ok {
-				return nil, nil, sqlerr.New(sqlerr.Unsupported, c, "CREATE TABLE ... AS in a statement set is not supported yet")
-			}
-			more, _, err := r.sinks(one)
-			if err != nil {
-				return nil, nil, err
-			}
-			sinks = append(sinks, more...)
-		}
-		return sinks, nil, nil
+		return r.statementSet(s)
 	}
 	return nil, nil, sqlerr.New(sqlerr.Unsupported, s, "this statement is not supported here")
 }
