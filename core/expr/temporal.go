@@ -177,7 +177,7 @@ func temporalKernel(op string, a, b, ret datatype.Type) kernel {
 	case b.IsTemporal() && op == "-":
 		return differenceKernel(a)
 	case b.Kind == datatype.IntervalMonth:
-		return shiftKernel(first, second, func(x, months int64) int64 { return addMonths(x, sign*months, a) })
+		return shiftKernel(first, second, func(x, months int64) int64 { return AddMonths(x, sign*months, a) })
 	case b.Kind == datatype.IntervalSecond:
 		return shiftKernel(first, second, shiftBy(a, sign))
 	default:
@@ -220,8 +220,9 @@ func differenceKernel(t datatype.Type) kernel {
 	return shiftKernel(0, 1, func(x, y int64) int64 { return toMillis(x) - toMillis(y) })
 }
 
-// addMonths keeps the day of the month, or takes the last one of a shorter month.
-func addMonths(x, months int64, t datatype.Type) int64 {
+// AddMonths returns x, a date or timestamp of type t as it is stored, so many months
+// later. It keeps the day of the month, or takes the last one of a shorter month.
+func AddMonths(x, months int64, t datatype.Type) int64 {
 	at := fieldsOf(x, t)
 	total := int64(at.Year())*12 + int64(at.Month()) - 1 + months
 	year, month := int(floorDiv(total, 12)), time.Month(floorMod(total, 12)+1)

@@ -321,7 +321,7 @@ func timestampAdd(unit string, t datatype.Type) kernel {
 				return 0, false
 			}
 			year := int64(fieldsOf(x, t).Year()) + n*months/12 - 1970
-			return addMonths(x, n*months, t), -most < year && year < most
+			return AddMonths(x, n*months, t), -most < year && year < most
 		})
 	}
 	nanos := unitNanos(unit)
@@ -392,7 +392,7 @@ func timestampDiff(unit string, t datatype.Type) kernel {
 func monthsBetween(from, to int64, t datatype.Type) int64 {
 	a, b := fieldsOf(from, t), fieldsOf(to, t)
 	months := int64(b.Year()-a.Year())*12 + int64(b.Month()-a.Month())
-	switch moved := addMonths(from, months, t); {
+	switch moved := AddMonths(from, months, t); {
 	case months > 0 && moved > to:
 		months--
 	case months < 0 && moved < to:

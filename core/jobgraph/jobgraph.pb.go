@@ -2659,12 +2659,14 @@ func (x *Frame) GetTo() *FrameBound {
 }
 
 // FrameBound is one end of a frame. Of a range the offset is in units of the
-// order column as it is stored, and real where that is a floating-point number.
+// order column as it is stored, or in months of the calendar, and real where the
+// column is a floating-point number.
 type FrameBound struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          BoundKind              `protobuf:"varint,1,opt,name=kind,proto3,enum=tidemill.jobgraph.v1.BoundKind" json:"kind,omitempty"`
 	Offset        int64                  `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
 	Real          float64                `protobuf:"fixed64,3,opt,name=real,proto3" json:"real,omitempty"`
+	Months        bool                   `protobuf:"varint,4,opt,name=months,proto3" json:"months,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2718,6 +2720,13 @@ func (x *FrameBound) GetReal() float64 {
 		return x.Real
 	}
 	return 0
+}
+
+func (x *FrameBound) GetMonths() bool {
+	if x != nil {
+		return x.Months
+	}
+	return false
 }
 
 type Sort struct {
@@ -3185,12 +3194,13 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x05Frame\x123\n" +
 	"\x04unit\x18\x01 \x01(\x0e2\x1f.tidemill.jobgraph.v1.FrameUnitR\x04unit\x124\n" +
 	"\x04from\x18\x02 \x01(\v2 .tidemill.jobgraph.v1.FrameBoundR\x04from\x120\n" +
-	"\x02to\x18\x03 \x01(\v2 .tidemill.jobgraph.v1.FrameBoundR\x02to\"m\n" +
+	"\x02to\x18\x03 \x01(\v2 .tidemill.jobgraph.v1.FrameBoundR\x02to\"\x85\x01\n" +
 	"\n" +
 	"FrameBound\x123\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1f.tidemill.jobgraph.v1.BoundKindR\x04kind\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x12\n" +
-	"\x04real\x18\x03 \x01(\x01R\x04real\"9\n" +
+	"\x04real\x18\x03 \x01(\x01R\x04real\x12\x16\n" +
+	"\x06months\x18\x04 \x01(\bR\x06months\"9\n" +
 	"\x04Sort\x121\n" +
 	"\x04keys\x18\x01 \x03(\v2\x1d.tidemill.jobgraph.v1.SortKeyR\x04keys\"g\n" +
 	"\x04TopN\x121\n" +

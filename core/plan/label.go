@@ -240,7 +240,11 @@ func (b Bound) String() string {
 	case b.Real != 0:
 		return strconv.FormatFloat(b.Real, 'g', -1, 64) + " " + b.Kind.String()
 	}
-	return strconv.FormatInt(b.Offset, 10) + " " + b.Kind.String()
+	offset := strconv.FormatInt(b.Offset, 10)
+	if b.Months {
+		offset += " MONTH"
+	}
+	return offset + " " + b.Kind.String()
 }
 
 // Label implements Node.

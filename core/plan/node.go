@@ -165,11 +165,13 @@ type Frame struct {
 }
 
 // Bound is one end of a frame. Of a range the offset is in units of the order
-// column as it is stored, and Real where that is a floating-point number.
+// column as it is stored, or in months of the calendar, and Real where the column
+// is a floating-point number.
 type Bound struct {
 	Kind   ast.BoundKind
 	Offset int64
 	Real   float64
+	Months bool
 }
 
 // Sort orders the whole input.

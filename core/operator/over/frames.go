@@ -83,6 +83,9 @@ func (f *frames) known(s *section, b *jobgraph.FrameBound, at []int32, end bool)
 	case b.Kind == jobgraph.BoundKind_BOUND_CURRENT_ROW && !end:
 		return s.rows
 	}
+	if b.Months {
+		return s.firstAt(at)
+	}
 	i := s.rows
 	for i > 0 && int(at[i-1]) == s.rows {
 		i--
@@ -94,7 +97,12 @@ func (f *frames) known(s *section, b *jobgraph.FrameBound, at []int32, end bool)
 // need; frames from the partition's start need only their end.
 func (f *frames) keep(s *section, next int) int {
 	i := min(next, s.rows-1)
-	if f.fromStart() {
+	switch {
+	case f.fromStart() && f.last.Months:
+		return int(max(f.keepMonths(s, f.last, i, true)-1, s.start[i]))
+	case f.first.Months:
+		return int(f.keepMonths(s, f.first, i, false))
+	case f.fromStart():
 		return int(max(f.to[i]-1, s.start[i]))
 	}
 	return int(f.from[i])
@@ -137,9 +145,13 @@ func (f *frames) rangeBound(s *section, b *jobgraph.FrameBound, end bool, buf []
 		}
 		return s.peers, buf
 	}
+	out := resize(buf, s.rows)
+	if b.Months {
+		f.monthBound(s, b, end, out)
+		return out, out
+	}
 	key := s.record.Column(s.order[0].Column)
 	descending := s.order[0].Order.Descending
-	out := resize(buf, s.rows)
 	// Values ascend in the order's direction once they are negated for DESC; a
 	// bound before the row is then always a smaller value.
 	before := b.Kind == jobgraph.BoundKind_BOUND_PRECEDING

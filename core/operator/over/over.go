@@ -67,7 +67,14 @@ func New(spec *jobgraph.Over, in datatype.Schema) (operator.Operator, error) {
 		o.order = append(o.order, rowsort.Key{Column: o.need(k.Column), Order: compute.Order{Descending: k.Descending, NullsFirst: k.NullsFirst}})
 	}
 	out := append(datatype.Schema(nil), in...)
+	var order datatype.Schema
+	for _, k := range spec.Order {
+		order = append(order, in[k.Column])
+	}
 	for _, c := range spec.Calls {
+		if err := checkMonths(c.Frame, order); err != nil {
+			return nil, fmt.Errorf("over: %s: %w", c.Call.Function, err)
+		}
 		t, err := datatype.Parse(c.Call.Type)
 		if err != nil {
 			return nil, fmt.Errorf("over: type of %s: %w", c.Call.Function, err)

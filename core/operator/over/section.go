@@ -151,6 +151,16 @@ func resize[T any](buf []T, n int) []T {
 // lastStart is where the section's last partition starts.
 func (s *section) lastStart() int { return int(s.start[s.rows-1]) }
 
+// firstAt is the first row whose bound is the section's end.
+func (s *section) firstAt(at []int32) int {
+	for i, bound := range at {
+		if int(bound) == s.rows {
+			return i
+		}
+	}
+	return s.rows
+}
+
 // carried reports whether rows of row i's partition came before the section.
 func (s *section) carried(i int) bool { return s.start[i] == 0 && s.before > 0 }
 

@@ -93,5 +93,5 @@ func overProto(n *plan.Over) *jobgraph.Over {
 }
 
 func boundProto(b plan.Bound) *jobgraph.FrameBound {
-	return &jobgraph.FrameBound{Kind: jobgraph.BoundKind(b.Kind), Offset: b.Offset, Real: b.Real}
+	return &jobgraph.FrameBound{Kind: jobgraph.BoundKind(b.Kind), Offset: b.Offset, Real: b.Real, Months: b.Months}
 }

@@ -271,6 +271,7 @@ func (x *exprBinder) bound(call *overCall, f *ast.Frame, n ast.FrameBound) (plan
 	} else {
 		b.Offset, ok = distance(key, lit)
 		ok = ok && b.Offset >= 0
+		b.Months = lit.T.Kind == datatype.IntervalMonth
 	}
 	if !ok {
 		return b, bad
@@ -312,6 +313,8 @@ func distance(key datatype.Type, lit *expr.Literal) (int64, bool) {
 			v *= 10
 		}
 		return v, scale == key.Scale
+	case lit.T.Kind == datatype.IntervalMonth:
+		return v, key.Is(datatype.Date, datatype.Timestamp, datatype.TimestampLTZ)
 	case lit.T.Kind != datatype.IntervalSecond:
 		return 0, false
 	case key.Kind == datatype.Date:
