@@ -121,6 +121,14 @@ type Reader interface {
 	Close() error
 }
 
+// Yielder is a Reader that can give back the memory it holds of what it is reading,
+// and get it again by reading that once more.
+type Yielder interface {
+	// Yield gives it back; the next Read goes on behind the last batch. After a Read
+	// that failed for want of memory it makes Read possible again.
+	Yield()
+}
+
 // WriteOptions says how a file is written.
 type WriteOptions struct {
 	// Alloc owns large buffers; nil means Go's heap.

@@ -136,6 +136,14 @@ type Writer interface {
 	Close() error
 }
 
+// PatientWriter is a Writer that has its producer do something while it waits.
+type PatientWriter interface {
+	// WhileWaiting has Send call do, in the caller's goroutine, when wanted was
+	// signalled and Send has waited for credit for some time since. It is called once,
+	// before Send.
+	WhileWaiting(wanted <-chan struct{}, do func())
+}
+
 // Reader is one consumer's end of a partition. One goroutine uses it.
 type Reader interface {
 	// Poll returns the next element without blocking; false means nothing is

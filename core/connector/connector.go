@@ -56,6 +56,14 @@ type Connector interface {
 	Committer(ctx context.Context, s SinkSpec) (Committer, error)
 }
 
+// OptionChecker is the ability of a Connector to check the options of a table that is
+// being defined, without looking at what there is.
+type OptionChecker interface {
+	// CheckOptions returns an error of class InvalidSQL that names the wrong option, or
+	// the missing one.
+	CheckOptions(t Table) error
+}
+
 // SourceSpec says what to read.
 type SourceSpec struct {
 	Table       Table
@@ -119,6 +127,17 @@ type EarlyReader interface {
 	// Early reports whether the reader wants its next split now. It is asked before
 	// each Poll and answers at once.
 	Early() bool
+}
+
+// YieldingReader is the ability of a Reader to give back the memory it holds of what
+// it is reading, and to get it again by reading that once more. It is used like the
+// Reader, between calls of Poll.
+type YieldingReader interface {
+	// Yields reports whether what is being read can be read again.
+	Yields() bool
+	// Yield gives the memory back; the next Poll goes on behind the last batch. After
+	// a Poll that failed for want of memory it makes Poll possible again, if Yields.
+	Yield()
 }
 
 // Wait says why Poll returned no batch.

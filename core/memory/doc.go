@@ -23,13 +23,36 @@
 // they are dropped before anybody is refused. With the build tag `invariants` a
 // freed buffer is filled with Poison and freeing it twice panics.
 //
+// # Who gives way
+//
+// Nothing that can be done with less memory fails for want of it: it waits, and who
+// can make room is told. There are three kinds of accounts, by what they can do:
+//
+//	       0 .................. mark ............ 7/8 ....... 15/16 ........ limit
+//	loans  |-------- scans: what is read of a file -->|
+//	others |-------- batches under way: exchanges, expressions ----->|
+//	shares |-- spill when past it -->|-- while they spill: up to the limit ------->|
+//
 // Accounts that can spill say so with Contend. Their Share tells them when to: the
-// ledger is past three quarters of its limit and they use more than their part.
-// While there are such accounts, the last eighth of the limit is theirs; others
-// that find no room wait for them to make some. Of accounts that can spill only
-// those wait that use less than half of what another does, or next to nothing, so
-// that the largest goes on; and nobody waits longer than the ledger's patience while nothing at
-// all is given back.
+// ledger is past its mark and they use more than their part, or somebody waits. Of
+// them only those wait that use less than half of what another does, or next to
+// nothing, so that the largest goes on.
+//
+// Accounts of work that can be done again say so with Borrow: a scan can read its row
+// group once more. They are refused first. A Loan waits a moment while it holds
+// something, then its owner gives all of it back and waits for all it needs with
+// Prepay: so no two scans wait for what the other holds, and whoever was promised
+// memory gets to its next batch. A loan is also given back while its task waits for
+// credit, or for memory for the batch under way (Meanwhile), if somebody waits.
+//
+// Everything else is in batches under way, which are few and, where the limit is
+// small, small: they find their room above where loans stop. Where there are no loans
+// others stop at 7/8; where there are neither, everything may be used.
+//
+// So there is always somebody to go on: the reserve lets spilling go on; spilling
+// leaves room for batches under way; a reader of an exchange that goes on gives credit;
+// and scans that wait hold nothing. Nobody waits longer than the ledger's patience
+// while nothing at all is given back: that is a task that holds what it cannot spill.
 //
 // Concurrency: everything may be used by any goroutine. The locks of free lists and
 // of those who wait are leaves: nothing else is taken under them. Charging takes no

@@ -86,6 +86,7 @@ type Account struct {
 	until  context.Context // see Until; nil: that of the parent
 	spills atomic.Bool     // a contender's
 	lent   atomic.Bool     // a loan's
+	during func()          // see Meanwhile; nil: that of the parent
 	used   atomic.Int64
 	peak   atomic.Int64
 	// prepaid is charged to the ledger for the next charges of a loan's account.
@@ -123,6 +124,18 @@ func (a *Account) Peak() int64 { return a.peak.Load() }
 
 // Limit is the account's own limit, or zero.
 func (a *Account) Limit() int64 { return a.limit }
+
+// Most is the most that can ever be charged to the account: the least limit of it and
+// those above.
+func (a *Account) Most() int64 {
+	most := a.ledger.root.limit
+	for at := a; at != nil; at = at.parent {
+		if at.limit > 0 {
+			most = min(most, at.limit)
+		}
+	}
+	return most
+}
 
 // Grow charges n bytes here and on all accounts above, or returns an
 // *ExhaustedError and charges nothing.

@@ -24,7 +24,7 @@ const (
 const (
 	loanPart       = 50
 	prepayPatience = 4
-	pressEvery     = 100 * time.Millisecond
+	pressEvery     = 20 * time.Millisecond
 )
 
 // reserve is the part of the limit that only accounts that can spill may use
@@ -96,12 +96,16 @@ func (l *Ledger) patienceOf(a *Account) time.Duration {
 	if !a.spills.Load() {
 		return l.patience
 	}
+	spent := l.patience / spentPart
+	if l.lent.Load() > 0 { // they do give something back
+		spent = l.patience
+	}
 	mine, most := l.queue.besides(a)
 	switch {
 	case mine < most/2:
 		return l.patience
 	case mine < l.root.limit/nextToNothing:
-		return l.patience / spentPart
+		return spent
 	}
 	return 0
 }
@@ -174,6 +178,7 @@ func (l *Ledger) awaitFor(asker *Account, n int64, patienceNow func() time.Durat
 		l.queue.press()
 		select {
 		case <-again.C:
+			asker.meanwhile()
 		case <-freed:
 			timer.Reset(patience)
 		case <-timer.C:
@@ -206,4 +211,25 @@ func (a *Account) context() context.Context {
 		}
 	}
 	return context.Background()
+}
+
+// Meanwhile has do called now and then, in the goroutine that charges, while a charge
+// of a or an account below it waits for room; loans are left out. do may give
+// something back.
+// Call it before the account is used. It returns a.
+func (a *Account) Meanwhile(do func()) *Account {
+	a.during = do
+	return a
+}
+
+func (a *Account) meanwhile() {
+	if a.lent.Load() {
+		return
+	}
+	for at := a; at != nil; at = at.parent {
+		if at.during != nil {
+			at.during()
+			return
+		}
+	}
 }

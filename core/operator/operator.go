@@ -132,6 +132,9 @@ type Context struct {
 	// Contend registers Memory as an account that can spill; an operator that can
 	// calls it in Open and leaves the share in Close.
 	Contend func() *ledger.Share
+	// Borrow makes Memory an account that gives back what is asked for; a Yielder
+	// calls it in Open and ends the loan in Close. nil: there is nobody to share with.
+	Borrow func() *ledger.Loan
 	// Spill is where the operator puts what does not fit memory; never nil.
 	Spill *spill.Space
 	// BatchRows is the most rows to emit in a batch.
@@ -152,6 +155,13 @@ type Finisher interface {
 type Spiller interface {
 	// Spill puts on disk what can be; it may be nothing.
 	Spill() error
+}
+
+// Yielder is a source that can give back the memory it holds of what it is reading.
+// The task asks it to while it waits for its output to be taken.
+type Yielder interface {
+	// Yield gives it back, if somebody waits for memory.
+	Yield()
 }
 
 // Ticker is an operator that acts on processing time. The task calls Tick

@@ -135,6 +135,19 @@ func (l *link) contend(account *memory.Account) *memory.Share {
 	return l.share
 }
 
+// borrow has the source asked for its memory while the task waits for credit.
+func (l *link) borrow(account *memory.Account) *memory.Loan {
+	return account.Borrow(l.chain.task.pressed)
+}
+
+// yield has a source give back what it holds, if it is wanted. No reader is at work
+// while the task sends, or waits for memory for anything but the source.
+func (t *Task) yield() {
+	if y, ok := t.source.(operator.Yielder); ok {
+		y.Yield()
+	}
+}
+
 // relieve has operators spill whose share of memory is over.
 func (c *chain) relieve() error {
 	for _, l := range c.links {

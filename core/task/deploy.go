@@ -54,6 +54,9 @@ func (t *Task) openRoutes() error {
 		if err != nil {
 			return err
 		}
+		if patient, ok := w.(shuffle.PatientWriter); ok {
+			patient.WhileWaiting(t.pressed, t.yield)
+		}
 		keys := make([]int, len(e.Exchange.Keys))
 		for i, k := range e.Exchange.Keys {
 			keys[i] = int(k)
@@ -62,7 +65,7 @@ func (t *Task) openRoutes() error {
 			Distribution: distribution(e), Partitions: route.Partitions(distribution(e), t.d.Parallelism, e.Peers),
 			Lane: self, Keys: keys, KeyGroups: t.d.KeyGroups,
 			Alloc:      t.account.Child(fmt.Sprintf("exchange %d", exchange), 0).Allocator(),
-			TargetRows: t.d.Options.BatchRows,
+			TargetRows: t.d.Options.BatchRows, TargetBytes: t.bufferBytes(),
 		})
 		if err != nil {
 			_ = w.Close()
@@ -71,6 +74,14 @@ func (t *Task) openRoutes() error {
 		t.chain.routes = append(t.chain.routes, r)
 	}
 	return nil
+}
+
+// bufferBytes is the size at which a partition's buffer is sent.
+func (t *Task) bufferBytes() int64 {
+	if n := t.d.Options.bufferBytes; n > 0 {
+		return min(n, stream.TargetBytes)
+	}
+	return stream.TargetBytes
 }
 
 func (t *Task) openGates() error {
@@ -160,6 +171,7 @@ func (t *Task) openLink(l *link) error {
 		Context: t.ctx, Attempt: t.d.Attempt, Parallelism: t.d.Parallelism,
 		Output: outlet{t.chain, l.index + 1}, Memory: account, Alloc: account.Allocator(),
 		Contend: func() *memory.Share { return l.contend(account) }, Spill: l.spill,
+		Borrow:    func() *memory.Loan { return l.borrow(account) },
 		BatchRows: t.d.Options.BatchRows, Log: t.log.With("operator", l.spec.Name),
 	}
 	if err := t.restore(l, ctx); err != nil {

@@ -82,7 +82,9 @@ func New(d Descriptor, env Env) (*Task, error) {
 	case env.Snapshots == nil && len(d.Restore.GetOperators()) > 0:
 		return nil, failure.Errorf(failure.Internal, "task %v: no storage to restore from", d.Attempt)
 	}
-	d.Options = d.Options.complete()
+	if d.Options = d.Options.complete(); !d.Streaming {
+		d.Options = d.Options.fit(env.Memory.Most(), d.Parallelism)
+	}
 	if env.Now == nil {
 		env.Now = time.Now
 	}
@@ -95,7 +97,7 @@ func New(d Descriptor, env Env) (*Task, error) {
 		t.log = slog.New(slog.DiscardHandler)
 	}
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())
-	t.account.Until(t.ctx)
+	t.account.Until(t.ctx).Meanwhile(t.yield)
 	t.metrics = metrics{
 		rowsIn:  env.Metrics.Counter("tidemill_task_rows_in_total", "Rows that the task has read."),
 		rowsOut: env.Metrics.Counter("tidemill_task_rows_out_total", "Rows that the task has emitted."),

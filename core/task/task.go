@@ -62,6 +62,8 @@ type Options struct {
 	Zone *time.Location
 	// Timed has the time of each operator measured (`metrics.operator-time`).
 	Timed bool
+
+	bufferBytes int64 // at which a partition's buffer is sent; zero: stream.TargetBytes
 }
 
 func (o Options) complete() Options {

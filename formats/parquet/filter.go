@@ -230,7 +230,8 @@ func (w *window) batch(rows []int32, at, to, n int) error {
 	r := w.r
 	arrays := make([]arrow.Array, len(w.held))
 	defer func() { compute.ReleaseAll(arrays) }()
-	for i, h := range w.held {
+	for _, i := range r.order {
+		h := w.held[i]
 		var err error
 		switch {
 		case h.array == nil && rows == nil:

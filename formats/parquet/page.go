@@ -10,6 +10,7 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/formats"
 )
 
 // pages walks the pages of one column chunk after the other and hands out the
@@ -21,13 +22,20 @@ type pages struct {
 	path  string // of the file
 	codec *decompressor
 
+	in    formats.Input // where chunks are read from that start was not given
+	alloc memory.Allocator
+	read  *int64 // counts the bytes of those
+
 	group    int
 	chunk    *chunk
-	data     []byte // the chunk; its capacity exceeds its length by padding
-	at       int    // next page header
-	pageAt   int    // current page header
-	behind   int    // rows passed over that pages still have to be
-	dictSize int    // entries of the chunk's dictionary, -1 before it was seen
+	data     []byte         // the chunk; its capacity exceeds its length by padding
+	size     int            // of data
+	owner    *memory.Buffer // of a chunk that was read here; nil: not yet, or no more
+	absent   bool           // the chunk is to be read
+	at       int            // next page header
+	pageAt   int            // current page header
+	behind   int            // rows passed over that pages still have to be
+	dictSize int            // entries of the chunk's dictionary, -1 before it was seen
 
 	left    int    // rows of the current page not yet taken
 	levels  hybrid // definition levels, if the leaf has any
@@ -61,24 +69,32 @@ type dictionaryFunc func(values []byte, n int) error
 
 func newPages(l *leaf, path string, alloc memory.Allocator, codec *decompressor) pages {
 	return pages{
-		leaf: l, path: path, codec: codec,
+		leaf: l, path: path, codec: codec, alloc: alloc,
 		body: memory.NewResizableBuffer(alloc), prepare: memory.NewResizableBuffer(alloc),
 	}
 }
 
 func (p *pages) close() {
+	p.releaseChunk()
 	p.body.Release()
 	p.prepare.Release()
 }
 
-// start begins a chunk.
+// start begins a chunk. Without data it is read when its first page is wanted.
 func (p *pages) start(group int, c *chunk, data []byte) {
-	p.group, p.chunk, p.data = group, c, data
+	p.releaseChunk()
+	p.group, p.chunk, p.data, p.size, p.absent = group, c, data, len(data), false
+	if data == nil && c != nil {
+		p.size, p.absent = int(c.compressed), true
+	}
 	p.at, p.pageAt, p.behind, p.left, p.dictSize = 0, 0, 0, 0, -1
 }
 
 // fail says where the chunk is bad.
 func (p *pages) fail(err error) error {
+	if e, ok := errors.AsType[*readError](err); ok {
+		return e.error
+	}
 	if failure.Of(err) == failure.BadData {
 		return err
 	}
@@ -86,11 +102,40 @@ func (p *pages) fail(err error) error {
 		p.path, p.group, p.leaf.path, p.chunk.start()+int64(p.pageAt), err)
 }
 
+// load reads the chunk.
+func (p *pages) load() error {
+	p.owner = newDirty(p.alloc, p.size+padding)
+	p.data = p.owner.Bytes()[:p.size]
+	if err := readFull(p.in, p.data, p.chunk.start()); err != nil {
+		return &readError{fmt.Errorf("row group %d: %w", p.group, err)}
+	}
+	p.absent = false
+	*p.read += int64(p.size)
+	return nil
+}
+
+func (p *pages) releaseChunk() {
+	if p.owner != nil {
+		p.owner.Release()
+		p.owner, p.data = nil, nil
+	}
+}
+
+// readError is an error of the file, not of what it holds.
+type readError struct{ error }
+
+func (e *readError) Unwrap() error { return e.error }
+
 // page moves on to the next page, of any kind.
 func (p *pages) page() (h pageHeader, body []byte, err error) {
 	p.pageAt = p.at
-	if p.at >= len(p.data) {
+	if p.at >= p.size {
 		return h, nil, errors.New("column ends before the row group does")
+	}
+	if p.absent {
+		if err := p.load(); err != nil {
+			return h, nil, err
+		}
 	}
 	h, n, err := parsePageHeader(p.data[p.at:])
 	if err != nil {
@@ -167,7 +212,11 @@ func (p *pages) readDictionary(h pageHeader, body []byte, dictionary dictionaryF
 		}
 	}
 	p.dictSize = h.values
-	return dictionary(values, h.values)
+	if err := dictionary(values, h.values); err != nil {
+		return err
+	}
+	p.body.Resize(0) // the pages with indexes are smaller
+	return nil
 }
 
 // decompress returns the page's bytes, with padding as capacity.
@@ -177,6 +226,9 @@ func (p *pages) decompress(body []byte, size int, compressed bool) ([]byte, erro
 	}
 	if err := checkSizes(p.chunk.codec, len(body), size); err != nil {
 		return nil, err
+	}
+	if p.body.Cap() < size+padding {
+		p.body.Resize(0) // or its bytes would be copied
 	}
 	p.body.ResizeNoShrink(size + padding)
 	out := p.body.Bytes()[:size]
@@ -194,6 +246,9 @@ func (p *pages) readV1(h pageHeader, body []byte) error {
 		return err
 	}
 	p.levels = def
+	if p.at == p.size && p.chunk.codec != format.Uncompressed {
+		p.releaseChunk() // its last page is decompressed
+	}
 	return p.open(h, data)
 }
 

@@ -1,6 +1,7 @@
 package parquet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/formats"
@@ -23,9 +25,11 @@ import (
 type reader struct {
 	file     *file
 	opts     formats.ReadOptions
+	alloc    *recorder // that of opts
 	codec    *decompressor
 	decoders []decoder
 	sources  []decoder        // those that read a leaf: of nested columns each leaf's
+	order    []int            // of decoders in the current row group
 	owners   []*memory.Buffer // the bytes of the current row group
 	group    int              // the current row group
 	next     int              // the row group after it
@@ -38,23 +42,37 @@ type reader struct {
 	schema   *arrow.Schema
 	stats    formats.ReadStats
 	closed   bool
+
+	before    position // where the last Read began
+	failed    bool     // it returned an error
+	suspended bool     // what was held is given back, see Yield
 }
 
 var _ formats.Reader = (*reader)(nil)
 
 func newReader(f *file, opts formats.ReadOptions) (*reader, error) {
 	r := &reader{file: f, opts: opts.Complete(), codec: &decompressor{}}
+	r.alloc = &recorder{Allocator: r.opts.Alloc, live: map[*byte][]byte{}}
+	r.opts.Alloc = r.alloc
 	r.filters, r.window = newFilters(r.opts), r.opts.BatchRows
 	var err error
 	if r.next, r.end, err = f.groupRange(opts.Span); err != nil {
 		return nil, err
 	}
 	r.stats.Groups = int64(r.end - r.next)
-	for _, want := range opts.Columns {
+	if err := r.openDecoders(); err != nil {
+		r.Close()
+		return nil, err
+	}
+	r.prefetchFrom(r.next)
+	return r, nil
+}
+
+func (r *reader) openDecoders() error {
+	for _, want := range r.opts.Columns {
 		d, err := r.decoder(want)
 		if err != nil {
-			r.Close()
-			return nil, failure.Errorf(failure.BadData, "%s: column %s: %w", f.in.Path, want.Name, err)
+			return failure.Errorf(failure.BadData, "%s: column %s: %w", r.file.in.Path, want.Name, err)
 		}
 		r.decoders = append(r.decoders, d)
 		if n, ok := d.(*nestedDecoder); ok {
@@ -65,8 +83,7 @@ func newReader(f *file, opts formats.ReadOptions) (*reader, error) {
 			r.sources = append(r.sources, d)
 		}
 	}
-	r.prefetchFrom(r.next)
-	return r, nil
+	return nil
 }
 
 func (r *reader) decoder(want datatype.Field) (decoder, error) {
@@ -80,6 +97,7 @@ func (r *reader) decoder(want datatype.Field) (decoder, error) {
 		return r.nestedDecoder(c.root, want.Type)
 	}
 	p := newPages(c.leaves[0], r.file.in.Path, r.opts.Alloc, r.codec)
+	p.in, p.read = r.file.in, &r.stats.Bytes
 	d, err := newDecoder(p, want.Type, r.opts.Alloc)
 	if err != nil {
 		p.close()
@@ -89,11 +107,35 @@ func (r *reader) decoder(want datatype.Field) (decoder, error) {
 
 // Read implements formats.Reader.
 func (r *reader) Read(ctx context.Context) (batch arrow.RecordBatch, err error) {
+	if len(r.pending) > 0 {
+		return r.first(), nil
+	}
+	r.before, r.failed = r.position(), true
+	r.alloc.begin()
 	defer func() {
 		if v := recover(); v != nil {
 			err = r.recovered(v)
 		}
+		if r.failed = err != nil; !r.failed {
+			r.alloc.end()
+		}
 	}()
+	if r.suspended {
+		if err := r.resume(); err != nil {
+			return nil, err
+		}
+	}
+	return r.read(ctx)
+}
+
+// first takes the first pending batch.
+func (r *reader) first() arrow.RecordBatch {
+	batch := r.pending[0]
+	r.pending = r.pending[1:]
+	return batch
+}
+
+func (r *reader) read(ctx context.Context) (batch arrow.RecordBatch, err error) {
 	for len(r.pending) == 0 {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -115,8 +157,7 @@ func (r *reader) Read(ctx context.Context) (batch arrow.RecordBatch, err error) 
 			return nil, err
 		}
 	}
-	batch, r.pending = r.pending[0], r.pending[1:]
-	return batch, nil
+	return r.first(), nil
 }
 
 // recovered is the error of a panic. The allocator panics with an error of its own
@@ -145,15 +186,24 @@ func (r *reader) open(group int) error {
 		r.stats.Skipped++
 		return err
 	}
-	g, ranges := &r.file.meta.groups[group], r.ranges(group)
-	reads := coalesce(ranges)
 	r.prefetchFrom(group)
-	owners, read, err := fetch(r.file.in, reads, r.opts.Alloc)
+	if err := r.start(group); err != nil {
+		return err
+	}
+	r.left = r.file.meta.groups[group].rows
+	return nil
+}
+
+// start has the decoders begin a row group.
+func (r *reader) start(group int) error {
+	g, ranges := &r.file.meta.groups[group], r.ranges(group)
+	owners, read, err := fetch(r.file.in, coalesce(r.together(ranges)), r.opts.Alloc)
 	r.stats.Bytes += read
 	if err != nil {
 		return fmt.Errorf("row group %d: %w", group, err)
 	}
-	r.owners, r.left = owners, g.rows
+	r.owners = owners
+	r.sort(g)
 	for _, d := range r.decoders {
 		if d.source() == nil {
 			d.start(group, nil, nil)
@@ -179,6 +229,39 @@ func (r *reader) skips(group int) (bool, error) {
 	}
 	err := r.findRows(group)
 	return r.rows != nil && len(r.rows) == 0, err
+}
+
+// sort finds the order of the decoders: what is largest comes first, for opening a
+// page takes more memory than it holds afterwards.
+func (r *reader) sort(g *rowGroup) {
+	size := func(i int) int64 {
+		if l := r.decoders[i].source(); l != nil {
+			return g.chunks[l.index].compressed
+		}
+		return 0
+	}
+	r.order = r.order[:0]
+	for i := range r.decoders {
+		r.order = append(r.order, i)
+	}
+	slices.SortStableFunc(r.order, func(a, b int) int { return cmp.Compare(size(b), size(a)) })
+}
+
+// together are the chunks to read before any is decoded: of an input that is slow to
+// answer all of them. Of others each is read when its decoder comes to it, and given
+// back with its last page, so that not all are there at a time; but those of nested
+// columns have two readers each.
+func (r *reader) together(ranges []*chunkRange) []*chunkRange {
+	if _, slow := r.file.in.ReaderAt.(fs.Prefetcher); slow {
+		return ranges
+	}
+	var out []*chunkRange
+	for i, c := range ranges {
+		if _, nested := r.sources[i].(*nestedLeaf); nested {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // ranges are where the wanted chunks of a row group lie, one for each source.
@@ -221,18 +304,13 @@ func (r *reader) releaseGroup() {
 // batch decodes some of the next rows of the current row group.
 func (r *reader) batch(rows int64) (arrow.RecordBatch, error) {
 	n := int(min(rows, int64(r.opts.BatchRows)))
-	arrays := make([]arrow.Array, 0, len(r.decoders))
-	defer func() {
-		for _, a := range arrays {
-			a.Release()
-		}
-	}()
-	for _, d := range r.decoders {
-		a, err := d.read(n)
-		if err != nil {
+	arrays := make([]arrow.Array, len(r.decoders))
+	defer func() { compute.ReleaseAll(arrays) }()
+	for _, i := range r.order {
+		var err error
+		if arrays[i], err = r.decoders[i].read(n); err != nil {
 			return nil, err
 		}
-		arrays = append(arrays, a)
 	}
 	r.left -= int64(n)
 	r.stats.Rows += int64(n)
@@ -270,13 +348,8 @@ func (r *reader) Close() error {
 		return nil
 	}
 	r.closed = true
-	for _, d := range r.decoders {
-		d.close()
-	}
-	for _, b := range r.pending {
-		b.Release()
-	}
-	r.releaseGroup()
+	r.releasePending()
+	r.releaseState()
 	r.codec.close()
 	return nil
 }

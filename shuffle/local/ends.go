@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/failure"
@@ -21,6 +22,9 @@ type writer struct {
 	watermark stream.Watermark          // of a store
 	wake      chan struct{}             // signalled when a pipe may have credit
 	finished  bool
+
+	wanted    <-chan struct{} // signalled when meanwhile should be called; nil: never
+	meanwhile func()          // see WhileWaiting
 }
 
 func newWriter(e *exchange, lane, attempt uint32) *writer {
@@ -58,6 +62,35 @@ func (w *writer) Send(ctx context.Context, part uint32, b *stream.Batch) error {
 	w.totals[part].Rows += rows
 	w.totals[part].Bytes += uint64(bytes)
 	return nil
+}
+
+// WhileWaiting implements shuffle.PatientWriter.
+func (w *writer) WhileWaiting(wanted <-chan struct{}, do func()) { w.wanted, w.meanwhile = wanted, do }
+
+// meanwhileAfter is how long Send waits for credit before it has its caller do what
+// is wanted meanwhile: readers that are only slow give credit sooner.
+const meanwhileAfter = 50 * time.Millisecond
+
+// await waits for credit.
+func (w *writer) await(ctx context.Context) error {
+	var due <-chan time.Time
+	for {
+		select {
+		case <-w.wake:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-w.wanted:
+			if due == nil {
+				timer := time.NewTimer(meanwhileAfter)
+				defer timer.Stop()
+				due = timer.C
+			}
+		case <-due:
+			due = nil
+			w.meanwhile()
+		}
+	}
 }
 
 // Broadcast appends an element without rows to every partition. It never waits

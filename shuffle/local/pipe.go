@@ -92,13 +92,10 @@ func (p *pipe) send(ctx context.Context, w *writer, b *stream.Batch, bytes int64
 	for {
 		wait, err := p.offer(w, b, bytes)
 		if err == nil && wait {
-			select {
-			case <-w.wake:
+			if err = w.await(ctx); err == nil {
 				continue
-			case <-ctx.Done():
-				p.stopWaiting(w)
-				err = ctx.Err()
 			}
+			p.stopWaiting(w)
 		}
 		if err != nil {
 			b.Release()

@@ -92,6 +92,13 @@ func (r *Router) Emit(ctx context.Context, b *stream.Batch) error {
 		b.Release()
 		return nil
 	}
+	if r.options.Distribution != shuffle.Hash || r.options.Partitions == 1 {
+		// Send would do it, but where its service's memory is wanted.
+		var err error
+		if b, err = compute.TakeBatch(r.options.Alloc, b); err != nil {
+			return fmt.Errorf("route batch: %w", err)
+		}
+	}
 	switch r.options.Distribution {
 	case shuffle.Forward, shuffle.Merge:
 		return r.writer.Send(ctx, r.options.Lane, b)

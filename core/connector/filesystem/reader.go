@@ -14,13 +14,17 @@ import (
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/predicate"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/formats"
 	"github.com/tidemill/tidemill/fs"
 )
 
-var _ connector.EarlyReader = (*reader)(nil)
+var (
+	_ connector.EarlyReader    = (*reader)(nil)
+	_ connector.YieldingReader = (*reader)(nil)
+)
 
 // reader reads the spans it is given, one after the other.
 type reader struct {
@@ -38,8 +42,9 @@ type reader struct {
 	queue  []piece
 	rows   int64 // handed out so far, for Limit
 
-	current *span // nil between spans
-	next    *span // of the first in the queue, opened early; or nil
+	current *span             // nil between spans
+	next    *span             // of the first in the queue, opened early; or nil
+	record  arrow.RecordBatch // read and not yet handed out, for that failed; or nil
 }
 
 // span is a piece that is open.
@@ -99,20 +104,52 @@ func (r *reader) Poll(ctx context.Context) (*stream.Batch, connector.Wait, error
 		if err := r.advance(ctx); err != nil {
 			return nil, connector.NoWait, err
 		}
-		record, err := r.current.Read(ctx)
-		if errors.Is(err, io.EOF) {
-			if err := r.endSpan(); err != nil {
+		if r.record == nil {
+			record, err := r.current.Read(ctx)
+			if errors.Is(err, io.EOF) {
+				if err := r.endSpan(); err != nil {
+					return nil, connector.NoWait, err
+				}
+				continue
+			}
+			if err != nil {
 				return nil, connector.NoWait, err
 			}
-			continue
+			r.record = record
 		}
+		b, err := r.assemble(r.record)
 		if err != nil {
 			return nil, connector.NoWait, err
 		}
-		r.current.Skip += record.NumRows()
-		r.rows += record.NumRows()
-		b, err := r.assemble(record)
-		return b, connector.NoWait, err
+		r.record = nil
+		r.current.Skip += int64(b.PhysicalRows())
+		r.rows += int64(b.PhysicalRows())
+		return b, connector.NoWait, nil
+	}
+}
+
+// Yields implements connector.YieldingReader.
+func (r *reader) Yields() bool {
+	for _, s := range []*span{r.current, r.next} {
+		if s == nil {
+			continue
+		}
+		if _, ok := s.Reader.(formats.Yielder); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// Yield implements connector.YieldingReader.
+func (r *reader) Yield() {
+	for _, s := range []*span{r.current, r.next} {
+		if s == nil {
+			continue
+		}
+		if y, ok := s.Reader.(formats.Yielder); ok {
+			y.Yield()
+		}
 	}
 }
 
@@ -150,10 +187,10 @@ func (r *reader) advance(ctx context.Context) (err error) {
 				return err
 			}
 		}
-		r.queue = r.queue[1:]
 		if err := r.skip(ctx, r.current.Skip); err != nil {
-			return err
+			return errors.Join(err, r.endSpan())
 		}
+		r.queue = r.queue[1:]
 	}
 	if r.next == nil && r.current.slow && len(r.queue) > 0 {
 		r.next, err = r.openSpan(ctx, r.queue[0])
@@ -226,12 +263,12 @@ func (s *span) end() error {
 }
 
 // assemble puts the file's columns and the partition columns in the wanted
-// order. It consumes record.
-func (r *reader) assemble(record arrow.RecordBatch) (*stream.Batch, error) {
+// order. It consumes record unless it fails.
+func (r *reader) assemble(record arrow.RecordBatch) (_ *stream.Batch, err error) {
+	defer memory.Recover(&err)
 	if len(r.inFile) == len(r.spec.Columns) {
 		return stream.NewBatch(record), nil
 	}
-	defer record.Release()
 	n := int(record.NumRows())
 	columns, fields := make([]arrow.Array, len(r.spec.Columns)), make([]arrow.Field, len(r.spec.Columns))
 	defer func() { compute.ReleaseAll(columns) }()
@@ -251,6 +288,7 @@ func (r *reader) assemble(record arrow.RecordBatch) (*stream.Batch, error) {
 		fields[i] = r.schema.Field(i)
 		fields[i].Type = columns[i].DataType()
 	}
+	defer record.Release()
 	return stream.NewBatch(array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, int64(n))), nil
 }
 
@@ -274,5 +312,9 @@ func (r *reader) Snapshot() ([]connector.Split, error) {
 func (r *reader) Close() error {
 	err := errors.Join(r.current.end(), r.next.end())
 	r.current, r.next = nil, nil
+	if r.record != nil {
+		r.record.Release()
+		r.record = nil
+	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/stream"
 )
@@ -39,6 +40,7 @@ type Source struct {
 
 	reader connector.Reader
 	keyed  []*keyed        // the runtime filters that it was given
+	loan   *memory.Loan    // nil: what the reader holds it keeps
 	inner  context.Context // ends with Close
 	cancel context.CancelFunc
 	asked  sync.WaitGroup
@@ -91,6 +93,7 @@ func (s *Source) Open(ctx *operator.Context) error {
 		return s.failed("open", err)
 	}
 	s.reader = reader
+	s.borrow()
 	for _, saved := range ctx.Restored {
 		_, splits, err := decodeSplits(saved)
 		if err != nil {
@@ -120,7 +123,7 @@ func (s *Source) Poll() (operator.Status, error) {
 	if r, ok := s.reader.(connector.EarlyReader); ok && !s.noMore && r.Early() {
 		s.ask()
 	}
-	b, wait, err := s.reader.Poll(s.inner)
+	b, wait, err := s.poll()
 	if err != nil {
 		return operator.InvalidStatus, s.failed("read", err)
 	}
@@ -232,6 +235,7 @@ func (s *Source) Close() error {
 	s.cancel()
 	s.asked.Wait()
 	s.cancel = nil
+	defer s.loan.End()
 	if s.reader == nil {
 		return nil
 	}
