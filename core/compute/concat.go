@@ -44,7 +44,8 @@ const unifyFactor = 8
 // Concat returns the rows of arrs one after the other; they have the same type
 // but for the encoding. Arrays that share one dictionary keep it. Several
 // dictionaries are unified where they are short beside the rows; else, and beside
-// a plain array, rows are decoded.
+// a plain array, rows are decoded. It fails with ErrTooLarge where the rows have more
+// text, or more elements, than one array can hold.
 func Concat(mem memory.Allocator, arrs []arrow.Array) (arrow.Array, error) {
 	switch plain := countPlain(arrs); {
 	case len(arrs) == 0:
@@ -138,6 +139,9 @@ func unify(u array.DictionaryUnifier, dictionary arrow.Array) ([]int32, error) {
 }
 
 func concatSame(mem memory.Allocator, arrs []arrow.Array) (arrow.Array, error) {
+	if err := checkConcat(arrs, maxOffset); err != nil {
+		return nil, fmt.Errorf("concatenate %d arrays: %w", len(arrs), err)
+	}
 	out, err := array.Concatenate(arrs, mem)
 	if err != nil {
 		return nil, fmt.Errorf("concatenate %d arrays of %s: %w", len(arrs), arrs[0].DataType(), err)

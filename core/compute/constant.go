@@ -63,11 +63,17 @@ func AppendValue(b array.Builder, value any) error {
 		}
 	case string:
 		if x, ok := b.(*array.StringBuilder); ok {
+			if err := RoomFor(x.BinaryBuilder, len(v)); err != nil {
+				return err
+			}
 			x.Append(v)
 			return nil
 		}
 	case []byte:
 		if x, ok := b.(*array.BinaryBuilder); ok {
+			if err := RoomFor(x, len(v)); err != nil {
+				return err
+			}
 			x.Append(v)
 			return nil
 		}

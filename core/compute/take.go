@@ -9,13 +9,11 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/bitutil"
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"github.com/apache/arrow-go/v18/arrow/memory"
-
-	"github.com/tidemill/tidemill/core/failure"
 )
 
 // Take returns the rows of arr that rows lists, in its order, as a dense array of
 // the same type; a dictionary is shared, not copied. Nil rows means all of them:
-// then arr itself is returned with another reference. It fails with BadData when
+// then arr itself is returned with another reference. It fails with ErrTooLarge when
 // the result's characters exceed the 2 GiB that one array can hold.
 func Take(mem memory.Allocator, arr arrow.Array, rows []int32) (arrow.Array, error) {
 	if rows == nil {
@@ -64,7 +62,7 @@ func (g gatherer) gather(d arrow.ArrayData, rows []int32) (arrow.ArrayData, erro
 		defer index.Release()
 		return array.NewDataWithDictionary(dt, len(rows), []*memory.Buffer{valid, index}, nulls, 0, d.Dictionary().(*array.Data)), nil
 	case *arrow.StringType, *arrow.BinaryType:
-		return gatherBytes[int32](g, d, rows, nulls, valid, math.MaxInt32)
+		return gatherBytes[int32](g, d, rows, nulls, valid, maxOffset)
 	case *arrow.LargeStringType, *arrow.LargeBinaryType:
 		return gatherBytes[int64](g, d, rows, nulls, valid, math.MaxInt64)
 	case *arrow.ListType, *arrow.MapType:
@@ -200,7 +198,7 @@ func gatherBytes[O int32 | int64](g gatherer, d arrow.ArrayData, rows []int32, n
 		to[i+1] = O(total)
 	}
 	if total > limit {
-		return nil, failure.Errorf(failure.BadData, "gather %d rows: their %d bytes of characters exceed one array's 2 GiB", len(rows), total)
+		return nil, fmt.Errorf("gather %d rows: %w", len(rows), TooLarge("bytes of text", int64(total)))
 	}
 	values := memory.NewResizableBuffer(g.mem)
 	defer values.Release()
@@ -229,8 +227,8 @@ func (g gatherer) list(d arrow.ArrayData, rows []int32, nulls int, valid *memory
 				elements = append(elements, e)
 			}
 		}
-		if len(elements) > math.MaxInt32 {
-			return nil, failure.Errorf(failure.BadData, "gather %d rows of %s: more elements than one array can hold", len(rows), d.DataType())
+		if len(elements) > maxOffset {
+			return nil, fmt.Errorf("gather %d rows of %s: %w", len(rows), d.DataType(), TooLarge("elements", int64(len(elements))))
 		}
 		to[i+1] = int32(len(elements))
 	}

@@ -174,7 +174,7 @@ func textToMapKernel(t datatype.Type) kernel {
 		maps := array.NewBuilder(k.mem, t.Arrow()).(*array.MapBuilder)
 		defer maps.Release()
 		keys, items := maps.KeyBuilder().(*array.StringBuilder), maps.ItemBuilder().(*array.StringBuilder)
-		a, between, within, next := k.arguments(), regexes{}, regexes{}, int32(0)
+		a, between, within, next, total := k.arguments(), regexes{}, regexes{}, int32(0), 0
 		for _, r := range k.rows() {
 			for ; next < r; next++ {
 				maps.AppendNull()
@@ -196,6 +196,10 @@ func textToMapKernel(t datatype.Type) kernel {
 				return err
 			}
 			maps.Append(true)
+			total += len(a.s(0, r)) // of which entries are parts
+			if err := k.checkText(total); err != nil {
+				return err
+			}
 			for _, e := range textEntries(string(a.s(0, r)), outer, inner) {
 				keys.Append(e[0])
 				if len(e) > 1 {

@@ -3,6 +3,7 @@ package hashtable
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
-	"github.com/tidemill/tidemill/core/failure"
 )
 
 // A character key is two words. The topmost byte of the second tells how:
@@ -262,7 +262,7 @@ func (s *chars) take(mem memory.Allocator, slots []int32, null int32) (arrow.Arr
 		}
 	}
 	if total > math.MaxInt32 {
-		return nil, failure.Errorf(failure.BadData, "%d keys of %d bytes exceed one array's 2 GiB", n, total)
+		return nil, fmt.Errorf("%d keys: %w", n, compute.TooLarge("bytes of text", int64(total)))
 	}
 	var valid *memory.Buffer
 	if nulls > 0 {

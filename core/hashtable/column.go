@@ -11,7 +11,6 @@ import (
 
 	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
-	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/state"
 )
 
@@ -224,7 +223,7 @@ func textsToArrow(mem memory.Allocator, dt arrow.DataType, v [][]byte, valid *me
 		total += len(b)
 	}
 	if total > math.MaxInt32 {
-		return nil, failure.Errorf(failure.BadData, "%d rows of %d bytes exceed one array's 2 GiB", len(v), total)
+		return nil, fmt.Errorf("%d rows: %w", len(v), compute.TooLarge("bytes of text", int64(total)))
 	}
 	offsets, chars := memory.NewResizableBuffer(mem), memory.NewResizableBuffer(mem)
 	defer offsets.Release()

@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
 )
 
@@ -96,12 +97,20 @@ func copyValue(b array.Builder, a arrow.Array, i int, want datatype.Type) error 
 	switch b := b.(type) {
 	case *array.StringBuilder:
 		if s, ok := a.(interface{ Value(int) string }); ok {
-			b.Append(s.Value(i))
+			v := s.Value(i)
+			if err := compute.RoomFor(b.BinaryBuilder, len(v)); err != nil {
+				return err
+			}
+			b.Append(v)
 			return nil
 		}
 	case *array.BinaryBuilder:
 		if s, ok := a.(interface{ Value(int) []byte }); ok {
-			b.Append(s.Value(i))
+			v := s.Value(i)
+			if err := compute.RoomFor(b, len(v)); err != nil {
+				return err
+			}
+			b.Append(v)
 			return nil
 		}
 	case *array.Float32Builder:

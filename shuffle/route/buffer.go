@@ -27,14 +27,14 @@ func (f *buffer) addBatch(b *stream.Batch) {
 	f.bytes += b.Bytes()
 }
 
-// addRows appends some rows of b, which are about so many bytes.
+// addRows appends some rows of b, which are about so many bytes on average; longer
+// ones may all be of one partition.
 func (f *buffer) addRows(mem memory.Allocator, b *stream.Batch, rows []int32, bytes int64) {
 	if s := b.Record.Schema(); f.open.schema != s && f.open.rows > 0 && !f.open.schema.Equal(s) {
 		f.seal() // another encoding
 	}
-	f.open.add(mem, b, rows)
+	f.bytes += max(bytes, f.open.add(mem, b, rows))
 	f.rows += len(rows)
-	f.bytes += bytes
 }
 
 func (f *buffer) seal() {

@@ -68,8 +68,8 @@ func widthOf(t arrow.DataType) int {
 	return 0
 }
 
-// add appends rows of b.
-func (g *gather) add(mem memory.Allocator, b *stream.Batch, rows []int32) {
+// add appends rows of b and returns how many bytes they have.
+func (g *gather) add(mem memory.Allocator, b *stream.Batch, rows []int32) (bytes int64) {
 	if g.columns == nil {
 		g.begin(mem, b.Record.Schema(), len(rows))
 	}
@@ -78,12 +78,16 @@ func (g *gather) add(mem memory.Allocator, b *stream.Batch, rows []int32) {
 		c.addValid(mem, d, rows, g.rows)
 		if c.width > 0 {
 			c.addFixed(d, rows, g.rows)
+			bytes += int64(c.width) * int64(len(rows))
 		} else {
+			bytes -= int64(c.length)
 			c.addBytes(d, rows, g.rows)
+			bytes += int64(c.length) + 4*int64(len(rows))
 		}
 	}
 	g.addKinds(b, rows)
 	g.rows += len(rows)
+	return bytes
 }
 
 func (g *gather) begin(mem memory.Allocator, schema *arrow.Schema, rows int) {

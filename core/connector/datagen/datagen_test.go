@@ -270,3 +270,28 @@ func TestSubtasksKeepToTheirClasses(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// Long texts come in batches of fewer rows: 32-bit offsets hold 2 GiB.
+func TestLongTexts(t *testing.T) {
+	s := spec(t, 1, map[string]string{"number-of-rows": "200", "rows-per-second": "0", "fields.s.length": "1048576"}, "s STRING", "n BIGINT")
+	r, err := Connector{}.Reader(t.Context(), s, connector.ReaderEnv{Alloc: memory.DefaultAllocator, BatchRows: 8192, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := Connector{}.Enumerator(t.Context(), s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	split, _, err := e.Next(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Add(split); err != nil {
+		t.Fatal(err)
+	}
+	b, _, err := r.Poll(t.Context())
+	if err != nil || b.Len() != 64 {
+		t.Fatalf("%v rows, %v", b, err)
+	}
+	b.Release()
+}

@@ -20,8 +20,12 @@ type reader struct {
 	ready   chan struct{}
 	timer   *time.Timer
 	classes []*generated
-	next    int // class to poll next
+	next    int   // class to poll next
+	most    int64 // rows of a batch
 }
+
+// batchText bounds the text of a batch, so that long texts come in fewer rows.
+const batchText = 64 << 20
 
 // generated is a class and the pace at which it is handed out.
 type generated struct {
@@ -32,9 +36,14 @@ type generated struct {
 
 func newReader(opts table, s connector.SourceSpec, env connector.ReaderEnv) (*reader, error) {
 	r := &reader{opts: opts, env: env, schema: s.Columns.Arrow(), ready: make(chan struct{}, 1)}
+	text := int64(0)
 	for _, c := range s.Columns {
-		r.fields = append(r.fields, opts.fields[c.Name])
+		f := opts.fields[c.Name]
+		if r.fields = append(r.fields, f); c.Type.IsString() || c.Type.IsBinary() {
+			text += int64(f.length)
+		}
 	}
+	r.most = min(int64(env.BatchRows), max(batchText/max(text, 1), 1))
 	return r, nil
 }
 
@@ -75,7 +84,7 @@ func (r *reader) Poll(context.Context) (*stream.Batch, connector.Wait, error) {
 // due returns how many rows of c may go out now, and if none how long to wait
 // for the next; negative when c has ended.
 func (r *reader) due(c *generated) (rows int64, wait time.Duration) {
-	left := int64(r.env.BatchRows)
+	left := r.most
 	if r.opts.rows >= 0 {
 		left = min(left, (r.opts.rows-c.First+c.Step-1)/c.Step)
 	}

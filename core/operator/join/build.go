@@ -318,7 +318,7 @@ func (b *build) concat() (err error) {
 			return err
 		}
 	}
-	if b.record, err = compute.ConcatRecords(b.join.ctx.Alloc, records); err != nil {
+	if b.record, err = b.join.concat(b.join.ctx.Alloc, records); err != nil {
 		return fmt.Errorf("join: build side: %w", err)
 	}
 	return nil

@@ -54,10 +54,11 @@ func (p pair) remove() (err error) {
 	return err
 }
 
-// exhausted reports whether err says that there is no memory, which spilling cures.
+// exhausted reports whether err says that there is no memory, or that one column of
+// all rows would be too large: dividing them cures both.
 func exhausted(err error) bool {
 	var e *memory.ExhaustedError
-	return errors.As(err, &e)
+	return errors.As(err, &e) || errors.Is(err, compute.ErrTooLarge)
 }
 
 // spill moves what has been built so far to files. From here on both inputs are

@@ -4,7 +4,9 @@ import (
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	arrowmemory "github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/expr"
 	"github.com/tidemill/tidemill/core/failure"
@@ -57,6 +59,8 @@ type Join struct {
 
 	shared   *shared // nil: builds for itself
 	borrowed bool    // what another one has built
+
+	concat func(arrowmemory.Allocator, []arrow.RecordBatch) (arrow.RecordBatch, error) // compute's, but in tests
 }
 
 // New returns the operator that spec describes, for these inputs.
@@ -67,7 +71,7 @@ func New(spec *jobgraph.Join, left, right datatype.Schema, deps Deps) (operator.
 	if len(spec.LeftKeys) != len(spec.RightKeys) {
 		return nil, fmt.Errorf("join: %d left and %d right keys", len(spec.LeftKeys), len(spec.RightKeys))
 	}
-	j := &Join{kind: spec.Type, left: left, right: right, filters: spec.Filters, deps: deps}
+	j := &Join{kind: spec.Type, left: left, right: right, filters: spec.Filters, deps: deps, concat: compute.ConcatRecords}
 	for i := range spec.LeftKeys {
 		l, r := int(spec.LeftKeys[i]), int(spec.RightKeys[i])
 		if l >= len(left) || r >= len(right) {

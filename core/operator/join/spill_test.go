@@ -131,8 +131,32 @@ func skewed(t *testing.T, spec *jobgraph.Join, budget, disk int64) (rows []strin
 	return skewedWith(t, spec, budget, disk, func(string) error { return nil })
 }
 
+// A build side with more text than one array can hold is divided, however much memory
+// there is.
+func TestMoreTextThanOneArrayHolds(t *testing.T) {
+	for _, keys := range [][]uint32{{0}, nil} {
+		for _, kind := range []jobgraph.JoinType{jobgraph.JoinType_JOIN_INNER, jobgraph.JoinType_JOIN_FULL} {
+			spec := &jobgraph.Join{Type: kind, LeftKeys: keys, RightKeys: keys, Residual: expr.ToProto(smaller())}
+			want, _, err := skewed(t, spec, 0, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, spilled, err := skewedJoin(t, spec, 0, 0, func(string) error { return nil }, func(op operator.Operator) { join.LimitConcat(op, 3000) })
+			if err != nil || spilled == 0 || !slices.Equal(got, want) {
+				t.Errorf("%v on %v: %d rows, want %d; %d bytes spilled, %v", kind, keys, len(got), len(want), spilled, err)
+			}
+		}
+	}
+}
+
 // skewedWith is skewed with faults.
 func skewedWith(t *testing.T, spec *jobgraph.Join, budget, disk int64, fault func(doing string) error) (rows []string, spilled int64, err error) {
+	t.Helper()
+	return skewedJoin(t, spec, budget, disk, fault, func(operator.Operator) {})
+}
+
+// skewedJoin is skewedWith on a join that was changed.
+func skewedJoin(t *testing.T, spec *jobgraph.Join, budget, disk int64, fault func(doing string) error, change func(operator.Operator)) (rows []string, spilled int64, err error) {
 	t.Helper()
 	left, right := operatortest.ParseSchema("k STRING, n INT, v INT"), operatortest.ParseSchema("k STRING, n INT, w INT")
 	mem := arrowmemory.NewCheckedAllocator(arrowmemory.NewGoAllocator())
@@ -166,6 +190,7 @@ func skewedWith(t *testing.T, spec *jobgraph.Join, budget, disk int64, fault fun
 	if err != nil {
 		t.Fatal(err)
 	}
+	change(op)
 	err = op.Open(ctx)
 	if err == nil {
 		err = feedSkewed(op, mem, left.Arrow(), right.Arrow())
