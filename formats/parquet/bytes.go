@@ -271,7 +271,7 @@ func (s *stringsBuilder) reserve(more int) error {
 		return fmt.Errorf("values of more than %d bytes in one batch", math.MaxInt32)
 	}
 	if used+more > len(s.data) {
-		s.dataBuffer.Resize(max(used+more, min(2*len(s.data), math.MaxInt32)))
+		s.dataBuffer.Resize(max(used+more+shortText, min(2*len(s.data), math.MaxInt32)))
 		s.data = s.dataBuffer.Bytes()
 	}
 	return nil
@@ -296,14 +296,31 @@ func (s *stringsBuilder) appendPlain(src []byte, n int) (used int, err error) {
 	if err := s.reserve(at - 4*n); err != nil {
 		return 0, err
 	}
-	from, to := 0, int(s.offsets[s.n])
-	for _, end := range ends {
-		from += 4
-		from += copy(s.data[to:end], src[from:])
-		to = int(end)
-	}
+	copyPlain(s.data, src, int(s.offsets[s.n]), ends)
 	s.n += n
 	return at, nil
+}
+
+// shortText is how many bytes are copied of a shorter text: moving so many always costs
+// less than to ask how many there are.
+const shortText = 48
+
+// copyPlain copies length-prefixed values, which end at ends in data, the first of them
+// to data[to:]. It may write up to shortText bytes behind the last one.
+func copyPlain(data, src []byte, to int, ends []int32) {
+	more := src[:cap(src)] // what is behind the values may be read
+	from := 0
+	for _, end := range ends {
+		from += 4
+		n := int(end) - to
+		if n <= shortText && len(data)-to >= shortText && len(more)-from >= shortText {
+			*(*[shortText]byte)(data[to:]) = *(*[shortText]byte)(more[from:])
+		} else {
+			copy(data[to:end], src[from:])
+		}
+		from += n
+		to = int(end)
+	}
 }
 
 func (s *stringsBuilder) appendFixed(src []byte, n, width int) error {
@@ -351,10 +368,16 @@ func (s *stringsBuilder) appendFrom(dict arrow.Array, idx []int32) error {
 	if err := s.reserve(total - int(s.offsets[s.n])); err != nil {
 		return err
 	}
-	to := int(s.offsets[s.n])
+	to, ends := int(s.offsets[s.n]), s.offsets[s.n+1:s.n+1+len(idx)]
 	for i, x := range idx {
-		to += copy(s.data[to:], bytes[offsets[x]:offsets[x+1]])
-		s.offsets[s.n+1+i] = int32(to)
+		from, end := int(offsets[x]), int(offsets[x+1])
+		if end-from <= shortText && len(s.data)-to >= shortText && len(bytes)-from >= shortText {
+			*(*[shortText]byte)(s.data[to:]) = *(*[shortText]byte)(bytes[from:])
+		} else {
+			copy(s.data[to:], bytes[from:end])
+		}
+		to += end - from
+		ends[i] = int32(to)
 	}
 	s.n += len(idx)
 	return nil
