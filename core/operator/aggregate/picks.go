@@ -2,6 +2,8 @@ package aggregate
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math"
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -41,7 +43,8 @@ type pick struct {
 	ints  []int64
 	reals []float64
 	wides []decimal128.Num
-	seen  []bool // by slot and value of a dictionary
+	seen  []bool   // by slot and value of a dictionary
+	best  []uint64 // by slot, the prefix of its text
 }
 
 func newPick(function string, arg datatype.Type) (accumulator, error) {
@@ -155,6 +158,10 @@ func (p *pick) pickTexts(c *state.Column, a arrow.Array, sel, slots []int32) {
 		return
 	}
 	texts := compute.NewTexts(a)
+	if offsets, chars := texts.Plain(); offsets != nil && (p.rule == least || p.rule == greatest) && 4*len(c.Valid) <= len(slots) {
+		p.pickPlain(c, offsets, chars, sel, slots)
+		return
+	}
 	for i, s := range slots {
 		r := i
 		if sel != nil {
@@ -164,6 +171,48 @@ func (p *pick) pickTexts(c *state.Column, a arrow.Array, sel, slots []int32) {
 			p.pickText(c, s, texts.At(r))
 		}
 	}
+}
+
+// pickPlain finds the least or greatest texts of few slots: the first eight bytes tell
+// of most texts that they are neither.
+func (p *pick) pickPlain(c *state.Column, offsets []int32, chars []byte, sel, slots []int32) {
+	flip := uint64(0) // makes the better prefix the smaller one
+	if p.rule == greatest {
+		flip = math.MaxUint64
+	}
+	p.best = slices.Grow(p.best[:0], len(c.Valid))[:len(c.Valid)]
+	for s := range p.best {
+		if p.best[s] = math.MaxUint64; c.Valid[s] {
+			p.best[s] = textPrefix(c.Bytes[s], 0, len(c.Bytes[s])) ^ flip
+		}
+	}
+	for i, s := range slots {
+		r := i
+		if sel != nil {
+			r = int(sel[i])
+		}
+		from, to := int(offsets[r]), int(offsets[r+1])
+		if prefix := textPrefix(chars, from, to) ^ flip; prefix <= p.best[s] {
+			p.pickText(c, s, chars[from:to])
+			p.best[s] = prefix
+		}
+	}
+}
+
+// textPrefix is the number that the first eight bytes of chars[from:to] are, zeros
+// following those of a shorter text.
+func textPrefix(chars []byte, from, to int) uint64 {
+	n := to - from
+	if len(chars)-from < 8 {
+		var full [8]byte
+		copy(full[:], chars[from:to])
+		return binary.BigEndian.Uint64(full[:])
+	}
+	x := binary.BigEndian.Uint64(chars[from:])
+	if unused := 64 - 8*min(n, 8); unused > 0 {
+		x = x >> unused << unused
+	}
+	return x
 }
 
 // pickText gives slot s the value v if that is the better one.
