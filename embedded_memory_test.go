@@ -24,14 +24,20 @@ const (
 
 func openSmall(t *testing.T) *engine {
 	t.Helper()
+	return openSized(t, smallMemory, "2")
+}
+
+// openSized opens an engine with so much memory and so many slots.
+func openSized(t *testing.T, size, slots string) *engine {
+	t.Helper()
 	spill := t.TempDir()
 	e, err := tidemill.Embedded(t.Context(), tidemill.Options{
-		Settings: map[string]string{"worker.slots": "2", "io.tmp.dir": spill, "worker.memory.size": smallMemory},
+		Settings: map[string]string{"worker.slots": slots, "io.tmp.dir": spill, "worker.memory.size": size},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := e.Open(t.Context(), map[string]string{"parallelism.default": "2"})
+	s, err := e.Open(t.Context(), map[string]string{"parallelism.default": slots})
 	if err != nil {
 		t.Fatal(err)
 	}
