@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/sql/ast"
 	"github.com/tidemill/tidemill/core/sql/sqlerr"
@@ -249,8 +250,7 @@ func keyColumn(t *Table, id *ast.Ident, key *[]string) error {
 	return nil
 }
 
-// options merges the WITH clause and checks that the connector exists. What else
-// a connector wants, it says itself when the table is used.
+// options merges the WITH clause and has the connector, which must exist, check it.
 func (d *Definer) options(t *Table, c *ast.CreateTable) error {
 	var connectorAt ast.Node = c.Name
 	seen := map[string]bool{}
@@ -272,10 +272,32 @@ func (d *Definer) options(t *Table, c *ast.CreateTable) error {
 		}
 		return e.Suggest("add WITH ('connector' = '...'); known are %s", strings.Join(d.Connectors.Names(), ", "))
 	}
-	if _, ok := d.Connectors.Lookup(name); !ok {
+	connects, ok := d.Connectors.Lookup(name)
+	if !ok {
 		return UnknownConnector(connectorAt, name, d.Connectors)
 	}
+	if checker, ok := connects.(connector.OptionChecker); ok {
+		if err := checker.CheckOptions(t.Spec()); err != nil {
+			return sqlerr.New(sqlerr.InvalidOption, optionPlace(c, err), "%v", err)
+		}
+	}
 	return nil
+}
+
+// optionPlace is where the option stands that a connector's error names; the longest
+// name wins, for some begin others. What is missing has the table's place.
+func optionPlace(c *ast.CreateTable, err error) ast.Node {
+	var at ast.Node = c.Name
+	longest := 0
+	for _, o := range c.Options {
+		key := o.Key.Value
+		for _, form := range []string{"option '" + key + "'", "option " + key + ":", key + " = ", key + ": ", key + " and "} {
+			if len(key) > longest && strings.Contains(err.Error(), form) {
+				at, longest = o, len(key)
+			}
+		}
+	}
+	return at
 }
 
 func optionKeys(options []*ast.Option) []string {

@@ -13,7 +13,10 @@ import (
 // Format is Arrow IPC. The zero Format is ready to use.
 type Format struct{}
 
-var _ formats.Format = Format{}
+var (
+	_ formats.Format        = Format{}
+	_ formats.OptionChecker = Format{}
+)
 
 type options struct {
 	stream      bool
@@ -40,6 +43,12 @@ func parseOptions(o formats.Options) (out options, err error) {
 		return out, failure.Errorf(failure.Usage, "arrow.compression = %q: want none, lz4 or zstd", v)
 	}
 	return out, nil
+}
+
+// CheckOptions implements formats.OptionChecker.
+func (Format) CheckOptions(o formats.Options, _ datatype.Schema) error {
+	_, err := parseOptions(o)
+	return err
 }
 
 // Name implements formats.Format.

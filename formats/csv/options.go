@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/formats"
 )
@@ -27,6 +28,14 @@ type dialect struct {
 	header      headerMode
 	lenient     bool
 	comments    bool
+}
+
+var _ formats.OptionChecker = Format{}
+
+// CheckOptions implements formats.OptionChecker.
+func (Format) CheckOptions(o formats.Options, _ datatype.Schema) error {
+	_, err := parseOptions(o)
+	return err
 }
 
 func parseOptions(o formats.Options) (d dialect, err error) {

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/formats"
 )
@@ -11,6 +12,14 @@ import (
 type options struct {
 	lenient bool
 	iso     bool
+}
+
+var _ formats.OptionChecker = Format{}
+
+// CheckOptions implements formats.OptionChecker.
+func (Format) CheckOptions(o formats.Options, _ datatype.Schema) error {
+	_, err := parseOptions(o)
+	return err
 }
 
 func parseOptions(o formats.Options) (out options, err error) {

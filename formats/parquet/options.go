@@ -1,11 +1,13 @@
 package parquet
 
 import (
+	"io"
 	"strconv"
 	"strings"
 
 	"github.com/parquet-go/parquet-go/format"
 
+	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/formats"
 )
@@ -35,6 +37,21 @@ type writeOptions struct {
 var codecs = map[string]format.CompressionCodec{
 	"snappy": format.Snappy, "gzip": format.Gzip, "zstd": format.Zstd, "brotli": format.Brotli,
 	"lz4": format.Lz4Raw, "lz4_raw": format.Lz4Raw, "uncompressed": format.Uncompressed, "none": format.Uncompressed,
+}
+
+var _ formats.OptionChecker = Format{}
+
+// CheckOptions implements formats.OptionChecker: columns of bloom filters must exist.
+func (Format) CheckOptions(o formats.Options, schema datatype.Schema) error {
+	parsed, err := parseOptions(o)
+	if err != nil || len(parsed.bloom) == 0 || len(schema) == 0 {
+		return err
+	}
+	w, err := newWriter(io.Discard, schema, formats.WriteOptions{Options: o})
+	if err != nil {
+		return err
+	}
+	return w.Close()
 }
 
 func checkOptions(o formats.Options) error {

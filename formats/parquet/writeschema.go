@@ -12,6 +12,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/suggest"
 )
 
 // schemaBuilder makes the Parquet schema of a table and what writes each node
@@ -37,7 +38,11 @@ func (b *schemaBuilder) build(schema datatype.Schema) error {
 	}
 	for _, name := range b.opts.bloom {
 		if !slices.Contains(b.filters, name) {
-			return failure.Errorf(failure.Usage, "parquet.bloom.columns: there is no column %s that can have a bloom filter", name)
+			hint := ""
+			if near := suggest.Closest(name, b.filters); near != "" {
+				hint = "; did you mean " + near + "?"
+			}
+			return failure.Errorf(failure.Usage, "parquet.bloom.columns: there is no column %s that can have a bloom filter%s", name, hint)
 		}
 	}
 	return nil

@@ -16,19 +16,27 @@ const Name = "blackhole"
 // Connector takes rows and drops them. The zero value is ready to use.
 type Connector struct{}
 
-var _ connector.Connector = Connector{}
+var (
+	_ connector.Connector     = Connector{}
+	_ connector.OptionChecker = Connector{}
+)
 
 // Name implements connector.Connector.
 func (Connector) Name() string { return Name }
 
 // Describe implements connector.Connector. The connector has no options.
-func (Connector) Describe(_ context.Context, t connector.Table, _ *predicate.Predicate) (connector.Description, error) {
+func (c Connector) Describe(_ context.Context, t connector.Table, _ *predicate.Predicate) (connector.Description, error) {
+	return connector.Description{Schema: t.Schema, Bounded: true}, c.CheckOptions(t)
+}
+
+// CheckOptions implements connector.OptionChecker.
+func (Connector) CheckOptions(t connector.Table) error {
 	for key := range t.Options {
 		if key != "connector" {
-			return connector.Description{}, failure.Errorf(failure.InvalidSQL, "table %s: connector %s has no option '%s'", t.Name, Name, key)
+			return failure.Errorf(failure.InvalidSQL, "table %s: connector %s has no option '%s'", t.Name, Name, key)
 		}
 	}
-	return connector.Description{Schema: t.Schema, Bounded: true}, nil
+	return nil
 }
 
 // Enumerator implements connector.Connector.

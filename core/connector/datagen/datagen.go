@@ -14,10 +14,19 @@ import (
 // Connector generates rows. The zero value is ready to use.
 type Connector struct{}
 
-var _ connector.Connector = Connector{}
+var (
+	_ connector.Connector     = Connector{}
+	_ connector.OptionChecker = Connector{}
+)
 
 // Name implements connector.Connector.
 func (Connector) Name() string { return Name }
+
+// CheckOptions implements connector.OptionChecker.
+func (Connector) CheckOptions(t connector.Table) error {
+	_, err := parse(t)
+	return err
+}
 
 // Describe implements connector.Connector.
 func (Connector) Describe(_ context.Context, t connector.Table, _ *predicate.Predicate) (connector.Description, error) {

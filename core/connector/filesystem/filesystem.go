@@ -15,7 +15,10 @@ type Connector struct {
 	memos   *memos
 }
 
-var _ connector.Connector = (*Connector)(nil)
+var (
+	_ connector.Connector     = (*Connector)(nil)
+	_ connector.OptionChecker = (*Connector)(nil)
+)
 
 // New returns the connector over the file systems and formats of a program.
 func New(fileSystems *fs.Registry, fmts *formats.Registry) *Connector {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/suggest"
 	"github.com/tidemill/tidemill/formats"
@@ -81,7 +82,40 @@ func (c *Connector) locate(t connector.Table) (location, error) {
 	default:
 		return loc, failure.Errorf(failure.InvalidSQL, "table %s: option '%s': %q is not true or false", t.Name, optMissing, v)
 	}
-	return loc, nil
+	return loc, checkFormat(loc.format, t)
+}
+
+// CheckOptions implements connector.OptionChecker.
+func (c *Connector) CheckOptions(t connector.Table) error {
+	_, err := c.locate(t)
+	return err
+}
+
+// checkFormat checks the options that are the format's, where that is known yet, and
+// refuses those of another one.
+func checkFormat(f formats.Format, t connector.Table) error {
+	if f == nil {
+		return nil
+	}
+	for key := range t.Options {
+		if prefix, _, dotted := strings.Cut(key, "."); dotted && !slices.Contains(known, key) && prefix != f.Name() {
+			return failure.Errorf(failure.InvalidSQL, "table %s: option '%s' is not one of format %s", t.Name, key, f.Name())
+		}
+	}
+	checker, ok := f.(formats.OptionChecker)
+	if !ok {
+		return nil
+	}
+	var inFile datatype.Schema
+	for _, c := range t.Schema {
+		if !slices.Contains(t.Partitions, c.Name) {
+			inFile = append(inFile, c)
+		}
+	}
+	if err := checker.CheckOptions(t.Options, inFile); err != nil {
+		return failure.Errorf(failure.InvalidSQL, "table %s: %w", t.Name, err)
+	}
+	return nil
 }
 
 // checkKeys refuses options that nothing would look at. Keys under a format's
