@@ -74,6 +74,7 @@ func Embedded(ctx context.Context, o Options) (client.Engine, error) {
 // Close implements client.Engine.
 func (e *embedded) Close() error {
 	err := e.cluster.Close()
+	e.Wait()
 	if e.hide != nil {
 		e.hide()
 	}

@@ -72,17 +72,23 @@ func (c *Catalogs) put(o Object, replace bool) bool {
 	return true
 }
 
-// change replaces an object by what change makes of it, nil standing for none, if
-// change says so; it reports whether it did.
-func (c *Catalogs) change(p Path, change func(Object) (Object, bool)) bool {
+// change has change look at an object, as the only one of a map, and put another one
+// in its place or none; it returns what change does.
+func (c *Catalogs) change(p Path, change func(map[Path]Object) bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	one := map[Path]Object{}
 	objects := c.byID[p.Catalog][p.Database]
-	o, ok := change(objects[p.Object])
-	if ok {
-		objects[p.Object] = o
+	if o, ok := objects[p.Object]; ok {
+		one[p] = o
 	}
-	return ok
+	changed := change(one)
+	if o, ok := one[p]; ok {
+		objects[p.Object] = o
+	} else {
+		delete(objects, p.Object)
+	}
+	return changed
 }
 
 func (c *Catalogs) remove(p Path) {

@@ -161,6 +161,47 @@ func exists(n ast.Node, p Path, ifNotExists bool) error {
 	return sqlerr.New(sqlerr.AlreadyExists, n, "%s exists already", p).Suggest("write IF NOT EXISTS to leave it as it is, or OR REPLACE")
 }
 
+// Restore takes a table back whose rows did not come, and puts what it took the place
+// of there again, nil for nothing. A table that is gone or defined differently by now
+// stays as it is.
+func (s *Session) Restore(made *Table, before Object) {
+	s.replace(made, func(*Table) Object { return before })
+}
+
+// Replaced is what a table that is created would take the place of, or nil.
+func (s *Session) Replaced(by *Table) Object {
+	if by.Temporary {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.temporary[by.Path]
+	}
+	o, _ := s.catalogs.object(by.Path)
+	return o
+}
+
+// replace puts what change returns, nil for nothing, in the place of a table, and reports
+// false where the table is gone or defined differently by now.
+func (s *Session) replace(old *Table, change func(*Table) Object) bool {
+	in := func(objects map[Path]Object) bool {
+		t, ok := objects[old.Path].(*Table)
+		if !ok || Statement(t) != Statement(old) {
+			return false
+		}
+		if o := change(t); o != nil {
+			objects[old.Path] = o
+		} else {
+			delete(objects, old.Path)
+		}
+		return true
+	}
+	if old.Temporary {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return in(s.temporary)
+	}
+	return s.catalogs.change(old.Path, in)
+}
+
 // Drop removes a table or view.
 func (s *Session) Drop(d *ast.Drop) error {
 	p, err := s.Path(d.Name)

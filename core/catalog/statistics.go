@@ -75,24 +75,5 @@ func (t *Table) withStatistics(found Statistics) *Table {
 // KeepStatistics adds what ANALYZE found out about a table, and reports false where the
 // table is gone or defined differently by now.
 func (s *Session) KeepStatistics(of *Table, found Statistics) bool {
-	same := func(o Object) (*Table, bool) {
-		t, ok := o.(*Table)
-		return t, ok && Statement(t) == Statement(of)
-	}
-	if of.Temporary {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		t, ok := same(s.temporary[of.Path])
-		if ok {
-			s.temporary[of.Path] = t.withStatistics(found)
-		}
-		return ok
-	}
-	return s.catalogs.change(of.Path, func(o Object) (Object, bool) {
-		t, ok := same(o)
-		if !ok {
-			return o, false
-		}
-		return t.withStatistics(found), true
-	})
+	return s.replace(of, func(t *Table) Object { return t.withStatistics(found) })
 }

@@ -11,5 +11,7 @@
 // insert, but closing the Result of an insert only stops waiting for it.
 //
 // The gateway opens the result exchange and drops it, since rows are still read
-// when the job is over. It keeps no goroutine of its own.
+// when the job is over. The table of a CREATE TABLE AS whose job does not finish is
+// taken out of the catalog again, by whoever sees that first: the reader of the result,
+// or a goroutine that waits for the job and that Gateway.Wait waits for.
 package gateway

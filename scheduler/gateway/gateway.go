@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"sync"
 
 	"github.com/tidemill/tidemill/core/catalog"
 	"github.com/tidemill/tidemill/core/client"
@@ -26,7 +27,12 @@ type Options struct {
 type Gateway struct {
 	opts     Options
 	catalogs *catalog.Catalogs // shared by all sessions
+	undoing  sync.WaitGroup    // what waits for jobs that change the catalog
 }
+
+// Wait returns when nothing waits for jobs any more. It is for the end: all jobs must
+// be over, or be ended by another goroutine.
+func (g *Gateway) Wait() { g.undoing.Wait() }
 
 // New returns a gateway with empty catalogs.
 func New(o Options) *Gateway {

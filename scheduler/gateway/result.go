@@ -34,6 +34,7 @@ type Result struct {
 	changelog bool
 	zone      *time.Location
 	query     bool
+	undo      func() // takes back what the job was to fill; more than once is once
 
 	job      id.Job
 	master   *jobmaster.Master
@@ -216,14 +217,14 @@ func (r *Result) broken(ctx context.Context, err error) error {
 // outcome is why a job that is over did not finish, or nil.
 func (r *Result) outcome() error {
 	s := r.master.Status()
-	switch s.State {
-	case execgraph.JobFinished:
+	if s.State == execgraph.JobFinished {
 		return nil
-	case execgraph.JobFailed:
-		return s.Cause
-	default:
-		return failure.Errorf(failure.Cancelled, "job %v was cancelled", r.job)
 	}
+	r.undo()
+	if s.State == execgraph.JobFailed {
+		return s.Cause
+	}
+	return failure.Errorf(failure.Cancelled, "job %v was cancelled", r.job)
 }
 
 // Progress implements client.Result.
@@ -257,9 +258,13 @@ func (r *Result) Close() error {
 		return nil
 	}
 	r.closed = true
-	r.unwatch()
+	interrupted := !r.unwatch()
 	r.session.forget(r)
 	if !r.query {
+		if interrupted { // the job is being cancelled: what follows shall not meet its table
+			<-r.done
+			_ = r.outcome()
+		}
 		return nil
 	}
 	r.master.Cancel()

@@ -69,9 +69,21 @@ func (s *Session) Execute(ctx context.Context, source string, statement ast.Stat
 
 func (s *Session) submit(ctx context.Context, p *planner.Result) (*Result, error) {
 	r := &Result{gateway: s.gateway, session: s, schema: p.Schema, live: p.Graph.GetMode() == jobgraph.Mode_MODE_STREAMING, query: p.Kind == planner.Query}
+	r.undo = sync.OnceFunc(func() {
+		if p.Undo != nil {
+			p.Undo()
+		}
+	})
 	r.changelog = slices.ContainsFunc(p.Plans, func(n plan.Node) bool { return plan.ChangelogOf(n) == plan.Retract })
 	if err := r.start(ctx, p.Graph); err != nil {
+		r.undo()
 		return nil, err
+	}
+	if p.Undo != nil {
+		s.gateway.undoing.Go(func() {
+			<-r.done
+			_ = r.outcome() // takes the table back if it is a failure
+		})
 	}
 	if r.query {
 		s.mu.Lock()

@@ -57,6 +57,9 @@ type Result struct {
 	// Analyze is set where the job's rows are not wanted but what Analyzed returns
 	// once the job has finished.
 	Analyze bool
+	// Undo is set where planning has changed the catalog for a job: it takes that back,
+	// for a job that does not succeed.
+	Undo func()
 	// Keep is set where the one row that the job yields is not for the client but for
 	// the catalog: it takes the row in physical form.
 	Keep     func(row []any) error
@@ -225,9 +228,11 @@ func (r *run) createAs(c *ast.CreateTable) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	before := r.session.Replaced(made[0])
 	if _, err := r.session.Create(c.Name, made[0], c.IfNotExists, c.Replace); err != nil {
 		return nil, err
 	}
+	result.Undo = func() { r.session.Restore(made[0], before) }
 	return result, nil
 }
 
