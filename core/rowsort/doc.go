@@ -10,5 +10,6 @@
 //
 //	rows --prefix, radix--> runs of equal prefix --comparers--> permutation
 //
-// Merger merges sorted inputs with a loser tree: one comparison a level and row.
+// Merger merges sorted inputs with a loser tree: one comparison a level and row, of
+// prefixes of each key (heads) as far as they decide.
 package rowsort

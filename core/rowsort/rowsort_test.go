@@ -26,21 +26,23 @@ var columns = []arrow.Field{
 	{Name: "w", Type: &arrow.Decimal128Type{Precision: 38}, Nullable: true},
 	{Name: "b", Type: arrow.FixedWidthTypes.Boolean, Nullable: true},
 	{Name: "row", Type: arrow.PrimitiveTypes.Int64},
+	{Name: "d", Type: arrow.FixedWidthTypes.Date32, Nullable: true},
 }
 
 func random(r *rand.Rand, mem memory.Allocator, n int) arrow.RecordBatch {
 	b := array.NewRecordBuilder(mem, arrow.NewSchema(columns, nil))
 	defer b.Release()
 	distinct := int64([]int{3, 50, math.MaxInt32}[r.IntN(3)])
+	nullable := r.IntN(2) == 0
 	long := r.IntN(2) == 0 // some texts are longer than a prefix
 	for row := range n {
 		x := r.Int64N(distinct) - distinct/2
 		values := []any{
 			x, []float64{float64(x), math.NaN(), math.Copysign(0, -1), math.Inf(1)}[r.IntN(4)],
-			text(r, x, long), decimal128.New(x%3, uint64(x)), x%2 == 0, int64(row),
+			text(r, x, long), decimal128.New(x%3, uint64(x)), x%2 == 0, int64(row), x,
 		}
 		for i, v := range values {
-			if i < 5 && r.IntN(6) == 0 {
+			if nullable && columns[i].Nullable && r.IntN(6) == 0 {
 				v = nil
 			}
 			if err := compute.AppendValue(b.Field(i), v); err != nil {
@@ -66,7 +68,7 @@ func text(r *rand.Rand, x int64, long bool) string {
 func randomKeys(r *rand.Rand) []Key {
 	var keys []Key
 	for range 1 + r.IntN(3) {
-		keys = append(keys, Key{Column: r.IntN(5), Order: compute.Order{Descending: r.IntN(2) == 0, NullsFirst: r.IntN(2) == 0}})
+		keys = append(keys, Key{Column: []int{0, 1, 2, 3, 4, 6}[r.IntN(6)], Order: compute.Order{Descending: r.IntN(2) == 0, NullsFirst: r.IntN(2) == 0}})
 	}
 	return keys
 }
@@ -209,7 +211,7 @@ func BenchmarkPermutation(b *testing.B) {
 		builder := array.NewRecordBuilder(memory.DefaultAllocator, arrow.NewSchema(columns, nil))
 		for range n {
 			x := r.Int64()
-			for i, v := range []any{x, float64(x), fmt.Sprintf("%d", x), decimal128.FromI64(x), x%2 == 0, x} {
+			for i, v := range []any{x, float64(x), fmt.Sprintf("%d", x), decimal128.FromI64(x), x%2 == 0, x, int64(int32(x))} {
 				if err := compute.AppendValue(builder.Field(i), v); err != nil {
 					b.Fatal(err)
 				}
