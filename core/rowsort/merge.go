@@ -24,22 +24,17 @@ type Merger struct {
 	limit  int
 	inputs []cursor
 	losers []int // of the matches at each node; [0] is the winner
-	// prefixes are those of the keys of each input's current row, input after input
-	prefixes []uint64
 	// comparers[i][j] compares the current rows of inputs i and j; nil: make it
 	comparers [][][]compute.Comparer
 
 	held  []arrow.RecordBatch // records that picks point into
-	base  []int32             // their first row when concatenated
-	rows  int32
-	picks []int32
+	picks []compute.Pick
 }
 
 // cursor is a place in an input.
 type cursor struct {
 	input  Input
 	record arrow.RecordBatch
-	heads  []head // of the record's keys
 	row    int
 	held   int // the record's place in Merger.held, -1 before its first pick
 	done   bool
@@ -49,9 +44,9 @@ type cursor struct {
 // limit rows.
 func NewMerger(mem memory.Allocator, inputs []Input, keys []Key, limit int) *Merger {
 	m := &Merger{mem: mem, keys: keys, limit: limit, inputs: make([]cursor, len(inputs))}
-	m.prefixes, m.comparers = make([]uint64, len(inputs)*len(keys)), make([][][]compute.Comparer, len(inputs))
+	m.comparers = make([][][]compute.Comparer, len(inputs))
 	for i := range inputs {
-		m.inputs[i] = cursor{input: inputs[i], heads: make([]head, len(keys)), held: -1}
+		m.inputs[i] = cursor{input: inputs[i], held: -1}
 		m.comparers[i] = make([][]compute.Comparer, len(inputs))
 	}
 	return m
@@ -146,20 +141,6 @@ func (m *Merger) before(a, b int) (bool, error) {
 	if x.done || y.done {
 		return !x.done, nil
 	}
-	n := len(m.keys)
-	p, q := m.prefixes[a*n:][:n], m.prefixes[b*n:][:n]
-	decided := 0
-	for ; decided < n && x.heads[decided].exact && y.heads[decided].exact; decided++ {
-		if p[decided] != q[decided] {
-			return p[decided] < q[decided], nil
-		}
-	}
-	if decided == n {
-		return a < b, nil
-	}
-	if p[decided] != q[decided] {
-		return p[decided] < q[decided], nil
-	}
 	if m.comparers[a][b] == nil {
 		c, err := Comparers(x.record, y.record, m.keys)
 		if err != nil {
@@ -167,7 +148,7 @@ func (m *Merger) before(a, b int) (bool, error) {
 		}
 		m.comparers[a][b] = c
 	}
-	d := Compare(m.comparers[a][b][decided:], x.row, y.row)
+	d := Compare(m.comparers[a][b], x.row, y.row)
 	return d < 0 || d == 0 && a < b, nil
 }
 
@@ -175,19 +156,9 @@ func (m *Merger) before(a, b int) (bool, error) {
 func (m *Merger) advance(i int) error {
 	c := &m.inputs[i]
 	if c.row++; c.row < int(c.record.NumRows()) {
-		m.look(i)
 		return nil
 	}
 	return m.load(i)
-}
-
-// look reads the prefixes of the current row of input i.
-func (m *Merger) look(i int) {
-	c := &m.inputs[i]
-	to := m.prefixes[i*len(m.keys):][:len(c.heads)]
-	for k := range c.heads {
-		to[k] = c.heads[k].at(c.row)
-	}
 }
 
 // load reads the next record of input i that has rows.
@@ -211,10 +182,6 @@ func (m *Merger) load(i int) error {
 		}
 		if r.NumRows() > 0 {
 			c.record, c.row, c.held = r, 0, -1
-			for k, key := range m.keys {
-				c.heads[k] = newHead(r.Column(key.Column), key.Order)
-			}
-			m.look(i)
 			return nil
 		}
 		r.Release()
@@ -228,10 +195,8 @@ func (m *Merger) pick(i int) {
 		c.held = len(m.held)
 		c.record.Retain()
 		m.held = append(m.held, c.record)
-		m.base = append(m.base, m.rows)
-		m.rows += int32(c.record.NumRows())
 	}
-	m.picks = append(m.picks, m.base[c.held]+int32(c.row))
+	m.picks = append(m.picks, compute.Pick{Source: int32(c.held), Row: int32(c.row)})
 }
 
 // flush makes a record of the picks.
@@ -239,12 +204,7 @@ func (m *Merger) flush() (arrow.RecordBatch, error) {
 	if len(m.picks) == 0 {
 		return nil, nil
 	}
-	all, err := compute.ConcatRecords(m.mem, m.held)
-	if err != nil {
-		return nil, fmt.Errorf("merge: %w", err)
-	}
-	defer all.Release()
-	out, err := compute.TakeRecord(m.mem, all, m.picks)
+	out, err := compute.InterleaveRecords(m.mem, m.held, m.picks)
 	if err != nil {
 		return nil, fmt.Errorf("merge: %w", err)
 	}
@@ -254,6 +214,6 @@ func (m *Merger) flush() (arrow.RecordBatch, error) {
 	for i := range m.inputs {
 		m.inputs[i].held = -1
 	}
-	m.held, m.base, m.rows, m.picks = m.held[:0], m.base[:0], 0, m.picks[:0]
+	m.held, m.picks = m.held[:0], m.picks[:0]
 	return out, nil
 }
