@@ -99,6 +99,20 @@ func (s *Share) Spare() int64 {
 	return max(s.Fair()-s.Used(), (l.mark()-l.Used())/2, 0)
 }
 
+// Take charges n bytes to the contender's account if they are free right now, and
+// returns what it charged, n or nothing: for what makes room and goes on in any case.
+func (s *Share) Take(n int64) int64 {
+	if s == nil || s.account.growBelowRoot(n) != nil {
+		return 0
+	}
+	l := s.account.ledger
+	if l.root.chargeTo(n, l.root.limit) || l.Trim() > 0 && l.root.chargeTo(n, l.root.limit) {
+		return n
+	}
+	s.account.shrinkBelowRoot(n)
+	return 0
+}
+
 // Used is what the contender uses: what is charged to its account and what it
 // said with Hold.
 func (s *Share) Used() int64 {

@@ -30,6 +30,10 @@ func TestShare(t *testing.T) {
 	if !x.Over() || y.Over() {
 		t.Errorf("over %v and %v, want only the first", x.Over(), y.Over())
 	}
+	if y.Take(240) != 240 || y.Take(10) != 0 || l.Used() != 1000 {
+		t.Error("took other than what was free")
+	}
+	b.Shrink(240)
 	y.Hold(400)
 	if !y.Over() || y.Used() != 460 {
 		t.Error("what is held does not count")
@@ -45,6 +49,9 @@ func TestShare(t *testing.T) {
 	b.Shrink(60)
 	var none *memory.Share
 	none.Hold(1)
+	if none.Take(1) != 0 {
+		t.Error("a nil share takes")
+	}
 	none.Leave()
 	if none.Over() || none.Fair() != math.MaxInt64 || none.Used() != 0 {
 		t.Error("a nil share contends")

@@ -33,8 +33,8 @@
 // When the build side has ended, as many pairs as fit are built at once, and probe
 // rows of theirs are joined as they come; resident.go tells more. Between blocks a
 // bit for each probe row says whether it had a pair. A join without keys is one
-// pair, in blocks. What is read back is charged before it is kept; batches that only
-// pass are not.
+// pair, in blocks. What is read back is charged before it is kept; the
+// buffers of files and the batches that only pass are where there is room.
 //
 // Builds has a lock, which is a leaf; what is built happens before its channel is
 // closed.

@@ -33,6 +33,7 @@ type grace struct {
 
 	built    [fan]*spill.File // of the build side, where settle ended them
 	resident resident
+	buffers  int64 // charged for those of writers
 }
 
 // divided is one side's files in the making.
@@ -85,10 +86,11 @@ func (j *Join) resetBuild() error {
 	return j.build.open(j)
 }
 
-// write divides a batch of an input; it consumes b. What it allocates for that is
-// not charged: it is there because nothing more can be.
+// write divides a batch of an input; it consumes b.
 func (g *grace) write(to *divided, input, level int, b *stream.Batch) error {
 	defer b.Release()
+	copied := g.join.share.Take(b.Bytes())
+	defer g.join.ctx.Memory.Shrink(copied)
 	all, err := compute.Cluster(arrowmemory.DefaultAllocator, b, g.partition(input, level, b), fan)
 	if err != nil {
 		return fmt.Errorf("join: spill: %w", err)
@@ -133,11 +135,24 @@ func (g *grace) append(to **spill.Writer, input int, record arrow.RecordBatch) (
 		if *to, err = g.join.ctx.Spill.Create("join-"+name, schema.Arrow()); err != nil {
 			return fmt.Errorf("join: %w", err)
 		}
+		g.buffers += g.join.share.Take(spill.BufferBytes)
 	}
 	if err := (*to).Append(record); err != nil {
 		return fmt.Errorf("join: %w", err)
 	}
 	return nil
+}
+
+// finish ends a file and gives back what was charged for its buffer.
+func (g *grace) finish(w *spill.Writer) (*spill.File, error) {
+	g.unbuffer()
+	return w.Finish()
+}
+
+func (g *grace) unbuffer() {
+	n := min(g.buffers, spill.BufferBytes)
+	g.buffers -= n
+	g.join.ctx.Memory.Shrink(n)
 }
 
 // pairs ends what both sides wrote.
@@ -150,7 +165,7 @@ func (g *grace) pairs(sides *[2]divided, level int) (out []pair, err error) {
 				continue
 			}
 			sides[input][i] = nil
-			f, e := w.Finish()
+			f, e := g.finish(w)
 			p.sides[input], err = f, errors.Join(err, e)
 		}
 		out = append(out, p)
@@ -248,7 +263,7 @@ func (g *grace) divide(p pair) error {
 	var sides [2]divided
 	defer func() {
 		for i := range sides {
-			sides[i].abort()
+			g.abort(&sides[i])
 		}
 	}()
 	for input, f := range p.sides {
@@ -272,10 +287,11 @@ func (g *grace) divide(p pair) error {
 	return g.joinAll(pairs)
 }
 
-func (d *divided) abort() {
+func (g *grace) abort(d *divided) {
 	for _, w := range d {
 		if w != nil {
 			w.Abort()
+			g.unbuffer()
 		}
 	}
 }
@@ -283,7 +299,7 @@ func (d *divided) abort() {
 // close throws away what is still being written.
 func (g *grace) close() {
 	for i := range g.sides {
-		g.sides[i].abort()
+		g.abort(&g.sides[i])
 	}
 }
 
@@ -307,8 +323,10 @@ func (g *grace) each(file *spill.File, f func(*stream.Batch) error) error {
 		if b == nil || err != nil {
 			return err
 		}
-		n := b.Len()
-		if err := f(b); err != nil {
+		n, read := b.Len(), g.join.share.Take(b.Bytes())
+		err = f(b)
+		j.ctx.Memory.Shrink(read)
+		if err != nil {
 			return err
 		}
 		j.probe.base += n

@@ -36,7 +36,7 @@ func (g *grace) settle() error {
 			continue
 		}
 		g.sides[buildInput][i] = nil
-		f, err := w.Finish()
+		f, err := g.finish(w)
 		if err != nil {
 			return fmt.Errorf("join: %w", err)
 		}
