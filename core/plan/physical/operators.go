@@ -145,8 +145,15 @@ func (b *builder) sort(n *plan.Sort) (*fragment, error) {
 	return out, nil
 }
 
+// topNRows is how many rows a TopN keeps at most. It cannot spill; sorting can.
+const topNRows = 100_000
+
 // topN keeps the first rows of each subtask, then of all.
 func (b *builder) topN(n *plan.TopN) (*fragment, error) {
+	if n.Offset+n.Count > topNRows {
+		sort := &plan.Sort{Place: n.Place, Input: n.Input, Keys: n.Keys}
+		return b.limit(&plan.Limit{Place: n.Place, Input: sort, Offset: n.Offset, Count: n.Count})
+	}
 	f, err := b.node(n.Input)
 	if err != nil {
 		return nil, err
