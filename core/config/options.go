@@ -50,7 +50,7 @@ var (
 		"Retention of batch edges: automatic keeps them only where the plan needs it; job keeps all.", PerJob,
 		"automatic", "job")
 	BroadcastLimit = bytesOption("table.optimizer.join.broadcast-threshold", "10 mb",
-		"A join input estimated to be smaller is broadcast.", PerJob)
+		"A join input estimated to be smaller is broadcast; up to four times as much where that moves less.", PerJob)
 	RuntimeFilter = boolOption("table.optimizer.runtime-filter.enabled", true,
 		"Whether scans drop rows whose keys a join turns out not to have.", PerJob)
 

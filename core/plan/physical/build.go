@@ -23,7 +23,8 @@ type Options struct {
 	KeyGroups uint32
 	// Slots that the job may use; 0: as many as it needs.
 	Slots uint32
-	// BroadcastBytes replaces plan.BroadcastBytes; negative: never broadcast.
+	// BroadcastBytes replaces plan.BroadcastBytes; negative: never broadcast. A built
+	// side of up to four times as much is where that moves less.
 	BroadcastBytes int64
 	// Blocking makes every batch exchange retain its data for the job.
 	Blocking bool

@@ -8,7 +8,8 @@
 //	Aggregate                      partial ── hash(keys) ──> final
 //	                               without keys: partial ── singleton ──> final
 //	Join                           both sides hash(keys); or, when the built side
-//	                               is small, probe forward, build broadcast
+//	                               is small, or less to send everywhere than both
+//	                               are to exchange, probe forward, build broadcast
 //	Sort                           sort ── merge ──> (singleton)
 //	TopN, Limit                    each subtask ── singleton ──> once more
 //	WindowAggregate                partial ── hash(keys) ──> final, by slices

@@ -8,8 +8,8 @@ import (
 	"github.com/tidemill/tidemill/core/plan"
 )
 
-// join brings equal keys of both sides together, or, where the built side is
-// small or there are no keys, the whole built side to every subtask.
+// join brings equal keys of both sides together, or, where that costs less or there
+// are no keys, the whole built side to every subtask.
 func (b *builder) join(n *plan.Join) (*fragment, error) {
 	left, err := b.node(n.Left)
 	if err != nil {
@@ -26,7 +26,7 @@ func (b *builder) join(n *plan.Join) (*fragment, error) {
 	// Built rows without a partner are emitted once: they must not be in several
 	// places.
 	keepsBuilt := n.Kind == plan.Right || n.Kind == plan.Full
-	broadcast := !keepsBuilt && (len(n.LeftKeys) == 0 || b.small(n.Right))
+	broadcast := !keepsBuilt && (len(n.LeftKeys) == 0 || b.broadcasts(n, left))
 	switch {
 	case left.single() && right.single(), keepsBuilt && len(n.LeftKeys) == 0:
 		f.vertex = b.open(1)
@@ -111,6 +111,26 @@ func forward() *jobgraph.Exchange {
 	return &jobgraph.Exchange{Distribution: jobgraph.Distribution_DISTRIBUTION_FORWARD}
 }
 
-func (b *builder) small(n plan.Node) bool {
-	return b.o.BroadcastBytes > 0 && plan.Bytes(n) < float64(b.o.BroadcastBytes)
+// broadcastSlack is how many times the limit a built side may have where sending it
+// everywhere moves less than exchanging the other one. In each process it is built
+// once, so what it costs is that one subtask does.
+const broadcastSlack = 4
+
+// broadcasts reports whether the built side is sent to every subtask of a join whose
+// other side is left.
+func (b *builder) broadcasts(n *plan.Join, left *fragment) bool {
+	limit := float64(b.o.BroadcastBytes)
+	if limit <= 0 {
+		return false
+	}
+	built := plan.Bytes(n.Right)
+	if built < limit {
+		return true
+	}
+	stays := b.meeting(left, n.LeftKeys).Distribution == jobgraph.Distribution_DISTRIBUTION_FORWARD
+	copies := float64(left.vertex.Parallelism)
+	if copies == 0 {
+		copies = float64(b.o.Slots)
+	}
+	return built < broadcastSlack*limit && !stays && copies > 0 && copies*built < plan.Bytes(n.Left)
 }
