@@ -1,6 +1,7 @@
 package tidemill_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"runtime"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/tidemill/tidemill"
+	"github.com/tidemill/tidemill/core/client"
 	"github.com/tidemill/tidemill/core/memory"
 )
 
@@ -112,6 +114,41 @@ func TestSmallMemory(t *testing.T) {
 			e.t = t
 			e.expect(c.query, c.want)
 			if m := most(); m > uint64(heap/4*5) { // at so small a number the collector is often late
+				t.Errorf("the heap grew to %d bytes, of %d", m, heap)
+			}
+		})
+	}
+}
+
+// Joins that explode can be stopped while they do, and take no more memory than
+// others.
+func TestExplodingJoins(t *testing.T) {
+	heap, _ := memory.Divide(smallMemoryBytes)
+	e := openSmall(t)
+	e.expect("CREATE TABLE src (n BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '10000000', 'rows-per-second' = '0', 'fields.n.kind' = 'sequence')")
+	for _, query := range []string{
+		"SELECT COUNT(*) FROM src a CROSS JOIN src b",
+		"SELECT COUNT(*), MAX(a.n + b.n) FROM src a JOIN src b ON a.n < b.n + 20000000",
+		"SELECT b.n, COUNT(*) FROM src a JOIN (SELECT n FROM src WHERE n < 100000) b ON a.n * 0 = b.n * 0 GROUP BY b.n",
+		"SELECT MAX(c) FROM (SELECT COUNT(*) OVER (ORDER BY a.n + b.n) AS c FROM src a CROSS JOIN src b) AS w",
+	} {
+		t.Run(query, func(t *testing.T) {
+			most := watchHeap(t, heap)
+			e.t = t
+			r := e.startStream(query)
+			await(t, r, func(p client.Progress) bool { return p.RowsIn > 10_000_000 })
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if _, err := r.Next(ctx); !errors.Is(err, context.Canceled) {
+				t.Errorf("the cancelled query gave %v", err)
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+			if s := r.Progress().State; s != "CANCELED" {
+				t.Errorf("the cancelled query is %s", s)
+			}
+			if m := most(); m > uint64(heap/4*5) {
 				t.Errorf("the heap grew to %d bytes, of %d", m, heap)
 			}
 		})
