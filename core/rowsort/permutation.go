@@ -42,7 +42,7 @@ func Permutation(record arrow.RecordBatch, keys []Key) ([]int32, error) {
 	}
 	entries, spare := make([]entry, n), make([]entry, n)
 	decided := pack(entries, spare, record, keys)
-	entries = radix(entries, spare)
+	radix(entries, spare)
 	if ties = ties[decided:]; len(ties) > 0 {
 		sortRuns(entries, ties)
 	}
@@ -200,36 +200,4 @@ func widePrefix(x decimal128.Num) uint64 {
 	default:
 		return 1<<62 - uint64(-(high+1))>>2 - 1
 	}
-}
-
-// radix sorts entries by prefix, stably; spare is as long, and used up.
-func radix(entries, other []entry) []entry {
-	if len(entries) < 256 {
-		slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(a.prefix, b.prefix) })
-		return entries
-	}
-	var counts [8][256]int32
-	for _, e := range entries {
-		for b := range 8 {
-			counts[b][byte(e.prefix>>(8*b))]++
-		}
-	}
-	for b := range 8 {
-		c := &counts[b]
-		if c[byte(entries[0].prefix>>(8*b))] == int32(len(entries)) {
-			continue
-		}
-		at := int32(0)
-		for i, n := range c {
-			c[i] = at
-			at += n
-		}
-		for _, e := range entries {
-			p := &c[byte(e.prefix>>(8*b))]
-			other[*p] = e
-			*p++
-		}
-		entries, other = other, entries
-	}
-	return entries
 }

@@ -1,6 +1,7 @@
 package rowsort
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -101,6 +102,32 @@ func TestPermutation(t *testing.T) {
 			t.Fatalf("seed %d, keys %v: wrong order", seed, keys)
 		}
 		record.Release()
+	}
+}
+
+// Entries of every distribution, more and fewer than the cache holds, are sorted as a
+// stable sort does.
+func TestRadix(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 4))
+	for _, n := range []int{0, 1, fewEntries, cachedEntries, cachedEntries + 1, 5 * cachedEntries} {
+		for name, prefix := range map[string]func() uint64{
+			"any":    r.Uint64,
+			"one":    func() uint64 { return 7 << 40 },
+			"few":    func() uint64 { return r.Uint64N(3) << 61 },
+			"narrow": func() uint64 { return r.Uint64N(1 << 19) },
+			"middle": func() uint64 { return 1<<63 | r.Uint64N(1<<20)<<20 | 5 },
+			"skewed": func() uint64 { return 1 << r.IntN(64) },
+		} {
+			entries := make([]entry, n)
+			for i := range entries {
+				entries[i] = entry{prefix: prefix(), row: int32(i)}
+			}
+			want := slices.Clone(entries)
+			slices.SortStableFunc(want, func(a, b entry) int { return cmp.Compare(a.prefix, b.prefix) })
+			if radix(entries, make([]entry, n)); !slices.Equal(entries, want) {
+				t.Errorf("%d entries, %s: not in order", n, name)
+			}
+		}
 	}
 }
 
