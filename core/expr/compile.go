@@ -193,7 +193,7 @@ func (c *compiler) control(x *Call, args []node) (n node, ok bool, err error) {
 		null, err := literalVector(&Literal{T: x.T})
 		return &caseNode{conditions: []node{equal}, values: []node{&literalNode{null}, args[0]}, t: x.T}, true, err
 	case "IS DISTINCT FROM", "IS NOT DISTINCT FROM":
-		compare := &compareNode{op: ne, a: args[0], b: args[1], t: x.Args[0].Type()}
+		compare := newCompare(ne, x, args)
 		return &distinctNode{compare: compare, not: x.Function == "IS NOT DISTINCT FROM"}, true, nil
 	case "IN":
 		n, err := newIn(x, args)
@@ -210,9 +210,21 @@ func (c *compiler) control(x *Call, args []node) (n node, ok bool, err error) {
 		return nil, false, kernelError(k, x)
 	}
 	if op := compareOpOf(x.Function); op != noCompare {
-		return &compareNode{op: op, a: args[0], b: args[1], t: x.Args[0].Type()}, true, nil
+		return newCompare(op, x, args), true, nil
 	}
 	return nil, false, nil
+}
+
+// newCompare compares values with maps in them, which have no order, by their keys.
+func newCompare(op compareOp, x *Call, args []node) *compareNode {
+	n := &compareNode{op: op, a: args[0], b: args[1], t: x.Args[0].Type()}
+	if !hasMap(x.Args[0].Type()) || !hasMap(x.Args[1].Type()) {
+		return n
+	}
+	key := func(a node) node {
+		return &callNode{function: "$KEY", args: []node{a}, kernel: keyKernel, out: textLayout, strict: true}
+	}
+	return &compareNode{op: op, a: key(args[0]), b: key(args[1]), t: datatype.Of(datatype.Varbinary)}
 }
 
 func kernelError(k kernel, x *Call) error {

@@ -45,6 +45,10 @@ func (c *compiler) nestedFunction(x *Call) (k kernel, strict bool, err error) {
 			return mapElementKernel(x.T), true, nil
 		}
 		return arrayElementKernel(x.T), true, nil
+	case "$KEY":
+		return keyKernel, false, nil
+	case "$VALUE":
+		return valueKernel(x.T), true, nil
 	case "CARDINALITY":
 		return cardinalityKernel, true, nil
 	case "ELEMENT":

@@ -30,6 +30,8 @@ func operators() []definition {
 		operator("TRY_CAST", "TRY_CAST(value AS type)", cast(true)),
 		operator("[]", "array[integer] or map[key]", element),
 		operator(".", "row.field", field),
+		scalar("$KEY", "any -> BYTES!"),
+		scalar("$VALUE", "binary -> $1"), // the result's type is the call's
 		scalar("$TUMBLE_START", "timestamp, bigint, bigint -> $1"),
 		scalar("$TUMBLE_END", "timestamp, bigint, bigint -> $1"),
 	}

@@ -36,6 +36,7 @@ func Optimize(n plan.Node, o Options) plan.Node {
 		func(n plan.Node) plan.Node { return windows(n, o.Streaming) },
 		averages,
 		distinct,
+		nestedKeys,
 		func(n plan.Node) plan.Node { return pushDown(n, nil) },
 		groupTop,
 		func(n plan.Node) plan.Node { return scanPredicates(n, o.Refresh) },

@@ -195,9 +195,6 @@ func (b *Binder) perDomain(at ast.Node, left, right plan.Node) (*decorrelator, p
 		if !used[i] {
 			continue
 		}
-		if unordered(f.Type) {
-			return nil, nil, b.unsupported(at, "a query that groups, sorts or limits for each value of column "+f.Name+", of type "+f.Type.WithNull(true).String()+", is")
-		}
 		d.place[i] = d.width
 		d.columns = append(d.columns, i)
 		d.width++

@@ -134,11 +134,6 @@ func (b *Binder) setOpAll(q *ast.SetOp, sides []plan.Node) (plan.Node, error) {
 	numbered := make([]plan.Node, len(sides))
 	for i, side := range sides {
 		over := &plan.Over{Place: b.at(q), Input: side, Partition: plan.Distinct(b.at(q), side).Keys}
-		for _, f := range side.Schema() {
-			if unordered(f.Type) {
-				return nil, b.unsupported(q, q.Op.String()+" ALL of columns of type "+f.Type.WithNull(true).String()+" is")
-			}
-		}
 		over.Calls = []plan.OverCall{row}
 		numbered[i] = over
 	}
