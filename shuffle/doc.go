@@ -18,6 +18,9 @@
 // memory, then on local disk; readers may come late and again, and see only
 // lanes whose attempt has finished.
 //
+// Broadcast: Spec.Everywhere. A batch is sent once and counts, in manifests and
+// credits, for each partition.
+//
 // Attempts: a writer with a higher attempt number fences the lower ones of its
 // lane (their calls fail with ErrFenced). With retention job the first attempt
 // to finish wins the lane, later ones are told ErrLostRace and are discarded.

@@ -78,6 +78,10 @@ type Spec struct {
 	// partition then hears of its own lane only, and does not wait for others' ends
 	// and barriers. Lanes and Partitions are the same number.
 	Paired bool
+	// Everywhere says that every batch is for all partitions (broadcast). It is sent
+	// once, to partition 0; whoever keeps it keeps it once, and each reader in its
+	// process is given a reference to the same rows. Not together with Paired.
+	Everywhere bool
 	// BudgetBytes bounds what each partition holds in memory for its reader;
 	// zero means the service's default.
 	BudgetBytes int64
@@ -123,8 +127,8 @@ type Service interface {
 
 // Writer is one attempt's end of a lane. One goroutine uses it.
 type Writer interface {
-	// Send appends a batch to a partition; it blocks for credit. It owns b, and
-	// compacts a selection.
+	// Send appends a batch to a partition, to all of them where the spec says
+	// Everywhere; it blocks for credit. It owns b, and compacts a selection.
 	Send(ctx context.Context, partition uint32, b *stream.Batch) error
 	// Broadcast appends a watermark, barrier, idle or active element to every
 	// partition, after all rows sent before; it may block for credit.

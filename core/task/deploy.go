@@ -109,7 +109,7 @@ func (t *Task) declare(e Edge, producers, consumers int) error {
 	return t.env.Shuffle.Open(t.ctx, shuffle.Spec{
 		Job: t.d.Job, Exchange: id.Exchange(e.Exchange.Id), Schema: s[0],
 		Lanes: producers, Partitions: route.Partitions(distribution(e), producers, consumers),
-		Paired:    distribution(e).Paired(),
+		Paired: distribution(e).Paired(), Everywhere: distribution(e) == shuffle.Broadcast,
 		Retention: shuffle.Retention(e.Exchange.Retention), BudgetBytes: t.d.Options.ExchangeBudget,
 	})
 }

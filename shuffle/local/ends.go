@@ -44,6 +44,10 @@ func (w *writer) Send(ctx context.Context, part uint32, b *stream.Batch) error {
 		b.Release()
 		return w.wrap(failure.Errorf(failure.Internal, "send to partition %d of a paired exchange", part))
 	}
+	if w.exchange.spec.Everywhere && part != 0 {
+		b.Release()
+		return w.wrap(failure.Errorf(failure.Internal, "send to partition %d of an exchange that sends everywhere", part))
+	}
 	b, err := compute.TakeBatch(w.exchange.options.Alloc, b)
 	if err != nil {
 		return w.wrap(err)
@@ -55,9 +59,22 @@ func (w *writer) Send(ctx context.Context, part uint32, b *stream.Batch) error {
 		}
 		return w.wrap(w.exchange.store.Append(w.lane, w.attempt, part, b))
 	}
+	if w.exchange.spec.Everywhere {
+		for other := 1; other < len(w.exchange.pipes); other++ {
+			if err := w.pass(ctx, other, b.Share()); err != nil {
+				b.Release()
+				return w.wrap(err)
+			}
+		}
+	}
+	return w.wrap(w.pass(ctx, int(part), b))
+}
+
+// pass puts a batch into a pipe.
+func (w *writer) pass(ctx context.Context, part int, b *stream.Batch) error {
 	rows, bytes := uint64(b.Len()), b.Bytes()
 	if err := w.exchange.pipes[part].send(ctx, w, b, bytes); err != nil {
-		return w.wrap(err)
+		return err
 	}
 	w.totals[part].Rows += rows
 	w.totals[part].Bytes += uint64(bytes)

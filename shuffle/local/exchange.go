@@ -31,7 +31,11 @@ type jobLane struct {
 func newExchange(spec shuffle.Spec, o Options) *exchange {
 	e := &exchange{spec: spec, options: o}
 	if spec.Retention == shuffle.RetainJob {
-		e.store = partition.New(o.Tier, o.Alloc, spec.Lanes, spec.Partitions)
+		stored := spec.Partitions
+		if spec.Everywhere {
+			stored = 1
+		}
+		e.store = partition.New(o.Tier, o.Alloc, spec.Lanes, stored)
 		e.lanes = make([]jobLane, spec.Lanes)
 		e.readers, e.latest = map[*jobReader]bool{}, map[uint32]uint32{}
 		return e
@@ -89,7 +93,11 @@ func (e *exchange) openPartition(part, attempt uint32) (shuffle.Reader, error) {
 	for r := range e.readers {
 		signal(r.ready) // an earlier attempt, to learn of it
 	}
-	r := &jobReader{exchange: e, partition: part, attempt: attempt, ready: make(chan struct{}, 1), rows: e.store.Reader(part)}
+	stored := part
+	if e.spec.Everywhere {
+		stored = 0
+	}
+	r := &jobReader{exchange: e, partition: part, attempt: attempt, ready: make(chan struct{}, 1), rows: e.store.Reader(stored)}
 	e.readers[r] = true
 	return r, nil
 }
@@ -117,6 +125,9 @@ func (e *exchange) seal(lane, attempt uint32, w stream.Watermark) (shuffle.Manif
 	m, err := e.store.Seal(lane, attempt)
 	if err != nil {
 		return shuffle.Manifest{}, err
+	}
+	for e.spec.Everywhere && len(m.Partitions) < e.spec.Partitions {
+		m.Partitions = append(m.Partitions, m.Partitions[0])
 	}
 	e.lanes[lane].ended = w
 	for r := range e.readers {

@@ -71,6 +71,9 @@ func (s *Service) Open(_ context.Context, spec shuffle.Spec) error {
 	if spec.Paired && spec.Lanes != spec.Partitions {
 		return failure.Errorf(failure.Internal, "open exchange %d: %d lanes paired with %d partitions", spec.Exchange, spec.Lanes, spec.Partitions)
 	}
+	if spec.Paired && spec.Everywhere {
+		return failure.Errorf(failure.Internal, "open exchange %d: paired, and everywhere", spec.Exchange)
+	}
 	if spec.Retention != shuffle.RetainNone && spec.Retention != shuffle.RetainJob {
 		return failure.Errorf(failure.Fatal, "open exchange %d: retention %v is not available in process", spec.Exchange, spec.Retention)
 	}
@@ -93,7 +96,7 @@ func (s *Service) Open(_ context.Context, spec shuffle.Spec) error {
 
 func sameSpec(a, b shuffle.Spec) bool {
 	return a.Lanes == b.Lanes && a.Partitions == b.Partitions && a.Retention == b.Retention &&
-		a.BudgetBytes == b.BudgetBytes && a.Paired == b.Paired && a.Schema.Equal(b.Schema)
+		a.BudgetBytes == b.BudgetBytes && a.Paired == b.Paired && a.Everywhere == b.Everywhere && a.Schema.Equal(b.Schema)
 }
 
 // Writer opens a lane for an attempt.

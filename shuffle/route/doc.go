@@ -8,8 +8,8 @@
 // other batch is clustered by core/compute and joined when it is sent.
 //
 // Forward, singleton and merge pass batches through untouched; rebalance deals
-// whole batches in turn; broadcast gives every partition a share of the same
-// columns. Only hash copies: each row once, straight into its partition's
+// whole batches in turn; broadcast sends once what the exchange gives to every
+// partition. Only hash copies: each row once, straight into its partition's
 // buffer.
 //
 // A buffer is sent when it reaches the target in rows or bytes, when a barrier

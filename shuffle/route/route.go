@@ -102,26 +102,14 @@ func (r *Router) Emit(ctx context.Context, b *stream.Batch) error {
 	switch r.options.Distribution {
 	case shuffle.Forward, shuffle.Merge:
 		return r.writer.Send(ctx, r.options.Lane, b)
-	case shuffle.Singleton:
+	case shuffle.Singleton, shuffle.Broadcast: // the exchange is opened so that it is sent everywhere
 		return r.writer.Send(ctx, 0, b)
 	case shuffle.Rebalance:
 		r.next++
 		return r.writer.Send(ctx, r.next%uint32(r.options.Partitions), b)
-	case shuffle.Broadcast:
-		return r.share(ctx, b)
 	default:
 		return r.scatter(ctx, b)
 	}
-}
-
-func (r *Router) share(ctx context.Context, b *stream.Batch) error {
-	for p := 1; p < r.options.Partitions; p++ {
-		if err := r.writer.Send(ctx, uint32(p), b.Share()); err != nil {
-			b.Release()
-			return err
-		}
-	}
-	return r.writer.Send(ctx, 0, b)
 }
 
 func (r *Router) scatter(ctx context.Context, b *stream.Batch) error {

@@ -175,7 +175,7 @@ func TestDistributions(t *testing.T) {
 		{shuffle.Merge, "[1:4 1:4 watermark barrier]"},
 		{shuffle.Singleton, "[0:4 0:4 watermark barrier]"},
 		{shuffle.Rebalance, "[0:4 1:4 watermark barrier]"},
-		{shuffle.Broadcast, "[1:4 0:4 1:4 0:4 watermark barrier]"},
+		{shuffle.Broadcast, "[0:4 0:4 watermark barrier]"},
 		{shuffle.Hash, "[0:6 1:2 watermark barrier]"},
 	}
 	for _, c := range cases {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing/synctest"
 
+	"github.com/apache/arrow-go/v18/arrow/array"
+
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/shuffle"
 )
@@ -299,4 +301,56 @@ func pairedLanesAreApart(h *harness) {
 	h.want(h.available(r0), "0+1")
 	h.finish(w0)
 	h.want(h.available(r0), "end")
+}
+
+// everywhereIsGivenToEach: every reader is given the rows of all lanes, the same ones
+// in memory, and manifests count them for each partition; a reader that is gone does
+// not hold up the others.
+func everywhereIsGivenToEach(h *harness) {
+	for _, retention := range []shuffle.Retention{shuffle.RetainNone, shuffle.RetainJob} {
+		spec := shuffle.Spec{
+			Job: h.job, Exchange: 1, Schema: Schema(), Lanes: 2, Partitions: 3, Everywhere: true, Retention: retention, BudgetBytes: 1 << 20,
+		}
+		if err := h.service.Open(context.Background(), spec); err != nil {
+			h.t.Fatal(err)
+		}
+		w0, w1 := h.writer(0, 0), h.writer(1, 0)
+		readers := []shuffle.Reader{h.reader(0, 0), h.reader(1, 0), h.reader(2, 0)}
+		h.send(w0, 0, 0, 2)
+		if err := w0.Send(context.Background(), 1, h.batch(5, 1)); err == nil {
+			h.t.Error("sent to partition 1 alone")
+		}
+		for _, m := range []shuffle.Manifest{h.finish(w0), h.finish(w1)} {
+			for _, p := range m.Partitions {
+				if len(m.Partitions) != 3 || p.Rows != uint64(2-2*m.Lane) {
+					h.t.Errorf("%v: manifest %+v", retention, m)
+				}
+			}
+		}
+		if err := readers[0].Close(); err != nil {
+			h.t.Error(err)
+		}
+		var first *int64
+		for _, r := range readers[1:] {
+			e, err := next(r)
+			if err != nil || e.Kind != stream.DataElement {
+				h.t.Fatalf("%v: %v, %v", retention, e.Kind, err)
+			}
+			ids := e.Batch.Column(0).(*array.Int64).Int64Values()
+			if first == nil {
+				first = &ids[0]
+			}
+			if &ids[0] != first {
+				h.t.Errorf("%v: readers are given copies", retention)
+			}
+			h.want([]string{told(e)}, "0+2")
+			h.want(h.available(r), "end")
+			if err := r.Close(); err != nil {
+				h.t.Error(err)
+			}
+		}
+		if err := h.service.Drop(context.Background(), h.job, 1); err != nil {
+			h.t.Fatal(err)
+		}
+	}
 }

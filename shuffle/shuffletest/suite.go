@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T, o Options) shuffle.Service) {
 		{"a finished lane has every barrier", finishedLaneHasBarriers},
 		{"watermark is the minimum over lanes", watermarkIsMinimum},
 		{"paired lanes are apart", pairedLanesAreApart},
+		{"what is sent everywhere is given to each", everywhereIsGivenToEach},
 		{"an attempt fences earlier ones", attemptsFence},
 		{"a lane that was read is not written again", readLaneIsFinal},
 		{"stored: late readers, read twice", storedReadTwice},
