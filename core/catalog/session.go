@@ -232,6 +232,8 @@ func (s *Session) Drop(d *ast.Drop) error {
 func (s *Session) dropped(d *ast.Drop, p Path) (Object, error) {
 	o, ok := s.Lookup(p)
 	switch {
+	case ok && d.Temporary && !o.IsTemporary() && d.IfExists:
+		return nil, nil
 	case ok && d.Temporary && !o.IsTemporary():
 		return nil, sqlerr.New(sqlerr.UnknownTable, d.Name, "%s is not temporary", p)
 	case ok:

@@ -43,12 +43,16 @@ func (s *selection) aggregateInput() error {
 		in.Exprs, in.Names = []expr.Expr{boolLiteral(true)}, []string{"row"}
 	}
 	s.node = agg
-	if g.sets != nil {
-		if err := s.expandSets(agg, in, separate); err != nil {
-			return err
-		}
+	if g.sets == nil {
+		return s.overAggregate(agg)
 	}
-	return s.overAggregate(agg)
+	if err := s.expandSets(agg, in, separate); err != nil {
+		return err
+	}
+	if err := s.grandTotals(agg); err != nil {
+		return err
+	}
+	return s.overAggregate(s.node)
 }
 
 // groupPlace is what errors about the grouping point at.
@@ -127,7 +131,7 @@ func (s *selection) later() []*expr.Expr {
 	return all
 }
 
-func (s *selection) overAggregate(agg *plan.Aggregate) error {
+func (s *selection) overAggregate(agg plan.Node) error {
 	schema := agg.Schema()
 	for _, e := range s.later() {
 		var err error

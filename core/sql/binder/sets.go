@@ -159,6 +159,59 @@ func (s *selection) nestedSets(x *exprBinder, n *ast.GroupingSet) ([][]int, erro
 	return out, nil
 }
 
+// grandTotals adds the row of each empty grouping set where there are no rows: what
+// the calls are over none.
+//
+//	rows      full join with the ids of the empty sets and the calls over no rows;
+//	          an id that has no row has these
+func (s *selection) grandTotals(agg *plan.Aggregate) error {
+	expand := agg.Input.(*plan.Expand)
+	nothing := &plan.Aggregate{Place: agg.Place, Input: &plan.Values{Place: agg.Place, Columns: expand.Schema()}, Calls: agg.Calls}
+	union := &plan.Union{Place: agg.Place}
+	spec := &jobgraph.Expand{Keys: make([]uint32, len(expand.Keys))}
+	for _, set := range expand.Sets {
+		s := &jobgraph.ExpandSet{}
+		for _, k := range set {
+			s.Keys = append(s.Keys, uint32(k))
+		}
+		spec.Sets = append(spec.Sets, s)
+	}
+	for i, id := range spec.IDs() {
+		if len(expand.Sets[i]) == 0 {
+			p := plan.Identity(nothing)
+			p.Exprs, p.Names = append(p.Exprs, bigint(id)), append(p.Names, plan.GroupingID)
+			union.All = append(union.All, p)
+		}
+	}
+	if len(union.All) == 0 {
+		return nil
+	}
+	totals := union.All[0]
+	if len(union.All) > 1 {
+		totals = union
+	}
+	join := &plan.Join{Place: agg.Place, Left: agg, Right: totals, Kind: plan.Full}
+	schema, width := join.Schema(), len(agg.Schema())
+	id, total := plan.Column(schema, s.group.written), plan.Column(schema, len(schema)-1)
+	var err error
+	if join.Residual, err = s.resolve("=", s.syntax, id, total); err != nil {
+		return err
+	}
+	out := plan.Identity(join)
+	out.Exprs, out.Names = out.Exprs[:width], out.Names[:width]
+	if out.Exprs[s.group.written], err = s.orElse(s.syntax, id, id, total); err != nil {
+		return err
+	}
+	for i := range agg.Calls {
+		at := len(agg.Keys) + i
+		if out.Exprs[at], err = s.orElse(s.syntax, id, out.Exprs[at], plan.Column(schema, width+i)); err != nil {
+			return err
+		}
+	}
+	s.node = out
+	return nil
+}
+
 // expandSets puts the rows of all grouping sets below the aggregate, whose keys
 // in computes, and makes the grouping id its key after the written ones. What the
 // calls use is computed beside the keys, which sets make NULL.
