@@ -87,7 +87,7 @@ func divideIntegers[T int8 | int16 | int32 | int64](k *call) error {
 	for _, r := range k.rows() {
 		y := b[int(r)&bm]
 		if y == 0 {
-			return errDivideByZero("/", a[int(r)&am])
+			return k.atRow(r, errDivideByZero("/", a[int(r)&am]))
 		}
 		out[r] = a[int(r)&am] / y
 	}
@@ -101,7 +101,7 @@ func moduloIntegers[T int8 | int16 | int32 | int64](k *call) error {
 	for _, r := range k.rows() {
 		y := b[int(r)&bm]
 		if y == 0 {
-			return errDivideByZero("%", a[int(r)&am])
+			return k.atRow(r, errDivideByZero("%", a[int(r)&am]))
 		}
 		out[r] = a[int(r)&am] % y
 	}

@@ -273,7 +273,7 @@ func generalDecimal(op string, scale int, ret datatype.Type, f func(x, y dec) (d
 		for _, r := range k.rows() {
 			x, y := a.at(r), b.at(r)
 			if failing && y == (dec{}) {
-				return errDivideByZero(op, string(appendDecimal(nil, x, scale)))
+				return k.atRow(r, errDivideByZero(op, string(appendDecimal(nil, x, scale))))
 			}
 			z, ok := f(x, y)
 			out.put(r, z, ok)

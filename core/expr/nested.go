@@ -99,6 +99,9 @@ func (k *call) castColumn(d arrow.ArrayData, from, to datatype.Type, cast kernel
 	if cast != nil && !v.null {
 		n := &callNode{args: []node{&fixedNode{v}}, kernel: cast, out: layoutOf(to), strict: true}
 		if v, err = n.eval(&inner, nil); err != nil {
+			if raised, ok := err.(*RowError); ok { // its row is one of the elements
+				err = raised.err
+			}
 			return nil, err
 		}
 	}

@@ -13,7 +13,7 @@ import (
 func parseKernel(to datatype.Type, env *environment, try bool) kernel {
 	fail := func(k *call, r int32, s []byte, fresh *bool) error {
 		if !try {
-			return errCast(s, to)
+			return k.atRow(r, errCast(s, to))
 		}
 		k.setNull(r, fresh)
 		return nil

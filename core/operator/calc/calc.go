@@ -101,6 +101,7 @@ func (c *Calc) Process(_ int, b *stream.Batch) error {
 	if c.where != nil {
 		sel, err := c.where.Select(b)
 		if err != nil {
+			err = expr.InRow(err, b.Record.Schema(), b.Record.Columns(), func(row int) int { return row })
 			b.Release()
 			return err
 		}
@@ -139,6 +140,12 @@ func (c *Calc) project(b *stream.Batch, sparse bool) (*stream.Batch, error) {
 	out := make([]arrow.Array, len(c.programs))
 	defer func() { compute.ReleaseAll(out) }()
 	if err := c.evaluate(out, columns, rows, sel); err != nil {
+		err = expr.InRow(err, b.Record.Schema(), b.Record.Columns(), func(row int) int {
+			if sparse {
+				return int(b.Sel[row])
+			}
+			return row
+		})
 		b.Release()
 		return nil, err
 	}
