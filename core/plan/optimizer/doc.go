@@ -16,7 +16,10 @@
 //	joinOrder      inner, semi and anti joins in the cheapest order, the smaller side
 //	               built; aggregates skip groups that a join cannot ask for (sideways)
 //	keys           equalities of joins become keys
+//	eager          a side of a join is grouped before it, where few groups are left
 //	prune          columns that nobody reads are not read
-//	limit          limits move down; a sort below a limit becomes a top-n
+//	limit          limits move down, below outer joins, too; a sort below a limit becomes
+//	               a top-n
+//	outerSides     of outer joins, too, the smaller side is built
 //	merge          adjacent projections become one
 package optimizer

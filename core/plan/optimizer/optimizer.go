@@ -42,8 +42,10 @@ func Optimize(n plan.Node, o Options) plan.Node {
 		func(n plan.Node) plan.Node { return scanPredicates(n, o.Refresh) },
 		orderJoins,
 		keys,
+		eager,
 		prune,
 		limits,
+		outerSides,
 		merge,
 	} {
 		if o.Stopped != nil && o.Stopped() {

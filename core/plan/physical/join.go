@@ -49,12 +49,24 @@ func (b *builder) join(n *plan.Join) (*fragment, error) {
 		b.findKeys(spec, n.Left, n.Right, broadcast || f.single())
 	}
 	out := b.chain(f, n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Join{Join: spec}})
-	if !keepsBuilt && !out.single() {
-		if out.hashed = n.LeftKeys; broadcast {
-			out.hashed = left.hashed
-		}
+	switch {
+	case out.single(), n.Kind == plan.Full:
+	case broadcast:
+		out.hashed = left.hashed
+	case n.Kind == plan.Right: // its rows are where their keys are, also those without a partner
+		out.hashed = shifted(n.RightKeys, len(n.Left.Schema()))
+	default:
+		out.hashed = n.LeftKeys
 	}
 	return out, nil
+}
+
+func shifted(columns []int, by int) []int {
+	out := make([]int, len(columns))
+	for i, c := range columns {
+		out[i] = c + by
+	}
+	return out
 }
 
 // joinBuiltLeft is a semi or anti join whose left side is built: to the operator
