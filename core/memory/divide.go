@@ -9,6 +9,10 @@ const (
 	heapPart     = 8
 	mostRest     = 10 << 20
 	mostGarbage  = 1 << 30
+	// The collector is late when the machine is busy, by about this part of the heap:
+	// it is told so much less.
+	latePart = 24
+	mostLate = 16 << 20
 )
 
 // Divide says of a process that may use size bytes in all how large its heap may
@@ -18,5 +22,5 @@ const (
 func Divide(size int64) (heap, ledger int64) {
 	heap = max(size-programBytes, size/2)
 	part := heap / heapPart
-	return heap, max(heap-min(part, mostRest)-min(part, mostGarbage), 1)
+	return heap - min(heap/latePart, mostLate), max(heap-min(part, mostRest)-min(part, mostGarbage), 1)
 }

@@ -12,6 +12,33 @@ func (b *Batch) Bytes() int64 {
 	return n
 }
 
+// Pinned is about what the batch keeps in memory: its buffers, with what they hold
+// beyond its rows. It is at most twice Bytes, for slices share what is larger.
+func (b *Batch) Pinned() int64 {
+	n := int64(0)
+	for _, c := range b.Record.Columns() {
+		n += capacityOf(c.Data())
+	}
+	bytes := b.Bytes()
+	return min(max(n, bytes), 2*bytes)
+}
+
+func capacityOf(d arrow.ArrayData) int64 {
+	n := int64(0)
+	for _, b := range d.Buffers() {
+		if b != nil {
+			n += int64(b.Cap())
+		}
+	}
+	for _, child := range d.Children() {
+		n += capacityOf(child)
+	}
+	if d.DataType().ID() == arrow.DICTIONARY {
+		n += capacityOf(d.Dictionary())
+	}
+	return n
+}
+
 func dataBytes(d arrow.ArrayData) int64 {
 	rows := int64(d.Len())
 	if rows == 0 {

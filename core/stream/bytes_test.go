@@ -35,3 +35,22 @@ func TestBytesCountsTheRowsOfASlice(t *testing.T) {
 		t.Errorf("empty: %d", have)
 	}
 }
+
+// What a batch pins is its buffers, but of a small slice not all that others pin too.
+func TestPinned(t *testing.T) {
+	b := array.NewInt64Builder(memory.DefaultAllocator)
+	b.Reserve(100)
+	b.AppendValues(make([]int64, 80), nil)
+	n := b.NewArray()
+	d := array.NewDictionaryArray(&arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int64, ValueType: arrow.PrimitiveTypes.Int64}, n, n)
+	schema := arrow.NewSchema([]arrow.Field{{Name: "n", Type: n.DataType()}, {Name: "d", Type: d.DataType()}}, nil)
+	record := array.NewRecordBatch(schema, []arrow.Array{n, d}, 80)
+	whole := NewBatch(record)
+	if have := whole.Pinned(); have <= whole.Bytes() || have > 2*whole.Bytes() {
+		t.Errorf("%d pinned by %d bytes", have, whole.Bytes())
+	}
+	slice := NewBatch(record.NewSlice(0, 2))
+	if have := slice.Pinned(); have != 2*slice.Bytes() {
+		t.Errorf("a slice of %d bytes pins %d", slice.Bytes(), have)
+	}
+}

@@ -96,7 +96,7 @@ func (b *build) add(batch *stream.Batch) (err error) {
 	b.kept = append(b.kept, batch)
 	b.rows += batch.Len()
 	if batch.Charged() == 0 {
-		b.hold(batch.Bytes())
+		b.hold(batch.Pinned())
 	}
 	if err := batch.Transfer(b.join.ctx.Memory); err != nil {
 		return fmt.Errorf("join: build side of %d rows: %w", b.rows, err)
