@@ -33,8 +33,11 @@ func newHybrid(src []byte, width uint) hybrid { return hybrid{src: src, width: w
 // more makes run or packed positive.
 func (h *hybrid) more() error {
 	for h.run == 0 && h.packed == 0 {
-		header, n := binary.Uvarint(h.src)
-		if n <= 0 || header>>1 > 1<<31 {
+		var header uint64
+		n := 1
+		if len(h.src) > 0 && h.src[0] < 0x80 { // most are that short
+			header = uint64(h.src[0])
+		} else if header, n = binary.Uvarint(h.src); n <= 0 || header>>1 > 1<<31 {
 			return errLevelsEnd
 		}
 		h.src = h.src[n:]

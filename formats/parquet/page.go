@@ -328,14 +328,25 @@ func (p *pages) checkIndexes(dst []int32) error {
 	if uint64(p.dictSize) >= 1<<p.indexes.width && p.indexes.width < 32 {
 		return nil
 	}
-	most := uint32(0)
-	for _, i := range dst {
-		most = max(most, uint32(i))
-	}
-	if len(dst) > 0 && int64(most) >= int64(p.dictSize) {
+	if most := greatest(dst); len(dst) > 0 && int64(most) >= int64(p.dictSize) {
 		return fmt.Errorf("dictionary index %d, the dictionary has %d entries", most, p.dictSize)
 	}
 	return nil
+}
+
+// greatest is the largest of some indexes, 0 of none. Four at a time do not wait for one
+// another.
+func greatest(index []int32) uint32 {
+	var a, b, c, d uint32
+	i := 0
+	for ; i+4 <= len(index); i += 4 {
+		x := index[i : i+4 : i+4]
+		a, b, c, d = max(a, uint32(x[0])), max(b, uint32(x[1])), max(c, uint32(x[2])), max(d, uint32(x[3]))
+	}
+	for _, x := range index[i:] {
+		a = max(a, uint32(x))
+	}
+	return max(a, b, c, d)
 }
 
 // takeFixed returns the next n values of width bytes each.
