@@ -108,6 +108,9 @@ func (p *pick) better(compare func() int) bool {
 }
 
 func pickInts(r rule, kept []int64, valid []bool, v []int64, slots []int32) {
+	if len(valid) == 1 && len(slots) > 1 && (r == least || r == greatest) { // the best of v is the only candidate
+		v, slots = []int64{extreme(r, v[:len(slots)])}, slots[:1]
+	}
 	switch r {
 	case least:
 		for i, s := range slots {
@@ -132,6 +135,23 @@ func pickInts(r rule, kept []int64, valid []bool, v []int64, slots []int32) {
 			}
 		}
 	}
+}
+
+// extreme is the least or the greatest of v, which is not empty. Two at a time do not
+// wait for each other.
+func extreme(r rule, v []int64) int64 {
+	a, b := v[0], v[len(v)-1]
+	i := 0
+	if r == least {
+		for ; i+2 <= len(v); i += 2 {
+			a, b = min(a, v[i]), min(b, v[i+1])
+		}
+		return min(a, b)
+	}
+	for ; i+2 <= len(v); i += 2 {
+		a, b = max(a, v[i]), max(b, v[i+1])
+	}
+	return max(a, b)
 }
 
 // pickReals takes NaN for the greatest number.

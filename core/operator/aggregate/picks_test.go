@@ -3,6 +3,7 @@ package aggregate
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -88,6 +89,34 @@ func checkPicks(t *testing.T, mem memory.Allocator, r *rand.Rand, function strin
 		}
 		if kept := acc.(keeper).grown(); kept != bytes {
 			t.Errorf("%s: %d bytes kept, said %d", function, bytes, kept)
+		}
+	}
+}
+
+// The least and greatest of whole numbers, of one group and of several, of odd and even
+// numbers of rows.
+func TestPickOfNumbers(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 3))
+	for _, groups := range []int{1, 2} {
+		for rows := 1; rows < 9; rows++ {
+			for range 40 {
+				v, slots := make([]int64, rows), make([]int32, rows)
+				for i := range v {
+					v[i], slots[i] = r.Int64N(20)-10, int32(r.IntN(groups))
+				}
+				for _, rule := range []rule{least, greatest} {
+					kept, valid := make([]int64, groups), make([]bool, groups)
+					want, known := make([]int64, groups), make([]bool, groups)
+					for i, s := range slots {
+						if !known[s] || rule == least && v[i] < want[s] || rule == greatest && v[i] > want[s] {
+							want[s], known[s] = v[i], true
+						}
+					}
+					if pickInts(rule, kept, valid, v, slots); !slices.Equal(kept, want) || !slices.Equal(valid, known) {
+						t.Fatalf("rule %d of %v in %v: %v (%v), want %v", rule, v, slots, kept, valid, want)
+					}
+				}
+			}
 		}
 	}
 }
