@@ -99,7 +99,7 @@ func (n *GroupTopN) settle() error {
 	best, err := n.best(batches)
 	if err != nil { // memory is short
 		for _, b := range batches {
-			n.add(b, b.Bytes(), 0)
+			n.add(b, 0)
 		}
 		batches = nil
 		return n.Spill()

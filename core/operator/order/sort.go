@@ -100,26 +100,26 @@ func (s *Sort) tryTake(b *stream.Batch) (taken *stream.Batch, err error) {
 // keep adds a batch. Sorting it will take a copy and the permutation, which are
 // reserved now, so that it cannot fail for want of memory later.
 func (s *Sort) keep(b *stream.Batch) error {
-	bytes := b.Bytes()
-	wanted := bytes + int64(b.Len())*permutationBytes
+	wanted := b.Bytes() + int64(b.Len())*permutationBytes
 	if s.share.Over() || s.ctx.Memory.Grow(wanted) != nil {
 		if err := s.spill(); err != nil {
 			b.Release()
 			return err
 		}
 		if s.ctx.Memory.Grow(wanted) != nil { // others use it all: the batch is a run of its own
-			s.add(b, bytes, 0)
+			s.add(b, 0)
 			return s.spill()
 		}
 	}
-	s.add(b, bytes, wanted)
+	s.add(b, wanted)
 	return nil
 }
 
-func (s *Sort) add(b *stream.Batch, bytes, reserved int64) {
+func (s *Sort) add(b *stream.Batch, reserved int64) {
+	pinned := b.Pinned()
 	s.kept = append(s.kept, b)
-	s.rows, s.held, s.reserved = s.rows+b.Len(), s.held+bytes, s.reserved+reserved
-	s.share.Hold(bytes)
+	s.rows, s.held, s.reserved = s.rows+b.Len(), s.held+pinned, s.reserved+reserved
+	s.share.Hold(pinned)
 }
 
 // Spill implements operator.Spiller.
