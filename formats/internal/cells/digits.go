@@ -103,7 +103,7 @@ func quickDecimal(data []byte, cell Cell, scale int) (int64, bool) {
 // maxQuickScale keeps eight digits with zeros behind them within an int64.
 const maxQuickScale = 10
 
-// quickDate reads yyyy-mm-dd of a year that is not negative.
+// quickDate reads yyyy-mm-dd.
 func quickDate(data []byte, cell Cell) (int32, bool) {
 	start, end, ok := cell.plainRange()
 	if !ok || end-start != 10 {
@@ -118,12 +118,25 @@ func quickDate(data []byte, cell Cell) (int32, bool) {
 	// yyyy-mm- as the digits 0 0 mm yyyy: the month comes in front of the year.
 	v, ok := eightDigits(w<<32 | w>>24&0xffff0000 | zeros&0xffff)
 	d1, d2 := text[8]-'0', text[9]-'0'
-	y, m, d := int(v%10_000), int(v/10_000), int(d1)*10+int(d2)
-	if !ok || d1 > 9 || d2 > 9 || m < 1 || m > 12 || d < 1 || d > 28 && d > daysIn(y, m) {
+	y, m, d := uint(v%10_000), uint(v/10_000), int32(d1)*10+int32(d2)
+	if !ok || d1 > 9 || d2 > 9 || m-1 > 11 || y-firstYear >= lastYear-firstYear {
 		return 0, false
 	}
-	return int32(daysOf(y, m, d)), true
+	at := (y-firstYear)*12 + m - 1
+	first := firstDays[at]
+	return first + d - 1, d >= 1 && first+d <= firstDays[at+1]
 }
+
+// Dates of these years, the last excluded, are read quickly.
+const firstYear, lastYear = 1900, 2100
+
+// firstDays are the first days of their months.
+var firstDays = func() (days [(lastYear-firstYear)*12 + 1]int32) {
+	for i := range days {
+		days[i] = int32(daysOf(firstYear+i/12, i%12+1, 1))
+	}
+	return days
+}()
 
 // integers reads whole numbers of any width.
 func integers[T int8 | int16 | int32 | int64](f *fixedColumn[T]) error {
