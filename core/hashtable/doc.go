@@ -19,7 +19,7 @@
 // Keys take one of these forms, chosen once:
 //
 //	one word     a single column up to 8 bytes, or several that pack into 64 bits
-//	two words    the same up to 16 bytes
+//	few words    the same up to 32 bytes
 //	words        more of them
 //	characters   a single character or binary column: up to 16 bytes in two words,
 //	             longer ones by hash and length, their bytes in an arena

@@ -284,30 +284,33 @@ func (s *oneWord) arrays(mem memory.Allocator, from, to int, null int32) ([]arro
 	return s.packing.arrays(mem, s.keys[from:to], int(null)-from)
 }
 
-// twoWords stores keys that pack into two words.
-type twoWords struct {
-	words[[2]uint64]
+// fewWords stores keys that pack into so many words.
+type fewWords[T several] struct {
+	words[T]
 	*packing
-	buf [][2]uint64
+	buf []T
 }
 
-func (s *twoWords) load(cols []arrow.Array, sel []int32, hashes []uint64, add bool) error {
+func (s *fewWords[T]) load(cols []arrow.Array, sel []int32, hashes []uint64, add bool) error {
 	flat, err := s.packing.load(cols, sel, len(hashes), add)
 	if err != nil {
 		return err
 	}
 	s.buf = sized(s.buf, len(hashes))
 	for i := range s.buf {
-		s.buf[i] = [2]uint64(flat[2*i:])
+		s.buf[i] = T(flat)
+		flat = flat[len(s.buf[i]):]
 	}
 	s.batch = s.buf
 	return nil
 }
 
-func (s *twoWords) arrays(mem memory.Allocator, from, to int, null int32) ([]arrow.Array, error) {
-	flat := make([]uint64, 0, 2*(to-from))
+func (s *fewWords[T]) arrays(mem memory.Allocator, from, to int, null int32) ([]arrow.Array, error) {
+	flat := make([]uint64, 0, s.width*(to-from))
 	for _, k := range s.keys[from:to] {
-		flat = append(flat, k[0], k[1])
+		for i := range s.width {
+			flat = append(flat, k[i])
+		}
 	}
 	return s.packing.arrays(mem, flat, int(null)-from)
 }
@@ -329,6 +332,6 @@ func (s *manyWords) arrays(mem memory.Allocator, from, to int, null int32) ([]ar
 
 var (
 	_ store = (*oneWord)(nil)
-	_ store = (*twoWords)(nil)
+	_ store = (*fewWords[[2]uint64])(nil)
 	_ store = (*manyWords)(nil)
 )

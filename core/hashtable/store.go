@@ -32,8 +32,13 @@ type store interface {
 	release()
 }
 
-// word is a key of one or two words; comparing them is comparing keys.
-type word interface{ uint64 | [2]uint64 }
+// word is a key of a few words; comparing them is comparing keys.
+type word interface{ uint64 | several }
+
+// several are keys of more than one word.
+type several interface {
+	[2]uint64 | [3]uint64 | [4]uint64
+}
 
 // words is the part of a store that finds fixed-size keys.
 type words[T word] struct {
@@ -205,8 +210,15 @@ func (w *strides) find(d *directory, hashes []uint64, slots, rows []int32) {
 
 func (w *strides) add(d *directory, hashes []uint64, slots, rows []int32) (err error) {
 	for _, r := range rows {
-		w.find(d, hashes, slots, []int32{r})
-		if slots[r] >= 0 {
+		h := hashes[r]
+		at, e := h&d.mask, uint64(0)
+		for {
+			if e = d.entries[at]; e == 0 || sameHash(e, h) && w.same(slotOf(e), r) {
+				break
+			}
+			at = (at + 1) & d.mask
+		}
+		if slots[r] = slotOf(e); e != 0 {
 			continue
 		}
 		if w.keys, err = room(w.ledger, w.keys, w.width); err != nil {
@@ -214,7 +226,7 @@ func (w *strides) add(d *directory, hashes []uint64, slots, rows []int32) (err e
 		}
 		w.keys = append(w.keys, w.batch[int(r)*w.width:][:w.width]...)
 		slots[r] = int32(w.n)
-		d.put(entry(hashes[r], w.n))
+		d.entries[at] = entry(h, w.n)
 		w.n++
 		if d.used++; d.full() {
 			if err := d.grow(); err != nil {

@@ -52,7 +52,11 @@ func New(keys, values datatype.Schema, account stream.Account) (*Table, error) {
 	case 1:
 		t.keys = &oneWord{words: words[uint64]{ledger: l}, packing: p}
 	case 2:
-		t.keys = &twoWords{words: words[[2]uint64]{ledger: l}, packing: p}
+		t.keys = &fewWords[[2]uint64]{words: words[[2]uint64]{ledger: l}, packing: p}
+	case 3:
+		t.keys = &fewWords[[3]uint64]{words: words[[3]uint64]{ledger: l}, packing: p}
+	case 4:
+		t.keys = &fewWords[[4]uint64]{words: words[[4]uint64]{ledger: l}, packing: p}
 	default:
 		t.keys = &manyWords{strides: strides{ledger: l, width: p.width}, packing: p}
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"testing"
 
@@ -147,6 +146,8 @@ var keyForms = [][]string{
 	{"STRING", "STRING"},
 	{"BIGINT", "INT"},
 	{"BIGINT", "BIGINT"},
+	{"BIGINT", "BIGINT", "BIGINT"},
+	{"BIGINT", "BIGINT", "BIGINT", "BIGINT", "DATE"},
 	{"STRING", "INT", "BOOLEAN"},
 	{"BIGINT", "DECIMAL(30, 2)", "STRING", "DOUBLE"},
 	{"TINYINT", "SMALLINT", "TIMESTAMP(3)"},
@@ -355,13 +356,14 @@ func TestRefusedTypes(t *testing.T) {
 
 func BenchmarkGroupBy(b *testing.B) {
 	const rows, batch = 4 << 20, 8192
+	keys := map[string][]string{"BIGINT": {"BIGINT"}, "STRING": {"STRING"}, "DICTIONARY": {"STRING"}, "PAIR": {"BIGINT", "BIGINT"}}
 	for _, groups := range []int{8, 1_000, 100_000, 1_000_000} {
 		r := rand.New(rand.NewPCG(1, 2))
 		ids := make([]int64, rows)
 		for i := range ids {
 			ids[i] = r.Int64N(int64(groups)) * 7919
 		}
-		for _, form := range []string{"BIGINT", "STRING", "DICTIONARY"} {
+		for _, form := range []string{"BIGINT", "STRING", "DICTIONARY", "PAIR"} {
 			if form == "DICTIONARY" && groups > batch {
 				continue
 			}
@@ -370,12 +372,12 @@ func BenchmarkGroupBy(b *testing.B) {
 				batches = append(batches, benchColumn(form, ids[i:i+batch]))
 			}
 			b.Run(fmt.Sprintf("%s/%d", form, groups), func(b *testing.B) {
-				schema, values := schemaOf(b, strings.Replace(form, "DICTIONARY", "STRING", 1)), schemaOf(b, "BIGINT")
+				schema, values := schemaOf(b, keys[form]...), schemaOf(b, "BIGINT")
 				slots, hashes := make([]int32, batch), make([]uint64, batch)
 				for b.Loop() {
 					table, _ := New(schema, values, nil)
 					for _, a := range batches {
-						cols := []arrow.Array{a}
+						cols := []arrow.Array{a, a}[:len(schema)]
 						if table.NeedsHashes(cols, batch) {
 							hashes = compute.HashColumns(cols, nil, hashes)
 						}
@@ -395,7 +397,7 @@ func BenchmarkGroupBy(b *testing.B) {
 }
 
 func benchColumn(form string, ids []int64) arrow.Array {
-	if form == "BIGINT" {
+	if form == "BIGINT" || form == "PAIR" {
 		b := array.NewInt64Builder(memory.DefaultAllocator)
 		b.AppendValues(ids, nil)
 		return b.NewArray()

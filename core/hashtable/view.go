@@ -36,8 +36,8 @@ func (s *oneWord) view(l *ledger) store {
 	return &oneWord{words: s.words.viewOf(l), packing: s.packing.viewOf()}
 }
 
-func (s *twoWords) view(l *ledger) store {
-	return &twoWords{words: s.words.viewOf(l), packing: s.packing.viewOf()}
+func (s *fewWords[T]) view(l *ledger) store {
+	return &fewWords[T]{words: s.words.viewOf(l), packing: s.packing.viewOf()}
 }
 
 func (s *manyWords) view(l *ledger) store {
