@@ -108,7 +108,7 @@ func readFull(in formats.Input, p []byte, off int64) error {
 	if n == len(p) {
 		return nil
 	}
-	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if err == nil || errors.Is(err, io.EOF) {
 		return failure.Errorf(failure.BadData, "%s: file ends at byte %d, expected %d more", in.Path, off+int64(n), len(p)-n)
 	}
 	return fmt.Errorf("read %s, %d bytes at %d: %w", in.Path, len(p), off, err)

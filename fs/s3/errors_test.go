@@ -112,6 +112,15 @@ func TestOpenErrors(t *testing.T) {
 		{"500, then well", []func(*http.Request) (*http.Response, error){code(500, "InternalError"), good}, nil, 0, 2, 1, 1},
 		{"503, then well", []func(*http.Request) (*http.Response, error){code(503, "SlowDown"), good}, nil, 0, 2, 1, 1},
 		{"reset, then well", []func(*http.Request) (*http.Response, error){reset, good}, nil, 0, 2, 1, 1},
+		{"broken off for ever", []func(*http.Request) (*http.Response, error){
+			brokenOff(whole, ""),
+		}, nil, failure.Transient, 6, 5, 6},
+		{"another end", []func(*http.Request) (*http.Response, error){
+			reply(http.StatusPartialContent, "Content-Range: bytes 0-9/20\nETag: \"e\"", "0123456789"),
+		}, nil, failure.Fatal, 1, 0, 0},
+		{"broken off, then another part", []func(*http.Request) (*http.Response, error){
+			brokenOff(whole, "0123"), reply(http.StatusPartialContent, "Content-Range: bytes 0-5/10", "012345"),
+		}, nil, failure.Fatal, 2, 1, 1},
 		{"broken off, then the rest", []func(*http.Request) (*http.Response, error){
 			brokenOff(whole, "0123"), reply(http.StatusPartialContent, "Content-Range: bytes 4-9/10", "456789"),
 		}, nil, 0, 2, 1, 1},

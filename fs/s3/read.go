@@ -92,16 +92,16 @@ func (f *FileSystem) open(ctx context.Context, at location) (info fs.Info, tail 
 	return info, tail, err
 }
 
-// totalSize is the number behind the slash of "bytes 0-9/100"; without a range
-// the answer is the whole object.
+// totalSize is the number behind the slash of "bytes 90-99/100", which has to say
+// that the last length bytes came; without a range the answer is the whole object.
 func totalSize(contentRange string, length int64) (int64, error) {
 	if contentRange == "" {
 		return length, nil
 	}
 	_, total, _ := strings.Cut(contentRange, "/")
 	n, err := strconv.ParseInt(total, 10, 64)
-	if err != nil || n < length {
-		return 0, fmt.Errorf("the server sent the content range %q for %d bytes", contentRange, length)
+	if err != nil || contentRange != fmt.Sprintf("bytes %d-%d/%d", n-length, n-1, n) {
+		return 0, fmt.Errorf("the server sent the content range %q for the last %d bytes", contentRange, length)
 	}
 	return n, nil
 }
@@ -163,10 +163,16 @@ func (f *FileSystem) fetchOnce(ctx context.Context, at location, etag string, p 
 		return 0, err
 	}
 	defer out.Body.Close()
-	if off > 0 && aws.ToString(out.ContentRange) == "" {
+	switch got := aws.ToString(out.ContentRange); {
+	case off > 0 && got == "":
 		return 0, errors.New("the server does not know range requests")
+	case got != "" && !strings.HasPrefix(got, fmt.Sprintf("bytes %d-", off)):
+		return 0, fmt.Errorf("the server sent the content range %q for %q", got, *in.Range)
 	}
 	n, err := io.ReadFull(out.Body, p)
+	if errors.Is(err, io.EOF) { // of the connection: for readers of files it would be the file's
+		err = io.ErrUnexpectedEOF
+	}
 	if err != nil {
 		return n, fmt.Errorf("%w after %d of %d bytes: %w", io.ErrUnexpectedEOF, n, len(p), err)
 	}
