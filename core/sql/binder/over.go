@@ -32,6 +32,7 @@ type overCall struct {
 	order     []overKey
 	frame     plan.Frame
 	ignore    bool
+	done      bool // it is computed
 }
 
 type overKey struct {
@@ -84,6 +85,11 @@ func (x *exprBinder) over(n *ast.Call, kind function.Kind, name string) (expr.Ex
 	if name == "LAG" || name == "LEAD" {
 		call.frame = reach(name, call.args)
 	}
+	if n.Quantifier == ast.QuantDistinct {
+		if err := x.distinctOver(n, &call); err != nil {
+			return nil, err
+		}
+	}
 	return x.overs.virtual(call), nil
 }
 
@@ -99,8 +105,8 @@ func (x *exprBinder) refuseOver(n *ast.Call, kind function.Kind, name string) er
 	switch {
 	case kind == function.Scalar:
 		return x.errorf(sqlerr.MisplacedCall, n, "%s is not a window function or an aggregate", name)
-	case n.Quantifier == ast.QuantDistinct:
-		return x.unsupported(n, "DISTINCT in a window function is")
+	case n.Quantifier == ast.QuantDistinct && (kind == function.Window || len(n.Args) != 1):
+		return x.unsupported(n, "DISTINCT of this form of "+name+" over a window is")
 	case n.JSON != nil || strings.HasPrefix(name, "JSON_") || len(n.WithinGroup) > 0 || len(n.OrderBy) > 0 || name == "SINGLE_VALUE" || name == "APPROX_COUNT_DISTINCT":
 		return x.unsupported(n, "this form of "+name+" over a window is")
 	case n.Nulls == ast.IgnoreNulls && !value:
@@ -326,32 +332,31 @@ func distance(key datatype.Type, lit *expr.Literal) (int64, bool) {
 	return 0, false
 }
 
-// overWindows computes the window functions over the rows so far, one node for
-// each window, and rewrites the later expressions over its output.
+// overWindows computes the window functions over the rows so far and rewrites the
+// later expressions over them: first those that need no other ones.
 func (s *selection) overWindows() {
-	if len(s.overs.calls) == 0 {
-		return
-	}
-	in := plan.Identity(s.node)
-	nodes := make([]*plan.Over, 0, 1)
-	of := make([][2]int, len(s.overs.calls)) // node, call
-	for i, c := range s.overs.calls {
-		n := &plan.Over{Place: s.at(c.at)}
-		for _, e := range c.partition {
-			if at := addColumn(in, e); !slices.Contains(n.Partition, at) {
-				n.Partition = append(n.Partition, at)
+	for range 2 { // distinctOver makes calls that need one other
+		var now []int
+		for i, c := range s.overs.calls {
+			waits := c.filter != nil && !plan.OnlyColumns(c.filter, func(i int) bool { return i < firstOver })
+			if !waits && !c.done {
+				now = append(now, i)
 			}
 		}
-		for _, k := range c.order {
-			n.Order = append(n.Order, plan.SortKey{Column: addColumn(in, k.expr), Descending: k.descending, NullsFirst: k.nullsFirst})
+		if len(now) > 0 {
+			s.overNodes(now)
 		}
-		call := plan.OverCall{Call: plan.Call{Function: c.function, Filter: -1, Type: c.typ, Name: s.overName(i)}, Frame: c.frame, IgnoreNulls: c.ignore}
-		for _, a := range c.args {
-			call.Args = append(call.Args, addColumn(in, a))
-		}
-		if c.filter != nil {
-			call.Filter = addColumn(in, c.filter)
-		}
+	}
+}
+
+// overNodes computes some window functions, one node for each window.
+func (s *selection) overNodes(calls []int) {
+	in := plan.Identity(s.node)
+	nodes := make([]*plan.Over, 0, 1)
+	of := map[int][2]int{} // node, call
+	for _, i := range calls {
+		s.overs.calls[i].done = true
+		n, call := s.overCall(in, i)
 		at := slices.IndexFunc(nodes, func(o *plan.Over) bool {
 			return slices.Equal(o.Partition, n.Partition) && slices.Equal(o.Order, n.Order)
 		})
@@ -372,13 +377,35 @@ func (s *selection) overWindows() {
 	schema := s.node.Schema()
 	for _, e := range s.later() {
 		*e = plan.ReplaceColumns(*e, func(c *expr.Column) expr.Expr {
-			if c.Index < firstOver {
+			at, ok := of[c.Index-firstOver]
+			if !ok {
 				return c
 			}
-			at := of[c.Index-firstOver]
 			return plan.Column(schema, first[at[0]]+at[1])
 		})
 	}
+}
+
+// overCall is window function i, and its window without calls, over what in computes.
+func (s *selection) overCall(in *plan.Project, i int) (*plan.Over, plan.OverCall) {
+	c := s.overs.calls[i]
+	n := &plan.Over{Place: s.at(c.at)}
+	for _, e := range c.partition {
+		if at := addColumn(in, e); !slices.Contains(n.Partition, at) {
+			n.Partition = append(n.Partition, at)
+		}
+	}
+	for _, k := range c.order {
+		n.Order = append(n.Order, plan.SortKey{Column: addColumn(in, k.expr), Descending: k.descending, NullsFirst: k.nullsFirst})
+	}
+	call := plan.OverCall{Call: plan.Call{Function: c.function, Filter: -1, Type: c.typ, Name: s.overName(i)}, Frame: c.frame, IgnoreNulls: c.ignore}
+	for _, a := range c.args {
+		call.Args = append(call.Args, addColumn(in, a))
+	}
+	if c.filter != nil {
+		call.Filter = addColumn(in, c.filter)
+	}
+	return n, call
 }
 
 // overName is the name of the item that is just this call.

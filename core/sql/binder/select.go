@@ -218,9 +218,6 @@ func (s *selection) groupBy() error {
 	if by == nil {
 		return nil
 	}
-	if by.Distinct {
-		return s.unsupported(by, "GROUP BY DISTINCT is")
-	}
 	if by.All {
 		for _, it := range s.items {
 			if s.onlyInput(it.expr) {
@@ -233,6 +230,9 @@ func (s *selection) groupBy() error {
 	x := s.binder("GROUP BY")
 	x.aliases = s.aliases()
 	sets, err := s.groupSets(x, by.Items)
+	if by.Distinct {
+		sets = differentSets(sets)
+	}
 	if s.group.several && (len(sets) > 1 || err == nil && len(sets[0]) < len(s.group.keys)) {
 		s.group.sets = sets // one set of all keys is plain grouping
 	}

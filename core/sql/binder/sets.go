@@ -97,6 +97,17 @@ func (s *selection) groupSets(x *exprBinder, items []ast.Expr) ([][]int, error) 
 	return all, nil
 }
 
+// differentSets is sets without repetitions: GROUP BY DISTINCT.
+func differentSets(sets [][]int) [][]int {
+	var out [][]int
+	for _, set := range sets {
+		if !slices.ContainsFunc(out, func(have []int) bool { return slices.Equal(have, set) }) {
+			out = append(out, set)
+		}
+	}
+	return out
+}
+
 func mergedSet(sets ...[]int) []int {
 	all := slices.Concat(sets...)
 	slices.Sort(all)
