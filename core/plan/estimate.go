@@ -9,10 +9,13 @@ import (
 // Guesses where nothing is known. They order plans; they promise nothing.
 const (
 	unknownRows       = 1e6
-	equalSelectivity  = 0.1
+	equalSelectivity  = 0.05
+	namesRows         = 100 // a table of so few has a row for each text
 	rangeSelectivity  = 0.33
 	havingSelectivity = 0.05
-	likeSelectivity   = 0.2
+	anyLike           = 0.3 // of a pattern of no characters
+	eachLike          = 0.7 // that each character leaves of it
+	leastLike         = 0.02
 	otherSelectivity  = 0.5
 	nullSelectivity   = 0.1
 	groupExponent     = 0.75 // groups of n rows: n to this power, per key at most

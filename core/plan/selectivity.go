@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/tidemill/tidemill/core/expr"
@@ -114,7 +115,7 @@ func (e *estimates) call(n Node, c *expr.Call) float64 {
 	case "IN":
 		return math.Min(otherSelectivity, e.equalTo(n, c.Args[0], c.Args[1])*float64(len(c.Args)-1))
 	case "LIKE":
-		return likeSelectivity
+		return likeSelectivity(c.Args[1])
 	case "IS NULL":
 		return e.nulls(n, c.Args[0])
 	case "IS NOT NULL":
@@ -123,14 +124,33 @@ func (e *estimates) call(n Node, c *expr.Call) float64 {
 	return otherSelectivity
 }
 
+// likeSelectivity is the less the more characters a pattern asks for.
+func likeSelectivity(pattern expr.Expr) float64 {
+	text, ok := pattern.(*expr.Literal)
+	if !ok {
+		return otherSelectivity
+	}
+	asked := 0
+	for _, c := range fmt.Sprint(text.Value) {
+		if c != '%' && c != '_' {
+			asked++
+		}
+	}
+	return math.Max(leastLike, anyLike*math.Pow(eachLike, float64(asked)))
+}
+
 // equalTo is the share of rows whose column has one value.
 func (e *estimates) equalTo(n Node, a, b expr.Expr) float64 {
 	column, isColumn := a.(*expr.Column)
 	if _, constant := b.(*expr.Literal); !isColumn || !constant {
 		return equalSelectivity
 	}
-	if s := e.column(n, column.Index); s.Distinct > 0 {
+	s := e.column(n, column.Index)
+	switch {
+	case s.Distinct > 0:
 		return (1 - s.Nulls) / s.Distinct
+	case s.Base <= namesRows:
+		return 1 / math.Max(1, s.Base)
 	}
 	return equalSelectivity
 }

@@ -36,6 +36,35 @@ func (s Statistics) unique() bool { return s.Distinct > 0 && s.Distinct >= uniqu
 // ColumnStatistics follows a column of n's output to where it comes from.
 func ColumnStatistics(n Node, column int) Statistics { return newEstimates().column(n, column) }
 
+// DistinctValues estimates how many values a column of n's output has.
+func DistinctValues(n Node, column int) float64 { return newEstimates().values(n, column) }
+
+func (e *estimates) values(n Node, column int) float64 {
+	rows := e.rowsOf(n)
+	switch n := n.(type) {
+	case *Filter, *Sort, *Limit, *TopN, *Watermark:
+		return math.Min(rows, e.values(n.Inputs()[0], column))
+	case *Project:
+		if c, ok := n.Exprs[column].(*expr.Column); ok {
+			return math.Min(rows, e.values(n.Input, c.Index))
+		}
+	case *Join:
+		side, other, keys, others := n.Left, n.Right, n.LeftKeys, n.RightKeys
+		if width := len(n.Left.Schema()); column >= width {
+			side, other, keys, others, column = n.Right, n.Left, n.RightKeys, n.LeftKeys, column-width
+		}
+		rows = math.Min(rows, e.values(side, column))
+		if at := slices.Index(keys, column); at >= 0 && (n.Kind == Inner || n.Kind == Semi) {
+			rows = math.Min(rows, e.values(other, others[at]))
+		}
+		return rows
+	}
+	if d := e.column(n, column).Distinct; d > 0 {
+		return math.Min(rows, d)
+	}
+	return rows
+}
+
 func (e *estimates) column(n Node, column int) Statistics {
 	at := columnOf{n, column}
 	s, known := e.columns[at]

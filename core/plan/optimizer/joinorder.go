@@ -13,8 +13,10 @@ const (
 	// maxExactJoins is up to how many leaves all orders are looked at: of n leaves
 	// that is 3 to the power of n pairs of sets.
 	maxExactJoins = 10
-	// What a row costs, relative to one that is put out.
-	buildCost    = 3.0
+	// What a row costs, relative to one that is put out; a built one the more the
+	// wider it is.
+	buildCost    = 2.5
+	buildWidth   = 32.0 // bytes that cost as much as a row put out
 	exchangeCost = 1.0
 	probeCost    = 1.0
 )
@@ -107,6 +109,9 @@ type order struct {
 }
 
 func (o *order) bytes() float64 { return o.rows * o.width }
+
+// built is what it costs to build the hash table of it.
+func (o *order) built() float64 { return o.rows * (buildCost + o.width/buildWidth) }
 
 func (t *joinTree) single(i int) *order {
 	l := t.leaves[i]
@@ -215,13 +220,13 @@ func (t *joinTree) pair(a, b *order) *order {
 		o := t.costed(&order{set: a.set | b.set, probe: a, build: b, rows: math.Max(1, a.rows*share), width: a.width})
 		if t.keyed(a.set, b.set) {
 			// The other way round no row may be in two places: both are exchanged.
-			cost := a.cost + b.cost + o.rows + a.rows*buildCost + b.rows*probeCost + (a.rows+b.rows)*exchangeCost
+			cost := a.cost + b.cost + o.rows + a.built() + b.rows*probeCost + (a.rows+b.rows)*exchangeCost
 			o.buildLeft, o.cost = cost < o.cost, math.Min(cost, o.cost)
 		}
 		return o
 	}
 	o := &order{set: a.set | b.set, probe: a, build: b, width: a.width + b.width}
-	if b.bytes() > a.bytes() {
+	if b.built()+a.rows*probeCost > a.built()+b.rows*probeCost {
 		o.probe, o.build = b, a
 	}
 	domain, share := t.between(a.set, b.set)
@@ -234,7 +239,7 @@ func (t *joinTree) costed(o *order) *order {
 	if o.build.bytes() > plan.BroadcastBytes { // else it is sent everywhere, and the other side stays
 		exchanged = (o.build.rows + o.probe.rows) * exchangeCost
 	}
-	o.cost = o.probe.cost + o.build.cost + o.rows + o.build.rows*buildCost + o.probe.rows*probeCost + exchanged
+	o.cost = o.probe.cost + o.build.cost + o.rows + o.build.built() + o.probe.rows*probeCost + exchanged
 	return o
 }
 

@@ -40,6 +40,7 @@ func Optimize(n plan.Node, o Options) plan.Node {
 		func(n plan.Node) plan.Node { return pushDown(n, nil) },
 		groupTop,
 		func(n plan.Node) plan.Node { return scanPredicates(n, o.Refresh) },
+		prune, // what nobody reads has no weight in the order of joins
 		orderJoins,
 		keys,
 		eager,

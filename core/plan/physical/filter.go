@@ -74,7 +74,7 @@ func (b *builder) findKeys(spec *jobgraph.Join, probe, built plan.Node, whole bo
 		of, in := plan.ColumnStatistics(probe, l), plan.ColumnStatistics(built, r)
 		domain := plan.Domain(of, in)
 		tuples[at].add(r, column, domain, min(of.Base, in.Base))
-		if plan.Rows(built) < keepsBelow*domain {
+		if plan.DistinctValues(built, r) < keepsBelow*domain {
 			tuples[at].single = true
 			b.keys = append(b.keys, keyFilter{join: spec, build: []uint32{uint32(r)}, whole: whole, scan: scan, columns: []uint32{uint32(column)}})
 		}
