@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"errors"
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -99,7 +100,7 @@ func (k *call) castColumn(d arrow.ArrayData, from, to datatype.Type, cast kernel
 	if cast != nil && !v.null {
 		n := &callNode{args: []node{&fixedNode{v}}, kernel: cast, out: layoutOf(to), strict: true}
 		if v, err = n.eval(&inner, nil); err != nil {
-			if raised, ok := err.(*RowError); ok { // its row is one of the elements
+			if raised := (*RowError)(nil); errors.As(err, &raised) { // its row is one of the elements
 				err = raised.err
 			}
 			return nil, err
