@@ -11,8 +11,8 @@ const (
 	mostGarbage  = 1 << 30
 	// The collector is late when the machine is busy, by about this part of the heap:
 	// it is told so much less.
-	latePart = 24
-	mostLate = 16 << 20
+	latePart = 16
+	mostLate = 24 << 20
 )
 
 // Divide says of a process that may use size bytes in all how large its heap may
