@@ -298,8 +298,11 @@ func (s *fewWords[T]) load(cols []arrow.Array, sel []int32, hashes []uint64, add
 	}
 	s.buf = sized(s.buf, len(hashes))
 	for i := range s.buf {
-		s.buf[i] = T(flat)
-		flat = flat[len(s.buf[i]):]
+		k := &s.buf[i]
+		for j, word := range flat[:len(*k)] {
+			(*k)[j] = word
+		}
+		flat = flat[len(*k):]
 	}
 	s.batch = s.buf
 	return nil

@@ -211,12 +211,11 @@ func (w *strides) find(d *directory, hashes []uint64, slots, rows []int32) {
 func (w *strides) add(d *directory, hashes []uint64, slots, rows []int32) (err error) {
 	for _, r := range rows {
 		h := hashes[r]
-		at, e := h&d.mask, uint64(0)
-		for {
-			if e = d.entries[at]; e == 0 || sameHash(e, h) && w.same(slotOf(e), r) {
-				break
-			}
+		at := h & d.mask
+		e := d.entries[at]
+		for e != 0 && !(sameHash(e, h) && w.same(slotOf(e), r)) {
 			at = (at + 1) & d.mask
+			e = d.entries[at]
 		}
 		if slots[r] = slotOf(e); e != 0 {
 			continue

@@ -160,10 +160,20 @@ func TestHas(t *testing.T) {
 		v    any
 		want bool
 	}{
-		{words, "a", true}, {words, "b", false}, {words, []byte("c"), true}, {words, []byte("d"), false}, {words, int64(1), true}, {words, 1.5, true},
-		{sparse, int64(1 << 40), true}, {sparse, int64(1 << 39), false}, {sparse, int64(1 << 41), false},
-		{dense, int64(5), true}, {dense, int64(4), false}, {dense, "a", true},
-		{of(), int64(1), false}, {keyfilter.Of(nil, false), "a", false},
+		{words, "a", true},
+		{words, "b", false},
+		{words, []byte("c"), true},
+		{words, []byte("d"), false},
+		{words, int64(1), true},
+		{words, 1.5, true},
+		{sparse, int64(1 << 40), true},
+		{sparse, int64(1 << 39), false},
+		{sparse, int64(1 << 41), false},
+		{dense, int64(5), true},
+		{dense, int64(4), false},
+		{dense, "a", true},
+		{of(), int64(1), false},
+		{keyfilter.Of(nil, false), "a", false},
 	} {
 		if got := c.keys.Has(c.v); got != c.want {
 			t.Errorf("%v: %v", c.v, got)

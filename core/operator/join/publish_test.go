@@ -25,7 +25,9 @@ func TestPublish(t *testing.T) {
 	spec := &jobgraph.Join{
 		Type: jobgraph.JoinType_JOIN_INNER, LeftKeys: []uint32{1}, RightKeys: []uint32{1},
 		Filters: []*jobgraph.KeyFilter{
-			{Id: 3, Columns: []uint32{1}}, {Id: 4, Columns: []uint32{1}, Whole: true}, {Id: 5, Columns: []uint32{2}, Whole: true},
+			{Id: 3, Columns: []uint32{1}},
+			{Id: 4, Columns: []uint32{1}, Whole: true},
+			{Id: 5, Columns: []uint32{2}, Whole: true},
 			{Id: 6, Columns: []uint32{1, 2}, Whole: true},
 		},
 	}

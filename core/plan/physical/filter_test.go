@@ -52,7 +52,9 @@ func TestFindKeys(t *testing.T) {
 		{"few of the other side's values", []int{0, 1}, big(), limited(numbered("small", 20_000, 20), 300), "[0] [1]"},
 		{"a column is enough", []int{0, 2}, big(), limited(numbered("small", 20_000, 1_000), 9_000), "[2]"},
 		{
-			"two scans", []int{0, 4}, &plan.Join{Left: big(), Right: numbered("other", 20_000, 1_000), Kind: plan.Inner, LeftKeys: []int{2}, RightKeys: []int{2}},
+			"two scans",
+			[]int{0, 4},
+			&plan.Join{Left: big(), Right: numbered("other", 20_000, 1_000), Kind: plan.Inner, LeftKeys: []int{2}, RightKeys: []int{2}},
 			limited(numbered("small", 20_000, 1_000), 9_000), "",
 		},
 	} {
