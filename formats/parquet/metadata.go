@@ -71,6 +71,7 @@ type chunk struct {
 	physical   format.Type
 	codec      format.CompressionCodec
 	values     int64
+	plainBytes int64 // of the pages before compression
 	compressed int64
 	dataOffset int64
 	dictOffset int64 // 0: none recorded
@@ -240,6 +241,8 @@ func readChunkField(r *thriftReader, c *chunk, id int) bool {
 		c.codec = format.CompressionCodec(r.int32())
 	case 5:
 		c.values = r.int()
+	case 6:
+		c.plainBytes = r.int()
 	case 7:
 		c.compressed = r.int()
 	case 9:

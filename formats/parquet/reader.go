@@ -36,6 +36,7 @@ type reader struct {
 	end      int
 	left     int64      // rows left in the current row group
 	rows     []rowRange // of it, those that the page index leaves; nil: all
+	most     int        // rows of a batch, where they are not long
 	filters  []*rowFilter
 	window   int                 // rows to filter at once
 	pending  []arrow.RecordBatch // read and not yet returned
@@ -54,7 +55,7 @@ func newReader(f *file, opts formats.ReadOptions) (*reader, error) {
 	r := &reader{file: f, opts: opts.Complete(), codec: &decompressor{}}
 	r.alloc = &recorder{Allocator: r.opts.Alloc, live: map[*byte][]byte{}}
 	r.opts.Alloc = r.alloc
-	r.filters, r.window = newFilters(r.opts), r.opts.BatchRows
+	r.filters, r.window, r.most = newFilters(r.opts), r.opts.BatchRows, r.opts.BatchRows
 	var err error
 	if r.next, r.end, err = f.groupRange(opts.Span); err != nil {
 		return nil, err
@@ -203,6 +204,8 @@ func (r *reader) start(group int) error {
 		return fmt.Errorf("row group %d: %w", group, err)
 	}
 	r.owners = owners
+	r.opts.BatchRows = r.batchRows(g)
+	r.window = min(r.window, maxWindow*r.opts.BatchRows)
 	r.sort(g)
 	for _, d := range r.decoders {
 		if d.source() == nil {
@@ -214,6 +217,22 @@ func (r *reader) start(group int) error {
 		d.start(group, &g.chunks[d.source().index], c.bytes)
 	}
 	return nil
+}
+
+// longBatch is how many bytes a batch of long rows has: 32-bit offsets count 2 GiB, and
+// some rows are longer than others.
+const longBatch = 128 << 20
+
+// batchRows is how many rows of a row group a batch has.
+func (r *reader) batchRows(g *rowGroup) int {
+	bytes := int64(0)
+	for _, d := range r.sources {
+		bytes += g.chunks[d.source().index].plainBytes
+	}
+	if each := bytes / max(g.rows, 1); each > 0 {
+		return int(min(int64(r.most), max(longBatch/each, 1)))
+	}
+	return r.most
 }
 
 // skips reports whether a row group can be skipped, by what the footer tells, else by
