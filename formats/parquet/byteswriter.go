@@ -153,7 +153,11 @@ func (w *bytesWriter) addIndexes(s stretch, t texts) int {
 			if w.full() {
 				return i
 			}
-			idx = append(idx, uint16(w.table.index(t.entry(i))))
+			at := i
+			if t.idx != nil {
+				at = int(t.idx[i])
+			}
+			idx = append(idx, uint16(w.table.indexOf(t.data, t.offsets[at], t.offsets[at+1])))
 		}
 		return s.to
 	}

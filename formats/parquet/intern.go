@@ -1,6 +1,7 @@
 package parquet
 
 import (
+	"encoding/binary"
 	"math/bits"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -105,6 +106,20 @@ type byteTable struct {
 	offsets list[uint32] // entry i ends at offsets[i]
 	hashes  list[uint64]
 	slots   list[int32]
+	recent  [recentShort]shortEntry
+}
+
+// recentShort is how many strings of up to seven bytes are remembered as words: codes
+// and flags, of which a column has few, are found without hashing and comparing them.
+const (
+	recentBits  = 6
+	recentShort = 1 << recentBits
+)
+
+// shortEntry is such a string, its length plus one in the highest byte, and its number.
+type shortEntry struct {
+	word   uint64
+	number int32
 }
 
 func (t *byteTable) use(alloc memory.Allocator) {
@@ -114,6 +129,7 @@ func (t *byteTable) use(alloc memory.Allocator) {
 func (t *byteTable) reset() {
 	t.data.v, t.hashes.v, t.offsets.v = t.data.v[:0], t.hashes.v[:0], t.offsets.v[:0]
 	clear(t.slots.v)
+	clear(t.recent[:])
 }
 
 func (t *byteTable) held() int {
@@ -125,6 +141,7 @@ func (t *byteTable) release() {
 	t.offsets.release()
 	t.hashes.release()
 	t.slots.release()
+	clear(t.recent[:])
 }
 
 func (t *byteTable) len() int { return len(t.hashes.v) }
@@ -150,6 +167,20 @@ func (t *byteTable) grow() {
 		}
 		t.slots.v[at] = int32(i + 1)
 	}
+}
+
+// indexOf is index of data[from:to].
+func (t *byteTable) indexOf(data []byte, from, to int32) int32 {
+	n := to - from
+	if n > 7 || int(from)+8 > len(data) {
+		return t.index(data[from:to])
+	}
+	word := binary.LittleEndian.Uint64(data[from:])&(1<<(8*n)-1) | uint64(n+1)<<56
+	e := &t.recent[word*0x9E3779B97F4A7C15>>(64-recentBits)]
+	if e.word != word {
+		*e = shortEntry{word, t.index(data[from:to])}
+	}
+	return e.number
 }
 
 // index returns the number of v, numbering it if it is new.
