@@ -427,6 +427,9 @@ func appendJSONNested(b []byte, arr arrow.Array, i int, t datatype.Type, env *en
 		}
 		return append(b, '}')
 	}
+	if value, ok := compute.ValueAt(arr, i).([]byte); ok && t.IsBinary() {
+		return appendJSONString(b, base64.StdEncoding.EncodeToString(value))
+	}
 	text := appendValue(nil, compute.ValueAt(arr, i), t, env)
 	if t.IsNumeric() || t.Kind == datatype.Boolean {
 		return appendJSONPlain(b, text)

@@ -61,7 +61,7 @@ func (b *Binder) bindValues(q *ast.Values) (plan.Node, error) {
 	x := exprBinder{Binder: b, scope: &scope{}, clause: "VALUES"}
 	for i, n := range q.Rows {
 		elems := []ast.Expr{n}
-		if row, ok := n.(*ast.Row); ok && !row.Explicit {
+		if row, ok := n.(*ast.Row); ok {
 			elems = row.Elems
 		}
 		var err error
