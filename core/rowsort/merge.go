@@ -24,6 +24,8 @@ type Merger struct {
 	limit  int
 	inputs []cursor
 	losers []int // of the matches at each node; [0] is the winner
+	// prefixes are those of the keys of each input's current row, input after input
+	prefixes []uint64
 	// comparers[i][j] compares the current rows of inputs i and j; nil: make it
 	comparers [][][]compute.Comparer
 
@@ -35,6 +37,7 @@ type Merger struct {
 type cursor struct {
 	input  Input
 	record arrow.RecordBatch
+	heads  []head // of the record's keys
 	row    int
 	held   int // the record's place in Merger.held, -1 before its first pick
 	done   bool
@@ -44,9 +47,9 @@ type cursor struct {
 // limit rows.
 func NewMerger(mem memory.Allocator, inputs []Input, keys []Key, limit int) *Merger {
 	m := &Merger{mem: mem, keys: keys, limit: limit, inputs: make([]cursor, len(inputs))}
-	m.comparers = make([][][]compute.Comparer, len(inputs))
+	m.prefixes, m.comparers = make([]uint64, len(inputs)*len(keys)), make([][][]compute.Comparer, len(inputs))
 	for i := range inputs {
-		m.inputs[i] = cursor{input: inputs[i], held: -1}
+		m.inputs[i] = cursor{input: inputs[i], heads: make([]head, len(keys)), held: -1}
 		m.comparers[i] = make([][]compute.Comparer, len(inputs))
 	}
 	return m
@@ -141,6 +144,20 @@ func (m *Merger) before(a, b int) (bool, error) {
 	if x.done || y.done {
 		return !x.done, nil
 	}
+	n := len(m.keys)
+	p, q := m.prefixes[a*n:][:n], m.prefixes[b*n:][:n]
+	decided := 0
+	for ; decided < n && x.heads[decided].exact && y.heads[decided].exact; decided++ {
+		if p[decided] != q[decided] {
+			return p[decided] < q[decided], nil
+		}
+	}
+	if decided == n {
+		return a < b, nil
+	}
+	if p[decided] != q[decided] {
+		return p[decided] < q[decided], nil
+	}
 	if m.comparers[a][b] == nil {
 		c, err := Comparers(x.record, y.record, m.keys)
 		if err != nil {
@@ -148,7 +165,7 @@ func (m *Merger) before(a, b int) (bool, error) {
 		}
 		m.comparers[a][b] = c
 	}
-	d := Compare(m.comparers[a][b], x.row, y.row)
+	d := Compare(m.comparers[a][b][decided:], x.row, y.row)
 	return d < 0 || d == 0 && a < b, nil
 }
 
@@ -156,9 +173,19 @@ func (m *Merger) before(a, b int) (bool, error) {
 func (m *Merger) advance(i int) error {
 	c := &m.inputs[i]
 	if c.row++; c.row < int(c.record.NumRows()) {
+		m.look(i)
 		return nil
 	}
 	return m.load(i)
+}
+
+// look reads the prefixes of the current row of input i.
+func (m *Merger) look(i int) {
+	c := &m.inputs[i]
+	to := m.prefixes[i*len(m.keys):][:len(c.heads)]
+	for k := range c.heads {
+		to[k] = c.heads[k].at(c.row)
+	}
 }
 
 // load reads the next record of input i that has rows.
@@ -182,6 +209,10 @@ func (m *Merger) load(i int) error {
 		}
 		if r.NumRows() > 0 {
 			c.record, c.row, c.held = r, 0, -1
+			for k, key := range m.keys {
+				c.heads[k] = newHead(r.Column(key.Column), key.Order)
+			}
+			m.look(i)
 			return nil
 		}
 		r.Release()
