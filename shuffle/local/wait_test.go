@@ -3,6 +3,7 @@ package local_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,8 +45,9 @@ func TestWhileWaiting(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wanted, done := make(chan struct{}, 1), 0
-		w.(shuffle.PatientWriter).WhileWaiting(wanted, func() { done++ })
+		wanted := make(chan struct{}, 1)
+		var done atomic.Int32
+		w.(shuffle.PatientWriter).WhileWaiting(wanted, func() { done.Add(1) })
 		sent := make(chan error)
 		send := func() { sent <- w.Send(ctx, 0, batch()) }
 		take := func() {
@@ -61,18 +63,18 @@ func TestWhileWaiting(t *testing.T) {
 		}
 		go send()
 		time.Sleep(time.Minute)
-		if done != 0 {
+		if done.Load() != 0 {
 			t.Error("did what nobody wanted")
 		}
 		wanted <- struct{}{}
-		if synctest.Wait(); done != 0 {
+		if synctest.Wait(); done.Load() != 0 {
 			t.Error("did it at once")
 		}
 		time.Sleep(time.Second)
 		wanted <- struct{}{}
 		time.Sleep(time.Second)
-		if done != 2 {
-			t.Errorf("did it %d times", done)
+		if n := done.Load(); n != 2 {
+			t.Errorf("did it %d times", n)
 		}
 		take()
 		if err := <-sent; err != nil {

@@ -29,11 +29,7 @@ func (g *generator) grouped(s *scope, rows int) (group, having *node, out *scope
 	}
 	having = maybe(nil)
 	if chance(g.Rand, 25) {
-		where := two(fixed, " HAVING $0", "", g.term(out, boolean, 2).node)
-		if group.duck != "" {
-			where.duck = " AND ($0)"
-		}
-		having = maybe(where)
+		having = maybe(plain(fixed, " HAVING $0", g.term(out, boolean, 2).node))
 	}
 	return group, having, out, groups
 }
@@ -60,10 +56,6 @@ func (g *generator) groupKey(s *scope, before []term) (term, bool) {
 	return term{}, false
 }
 
-// someRows: of several grouping sets the empty one has a group for no rows in
-// DuckDB, as the standard says, and none in Flink.
-const someRows = " HAVING COUNT(*) > 0"
-
 func (g *generator) groupBy(keys []term, out *scope) *node {
 	nodes := make([]*node, len(keys))
 	columns := true
@@ -80,9 +72,9 @@ func (g *generator) groupBy(keys []term, out *scope) *node {
 	}
 	switch g.IntN(3) {
 	case 0:
-		return two(fixed, " GROUP BY ROLLUP ($0)", " GROUP BY ROLLUP ($0)"+someRows, list("", ", ", 1, nodes...))
+		return plain(fixed, " GROUP BY ROLLUP ($0)", list("", ", ", 1, nodes...))
 	case 1:
-		return two(fixed, " GROUP BY CUBE ($0)", " GROUP BY CUBE ($0)"+someRows, list("", ", ", 1, nodes...))
+		return plain(fixed, " GROUP BY CUBE ($0)", list("", ", ", 1, nodes...))
 	}
 	sets := list(" GROUP BY GROUPING SETS (", ", ", 1)
 	all := list("", ", ", 1, nodes...)
@@ -96,7 +88,7 @@ func (g *generator) groupBy(keys []term, out *scope) *node {
 		}
 		sets.kids = append(sets.kids, plain(fixed, "($0)", set))
 	}
-	return two(fixed, "$0)", "$0)"+someRows, sets)
+	return plain(fixed, "$0)", sets)
 }
 
 // aggregate is any aggregate, perhaps with FILTER.

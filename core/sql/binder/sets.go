@@ -178,6 +178,9 @@ func (s *selection) nestedSets(x *exprBinder, n *ast.GroupingSet) ([][]int, erro
 func (s *selection) grandTotals(agg *plan.Aggregate) error {
 	expand := agg.Input.(*plan.Expand)
 	nothing := &plan.Aggregate{Place: agg.Place, Input: &plan.Values{Place: agg.Place, Columns: expand.Schema()}, Calls: agg.Calls}
+	if len(nothing.Calls) == 0 { // nothing has no columns
+		nothing.Calls = []plan.Call{{Function: "COUNT", Filter: -1, Type: datatype.Of(datatype.BigInt).NotNull(), Name: "rows"}}
+	}
 	union := &plan.Union{Place: agg.Place}
 	spec := &jobgraph.Expand{Keys: make([]uint32, len(expand.Keys))}
 	for _, set := range expand.Sets {
