@@ -30,14 +30,14 @@ func joinGraph() ([]*jobgraph.Vertex, []*jobgraph.Exchange) {
 	}}
 	none := jobgraph.Retention_RETENTION_NONE
 	return []*jobgraph.Vertex{
-			{Id: 0, Uid: "probe", Name: "probe", Chain: source("probe"), Outputs: []uint32{0}},
-			{Id: 1, Uid: "build", Name: "build", Chain: source("build"), Outputs: []uint32{1}},
-			{Id: 2, Uid: "join", Name: "join", Chain: []*jobgraph.Operator{joined}, Inputs: []uint32{0, 1}, Outputs: []uint32{2}},
-		}, []*jobgraph.Exchange{
-			{Id: 0, Producer: 0, Consumer: 2, Distribution: jobgraph.Distribution_DISTRIBUTION_FORWARD, Retention: none, Schema: columns("k", "v")},
-			{Id: 1, Producer: 1, Consumer: 2, Distribution: jobgraph.Distribution_DISTRIBUTION_BROADCAST, Retention: none, Schema: columns("k", "v")},
-			{Id: 2, Producer: 2, Result: true, Distribution: jobgraph.Distribution_DISTRIBUTION_SINGLETON, Retention: none, Schema: columns("k", "v", "k2", "v2")},
-		}
+		{Id: 0, Uid: "probe", Name: "probe", Chain: source("probe"), Outputs: []uint32{0}},
+		{Id: 1, Uid: "build", Name: "build", Chain: source("build"), Outputs: []uint32{1}},
+		{Id: 2, Uid: "join", Name: "join", Chain: []*jobgraph.Operator{joined}, Inputs: []uint32{0, 1}, Outputs: []uint32{2}},
+	}, []*jobgraph.Exchange{
+		{Id: 0, Producer: 0, Consumer: 2, Distribution: jobgraph.Distribution_DISTRIBUTION_FORWARD, Retention: none, Schema: columns("k", "v")},
+		{Id: 1, Producer: 1, Consumer: 2, Distribution: jobgraph.Distribution_DISTRIBUTION_BROADCAST, Retention: none, Schema: columns("k", "v")},
+		{Id: 2, Producer: 2, Result: true, Distribution: jobgraph.Distribution_DISTRIBUTION_SINGLETON, Retention: none, Schema: columns("k", "v", "k2", "v2")},
+	}
 }
 
 // startJoin runs joinGraph at a parallelism.

@@ -36,7 +36,7 @@ func TestPickOfTexts(t *testing.T) {
 
 func checkPicks(t *testing.T, mem memory.Allocator, r *rand.Rand, function string, groups, distinct int, wide, selected bool) {
 	t.Helper()
-	var index arrow.DataType = arrow.PrimitiveTypes.Int32
+	index := arrow.PrimitiveTypes.Int32
 	if wide {
 		index = arrow.PrimitiveTypes.Int64
 	}
