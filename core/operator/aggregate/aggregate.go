@@ -24,8 +24,8 @@ import (
 const (
 	judgeRows    = 1 << 16
 	keepReducing = 0.75
-	soonRows     = 1 << 14
-	reducesNone  = 0.95
+	soonRows     = 1 << 12
+	reducesNone  = 0.99
 	fewGroups    = 1 << 12
 	flushBytes   = 8 << 20
 	flushShare   = 4
