@@ -75,8 +75,9 @@ func (r *etlRun) makeTables() error {
 	if r.partition != "" {
 		by = "PARTITIONED BY (" + r.partition + ")"
 	}
-	text := fmt.Sprintf("CREATE TABLE out_%s (%s) %s WITH ('connector' = 'filesystem', 'path' = %s, 'format' = 'parquet')",
-		r.name, r.columns, by, quote(r.output(0)))
+	// What is sorted must be one file, however large.
+	text := fmt.Sprintf("CREATE TABLE out_%s (%s) %s WITH ('connector' = 'filesystem', 'path' = %s, 'format' = 'parquet', "+
+		"'sink.rolling-policy.file-size' = '1tb')", r.name, r.columns, by, quote(r.output(0)))
 	if _, err := r.engines[0].ask(Request{SQL: text}); err != nil || r.input == "" {
 		return err
 	}
