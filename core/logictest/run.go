@@ -25,7 +25,7 @@ import (
 const checkpointDir = "${dir}/.checkpoints"
 
 // recordTimeout bounds one record, so that a statement that hangs is named.
-const recordTimeout = time.Minute
+const recordTimeout = 3 * time.Minute
 
 // Options say how files are run.
 type Options struct {

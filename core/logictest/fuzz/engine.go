@@ -13,7 +13,7 @@ import (
 )
 
 // statementTimeout is for statements that hang.
-const statementTimeout = 30 * time.Second
+const statementTimeout = 2 * time.Minute
 
 // execute runs one statement here, to its end.
 func execute(ctx context.Context, s client.Session, statement string) (a answer, kinds []kind, err error) {
