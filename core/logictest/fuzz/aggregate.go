@@ -6,8 +6,8 @@ import (
 )
 
 // grouped puts rows into groups; what may be selected after it are the keys and
-// the aggregates.
-func (g *generator) grouped(s *scope, rows int) (group, having *node, out *scope, groups int) {
+// the aggregates. It may have several grouping sets.
+func (g *generator) grouped(s *scope, rows int, sets bool) (group, having *node, out *scope, groups int) {
 	out = &scope{}
 	group = maybe(nil)
 	groups = 1
@@ -20,7 +20,7 @@ func (g *generator) grouped(s *scope, rows int) (group, having *node, out *scope
 		}
 	}
 	if len(keys) > 0 {
-		group = g.groupBy(keys, out)
+		group = g.groupBy(keys, out, sets)
 		out.terms = append(out.terms, keys...)
 		groups = rows
 	}
@@ -56,14 +56,14 @@ func (g *generator) groupKey(s *scope, before []term) (term, bool) {
 	return term{}, false
 }
 
-func (g *generator) groupBy(keys []term, out *scope) *node {
+func (g *generator) groupBy(keys []term, out *scope, several bool) *node {
 	nodes := make([]*node, len(keys))
 	columns := true
 	for i, k := range keys {
 		nodes[i] = k.node
 		columns = columns && len(k.kids) == 0
 	}
-	if !columns || !chance(g.Rand, 25) {
+	if !columns || !several || !chance(g.Rand, 25) {
 		out.key = keys
 		return list(" GROUP BY ", ", ", 0, nodes...)
 	}
