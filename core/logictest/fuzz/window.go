@@ -11,7 +11,10 @@ func (g *generator) window(s *scope) term {
 	s = &scope{terms: s.terms, key: s.key}
 	partition := list("PARTITION BY ", ", ", 0)
 	for range pick(g.Rand, 0, 1, 1, 2) {
-		if t := s.terms[g.IntN(len(s.terms))]; !t.typ.rough {
+		t := s.terms[g.IntN(len(s.terms))]
+		// DuckDB takes (PARTITION BY a, a) for the (PARTITION BY a, b) of another column.
+		again := slices.ContainsFunc(partition.kids, func(k *node) bool { return k.text(ours) == t.text(ours) })
+		if !t.typ.rough && !again {
 			partition.kids = append(partition.kids, t.node)
 		}
 	}
