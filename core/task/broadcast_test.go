@@ -14,7 +14,6 @@ import (
 	"github.com/tidemill/tidemill/core/operator/join"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/core/task"
-	"github.com/tidemill/tidemill/shuffle"
 )
 
 // joinGraph joins the numbers of vertex 0 with those of vertex 1, which every subtask
@@ -29,11 +28,12 @@ func joinGraph() ([]*jobgraph.Vertex, []*jobgraph.Exchange) {
 		Join: &jobgraph.Join{Type: jobgraph.JoinType_JOIN_INNER, LeftKeys: []uint32{1}, RightKeys: []uint32{1}},
 	}}
 	none := jobgraph.Retention_RETENTION_NONE
-	return []*jobgraph.Vertex{
+	vertices := []*jobgraph.Vertex{
 		{Id: 0, Uid: "probe", Name: "probe", Chain: source("probe"), Outputs: []uint32{0}},
 		{Id: 1, Uid: "build", Name: "build", Chain: source("build"), Outputs: []uint32{1}},
 		{Id: 2, Uid: "join", Name: "join", Chain: []*jobgraph.Operator{joined}, Inputs: []uint32{0, 1}, Outputs: []uint32{2}},
-	}, []*jobgraph.Exchange{
+	}
+	return vertices, []*jobgraph.Exchange{
 		{Id: 0, Producer: 0, Consumer: 2, Distribution: jobgraph.Distribution_DISTRIBUTION_FORWARD, Retention: none, Schema: columns("k", "v")},
 		{Id: 1, Producer: 1, Consumer: 2, Distribution: jobgraph.Distribution_DISTRIBUTION_BROADCAST, Retention: none, Schema: columns("k", "v")},
 		{Id: 2, Producer: 2, Result: true, Distribution: jobgraph.Distribution_DISTRIBUTION_SINGLETON, Retention: none, Schema: columns("k", "v", "k2", "v2")},
@@ -76,47 +76,19 @@ func (c *cluster) startJoin(parallelism int, builds *join.Builds) (tasks []*task
 	return tasks, func() []error { all.Wait(); return errs }
 }
 
-// pairs counts the rows of the join.
-func (c *cluster) pairs(ctx context.Context) (n int, err error) {
-	var r shuffle.Reader
-	for {
-		if r, err = c.service.Reader(ctx, c.job, 2, 0, 0); err == nil {
-			break
-		}
-		if !errors.Is(err, shuffle.ErrReleased) {
-			return 0, err
-		}
-		time.Sleep(time.Millisecond) // the bubble's clock
-	}
-	defer r.Close()
-	for {
-		e, ok, err := r.Poll()
-		switch {
-		case err != nil:
-			return n, err
-		case !ok:
-			select {
-			case <-r.Ready():
-			case <-ctx.Done():
-				return n, ctx.Err()
-			}
-		case e.Kind == stream.EndOfInput:
-			return n, nil
-		case e.Kind == stream.DataElement:
-			n += e.Batch.Len()
-			e.Release()
-		}
-	}
-}
-
 // Subtasks of a join whose build side is broadcast have it in memory once.
 func TestBroadcastBuildIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t)
 		c.splits[0] = []connector.Split{span(0, 5_000), span(5_000, 20_000)}
 		c.splits[1] = []connector.Split{span(4_000, 4_500), span(4_500, 9_000)}
+		begin := make(chan struct{})
+		c.numbers.fail = func(int64) error { <-begin; return nil }
 		_, wait := c.startJoin(4, join.NewBuilds())
-		n, err := c.pairs(t.Context())
+		synctest.Wait() // until all are open: who comes after the last has gone builds anew
+		close(begin)
+		n := 0
+		err := c.read(t.Context(), 2, func(b *stream.Batch) { n += b.Len() })
 		if err := errors.Join(append(wait(), err)...); err != nil {
 			t.Fatal(err)
 		}

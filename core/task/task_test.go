@@ -332,13 +332,27 @@ func (c *cluster) start(parallelism int, streaming bool, restore map[id.Vertex][
 // result reads the rows of the result exchange: k, n, s.
 func (c *cluster) result(ctx context.Context) (rows map[int64][2]int64, err error) {
 	rows = map[int64][2]int64{}
+	err = c.read(ctx, 1, func(b *stream.Batch) {
+		k, n, s := ints(b, 0), ints(b, 1), ints(b, 2)
+		for i := range k {
+			switch b.Kind(i) {
+			case stream.Insert, stream.UpdateAfter:
+				rows[k[i]] = [2]int64{n[i], s[i]}
+			}
+		}
+	})
+	return rows, err
+}
+
+// read gives the batches of an exchange of one partition to each, to the end.
+func (c *cluster) read(ctx context.Context, exchange id.Exchange, each func(*stream.Batch)) (err error) {
 	var r shuffle.Reader
 	for {
-		if r, err = c.service.Reader(ctx, c.job, 1, 0, 0); err == nil {
+		if r, err = c.service.Reader(ctx, c.job, exchange, 0, 0); err == nil {
 			break
 		}
 		if !errors.Is(err, shuffle.ErrReleased) || ctx.Err() != nil {
-			return nil, err
+			return err
 		}
 		time.Sleep(time.Millisecond) // the bubble's clock
 	}
@@ -347,24 +361,18 @@ func (c *cluster) result(ctx context.Context) (rows map[int64][2]int64, err erro
 		e, ok, err := r.Poll()
 		switch {
 		case err != nil:
-			return nil, err
+			return err
 		case !ok:
 			select {
 			case <-r.Ready():
 				continue
 			case <-ctx.Done():
-				return nil, ctx.Err()
+				return ctx.Err()
 			}
 		case e.Kind == stream.EndOfInput:
-			return rows, nil
+			return nil
 		case e.Kind == stream.DataElement:
-			k, n, s := ints(e.Batch, 0), ints(e.Batch, 1), ints(e.Batch, 2)
-			for i := range k {
-				switch e.Batch.Kind(i) {
-				case stream.Insert, stream.UpdateAfter:
-					rows[k[i]] = [2]int64{n[i], s[i]}
-				}
-			}
+			each(e.Batch)
 			e.Release()
 		}
 	}
