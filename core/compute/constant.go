@@ -44,7 +44,7 @@ func AppendValue(b array.Builder, value any) error {
 		b.AppendNull()
 		return nil
 	case int64:
-		return appendInteger(b, v)
+		return AppendInteger(b, v)
 	case []any:
 		return appendNested(b, v)
 	case bool:
@@ -86,7 +86,8 @@ func AppendValue(b array.Builder, value any) error {
 	return fmt.Errorf("a %T is no physical value of Arrow type %s", value, b.Type())
 }
 
-func appendInteger(b array.Builder, v int64) error {
+// AppendInteger is AppendValue for an int64.
+func AppendInteger(b array.Builder, v int64) error {
 	switch x := b.(type) {
 	case *array.Int8Builder:
 		x.Append(int8(v))

@@ -116,6 +116,32 @@ func booleans(a *array.Boolean, sel []int32, buf []int64) []int64 {
 	return buf
 }
 
+// NotNull selects those rows of sel (nil: all) that have a null in none of cols: sel
+// itself when that is all of them.
+func NotNull(cols []arrow.Array, sel []int32) []int32 {
+	var all []bool
+	for _, c := range cols {
+		valid := Validity(c, sel, nil)
+		if all == nil {
+			all = valid
+			continue
+		}
+		for i, v := range valid {
+			all[i] = all[i] && v
+		}
+	}
+	if all == nil {
+		return sel
+	}
+	out := make([]int32, 0, len(all))
+	for i, v := range all {
+		if v {
+			out = append(out, rowAt(sel, i))
+		}
+	}
+	return out
+}
+
 // Validity tells which rows of sel (nil: all) are not null; it is nil when none
 // is null.
 func Validity(a arrow.Array, sel []int32, buf []bool) []bool {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/decimal"
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
 
 	"github.com/tidemill/tidemill/core/compute"
@@ -219,34 +218,14 @@ func decodeFixed(b array.Builder, key []byte) ([]byte, error) {
 	switch b := b.(type) {
 	case *array.Decimal128Builder:
 		b.Append(decimal128.New(int64(v), binary.LittleEndian.Uint64(key[8:])))
-	case *array.Decimal64Builder:
-		b.Append(decimal.Decimal64(v))
 	case *array.Float32Builder:
 		b.Append(float32(math.Float64frombits(v)))
 	case *array.Float64Builder:
 		b.Append(math.Float64frombits(v))
-	case *array.Int8Builder:
-		b.Append(int8(v))
-	case *array.Int16Builder:
-		b.Append(int16(v))
-	case *array.Int32Builder:
-		b.Append(int32(v))
-	case *array.Int64Builder:
-		b.Append(int64(v))
-	case *array.Date32Builder:
-		b.Append(arrow.Date32(v))
-	case *array.Time32Builder:
-		b.Append(arrow.Time32(v))
-	case *array.Time64Builder:
-		b.Append(arrow.Time64(v))
-	case *array.TimestampBuilder:
-		b.Append(arrow.Timestamp(v))
-	case *array.MonthIntervalBuilder:
-		b.Append(arrow.MonthInterval(v))
-	case *array.DurationBuilder:
-		b.Append(arrow.Duration(v))
 	default:
-		b.AppendNull()
+		if err := compute.AppendInteger(b, int64(v)); err != nil {
+			return nil, err
+		}
 	}
 	return key[width:], nil
 }

@@ -68,7 +68,7 @@ func (k *Keys) hash(batches [][]arrow.Array) *Keys {
 	}
 	k.hashes = make([]uint64, 0, k.rows)
 	for _, b := range batches {
-		sel := notNull(b)
+		sel := compute.NotNull(b, nil)
 		if sel != nil && len(sel) == 0 || b[0].Len() == 0 {
 			continue
 		}
@@ -77,28 +77,6 @@ func (k *Keys) hash(batches [][]arrow.Array) *Keys {
 	}
 	k.rows = len(k.hashes)
 	return k
-}
-
-// notNull selects the rows without a null; nil: all.
-func notNull(columns []arrow.Array) (sel []int32) {
-	for _, c := range columns {
-		valid := compute.Validity(c, sel, nil)
-		if valid == nil {
-			continue
-		}
-		some := make([]int32, 0, len(valid))
-		for i, v := range valid {
-			if !v {
-				continue
-			}
-			if sel != nil {
-				i = int(sel[i])
-			}
-			some = append(some, int32(i))
-		}
-		sel = some
-	}
-	return sel
 }
 
 // union is the keys of all parts, ready to be asked, nil where they are too many.

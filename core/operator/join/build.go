@@ -197,7 +197,7 @@ func (b *build) resolveAll() error {
 
 func (b *build) resolveBatch(batch *stream.Batch, slots []int32) error {
 	keys := columnsOf(batch, b.join.rightKeys)
-	sel := notNull(keys, nil, len(slots))
+	sel := compute.NotNull(keys, nil)
 	if sel == nil {
 		b.hashes = compute.HashColumns(keys, nil, b.hashes)
 		return b.resolve(keys, nil, slots)
@@ -231,36 +231,6 @@ func columnsOf(b *stream.Batch, which []int) []arrow.Array {
 	out := make([]arrow.Array, len(which))
 	for i, c := range which {
 		out[i] = b.Column(c)
-	}
-	return out
-}
-
-// notNull selects the rows of sel (nil: all n) whose keys are all not null; nil
-// when that is all of all.
-func notNull(keys []arrow.Array, sel []int32, n int) []int32 {
-	var all []bool
-	for _, k := range keys {
-		valid := compute.Validity(k, sel, nil)
-		if all == nil {
-			all = valid
-			continue
-		}
-		for i, v := range valid {
-			all[i] = all[i] && v
-		}
-	}
-	if all == nil {
-		return sel
-	}
-	out := make([]int32, 0, n)
-	for i, v := range all {
-		if !v {
-			continue
-		}
-		if sel != nil {
-			i = int(sel[i])
-		}
-		out = append(out, int32(i))
 	}
 	return out
 }

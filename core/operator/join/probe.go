@@ -148,7 +148,7 @@ func (p *probe) find(b *stream.Batch) error {
 		return nil
 	}
 	keys := columnsOf(b, p.join.leftKeys)
-	sel := notNull(keys, b.Sel, n)
+	sel := compute.NotNull(keys, b.Sel)
 	out := p.slots
 	if len(sel) < n && sel != nil {
 		if cap(p.some) < len(sel) {

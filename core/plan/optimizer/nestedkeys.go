@@ -34,6 +34,19 @@ func bytesOf(e expr.Expr) expr.Expr {
 	return &expr.Call{Function: "$KEY", Args: []expr.Expr{e}, T: datatype.Of(datatype.Varbinary).NotNull()}
 }
 
+// keyed gives in, which passes rows of schema on, a column of bytes for each nested one
+// of columns, and returns columns with those in place.
+func keyed(in *plan.Project, schema datatype.Schema, columns []int) []int {
+	keys := slices.Clone(columns)
+	for i, k := range columns {
+		if nested(schema[k].Type) {
+			keys[i] = len(in.Exprs)
+			in.Exprs, in.Names = append(in.Exprs, bytesOf(plan.Column(schema, k))), append(in.Names, schema[k].Name)
+		}
+	}
+	return keys
+}
+
 func groupByBytes(n *plan.Aggregate) plan.Node {
 	schema := n.Schema()
 	if !slices.ContainsFunc(schema[:len(n.Keys)], func(f datatype.Field) bool { return nested(f.Type) }) {
@@ -41,13 +54,7 @@ func groupByBytes(n *plan.Aggregate) plan.Node {
 	}
 	in := plan.Identity(n.Input)
 	agg := *n
-	agg.Input, agg.Keys = in, slices.Clone(n.Keys)
-	for i, k := range n.Keys {
-		if nested(schema[i].Type) {
-			agg.Keys[i] = len(in.Exprs)
-			in.Exprs, in.Names = append(in.Exprs, bytesOf(plan.Column(n.Input.Schema(), k))), append(in.Names, schema[i].Name)
-		}
-	}
+	agg.Input, agg.Keys = in, keyed(in, n.Input.Schema(), n.Keys)
 	out := plan.Identity(&agg)
 	for i := range n.Keys {
 		if t := schema[i].Type; nested(t) {
@@ -61,13 +68,7 @@ func partitionByBytes(n *plan.Over) plan.Node {
 	schema := n.Input.Schema()
 	in := plan.Identity(n.Input)
 	over := *n
-	over.Input, over.Partition = in, slices.Clone(n.Partition)
-	for i, k := range n.Partition {
-		if nested(schema[k].Type) {
-			over.Partition[i] = len(in.Exprs)
-			in.Exprs, in.Names = append(in.Exprs, bytesOf(plan.Column(schema, k))), append(in.Names, schema[k].Name)
-		}
-	}
+	over.Input, over.Partition = in, keyed(in, schema, n.Partition)
 	added := len(in.Exprs) - len(schema)
 	if added == 0 {
 		return n
