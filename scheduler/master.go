@@ -123,7 +123,11 @@ func (m *Master) workerLost(w id.Worker, cause error) {
 
 // Register implements rpc.MasterClient.
 func (m *Master) Register(_ context.Context, r *rpc.RegisterRequest) (*rpc.RegisterReply, error) {
-	if err := m.resources.Register(id.Worker(r.GetWorker()), int(r.GetSlots())); err != nil {
+	who := resource.Member{
+		ID: id.Worker(r.GetWorker()), Slots: int(r.GetSlots()), Memory: r.GetMemoryBytes(),
+		Server: r.GetShuffle().Server(), Daemon: r.GetDaemon(),
+	}
+	if err := m.resources.Register(who); err != nil {
 		return nil, err
 	}
 	return &rpc.RegisterReply{Term: uint64(m.term), HeartbeatMillis: m.opts.Heartbeat.Milliseconds()}, nil
@@ -131,7 +135,7 @@ func (m *Master) Register(_ context.Context, r *rpc.RegisterRequest) (*rpc.Regis
 
 // Heartbeat implements rpc.MasterClient.
 func (m *Master) Heartbeat(_ context.Context, r *rpc.HeartbeatRequest) (*rpc.HeartbeatReply, error) {
-	if !m.resources.Heartbeat(id.Worker(r.GetWorker()), r.GetMemoryUsed()) {
+	if !m.resources.Heartbeat(id.Worker(r.GetWorker()), r.GetMemoryUsed(), r.GetDraining()) {
 		return &rpc.HeartbeatReply{Unknown: true}, nil
 	}
 	for _, p := range r.GetTasks() {

@@ -29,6 +29,18 @@
 // that alignment cannot deadlock: a writer blocks while its partition is over
 // budget and it has used its guarantee.
 //
+// Placement: within one process batches pass by pointer (shuffle/local). Across
+// processes an exchange has a Placement: which server keeps which partition or lane.
+// A server is a process with a store and a wire (shuffle/service): every worker is
+// one for the pipelined partitions that it reads; a shuffle daemon is one for stored
+// lanes, which outlive workers. shuffle/flight is the Service that finds the right
+// one for each partition and lane, by pointer, unix socket or TCP. Neither operators
+// nor tasks see the difference.
+//
+// Terms: a job master speaks under the term of its leadership. An exchange that is
+// opened under a higher term begins anew, so a job that a new leader runs again
+// never meets rows of its former life.
+//
 // Ownership: Send consumes the batch, also when it fails; a batch that Next or
 // Poll returns belongs to the reader.
 package shuffle

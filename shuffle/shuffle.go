@@ -85,7 +85,38 @@ type Spec struct {
 	// BudgetBytes bounds what each partition holds in memory for its reader;
 	// zero means the service's default.
 	BudgetBytes int64
+	// Term is the job master's. An exchange that is opened under a higher one begins
+	// anew: what was kept under the lower one is dropped. A lower one is ErrFenced.
+	Term id.Term
+	// Placement says which servers keep it; the zero value: this process.
+	Placement Placement
 }
+
+// Server is a process that keeps partitions. Its ID names one life of it: after a
+// restart it is another server, for what it kept is gone.
+type Server struct {
+	ID      string
+	Host    string // servers and clients with the same one reach each other by Socket
+	Socket  string // path of a unix socket; empty: there is none
+	Address string // host:port; empty: it is reached by Socket alone
+}
+
+// Placement says where an exchange is. A pipelined one lives where it is read: each
+// partition has its server, in the process of its consumer. A stored one lives where
+// it was written: each lane has its server, on the host of its producer, so that an
+// attempt is committed in one place and a lost server costs its own lanes only.
+type Placement struct {
+	// Version orders placements of one exchange under one term: a higher one replaces
+	// what a server or client knew, a lower one is ignored.
+	Version uint32
+	Servers []Server
+	At      []uint32 // by partition or, stored, by lane: an index into Servers
+	// Ticket is what the servers want to see (core/security).
+	Ticket []byte
+}
+
+// Local reports whether everything is in this process.
+func (p Placement) Local() bool { return len(p.Servers) == 0 }
 
 // Errors that callers tell apart with errors.Is. Each arrives wrapped with the
 // exchange, lane or partition it concerns.

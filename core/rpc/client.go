@@ -25,6 +25,44 @@ type WorkerClient interface {
 	Drop(ctx context.Context, r *DropRequest) (*DropReply, error)
 	// StartCoordinator starts the job's coordinator task here.
 	StartCoordinator(ctx context.Context, r *CoordinatorRequest) (*CoordinatorReply, error)
+	// Logs returns the newest lines that the worker has logged about a job.
+	Logs(ctx context.Context, r *LogsRequest) (*LogsReply, error)
+}
+
+// ShuffleClient is a shuffle server as its master sees it. Calls may be concurrent
+// and repeated.
+type ShuffleClient interface {
+	// Drop forgets exchanges of a job, or all that it keeps of it, under this term or
+	// lower ones.
+	Drop(ctx context.Context, r *ShuffleDropRequest) (*ShuffleDropReply, error)
+	// Drain has the server take no new lanes. It goes on serving what it keeps, says
+	// so in its heartbeats, and ends when it keeps nothing any more.
+	Drain(ctx context.Context, r *DrainRequest) (*DrainReply, error)
+	// Stats counts what it keeps and has moved.
+	Stats(ctx context.Context, r *ShuffleStatsRequest) (*ShuffleStats, error)
+}
+
+// ClusterClient is the leading master as clients see it. Calls may be concurrent. A
+// job that is not known is NotFound.
+type ClusterClient interface {
+	// Submit stores a job and starts it: it survives every master from then on.
+	Submit(ctx context.Context, r *SubmitRequest) (*SubmitReply, error)
+	// GetJob describes a job, at once or when something has changed.
+	GetJob(ctx context.Context, r *GetJobRequest) (*JobStatus, error)
+	// ListJobs lists jobs, those that are over included, without vertices.
+	ListJobs(ctx context.Context, r *ListJobsRequest) (*ListJobsReply, error)
+	// CancelJob asks a job to end. One that is over stays as it is.
+	CancelJob(ctx context.Context, r *CancelJobRequest) (*CancelJobReply, error)
+	// Nodes lists the masters, workers and shuffle servers.
+	Nodes(ctx context.Context, r *NodesRequest) (*NodesReply, error)
+	// Logs collects the newest lines about a job from masters and workers.
+	Logs(ctx context.Context, r *LogsRequest) (*LogsReply, error)
+	// DrainNode drains a shuffle server.
+	DrainNode(ctx context.Context, r *DrainNodeRequest) (*DrainNodeReply, error)
+	// Join adds a master, and is repeated by it until it succeeds.
+	Join(ctx context.Context, r *JoinRequest) (*JoinReply, error)
+	// Remove takes a master out for good.
+	Remove(ctx context.Context, r *RemoveRequest) (*RemoveReply, error)
 }
 
 // MasterClient is the leading master as a worker sees it. Calls may be
@@ -69,4 +107,7 @@ type Dialer interface {
 	Worker(w id.Worker) WorkerClient
 	// Coordinator is the coordinator tasks of a worker.
 	Coordinator(w id.Worker) CoordinatorClient
+	// Shuffle is a shuffle server by its id; a call to one that is not there is
+	// Transient.
+	Shuffle(server string) ShuffleClient
 }

@@ -90,3 +90,40 @@ func (m *LaneManifest) Shuffle() shuffle.Manifest {
 
 // Describe names a job and attempt in messages to people.
 func Describe(job id.Job, a id.Attempt) string { return fmt.Sprintf("job %v attempt %v", job, a) }
+
+// FromServer encodes a shuffle server.
+func FromServer(s shuffle.Server) *ShuffleServer {
+	return &ShuffleServer{Id: s.ID, Host: s.Host, Socket: s.Socket, Address: s.Address}
+}
+
+// Server decodes a shuffle server; nil is the zero one.
+func (s *ShuffleServer) Server() shuffle.Server {
+	return shuffle.Server{ID: s.GetId(), Host: s.GetHost(), Socket: s.GetSocket(), Address: s.GetAddress()}
+}
+
+// FromPlacement encodes a placement; one in this process is nil.
+func FromPlacement(p shuffle.Placement) *Placement {
+	if p.Local() {
+		return nil
+	}
+	out := &Placement{Version: p.Version, At: p.At, Ticket: p.Ticket}
+	for _, s := range p.Servers {
+		out.Servers = append(out.Servers, FromServer(s))
+	}
+	return out
+}
+
+// Shuffle decodes a placement. One that names a server which it does not list is
+// Internal.
+func (p *Placement) Shuffle() (shuffle.Placement, error) {
+	out := shuffle.Placement{Version: p.GetVersion(), At: p.GetAt(), Ticket: p.GetTicket()}
+	for _, s := range p.GetServers() {
+		out.Servers = append(out.Servers, s.Server())
+	}
+	for i, at := range out.At {
+		if int(at) >= len(out.Servers) {
+			return shuffle.Placement{}, failure.Errorf(failure.Internal, "placement of %d servers: part %d is at server %d", len(out.Servers), i, at)
+		}
+	}
+	return out, nil
+}

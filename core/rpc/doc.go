@@ -5,6 +5,9 @@
 //	worker  -- MasterClient -------> master        register, heartbeat, report, acknowledge
 //	task    -- CoordinatorClient --> coordinator   splits
 //	master  -- CoordinatorClient --> coordinator   snapshot, commit, abort, reset
+//	master  -- ShuffleClient ------> shuffle       drop, drain, statistics
+//	shuffle -- MasterClient -------> master        register, heartbeat
+//	client  -- ClusterClient ------> master        submit, get, list, cancel
 //
 // Every message is a protobuf of rpc.proto; rows never travel here, they go
 // through the shuffle. A call may be repeated after a Transient error: receivers
@@ -17,11 +20,16 @@
 // of an attempt carries the term it was deployed under, and the attempt's number
 // fences it within the job.
 //
+// Names. A worker and a shuffle server are known by the address of their process
+// and the number of its life (NewName); so a name is enough to reach them, and a
+// process that was started again is not taken for its predecessor.
+//
 // Errors. An error crosses the wire as class and text (Failure); the classes that
 // decide whether to try again survive. The sentinels of this package do, too:
 // errors.Is knows ErrFenced and ErrGone on both sides.
 //
-// Local is the transport inside a process. It calls the receiver directly; with
+// core/rpc/network is the transport between processes, on gRPC. Local is the one
+// inside a process. It calls the receiver directly; with
 // Serialize every request, reply and error goes through its encoding, as tests
 // want it.
 package rpc

@@ -14,9 +14,11 @@ var (
 	ErrGone = errors.New("not running here")
 	// ErrUnreachable says that nobody answers there.
 	ErrUnreachable = errors.New("unreachable")
+	// ErrNotLeader says that this master does not lead, or not yet: another is asked.
+	ErrNotLeader = errors.New("this master does not lead")
 )
 
-var sentinels = [...]error{ErrFenced, ErrGone, ErrUnreachable}
+var sentinels = [...]error{ErrFenced, ErrGone, ErrUnreachable, ErrNotLeader}
 
 // remote is an error that came over the wire: the sender's text, and the sentinel
 // that it was, if it was one.

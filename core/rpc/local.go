@@ -21,6 +21,7 @@ type Local struct {
 	master       MasterClient
 	workers      map[id.Worker]WorkerClient
 	coordinators map[id.Worker]CoordinatorClient
+	shuffles     map[string]ShuffleClient
 }
 
 // LocalOptions are the settings of a Local; the zero value is right for programs.
@@ -36,7 +37,7 @@ var _ Dialer = (*Local)(nil)
 
 // NewLocal returns a transport that reaches nobody yet.
 func NewLocal(o LocalOptions) *Local {
-	return &Local{opts: o, workers: map[id.Worker]WorkerClient{}, coordinators: map[id.Worker]CoordinatorClient{}}
+	return &Local{opts: o, workers: map[id.Worker]WorkerClient{}, coordinators: map[id.Worker]CoordinatorClient{}, shuffles: map[string]ShuffleClient{}}
 }
 
 // ServeMaster makes m the leading master; nil: there is none.
@@ -57,6 +58,16 @@ func (l *Local) ServeWorker(w id.Worker, worker WorkerClient, coordinator Coordi
 	}
 }
 
+// ServeShuffle makes a shuffle server reachable; nil: it is gone.
+func (l *Local) ServeShuffle(server string, s ShuffleClient) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.shuffles[server] = s
+	if s == nil {
+		delete(l.shuffles, server)
+	}
+}
+
 // Master implements Dialer.
 func (l *Local) Master() MasterClient { return localMaster{l} }
 
@@ -65,6 +76,9 @@ func (l *Local) Worker(w id.Worker) WorkerClient { return localWorker{l, w} }
 
 // Coordinator implements Dialer.
 func (l *Local) Coordinator(w id.Worker) CoordinatorClient { return localCoordinator{l, w} }
+
+// Shuffle implements Dialer.
+func (l *Local) Shuffle(server string) ShuffleClient { return localShuffle{l, server} }
 
 // call hands a request to the receiver that find returns.
 func call[S any, Q, R proto.Message](ctx context.Context, l *Local, name string, find func() S, method func(S, context.Context, Q) (R, error), q Q) (R, error) {

@@ -67,6 +67,31 @@ func (c localWorker) StartCoordinator(ctx context.Context, q *CoordinatorRequest
 	return call(ctx, c.l, "worker.StartCoordinator", c.find, WorkerClient.StartCoordinator, q)
 }
 
+func (c localWorker) Logs(ctx context.Context, q *LogsRequest) (*LogsReply, error) {
+	return call(ctx, c.l, "worker.Logs", c.find, WorkerClient.Logs, q)
+}
+
+type localShuffle struct {
+	l      *Local
+	server string
+}
+
+var _ ShuffleClient = localShuffle{}
+
+func (c localShuffle) find() ShuffleClient { return c.l.shuffles[c.server] }
+
+func (c localShuffle) Drop(ctx context.Context, q *ShuffleDropRequest) (*ShuffleDropReply, error) {
+	return call(ctx, c.l, "shuffle.Drop", c.find, ShuffleClient.Drop, q)
+}
+
+func (c localShuffle) Drain(ctx context.Context, q *DrainRequest) (*DrainReply, error) {
+	return call(ctx, c.l, "shuffle.Drain", c.find, ShuffleClient.Drain, q)
+}
+
+func (c localShuffle) Stats(ctx context.Context, q *ShuffleStatsRequest) (*ShuffleStats, error) {
+	return call(ctx, c.l, "shuffle.Stats", c.find, ShuffleClient.Stats, q)
+}
+
 type localCoordinator struct {
 	l *Local
 	w id.Worker

@@ -39,7 +39,13 @@ type Options struct {
 	Slots  int       // at least 1
 	Dialer rpc.Dialer
 
-	Shuffle    shuffle.Service
+	Shuffle shuffle.Service
+	// Server is this process as a shuffle server, for the pipelined partitions that
+	// its tasks read; the zero value: no other process reaches it.
+	Server shuffle.Server
+	// Daemon is the id of the shuffle server that keeps what its tasks write into
+	// stored exchanges; empty: the master chooses.
+	Daemon     string
 	Connectors func(name string) (connector.Connector, error)
 	Memory     *memory.Ledger
 	Spill      *spill.Directory
@@ -52,6 +58,9 @@ type Options struct {
 
 	Metrics *metric.Registry // required: progress is read from it
 	Log     *slog.Logger     // nil: discarded
+	// Logs returns the newest lines that were logged about a job, oldest first; nil:
+	// none are kept.
+	Logs func(job id.Job, most int) []*rpc.LogLine
 	// ReportLimit bounds the reports that wait for a master that cannot be reached;
 	// beyond it tasks are cancelled. Zero means 65,536.
 	ReportLimit int

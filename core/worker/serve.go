@@ -72,6 +72,18 @@ func (w *Worker) StartCoordinator(ctx context.Context, r *rpc.CoordinatorRequest
 	return &rpc.CoordinatorReply{}, w.opts.Coordinators.Start(ctx, r)
 }
 
+// Logs implements rpc.WorkerClient.
+func (w *Worker) Logs(_ context.Context, r *rpc.LogsRequest) (*rpc.LogsReply, error) {
+	if w.opts.Logs == nil {
+		return &rpc.LogsReply{}, nil
+	}
+	jobID, err := (&rpc.JobRef{Job: r.GetJob()}).ID()
+	if err != nil {
+		return nil, err
+	}
+	return &rpc.LogsReply{Lines: w.opts.Logs(jobID, int(r.GetMost()))}, nil
+}
+
 // endTasks cancels the tasks of a job and waits for them.
 func (w *Worker) endTasks(ctx context.Context, jobID id.Job) error {
 	w.mu.Lock()

@@ -73,9 +73,13 @@ func (w *Worker) Start(ctx context.Context) error {
 }
 
 func (w *Worker) register(ctx context.Context) (time.Duration, error) {
-	reply, err := w.opts.Dialer.Master().Register(ctx, &rpc.RegisterRequest{
-		Worker: string(w.opts.ID), Slots: uint32(w.opts.Slots), MemoryBytes: w.opts.Memory.Limit(),
-	})
+	r := &rpc.RegisterRequest{
+		Worker: string(w.opts.ID), Slots: uint32(w.opts.Slots), MemoryBytes: w.opts.Memory.Limit(), Daemon: w.opts.Daemon,
+	}
+	if w.opts.Server.ID != "" {
+		r.Shuffle = rpc.FromServer(w.opts.Server)
+	}
+	reply, err := w.opts.Dialer.Master().Register(ctx, r)
 	if err != nil {
 		return 0, fmt.Errorf("register worker %s: %w", w.opts.ID, err)
 	}

@@ -1,4 +1,5 @@
-// Package resource knows the workers and lends their slots to jobs.
+// Package resource knows the workers and shuffle servers, lends the workers' slots to
+// jobs, and says which server keeps what.
 //
 // A slot holds one subtask of each vertex of a region, so a region asks for as
 // many slots as its largest parallelism, and gets all of them at once or waits.

@@ -3,21 +3,27 @@ package resource
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/zeebo/xxh3"
+
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/shuffle"
 )
 
 // Options are the settings of a Manager.
 type Options struct {
 	// Fixed says that no workers will come beyond those that registered.
 	Fixed bool
-	// Timeout is how long a worker may be silent before it counts as lost; zero:
+	// Timeout is how long a member may be silent before it counts as lost; zero:
 	// for ever, as inside one process.
 	Timeout time.Duration
-	// Lost, which may be nil, is told of each worker that is lost or replaced.
+	// Lost, which may be nil, is told of each worker and shuffle server that is lost or
+	// replaced.
 	Lost func(w id.Worker, cause error)
 }
 
@@ -28,16 +34,44 @@ type Manager struct {
 	mu      sync.Mutex
 	pool    *Pool
 	asking  map[Request]func(Answer)
-	heard   map[id.Worker]time.Time
-	memory  map[id.Worker]int64
+	members map[id.Worker]*member
 	arrived chan struct{} // closed and replaced when a worker comes
+	came    int           // how many have registered
+}
+
+// Member is a process that registers: a worker, or a shuffle server.
+type Member struct {
+	ID     id.Worker
+	Slots  int // 0: a shuffle server
+	Memory int64
+	// Server is where it keeps partitions; the zero value: nowhere.
+	Server shuffle.Server
+	// Daemon is the id of the shuffle server that a worker prefers.
+	Daemon string
+}
+
+// State is a member and what its last heartbeat said.
+type State struct {
+	Member
+	Free       int // slots
+	MemoryUsed int64
+	Draining   bool
+	Heard      time.Time
+}
+
+type member struct {
+	Member
+	memoryUsed int64
+	draining   bool
+	heard      time.Time
+	order      int // in which they came
 }
 
 // New returns a manager without workers.
 func New(o Options) *Manager {
 	return &Manager{
 		opts: o, pool: NewPool(o.Fixed), asking: map[Request]func(Answer){},
-		heard: map[id.Worker]time.Time{}, memory: map[id.Worker]int64{}, arrived: make(chan struct{}),
+		members: map[id.Worker]*member{}, arrived: make(chan struct{}),
 	}
 }
 
@@ -63,8 +97,8 @@ func (m *Manager) Run(ctx context.Context) {
 func (m *Manager) expire(now time.Time) {
 	m.mu.Lock()
 	silent := map[id.Worker]time.Duration{}
-	for w, at := range m.heard {
-		if since := now.Sub(at); since > m.opts.Timeout {
+	for w, known := range m.members {
+		if since := now.Sub(known.heard); since > m.opts.Timeout {
 			silent[w] = since
 		}
 	}
@@ -74,38 +108,106 @@ func (m *Manager) expire(now time.Time) {
 	}
 }
 
-// Register makes a worker's slots known. One that was known counts as lost first.
-func (m *Manager) Register(w id.Worker, slots int) error {
-	if w == "" || slots < 1 {
-		return failure.Errorf(failure.Usage, "register worker %q with %d slots: it needs a name and a slot", w, slots)
+// Register makes a member known. One that was known counts as lost first.
+func (m *Manager) Register(who Member) error {
+	if who.ID == "" || who.Slots < 0 || who.Slots == 0 && who.Server.ID == "" {
+		return failure.Errorf(failure.Usage, "register %q with %d slots: it needs a name, and a slot or a place for partitions", who.ID, who.Slots)
 	}
-	m.Lose(w, fmt.Errorf("it registered again"))
+	m.Lose(who.ID, fmt.Errorf("it registered again"))
 	m.mu.Lock()
-	m.heard[w] = time.Now()
-	answers := m.pool.AddWorker(w, slots)
+	m.came++
+	m.members[who.ID] = &member{Member: who, heard: time.Now(), order: m.came}
+	var answers []Answer
+	if who.Slots > 0 {
+		answers = m.pool.AddWorker(who.ID, who.Slots)
+	}
 	close(m.arrived)
 	m.arrived = make(chan struct{})
 	m.deliver(answers)
 	return nil
 }
 
-// Heartbeat notes that a worker lives, and reports whether it is known.
-func (m *Manager) Heartbeat(w id.Worker, memoryUsed int64) bool {
+// Heartbeat notes that a member lives, and reports whether it is known.
+func (m *Manager) Heartbeat(w id.Worker, memoryUsed int64, draining bool) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, known := m.heard[w]; !known {
+	known, ok := m.members[w]
+	if !ok {
 		return false
 	}
-	m.heard[w], m.memory[w] = time.Now(), memoryUsed
+	known.heard, known.memoryUsed, known.draining = time.Now(), memoryUsed, draining
 	return true
 }
+
+// Members lists all members, oldest first.
+func (m *Manager) Members() []State {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	sorted := slices.SortedFunc(maps.Values(m.members), func(a, b *member) int { return a.order - b.order })
+	out := make([]State, len(sorted))
+	for i, k := range sorted {
+		out[i] = State{Member: k.Member, Free: m.pool.FreeOf(k.ID), MemoryUsed: k.memoryUsed, Draining: k.draining, Heard: k.heard}
+	}
+	return out
+}
+
+// Reads is where the pipelined partitions are kept that tasks of a worker read; false:
+// the worker is gone, or in the master's process.
+func (m *Manager) Reads(w id.Worker) (shuffle.Server, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, ok := m.members[w]
+	if !ok || k.Server.ID == "" {
+		return shuffle.Server{}, false
+	}
+	return k.Server, true
+}
+
+// Writes is where the stored lanes are kept that tasks of a worker write: the server
+// that it prefers, one on its host, or any, but none that drains; false: there is no
+// server. Workers without a preference are spread over the servers.
+func (m *Manager) Writes(w id.Worker) (shuffle.Server, bool) {
+	all := m.Members()
+	var self *State
+	var servers []shuffle.Server
+	for i := range all {
+		switch s := &all[i]; {
+		case s.ID == w:
+			self = s
+		case s.Slots == 0 && !s.Draining:
+			servers = append(servers, s.Server)
+		}
+	}
+	if len(servers) == 0 {
+		return shuffle.Server{}, false
+	}
+	best, score := 0, -1
+	for i, s := range servers {
+		now := 0
+		switch {
+		case self != nil && self.Daemon != "" && self.Daemon == s.ID:
+			now = 2
+		case self != nil && self.Server.Host != "" && self.Server.Host == s.Host:
+			now = 1
+		}
+		if now > score || now == score && spread(w, s.ID) < spread(w, servers[best].ID) {
+			best, score = i, now
+		}
+	}
+	return servers[best], true
+}
+
+// spread gives each worker its own order of servers.
+func spread(w id.Worker, server string) uint64 { return xxh3.HashString(string(w) + "\x00" + server) }
 
 // Lose forgets a worker; an unknown one is no error.
 func (m *Manager) Lose(w id.Worker, cause error) {
 	m.mu.Lock()
 	known := m.pool.RemoveWorker(w)
-	delete(m.heard, w)
-	delete(m.memory, w)
+	if _, server := m.members[w]; server {
+		known = true
+	}
+	delete(m.members, w)
 	m.mu.Unlock()
 	if known && m.opts.Lost != nil {
 		m.opts.Lost(w, cause)

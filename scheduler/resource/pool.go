@@ -62,6 +62,16 @@ func (p *Pool) Free() (n int) {
 	return n
 }
 
+// FreeOf is the number of a worker's slots that nobody has.
+func (p *Pool) FreeOf(w id.Worker) int {
+	for _, l := range p.workers {
+		if l.id == w {
+			return len(l.free)
+		}
+	}
+	return 0
+}
+
 // Workers lists the workers in the order in which they came.
 func (p *Pool) Workers() []id.Worker {
 	out := make([]id.Worker, len(p.workers))

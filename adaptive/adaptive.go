@@ -1,0 +1,34 @@
+package adaptive
+
+// Decision is what was decided and why, in words.
+type Decision struct {
+	Rule    string // such as "region parallelism"
+	Subject string // what it is about, such as "region 2: join, aggregate"
+	Inputs  string // what it was decided from
+	Effect  string // what it does
+}
+
+// Vertex is one vertex of a region that is about to start.
+type Vertex struct {
+	Name string
+	// Fixed is the parallelism that the plan demands; zero: it may be chosen.
+	Fixed int
+	// Most bounds it; zero: nothing does.
+	Most int
+	// Like is the place in the region of the vertex that it must have the parallelism of
+	// (forward edges); -1: none.
+	Like int
+	// Bytes is what it reads: of sources by their splits, of others by the manifests of
+	// the stored exchanges that they read. Negative: not known, as of what is read
+	// through pipelined edges.
+	Bytes int64
+}
+
+// Resources are the slots that a region can have.
+type Resources struct {
+	Slots int // in the cluster, lent or not
+	Free  int // that nobody has
+	// Wanted is the parallelism that the job asks for (parallelism.default); zero: as
+	// many as there are slots.
+	Wanted int
+}

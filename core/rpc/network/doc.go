@@ -1,0 +1,27 @@
+// Package network carries the control plane between processes: the services of
+// core/rpc on gRPC.
+//
+//	Serve      receivers (rpc.MasterClient, rpc.WorkerClient, ...) behind a listener
+//	Network    rpc.Dialer and rpc.ClusterClient: finds processes by their names, and the
+//	           leading master among those that it was told of
+//
+// One server of a process has all its services, Arrow Flight among them; a role serves
+// those that it is given and answers Unimplemented to the rest.
+//
+// Who may call: mutual TLS between roles, where the certificate says which role it is;
+// clients show a token instead. Without TLS only loopback and unix sockets are served,
+// and the token is wanted there, too (core/security).
+//
+// The leading master: a call goes to the one that answered last. One that does not
+// lead says who does (rpc.ErrNotLeader, with an address) or not; then the others are
+// asked in turn, with pauses, until the call's context ends. So callers never see a
+// change of leadership except as a wait.
+//
+// Errors travel as rpc.Failure in the details of a status: class, text and sentinel
+// survive. What gRPC itself reports becomes Transient with rpc.ErrUnreachable, except
+// a refused credential (Unauthorized) and a method that the other side does not have
+// (Fatal, with both versions).
+//
+// Limits: a message is at most 64 MiB; a call without a deadline is given one.
+// Connections are kept while they are used, and closed after some minutes without.
+package network

@@ -1,0 +1,27 @@
+// Package service is a shuffle server: it keeps partitions for other processes and
+// serves them by Arrow Flight.
+//
+//	push (DoExchange) --> lane of the store        ack, credit -->
+//	read (DoExchange) <-- partition of the store   <-- credit, position
+//	DoGet             <-- a finished exchange, as plain record batches, for any client
+//	DoAction              open, drop, drain, manifest, stats
+//	GetFlightInfo         endpoints of an exchange
+//
+// The store is shuffle/local with shuffle/partition below: the same pipes, alignment,
+// tiers and packs as inside a process. Batches pass through it in their wire form
+// (wire.Record) and are never decoded.
+//
+// A worker's process is a server for the pipelined partitions that its tasks read; a
+// shuffle daemon for stored lanes. They differ only in what they are asked to keep.
+//
+// Who may: every stream and action shows a ticket (core/security) of the right job,
+// exchange and term. Terms: opening under a higher one drops what was there.
+//
+// A job's exchanges go when its master says so, or when the masters do not know the job
+// any more (a heartbeat tells). What a dead process left on disk is removed at the next
+// start in the same directory: its index was in memory, so nobody can read it.
+//
+// Limits: streams, exchanges, bytes in memory and on disk, size of a message. Beyond
+// them callers are refused by name; a full disk fails the attempt that writes, and
+// nothing else.
+package service
