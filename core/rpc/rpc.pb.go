@@ -2916,28 +2916,30 @@ func (*CancelJobReply) Descriptor() ([]byte, []int) {
 // JobStatus is a job as the master knows it. Times are in Unix milliseconds on the
 // clock of the master that saw them.
 type JobStatus struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Job            []byte                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
-	Name           string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	State          string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"` // by Flink's names
-	Cause          *Failure               `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"`
-	Submitted      int64                  `protobuf:"varint,5,opt,name=submitted,proto3" json:"submitted,omitempty"`
-	Started        int64                  `protobuf:"varint,6,opt,name=started,proto3" json:"started,omitempty"`
-	Ended          int64                  `protobuf:"varint,7,opt,name=ended,proto3" json:"ended,omitempty"`
-	Restarts       uint32                 `protobuf:"varint,8,opt,name=restarts,proto3" json:"restarts,omitempty"`
-	Checkpoints    uint64                 `protobuf:"varint,9,opt,name=checkpoints,proto3" json:"checkpoints,omitempty"`
-	RowsWritten    uint64                 `protobuf:"varint,10,opt,name=rows_written,json=rowsWritten,proto3" json:"rows_written,omitempty"`
-	BytesWritten   uint64                 `protobuf:"varint,11,opt,name=bytes_written,json=bytesWritten,proto3" json:"bytes_written,omitempty"`
-	FilesWritten   uint64                 `protobuf:"varint,12,opt,name=files_written,json=filesWritten,proto3" json:"files_written,omitempty"`
-	Vertices       []*VertexStatus        `protobuf:"bytes,13,rep,name=vertices,proto3" json:"vertices,omitempty"`
-	Result         *Edge                  `protobuf:"bytes,14,opt,name=result,proto3" json:"result,omitempty"` // once it can be read
-	Decisions      []*Decision            `protobuf:"bytes,15,rep,name=decisions,proto3" json:"decisions,omitempty"`
-	Failures       []*JobFailure          `protobuf:"bytes,16,rep,name=failures,proto3" json:"failures,omitempty"`
-	SplitsAssigned uint64                 `protobuf:"varint,17,opt,name=splits_assigned,json=splitsAssigned,proto3" json:"splits_assigned,omitempty"`
-	SplitsTotal    uint64                 `protobuf:"varint,18,opt,name=splits_total,json=splitsTotal,proto3" json:"splits_total,omitempty"`
-	Over           bool                   `protobuf:"varint,19,opt,name=over,proto3" json:"over,omitempty"`
-	Waits          []*Wait                `protobuf:"bytes,20,rep,name=waits,proto3" json:"waits,omitempty"`
-	Analysis       []byte                 `protobuf:"bytes,21,opt,name=analysis,proto3" json:"analysis,omitempty"` // of EXPLAIN ANALYZE: counts of operators, with over
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Job          []byte                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Name         string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	State        string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"` // by Flink's names
+	Cause        *Failure               `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"`
+	Submitted    int64                  `protobuf:"varint,5,opt,name=submitted,proto3" json:"submitted,omitempty"`
+	Started      int64                  `protobuf:"varint,6,opt,name=started,proto3" json:"started,omitempty"`
+	Ended        int64                  `protobuf:"varint,7,opt,name=ended,proto3" json:"ended,omitempty"`
+	Restarts     uint32                 `protobuf:"varint,8,opt,name=restarts,proto3" json:"restarts,omitempty"`
+	Checkpoints  uint64                 `protobuf:"varint,9,opt,name=checkpoints,proto3" json:"checkpoints,omitempty"`
+	RowsWritten  uint64                 `protobuf:"varint,10,opt,name=rows_written,json=rowsWritten,proto3" json:"rows_written,omitempty"`
+	BytesWritten uint64                 `protobuf:"varint,11,opt,name=bytes_written,json=bytesWritten,proto3" json:"bytes_written,omitempty"`
+	FilesWritten uint64                 `protobuf:"varint,12,opt,name=files_written,json=filesWritten,proto3" json:"files_written,omitempty"`
+	Vertices     []*VertexStatus        `protobuf:"bytes,13,rep,name=vertices,proto3" json:"vertices,omitempty"`
+	// Once it can be read: the edge as the client, its consumer, is told of it. peers is
+	// the number of its lanes.
+	Result         *Edge         `protobuf:"bytes,14,opt,name=result,proto3" json:"result,omitempty"`
+	Decisions      []*Decision   `protobuf:"bytes,15,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	Failures       []*JobFailure `protobuf:"bytes,16,rep,name=failures,proto3" json:"failures,omitempty"`
+	SplitsAssigned uint64        `protobuf:"varint,17,opt,name=splits_assigned,json=splitsAssigned,proto3" json:"splits_assigned,omitempty"`
+	SplitsTotal    uint64        `protobuf:"varint,18,opt,name=splits_total,json=splitsTotal,proto3" json:"splits_total,omitempty"`
+	Over           bool          `protobuf:"varint,19,opt,name=over,proto3" json:"over,omitempty"`
+	Waits          []*Wait       `protobuf:"bytes,20,rep,name=waits,proto3" json:"waits,omitempty"`
+	Term           uint64        `protobuf:"varint,21,opt,name=term,proto3" json:"term,omitempty"` // of its job master: result is opened under it
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -3112,28 +3114,30 @@ func (x *JobStatus) GetWaits() []*Wait {
 	return nil
 }
 
-func (x *JobStatus) GetAnalysis() []byte {
+func (x *JobStatus) GetTerm() uint64 {
 	if x != nil {
-		return x.Analysis
+		return x.Term
 	}
-	return nil
+	return 0
 }
 
 type VertexStatus struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Vertex        uint32                 `protobuf:"varint,1,opt,name=vertex,proto3" json:"vertex,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Source        bool                   `protobuf:"varint,3,opt,name=source,proto3" json:"source,omitempty"`
-	Parallelism   uint32                 `protobuf:"varint,4,opt,name=parallelism,proto3" json:"parallelism,omitempty"` // 0: not decided yet
-	Region        uint32                 `protobuf:"varint,5,opt,name=region,proto3" json:"region,omitempty"`
-	Subtasks      map[string]uint32      `protobuf:"bytes,6,rep,name=subtasks,proto3" json:"subtasks,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // how many are in which state
-	RowsIn        uint64                 `protobuf:"varint,7,opt,name=rows_in,json=rowsIn,proto3" json:"rows_in,omitempty"`
-	RowsOut       uint64                 `protobuf:"varint,8,opt,name=rows_out,json=rowsOut,proto3" json:"rows_out,omitempty"`
-	BytesIn       uint64                 `protobuf:"varint,9,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
-	SpilledBytes  uint64                 `protobuf:"varint,10,opt,name=spilled_bytes,json=spilledBytes,proto3" json:"spilled_bytes,omitempty"`
-	Attempts      []uint32               `protobuf:"varint,11,rep,packed,name=attempts,proto3" json:"attempts,omitempty"` // number of the present attempt, by subtask
-	Workers       []string               `protobuf:"bytes,12,rep,name=workers,proto3" json:"workers,omitempty"`           // where it runs, by subtask
-	Operators     []*OperatorCounts      `protobuf:"bytes,13,rep,name=operators,proto3" json:"operators,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Vertex       uint32                 `protobuf:"varint,1,opt,name=vertex,proto3" json:"vertex,omitempty"`
+	Name         string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Source       bool                   `protobuf:"varint,3,opt,name=source,proto3" json:"source,omitempty"`
+	Parallelism  uint32                 `protobuf:"varint,4,opt,name=parallelism,proto3" json:"parallelism,omitempty"` // 0: not decided yet
+	Region       uint32                 `protobuf:"varint,5,opt,name=region,proto3" json:"region,omitempty"`
+	Subtasks     map[string]uint32      `protobuf:"bytes,6,rep,name=subtasks,proto3" json:"subtasks,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // how many are in which state
+	RowsIn       uint64                 `protobuf:"varint,7,opt,name=rows_in,json=rowsIn,proto3" json:"rows_in,omitempty"`
+	RowsOut      uint64                 `protobuf:"varint,8,opt,name=rows_out,json=rowsOut,proto3" json:"rows_out,omitempty"`
+	BytesIn      uint64                 `protobuf:"varint,9,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
+	SpilledBytes uint64                 `protobuf:"varint,10,opt,name=spilled_bytes,json=spilledBytes,proto3" json:"spilled_bytes,omitempty"`
+	Attempts     []uint32               `protobuf:"varint,11,rep,packed,name=attempts,proto3" json:"attempts,omitempty"` // number of the present attempt, by subtask
+	Workers      []string               `protobuf:"bytes,12,rep,name=workers,proto3" json:"workers,omitempty"`           // where it runs, by subtask
+	// Of attempts that are over, the chain of one after that of the other: a multiple of
+	// the chain's length. Only with over.
+	Operators     []*OperatorCounts `protobuf:"bytes,13,rep,name=operators,proto3" json:"operators,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5469,7 +5473,7 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\x04jobs\x18\x01 \x03(\v2\x1a.tidemill.rpc.v1.JobStatusR\x04jobs\"$\n" +
 	"\x10CancelJobRequest\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\fR\x03job\"\x10\n" +
-	"\x0eCancelJobReply\"\xf5\x05\n" +
+	"\x0eCancelJobReply\"\xed\x05\n" +
 	"\tJobStatus\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\fR\x03job\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -5491,8 +5495,8 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\x0fsplits_assigned\x18\x11 \x01(\x04R\x0esplitsAssigned\x12!\n" +
 	"\fsplits_total\x18\x12 \x01(\x04R\vsplitsTotal\x12\x12\n" +
 	"\x04over\x18\x13 \x01(\bR\x04over\x12+\n" +
-	"\x05waits\x18\x14 \x03(\v2\x15.tidemill.rpc.v1.WaitR\x05waits\x12\x1a\n" +
-	"\banalysis\x18\x15 \x01(\fR\banalysis\"\xfb\x03\n" +
+	"\x05waits\x18\x14 \x03(\v2\x15.tidemill.rpc.v1.WaitR\x05waits\x12\x12\n" +
+	"\x04term\x18\x15 \x01(\x04R\x04term\"\xfb\x03\n" +
 	"\fVertexStatus\x12\x16\n" +
 	"\x06vertex\x18\x01 \x01(\rR\x06vertex\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
