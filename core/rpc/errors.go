@@ -20,11 +20,32 @@ var (
 
 var sentinels = [...]error{ErrFenced, ErrGone, ErrUnreachable, ErrNotLeader}
 
+// NotLeader is ErrNotLeader, Transient, with the address of the master that leads;
+// empty: it is not known.
+func NotLeader(leader string) error {
+	text := ErrNotLeader.Error()
+	if leader != "" {
+		text += ": " + leader + " does"
+	}
+	return failure.Wrap(failure.Transient, &remote{text: text, is: ErrNotLeader, leader: leader})
+}
+
+// LeaderOf is the address that an error from NotLeader has, on both sides of the
+// wire; empty: it has none.
+func LeaderOf(err error) string {
+	var e *remote
+	if errors.As(err, &e) {
+		return e.leader
+	}
+	return ""
+}
+
 // remote is an error that came over the wire: the sender's text, and the sentinel
 // that it was, if it was one.
 type remote struct {
-	text string
-	is   error
+	text   string
+	is     error
+	leader string
 }
 
 func (e *remote) Error() string        { return e.text }
@@ -35,7 +56,7 @@ func ToFailure(err error) *Failure {
 	if err == nil {
 		return nil
 	}
-	f := &Failure{Class: uint32(failure.Of(err)), Text: err.Error()}
+	f := &Failure{Class: uint32(failure.Of(err)), Text: err.Error(), Leader: LeaderOf(err)}
 	for i, s := range sentinels {
 		if errors.Is(err, s) {
 			f.Sentinel = uint32(i + 1)
@@ -49,7 +70,7 @@ func (f *Failure) Err() error {
 	if f == nil {
 		return nil
 	}
-	e := &remote{text: f.GetText()}
+	e := &remote{text: f.GetText(), leader: f.GetLeader()}
 	if n := int(f.GetSentinel()); n > 0 && n <= len(sentinels) {
 		e.is = sentinels[n-1]
 	}

@@ -234,4 +234,13 @@ func TestFailures(t *testing.T) {
 			t.Fatalf("%v became %v", err, got)
 		}
 	}
+	for _, leader := range []string{"", "10.0.0.7:7000"} {
+		got := ToFailure(fmt.Errorf("submit: %w", NotLeader(leader))).Err()
+		if !errors.Is(got, ErrNotLeader) || failure.Of(got) != failure.Transient || LeaderOf(got) != leader {
+			t.Fatalf("leader %q: %v", leader, got)
+		}
+	}
+	if LeaderOf(errors.New("plain")) != "" {
+		t.Fatal("a plain error has a leader")
+	}
 }

@@ -201,6 +201,7 @@ type Failure struct {
 	Class         uint32                 `protobuf:"varint,1,opt,name=class,proto3" json:"class,omitempty"` // failure.Class
 	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
 	Sentinel      uint32                 `protobuf:"varint,3,opt,name=sentinel,proto3" json:"sentinel,omitempty"` // one more than its place in errors.go's list; 0: none of them
+	Leader        string                 `protobuf:"bytes,4,opt,name=leader,proto3" json:"leader,omitempty"`      // with ErrNotLeader: the address of the master that leads, if known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -254,6 +255,13 @@ func (x *Failure) GetSentinel() uint32 {
 		return x.Sentinel
 	}
 	return 0
+}
+
+func (x *Failure) GetLeader() string {
+	if x != nil {
+		return x.Leader
+	}
+	return ""
 }
 
 type Barrier struct {
@@ -5268,11 +5276,12 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\aAttempt\x12\x16\n" +
 	"\x06vertex\x18\x01 \x01(\rR\x06vertex\x12\x18\n" +
 	"\asubtask\x18\x02 \x01(\rR\asubtask\x12\x16\n" +
-	"\x06number\x18\x03 \x01(\rR\x06number\"O\n" +
+	"\x06number\x18\x03 \x01(\rR\x06number\"g\n" +
 	"\aFailure\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\rR\x05class\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x1a\n" +
-	"\bsentinel\x18\x03 \x01(\rR\bsentinel\"`\n" +
+	"\bsentinel\x18\x03 \x01(\rR\bsentinel\x12\x16\n" +
+	"\x06leader\x18\x04 \x01(\tR\x06leader\"`\n" +
 	"\aBarrier\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\x04R\n" +
