@@ -104,6 +104,36 @@ func (s *Store) Release(ctx context.Context, job id.Job) error {
 	return nil
 }
 
+// Latest returns the newest complete checkpoint of a job that runs, or nil if there is
+// none. Damaged ones are passed over and told to skipped, but not all of them may be.
+func (s *Store) Latest(ctx context.Context, job id.Job, skipped func(manifest string, cause error)) (*checkpoint.Manifest, error) {
+	all, _, err := s.Meta.List(ctx, bucket, job.String()+"/")
+	if err != nil {
+		return nil, fmt.Errorf("find the checkpoints of job %v: %w", job, err)
+	}
+	var damage error
+	for _, e := range slices.Backward(all) {
+		var known entry
+		err := json.Unmarshal(e.Value, &known)
+		if err == nil && known.Version != entryVersion {
+			err = fmt.Errorf("version %d of its entry is not known", known.Version)
+		}
+		var m *checkpoint.Manifest
+		if err == nil {
+			m, err = s.load(ctx, known.Manifest)
+		}
+		if err == nil || ctx.Err() != nil {
+			return m, err
+		}
+		damage = errors.Join(damage, err)
+		skipped(known.Manifest, err)
+	}
+	if damage != nil {
+		return nil, failure.Wrap(failure.BadData, fmt.Errorf("no checkpoint of job %v is whole: %w", job, damage))
+	}
+	return nil, nil
+}
+
 const (
 	manifestName = "MANIFEST"
 	chkPrefix    = "chk-"

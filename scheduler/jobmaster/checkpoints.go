@@ -41,12 +41,26 @@ func (m *Master) checkpointVertices() []checkpointing.Vertex {
 	return out
 }
 
-// findRestored finds what the job is to start from.
+// restores says whether the job may have to start from a checkpoint.
+func (m *Master) restores() bool {
+	return m.layout.streaming() && (config.RestorePath.Get(m.config) != "" || m.opts.Recovered && m.checkpointed)
+}
+
+// findRestored finds what the job is to start from: its own latest checkpoint, what it
+// was told, or, for a job that has not completed a checkpoint, nothing.
 func (m *Master) findRestored(ctx context.Context) (*checkpointing.Restored, error) {
-	manifest, err := m.store.Find(ctx, config.RestorePath.Get(m.config), func(name string, cause error) {
+	damaged := func(name string, cause error) {
 		m.opts.Log.Warn("a damaged checkpoint is passed over", "job", m.opts.Job, "manifest", name, "error", cause)
-	})
-	if err != nil {
+	}
+	var manifest *checkpoint.Manifest
+	var err error
+	if m.opts.Recovered && m.checkpointed {
+		manifest, err = m.store.Latest(ctx, m.opts.Job, damaged)
+	}
+	if place := config.RestorePath.Get(m.config); err == nil && manifest == nil && place != "" {
+		manifest, err = m.store.Find(ctx, place, damaged)
+	}
+	if err != nil || manifest == nil {
 		return nil, err
 	}
 	return checkpointing.Restore(manifest, m.checkpointVertices(), int(m.layout.graph.GetKeyGroups()))

@@ -2,6 +2,7 @@ package jobmaster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,11 +40,16 @@ func (m *Master) finish(end execgraph.JobEnded) {
 // settles the outcome. It comes after all calls that were decided before.
 func (m *Master) conclude(state execgraph.JobState, cause error, staged []*rpc.Committable) {
 	workers := slices.Collect(maps.Keys(m.workers))
-	coordinator, publish := m.coordinator, state == execgraph.JobFinished && m.checkpoints == nil
+	coordinator := m.coordinator
+	publish := state == execgraph.JobFinished && m.checkpoints == nil && len(m.layout.committing()) > 0
 	m.do(func(context.Context) {
 		m.save(func(ctx context.Context) {
-			if coordinator != "" && publish {
-				err := m.commit(ctx, coordinator, &rpc.CommitRequest{Job: m.ref(), Committables: staged, Final: true})
+			if publish {
+				err := m.hand(ctx, coordinator, staged)
+				if errors.Is(err, ErrDeposed) {
+					m.suspend(err)
+					return
+				}
 				if err != nil {
 					state, cause = execgraph.JobFailed, fmt.Errorf("publish the output: %w", err)
 				}
@@ -57,6 +63,14 @@ func (m *Master) conclude(state execgraph.JobState, cause error, staged []*rpc.C
 				m.settle(state, cause)
 			})
 		})
+	})
+}
+
+// suspend ends this job master's part: another one brings the job to its end.
+func (m *Master) suspend(cause error) {
+	m.post(func() {
+		m.ended = true
+		m.settle(execgraph.JobSuspended, cause)
 	})
 }
 

@@ -35,6 +35,7 @@ type Master struct {
 	starting    context.CancelFunc // ends the start of the coordinator task
 	workers     map[id.Worker]bool // that have something of the job
 	ended       bool
+	resumed     bool // it only publishes what was decided before it
 	written     Written
 
 	// checkpointed says that the job takes checkpoints; the rest is set once it has
@@ -50,6 +51,7 @@ type Master struct {
 	progress map[id.Attempt]*rpc.TaskProgress
 	// coordinatedBy is coordinator as last published.
 	coordinatedBy id.Worker
+	changed       chan struct{} // closed and replaced with the state
 }
 
 // call is one thing to do outside; it runs on the outbox's goroutine.
@@ -89,6 +91,7 @@ func New(o Options) (*Master, error) {
 		inbox: newQueue[func()](), outbox: newQueue[call](), saver: newQueue[call](), done: make(chan struct{}),
 		placed: map[id.Attempt]id.Slot{}, output: map[id.Subtask]*rpc.TaskReport{},
 		workers: map[id.Worker]bool{}, timers: map[*time.Timer]bool{}, progress: map[id.Attempt]*rpc.TaskProgress{},
+		changed: make(chan struct{}),
 	}
 	m.status = m.describe()
 	return m, nil
@@ -167,6 +170,9 @@ func (m *Master) after(d time.Duration, f func()) {
 
 // handle feeds the graph and performs its answer.
 func (m *Master) handle(ev execgraph.Event) {
+	if m.resumed { // its tasks are over
+		return
+	}
 	for _, a := range m.graph.Handle(time.Since(m.begun), ev) {
 		m.act(a)
 	}
@@ -174,9 +180,12 @@ func (m *Master) handle(ev execgraph.Event) {
 
 // begin finds what to restore, starts the coordinator task, then the graph.
 func (m *Master) begin(ctx context.Context) {
+	if m.opts.Decided != nil {
+		m.resume()
+		return
+	}
 	ctx, m.starting = context.WithCancel(ctx)
-	place := config.RestorePath.Get(m.config)
-	if place == "" || !m.layout.streaming() {
+	if !m.restores() {
 		m.start(ctx, nil)
 		return
 	}
@@ -184,7 +193,7 @@ func (m *Master) begin(ctx context.Context) {
 		found, err := m.findRestored(ctx)
 		m.post(func() {
 			if err != nil {
-				m.handle(execgraph.Fail{Cause: fmt.Errorf("restore from %s: %w", place, err)})
+				m.handle(execgraph.Fail{Cause: fmt.Errorf("find a checkpoint to go on from: %w", err)})
 				return
 			}
 			m.start(ctx, found)

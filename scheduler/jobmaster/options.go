@@ -1,6 +1,7 @@
 package jobmaster
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -26,14 +27,27 @@ type Options struct {
 	// Checkpoints opens where a job with these settings keeps its checkpoints; nil:
 	// no job can take any.
 	Checkpoints func(c config.Config) (*checkpointing.Store, error)
-	Log         *slog.Logger // nil: discarded
+	// Decide records what a batch job is about to publish; nothing is published before it
+	// has returned nil. It is called once, on a goroutine of its own. ErrDeposed suspends
+	// the job, any other error fails it. Nil: the job ends with this job master.
+	Decide func(ctx context.Context, p Publication) error
+	// Decided is what an earlier job master has recorded: it is published, and the job
+	// does not run again.
+	Decided *Publication
+	// Recovered says that an earlier job master had begun the job: one with checkpoints
+	// goes on from its latest one.
+	Recovered bool
+	Log       *slog.Logger // nil: discarded
 }
 
 // Limits of what is kept and tried.
 const (
 	commitTries      = 5
 	commitFirstPause = 100 * time.Millisecond
-	callTimeout      = time.Minute // of one call to a worker
+	// Of what was decided while workers are away: half a minute.
+	handTries   = 12
+	mostPause   = 5 * time.Second
+	callTimeout = time.Minute // of one call to a worker
 )
 
 func (o Options) complete() Options {

@@ -115,8 +115,25 @@ func (m *Master) publish() {
 	}
 	s := m.describe()
 	m.mu.Lock()
-	m.status, m.coordinatedBy = s, m.coordinator
+	m.show(s)
+	m.coordinatedBy = m.coordinator
 	m.mu.Unlock()
+}
+
+// show replaces the status; the caller holds the lock.
+func (m *Master) show(s Status) {
+	if s.State != m.status.State {
+		close(m.changed)
+		m.changed = make(chan struct{})
+	}
+	m.status = s
+}
+
+// Changed is closed when the state is no longer what it is now.
+func (m *Master) Changed() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.changed
 }
 
 // settle makes the outcome visible.
@@ -124,7 +141,8 @@ func (m *Master) settle(state execgraph.JobState, cause error) {
 	s := m.describe()
 	s.State, s.Cause, s.Running = state, cause, time.Since(m.begun)
 	m.mu.Lock()
-	m.status, m.coordinatedBy = s, ""
+	m.show(s)
+	m.coordinatedBy = ""
 	m.mu.Unlock()
 }
 

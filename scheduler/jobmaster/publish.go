@@ -1,0 +1,101 @@
+package jobmaster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/scheduler/execgraph"
+)
+
+// Publication is the output that a batch job has decided to publish: its tasks have
+// finished, and whoever leads the job brings this to its end instead of running it
+// again.
+type Publication struct {
+	Staged []*rpc.Committable
+}
+
+// resume finishes a publication that an earlier job master had decided.
+func (m *Master) resume() {
+	m.resumed = true
+	m.count(m.opts.Decided.Staged, 1)
+	m.conclude(execgraph.JobFinished, nil, m.opts.Decided.Staged)
+}
+
+// ErrDeposed says that this master does not lead any more: the job goes on, or is
+// published, under another one.
+var ErrDeposed = errors.New("this master was deposed")
+
+// hand publishes what a batch job has staged, after it has had that recorded. With
+// ErrDeposed it has published nothing, and another job master may.
+func (m *Master) hand(ctx context.Context, w id.Worker, staged []*rpc.Committable) error {
+	if m.opts.Decide != nil && !m.resumed {
+		if err := m.opts.Decide(ctx, Publication{Staged: staged}); err != nil {
+			return fmt.Errorf("record the publication: %w", err)
+		}
+	}
+	r := &rpc.CommitRequest{Job: m.ref(), Committables: staged, Final: true}
+	if w != "" {
+		if err := m.commit(ctx, w, r); !gone(err) {
+			return err
+		}
+	}
+	return m.handElsewhere(ctx, r)
+}
+
+// gone says that the coordinator task is not where it was.
+func gone(err error) bool {
+	return errors.Is(err, rpc.ErrUnreachable) || errors.Is(err, rpc.ErrGone)
+}
+
+// handElsewhere publishes with a coordinator task of its own on any worker that there
+// is, and tries again while workers are away: what was decided is published, if it can
+// be.
+func (m *Master) handElsewhere(ctx context.Context, r *rpc.CommitRequest) error {
+	pause := commitFirstPause
+	for try := 1; ; try++ {
+		w, err := m.startCoordinator(ctx, m.layout.committing(), m.opts.Job)
+		if err == nil {
+			_, err = m.opts.Dialer.Coordinator(w).Commit(ctx, r)
+		}
+		if w != "" {
+			m.post(func() { m.workers[w] = true })
+		}
+		if err == nil || !failure.Of(err).Retryable() || try == handTries {
+			return err
+		}
+		m.opts.Log.Warn("publishing is tried again", "job", m.opts.Job, "try", try, "worker", w, "error", err)
+		select {
+		case <-time.After(pause):
+			pause = min(2*pause, mostPause)
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// committing lists the vertices with sinks, without what else their chains have: the
+// coordinator task is to publish, not to read again.
+func (l *layout) committing() (out []*rpc.CoordinatedVertex) {
+	for i, v := range l.graph.GetVertices() {
+		var sinks []*jobgraph.Operator
+		for _, op := range v.GetChain() {
+			if op.GetSink() != nil {
+				sinks = append(sinks, op)
+			}
+		}
+		if len(sinks) > 0 {
+			only := proto.CloneOf(v)
+			only.Chain = sinks
+			out = append(out, &rpc.CoordinatedVertex{Vertex: only, Parallelism: uint32(l.parallelism[i]), Bounded: !l.streaming()})
+		}
+	}
+	return out
+}
