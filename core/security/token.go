@@ -1,0 +1,107 @@
+package security
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/failure"
+)
+
+// Token is the secret that clients show. The zero value is none, and matches nothing.
+type Token struct {
+	secret config.Secret
+}
+
+// tokenBytes are as many random bytes as a new token has, and minTokenText as few
+// characters as one that was made elsewhere may have.
+const (
+	tokenBytes   = 32
+	minTokenText = 16
+)
+
+// NewToken makes a token that nobody can guess.
+func NewToken() Token {
+	var b [tokenBytes]byte
+	_, _ = rand.Read(b[:]) // it never fails: the program ends first
+	return Token{config.Secret(base64.RawURLEncoding.EncodeToString(b[:]))}
+}
+
+// ParseToken takes a token's text. One that is short, or does not fit a header, is a
+// Usage error, which does not repeat it.
+func ParseToken(text string) (Token, error) {
+	text = strings.TrimSpace(text)
+	if len(text) < minTokenText {
+		return Token{}, failure.Errorf(failure.Usage, "a token has at least %d characters, not %d", minTokenText, len(text))
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return Token{}, failure.Errorf(failure.Usage, "a token has printable ASCII characters only, without spaces")
+	}
+	return Token{config.Secret(text)}, nil
+}
+
+// ReadToken reads the token in a file that only its owner may read.
+func ReadToken(path string) (Token, error) {
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return Token{}, missing(path, err)
+	}
+	defer func() { _ = root.Close() }()
+	text, err := read(root, filepath.Base(path), true)
+	if err != nil {
+		return Token{}, fmt.Errorf("token: %w", err)
+	}
+	t, err := ParseToken(string(text))
+	if err != nil {
+		return Token{}, fmt.Errorf("token in %s: %w", path, err)
+	}
+	return t, nil
+}
+
+// EnsureToken reads the token in a file, or makes one there. Of several processes that
+// do so at the same time all get the same one.
+func EnsureToken(path string) (Token, error) {
+	root, err := makeDir(filepath.Dir(path))
+	if err != nil {
+		return Token{}, err
+	}
+	defer func() { _ = root.Close() }()
+	err = create(root, filepath.Base(path), []byte(NewToken().Reveal()+"\n"))
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return Token{}, fmt.Errorf("make a token in %s: %w", path, err)
+	}
+	return ReadToken(path)
+}
+
+// IsZero reports whether there is no token.
+func (t Token) IsZero() bool { return t.secret == "" }
+
+// Reveal is the token's text.
+func (t Token) Reveal() string { return t.secret.Reveal() }
+
+// Matches reports whether shown is the token, in a time that tells nothing about it.
+func (t Token) Matches(shown string) bool {
+	a, b := sha256.Sum256([]byte(t.secret)), sha256.Sum256([]byte(shown))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1 && !t.IsZero()
+}
+
+// Header is the value of an Authorization header that shows the token.
+func (t Token) Header() string { return bearer + t.Reveal() }
+
+// MatchesHeader reports whether an Authorization header shows the token.
+func (t Token) MatchesHeader(value string) bool {
+	if len(value) < len(bearer) || !strings.EqualFold(value[:len(bearer)], bearer) {
+		return false
+	}
+	return t.Matches(strings.TrimSpace(value[len(bearer):]))
+}
+
+const bearer = "Bearer "
