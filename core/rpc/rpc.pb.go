@@ -999,6 +999,8 @@ type Edge struct {
 	// The partitions that each subtask reads, by subtask: those from ranges[i] to below
 	// ranges[i+1]. Empty: subtask i reads partition i.
 	Ranges        []uint32 `protobuf:"varint,4,rep,packed,name=ranges,proto3" json:"ranges,omitempty"`
+	Partitions    uint32   `protobuf:"varint,5,opt,name=partitions,proto3" json:"partitions,omitempty"` // how many there are; 0: one for each subtask that reads
+	Empty         []uint32 `protobuf:"varint,6,rep,packed,name=empty,proto3" json:"empty,omitempty"`    // those without rows, ascending: nobody needs to open them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1057,6 +1059,20 @@ func (x *Edge) GetPlacement() *Placement {
 func (x *Edge) GetRanges() []uint32 {
 	if x != nil {
 		return x.Ranges
+	}
+	return nil
+}
+
+func (x *Edge) GetPartitions() uint32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return 0
+}
+
+func (x *Edge) GetEmpty() []uint32 {
+	if x != nil {
+		return x.Empty
 	}
 	return nil
 }
@@ -5342,12 +5358,16 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x14\n" +
 	"\x05asked\x18\x02 \x01(\x04R\x05asked\x12\x18\n" +
 	"\adropped\x18\x03 \x01(\x04R\adropped\x12\x1a\n" +
-	"\bexcluded\x18\x04 \x01(\x04R\bexcluded\"\xaa\x01\n" +
+	"\bexcluded\x18\x04 \x01(\x04R\bexcluded\"\xe0\x01\n" +
 	"\x04Edge\x12:\n" +
 	"\bexchange\x18\x01 \x01(\v2\x1e.tidemill.jobgraph.v1.ExchangeR\bexchange\x12\x14\n" +
 	"\x05peers\x18\x02 \x01(\rR\x05peers\x128\n" +
 	"\tplacement\x18\x03 \x01(\v2\x1a.tidemill.rpc.v1.PlacementR\tplacement\x12\x16\n" +
-	"\x06ranges\x18\x04 \x03(\rR\x06ranges\"\x87\x01\n" +
+	"\x06ranges\x18\x04 \x03(\rR\x06ranges\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x05 \x01(\rR\n" +
+	"partitions\x12\x14\n" +
+	"\x05empty\x18\x06 \x03(\rR\x05empty\"\x87\x01\n" +
 	"\tPlacement\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x128\n" +
 	"\aservers\x18\x02 \x03(\v2\x1e.tidemill.rpc.v1.ShuffleServerR\aservers\x12\x0e\n" +
