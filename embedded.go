@@ -60,7 +60,7 @@ func Embedded(ctx context.Context, o Options) (client.Engine, error) {
 		return nil, err
 	}
 	e := &embedded{cluster: cluster, Gateway: gateway.New(gateway.Options{
-		Dispatcher: cluster.Dispatcher(), Shuffle: cluster.Shuffle(), Connectors: o.Registry, Functions: function.Builtins(), Log: o.Log,
+		Cluster: cluster.Client(), Shuffle: cluster.Shuffle(), Connectors: o.Registry, Functions: function.Builtins(), Log: o.Log,
 	})}
 	if own {
 		e.registry = o.Registry
@@ -74,7 +74,7 @@ func Embedded(ctx context.Context, o Options) (client.Engine, error) {
 // Close implements client.Engine.
 func (e *embedded) Close() error {
 	err := e.cluster.Close()
-	e.Wait()
+	e.Gateway.Close()
 	if e.hide != nil {
 		e.hide()
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/tidemill/tidemill/core/client"
 	"github.com/tidemill/tidemill/core/datatype"
-	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/plan/physical"
 	"github.com/tidemill/tidemill/core/plan/planner"
@@ -55,20 +54,24 @@ func (a *analysis) Next(ctx context.Context) (*stream.Batch, error) {
 
 // actual is what the job, which has finished, has done.
 func (a *analysis) actual() physical.Actual {
-	out := physical.Actual{Elapsed: a.master.Status().Running, Operators: map[*jobgraph.Operator][]physical.Counts{}}
-	for _, v := range a.planned.Graph.GetVertices() {
-		for i, subtasks := range a.master.Operators(id.Vertex(v.GetId())) {
-			op := v.GetChain()[i]
-			for _, c := range subtasks {
-				counts := physical.Counts{
-					Rows: c.GetRows(), Batches: c.GetBatches(), SpilledBytes: c.GetSpilledBytes(), PeakBytes: c.GetPeakBytes(),
-					Busy: time.Duration(c.GetBusyNanos()),
-				}
-				for _, f := range c.GetFilters() {
-					counts.Filters = append(counts.Filters, physical.FilterCounts{ID: f.GetId(), Asked: f.GetAsked(), Dropped: f.GetDropped(), Excluded: f.GetExcluded()})
-				}
-				out.Operators[op] = append(out.Operators[op], counts)
+	last := a.job.last
+	out := physical.Actual{Elapsed: a.job.elapsed(last), Operators: map[*jobgraph.Operator][]physical.Counts{}}
+	vertices := a.planned.Graph.GetVertices()
+	for _, v := range last.GetVertices() {
+		if int(v.GetVertex()) >= len(vertices) {
+			continue
+		}
+		chain := vertices[v.GetVertex()].GetChain()
+		for i, c := range v.GetOperators() {
+			op := chain[i%len(chain)]
+			counts := physical.Counts{
+				Rows: c.GetRows(), Batches: c.GetBatches(), SpilledBytes: c.GetSpilledBytes(), PeakBytes: c.GetPeakBytes(),
+				Busy: time.Duration(c.GetBusyNanos()),
 			}
+			for _, f := range c.GetFilters() {
+				counts.Filters = append(counts.Filters, physical.FilterCounts{ID: f.GetId(), Asked: f.GetAsked(), Dropped: f.GetDropped(), Excluded: f.GetExcluded()})
+			}
+			out.Operators[op] = append(out.Operators[op], counts)
 		}
 	}
 	return out

@@ -10,14 +10,14 @@ import (
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/function"
 	"github.com/tidemill/tidemill/core/plan/planner"
-	"github.com/tidemill/tidemill/scheduler/dispatcher"
+	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/shuffle"
 )
 
 // Options are what sessions work with; all but Log is required.
 type Options struct {
-	Dispatcher *dispatcher.Dispatcher
-	Shuffle    shuffle.Service
+	Cluster    rpc.ClusterClient // runs the jobs; in this process or elsewhere
+	Shuffle    shuffle.Service   // reads their results
 	Connectors catalog.Connectors
 	Functions  *function.Catalog
 	Log        *slog.Logger // nil: discarded
@@ -25,21 +25,28 @@ type Options struct {
 
 // Gateway opens sessions. It may be used concurrently.
 type Gateway struct {
-	opts     Options
-	catalogs *catalog.Catalogs // shared by all sessions
-	undoing  sync.WaitGroup    // what waits for jobs that change the catalog
+	opts      Options
+	catalogs  *catalog.Catalogs // shared by all sessions
+	root      context.Context   // ends with Close
+	stop      context.CancelFunc
+	following sync.WaitGroup // what follows jobs, and takes back what they were to fill
 }
-
-// Wait returns when nothing waits for jobs any more. It is for the end: all jobs must
-// be over, or be ended by another goroutine.
-func (g *Gateway) Wait() { g.undoing.Wait() }
 
 // New returns a gateway with empty catalogs.
 func New(o Options) *Gateway {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Gateway{opts: o, catalogs: catalog.New()}
+	g := &Gateway{opts: o, catalogs: catalog.New()}
+	g.root, g.stop = context.WithCancel(context.Background())
+	return g
+}
+
+// Close stops following jobs, which go on; sessions are closed before. It returns when
+// nothing of the gateway runs any more.
+func (g *Gateway) Close() {
+	g.stop()
+	g.following.Wait()
 }
 
 // Open starts a session with settings by their keys.

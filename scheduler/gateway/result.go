@@ -17,9 +17,8 @@ import (
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/operator/order"
+	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/core/stream"
-	"github.com/tidemill/tidemill/scheduler/execgraph"
-	"github.com/tidemill/tidemill/scheduler/jobmaster"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/merge"
 	"github.com/tidemill/tidemill/shuffle/route"
@@ -32,90 +31,95 @@ type Result struct {
 	schema    datatype.Schema
 	live      bool
 	changelog bool
-	zone      *time.Location
+	settings  config.Config // of the job
 	query     bool
 	undo      func() // takes back what the job was to fill; more than once is once
 
-	job      id.Job
-	master   *jobmaster.Master
-	done     <-chan struct{} // closed when the job is over
-	unwatch  func() bool     // stops cancelling the job with its context
-	exchange *jobgraph.Exchange
-	reader   shuffle.Reader          // nil: there are no rows
-	stop     context.CancelCauseFunc // ends a merging reader's waiting; nil: there is none
-	watch    sync.WaitGroup          // what calls stop
-	limited  bool                    // the rows may end before the job's inputs do
-	ended    bool                    // the last row was read
-	closed   bool
+	job       *job
+	unwatch   func() bool   // stops cancelling the job with its context
+	cancelled chan struct{} // closed when that was done
+	exchange  *jobgraph.Exchange
+	opened    bool                    // the exchange is known to the shuffle service
+	reader    shuffle.Reader          // nil: there are no rows, or not yet
+	stop      context.CancelCauseFunc // ends a merging reader's waiting; nil: there is none
+	watch     sync.WaitGroup          // what calls stop
+	limited   bool                    // the rows may end before the job's inputs do
+	ended     bool                    // the last row was read
+	closed    bool
 }
 
 var _ client.Result = (*Result)(nil)
 
-// splitsTimeout bounds the question for splits in Progress.
-const splitsTimeout = 50 * time.Millisecond
+// progressTimeout bounds the question in Progress.
+const progressTimeout = 2 * time.Second
 
-// start submits the job and opens its result. ctx ending cancels the job.
+// start submits the job. ctx ending cancels the job.
 func (r *Result) start(ctx context.Context, g *jobgraph.Graph) (err error) {
-	c, err := config.FromMap(g.GetOptions(), "job")
-	if err != nil {
+	if r.settings, err = config.FromMap(g.GetOptions(), "job"); err != nil {
 		return err
 	}
-	r.zone = config.LocalTimeZone.Get(c)
-	d := r.gateway.opts.Dispatcher
-	if r.job, err = d.Submit(ctx, g); err != nil {
-		return err
-	}
-	if r.master, err = d.Master(r.job); err != nil {
-		return err
-	}
-	if r.done, err = d.Done(r.job); err != nil {
-		return err
-	}
-	master := r.master
-	r.unwatch = context.AfterFunc(ctx, master.Cancel)
 	for _, x := range g.GetExchanges() {
 		if x.GetResult() {
 			r.exchange = x
 		}
+	}
+	if r.query && r.exchange == nil {
+		return failure.Errorf(failure.Internal, "a query's job has no result exchange")
 	}
 	for _, v := range g.GetVertices() {
 		for _, op := range v.GetChain() {
 			r.limited = r.limited || op.GetLimit() != nil
 		}
 	}
-	if r.query {
-		if err := r.openResult(ctx, c); err != nil {
-			return errors.Join(fmt.Errorf("open the result of job %v: %w", r.job, err), r.Close())
-		}
+	if r.job, err = r.gateway.submit(ctx, g); err != nil {
+		return err
 	}
+	r.cancelled = make(chan struct{})
+	r.unwatch = context.AfterFunc(ctx, func() {
+		defer close(r.cancelled)
+		r.job.cancel()
+	})
 	return nil
 }
 
-func (r *Result) openResult(ctx context.Context, c config.Config) (err error) {
-	if r.exchange == nil {
-		return failure.Errorf(failure.Internal, "a query's job has no result exchange")
-	}
-	distribution := shuffle.Distribution(r.exchange.GetDistribution())
-	lanes := r.master.Parallelism(id.Vertex(r.exchange.GetProducer()))
-	spec := shuffle.Spec{
-		Job: r.job, Exchange: id.Exchange(r.exchange.GetId()), Schema: r.schema, Lanes: lanes,
-		Partitions: route.Partitions(distribution, lanes, 1), Paired: distribution.Paired(),
-		BudgetBytes: config.ExchangeBudget.Get(c), Retention: shuffle.Retention(r.exchange.GetRetention()),
-	}
-	if err := r.gateway.opts.Shuffle.Open(ctx, spec); err != nil {
+// open opens the result as soon as it can be read; without an error there may be no
+// reader, if the job was over before.
+func (r *Result) open(ctx context.Context) error {
+	s, err := r.job.result(ctx)
+	if err != nil || s == nil {
 		return err
 	}
-	if distribution == shuffle.Merge {
-		return r.openMerged(ctx, lanes, config.BatchRows.Get(c))
+	if err := r.declare(ctx, s); err != nil {
+		return err
 	}
-	r.reader, err = r.gateway.opts.Shuffle.Reader(ctx, r.job, spec.Exchange, 0, 0)
+	if shuffle.Distribution(r.exchange.GetDistribution()) == shuffle.Merge {
+		return r.openMerged(ctx, int(s.GetResult().GetPeers()))
+	}
+	r.reader, err = r.gateway.opts.Shuffle.Reader(ctx, r.job.id, id.Exchange(r.exchange.GetId()), 0, 0)
+	return err
+}
+
+// declare makes the exchange known to the shuffle service.
+func (r *Result) declare(ctx context.Context, s *rpc.JobStatus) error {
+	distribution, lanes := shuffle.Distribution(r.exchange.GetDistribution()), int(s.GetResult().GetPeers())
+	placement, err := s.GetResult().GetPlacement().Shuffle()
+	if err != nil {
+		return err
+	}
+	err = r.gateway.opts.Shuffle.Open(ctx, shuffle.Spec{
+		Job: r.job.id, Exchange: id.Exchange(r.exchange.GetId()), Schema: r.schema, Lanes: lanes,
+		Partitions: route.Partitions(distribution, lanes, 1), Paired: distribution.Paired(),
+		BudgetBytes: config.ExchangeBudget.Get(r.settings), Retention: shuffle.Retention(r.exchange.GetRetention()),
+		Term: id.Term(s.GetTerm()), Placement: placement,
+	})
+	r.opened = err == nil
 	return err
 }
 
 // openMerged reads the lanes in their common order. A poll of such a reader waits
 // inside, so the job's failure has to end it: a goroutine, which Close waits for,
 // sees to that.
-func (r *Result) openMerged(ctx context.Context, lanes, batchRows int) (err error) {
+func (r *Result) openMerged(ctx context.Context, lanes int) (err error) {
 	keys, err := order.SortKeys(r.exchange.GetOrder(), r.schema)
 	if err != nil {
 		return err
@@ -124,7 +128,7 @@ func (r *Result) openMerged(ctx context.Context, lanes, batchRows int) (err erro
 	r.stop = stop
 	r.watch.Go(func() {
 		select {
-		case <-r.done:
+		case <-r.job.done:
 			if err := r.outcome(); err != nil {
 				stop(err)
 			}
@@ -132,7 +136,8 @@ func (r *Result) openMerged(ctx context.Context, lanes, batchRows int) (err erro
 		}
 	})
 	r.reader, err = merge.Open(inner, r.gateway.opts.Shuffle, merge.Options{
-		Job: r.job, Exchange: id.Exchange(r.exchange.GetId()), Lanes: lanes, Keys: keys, Alloc: memory.DefaultAllocator, BatchRows: batchRows,
+		Job: r.job.id, Exchange: id.Exchange(r.exchange.GetId()), Lanes: lanes, Keys: keys, Alloc: memory.DefaultAllocator,
+		BatchRows: config.BatchRows.Get(r.settings),
 	})
 	return err
 }
@@ -144,18 +149,23 @@ func (r *Result) Schema() datatype.Schema { return r.schema }
 func (r *Result) Live() bool { return r.live }
 
 // Zone implements client.Result.
-func (r *Result) Zone() *time.Location { return r.zone }
+func (r *Result) Zone() *time.Location { return config.LocalTimeZone.Get(r.settings) }
 
 // Changelog implements client.Result.
 func (r *Result) Changelog() bool { return r.changelog }
 
 // Job implements client.Result.
-func (r *Result) Job() (id.Job, bool) { return r.job, true }
+func (r *Result) Job() (id.Job, bool) { return r.job.id, true }
 
 // Next implements client.Result.
 func (r *Result) Next(ctx context.Context) (*stream.Batch, error) {
 	if r.closed {
-		return nil, failure.Errorf(failure.Internal, "result of job %v: read after close", r.job)
+		return nil, failure.Errorf(failure.Internal, "result of job %v: read after close", r.job.id)
+	}
+	if r.query && !r.opened {
+		if err := r.open(ctx); err != nil {
+			return nil, r.broken(ctx, err)
+		}
 	}
 	over := false
 	for r.reader != nil && !r.ended {
@@ -169,15 +179,15 @@ func (r *Result) Next(ctx context.Context) (*stream.Batch, error) {
 			r.ended = e.Kind == stream.EndOfInput
 			e.Release()
 			if r.ended && r.limited {
-				r.master.Cancel() // the rows are complete; what still reads its input does so for nobody
+				r.job.cancel() // the rows are complete; what still reads its input does so for nobody
 			}
 			continue
 		case over:
-			return nil, failure.Errorf(failure.Internal, "job %v has finished and its result has no end", r.job)
+			return nil, failure.Errorf(failure.Internal, "job %v has finished and its result has no end", r.job.id)
 		}
 		select {
 		case <-r.reader.Ready():
-		case <-r.done:
+		case <-r.job.done:
 			if err := r.outcome(); err != nil {
 				return nil, err
 			}
@@ -186,70 +196,53 @@ func (r *Result) Next(ctx context.Context) (*stream.Batch, error) {
 			return nil, ctx.Err()
 		}
 	}
+	return nil, r.end(ctx)
+}
+
+// end waits for the job after the last row.
+func (r *Result) end(ctx context.Context) error {
 	select {
-	case <-r.done:
+	case <-r.job.done:
 		if err := r.outcome(); err != nil && !(r.ended && r.limited && failure.Of(err) == failure.Cancelled) {
-			return nil, err
+			return err
 		}
-		return nil, io.EOF
+		return io.EOF
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 }
 
 // broken explains a failed read: by the job's failure, if that is why.
 func (r *Result) broken(ctx context.Context, err error) error {
-	r.master.Cancel() // nothing more will be read
 	if ctx.Err() != nil {
-		return ctx.Err() // its end cancelled the job, which dropped the exchange
+		return ctx.Err() // its end cancels the job, which drops the exchange
 	}
+	r.job.cancel() // nothing more will be read
 	select {
-	case <-r.done:
+	case <-r.job.done:
 		if cause := r.outcome(); cause != nil && failure.Of(cause) != failure.Cancelled {
 			return cause
 		}
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return fmt.Errorf("read the result of job %v: %w", r.job, err)
+	return fmt.Errorf("read the result of job %v: %w", r.job.id, err)
 }
 
 // outcome is why a job that is over did not finish, or nil.
 func (r *Result) outcome() error {
-	s := r.master.Status()
-	if s.State == execgraph.JobFinished {
-		return nil
+	err := r.job.outcome()
+	if err != nil {
+		r.undo()
 	}
-	r.undo()
-	if s.State == execgraph.JobFailed {
-		return s.Cause
-	}
-	return failure.Errorf(failure.Cancelled, "job %v was cancelled", r.job)
+	return err
 }
 
 // Progress implements client.Result.
 func (r *Result) Progress() client.Progress {
-	ctx, stop := context.WithTimeout(context.Background(), splitsTimeout)
+	ctx, stop := context.WithTimeout(context.Background(), progressTimeout)
 	defer stop()
-	s, splits := r.master.Status(), r.master.Splits(ctx)
-	p := client.Progress{
-		State: s.State.String(), Elapsed: s.Running, Restarts: int64(s.Restarts), Checkpoints: int64(s.Checkpoints),
-		RowsOut: s.Written.Rows, BytesOut: s.Written.Bytes, FilesOut: s.Written.Files,
-		SplitsTotal: int64(splits.GetSplitsTotal()),
-	}
-	inHand := int64(0) // a reader works on one split at a time
-	for _, v := range s.Vertices {
-		if v.Source {
-			p.RowsIn += int64(v.RowsIn)
-			p.BytesIn += int64(v.BytesIn)
-			inHand += int64(v.Subtasks[execgraph.AttemptRunning])
-		}
-		p.SpilledBytes += int64(v.SpilledBytes)
-		p.TasksRunning += int64(v.Subtasks[execgraph.AttemptRunning])
-		p.TasksTotal += int64(v.Parallelism)
-	}
-	p.SplitsDone = max(0, int64(splits.GetSplitsAssigned())-inHand)
-	return p
+	return r.job.progress(ctx)
 }
 
 // Close implements client.Result. The second call does nothing.
@@ -259,23 +252,44 @@ func (r *Result) Close() error {
 	}
 	r.closed = true
 	interrupted := !r.unwatch()
+	if interrupted {
+		<-r.cancelled
+	}
 	r.session.forget(r)
 	if !r.query {
 		if interrupted { // the job is being cancelled: what follows shall not meet its table
-			<-r.done
+			<-r.job.done
 			_ = r.outcome()
 		}
 		return nil
 	}
-	r.master.Cancel()
+	if !interrupted {
+		r.job.cancel()
+	}
 	var err error
 	if r.reader != nil {
 		err = r.reader.Close() // a task that waits for room is let go
 	}
-	<-r.done
+	<-r.job.done
 	if r.stop != nil {
 		r.stop(nil)
 		r.watch.Wait()
 	}
-	return errors.Join(err, r.gateway.opts.Shuffle.Drop(context.Background(), r.job, id.Exchange(r.exchange.GetId())))
+	return errors.Join(err, r.drop())
+}
+
+// drop forgets the result exchange, also where nobody has looked at it. That of a job
+// that did not finish is dropped with the job.
+func (r *Result) drop() error {
+	ctx, stop := context.WithTimeout(context.Background(), callTimeout)
+	defer stop()
+	if last := r.job.last; !r.opened && last.GetState() == finished && last.GetResult() != nil {
+		if err := r.declare(ctx, last); err != nil {
+			return err
+		}
+	}
+	if !r.opened {
+		return nil
+	}
+	return r.gateway.opts.Shuffle.Drop(ctx, r.job.id, id.Exchange(r.exchange.GetId()))
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/plan"
 	"github.com/tidemill/tidemill/core/plan/planner"
+	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/core/sql/ast"
 	"github.com/tidemill/tidemill/core/sql/sqlerr"
 )
@@ -33,18 +34,37 @@ type Session struct {
 
 var _ client.Session = (*Session)(nil)
 
-func (s *Session) options() planner.Options {
-	return planner.Options{Settings: s.settings, Slots: uint32(s.gateway.opts.Dispatcher.Slots())}
+// options asks how many slots there are: plans depend on it.
+func (s *Session) options(ctx context.Context) (planner.Options, error) {
+	nodes, err := s.gateway.opts.Cluster.Nodes(ctx, &rpc.NodesRequest{})
+	if err != nil {
+		return planner.Options{}, fmt.Errorf("ask for the slots of the cluster: %w", err)
+	}
+	slots := uint32(0)
+	for _, n := range nodes.GetNodes() {
+		slots += n.GetSlots()
+	}
+	return planner.Options{Settings: s.settings, Slots: slots}, nil
+}
+
+// plan plans a statement, which stands in source.
+func (s *Session) plan(ctx context.Context, source string, statement ast.Statement) (*planner.Result, error) {
+	o, err := s.options(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.planner.Plan(ctx, statement, o)
+	return p, sqlerr.Attach(err, source)
 }
 
 // Execute implements client.Session.
 func (s *Session) Execute(ctx context.Context, source string, statement ast.Statement) (client.Result, error) {
-	if r, ok, err := s.aboutJobs(statement); ok {
+	if r, ok, err := s.aboutJobs(ctx, statement); ok {
 		return r, sqlerr.Attach(err, source)
 	}
-	p, err := s.planner.Plan(ctx, statement, s.options())
+	p, err := s.plan(ctx, source, statement)
 	if err != nil {
-		return nil, sqlerr.Attach(err, source)
+		return nil, err
 	}
 	switch p.Kind {
 	case planner.Done:
@@ -80,8 +100,8 @@ func (s *Session) submit(ctx context.Context, p *planner.Result) (*Result, error
 		return nil, err
 	}
 	if p.Undo != nil {
-		s.gateway.undoing.Go(func() {
-			<-r.done
+		s.gateway.following.Go(func() {
+			<-r.job.done
 			_ = r.outcome() // takes the table back if it is a failure
 		})
 	}
@@ -99,14 +119,14 @@ func (s *Session) forget(r *Result) {
 	delete(s.open, r)
 }
 
-// aboutJobs carries out the statements about jobs, which are the dispatcher's.
-func (s *Session) aboutJobs(statement ast.Statement) (client.Result, bool, error) {
+// aboutJobs carries out the statements about jobs, which are the cluster's.
+func (s *Session) aboutJobs(ctx context.Context, statement ast.Statement) (client.Result, bool, error) {
 	switch x := statement.(type) {
 	case *ast.Show:
 		if x.Kind != ast.ShowJobs {
 			return nil, false, nil
 		}
-		r, err := s.showJobs()
+		r, err := s.showJobs(ctx)
 		return r, true, err
 	case *ast.StopJob:
 		if x.Savepoint || x.Drain {
@@ -116,7 +136,7 @@ func (s *Session) aboutJobs(statement ast.Statement) (client.Result, bool, error
 		if err != nil {
 			return nil, true, sqlerr.New(sqlerr.CommandRejected, x.Job, "%v", err)
 		}
-		if err := s.gateway.opts.Dispatcher.Cancel(job); err != nil {
+		if _, err := s.gateway.opts.Cluster.CancelJob(ctx, &rpc.CancelJobRequest{Job: job[:]}); err != nil {
 			return nil, true, sqlerr.New(sqlerr.CommandRejected, x.Job, "%v", err)
 		}
 		return &rows{}, true, nil
@@ -124,12 +144,20 @@ func (s *Session) aboutJobs(statement ast.Statement) (client.Result, bool, error
 	return nil, false, nil
 }
 
-func (s *Session) showJobs() (client.Result, error) {
+func (s *Session) showJobs(ctx context.Context) (client.Result, error) {
 	text := datatype.Of(datatype.Varchar)
 	schema := datatype.Schema{{Name: "job id", Type: text}, {Name: "job name", Type: text}, {Name: "status", Type: text}}
+	list, err := s.gateway.opts.Cluster.ListJobs(ctx, &rpc.ListJobsRequest{})
+	if err != nil {
+		return nil, err
+	}
 	var all [][]any
-	for _, j := range s.gateway.opts.Dispatcher.List() {
-		all = append(all, []any{j.Job.String(), j.Name, j.State.String()})
+	for _, j := range list.GetJobs() {
+		job, err := (&rpc.JobRef{Job: j.GetJob()}).ID()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, []any{job.String(), j.GetName(), j.GetState()})
 	}
 	slices.SortFunc(all, func(a, b []any) int { return strings.Compare(a[0].(string), b[0].(string)) })
 	return newRows(schema, all)
@@ -137,13 +165,17 @@ func (s *Session) showJobs() (client.Result, error) {
 
 // Check implements client.Session.
 func (s *Session) Check(ctx context.Context, source string, statement ast.Statement) error {
-	_, err := s.planner.Plan(ctx, statement, s.options())
-	return sqlerr.Attach(err, source)
+	_, err := s.plan(ctx, source, statement)
+	return err
 }
 
 // Explain implements client.Session.
 func (s *Session) Explain(ctx context.Context, source string, statement ast.Statement) (string, error) {
-	text, err := s.planner.Explain(ctx, statement, s.options())
+	o, err := s.options(ctx)
+	if err != nil {
+		return "", err
+	}
+	text, err := s.planner.Explain(ctx, statement, o)
 	return text, sqlerr.Attach(err, source)
 }
 
