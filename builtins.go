@@ -13,7 +13,7 @@ import (
 	"github.com/tidemill/tidemill/core/connector/datagen"
 	"github.com/tidemill/tidemill/core/connector/filesystem"
 	"github.com/tidemill/tidemill/core/failure"
-	"github.com/tidemill/tidemill/core/minicluster"
+	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/suggest"
 	"github.com/tidemill/tidemill/formats"
 	"github.com/tidemill/tidemill/formats/arrowipc"
@@ -81,7 +81,7 @@ func (r *Registry) registerFileSystems(c config.Config) error {
 	if err != nil {
 		return err
 	}
-	ahead := readahead.NewPool(min(readahead.DefaultLimit, minicluster.MemoryLimit(c)/8))
+	ahead := readahead.NewPool(min(readahead.DefaultLimit, memory.OfProcess(c)/8))
 	objects, err := s3.New(s3.Options{
 		Ahead:    ahead,
 		Endpoint: config.S3Endpoint.Get(c), Region: config.S3Region.Get(c), PathStyle: config.S3PathStyle.Get(c),

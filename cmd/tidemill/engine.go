@@ -8,7 +8,6 @@ import (
 	"github.com/tidemill/tidemill/core/client"
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/memory"
-	"github.com/tidemill/tidemill/core/minicluster"
 )
 
 // embedded starts an engine inside this process and returns it with the formats
@@ -35,7 +34,7 @@ func limitMemory(settings map[string]string) error {
 	if err != nil {
 		return err
 	}
-	heap, _ := memory.Divide(minicluster.MemoryLimit(c))
+	heap, _ := memory.Divide(memory.OfProcess(c))
 	debug.SetMemoryLimit(heap)
 	return nil
 }

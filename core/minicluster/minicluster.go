@@ -11,6 +11,7 @@ import (
 
 	arrow "github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/tidemill/tidemill/core/checkpoint/storage"
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/coordinator"
@@ -82,7 +83,7 @@ func (c *Cluster) start(ctx context.Context, o Options) (err error) {
 	c.master, err = scheduler.New(ctx, scheduler.Options{
 		Store: c.store, Dialer: c.transport, Fixed: true, Heartbeat: o.Heartbeat, Log: o.Log,
 		Files: func(job config.Config) (checkpointing.Files, fs.FileSystem, error) {
-			return checkpoints(o.FileSystems, job, arrow.DefaultAllocator)
+			return storage.Open(o.FileSystems, job, arrow.DefaultAllocator)
 		},
 	})
 	if err != nil {
@@ -100,7 +101,7 @@ const exchangePart = 128
 const workerID id.Worker = "embedded"
 
 func (c *Cluster) startWorker(ctx context.Context, o Options) error {
-	_, limit := memory.Divide(MemoryLimit(o.Config))
+	_, limit := memory.Divide(memory.OfProcess(o.Config))
 	ledger, err := memory.New(memory.Options{Limit: limit, Option: config.Memory.Key()})
 	if err != nil {
 		return err
@@ -123,7 +124,7 @@ func (c *Cluster) startWorker(ctx context.Context, o Options) error {
 		ID: workerID, Slots: cmp.Or(config.Slots.Get(o.Config), runtime.GOMAXPROCS(0)), Dialer: c.transport,
 		Shuffle: c.shuffle, Connectors: o.Connectors, Memory: ledger, Spill: c.spill, Coordinators: coordinators,
 		Snapshots: func(_ id.Job, job config.Config) (task.Snapshots, error) {
-			files, _, err := checkpoints(o.FileSystems, job, state)
+			files, _, err := storage.Open(o.FileSystems, job, state)
 			return files, err
 		},
 		NewTask: o.NewTask, Metrics: cmp.Or(o.Metrics, metric.NewRegistry(metric.Options{})), Log: o.Log,

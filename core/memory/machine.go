@@ -1,4 +1,4 @@
-package minicluster
+package memory
 
 import (
 	"os"
@@ -12,10 +12,10 @@ import (
 // unknownMemory is assumed where the machine does not say how much it has.
 const unknownMemory = 4 << 30
 
-// MemoryLimit is what the worker's process may use, in bytes: worker.memory.size, or
-// seven tenths of the memory of the machine or container. memory.Divide says what of
-// it the ledger has.
-func MemoryLimit(c config.Config) int64 {
+// OfProcess is what a worker's process may use, in bytes: worker.memory.size, or seven
+// tenths of the memory of the machine or container. Divide says what of it the ledger
+// has.
+func OfProcess(c config.Config) int64 {
 	if n := config.Memory.Get(c); n > 0 {
 		return n
 	}

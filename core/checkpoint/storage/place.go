@@ -1,19 +1,18 @@
-package minicluster
+package storage
 
 import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
-	"github.com/tidemill/tidemill/core/checkpoint/storage"
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/fs"
 	"github.com/tidemill/tidemill/fs/memfs"
 )
 
-// checkpoints opens where a job with these settings keeps its checkpoints: below
+// Open opens where a job with these settings keeps its checkpoints: below
 // state.checkpoints.dir; a job that only restores, where it restores from; any
 // other in memory, where nothing is ever written.
-func checkpoints(r *fs.Registry, job config.Config, mem memory.Allocator) (*storage.Store, fs.FileSystem, error) {
+func Open(r *fs.Registry, job config.Config, mem memory.Allocator) (*Store, fs.FileSystem, error) {
 	dir, from := config.CheckpointDir.Get(job), config.RestorePath.Get(job)
 	if dir != "" && from != "" {
 		if a, b := scheme(dir), scheme(from); a != b {
@@ -26,13 +25,13 @@ func checkpoints(r *fs.Registry, job config.Config, mem memory.Allocator) (*stor
 	}
 	if dir == "" || r == nil {
 		nowhere := memfs.New(memfs.Options{})
-		return storage.New(nowhere, "/", mem), nowhere, nil
+		return New(nowhere, "/", mem), nowhere, nil
 	}
 	fsys, inside, err := r.Resolve(dir)
 	if err != nil {
 		return nil, nil, failure.Wrap(failure.Usage, err)
 	}
-	return storage.New(fsys, inside, mem), fsys, nil
+	return New(fsys, inside, mem), fsys, nil
 }
 
 func scheme(uri string) string {
