@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tidemill/tidemill/bench/machine"
 	"github.com/tidemill/tidemill/fs"
 )
 
@@ -131,14 +132,14 @@ func (c contest) round(ctx context.Context, t trial, marks []Figures) (round []s
 
 // timed asks an engine once and reports whether others left it the machine.
 func timed(e *engine, text string) (s sample, quiet bool, err error) {
-	before, known := busy()
-	start, own := time.Now(), cpuTime()
+	before, known := machine.Busy()
+	start, own := time.Now(), machine.CPU()
 	r, err := e.ask(Request{SQL: text})
-	after, _ := busy()
-	others := millis(after-before) - millis(cpuTime()-own) - r.CPUMillis
+	after, _ := machine.Busy()
+	others := millis(after-before) - millis(machine.CPU()-own) - r.CPUMillis
 	// Writing and reading answers is not in the engine's figures, and the kernel
 	// counts in ticks: allow for a few.
-	allowed := millis(time.Since(start))*quietShare/100 + 5*millis(tick)
+	allowed := millis(time.Since(start))*quietShare/100 + 5*millis(machine.Tick)
 	s = sample{wall: r.WallMillis, cpu: r.CPUMillis, rss: r.RSSMegas, output: r.CSV, storage: r.Storage}
 	return s, !known || others <= allowed, err
 }

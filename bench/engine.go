@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidemill/tidemill/bench/machine"
 	"github.com/tidemill/tidemill/fs"
 )
 
@@ -45,10 +46,10 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, run func(context.Co
 		} else if err != nil {
 			return fmt.Errorf("read a request: %w", err)
 		}
-		resetPeak()
-		cpu, start := cpuTime(), time.Now()
+		machine.ResetPeak()
+		cpu, start := machine.CPU(), time.Now()
 		r, err := run(ctx, q)
-		r.WallMillis, r.CPUMillis, r.RSSMegas = millis(time.Since(start)), millis(cpuTime()-cpu), peakMegas()
+		r.WallMillis, r.CPUMillis, r.RSSMegas = millis(time.Since(start)), millis(machine.CPU()-cpu), machine.PeakMegas()
 		if err != nil {
 			r = Reply{Error: err.Error()}
 		}

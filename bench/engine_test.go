@@ -78,18 +78,6 @@ func TestEngineThatDies(t *testing.T) {
 	}
 }
 
-func TestBusyMachine(t *testing.T) {
-	got, ok := parseBusy("cpu  100 2 30 4000 50 6 7 8 0 0\ncpu0 1\n")
-	if want := 153 * tick; !ok || got != want {
-		t.Errorf("got %v, %t; want %v", got, ok, want)
-	}
-	for _, bad := range []string{"", "cpu 1 2", "intr 1 2 3 4 5 6 7 8", "cpu a 2 30 4000 50 6 7 8"} {
-		if got, ok := parseBusy(bad); ok {
-			t.Errorf("%q is %v", bad, got)
-		}
-	}
-}
-
 // Ours runs on as many CPUs as it has slots, as a peer does on its threads.
 func TestCPUsOfAnEngine(t *testing.T) {
 	e, err := start(t.Context(), "sh", []string{"sh", "-c", `read q; echo "{\"version\":\"$GOMAXPROCS\"}"; read q`}, 3, nil)

@@ -70,9 +70,18 @@ func TestBenchUsage(t *testing.T) {
 		"bench etl --data d --scratch s":     "make bench-peers",
 		"bench kernels --data d":             "make bench-peers",
 		"bench kernels --data d --kernels x": `no kernel "x"`,
+		"bench shuffle --format xml":         "want text or json",
+		"bench shuffle --streams 0":          "want 1 to 64",
 	} {
 		if o := tidemill(t, dir, strings.Fields(args)...); o.code != 2 || !strings.Contains(o.stderr, want) {
 			t.Errorf("tidemill %s: exit code %d, want 2 with %q\n%s", args, o.code, want, o.stderr)
 		}
+	}
+}
+
+func TestBenchShuffle(t *testing.T) {
+	o := tidemill(t, t.TempDir(), "bench", "shuffle", "--megabytes", "1", "--rows", "512", "--streams", "2", "--runs", "1")
+	if o.code != 0 || !strings.Contains(o.stdout, "frames, 2 hops") || !strings.Contains(o.stdout, "tidemill") {
+		t.Errorf("exit code %d\n%s%s", o.code, o.stdout, o.stderr)
 	}
 }

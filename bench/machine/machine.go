@@ -1,4 +1,4 @@
-package bench
+package machine
 
 import (
 	"os"
@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// tick is the unit of /proc/stat: USER_HZ, a hundredth of a second on every Linux.
-const tick = 10 * time.Millisecond
+// Tick is the unit of Busy: USER_HZ, a hundredth of a second on every Linux.
+const Tick = 10 * time.Millisecond
 
-// busy returns the CPU time that all processes of the machine have taken, and
+// Busy returns the CPU time that all processes of the machine have taken, and
 // false where that is not known.
-func busy() (time.Duration, bool) {
+func Busy() (time.Duration, bool) {
 	data, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0, false
@@ -35,11 +35,11 @@ func parseBusy(stat string) (time.Duration, bool) {
 		}
 		sum += n
 	}
-	return time.Duration(sum) * tick, true
+	return time.Duration(sum) * Tick, true
 }
 
-// cpuTime returns what this process has taken.
-func cpuTime() time.Duration {
+// CPU returns the CPU time that this process has taken.
+func CPU() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0
@@ -47,18 +47,28 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// resetPeak has peakMegas count from now on, where Linux allows it; elsewhere the
+// ResetPeak has PeakMegas count from now on, where Linux allows it; elsewhere the
 // peak is that of the process's whole life.
-func resetPeak() {
+func ResetPeak() {
 	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
 }
 
-func peakMegas() float64 {
+// PeakMegas is the most memory that this process has held, in MiB.
+func PeakMegas() float64 { return status("VmHWM:") }
+
+// RSSMegas is the memory that this process holds, in MiB.
+func RSSMegas() float64 { return status("VmRSS:") }
+
+func status(line string) float64 {
 	data, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0
 	}
-	_, after, _ := strings.Cut(string(data), "VmHWM:")
+	return parseStatus(string(data), line)
+}
+
+func parseStatus(text, line string) float64 {
+	_, after, _ := strings.Cut(text, line)
 	f := strings.Fields(after)
 	if len(f) == 0 {
 		return 0

@@ -1,0 +1,156 @@
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// node is one role of a cluster through all its lives. Its methods may be called
+// concurrently.
+type node struct {
+	role    Role
+	name    string
+	address string
+	dir     string // its data
+	logs    string // the directory of its lives' output
+	options Options
+	masters []string
+	points  string // the directory of failpoints
+
+	mu       sync.Mutex
+	lives    int
+	cmd      *exec.Cmd     // nil before the first life
+	ended    chan struct{} // closed when this life is over
+	how      error         // how it ended, once it has
+	expected bool          // that it ends is what we want
+}
+
+// start begins the next life.
+func (n *node) start() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lives++
+	out, err := os.OpenFile(n.logFile(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", n.name, err)
+	}
+	cmd := exec.Command(n.options.Binary, n.arguments(n.masters)...)
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Env, cmd.SysProcAttr = n.options.environment(n.points), apart()
+	if err := cmd.Start(); err != nil {
+		return errors.Join(fmt.Errorf("start %s: %w", n.name, err), out.Close())
+	}
+	ended := make(chan struct{})
+	n.cmd, n.ended, n.how, n.expected = cmd, ended, nil, false
+	go func() { // ends with the process, and whoever stops the node waits for ended
+		err := cmd.Wait()
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.how = errors.Join(err, out.Close())
+		close(ended)
+	}()
+	return nil
+}
+
+func (n *node) logFile() string {
+	return filepath.Join(n.logs, fmt.Sprintf("%s.%d.log", n.name, n.lives))
+}
+
+// lastWords is the end of the present life's output.
+func (n *node) lastWords() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	text, err := os.ReadFile(n.logFile())
+	if err != nil {
+		return err.Error()
+	}
+	return shorten(string(text))
+}
+
+func (n *node) pid() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd == nil {
+		return 0
+	}
+	return n.cmd.Process.Pid
+}
+
+// over is closed when the present life has ended.
+func (n *node) over() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.ended
+}
+
+// alive tells whether the present life goes on.
+func (n *node) alive() bool {
+	select {
+	case <-n.over():
+		return false
+	default:
+		return true
+	}
+}
+
+// wanted tells whether the end of the life that is over was brought about by us, by
+// kill -9 or a failpoint, which looks the same. Anything else is a crash.
+func (n *node) wanted() (bool, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if exit := (*exec.ExitError)(nil); errors.As(n.how, &exit) {
+		if s, ok := exit.Sys().(syscall.WaitStatus); ok && s.Signaled() && s.Signal() == syscall.SIGKILL {
+			return true, nil
+		}
+	}
+	return n.expected && n.how == nil, n.how
+}
+
+// signal sends one to the present life. One that is over already takes none.
+func (n *node) signal(s os.Signal) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("signal %s: %w", n.name, err)
+	}
+	return nil
+}
+
+// kill ends the present life as a power failure would, and waits for it.
+func (n *node) kill() error {
+	if err := n.signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	<-n.over()
+	return nil
+}
+
+// stop asks the node to end and waits until it has; one that does not is a defect.
+func (n *node) stop(patience time.Duration) error {
+	n.mu.Lock()
+	n.expected = true
+	n.mu.Unlock()
+	if err := n.signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-n.over():
+	case <-timer.C:
+		return errors.Join(fmt.Errorf("%s does not end within %v of SIGTERM: %s", n.name, patience, n.lastWords()), n.kill())
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.how != nil && !strings.Contains(n.how.Error(), "signal") {
+		return fmt.Errorf("%s ended by SIGTERM: %w", n.name, n.how)
+	}
+	return nil
+}
