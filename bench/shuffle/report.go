@@ -96,16 +96,59 @@ func middle(all []float64) float64 {
 
 // report prints tables as they come, or everything as JSON at the end.
 type report struct {
-	Title  string  `json:"title"`
-	Tables []Table `json:"tables"`
+	Title   string    `json:"title"`
+	Open    []Open    `json:"open,omitempty"`
+	Latency []Latency `json:"latency,omitempty"`
+	Tables  []Table   `json:"tables"`
 
 	json bool
-	out  io.Writer
+	out  *printer
+}
+
+// printer writes until writing fails.
+type printer struct {
+	to  io.Writer
+	err error
+}
+
+func (p *printer) print(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.to, format, args...)
+	}
 }
 
 func newReport(o Options) *report {
 	title := fmt.Sprintf("shuffle: %d MiB a run, %d runs, %d CPUs; both ends in this process", o.Bytes>>20, o.Runs, runtime.GOMAXPROCS(0))
-	return &report{Title: title, json: o.JSON, out: o.Out}
+	return &report{Title: title, json: o.JSON, out: &printer{to: o.Out}}
+}
+
+// still prints what was measured before the tables.
+func (r *report) still() error {
+	if r.json {
+		return nil
+	}
+	r.out.print("%s\n", r.Title)
+	if len(r.Open) > 0 {
+		r.out.print("\n%d open streams, both ends\n\n%-33s %8s %8s %9s %18s\n", r.Open[0].Streams, "", "RSS MB", "heap MB", "stack MB", "goroutines/stream")
+	}
+	for _, l := range r.Open {
+		if l.Error != "" {
+			r.out.print("%-8s %-24s %s\n", l.Transport, l.Path, l.Error)
+			continue
+		}
+		r.out.print("%-8s %-24s %8.1f %8.1f %9.1f %18.1f\n", l.Transport, l.Path, l.RSSMegas, l.HeapMegas, l.StackMegas, l.Goroutines)
+	}
+	if len(r.Latency) > 0 {
+		r.out.print("\none way of a batch of one row, microseconds\n\n%-33s %8s %8s\n", "", "median", "p99")
+	}
+	for _, l := range r.Latency {
+		if l.Error != "" {
+			r.out.print("%-8s %-24s %s\n", l.Transport, l.Path, l.Error)
+			continue
+		}
+		r.out.print("%-8s %-24s %8.1f %8.1f\n", l.Transport, l.Path, l.Median, l.P99)
+	}
+	return r.out.err
 }
 
 func (r *report) add(t Table) error {
@@ -113,30 +156,21 @@ func (r *report) add(t Table) error {
 	if r.json {
 		return nil
 	}
-	var err error
-	print := func(format string, args ...any) {
-		if err == nil {
-			_, err = fmt.Fprintf(r.out, format, args...)
-		}
-	}
-	if len(r.Tables) == 1 {
-		print("%s\n", r.Title)
-	}
 	streams := fmt.Sprintf("%d streams", t.Streams)
 	if t.Streams == 1 {
 		streams = "1 stream"
 	}
-	print("\nbatches of %d KiB (%d rows), %s; others used %.1f CPUs\n\n", t.BatchBytes>>10, t.Rows, streams, t.OthersBusy)
-	print("%-8s %-24s %7s %9s %11s %9s %10s %7s %8s\n", "", "", "GB/s", "CPU-s/GB", "allocs/msg", "x frames", "x its CPU", "x copy", "ceiling")
+	r.out.print("\nbatches of %d KiB (%d rows), %s; others used %.1f CPUs\n\n", t.BatchBytes>>10, t.Rows, streams, t.OthersBusy)
+	r.out.print("%-33s %7s %9s %11s %9s %10s %7s %8s\n", "", "GB/s", "CPU-s/GB", "allocs/msg", "x frames", "x its CPU", "x copy", "ceiling")
 	for _, l := range t.Lines {
 		if l.Error != "" {
-			print("%-8s %-24s %s\n", l.Transport, l.name(), l.Error)
+			r.out.print("%-8s %-24s %s\n", l.Transport, l.name(), l.Error)
 			continue
 		}
-		print("%-8s %-24s %7.2f %9.2f %11.1f %9s %10s %7s %8s\n", l.Transport, l.name(), l.Rate, l.Cost, l.Allocations,
+		r.out.print("%-8s %-24s %7.2f %9.2f %11.1f %9s %10s %7s %8s\n", l.Transport, l.name(), l.Rate, l.Cost, l.Allocations,
 			known(l.ToFrames), known(l.CostToFrames), known(l.ToCopy), known(l.Ceiling))
 	}
-	return err
+	return r.out.err
 }
 
 // name is that of the path, for people.
@@ -154,7 +188,7 @@ func (r *report) finish() error {
 	if !r.json {
 		return nil
 	}
-	e := json.NewEncoder(r.out)
+	e := json.NewEncoder(r.out.to)
 	e.SetIndent("", "  ")
 	return e.Encode(r)
 }

@@ -30,6 +30,12 @@ type Options struct {
 	Only []string
 	// Runs is how many are counted, after one that is not; zero means 5.
 	Runs int
+	// Open is how many streams are open at once to see what they hold, at most 10,000;
+	// zero measures none.
+	Open int
+	// Pings is how many batches of one row are sent, one after the other, to see how
+	// long they take; zero measures none.
+	Pings int
 	// JSON prints the report as JSON instead of tables.
 	JSON bool
 	Out  io.Writer
@@ -38,6 +44,8 @@ type Options struct {
 const (
 	mostStreams = 64
 	mostBytes   = 8 << 30
+	mostOpen    = 10_000
+	mostPings   = 1_000_000
 )
 
 func (o Options) complete() (Options, error) {
@@ -58,6 +66,12 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Runs < 1 {
 		return o, failure.Errorf(failure.Usage, "--runs %d: want more than 0", o.Runs)
+	}
+	if o.Open < 0 || o.Open > mostOpen {
+		return o, failure.Errorf(failure.Usage, "--open %d: want 0 to %d", o.Open, mostOpen)
+	}
+	if o.Pings < 0 || o.Pings > mostPings {
+		return o, failure.Errorf(failure.Usage, "--pings %d: want 0 to %d", o.Pings, mostPings)
 	}
 	for _, n := range o.Rows {
 		if n < 1 || n > wholeRows {
@@ -83,14 +97,19 @@ func (o Options) paths() ([]path, error) {
 		compressed = append(compressed, codecs()[i])
 	}
 	all := slices.DeleteFunc(paths(compressed), func(p path) bool {
-		return len(o.Only) > 0 && !slices.ContainsFunc(o.Only, func(word string) bool {
-			return word == p.transport.String() || strings.Contains(p.String(), word)
-		})
+		return !o.wants(p.String(), p.transport)
 	})
 	if len(all) == 0 {
 		return nil, failure.Errorf(failure.Usage, "--only %s: no path has such a name", strings.Join(o.Only, ","))
 	}
 	return all, nil
+}
+
+// wants reports whether a path of that name is asked for.
+func (o Options) wants(name string, t transport) bool {
+	return len(o.Only) == 0 || slices.ContainsFunc(o.Only, func(word string) bool {
+		return word == t.String() || strings.Contains(name, word)
+	})
 }
 
 // Run measures all paths at each size of batches and number of streams and prints a
@@ -105,7 +124,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	r := newReport(o)
-	var bad []error
+	bad := []error{o.still(ctx, r)} // first: later heaps are large
 	for _, rows := range o.Rows {
 		for _, streams := range o.Streams {
 			if err := o.contest(ctx, r, all, rows, streams); err != nil {

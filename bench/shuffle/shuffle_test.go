@@ -21,16 +21,33 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // an odd number of rows makes slices that begin in the middle of a byte of a bitmap.
 func TestEveryPathMovesAllRows(t *testing.T) {
 	var out bytes.Buffer
-	o := Options{Bytes: 1 << 20, Rows: []int{501}, Streams: []int{3}, Compression: []string{"lz4", "zstd"}, Runs: 1, JSON: true, Out: &out}
+	o := Options{Bytes: 1 << 20, Rows: []int{501}, Streams: []int{3}, Compression: []string{"lz4", "zstd"}, Runs: 1, Open: 5, Pings: 10, JSON: true, Out: &out}
 	if err := Run(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	var r struct{ Tables []Table }
+	var r struct {
+		Tables  []Table
+		Open    []Open
+		Latency []Latency
+	}
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 		t.Fatal(err)
 	}
 	if len(r.Tables) != 1 || len(r.Tables[0].Lines) != len(paths(codecs())) {
 		t.Fatalf("got %s", out.String())
+	}
+	if len(r.Open) != len(openers()) || len(r.Latency) != len(openers()) {
+		t.Errorf("%d ways with streams open and %d with latency, of %d", len(r.Open), len(r.Latency), len(openers()))
+	}
+	for _, l := range r.Open {
+		if l.Goroutines <= 0 || l.Error != "" {
+			t.Errorf("%s by %s: %+v", l.Path, l.Transport, l)
+		}
+	}
+	for _, l := range r.Latency {
+		if l.Median <= 0 || l.P99 < l.Median || l.Error != "" {
+			t.Errorf("%s by %s: %+v", l.Path, l.Transport, l)
+		}
 	}
 	for _, l := range r.Tables[0].Lines {
 		if l.Rate <= 0 || l.Error != "" {
@@ -44,11 +61,11 @@ func TestEveryPathMovesAllRows(t *testing.T) {
 
 func TestTables(t *testing.T) {
 	var out bytes.Buffer
-	o := Options{Bytes: 1 << 16, Rows: []int{64}, Streams: []int{1}, Only: []string{"copy", "channel"}, Runs: 1, Out: &out}
+	o := Options{Bytes: 1 << 16, Rows: []int{64}, Streams: []int{1}, Only: []string{"copy", "channel"}, Runs: 1, Open: 1, Pings: 1, Out: &out}
 	if err := Run(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"1 stream;", "channel", "copy, 2 hops", "allocs/msg"} {
+	for _, want := range []string{"1 stream;", "channel", "copy, 2 hops", "allocs/msg", "1 open streams", "one way"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
@@ -72,6 +89,8 @@ func TestOptions(t *testing.T) {
 		"--runs -1":        {Runs: -1},
 		"--rows 9000":      {Rows: []int{9000}},
 		"--streams 100":    {Streams: []int{100}},
+		"--open -1":        {Open: -1},
+		"--pings -1":       {Pings: -1},
 		`"gzip"`:           {Compression: []string{"gzip"}},
 		"--only telegraph": {Only: []string{"telegraph"}},
 	} {

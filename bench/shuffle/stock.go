@@ -23,7 +23,8 @@ import (
 // with the number of rows that it got.
 type stock struct {
 	flight.BaseFlightServer
-	keep bool // for DoGet
+	keep    bool   // for DoGet
+	arrived func() // told of each batch; nil: nobody is
 
 	mu   sync.Mutex
 	kept map[string][]arrow.RecordBatch
@@ -58,6 +59,9 @@ func (s *stock) take(stream flight.DataStreamReader) (rows uint64, err error) {
 	for r.Next() {
 		b := r.RecordBatch()
 		rows += uint64(b.NumRows())
+		if s.arrived != nil {
+			s.arrived()
+		}
 		if s.keep {
 			b.Retain()
 			kept = append(kept, b)
@@ -95,30 +99,43 @@ func (s *stock) DoGet(ticket *flight.Ticket, stream flight.FlightService_DoGetSe
 	return w.Close()
 }
 
-// withStock runs do with a client of a stock server, of which it is the only one.
-func withStock(t transport, keep bool, do func(flight.Client) error) error {
+// startStock starts a server and returns its only client, and what stops both.
+func startStock(t transport, s *stock) (flight.Client, func() error, error) {
 	l, err := t.listen()
 	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return nil, nil, fmt.Errorf("listen: %w", err)
 	}
+	s.kept = map[string][]arrow.RecordBatch{}
 	server := grpc.NewServer()
-	flight.RegisterFlightServiceServer(server, &stock{keep: keep, kept: map[string][]arrow.RecordBatch{}})
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
-	defer func() {
-		server.Stop()
-		<-served // what Serve says of its end is that it was stopped
-		_ = l.Close()
-	}()
+	flight.RegisterFlightServiceServer(server, s)
+	var serving crew
+	serving.run(func() error { return server.Serve(l) })
 	target := l.Addr().String()
 	if t == unixSocket {
 		target = "unix://" + target
 	}
 	client, err := flight.NewClientWithMiddleware(target, nil, nil, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		return fmt.Errorf("dial: %w", err)
+	stop := func() error {
+		if client != nil {
+			err = errors.Join(err, client.Close())
+		}
+		server.Stop()
+		_ = l.Close() // Stop has closed it, but for the directory of a socket
+		return errors.Join(err, serving.wait())
 	}
-	return errors.Join(do(client), client.Close())
+	if err != nil {
+		return nil, nil, stop()
+	}
+	return client, stop, nil
+}
+
+// withStock runs do with a client of a stock server.
+func withStock(t transport, keep bool, do func(flight.Client) error) error {
+	client, stop, err := startStock(t, &stock{keep: keep})
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(client), stop())
 }
 
 // movePut sends by DoPut; in two hops DoGet reads what was kept.

@@ -80,7 +80,7 @@ func TestBenchUsage(t *testing.T) {
 }
 
 func TestBenchShuffle(t *testing.T) {
-	o := tidemill(t, t.TempDir(), "bench", "shuffle", "--megabytes", "1", "--rows", "512", "--streams", "2", "--runs", "1")
+	o := tidemill(t, t.TempDir(), "bench", "shuffle", "--megabytes", "1", "--rows", "512", "--streams", "2", "--runs", "1", "--open", "5", "--pings", "5")
 	if o.code != 0 || !strings.Contains(o.stdout, "frames, 2 hops") || !strings.Contains(o.stdout, "tidemill") {
 		t.Errorf("exit code %d\n%s%s", o.code, o.stdout, o.stderr)
 	}

@@ -37,6 +37,8 @@ this process: CPU time is that of both. Paths take turns; figures are medians.`,
 	cmd.Flags().StringSliceVar(&o.Compression, "compression", nil, "also with compressed bodies: `lz4,zstd`")
 	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "`words` of the paths to run, or their transports; all by default")
 	cmd.Flags().IntVar(&o.Runs, "runs", 5, "counted runs of each path")
+	cmd.Flags().IntVar(&o.Open, "open", 1000, "`streams` to hold open, to see what memory they take; 0 leaves that out")
+	cmd.Flags().IntVar(&o.Pings, "pings", 2000, "`batches` of one row to send one by one, to see how long they take; 0 leaves that out")
 	cmd.Flags().StringVar(&format, "format", "text", "print text or json")
 	return cmd
 }
