@@ -1,0 +1,192 @@
+package network
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
+
+	"github.com/tidemill/tidemill/core/security"
+)
+
+// Limits of a server and its connections.
+const (
+	// MaxMessageBytes bounds a request and a reply.
+	MaxMessageBytes = 64 << 20
+	// maxStreams bounds the calls and streams of a connection at a time: a worker's
+	// tasks share one, and each may wait for a split.
+	maxStreams = 1 << 14
+	// maxHeaderBytes bounds what precedes a request: names, token, ticket.
+	maxHeaderBytes = 64 << 10
+	// helloTimeout bounds the handshakes of a connection.
+	helloTimeout = 10 * time.Second
+	// idleTimeout closes connections without a call.
+	idleTimeout = 5 * time.Minute
+	// A silent peer is asked whether it is there after so long, and given up.
+	pingAfter, pingTimeout = 10 * time.Second, 5 * time.Second
+)
+
+// Admission is whom a server lets in.
+type Admission struct {
+	// TLS is the listener's side of TLS (security.Identity.Server); nil: none. Unix
+	// sockets never have it.
+	TLS *tls.Config
+	// Token lets in those who show it: without TLS to everything, else to what clients
+	// may do. The zero one lets nobody in.
+	Token security.Token
+	// Version is the program's, for whoever calls what it does not have.
+	Version string
+}
+
+// ServerOptions are those of a server that has our services, and others beside them
+// whose streams prove their rights themselves, such as Flight with its tickets. Nobody
+// comes as far as that without a certificate of the cluster or the token.
+func ServerOptions(a Admission) []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.Creds(serverSide(a.TLS)),
+		// The tap is asked when the headers have come: strangers cannot make us read more.
+		grpc.InTapHandle(func(ctx context.Context, i *tap.Info) (context.Context, error) {
+			return ctx, a.admit(ctx, i.FullMethodName, i.Header)
+		}),
+		grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error {
+			method, _ := grpc.MethodFromServerStream(s)
+			return status.Errorf(codes.Unimplemented, "%s is not served by this process, which is %s", method, a.Version)
+		}),
+		grpc.MaxRecvMsgSize(MaxMessageBytes), grpc.MaxSendMsgSize(MaxMessageBytes),
+		grpc.MaxConcurrentStreams(maxStreams), grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.ConnectionTimeout(helloTimeout), grpc.SharedWriteBuffer(true),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 2 * idleTimeout, Time: pingAfter, Timeout: pingTimeout}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingAfter / 2, PermitWithoutStream: true}),
+	}
+}
+
+// admit says why somebody may not call a method, or nil.
+func (a Admission) admit(ctx context.Context, method string, header metadata.MD) error {
+	cert, encrypted := callerOf(ctx)
+	callers := callersOf(method)
+	if cert != nil && security.CheckRole(cert, callers...) == nil {
+		return nil
+	}
+	shown := header.Get("authorization")
+	for _, h := range shown {
+		switch {
+		case !a.Token.MatchesHeader(h):
+			return status.Error(codes.Unauthenticated, "the token is not this cluster's")
+		case encrypted && !clientMay(method):
+			return status.Errorf(codes.PermissionDenied, "a token does not permit %s: a certificate of another role is wanted", short(method))
+		default:
+			return nil
+		}
+	}
+	if cert != nil {
+		return status.Error(codes.PermissionDenied, security.CheckRole(cert, callers...).Error())
+	}
+	return status.Error(codes.Unauthenticated, "neither a certificate nor a token was shown")
+}
+
+// callerOf is the verified certificate of who calls, if there is one, and whether the
+// connection has TLS.
+func callerOf(ctx context.Context) (*x509.Certificate, bool) {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return nil, false
+	}
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok || len(info.State.VerifiedChains) == 0 {
+		return nil, ok
+	}
+	return info.State.PeerCertificates[0], true
+}
+
+// callersOf lists the roles whose certificate permits a method.
+func callersOf(method string) []security.Role {
+	switch service(method) {
+	case Master_ServiceDesc.ServiceName:
+		return []security.Role{security.Worker, security.Shuffle}
+	case Worker_ServiceDesc.ServiceName, Shuffle_ServiceDesc.ServiceName, Blobs_ServiceDesc.ServiceName:
+		return []security.Role{security.Master}
+	case Coordinator_ServiceDesc.ServiceName:
+		return []security.Role{security.Master, security.Worker}
+	}
+	if method == Cluster_Join_FullMethodName {
+		return []security.Role{security.Master}
+	}
+	return []security.Role{security.Master, security.Worker, security.Shuffle, security.Client}
+}
+
+// clientMay reports whether a client's certificate, or a token over TLS, permits a
+// method.
+func clientMay(method string) bool {
+	for _, r := range callersOf(method) {
+		if r == security.Client {
+			return true
+		}
+	}
+	return false
+}
+
+// serversOf lists the roles of which the other side must have one when a method is
+// called there; none: any of the cluster.
+func serversOf(method string) []security.Role {
+	switch service(method) {
+	case Master_ServiceDesc.ServiceName, Cluster_ServiceDesc.ServiceName, Blobs_ServiceDesc.ServiceName:
+		return []security.Role{security.Master}
+	case Worker_ServiceDesc.ServiceName, Coordinator_ServiceDesc.ServiceName:
+		return []security.Role{security.Worker}
+	case Shuffle_ServiceDesc.ServiceName:
+		return []security.Role{security.Shuffle, security.Worker}
+	}
+	return nil
+}
+
+// service is the part of /package.Service/Method between the slashes.
+func service(method string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
+	return name
+}
+
+// short is a method's name in messages: Service.Method.
+func short(method string) string {
+	name := service(method)
+	return name[strings.LastIndexByte(name, '.')+1:] + "." + method[strings.LastIndexByte(method, '/')+1:]
+}
+
+// serverSide is TLS, but not on unix sockets: who may open those is the directory's
+// matter.
+func serverSide(config *tls.Config) credentials.TransportCredentials {
+	plain := insecure.NewCredentials()
+	if config == nil {
+		return plain
+	}
+	return listenerCredentials{TransportCredentials: credentials.NewTLS(config), plain: plain}
+}
+
+type listenerCredentials struct {
+	credentials.TransportCredentials // TLS
+	plain                            credentials.TransportCredentials
+}
+
+func (c listenerCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	if isUnix(raw) {
+		return c.plain.ServerHandshake(raw)
+	}
+	return c.TransportCredentials.ServerHandshake(raw)
+}
+
+func (c listenerCredentials) Clone() credentials.TransportCredentials {
+	return listenerCredentials{TransportCredentials: c.TransportCredentials.Clone(), plain: c.plain}
+}
+
+func isUnix(c net.Conn) bool { return c.LocalAddr().Network() == "unix" }

@@ -1,0 +1,131 @@
+package network
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/security"
+)
+
+// DialOptions are those by which other clients, such as the shuffle's, reach the
+// servers of the cluster with the same credentials. The target is
+// passthrough:///ADDRESS; the address may be unix:PATH.
+func DialOptions(o Options, address string) []grpc.DialOption {
+	return dialOptions(o.complete(), address, func(error) {})
+}
+
+func dialOptions(o Options, address string, note func(error)) []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithTransportCredentials(dialerCredentials{TransportCredentials: callerSide(o.TLS), tls: o.TLS != nil, address: address, note: note}),
+		grpc.WithPerRPCCredentials(shown{o.Token}),
+		grpc.WithContextDialer(o.Dial), grpc.WithAuthority(security.ServerName), grpc.WithNoProxy(),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessageBytes), grpc.MaxCallSendMsgSize(MaxMessageBytes)),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: pingTimeout}),
+		grpc.WithIdleTimeout(idleTimeout), grpc.WithSharedWriteBuffer(true),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+			MinConnectTimeout: helloTimeout,
+		}),
+		grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(),
+	}
+}
+
+// dial opens a connection to host:port or unix:PATH.
+func dial(ctx context.Context, address string) (net.Conn, error) {
+	var d net.Dialer
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		return d.DialContext(ctx, "unix", path)
+	}
+	return d.DialContext(ctx, "tcp", address)
+}
+
+func callerSide(config *tls.Config) credentials.TransportCredentials {
+	if config == nil {
+		return insecure.NewCredentials()
+	}
+	return credentials.NewTLS(config)
+}
+
+// dialerCredentials is TLS, but not on unix sockets, and refuses to speak to another
+// machine without.
+type dialerCredentials struct {
+	credentials.TransportCredentials
+	tls     bool
+	address string
+	note    func(error) // how each handshake ended
+}
+
+func (c dialerCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, info, err := c.shake(ctx, authority, raw)
+	c.note(err)
+	return conn, info, err
+}
+
+func (c dialerCredentials) shake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	if isUnix(raw) {
+		return insecure.NewCredentials().ClientHandshake(ctx, authority, raw)
+	}
+	if to, ok := raw.RemoteAddr().(*net.TCPAddr); ok && !c.tls && !to.IP.IsLoopback() {
+		return nil, nil, security.CheckDial(to.String(), false)
+	}
+	conn, info, err := c.TransportCredentials.ClientHandshake(ctx, authority, raw)
+	return conn, info, classify(err)
+}
+
+func (c dialerCredentials) Clone() credentials.TransportCredentials {
+	c.TransportCredentials = c.TransportCredentials.Clone()
+	return c
+}
+
+// classify tells who is not what it should be from who is not there.
+func classify(err error) error {
+	var unverified *tls.CertificateVerificationError
+	var noTLS tls.RecordHeaderError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &noTLS):
+		return failure.Errorf(failure.Unauthorized, "the other side does not speak TLS: %w", err)
+	case errors.As(err, &unverified), failure.Of(err) == failure.Unauthorized:
+		return failure.Wrap(failure.Unauthorized, fmt.Errorf("the other side is not of this cluster: %w", err))
+	default:
+		return err
+	}
+}
+
+// shown is what a caller shows with each call, once it knows who listens.
+type shown struct {
+	token security.Token
+}
+
+// GetRequestMetadata implements credentials.PerRPCCredentials.
+func (s shown) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
+	i, _ := credentials.RequestInfoFromContext(ctx)
+	if info, ok := i.AuthInfo.(credentials.TLSInfo); ok {
+		if wanted := serversOf(i.Method); len(wanted) > 0 {
+			if err := security.CheckRole(info.State.PeerCertificates[0], wanted...); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if s.token.IsZero() {
+		return nil, nil
+	}
+	return map[string]string{"authorization": s.token.Header()}, nil
+}
+
+// RequireTransportSecurity implements credentials.PerRPCCredentials: dialerCredentials
+// sees to it.
+func (shown) RequireTransportSecurity() bool { return false }

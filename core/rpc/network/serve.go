@@ -1,0 +1,153 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"runtime/debug"
+	"slices"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/rpc"
+)
+
+// Services are the receivers of a process; those that are nil it does not serve.
+type Services struct {
+	// Names are those that the process is known by (rpc.NewName). A call to another one
+	// was meant for an earlier life at this address, and is told that nobody is there.
+	Names []string
+	// Master is asked for the leading master before each call: it, or rpc.NotLeader.
+	Master      func() (rpc.MasterClient, error)
+	Worker      rpc.WorkerClient
+	Coordinator rpc.CoordinatorClient
+	Shuffle     rpc.ShuffleClient
+	// Cluster is asked like Master.
+	Cluster func() (rpc.ClusterClient, error)
+	Blobs   Blobs
+}
+
+// Blobs keeps what is too large for the masters' log. Calls may be concurrent.
+type Blobs interface {
+	// Put stores a blob, durably, before it returns. Storing it again is no error.
+	Put(ctx context.Context, r *rpc.BlobRequest) (*rpc.BlobReply, error)
+	// Get reads a blob; one that is not there is NotFound.
+	Get(ctx context.Context, r *rpc.BlobRequest) (*rpc.BlobReply, error)
+}
+
+// The generated interfaces of servers are ours and one private method.
+type (
+	masterServer struct {
+		rpc.MasterClient
+		UnsafeMasterServer
+	}
+	workerServer struct {
+		rpc.WorkerClient
+		UnsafeWorkerServer
+	}
+	coordinatorServer struct {
+		rpc.CoordinatorClient
+		UnsafeCoordinatorServer
+	}
+	shuffleServer struct {
+		rpc.ShuffleClient
+		UnsafeShuffleServer
+	}
+	clusterServer struct {
+		rpc.ClusterClient
+		UnsafeClusterServer
+	}
+	blobsServer struct {
+		Blobs
+		UnsafeBlobsServer
+	}
+)
+
+// Register makes a server answer the calls of s, before it serves.
+func Register(r grpc.ServiceRegistrar, s Services) {
+	add := func(desc grpc.ServiceDesc, receiver func() (any, error)) {
+		desc.Methods = slices.Clone(desc.Methods)
+		for i, m := range desc.Methods {
+			desc.Methods[i].Handler = handler(s.Names, m, receiver)
+		}
+		r.RegisterService(&desc, nil)
+	}
+	if s.Master != nil {
+		add(Master_ServiceDesc, func() (any, error) {
+			m, err := s.Master()
+			return masterServer{MasterClient: m}, leads(m, err)
+		})
+	}
+	if s.Worker != nil {
+		add(Worker_ServiceDesc, func() (any, error) { return workerServer{WorkerClient: s.Worker}, nil })
+	}
+	if s.Coordinator != nil {
+		add(Coordinator_ServiceDesc, func() (any, error) { return coordinatorServer{CoordinatorClient: s.Coordinator}, nil })
+	}
+	if s.Shuffle != nil {
+		add(Shuffle_ServiceDesc, func() (any, error) { return shuffleServer{ShuffleClient: s.Shuffle}, nil })
+	}
+	if s.Cluster != nil {
+		add(Cluster_ServiceDesc, func() (any, error) {
+			c, err := s.Cluster()
+			return clusterServer{ClusterClient: c}, leads(c, err)
+		})
+	}
+	if s.Blobs != nil {
+		add(Blobs_ServiceDesc, func() (any, error) { return blobsServer{Blobs: s.Blobs}, nil })
+	}
+}
+
+// leads says that nobody leads if there is no receiver.
+func leads(receiver any, err error) error {
+	if err == nil && (receiver == nil || reflect.ValueOf(receiver).Kind() == reflect.Pointer && reflect.ValueOf(receiver).IsNil()) {
+		return rpc.NotLeader("")
+	}
+	return err
+}
+
+// unary is how gRPC has a method handled.
+type unary = func(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error)
+
+// handler finds the receiver of each call, and puts errors and panics into the form in
+// which they travel.
+func handler(names []string, m grpc.MethodDesc, receiver func() (any, error)) unary {
+	return func(_ any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (reply any, err error) {
+		defer func() {
+			if v := recover(); v != nil {
+				reply, err = nil, toStatus(ctx, failure.Recovered(m.MethodName, v, debug.Stack()))
+			}
+		}()
+		if err := here(ctx, names); err != nil {
+			return nil, toStatus(ctx, err)
+		}
+		to, err := receiver()
+		if err != nil {
+			return nil, toStatus(ctx, err)
+		}
+		var malformed error
+		reply, err = m.Handler(to, ctx, func(q any) error {
+			malformed = dec(q)
+			return malformed
+		}, interceptor)
+		if err != nil && !errors.Is(err, malformed) {
+			return nil, toStatus(ctx, err)
+		}
+		return reply, err
+	}
+}
+
+// here reports ErrUnreachable if the call is for another process.
+func here(ctx context.Context, names []string) error {
+	for _, to := range metadata.ValueFromIncomingContext(ctx, nameKey) {
+		if len(names) > 0 && !slices.Contains(names, to) {
+			return unreachable(to, "another process serves there now")
+		}
+	}
+	return nil
+}
+
+// nameKey is the header that says which process a call is for.
+const nameKey = "tidemill-to"
