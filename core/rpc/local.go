@@ -31,6 +31,12 @@ type LocalOptions struct {
 	// Fault, where set, is asked before each call, by the method's name, such as
 	// "worker.Deploy"; its error is the call's. It may be called concurrently.
 	Fault func(method string) error
+	// Lost, where set, is asked after each call, and its error is the call's though it
+	// took effect: the reply was lost. It may be called concurrently.
+	Lost func(method string) error
+	// Repeated, where set, says that a call arrives twice, as after a lost reply that
+	// a transport hides. It may be called concurrently.
+	Repeated func(method string) bool
 }
 
 var _ Dialer = (*Local)(nil)
@@ -97,7 +103,22 @@ func call[S any, Q, R proto.Message](ctx context.Context, l *Local, name string,
 	if v := reflect.ValueOf(&server).Elem(); v.IsNil() {
 		return none, failure.Wrap(failure.Transient, fmt.Errorf("%s: %w", name, ErrUnreachable))
 	}
-	if !l.opts.Serialize {
+	if l.opts.Repeated != nil && l.opts.Repeated(name) {
+		_, _ = deliver(ctx, l.opts.Serialize, server, method, q)
+	}
+	r, err := deliver(ctx, l.opts.Serialize, server, method, q)
+	if l.opts.Lost != nil {
+		if lost := l.opts.Lost(name); lost != nil {
+			return none, fmt.Errorf("%s: reply: %w", name, lost)
+		}
+	}
+	return r, err
+}
+
+// deliver calls a receiver, through the encodings if so wanted.
+func deliver[S any, Q, R proto.Message](ctx context.Context, serialize bool, server S, method func(S, context.Context, Q) (R, error), q Q) (R, error) {
+	var none R
+	if !serialize {
 		return method(server, ctx, q)
 	}
 	q, err := transcode(q)

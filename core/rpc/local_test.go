@@ -244,3 +244,44 @@ func TestFailures(t *testing.T) {
 		t.Fatal("a plain error has a leader")
 	}
 }
+
+// Lost replies and messages that come twice: what is called has happened, once or
+// twice.
+func TestLostRepliesAndRepeatedCalls(t *testing.T) {
+	lost := failure.Errorf(failure.Transient, "lost")
+	n := 0
+	l := NewLocal(LocalOptions{
+		Lost:     func(method string) error { return map[string]error{"master.Register": lost}[method] },
+		Repeated: func(method string) bool { return method == "master.Report" },
+	})
+	l.ServeMaster(counting{n: &n})
+	if _, err := l.Master().Register(t.Context(), &RegisterRequest{}); !errors.Is(err, lost) || n != 1 {
+		t.Errorf("%v after %d calls", err, n)
+	}
+	if _, err := l.Master().Report(t.Context(), &TaskReport{}); err != nil || n != 3 {
+		t.Errorf("%v after %d calls", err, n)
+	}
+	if _, err := l.Master().Heartbeat(t.Context(), &HeartbeatRequest{}); err != nil || n != 4 {
+		t.Errorf("%v after %d calls", err, n)
+	}
+}
+
+type counting struct {
+	MasterClient
+	n *int
+}
+
+func (c counting) Register(context.Context, *RegisterRequest) (*RegisterReply, error) {
+	*c.n++
+	return &RegisterReply{}, nil
+}
+
+func (c counting) Report(context.Context, *TaskReport) (*TaskReply, error) {
+	*c.n++
+	return &TaskReply{}, nil
+}
+
+func (c counting) Heartbeat(context.Context, *HeartbeatRequest) (*HeartbeatReply, error) {
+	*c.n++
+	return &HeartbeatReply{}, nil
+}
