@@ -72,8 +72,11 @@ type Leadership struct {
 	// Term is the fencing number of this master's leadership; zero unless
 	// Leading.
 	Term id.Term
-	// Leader is the id of the leading master; empty if there is none.
+	// Leader is the id of the leading master, on every master; empty if none is known.
 	Leader string
+	// Address is that of its log transport, as in Member; empty where the leader is alone
+	// without a network.
+	Address string
 }
 
 // Watcher delivers changes in the order of their revisions. One goroutine

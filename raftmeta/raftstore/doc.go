@@ -1,11 +1,24 @@
-// Package raftstore is the raftmeta store on hashicorp/raft: today one node,
-// in memory for embedded runs or in a data directory.
+// Package raftstore is the raftmeta store on hashicorp/raft: one master alone, in memory
+// for embedded runs or in a data directory, or several over a network.
 //
 //	Apply -> check limits -> encode -> raft log -> commit -> machine.apply -> watchers
-//	Get   -> verify leader, term  -> machine
+//	Get   -> leading, settled -> a majority is in no later term -> machine
 //
 // The machine (machine.go) is the replicated state: a pure function of the log.
 // It runs on Raft's FSM goroutine; fsm.go joins the two.
+//
+// # A cluster
+//
+// One master is bootstrapped, the others are joined by the leader (cluster.go): a new one
+// has no vote until it has caught up. A master whose disk was lost is a new one to Raft,
+// under its old name (identity.go), for it has forgotten what it promised.
+//
+// A read asks a majority for their terms (confirm.go); reads that meet a round under way
+// share the next. A leader that is cut off gives up within its lease, and the others elect
+// the next one within about two heartbeats of its death, or at once if it closes.
+//
+// Connections begin with whom and what they want (network.go). A log that cannot be
+// written or read stops its master by name and no other (guard.go).
 //
 // # Command in the log
 //
@@ -28,8 +41,12 @@
 //
 // # Goroutines and locks
 //
-// Raft's own, which Close waits for; lead, which follows leadership; one per
-// Apply under way, which waits for Raft's answer. machine.mu guards state and
-// watchers, store.mu leadership; no code holds both. Neither is held while
-// calling Raft.
+// Raft's own and its transport's, which Close ends; follow, which follows leadership; one
+// per Apply under way, which waits for Raft's answer; one for rounds of reads, and one per
+// master asked in each. Close waits for them.
+//
+// machine.mu guards state and watchers, store.mu leadership, confirmer.mu the next round,
+// links.mu connections, guard.mu the first error. confirmer.mu may be held when store.mu
+// is taken, guard.mu when machine.mu is; no other two are held together. None is held
+// while calling Raft, the network or the disk.
 package raftstore

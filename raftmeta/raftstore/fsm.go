@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"slices"
 
@@ -16,9 +17,15 @@ import (
 )
 
 // fsm lets Raft drive the machine.
-type fsm struct{ m *machine }
+type fsm struct {
+	m   *machine
+	log *slog.Logger
+}
 
-var _ raft.FSM = fsm{}
+var (
+	_ raft.FSM                = (*fsm)(nil)
+	_ raft.ConfigurationStore = (*fsm)(nil)
+)
 
 // outcome is what Apply answers to the proposer.
 type outcome struct {
@@ -27,7 +34,7 @@ type outcome struct {
 	err      error
 }
 
-func (f fsm) Apply(l *raft.Log) any {
+func (f *fsm) Apply(l *raft.Log) any {
 	term := id.Term(l.Term)
 	txn, err := decodeTxn(l.Data)
 	if err != nil {
@@ -38,16 +45,25 @@ func (f fsm) Apply(l *raft.Log) any {
 	return outcome{term: term, revision: rev, err: err}
 }
 
-func (f fsm) Snapshot() (raft.FSMSnapshot, error) {
+func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	state, revision, err := f.m.snapshot()
 	if err != nil {
 		return nil, err
 	}
-	return &snapshot{state: state, revision: revision}, nil
+	return &snapshot{state: state, revision: revision, log: f.log}, nil
 }
 
-func (f fsm) Restore(r io.ReadCloser) error {
-	b, err := io.ReadAll(r)
+// StoreConfiguration implements raft.ConfigurationStore: it hears of new members.
+func (f *fsm) StoreConfiguration(index uint64, c raft.Configuration) {
+	var members []string
+	for _, s := range c.Servers {
+		members = append(members, fmt.Sprintf("%s %v", s.Address, s.Suffrage))
+	}
+	f.log.Info("metadata members", "members", members, "index", index)
+}
+
+func (f *fsm) Restore(r io.ReadCloser) error {
+	b, err := io.ReadAll(io.LimitReader(r, maxSnapshotBytes+1))
 	err = errors.Join(err, r.Close())
 	if err != nil {
 		return fmt.Errorf("read snapshot: %w", err)
@@ -57,22 +73,37 @@ func (f fsm) Restore(r io.ReadCloser) error {
 		return failure.Wrap(failure.Fatal, err)
 	}
 	f.m.restore(state, revision)
+	f.log.Info("metadata snapshot restored", "bytes", len(b), "revision", uint64(revision))
 	return nil
 }
 
-const snapshotMagic = "TMRM"
+const (
+	snapshotMagic = "TMRM"
+	// maxSnapshotBytes bounds what is read: a state within its limit takes less.
+	maxSnapshotBytes = 4 * maxStateBytes
+)
 
 // snapshot is a state that does not change any more.
 type snapshot struct {
 	state    buckets
 	revision raftmeta.Revision
+	log      *slog.Logger
 }
 
 func (s *snapshot) Persist(sink raft.SnapshotSink) error {
-	if _, err := sink.Write(s.encode()); err != nil {
-		return errors.Join(fmt.Errorf("write snapshot: %w", err), sink.Cancel())
+	b := s.encode()
+	_, err := sink.Write(b)
+	if err != nil {
+		err = errors.Join(err, sink.Cancel())
+	} else {
+		err = sink.Close()
 	}
-	return sink.Close()
+	if err != nil {
+		s.log.Error("metadata snapshot failed", "error", err)
+		return fmt.Errorf("write snapshot: %w", err)
+	}
+	s.log.Info("metadata snapshot", "bytes", len(b), "revision", uint64(s.revision))
+	return nil
 }
 
 func (s *snapshot) Release() {}

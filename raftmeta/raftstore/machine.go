@@ -15,6 +15,23 @@ import (
 // buckets is the whole state; values and keys are immutable.
 type buckets map[raftmeta.Bucket]map[string]raftmeta.Entry
 
+// maxStateBytes bounds the state, which every master holds in memory and writes whole as
+// a snapshot. All masters must agree on it: to change it is a new version of commands.
+const maxStateBytes = 256 << 20
+
+// sizeOf is what an entry counts: more than it takes in a snapshot.
+func sizeOf(e raftmeta.Entry) int { return len(e.Bucket) + len(e.Key) + len(e.Value) + 64 }
+
+// size is the sum of all entries.
+func (s buckets) size() (n int) {
+	for _, keys := range s {
+		for _, e := range keys {
+			n += sizeOf(e)
+		}
+	}
+	return n
+}
+
 // clone copies the maps, not the entries.
 func (s buckets) clone() buckets {
 	c := make(buckets, len(s))
@@ -33,6 +50,7 @@ type machine struct {
 
 	mu       sync.RWMutex
 	state    buckets
+	size     int // of state
 	revision raftmeta.Revision
 	failed   error // set once: the log cannot be followed any more
 	closed   bool
@@ -69,6 +87,12 @@ func (m *machine) apply(term id.Term, t raftmeta.Txn) (raftmeta.Revision, error)
 			})
 		}
 	}
+	grown := m.size + m.growth(t.Ops)
+	if grown > m.size && grown > maxStateBytes {
+		return 0, failure.Errorf(failure.Fatal, "%w: the store would hold %d bytes, the limit is %d",
+			raftmeta.ErrTooLarge, grown, maxStateBytes)
+	}
+	m.size = grown
 	if events := m.perform(t.Ops); len(events) > 0 {
 		m.revision++
 		m.remember(events)
@@ -77,6 +101,22 @@ func (m *machine) apply(term id.Term, t raftmeta.Txn) (raftmeta.Revision, error)
 		}
 	}
 	return m.revision, nil
+}
+
+// growth is by how much operations change the size.
+func (m *machine) growth(ops []raftmeta.Op) (n int) {
+	for _, op := range ops {
+		if op.Kind == raftmeta.OpCheck {
+			continue
+		}
+		if old, ok := m.state[op.Bucket][op.Key]; ok {
+			n -= sizeOf(old)
+		}
+		if op.Kind == raftmeta.OpPut {
+			n += sizeOf(raftmeta.Entry{Bucket: op.Bucket, Key: op.Key, Value: op.Value})
+		}
+	}
+	return n
 }
 
 // perform writes the operations' effects with the next revision.
@@ -126,7 +166,7 @@ func (m *machine) remember(events []raftmeta.Event) {
 func (m *machine) restore(state buckets, revision raftmeta.Revision) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.state, m.revision = state, revision
+	m.state, m.size, m.revision = state, state.size(), revision
 	m.history, m.forgotten = nil, revision
 	for w := range m.watchers {
 		w.lose(revision)

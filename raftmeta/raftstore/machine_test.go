@@ -3,6 +3,7 @@ package raftstore
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 
 	"github.com/hashicorp/raft"
@@ -15,7 +16,7 @@ import (
 // state may differ from the other masters'.
 func TestFailedMachineServesNothing(t *testing.T) {
 	m, ctx := newMachine(10), t.Context()
-	f := fsm{m}
+	f := fsm{m: m, log: slog.New(slog.DiscardHandler)}
 	if o := f.Apply(&raft.Log{Index: 1, Term: 1, Data: encodeTxn(raftmeta.Txn{}.Put("b", "k", nil, 0))}); o.(outcome).err != nil {
 		t.Fatal(o)
 	}

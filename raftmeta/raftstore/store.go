@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"sync"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 
 	"github.com/tidemill/tidemill/core/failure"
-	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/raftmeta"
 )
 
@@ -20,6 +18,15 @@ import (
 type Options struct {
 	// ID names this master in the cluster, for ever; empty means "master-0".
 	ID string
+	// Network connects it to other masters. Nil means that it is alone: New makes a
+	// cluster of one and returns when it leads.
+	Network *Network
+	// Bootstrap lets a fresh storage become a cluster of this master alone, which others
+	// may join. Without it a master on a fresh storage waits until it is joined to a
+	// cluster. It means nothing to a storage that is in use. Exactly one master of a
+	// cluster is bootstrapped, once: one whose disk was lost must not be, or there are two
+	// clusters.
+	Bootstrap bool
 	// Limits bound transactions.
 	Limits raftmeta.Limits
 	// WatchBuffer is how many events a watcher may lag behind before it has
@@ -31,8 +38,9 @@ type Options struct {
 	// SnapshotEntries is how many log entries are kept before the log is cut
 	// by a snapshot; zero means 4096.
 	SnapshotEntries int
-	// LogOutput gets Raft's log lines; nil means that they are dropped.
-	LogOutput io.Writer
+	// Log gets a line for each change of the leader and of the members and for each
+	// snapshot, and Raft's own warnings at level debug; nil means none.
+	Log *slog.Logger
 }
 
 func (o Options) complete() Options {
@@ -48,18 +56,29 @@ func (o Options) complete() Options {
 	if o.SnapshotEntries == 0 {
 		o.SnapshotEntries = 4096
 	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Log = o.Log.With("master", o.ID)
 	o.Limits = o.Limits.Complete()
 	return o
 }
 
-// Store is a raftmeta.Store of one master.
+// Store is a raftmeta.Cluster as one master sees it.
 type Store struct {
-	opts    Options
-	raft    *raft.Raft
-	log     LogStore
-	machine *machine
-	closing chan struct{}  // closed by Close
-	running sync.WaitGroup // follow and the calls that wait for Raft
+	opts       Options
+	self       raft.ServerID
+	raft       *raft.Raft
+	log        LogStore
+	machine    *machine
+	links      *links // nil if it is alone
+	transport  raft.Transport
+	confirmer  confirmer
+	membership chan struct{}   // holds a token while a change of members is under way
+	released   chan struct{}   // closed when the network is cut
+	ctx        context.Context // ends with Close
+	cancel     context.CancelFunc
+	running    sync.WaitGroup // follow and the calls that wait for Raft
 
 	mu      sync.Mutex
 	closed  bool
@@ -68,60 +87,67 @@ type Store struct {
 	changed chan struct{} // closed and replaced when lead changes
 }
 
-var _ raftmeta.Store = (*Store)(nil)
+var _ raftmeta.Cluster = (*Store)(nil)
 
-// New starts the store on storage, which it owns from then on, and returns when
-// this master leads; ctx bounds the start.
+// New starts the store on storage, which it owns from then on; ctx bounds the start. A
+// master without a network leads when New returns; another one may lead later, or never.
 func New(ctx context.Context, storage Storage, opts Options) (*Store, error) {
 	opts = opts.complete()
 	s := &Store{
-		opts:    opts,
-		log:     storage.Log,
-		machine: newMachine(opts.History),
-		closing: make(chan struct{}),
-		changed: make(chan struct{}),
+		opts:       opts,
+		log:        storage.Log,
+		machine:    newMachine(opts.History),
+		membership: make(chan struct{}, 1),
+		released:   make(chan struct{}),
+		changed:    make(chan struct{}),
 	}
+	s.confirmer.store = s
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.start(ctx, storage); err != nil {
 		return nil, fmt.Errorf("start metadata store %s: %w", opts.ID, err)
 	}
 	return s, nil
 }
 
-// Timeouts of Raft. They matter between masters; a single one is elected by
-// nudge and never waits for them.
+// Timeouts of Raft. A single master is elected by nudge and never waits for them. With
+// others, a new leader is there between one heartbeat and two after the last one died.
 const (
-	heartbeat = time.Second
-	lease     = 500 * time.Millisecond
+	heartbeat   = 600 * time.Millisecond
+	lease       = 400 * time.Millisecond
+	callTimeout = 5 * time.Second // of a call between masters
 )
 
 func (s *Store) config() *raft.Config {
 	c := raft.DefaultConfig()
-	c.LocalID = raft.ServerID(s.opts.ID)
+	c.LocalID = s.self
 	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = heartbeat, heartbeat, lease
 	c.SnapshotThreshold = uint64(s.opts.SnapshotEntries)
 	c.TrailingLogs = uint64(s.opts.SnapshotEntries) / 4
 	c.SnapshotInterval = 10 * time.Second
+	c.ShutdownOnRemove = false // it may be added again
 	c.NoLegacyTelemetry = true
-	c.Logger = hclog.NewNullLogger()
-	if s.opts.LogOutput != nil {
-		c.Logger = hclog.New(&hclog.LoggerOptions{Name: "raft", Level: hclog.Info, Output: s.opts.LogOutput})
-	}
+	c.Logger = raftLogger(s.opts.Log)
 	return c
 }
 
 func (s *Store) start(ctx context.Context, storage Storage) error {
-	c := s.config()
-	addr, transport := raft.NewInmemTransport(raft.ServerAddress(s.opts.ID))
-	err := bootstrap(c, storage, transport, addr)
-	if err == nil {
-		s.raft, err = raft.NewRaft(c, fsm{s.machine}, storage.Log, storage.Log, storage.Snapshots, transport)
-	}
+	alone, err := s.startRaft(storage)
 	if err != nil {
-		return errors.Join(failure.Wrap(failure.Fatal, err), transport.Close(), s.log.Close())
+		s.cancel()
+		err = errors.Join(failure.Wrap(failure.Fatal, err), s.log.Close())
+		if s.opts.Network != nil {
+			err = errors.Join(err, s.opts.Network.Listener.Close())
+		}
+		return err
 	}
 	s.running.Go(s.follow)
-	if err := s.nudge(); err != nil {
-		return errors.Join(err, s.Close())
+	if alone {
+		if err := s.nudge(); err != nil {
+			return errors.Join(err, s.Close())
+		}
+	}
+	if s.links != nil {
+		return nil
 	}
 	if _, err := s.Leadership(ctx, raftmeta.Leadership{}); err != nil {
 		return errors.Join(err, s.Close())
@@ -129,15 +155,51 @@ func (s *Store) start(ctx context.Context, storage Storage) error {
 	return nil
 }
 
-// bootstrap makes a fresh storage a cluster of one.
-func bootstrap(c *raft.Config, storage Storage, transport raft.Transport, addr raft.ServerAddress) error {
+// startRaft says whether this master is the only one, which nobody else can elect.
+func (s *Store) startRaft(storage Storage) (alone bool, err error) {
 	used, err := raft.HasExistingState(storage.Log, storage.Log, storage.Snapshots)
-	if err != nil || used {
-		return err
+	if err != nil {
+		return false, err
 	}
-	self := raft.Server{ID: c.LocalID, Address: addr}
-	return raft.BootstrapCluster(c, storage.Log, storage.Log, storage.Snapshots, transport,
-		raft.Configuration{Servers: []raft.Server{self}})
+	if s.self, err = identify(storage, s.opts.ID, !used); err != nil {
+		return false, err
+	}
+	c := s.config()
+	if s.opts.Network == nil {
+		_, s.transport = raft.NewInmemTransport(raftAddress("", s.self))
+	} else {
+		s.links = newLinks(s.self, s.opts.Network)
+		s.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+			Stream: s.links, MaxPool: 3, Timeout: callTimeout, Logger: c.Logger,
+		})
+	}
+	if !used && (s.opts.Bootstrap || s.links == nil) {
+		self := raft.Server{ID: s.self, Address: s.transport.LocalAddr()}
+		err = raft.BootstrapCluster(c, storage.Log, storage.Log, storage.Snapshots, s.transport,
+			raft.Configuration{Servers: []raft.Server{self}})
+	}
+	state := &fsm{m: s.machine, log: s.opts.Log}
+	guarded := &guard{LogStore: storage.Log, fail: s.machine.fail, released: s.released}
+	if err == nil {
+		s.raft, err = raft.NewRaft(c, state, guarded, guarded, storage.Snapshots, s.transport)
+	}
+	if err != nil {
+		return false, errors.Join(err, s.cut())
+	}
+	if s.links != nil {
+		s.links.raft <- s.raft
+	}
+	servers := s.servers()
+	return len(servers) == 1 && servers[0].ID == s.self, nil
+}
+
+// cut ends everything that goes over the network.
+func (s *Store) cut() error {
+	var err error
+	if s.links != nil {
+		err = s.links.Close()
+	}
+	return errors.Join(err, s.transport.(raft.WithClose).Close())
 }
 
 // nudge makes Raft look at its heartbeat timer now instead of after a timeout:
@@ -150,21 +212,46 @@ func (s *Store) nudge() error {
 
 // follow publishes changes of leadership until Raft ends.
 func (s *Store) follow() {
+	leaders := make(chan raft.Observation, 1)
+	observer := raft.NewObserver(leaders, false, func(o *raft.Observation) bool {
+		_, ok := o.Data.(raft.LeaderObservation)
+		return ok
+	})
+	s.raft.RegisterObserver(observer)
+	defer s.raft.DeregisterObserver(observer)
+	var own raftmeta.Leadership
 	for {
+		s.publish(s.see(own), nil)
 		select {
 		case leading := <-s.raft.LeaderCh():
-			l := raftmeta.Leadership{}
+			own = raftmeta.Leadership{}
 			if leading {
-				l = s.settle()
+				own = s.settle()
 			}
-			s.publish(l, nil)
+		case <-leaders:
 		case <-s.machine.dead:
-			s.publish(raftmeta.Leadership{}, s.machine.fail(nil))
+			err := s.machine.fail(nil)
+			s.opts.Log.Error("metadata store stops", "error", err)
+			s.publish(raftmeta.Leadership{}, err)
 			return
-		case <-s.closing:
+		case <-s.ctx.Done():
 			return
 		}
 	}
+}
+
+// see is this master's own leadership, or else whom it follows.
+func (s *Store) see(own raftmeta.Leadership) raftmeta.Leadership {
+	if own.Leading {
+		return own
+	}
+	address, server := s.raft.LeaderWithID()
+	if server == s.self || server == "" {
+		return raftmeta.Leadership{} // or not settled
+	}
+	l := raftmeta.Leadership{Leader: nameOf(server)}
+	l.Address, _ = splitAddress(address)
+	return l
 }
 
 // settle waits until this leader has applied everything that earlier leaders
@@ -179,17 +266,30 @@ func (s *Store) settle() raftmeta.Leadership {
 	if o.err != nil {
 		return raftmeta.Leadership{}
 	}
-	return raftmeta.Leadership{Leading: true, Term: o.term, Leader: s.opts.ID}
+	l := raftmeta.Leadership{Leading: true, Term: o.term, Leader: s.opts.ID}
+	if s.links != nil {
+		l.Address = s.opts.Network.address()
+	}
+	return l
 }
 
 func (s *Store) publish(l raftmeta.Leadership, failed error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l != s.lead || failed != nil {
-		s.lead, s.failed = l, failed
-		close(s.changed)
-		s.changed = make(chan struct{})
+	if l == s.lead && failed == nil {
+		return
 	}
+	s.opts.Log.Info("leadership", "leader", l.Leader, "address", l.Address, "leading", l.Leading, "term", uint64(l.Term))
+	s.lead, s.failed = l, failed
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// leading is the leadership published last.
+func (s *Store) leading() raftmeta.Leadership {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lead
 }
 
 // Leadership implements raftmeta.Store.
@@ -210,19 +310,17 @@ func (s *Store) Leadership(ctx context.Context, known raftmeta.Leadership) (raft
 		select {
 		case <-changed:
 		case <-ctx.Done():
-		case <-s.closing:
+		case <-s.ctx.Done():
 		}
 	}
 }
 
 // alive says why the store cannot serve a call with ctx.
 func (s *Store) alive(ctx context.Context) error {
-	select {
-	case <-s.closing:
+	if s.ctx.Err() != nil {
 		return errClosed()
-	default:
-		return ctx.Err()
 	}
+	return ctx.Err()
 }
 
 // Get implements raftmeta.Store.
@@ -242,8 +340,8 @@ func (s *Store) List(ctx context.Context, b raftmeta.Bucket, prefix string) ([]r
 }
 
 // verify returns nil when the machine holds everything that was acknowledged
-// before the call. settle did that for the term; a quorum confirms that no other
-// leader existed by now; and the term, which only grows, is the same after it.
+// before the call. settle did that for the term; a majority confirms that no later
+// leader existed by now.
 func (s *Store) verify(ctx context.Context) error {
 	if err := s.alive(ctx); err != nil {
 		return err
@@ -251,19 +349,15 @@ func (s *Store) verify(ctx context.Context) error {
 	s.mu.Lock()
 	lead, failed := s.lead, s.failed
 	s.mu.Unlock()
-	if failed != nil {
+	switch {
+	case failed != nil:
 		return failed
-	}
-	if !lead.Leading {
+	case !lead.Leading:
 		return failure.Wrap(failure.Transient, raftmeta.ErrNotLeader)
+	case s.links == nil: // nobody else could be elected
+		return nil
 	}
-	if err := s.await(ctx, s.raft.VerifyLeader); err != nil {
-		return classify(err)
-	}
-	if id.Term(s.raft.CurrentTerm()) != lead.Term {
-		return failure.Wrap(failure.Transient, raftmeta.ErrNotLeader)
-	}
-	return nil
+	return s.confirmer.confirm(ctx)
 }
 
 // Apply implements raftmeta.Store.
@@ -292,20 +386,28 @@ func (s *Store) Apply(ctx context.Context, txn raftmeta.Txn) (raftmeta.Revision,
 // that ends first. Close waits for the request, since Raft forgets some of
 // those that are under way when it is shut down.
 func (s *Store) await(ctx context.Context, start func() raft.Future) error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	done := make(chan error, 1)
+	if !s.begin(func() { done <- start().Error() }) {
 		return errClosed()
 	}
-	done := make(chan error, 1)
-	s.running.Go(func() { done <- start().Error() })
-	s.mu.Unlock()
 	select {
 	case err := <-done:
 		return err
+	case <-s.machine.dead:
+		return s.machine.fail(nil)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// begin starts f, for which Close waits, unless the store is closed.
+func (s *Store) begin(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.running.Go(f)
+	}
+	return !s.closed
 }
 
 // classify turns Raft's errors into the contract's.
@@ -335,7 +437,7 @@ func (s *Store) Watch(ctx context.Context, b raftmeta.Bucket, prefix string, aft
 	return w, nil
 }
 
-// Close implements raftmeta.Store.
+// Close implements raftmeta.Store. A leader hands the lead over first, if it can at once.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -343,12 +445,15 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
-	close(s.closing)
 	s.mu.Unlock()
+	s.handOver()
+	s.cancel()
 	s.machine.close()
+	err := s.cut()
+	close(s.released)
 	s.running.Wait()
-	err := s.raft.Shutdown().Error()
-	if err := errors.Join(err, s.log.Close()); err != nil {
+	err = errors.Join(err, s.raft.Shutdown().Error(), s.log.Close())
+	if err != nil {
 		return fmt.Errorf("close metadata store %s: %w", s.opts.ID, err)
 	}
 	return nil

@@ -247,7 +247,7 @@ func (l *failingLog) StoreLogs(logs []*raft.Log) error {
 	}
 }
 
-// A log that cannot be written costs the lead; nothing is acknowledged.
+// A log that cannot be written stops the master, which says why; nothing is acknowledged.
 func TestFailingLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, s := t.Context(), raftstore.MemoryStorage()
@@ -258,21 +258,30 @@ func TestFailingLog(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		w, err := store.Watch(ctx, "b", "", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
 		close(log.broken)
-		if _, err := raftmeta.Put(ctx, store, "b", "k", nil, raftmeta.Any); !errors.Is(err, errDisk) {
-			t.Fatalf("got %v", err)
-		}
-		now, err := store.Leadership(ctx, lead)
-		if err != nil || now.Leading {
-			t.Fatalf("leadership %+v, %v", now, err)
-		}
-		for _, err := range []error{
-			func() error { _, err := store.Get(ctx, "b", "k"); return err }(),
-			func() error { _, _, err := store.List(ctx, "b", ""); return err }(),
-			func() error { _, err := raftmeta.Put(ctx, store, "b", "k", nil, raftmeta.Any); return err }(),
+		for name, call := range map[string]func() error{
+			"apply":      func() error { _, err := raftmeta.Put(ctx, store, "b", "k", nil, raftmeta.Any); return err },
+			"leadership": func() error { _, err := store.Leadership(ctx, lead); return err },
+			"watcher":    func() error { _, err := w.Next(ctx); return err },
 		} {
-			if !errors.Is(err, raftmeta.ErrNotLeader) || failure.Of(err) != failure.Transient {
-				t.Errorf("without a lead: %v of class %v", err, failure.Of(err))
+			_, _ = raftmeta.Put(ctx, store, "b", "k", nil, raftmeta.Any)
+			if err := call(); !errors.Is(err, errDisk) || failure.Of(err) != failure.Fatal || !strings.Contains(err.Error(), "write metadata log") {
+				t.Errorf("%s: %v of class %v", name, err, failure.Of(err))
+			}
+		}
+		time.Sleep(time.Minute) // Raft tries to be elected
+		for name, call := range map[string]func() error{
+			"get":   func() error { _, err := store.Get(ctx, "b", "k"); return err },
+			"list":  func() error { _, _, err := store.List(ctx, "b", ""); return err },
+			"apply": func() error { _, err := raftmeta.Put(ctx, store, "b", "k", nil, raftmeta.Any); return err },
+			"watch": func() error { _, err := store.Watch(ctx, "b", "", 0); return err },
+		} {
+			if err := call(); !errors.Is(err, errDisk) {
+				t.Errorf("%s later: %v", name, err)
 			}
 		}
 		if err := store.Close(); err != nil {
@@ -363,7 +372,7 @@ func TestStartFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, err := raftstore.New(ctx, s, raftstore.Options{}); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := raftstore.New(ctx, s, raftstore.Options{}); !errors.Is(err, errDisk) {
 			t.Errorf("a log that takes nothing: %v", err)
 		}
 	})

@@ -1,0 +1,282 @@
+package raftstore_test
+
+// Several masters: they elect a leader in about a second, keep what was acknowledged when
+// any of them is killed, and take in one whose disk was lost.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/raftmeta"
+	"github.com/tidemill/tidemill/raftmeta/raftstore"
+)
+
+// masters is a cluster in memory.
+type masters struct {
+	testing.TB
+	net      *fabric
+	opts     raftstore.Options
+	storages []raftstore.Storage
+	stores   []*raftstore.Store // nil while down
+}
+
+func newMasters(t testing.TB, n int, opts raftstore.Options) *masters {
+	c := &masters{TB: t, net: newFabric(), opts: opts}
+	for i := range n {
+		c.storages = append(c.storages, raftstore.MemoryStorage())
+		c.stores = append(c.stores, nil)
+		c.start(i)
+		c.join(i)
+	}
+	return c
+}
+
+func name(i int) string    { return fmt.Sprintf("master-%d", i) }
+func address(i int) string { return fmt.Sprintf("host-%d:1", i) }
+
+func (c *masters) start(i int) {
+	c.Helper()
+	opts := c.opts
+	opts.ID, opts.Bootstrap, opts.Network = name(i), i == 0, c.net.network(address(i))
+	c.stores[i] = open(c, c.storages[i], opts)
+}
+
+func (c *masters) stop(i int) {
+	c.Helper()
+	if err := c.stores[i].Close(); err != nil {
+		c.Fatal(err)
+	}
+	c.stores[i] = nil
+}
+
+func (c *masters) close() {
+	c.Helper()
+	for i, s := range c.stores {
+		if s != nil {
+			c.stop(i)
+		}
+	}
+}
+
+func (c *masters) join(i int) {
+	c.Helper()
+	if err := c.leader().Join(c.Context(), raftmeta.Member{ID: name(i), Address: address(i)}); err != nil {
+		c.Fatal(err)
+	}
+}
+
+// leader waits until a running master leads.
+func (c *masters) leader() *raftstore.Store {
+	c.Helper()
+	ctx, cancel := context.WithCancel(c.Context())
+	defer cancel()
+	found := make(chan *raftstore.Store, len(c.stores))
+	running := 0
+	for _, s := range c.stores {
+		if s == nil {
+			continue
+		}
+		running++
+		go func() {
+			var l raftmeta.Leadership
+			var err error
+			for err == nil && !l.Leading {
+				l, err = s.Leadership(ctx, l)
+			}
+			if err != nil {
+				s = nil
+			}
+			found <- s
+		}()
+	}
+	var first *raftstore.Store
+	for range running {
+		if s := <-found; s != nil && first == nil {
+			first = s
+		}
+		cancel()
+	}
+	if first == nil {
+		c.Fatal("nobody leads")
+	}
+	return first
+}
+
+func (c *masters) index(s *raftstore.Store) int {
+	for i, other := range c.stores {
+		if other == s {
+			return i
+		}
+	}
+	return -1
+}
+
+func (c *masters) put(key, value string) {
+	c.Helper()
+	if _, err := raftmeta.Put(c.Context(), c.leader(), "b", key, []byte(value), raftmeta.Any); err != nil {
+		c.Fatal(err)
+	}
+}
+
+func (c *masters) get(key, want string) {
+	c.Helper()
+	if e, err := c.leader().Get(c.Context(), "b", key); err != nil || string(e.Value) != want {
+		c.Fatalf("got %q, %v, want %q", e.Value, err, want)
+	}
+}
+
+func TestFollowersKnowTheLeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newMasters(t, 3, raftstore.Options{})
+		defer c.close()
+		for i, s := range c.stores {
+			l, err := s.Leadership(t.Context(), raftmeta.Leadership{})
+			if err != nil || l.Leader != name(0) || l.Address != address(0) || l.Leading != (i == 0) {
+				t.Errorf("master %d: %+v, %v", i, l, err)
+			}
+			_, err = s.Get(t.Context(), "b", "k")
+			if want := map[bool]error{true: raftmeta.ErrNotFound, false: raftmeta.ErrNotLeader}[i == 0]; !errors.Is(err, want) {
+				t.Errorf("master %d: %v, want %v", i, err, want)
+			}
+			members, err := s.Members(t.Context())
+			if err != nil || len(members) != 3 || members[2] != (raftmeta.Member{ID: name(2), Address: address(2), Voter: true}) {
+				t.Errorf("master %d: members %+v, %v", i, members, err)
+			}
+		}
+	})
+}
+
+// A killed leader is followed by another one, and comes back.
+func TestLeaderKilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newMasters(t, 3, raftstore.Options{})
+		defer c.close()
+		for round := range 5 {
+			c.put("k", fmt.Sprint(round))
+			old := c.index(c.leader())
+			for i := range c.stores {
+				if i != old {
+					c.cut(old, i, true)
+				}
+			}
+			begin := time.Now()
+			killed := c.stores[old]
+			c.stores[old] = nil
+			c.get("k", fmt.Sprint(round))
+			if took := time.Since(begin); took > 2*time.Second {
+				t.Errorf("the next leader took %v", took)
+			}
+			for i := range c.stores {
+				if i != old {
+					c.cut(old, i, false)
+				}
+			}
+			if err := killed.Close(); err != nil {
+				t.Fatal(err)
+			}
+			c.start(old)
+		}
+	})
+}
+
+// cut separates two masters, or joins them again.
+func (c *masters) cut(a, b int, on bool) {
+	c.net.stall(address(a), address(b), on)
+	c.net.stall(address(b), address(a), on)
+}
+
+// A leader that closes hands over: nobody waits for a timeout.
+func TestHandOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newMasters(t, 3, raftstore.Options{})
+		defer c.close()
+		c.put("k", "v")
+		begin := time.Now()
+		c.stop(c.index(c.leader()))
+		c.get("k", "v")
+		if took := time.Since(begin); took > 300*time.Millisecond {
+			t.Errorf("the hand-over took %v", took)
+		}
+	})
+}
+
+// A master whose disk was lost comes back as a new one and catches up by a snapshot.
+func TestLostDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newMasters(t, 3, raftstore.Options{SnapshotEntries: 16})
+		defer c.close()
+		lost := c.index(c.leader())
+		c.stop(lost)
+		for i := range 100 {
+			c.put(fmt.Sprint(i), "v")
+			time.Sleep(time.Second)
+		}
+		c.storages[lost] = raftstore.MemoryStorage()
+		opts := c.opts
+		opts.ID, opts.Network = name(lost), c.net.network(address(lost))
+		c.stores[lost] = open(c, c.storages[lost], opts)
+		c.join(lost)
+		members, err := c.stores[lost].Members(t.Context())
+		if err != nil || len(members) != 3 {
+			t.Fatalf("members %+v, %v", members, err)
+		}
+		w, err := c.stores[lost].Watch(t.Context(), "b", "", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ev, err := w.Next(t.Context()); err != nil || ev.Kind != raftmeta.EventResync {
+			t.Errorf("got %v, %v: it did not catch up by a snapshot", ev, err)
+		}
+		w.Close()
+		first, err := c.storages[lost].Log.FirstIndex()
+		if err != nil || first < 50 {
+			t.Errorf("its log begins at %d, %v", first, err)
+		}
+		c.stop((lost + 1) % 3) // the new disk counts
+		c.get("99", "v")
+	})
+}
+
+func TestMembership(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, c := t.Context(), newMasters(t, 3, raftstore.Options{})
+		defer c.close()
+		l := c.leader()
+		for _, m := range []raftmeta.Member{{ID: name(1), Address: address(1)}, {ID: name(0), Address: address(0)}} {
+			if err := l.Join(ctx, m); err != nil {
+				t.Errorf("a second join of %v: %v", m, err)
+			}
+		}
+		if err := l.Join(ctx, raftmeta.Member{ID: "other", Address: address(1)}); failure.Of(err) != failure.Conflict {
+			t.Errorf("join of another id: %v", err)
+		}
+		if err := l.Join(ctx, raftmeta.Member{ID: "other", Address: "nowhere:1"}); failure.Of(err) != failure.Transient || !errors.Is(err, errRefused) {
+			t.Errorf("join of nobody: %v", err)
+		}
+		if err := c.stores[1].Join(ctx, raftmeta.Member{ID: name(2), Address: address(2)}); !errors.Is(err, raftmeta.ErrNotLeader) {
+			t.Errorf("join through a follower: %v", err)
+		}
+		for _, id := range []string{name(2), name(2), name(1)} {
+			if err := l.Remove(ctx, id); err != nil {
+				t.Errorf("remove %s: %v", id, err)
+			}
+		}
+		if err := l.Remove(ctx, name(0)); failure.Of(err) != failure.Conflict {
+			t.Errorf("remove of the last one: %v", err)
+		}
+		c.put("k", "v")
+		c.stop(2)
+		c.start(2) // at another address it would be the same
+		c.join(2)
+		c.get("k", "v")
+		if err := l.Remove(ctx, name(0)); err != nil { // itself
+			t.Error(err)
+		}
+		c.get("k", "v")
+	})
+}
