@@ -110,8 +110,10 @@ func (b *Batch) WithRecord(record arrow.RecordBatch) *Batch {
 
 // Share returns a second owner of the same rows.
 func (b *Batch) Share() *Batch {
-	for _, c := range b.Record.Columns() {
-		settle(c)
+	if _, ok := b.Record.(Encoded); !ok {
+		for _, c := range b.Record.Columns() {
+			settle(c)
+		}
 	}
 	b.Record.Retain()
 	if b.charge != nil {

@@ -2,9 +2,21 @@ package stream
 
 import "github.com/apache/arrow-go/v18/arrow"
 
+// Encoded is a Record whose columns are still in the form in which they travelled
+// (shuffle/wire): it may be counted, kept, shared and handed on, but has no columns
+// until it is decoded.
+type Encoded interface {
+	arrow.RecordBatch
+	// DecodedBytes is what Bytes was where the batch was encoded.
+	DecodedBytes() int64
+}
+
 // Bytes is about what the batch's physical rows take in memory, without what
 // its buffers hold beyond them. Exchanges count credits and targets in it.
 func (b *Batch) Bytes() int64 {
+	if e, ok := b.Record.(Encoded); ok {
+		return e.DecodedBytes()
+	}
 	n := int64(len(b.Kinds)) + 4*int64(len(b.Sel))
 	for _, c := range b.Record.Columns() {
 		n += dataBytes(c.Data())
@@ -15,6 +27,9 @@ func (b *Batch) Bytes() int64 {
 // Pinned is about what the batch keeps in memory: its buffers, with what they hold
 // beyond its rows. It is at most twice Bytes, for slices share what is larger.
 func (b *Batch) Pinned() int64 {
+	if e, ok := b.Record.(Encoded); ok {
+		return e.DecodedBytes()
+	}
 	n := int64(0)
 	for _, c := range b.Record.Columns() {
 		n += capacityOf(c.Data())

@@ -4,20 +4,22 @@
 //
 //	FlightData  app_metadata = Header (48 bytes, then TLVs)   data_header, data_body = Arrow IPC message
 //
-//	0      1       2         4      8         10      12    16     24     28          32          40       44      48
-//	| kind | flags | version | lane | attempt | epoch | seq (8)    | rows | partition | watermark | digest | crc32c |   see Header
+//	0      1       2         4      8         12        20     24          28      36       44      48
+//	| kind | flags | version | lane | attempt | seq (8) | rows | partition | value | digest | crc32c |   see Header
 //
-// The header's layout is that of Header.Append; everything is little endian. A
-// message without an Arrow part is control: barrier, watermark, end of lane.
+// Everything is little endian. A message without an Arrow part is control: barrier,
+// watermark, end of lane, or one whose content is a message of control.proto. A TLV is
+// one byte of type, four of length, the value: row kinds, the dictionary of a column,
+// a control message. The CRC-32C is of TLVs, Arrow message, body and header, in this
+// order, so that rows are handed on under another header without being read.
 //
 // Record is an arrow.RecordBatch over the bytes of one IPC message. It knows its rows,
-// bytes and digest from the header; columns are decoded, without a copy, when they are
-// asked for. A server that only keeps and hands on never asks, so what it sends is what
-// it was sent.
+// bytes and digest from the header; columns it has after Decode, without a copy. A
+// server that only keeps and hands on never asks, so what it sends is what it was sent.
 //
 // Codec is the gRPC codec of the push and consume streams: FlightData is taken apart
-// and put together by hand over pooled buffers, with the same bytes as the generated
-// code, so any Flight client can be at the other end.
+// and put together by hand, without copying what goes out and into one buffer for what
+// comes in, with the same bytes as the generated code.
 //
 // Checked: the CRC-32C of every message when it arrives and when it is read from
 // disk; sizes against limits before anything is allocated; a batch against the

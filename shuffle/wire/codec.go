@@ -1,0 +1,215 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"google.golang.org/grpc/encoding"
+	_ "google.golang.org/grpc/encoding/proto" // the codec of everything else
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	tmemory "github.com/tidemill/tidemill/core/memory"
+)
+
+// Limits of a message, checked before anything is allocated for it.
+const (
+	MaxMessageBytes = 260 << 20 // a row of 256 MiB and what describes it
+	maxHeadBytes    = 16 << 20  // of the header with its TLVs, and of the Arrow message
+)
+
+// The fields of FlightData.
+const (
+	fieldDescriptor = 1
+	fieldDataHeader = 2
+	fieldMetadata   = 3
+	fieldBody       = 1000
+)
+
+// copyBelow is the size of a part that is copied into what goes out before it: a
+// buffer of its own would cost more.
+const copyBelow = 4 << 10
+
+// Codec is the gRPC codec of processes with shuffle streams: a *Message is FlightData
+// that was taken apart by hand; everything else is left to the standard codec. Buffers
+// of arriving messages come from Alloc.
+type Codec struct {
+	Alloc memory.Allocator
+}
+
+var _ encoding.CodecV2 = Codec{}
+
+// Name implements encoding.CodecV2: the content type is that of any Flight client.
+func (Codec) Name() string { return "proto" }
+
+// Marshal implements encoding.CodecV2.
+func (c Codec) Marshal(v any) (mem.BufferSlice, error) {
+	if m, ok := v.(*Message); ok {
+		return m.marshal(), nil
+	}
+	return encoding.GetCodecV2("proto").Marshal(v)
+}
+
+// Unmarshal implements encoding.CodecV2.
+func (c Codec) Unmarshal(data mem.BufferSlice, v any) error {
+	if m, ok := v.(*Message); ok {
+		return m.unmarshal(c.Alloc, data)
+	}
+	return encoding.GetCodecV2("proto").Unmarshal(data, v)
+}
+
+// marshal makes FlightData of which large parts are not copied: the payload is kept
+// until gRPC does not need them any more.
+func (m *Message) marshal() mem.BufferSlice {
+	p := m.payload
+	head := make([]byte, 0, len(p.meta)+len(p.extra)+HeaderBytes+40)
+	if len(p.meta) > 0 {
+		head = protowire.AppendTag(head, fieldDataHeader, protowire.BytesType)
+		head = protowire.AppendBytes(head, p.meta)
+	}
+	if m.Kind != InvalidKind {
+		head = protowire.AppendTag(head, fieldMetadata, protowire.BytesType)
+		head = protowire.AppendVarint(head, uint64(HeaderBytes+len(p.extra)))
+		head = m.Header.append(head, p.sum)
+		head = append(head, p.extra...)
+	}
+	if p.size > 0 {
+		head = protowire.AppendTag(head, fieldBody, protowire.BytesType)
+		head = protowire.AppendVarint(head, uint64(p.size))
+	}
+	var out mem.BufferSlice
+	for i := range p.parts {
+		if part := &p.parts[i]; len(*part) < copyBelow {
+			head = append(head, *part...)
+		} else {
+			p.retain()
+			out = append(out, mem.SliceBuffer(head), mem.NewBuffer(part, p))
+			head = nil
+		}
+	}
+	if len(head) > 0 {
+		out = append(out, mem.SliceBuffer(head))
+	}
+	return out
+}
+
+// unmarshal takes FlightData apart: the body goes into one aligned buffer.
+func (m *Message) unmarshal(alloc memory.Allocator, data mem.BufferSlice) (err error) {
+	defer tmemory.Recover(&err)
+	r := fields{in: data.Reader(), left: data.Len()}
+	defer func() { err = errors.Join(err, r.in.Close()) }()
+	var meta, metadata []byte
+	var body *memory.Buffer
+	defer func() {
+		if err != nil && body != nil {
+			body.Release()
+		}
+	}()
+	for r.left > 0 {
+		field, n, err := r.next()
+		if err != nil {
+			return err
+		}
+		switch {
+		case field == fieldBody && body == nil:
+			body = newBody(alloc, n)
+			err = r.read(body.Bytes())
+		case n > maxHeadBytes:
+			return fmt.Errorf("%w: field %d of %d bytes", ErrMalformed, field, n)
+		default:
+			value := make([]byte, n)
+			err = r.read(value)
+			switch field {
+			case fieldDataHeader:
+				meta = value
+			case fieldMetadata:
+				metadata = value
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return m.assemble(metadata, meta, body)
+}
+
+// assemble makes m of its parts, once the checksum was compared. It takes over body,
+// unless it fails.
+func (m *Message) assemble(metadata, meta []byte, body *memory.Buffer) error {
+	if len(metadata) < HeaderBytes {
+		return fmt.Errorf("%w: %d bytes of metadata, which is not of this program", ErrMalformed, len(metadata))
+	}
+	var parts [][]byte
+	var free func()
+	if body != nil {
+		parts, free = [][]byte{body.Bytes()}, body.Release
+	}
+	p := newPayload(metadata[HeaderBytes:], meta, parts, free)
+	h, err := parseHeader(metadata, p.sum)
+	if err != nil {
+		return err
+	}
+	m.Header, m.payload = h, p
+	p.body = body
+	return nil
+}
+
+// newBody returns a buffer of n bytes, which need not be zero.
+func newBody(alloc memory.Allocator, n int) *memory.Buffer {
+	if a, ok := alloc.(interface{ AllocateDirty(int) []byte }); ok {
+		return memory.NewBufferWithAllocator(a.AllocateDirty(n), alloc)
+	}
+	return memory.NewBufferWithAllocator(alloc.Allocate(n), alloc)
+}
+
+// fields reads the fields of a protobuf message that are bytes.
+type fields struct {
+	in   *mem.Reader
+	left int
+}
+
+// next is the number of the next field and how many bytes it has; every field of
+// FlightData is bytes.
+func (f *fields) next() (field, n int, err error) {
+	tag, err := f.varint()
+	if err != nil {
+		return 0, 0, err
+	}
+	if tag&7 != uint64(protowire.BytesType) || tag>>3 == 0 || tag>>3 > 1<<29 {
+		return 0, 0, fmt.Errorf("%w: protobuf tag %#x", ErrMalformed, tag)
+	}
+	size, err := f.varint()
+	if err != nil {
+		return 0, 0, err
+	}
+	if size > uint64(f.left) {
+		return 0, 0, fmt.Errorf("%w: field of %d bytes, %d are left", ErrMalformed, size, f.left)
+	}
+	return int(tag >> 3), int(size), nil
+}
+
+func (f *fields) varint() (uint64, error) {
+	var x uint64
+	for shift := 0; shift < 64; shift += 7 {
+		b, err := f.in.ReadByte()
+		if err != nil {
+			return 0, fmt.Errorf("%w: it ends in a number", ErrMalformed)
+		}
+		f.left--
+		x |= uint64(b&0x7f) << shift
+		if b < 0x80 {
+			return x, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: number of more than 64 bits", ErrMalformed)
+}
+
+func (f *fields) read(into []byte) error {
+	f.left -= len(into)
+	if _, err := io.ReadFull(f.in, into); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return nil
+}

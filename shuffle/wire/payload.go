@@ -1,0 +1,139 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"google.golang.org/protobuf/proto"
+)
+
+// The types of TLV: one byte of type, four of length, the value.
+const (
+	tlvKinds      = 1 // a byte for each row
+	tlvDictionary = 2 // see dictionary
+	tlvControl    = 3 // a message of control.proto
+)
+
+// payload is a message but for its header: it never changes, and is the same in every
+// message and block that carries these rows.
+type payload struct {
+	extra []byte   // TLVs
+	meta  []byte   // an Arrow IPC message, of a record batch
+	parts [][]byte // the body: what its buffers hold, padded to eight bytes each
+	size  int      // of the body
+	sum   uint32   // CRC-32C of extra, meta and body
+
+	body *memory.Buffer // what the one part lies in, if the message was received
+
+	refs atomic.Int64
+	free func() // called when nobody needs parts any more; may be nil
+}
+
+func newPayload(extra, meta []byte, parts [][]byte, free func()) *payload {
+	p := &payload{extra: extra, meta: meta, parts: parts, free: free}
+	p.refs.Store(1)
+	p.sum = checksum(checksum(0, extra), meta)
+	for _, part := range parts {
+		p.size += len(part)
+		p.sum = checksum(p.sum, part)
+	}
+	return p
+}
+
+func (p *payload) retain() { p.refs.Add(1) }
+
+func (p *payload) release() {
+	if n := p.refs.Add(-1); n == 0 {
+		p.parts = nil
+		if p.free != nil {
+			p.free()
+		}
+	} else if n < 0 {
+		panic("wire: payload released too often")
+	}
+}
+
+// Get implements mem.BufferPool; it is never called.
+func (p *payload) Get(int) *[]byte { panic("wire: a payload gives no buffers") }
+
+// Put implements mem.BufferPool: gRPC does not need a part any more.
+func (p *payload) Put(*[]byte) { p.release() }
+
+func appendTLV(b []byte, kind byte, value []byte) []byte {
+	b = append(b, kind)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(value)))
+	return append(b, value...)
+}
+
+// eachTLV calls do with every TLV, until it fails.
+func eachTLV(b []byte, do func(kind byte, value []byte) error) error {
+	for len(b) > 0 {
+		if len(b) < 5 {
+			return fmt.Errorf("%w: %d bytes of TLV", ErrMalformed, len(b))
+		}
+		n := binary.LittleEndian.Uint32(b[1:])
+		if uint64(n) > uint64(len(b)-5) {
+			return fmt.Errorf("%w: TLV of %d bytes in %d", ErrMalformed, n, len(b)-5)
+		}
+		if err := do(b[0], b[5:5+n]); err != nil {
+			return err
+		}
+		b = b[5+n:]
+	}
+	return nil
+}
+
+// Message is what is sent and received. Its owner releases it.
+type Message struct {
+	Header
+	payload *payload // nil: it was never received
+}
+
+// Control makes a message without rows; content may be nil.
+func Control(h Header, content proto.Message) (*Message, error) {
+	var extra []byte
+	if content != nil {
+		value, err := proto.Marshal(content)
+		if err != nil {
+			return nil, fmt.Errorf("encode %v: %w", h.Kind, err)
+		}
+		extra = appendTLV(nil, tlvControl, value)
+	}
+	return &Message{Header: h, payload: newPayload(extra, nil, nil, nil)}, nil
+}
+
+// Content reads what Control was given.
+func (m *Message) Content(into proto.Message) error {
+	found := false
+	err := eachTLV(m.payload.extra, func(kind byte, value []byte) error {
+		if kind != tlvControl {
+			return nil
+		}
+		found = true
+		if err := proto.Unmarshal(value, into); err != nil {
+			return fmt.Errorf("%w: %v: %w", ErrMalformed, m.Kind, err)
+		}
+		return nil
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("%w: %v without content", ErrMalformed, m.Kind)
+	}
+	return err
+}
+
+// Bytes is about what the message takes on the wire.
+func (m *Message) Bytes() int {
+	return HeaderBytes + len(m.payload.extra) + len(m.payload.meta) + m.payload.size
+}
+
+// Retain makes a second owner.
+func (m *Message) Retain() { m.payload.retain() }
+
+// Release ends the caller's ownership.
+func (m *Message) Release() {
+	if m.payload != nil {
+		m.payload.release()
+	}
+}
