@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
+	"google.golang.org/grpc"
 
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
@@ -27,6 +28,10 @@ type Options struct {
 	Alloc memory.Allocator
 	// TLS is for connections by TCP; nil: they are plain. Sockets are plain always.
 	TLS *tls.Config
+	// Credentials are the options, such as those of core/rpc/network.DialOptions, by
+	// which the server at an address (host:port, or unix:PATH) lets this process in. They
+	// replace TLS and Dialer. Nil: connections are made with those two.
+	Credentials func(address string) []grpc.DialOption
 	// Dialer makes connections; nil: those of package net.
 	Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 }
