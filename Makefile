@@ -100,6 +100,15 @@ fuzz-sql: $(TOOLS)/duckdb ## Compare random SQL with DuckDB's answers (FUZZTIME=
 	TIDEMILL_DUCKDB=$(CURDIR)/$(TOOLS)/duckdb $(GO) test -count=1 -v -timeout 0 -run '^TestFuzzSQL$$' ./core/logictest/fuzz \
 		-fuzz-time '$(FUZZTIME)' -fuzz-seed '$(SEED)' -fuzz-only '$(ONLY)' -fuzz-differences '$(DIFFERENCES)'
 
+KILLS    ?= 20
+DOCUMENT ?=
+
+.PHONY: verify
+verify: ## Kill processes of real clusters and compare results (KILLS=n SEED=n DOCUMENT=docs/reliability.md ARGS=...)
+	@mkdir -p .cache/verify
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags failpoint -o .cache/verify/tidemill ./cmd/tidemill
+	$(GO) run ./cmd/verify -tidemill .cache/verify/tidemill -kills $(KILLS) -seed $(SEED) -document '$(DOCUMENT)' $(ARGS)
+
 .PHONY: test-storage
 test-storage: $(TOOLS)/versitygw-$(VERSITYGW) ## Test the file systems against real servers
 	TIDEMILL_VERSITYGW=$(CURDIR)/$< GO=$(GO) tools/storage/test.sh -timeout $(TEST_TIMEOUT)

@@ -24,12 +24,11 @@ type node struct {
 	masters []string
 	points  string // the directory of failpoints
 
-	mu       sync.Mutex
-	lives    int
-	cmd      *exec.Cmd     // nil before the first life
-	ended    chan struct{} // closed when this life is over
-	how      error         // how it ended, once it has
-	expected bool          // that it ends is what we want
+	mu    sync.Mutex
+	lives int
+	cmd   *exec.Cmd     // nil before the first life
+	ended chan struct{} // closed when this life is over
+	how   error         // how it ended, once it has
 }
 
 // start begins the next life.
@@ -48,7 +47,7 @@ func (n *node) start() error {
 		return errors.Join(fmt.Errorf("start %s: %w", n.name, err), out.Close())
 	}
 	ended := make(chan struct{})
-	n.cmd, n.ended, n.how, n.expected = cmd, ended, nil, false
+	n.cmd, n.ended, n.how = cmd, ended, nil
 	go func() { // ends with the process, and whoever stops the node waits for ended
 		err := cmd.Wait()
 		n.mu.Lock()
@@ -100,17 +99,11 @@ func (n *node) alive() bool {
 	}
 }
 
-// wanted tells whether the end of the life that is over was brought about by us, by
-// kill -9 or a failpoint, which looks the same. Anything else is a crash.
-func (n *node) wanted() (bool, error) {
+// ending is how the life that is over ended; nil is exit code 0.
+func (n *node) ending() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if exit := (*exec.ExitError)(nil); errors.As(n.how, &exit) {
-		if s, ok := exit.Sys().(syscall.WaitStatus); ok && s.Signaled() && s.Signal() == syscall.SIGKILL {
-			return true, nil
-		}
-	}
-	return n.expected && n.how == nil, n.how
+	return n.how
 }
 
 // signal sends one to the present life. One that is over already takes none.
@@ -134,9 +127,6 @@ func (n *node) kill() error {
 
 // stop asks the node to end and waits until it has; one that does not is a defect.
 func (n *node) stop(patience time.Duration) error {
-	n.mu.Lock()
-	n.expected = true
-	n.mu.Unlock()
 	if err := n.signal(syscall.SIGTERM); err != nil {
 		return err
 	}
@@ -147,10 +137,8 @@ func (n *node) stop(patience time.Duration) error {
 	case <-timer.C:
 		return errors.Join(fmt.Errorf("%s does not end within %v of SIGTERM: %s", n.name, patience, n.lastWords()), n.kill())
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.how != nil && !strings.Contains(n.how.Error(), "signal") {
-		return fmt.Errorf("%s ended by SIGTERM: %w", n.name, n.how)
+	if how := n.ending(); how != nil && !strings.Contains(how.Error(), "exit status 143") {
+		return fmt.Errorf("%s ended by SIGTERM: %w", n.name, how)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/tidemill/tidemill/bench/tpch"
 )
@@ -130,15 +131,34 @@ func (w *overwrite) statement() statement {
 			return w.tidy()
 		},
 		whole: func(ctx context.Context) error {
-			if w.underway() {
-				return nil // the next committer finishes what the journal says
-			}
-			have, err := w.read(ctx)
-			if err == nil && have != w.last && have != version {
-				err = fmt.Errorf("the folder holds version %d, it was %d, version %d failed", have, w.last, version)
-			}
-			return err
+			return w.either(ctx, version)
 		},
+	}
+}
+
+const (
+	settleReads = 10
+	settlePause = 500 * time.Millisecond
+)
+
+// either wants the folder to hold the version of before or another one. The job may
+// live on without its client, and publish while we read: a mix must go away by itself.
+// One that a journal tells of is finished by the next job.
+func (w *overwrite) either(ctx context.Context, version int) error {
+	for tries := 1; ; tries++ {
+		if w.underway() {
+			return nil
+		}
+		have, err := w.read(ctx)
+		if err == nil && have != w.last && have != version {
+			err = fmt.Errorf("the folder holds version %d, it was %d, version %d failed", have, w.last, version)
+		}
+		if err == nil || tries == settleReads {
+			return err
+		}
+		if err := pause(ctx, settlePause); err != nil {
+			return err
+		}
 	}
 }
 

@@ -1,0 +1,67 @@
+// Command verify kills the processes of real clusters and looks whether anybody
+// notices; package bench/verify says how.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/tidemill/tidemill/bench/verify"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	o := verify.Options{Out: os.Stdout}
+	flag.StringVar(&o.Binary, "tidemill", "", "the program, built with -tags failpoint")
+	flag.StringVar(&o.Scratch, "scratch", ".cache/verify", "directory to work in")
+	flag.StringVar(&o.Data, "data", "", "directory of TPC-H's tables; empty: they are made")
+	flag.Float64Var(&o.Scale, "scale", 0.1, "scale of the data")
+	flag.IntVar(&o.Kills, "kills", 20, "processes to kill")
+	flag.Uint64Var(&o.Seed, "seed", 1, "what fixes statements and faults")
+	flag.StringVar(&o.Document, "document", "", "file for the counters, such as docs/reliability.md")
+	flag.DurationVar(&o.Patience, "patience", 0, "how long a statement may take; 0: two minutes")
+	flag.Func("shape", "masters,workers,shuffles; may be repeated", func(text string) error {
+		s, err := shape(text)
+		o.Shapes = append(o.Shapes, s)
+		return err
+	})
+	flag.Func("queries", "numbers of TPC-H queries, with commas", func(text string) (err error) {
+		o.Queries, err = numbers(text)
+		return err
+	})
+	flag.Parse()
+	_, err := verify.Run(ctx, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "verify:", err)
+		os.Exit(1)
+	}
+}
+
+func shape(text string) (verify.Shape, error) {
+	n, err := numbers(text)
+	if err == nil && len(n) != 3 {
+		err = fmt.Errorf("%q: want three numbers", text)
+	}
+	if err != nil {
+		return verify.Shape{}, err
+	}
+	return verify.Shape{Masters: n[0], Workers: n[1], Shuffles: n[2]}, nil
+}
+
+func numbers(text string) (all []int, err error) {
+	for word := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(word))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}
