@@ -1,8 +1,8 @@
 package scheduler
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -11,67 +11,118 @@ import (
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/joblog"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/fs"
 	"github.com/tidemill/tidemill/raftmeta"
 	"github.com/tidemill/tidemill/scheduler/checkpointing"
 	"github.com/tidemill/tidemill/scheduler/dispatcher"
-	"github.com/tidemill/tidemill/scheduler/jobmaster"
 	"github.com/tidemill/tidemill/scheduler/resource"
 )
 
 // Options are what a master works with.
 type Options struct {
 	// Store is where it must lead; it stays the caller's.
-	Store  raftmeta.Store
+	Store raftmeta.Store
+	// Blobs keep job graphs that are too large for the store; nil: such jobs are refused.
+	Blobs  raftmeta.Blobs
 	Dialer rpc.Dialer
-	// Fixed says that the workers that register first are all there will be.
+	// Fixed says that this is an embedded run: the workers that register first are all
+	// there will be, and jobs end with this process.
 	Fixed bool
+	// Name and Address are this master's, for people: Address is where clients reach it.
+	Name, Address string
 	// Heartbeat is how often workers report progress; zero means 500 ms.
 	Heartbeat time.Duration
-	// Timeout is how long a worker may be silent; zero: for ever.
+	// Timeout is how long a member may be silent; zero means 2 s, or for ever if Fixed.
 	Timeout time.Duration
+	// Grace is how long jobs that an earlier leader ran wait for its workers to come
+	// back, unless all have before; zero means twice the Timeout.
+	Grace time.Duration
+	// ResultGrace is how long what is kept of a job with a result outlives its end, for
+	// its client to read; zero means 10 minutes.
+	ResultGrace time.Duration
 	// Files opens where a job with these settings keeps its checkpoints; nil: none
 	// can take any.
 	Files func(c config.Config) (checkpointing.Files, fs.FileSystem, error)
 	Log   *slog.Logger // nil: discarded
+	// Logs has what this process logged about jobs; nil: nothing is kept.
+	Logs *joblog.Ring
 	// History is how many jobs that are over are remembered; zero means 100.
 	History int
+	// Running is how many jobs may run at a time; zero means 100.
+	Running int
+}
+
+func (o Options) complete() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Heartbeat = cmp.Or(o.Heartbeat, 500*time.Millisecond)
+	if !o.Fixed {
+		o.Timeout = cmp.Or(o.Timeout, 2*time.Second)
+	}
+	o.Grace = cmp.Or(o.Grace, 2*o.Timeout)
+	o.ResultGrace = cmp.Or(o.ResultGrace, 10*time.Minute)
+	return o
 }
 
 // Master is a running master.
 type Master struct {
 	opts       Options
 	term       id.Term
+	key        []byte // of tickets
 	resources  *resource.Manager
 	dispatcher *dispatcher.Dispatcher
+	root       context.Context // ends with Close and Suspend
 	stop       context.CancelFunc
-	running    sync.WaitGroup // the watch over heartbeats
+	running    sync.WaitGroup // the watch over heartbeats, and over returning workers
 }
 
-var _ rpc.MasterClient = (*Master)(nil)
+var (
+	_ rpc.MasterClient  = (*Master)(nil)
+	_ rpc.ClusterClient = (*Master)(nil)
+)
 
 // New waits until the store leads and starts a master for that leadership.
 func New(ctx context.Context, o Options) (*Master, error) {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Heartbeat == 0 {
-		o.Heartbeat = 500 * time.Millisecond
-	}
 	term, err := lead(ctx, o.Store)
 	if err != nil {
 		return nil, fmt.Errorf("start master: %w", err)
 	}
-	m := &Master{opts: o, term: term}
-	m.resources = resource.New(resource.Options{Fixed: o.Fixed, Timeout: o.Timeout, Lost: m.workerLost})
+	return begin(ctx, o, term)
+}
+
+// begin starts a master for a leadership. Unless it is embedded it takes over the jobs
+// in the store.
+func begin(ctx context.Context, o Options, term id.Term) (*Master, error) {
+	m := &Master{opts: o.complete(), term: term}
+	known := memory{}
+	if !o.Fixed {
+		var err error
+		if m.key, err = ticketKey(ctx, o.Store, term); err != nil {
+			return nil, fmt.Errorf("start master: %w", err)
+		}
+		if known, err = recall(ctx, o.Store); err != nil {
+			return nil, fmt.Errorf("start master: %w", err)
+		}
+	}
+	o = m.opts
+	m.resources = resource.New(resource.Options{Fixed: o.Fixed, Timeout: o.Timeout, Lost: m.lost})
 	m.dispatcher = dispatcher.New(dispatcher.Options{
-		Store: o.Store, Term: term, Dialer: o.Dialer, Resources: m.resources, Log: o.Log, History: o.History,
-		Checkpoints: m.checkpoints,
+		Store: o.Store, Blobs: o.Blobs, Term: term, Dialer: o.Dialer, Resources: m.resources, Log: o.Log,
+		History: o.History, Running: o.Running, Embedded: o.Fixed, Checkpoints: m.checkpoints,
 	})
-	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
-	m.stop = stop
-	m.running.Go(func() { m.resources.Run(watch) })
+	m.root, m.stop = context.WithCancel(context.WithoutCancel(ctx))
+	m.running.Go(func() { m.resources.Run(m.root) })
+	if o.Fixed {
+		return m, nil
+	}
+	if err := m.dispatcher.Recover(ctx); err != nil {
+		m.Suspend()
+		return nil, fmt.Errorf("start master: %w", err)
+	}
+	m.running.Go(func() { m.welcome(known) })
 	return m, nil
 }
 
@@ -108,6 +159,12 @@ func (m *Master) Dispatcher() *dispatcher.Dispatcher { return m.dispatcher }
 // Resources are the master's workers.
 func (m *Master) Resources() *resource.Manager { return m.resources }
 
+// Term is that of the leadership.
+func (m *Master) Term() id.Term { return m.term }
+
+// TicketKey is what tickets of this cluster are signed with; nil in embedded runs.
+func (m *Master) TicketKey() []byte { return m.key }
+
 // Close cancels all jobs and ends the master.
 func (m *Master) Close(ctx context.Context) error {
 	err := m.dispatcher.Close(ctx)
@@ -116,79 +173,17 @@ func (m *Master) Close(ctx context.Context) error {
 	return err
 }
 
-func (m *Master) workerLost(w id.Worker, cause error) {
-	m.opts.Log.Warn("worker is lost", "worker", w, "cause", cause)
-	m.dispatcher.WorkerLost(w, cause)
+// Suspend ends the master and leaves its jobs to the next leader.
+func (m *Master) Suspend() {
+	m.stop()
+	m.dispatcher.Suspend()
+	m.running.Wait()
 }
 
-// Register implements rpc.MasterClient.
-func (m *Master) Register(_ context.Context, r *rpc.RegisterRequest) (*rpc.RegisterReply, error) {
-	who := resource.Member{
-		ID: id.Worker(r.GetWorker()), Slots: int(r.GetSlots()), Memory: r.GetMemoryBytes(),
-		Server: r.GetShuffle().Server(), Daemon: r.GetDaemon(),
+// lost tells jobs of a member that is gone.
+func (m *Master) lost(who resource.Member, cause error) {
+	m.opts.Log.Warn("member is lost", "member", who.ID, "slots", who.Slots, "cause", cause)
+	if who.Slots > 0 {
+		m.dispatcher.WorkerLost(who.ID, cause)
 	}
-	if err := m.resources.Register(who); err != nil {
-		return nil, err
-	}
-	return &rpc.RegisterReply{Term: uint64(m.term), HeartbeatMillis: m.opts.Heartbeat.Milliseconds()}, nil
-}
-
-// Heartbeat implements rpc.MasterClient.
-func (m *Master) Heartbeat(_ context.Context, r *rpc.HeartbeatRequest) (*rpc.HeartbeatReply, error) {
-	if !m.resources.Heartbeat(id.Worker(r.GetWorker()), r.GetMemoryUsed(), r.GetDraining()) {
-		return &rpc.HeartbeatReply{Unknown: true}, nil
-	}
-	for _, p := range r.GetTasks() {
-		if j, err := m.master(p.GetJob()); err == nil {
-			j.Progress(p)
-		}
-	}
-	return &rpc.HeartbeatReply{}, nil
-}
-
-// Report implements rpc.MasterClient.
-func (m *Master) Report(_ context.Context, r *rpc.TaskReport) (*rpc.TaskReply, error) {
-	j, err := m.master(r.GetJob())
-	if err != nil {
-		return nil, err
-	}
-	j.Report(r)
-	return &rpc.TaskReply{}, nil
-}
-
-// Acknowledge implements rpc.MasterClient.
-func (m *Master) Acknowledge(_ context.Context, r *rpc.AckRequest) (*rpc.AckReply, error) {
-	j, err := m.master(r.GetJob())
-	if err != nil {
-		return nil, err
-	}
-	j.Acknowledge(r)
-	return &rpc.AckReply{}, nil
-}
-
-// Decline implements rpc.MasterClient.
-func (m *Master) Decline(_ context.Context, r *rpc.DeclineRequest) (*rpc.DeclineReply, error) {
-	j, err := m.master(r.GetJob())
-	if err != nil {
-		return nil, err
-	}
-	j.Decline(r)
-	return &rpc.DeclineReply{}, nil
-}
-
-// master finds the job master that a message is for; one of another term is
-// refused, for its job belongs to another master.
-func (m *Master) master(r *rpc.JobRef) (*jobmaster.Master, error) {
-	jobID, err := r.ID()
-	if err != nil {
-		return nil, err
-	}
-	if id.Term(r.GetTerm()) != m.term {
-		return nil, failure.Wrap(failure.Conflict, fmt.Errorf("job %v: term %d, here is %d: %w", jobID, r.GetTerm(), m.term, rpc.ErrFenced))
-	}
-	j, err := m.dispatcher.Master(jobID)
-	if err != nil {
-		return nil, errors.Join(failure.Wrap(failure.Conflict, rpc.ErrGone), err)
-	}
-	return j, nil
 }

@@ -139,6 +139,9 @@ func (c *Cluster) startWorker(ctx context.Context, o Options) error {
 // Dispatcher runs the cluster's jobs.
 func (c *Cluster) Dispatcher() *dispatcher.Dispatcher { return c.master.Dispatcher() }
 
+// Client is the cluster as clients see it.
+func (c *Cluster) Client() rpc.ClusterClient { return c.master }
+
 // Dialer reaches the cluster's parts.
 func (c *Cluster) Dialer() rpc.Dialer { return c.transport }
 

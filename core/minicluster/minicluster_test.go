@@ -231,7 +231,7 @@ func TestCancel(t *testing.T) {
 	// A second job waits for slots; cancelling it takes nothing from the first.
 	waiting := f.submit(t, twoVertices(jobgraph.Retention_RETENTION_NONE, nil))
 	for _, j := range []id.Job{waiting, job} {
-		if err := f.Dispatcher().Cancel(j); err != nil {
+		if err := f.Dispatcher().Cancel(t.Context(), j); err != nil {
 			t.Fatal(err)
 		}
 		if state, cause := f.outcome(t, j); state != execgraph.JobCanceled {
@@ -241,7 +241,7 @@ func TestCancel(t *testing.T) {
 	if total, free := f.master.Resources().Slots(); total != 2 || free != 2 {
 		t.Fatalf("%d of %d slots are free", free, total)
 	}
-	if err := f.Dispatcher().Cancel(id.NewJob()); failure.Of(err) != failure.NotFound {
+	if err := f.Dispatcher().Cancel(t.Context(), id.NewJob()); failure.Of(err) != failure.NotFound {
 		t.Fatal(err)
 	}
 }

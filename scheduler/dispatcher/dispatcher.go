@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,13 +19,16 @@ import (
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/raftmeta"
 	"github.com/tidemill/tidemill/scheduler/checkpointing"
+	"github.com/tidemill/tidemill/scheduler/execgraph"
 	"github.com/tidemill/tidemill/scheduler/jobmaster"
 	"github.com/tidemill/tidemill/scheduler/resource"
 )
 
 // Options are what a Dispatcher works with.
 type Options struct {
-	Store     raftmeta.Store
+	Store raftmeta.Store
+	// Blobs keep what is too large for the store; nil: such jobs are refused.
+	Blobs     raftmeta.Blobs
 	Term      id.Term // of the leadership under which it acts
 	Dialer    rpc.Dialer
 	Resources *resource.Manager
@@ -33,19 +37,24 @@ type Options struct {
 	Log         *slog.Logger // nil: discarded
 	// History is how many jobs that are over are remembered; zero means 100.
 	History int
-	// Jobs is how many may run or wait at a time; zero means 1,000.
+	// Jobs is how many may run or wait at a time; zero means 10,000.
 	Jobs int
+	// Running is how many of them may run; zero means 100.
+	Running int
+	// Embedded says that jobs end with this process: they are not taken over by another
+	// master, and begin at once.
+	Embedded bool
 }
 
 func (o Options) complete() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.History == 0 {
-		o.History = 100
-	}
-	if o.Jobs == 0 {
-		o.Jobs = 1000
+	o.History = cmp.Or(o.History, 100)
+	o.Jobs = cmp.Or(o.Jobs, 10_000)
+	o.Running = cmp.Or(o.Running, 100)
+	if o.Embedded {
+		o.Running = o.Jobs
 	}
 	return o
 }
@@ -53,109 +62,174 @@ func (o Options) complete() Options {
 // Dispatcher runs jobs. All methods may be called concurrently.
 type Dispatcher struct {
 	opts    Options
-	root    context.Context // ends with Close
+	root    context.Context // ends with Close and Suspend
 	stop    context.CancelFunc
-	running sync.WaitGroup // job masters
+	running sync.WaitGroup // jobs, the starter and the sweeper
+	wake    chan struct{}  // a job may begin
 
 	mu     sync.Mutex
 	closed bool
+	held   string // why no job begins yet; empty: they do
+	since  time.Time
 	jobs   map[id.Job]*job
+	queue  []*job   // waiting, the next one first
+	active int      // jobs that run
 	over   []id.Job // oldest first
 }
 
+// job is one job.
 type job struct {
-	master *jobmaster.Master
-	ended  chan struct{} // closed when the store knows
+	id      id.Job
+	ended   chan struct{} // closed when the store knows the end
+	writing turn          // of who writes its record; taken before Dispatcher.mu
+
+	// Guarded by Dispatcher.mu.
+	rec     record
+	master  *jobmaster.Master // nil: it has not begun under this leadership
+	graph   *jobgraph.Graph   // of a job that waits and is not in the store alone
+	phase   phase
+	changed chan struct{} // closed and replaced with the phase
+	final   *rpc.JobStatus
 }
 
-// New returns a dispatcher without jobs.
+// phase is how far a job has come with the dispatcher.
+type phase uint8
+
+const (
+	invalid phase = iota
+	waiting       // in the queue
+	begun         // a job master runs it, or is being made
+	over          // the store knows the end
+)
+
+func newJob(jobID id.Job) *job {
+	return &job{id: jobID, ended: make(chan struct{}), writing: make(turn, 1), changed: make(chan struct{}), phase: waiting}
+}
+
+// turn is a lock that gives up with a context.
+type turn chan struct{}
+
+func (t turn) take(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t turn) release() { <-t }
+
+// New returns a dispatcher without jobs; Recover brings those of the store. Unless
+// embedded it holds them until Begin.
 func New(o Options) *Dispatcher {
-	d := &Dispatcher{opts: o.complete(), jobs: map[id.Job]*job{}}
+	d := &Dispatcher{opts: o.complete(), jobs: map[id.Job]*job{}, wake: make(chan struct{}, 1), since: time.Now()}
 	d.root, d.stop = context.WithCancel(context.Background())
+	if !o.Embedded {
+		d.held = "workers to come back after a change of the leading master"
+		if o.Blobs != nil {
+			d.running.Go(d.sweep)
+		}
+	}
+	d.running.Go(d.starter)
 	return d
 }
 
-// Submit stores a job and starts it. The graph is the caller's again when it
-// returns.
+// Begin lets jobs begin that were held.
+func (d *Dispatcher) Begin() {
+	d.mu.Lock()
+	d.held = ""
+	d.mu.Unlock()
+	d.poke()
+}
+
+// poke has the starter look.
+func (d *Dispatcher) poke() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Submit stores a job and starts it once there is a worker. The graph is the caller's
+// again when it returns.
 func (d *Dispatcher) Submit(ctx context.Context, g *jobgraph.Graph) (id.Job, error) {
-	slots, err := d.opts.Resources.Await(ctx)
-	if err != nil {
-		return id.Job{}, err
+	return d.Accept(ctx, id.NewJob(), g)
+}
+
+// Accept is Submit with the job's id. With the id of a job that is known it does
+// nothing.
+func (d *Dispatcher) Accept(ctx context.Context, jobID id.Job, g *jobgraph.Graph) (id.Job, error) {
+	if d.opts.Embedded {
+		if _, err := d.opts.Resources.Await(ctx); err != nil {
+			return id.Job{}, err
+		}
 	}
-	jobID := id.NewJob()
 	g = proto.CloneOf(g)
-	m, err := jobmaster.New(jobmaster.Options{
-		Job: jobID, Term: d.opts.Term, Graph: g, Slots: slots,
-		Dialer: d.opts.Dialer, Resources: d.opts.Resources, Checkpoints: d.opts.Checkpoints, Log: d.opts.Log,
-	})
+	j := newJob(jobID)
+	j.rec = record{Version: recordVersion, Name: g.GetName(), Submitted: time.Now()}
+	m, err := d.newMaster(j.id, g, j.rec, nil) // it says what is wrong with the job
 	if err != nil {
 		return id.Job{}, err
 	}
-	j := &job{master: m, ended: make(chan struct{})}
-	if err := d.enter(jobID, j); err != nil {
+	if known, err := d.enter(j); known || err != nil {
+		return jobID, err
+	}
+	if err := d.store(ctx, j, g); err != nil {
+		d.leave(j)
+		if errors.Is(err, raftmeta.ErrConflict) {
+			return jobID, d.adopt(ctx, jobID)
+		}
 		return id.Job{}, err
 	}
-	r := record{Version: recordVersion, Name: g.GetName(), State: m.Status().State.String(), Submitted: time.Now()}
-	if err := d.store(ctx, jobID, g, r); err != nil {
-		d.leave(jobID)
-		return id.Job{}, err
+	d.mu.Lock()
+	if d.opts.Embedded {
+		j.master, j.graph = m, g
 	}
-	go d.run(jobID, j, r)
+	d.queue = append(d.queue, j)
+	d.mu.Unlock()
+	d.poke()
 	return jobID, nil
 }
 
-// enter makes a job known and counts its goroutine.
-func (d *Dispatcher) enter(jobID id.Job, j *job) error {
+// enter makes a job known, unless it is.
+func (d *Dispatcher) enter(j *job) (known bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if _, known := d.jobs[j.id]; known {
+		return true, nil
+	}
 	switch active := len(d.jobs) - len(d.over); {
 	case d.closed:
-		return failure.Wrap(failure.Transient, errors.New("the dispatcher is closed"))
+		return false, closedError()
 	case active >= d.opts.Jobs:
-		return failure.Errorf(failure.Transient, "%d jobs run or wait: the limit is reached", active)
+		return false, failure.Errorf(failure.Transient, "%d jobs run or wait: the limit is reached", active)
 	}
-	d.jobs[jobID] = j
-	d.running.Add(1)
-	return nil
+	d.jobs[j.id] = j
+	return false, nil
 }
 
-func (d *Dispatcher) leave(jobID id.Job) {
-	d.mu.Lock()
-	delete(d.jobs, jobID)
-	d.mu.Unlock()
-	d.running.Done()
+func closedError() error {
+	return failure.Wrap(failure.Transient, fmt.Errorf("the dispatcher is closed: %w", rpc.ErrNotLeader))
 }
 
-// run runs a job and records its end.
-func (d *Dispatcher) run(jobID id.Job, j *job, r record) {
-	defer d.running.Done()
-	defer close(j.ended)
-	j.master.Run(d.root)
-	s := j.master.Status()
-	r.State, r.Ended = s.State.String(), time.Now()
-	if s.Cause != nil {
-		r.Cause, r.Class = s.Cause.Error(), uint8(failure.Of(s.Cause))
-	}
-	ctx := context.WithoutCancel(d.root)
-	if err := d.close(ctx, jobID, r, (proto.Size(j.master.Graph())+chunkBytes-1)/chunkBytes); err != nil {
-		d.opts.Log.Warn("the end of a job was not stored", "job", jobID, "error", err)
-	}
+func (d *Dispatcher) leave(j *job) {
 	d.mu.Lock()
-	d.over = append(d.over, jobID)
-	var old []id.Job
-	if n := len(d.over) - d.opts.History; n > 0 {
-		old = slices.Clone(d.over[:n])
-		d.over = slices.Delete(d.over, 0, n)
-		for _, o := range old {
-			delete(d.jobs, o)
-		}
-	}
+	delete(d.jobs, j.id)
 	d.mu.Unlock()
-	for _, o := range old {
-		if err := d.forget(ctx, o); err != nil {
-			d.opts.Log.Warn("a job was not forgotten", "job", o, "error", err)
-		}
+}
+
+// newMaster makes the job master of a job, which does not run yet.
+func (d *Dispatcher) newMaster(jobID id.Job, g *jobgraph.Graph, r record, decided *jobmaster.Publication) (*jobmaster.Master, error) {
+	slots, _ := d.opts.Resources.Slots()
+	o := jobmaster.Options{
+		Job: jobID, Term: d.opts.Term, Graph: g, Slots: max(slots, 1), Recovered: r.Begun, Decided: decided,
+		Dialer: d.opts.Dialer, Resources: d.opts.Resources, Checkpoints: d.opts.Checkpoints, Log: d.opts.Log,
 	}
+	if !d.opts.Embedded {
+		o.Decide = func(ctx context.Context, p jobmaster.Publication) error { return d.decide(ctx, jobID, p) }
+	}
+	return jobmaster.New(o)
 }
 
 func (d *Dispatcher) find(jobID id.Job) (*job, error) {
@@ -168,20 +242,41 @@ func (d *Dispatcher) find(jobID id.Job) (*job, error) {
 	return j, nil
 }
 
-// Get describes a job.
+// Get describes a job. Of one that is over since an earlier leadership, and of one that
+// waits, it knows the state alone.
 func (d *Dispatcher) Get(jobID id.Job) (jobmaster.Status, error) {
 	j, err := d.find(jobID)
 	if err != nil {
 		return jobmaster.Status{}, err
 	}
-	return j.master.Status(), nil
+	return d.statusOf(j), nil
 }
 
-// Master is the job master of a job, for reports about it.
+func (d *Dispatcher) statusOf(j *job) jobmaster.Status {
+	d.mu.Lock()
+	m, rec := j.master, j.rec
+	d.mu.Unlock()
+	if m != nil {
+		return m.Status()
+	}
+	s := jobmaster.Status{Job: j.id, Name: rec.Name, State: execgraph.JobCreated}
+	if rec.State != "" {
+		s.State, s.Cause = parseState(rec.State), rec.cause()
+	}
+	return s
+}
+
+// Master is the job master of a job, for reports about it; one that has not begun, or
+// was over before this leadership, has none.
 func (d *Dispatcher) Master(jobID id.Job) (*jobmaster.Master, error) {
 	j, err := d.find(jobID)
 	if err != nil {
 		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if j.master == nil {
+		return nil, failure.Wrap(failure.Conflict, fmt.Errorf("job %v: %w", jobID, rpc.ErrGone))
 	}
 	return j.master, nil
 }
@@ -190,26 +285,44 @@ func (d *Dispatcher) Master(jobID id.Job) (*jobmaster.Master, error) {
 // order.
 func (d *Dispatcher) List() []jobmaster.Status {
 	d.mu.Lock()
-	masters := make([]*jobmaster.Master, 0, len(d.jobs))
+	jobs := make([]*job, 0, len(d.jobs))
 	for _, j := range d.jobs {
-		masters = append(masters, j.master)
+		jobs = append(jobs, j)
 	}
 	d.mu.Unlock()
-	out := make([]jobmaster.Status, len(masters))
-	for i, m := range masters {
-		out[i] = m.Status()
+	out := make([]jobmaster.Status, len(jobs))
+	for i, j := range jobs {
+		out[i] = d.statusOf(j)
 	}
 	return out
 }
 
-// Cancel asks a job to end; Wait tells when it has. A job that is over stays as it
-// is.
-func (d *Dispatcher) Cancel(jobID id.Job) error {
+// Cancel asks a job to end; Wait tells when it has. A job that is over, or whose output
+// is being published, stays as it is.
+func (d *Dispatcher) Cancel(ctx context.Context, jobID id.Job) error {
 	j, err := d.find(jobID)
 	if err != nil {
 		return err
 	}
-	j.master.Cancel()
+	d.mu.Lock()
+	done := j.phase == over || j.rec.Decided != nil
+	d.mu.Unlock()
+	if done {
+		return nil
+	}
+	if err := d.remember(ctx, j, func(r *record) { r.Cancelled = true }); err != nil {
+		return fmt.Errorf("cancel job %v: %w", jobID, err)
+	}
+	d.mu.Lock()
+	m := j.master
+	if i := slices.Index(d.queue, j); i >= 0 {
+		d.queue = slices.Insert(slices.Delete(d.queue, i, i+1), 0, j) // it ends at once
+	}
+	d.mu.Unlock()
+	if m != nil {
+		m.Cancel()
+	}
+	d.poke()
 	return nil
 }
 
@@ -221,7 +334,7 @@ func (d *Dispatcher) Wait(ctx context.Context, jobID id.Job) (jobmaster.Status, 
 	}
 	select {
 	case <-j.ended:
-		return j.master.Status(), nil
+		return d.statusOf(j), nil
 	case <-ctx.Done():
 		return jobmaster.Status{}, fmt.Errorf("wait for job %v: %w", jobID, ctx.Err())
 	}
@@ -242,17 +355,23 @@ func (d *Dispatcher) Slots() int {
 	return total
 }
 
-// WorkerLost tells every job of it.
+// WorkerLost tells every job that runs.
 func (d *Dispatcher) WorkerLost(w id.Worker, cause error) {
-	d.mu.Lock()
-	masters := make([]*jobmaster.Master, 0, len(d.jobs))
-	for _, j := range d.jobs {
-		masters = append(masters, j.master)
-	}
-	d.mu.Unlock()
-	for _, m := range masters {
+	for _, m := range d.masters() {
 		m.WorkerLost(w, cause)
 	}
+}
+
+func (d *Dispatcher) masters() []*jobmaster.Master {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var out []*jobmaster.Master
+	for _, j := range d.jobs {
+		if j.master != nil && j.phase != over {
+			out = append(out, j.master)
+		}
+	}
+	return out
 }
 
 // Close cancels every job and waits until all are over, or until ctx ends: then
@@ -260,19 +379,37 @@ func (d *Dispatcher) WorkerLost(w id.Worker, cause error) {
 func (d *Dispatcher) Close(ctx context.Context) error {
 	d.mu.Lock()
 	d.closed = true
+	var alive []*job
 	for _, j := range d.jobs {
-		j.master.Cancel()
+		if j.phase != over {
+			alive = append(alive, j)
+			j.rec.Cancelled = true
+		}
 	}
+	d.held = ""
 	d.mu.Unlock()
-	over := make(chan struct{})
-	go func() { d.running.Wait(); close(over) }()
-	var err error
-	select {
-	case <-over:
-	case <-ctx.Done():
-		err = fmt.Errorf("cancel jobs: %w", ctx.Err())
+	d.poke()
+	for _, m := range d.masters() {
+		m.Cancel()
 	}
-	d.stop()
-	<-over
+	var err error
+	for _, j := range alive {
+		select {
+		case <-j.ended:
+		case <-ctx.Done():
+			err = fmt.Errorf("cancel jobs: %w", ctx.Err())
+		}
+	}
+	d.Suspend()
 	return err
+}
+
+// Suspend ends the dispatcher and leaves its jobs to the next leader. It returns when
+// nothing of the dispatcher runs any more; what tasks do on workers goes on.
+func (d *Dispatcher) Suspend() {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	d.stop()
+	d.running.Wait()
 }

@@ -24,7 +24,7 @@ type Options struct {
 	Timeout time.Duration
 	// Lost, which may be nil, is told of each worker and shuffle server that is lost or
 	// replaced.
-	Lost func(w id.Worker, cause error)
+	Lost func(who Member, cause error)
 }
 
 // Manager lends slots. All methods may be called concurrently.
@@ -35,7 +35,8 @@ type Manager struct {
 	pool    *Pool
 	asking  map[Request]func(Answer)
 	members map[id.Worker]*member
-	arrived chan struct{} // closed and replaced when a worker comes
+	arrived chan struct{} // closed and replaced when a member comes
+	changed chan struct{} // closed and replaced when one comes or goes
 	came    int           // how many have registered
 }
 
@@ -71,7 +72,7 @@ type member struct {
 func New(o Options) *Manager {
 	return &Manager{
 		opts: o, pool: NewPool(o.Fixed), asking: map[Request]func(Answer){},
-		members: map[id.Worker]*member{}, arrived: make(chan struct{}),
+		members: map[id.Worker]*member{}, arrived: make(chan struct{}), changed: make(chan struct{}),
 	}
 }
 
@@ -121,10 +122,16 @@ func (m *Manager) Register(who Member) error {
 	if who.Slots > 0 {
 		answers = m.pool.AddWorker(who.ID, who.Slots)
 	}
-	close(m.arrived)
-	m.arrived = make(chan struct{})
+	m.signal(&m.arrived)
+	m.signal(&m.changed)
 	m.deliver(answers)
 	return nil
+}
+
+// signal wakes whoever waits; the caller holds the lock.
+func (m *Manager) signal(c *chan struct{}) {
+	close(*c)
+	*c = make(chan struct{})
 }
 
 // Heartbeat notes that a member lives, and reports whether it is known.
@@ -203,14 +210,15 @@ func spread(w id.Worker, server string) uint64 { return xxh3.HashString(string(w
 // Lose forgets a worker; an unknown one is no error.
 func (m *Manager) Lose(w id.Worker, cause error) {
 	m.mu.Lock()
-	known := m.pool.RemoveWorker(w)
-	if _, server := m.members[w]; server {
-		known = true
+	known := m.members[w]
+	if known != nil {
+		delete(m.members, w)
+		m.pool.RemoveWorker(w)
+		m.signal(&m.changed)
 	}
-	delete(m.members, w)
 	m.mu.Unlock()
-	if known && m.opts.Lost != nil {
-		m.opts.Lost(w, cause)
+	if known != nil && m.opts.Lost != nil {
+		m.opts.Lost(known.Member, cause)
 	}
 }
 
@@ -226,6 +234,29 @@ func (m *Manager) Slots() (total, free int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.pool.Total(), m.pool.Free()
+}
+
+// Arrived is closed when the next member registers.
+func (m *Manager) Arrived() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.arrived
+}
+
+// Changed is closed when the next member comes or goes.
+func (m *Manager) Changed() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.changed
+}
+
+// Drain has a shuffle server get no new lanes, before its heartbeats say so.
+func (m *Manager) Drain(w id.Worker) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if known := m.members[w]; known != nil {
+		known.draining = true
+	}
 }
 
 // Await waits until there is a worker and returns the number of slots.
@@ -245,13 +276,16 @@ func (m *Manager) Await(ctx context.Context) (int, error) {
 	}
 }
 
-// Ask asks for slots; answer is called once, from any goroutine and perhaps
-// before Ask returns, unless the request is withdrawn.
-func (m *Manager) Ask(r Request, count int, answer func(Answer)) {
+// Ask asks for at least and at most so many slots; answer is called once, from any
+// goroutine and perhaps before Ask returns, unless the request is withdrawn.
+func (m *Manager) Ask(r Request, least, most int, answer func(Answer)) {
 	m.mu.Lock()
 	m.asking[r] = answer
-	m.deliver(m.pool.Ask(r, count))
+	m.deliver(m.pool.Ask(r, least, most))
 }
+
+// Fixed says whether no worker will come beyond those that registered.
+func (m *Manager) Fixed() bool { return m.opts.Fixed }
 
 // Withdraw forgets a request; its answer does not come unless it is on its way.
 func (m *Manager) Withdraw(r Request) {

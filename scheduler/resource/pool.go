@@ -39,7 +39,7 @@ type lender struct {
 
 type wish struct {
 	Request
-	count int
+	least, most int
 }
 
 // NewPool returns a pool without workers. A fixed one refuses what is larger than
@@ -101,13 +101,14 @@ func (p *Pool) RemoveWorker(w id.Worker) bool {
 	return len(p.workers) < n
 }
 
-// Ask queues a request for count slots.
-func (p *Pool) Ask(r Request, count int) []Answer {
-	if total := p.Total(); p.fixed && count > total {
+// Ask queues a request for as many slots as there are when its turn comes, within
+// least and most.
+func (p *Pool) Ask(r Request, least, most int) []Answer {
+	if total := p.Total(); p.fixed && least > total {
 		return []Answer{{Request: r, Refused: failure.Errorf(failure.Usage,
-			"%v needs %d slots and there are %d: raise worker.slots or lower parallelism.default", r, count, total)}}
+			"%v needs %d slots and there are %d: raise worker.slots or lower parallelism.default", r, least, total)}}
 	}
-	p.queue = append(p.queue, wish{r, count})
+	p.queue = append(p.queue, wish{r, least, most})
 	return p.serve()
 }
 
@@ -137,15 +138,16 @@ func (p *Pool) serve() (answers []Answer) {
 	total := p.Total()
 	var waiting []wish
 	for i, w := range p.queue {
-		if w.count > total { // only a larger cluster can serve it
+		if w.least > total { // only a larger cluster can serve it
 			waiting = append(waiting, w)
 			continue
 		}
-		if w.count > p.Free() {
+		free := p.Free()
+		if w.least > free {
 			waiting = append(waiting, p.queue[i:]...)
 			break
 		}
-		answers = append(answers, Answer{Request: w.Request, Slots: p.take(w.count)})
+		answers = append(answers, Answer{Request: w.Request, Slots: p.take(min(w.most, free))})
 	}
 	p.queue = waiting
 	return answers

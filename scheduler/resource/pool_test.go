@@ -32,7 +32,9 @@ func TestPool(t *testing.T) {
 			case "lose":
 				p.RemoveWorker(id.Worker(name))
 			case "ask":
-				out = p.Ask(r, n)
+				least := n
+				d.MaybeScanArgs(t, "least", &least)
+				out = p.Ask(r, least, n)
 			case "withdraw":
 				out = p.Withdraw(r)
 			case "release":
