@@ -43,7 +43,7 @@ func (m *Master) request(region int) resource.Request {
 }
 
 func (m *Master) requestSlots(a execgraph.RequestSlots) {
-	m.opts.Resources.Ask(m.request(a.Region), a.Count, func(answer resource.Answer) {
+	m.opts.Resources.Ask(m.request(a.Region), a.Count, a.Count, func(answer resource.Answer) {
 		m.post(func() {
 			if answer.Refused != nil {
 				m.handle(execgraph.SlotsUnavailable{Region: a.Region, Cause: answer.Refused})
