@@ -15,11 +15,18 @@ import (
 
 // Maker prepares a fresh storage and returns a function that opens a store on
 // it, with default limits, which leads. The suite closes each store before it
-// opens the next; a store opened again is the restarted first one.
+// opens the next; a store opened again is the restarted first one. A cluster of
+// several masters is such a store: the leading one, whose Close closes them all.
 type Maker func(t *testing.T) (open func() raftmeta.Store)
 
 // Run checks the whole contract.
 func Run(t *testing.T, make Maker) {
+	RunIn(t, func(t *testing.T, test func(*testing.T)) { test(t) }, make)
+}
+
+// RunIn checks the whole contract, each test of it within what it is given, such as
+// synctest.Test.
+func RunIn(t *testing.T, within func(*testing.T, func(*testing.T)), make Maker) {
 	tests := []struct {
 		name string
 		run  func(e *env)
@@ -44,10 +51,12 @@ func Run(t *testing.T, make Maker) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			e := &env{T: t, open: make(t), ctx: t.Context()}
-			e.s = e.open()
-			test.run(e)
-			e.ok(e.s.Close())
+			within(t, func(t *testing.T) {
+				e := &env{T: t, open: make(t), ctx: t.Context()}
+				e.s = e.open()
+				test.run(e)
+				e.ok(e.s.Close())
+			})
 		})
 	}
 }

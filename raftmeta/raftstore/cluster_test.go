@@ -13,6 +13,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/raftmeta"
+	"github.com/tidemill/tidemill/raftmeta/metatest"
 	"github.com/tidemill/tidemill/raftmeta/raftstore"
 )
 
@@ -127,6 +128,42 @@ func (c *masters) get(key, want string) {
 	c.Helper()
 	if e, err := c.leader().Get(c.Context(), "b", key); err != nil || string(e.Value) != want {
 		c.Fatalf("got %q, %v, want %q", e.Value, err, want)
+	}
+}
+
+// whole is a cluster as one store: the one that leads.
+type whole struct {
+	*raftstore.Store
+	of *masters
+}
+
+func (w whole) Close() error {
+	if i := w.of.index(w.Store); i >= 0 {
+		w.of.stop(i)
+	}
+	w.of.close()
+	return nil
+}
+
+func TestConformanceCluster(t *testing.T) {
+	for _, n := range []int{1, 3} {
+		for _, entries := range []int{0, 1} { // of a log before it is cut
+			t.Run(fmt.Sprintf("%d masters, %d entries", n, entries), func(t *testing.T) {
+				metatest.RunIn(t, synctest.Test, func(t *testing.T) func() raftmeta.Store {
+					var c *masters
+					return func() raftmeta.Store {
+						if c == nil {
+							c = newMasters(t, n, raftstore.Options{SnapshotEntries: entries})
+						} else {
+							for i := range c.stores {
+								c.start(i)
+							}
+						}
+						return whole{Store: c.leader(), of: c}
+					}
+				})
+			})
+		}
 	}
 }
 

@@ -276,7 +276,7 @@ func (s *Store) settle() raftmeta.Leadership {
 func (s *Store) publish(l raftmeta.Leadership, failed error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l == s.lead && failed == nil {
+	if s.closed || l == s.lead && failed == nil {
 		return
 	}
 	s.opts.Log.Info("leadership", "leader", l.Leader, "address", l.Address, "leading", l.Leading, "term", uint64(l.Term))
