@@ -23,6 +23,12 @@
 // none of it was read or has moved time or a barrier; then it is refused. A job
 // lane can be written by any number of attempts.
 //
+// Placement: of an exchange that is placed at several servers (shuffle.Placement) a
+// service keeps the partitions, or the stored lanes, that are placed at Options.Self.
+// What is sent everywhere goes to all partitions here. A shuffle server writes and
+// reads on behalf of others with Watched and EncodedReader, so that batches in wire
+// form stay so until a task of this process polls them.
+//
 // Locks: service, then exchange, then pipe; no two pipes' at once. Nothing is
 // awaited under a lock.
 package local

@@ -60,12 +60,17 @@ func (w *writer) Send(ctx context.Context, part uint32, b *stream.Batch) error {
 		return w.wrap(w.exchange.store.Append(w.lane, w.attempt, part, b))
 	}
 	if w.exchange.spec.Everywhere {
-		for other := 1; other < len(w.exchange.pipes); other++ {
-			if err := w.pass(ctx, other, b.Share()); err != nil {
-				b.Release()
+		defer b.Release()
+		for i := range w.exchange.pipesOf(w.lane) {
+			if err := w.pass(ctx, i, b.Share()); err != nil {
 				return w.wrap(err)
 			}
 		}
+		return nil
+	}
+	if w.exchange.pipes[part] == nil {
+		b.Release()
+		return w.wrap(failure.Errorf(failure.Internal, "send to partition %d, which is placed at another server", part))
 	}
 	return w.wrap(w.pass(ctx, int(part), b))
 }
@@ -176,7 +181,10 @@ type pipeReader struct {
 }
 
 // Poll returns the next element.
-func (r *pipeReader) Poll() (stream.Element, bool, error) {
+func (r *pipeReader) Poll() (stream.Element, bool, error) { return decoded(r.PollEncoded()) }
+
+// PollEncoded implements EncodedReader.
+func (r *pipeReader) PollEncoded() (stream.Element, bool, error) {
 	e, ok, err := r.pipe.take(r.attempt)
 	if err != nil {
 		err = fmt.Errorf("read partition %v: %w", r.pipe.id, err)
@@ -198,6 +206,7 @@ type jobReader struct {
 	exchange  *exchange
 	partition uint32
 	attempt   uint32
+	lanes     []uint32
 	ready     chan struct{}
 	rows      *partition.Reader
 	told      bool // event time
@@ -205,7 +214,10 @@ type jobReader struct {
 
 // Poll returns the next batch of the lanes that are won, then where event time
 // ended, then the end.
-func (r *jobReader) Poll() (stream.Element, bool, error) {
+func (r *jobReader) Poll() (stream.Element, bool, error) { return decoded(r.PollEncoded()) }
+
+// PollEncoded implements EncodedReader.
+func (r *jobReader) PollEncoded() (stream.Element, bool, error) {
 	e, ok, err := r.poll()
 	if err != nil {
 		err = fmt.Errorf("read partition %v: %w", id.Partition{Exchange: r.exchange.spec.Exchange, Index: r.partition}, err)
@@ -229,7 +241,7 @@ func (r *jobReader) poll() (stream.Element, bool, error) {
 	case !end:
 		return stream.Element{}, false, nil
 	}
-	if w := r.exchange.ended(); !r.told && w > stream.MinWatermark {
+	if w := r.exchange.ended(r.lanes); !r.told && w > stream.MinWatermark {
 		r.told = true
 		return stream.Advance(w), true, nil
 	}

@@ -1,8 +1,11 @@
 package local
 
 import (
+	"fmt"
+	"iter"
 	"sync"
 
+	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/shuffle"
@@ -13,10 +16,10 @@ import (
 type exchange struct {
 	spec    shuffle.Spec
 	options Options
-	pipes   []*pipe
+	pipes   []*pipe // by partition; nil where it is placed elsewhere
 	store   *partition.Store
 
-	mu      sync.Mutex
+	mu      sync.Mutex          // of what follows, and of spec.Placement
 	lanes   []jobLane           // of a store
 	readers map[*jobReader]bool // of a store, open ones
 	latest  map[uint32]uint32   // of a store: newest reader attempt by partition, plus one
@@ -25,6 +28,7 @@ type exchange struct {
 
 type jobLane struct {
 	attempt uint32
+	watch   chan<- struct{}  // of the attempt's writer; nil: nobody watches
 	ended   stream.Watermark // where the winner ended
 }
 
@@ -35,23 +39,73 @@ func newExchange(spec shuffle.Spec, o Options) *exchange {
 		if spec.Everywhere {
 			stored = 1
 		}
-		e.store = partition.New(o.Tier, o.Alloc, spec.Lanes, stored)
+		e.store = partition.New(o.Tier, o.Alloc, spec.Schema.Arrow(), spec.Lanes, stored)
 		e.lanes = make([]jobLane, spec.Lanes)
 		e.readers, e.latest = map[*jobReader]bool{}, map[uint32]uint32{}
 		return e
 	}
-	for i := range spec.Partitions {
-		e.pipes = append(e.pipes, newPipe(id.Partition{Exchange: spec.Exchange, Index: uint32(i)}, spec, o))
+	e.pipes = make([]*pipe, spec.Partitions)
+	for i := range e.pipes {
+		if e.here(i) {
+			e.pipes[i] = newPipe(id.Partition{Exchange: spec.Exchange, Index: uint32(i)}, spec, o)
+		}
 	}
 	return e
 }
 
-// pipesOf are the pipes that a lane writes.
-func (e *exchange) pipesOf(lane uint32) []*pipe {
-	if e.spec.Paired && e.store == nil {
-		return e.pipes[lane : lane+1]
+// here reports whether a partition of a pipelined exchange, or a lane of a stored one,
+// is placed in this process.
+func (e *exchange) here(i int) bool {
+	p := e.spec.Placement
+	return p.Local() || p.Servers[p.At[i]].ID == e.options.Self
+}
+
+// reopen says whether an exchange of that spec begins anew, or why it does not begin.
+func (e *exchange) reopen(spec shuffle.Spec) (anew bool, err error) {
+	if e == nil {
+		return true, nil
 	}
-	return e.pipes
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	have, want := e.spec.Placement.Version, spec.Placement.Version
+	switch {
+	case spec.Term != e.spec.Term:
+		anew = spec.Term > e.spec.Term
+	case want != have && e.store == nil:
+		anew = want > have
+	case !sameSpec(e.spec, spec):
+		return false, failure.Errorf(failure.Internal, "it is open with another spec")
+	default:
+		if want > have {
+			e.spec.Placement = spec.Placement
+		}
+		return false, nil
+	}
+	if !anew {
+		return false, fmt.Errorf("term %d, version %d: %w of term %d, version %d", spec.Term, want, shuffle.ErrFenced, e.spec.Term, have)
+	}
+	return true, nil
+}
+
+// current is the spec with the placement that was told last.
+func (e *exchange) current() shuffle.Spec {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.spec
+}
+
+// pipesOf are the pipes here that a lane writes.
+func (e *exchange) pipesOf(lane uint32) iter.Seq2[int, *pipe] {
+	return func(yield func(int, *pipe) bool) {
+		for i, p := range e.pipes {
+			if p == nil || e.spec.Paired && uint32(i) != lane {
+				continue
+			}
+			if !yield(i, p) {
+				return
+			}
+		}
+	}
 }
 
 func (e *exchange) openLane(lane, attempt uint32) error {
@@ -69,13 +123,17 @@ func (e *exchange) openLane(lane, attempt uint32) error {
 	if attempt < l.attempt {
 		return shuffle.ErrFenced
 	}
-	l.attempt = attempt
+	signal(l.watch)
+	l.attempt, l.watch = attempt, nil
 	return e.store.Begin(lane, attempt)
 }
 
-func (e *exchange) openPartition(part, attempt uint32) (shuffle.Reader, error) {
+func (e *exchange) openPartition(part, attempt uint32, lanes []uint32) (shuffle.Reader, error) {
 	if e.store == nil {
 		p := e.pipes[part]
+		if p == nil {
+			return nil, failure.Errorf(failure.Internal, "it is placed at another server")
+		}
 		if err := p.attach(attempt); err != nil {
 			return nil, err
 		}
@@ -97,9 +155,24 @@ func (e *exchange) openPartition(part, attempt uint32) (shuffle.Reader, error) {
 	if e.spec.Everywhere {
 		stored = 0
 	}
-	r := &jobReader{exchange: e, partition: part, attempt: attempt, ready: make(chan struct{}, 1), rows: e.store.Reader(stored)}
+	if lanes == nil {
+		lanes = e.lanesHere()
+	}
+	r := &jobReader{
+		exchange: e, partition: part, attempt: attempt, lanes: lanes, ready: make(chan struct{}, 1), rows: e.store.Reader(stored, lanes),
+	}
 	e.readers[r] = true
 	return r, nil
+}
+
+// lanesHere are the lanes of a store that are placed here.
+func (e *exchange) lanesHere() (lanes []uint32) {
+	for lane := range e.lanes {
+		if e.here(lane) {
+			lanes = append(lanes, uint32(lane))
+		}
+	}
+	return lanes
 }
 
 // fenced tells whether a newer attempt writes the lane of a store.
@@ -136,19 +209,22 @@ func (e *exchange) seal(lane, attempt uint32, w stream.Watermark) (shuffle.Manif
 	return m, nil
 }
 
-// ended is where event time of all lanes of a store has ended.
-func (e *exchange) ended() stream.Watermark {
+// ended is where event time of these lanes of a store has ended.
+func (e *exchange) ended(lanes []uint32) stream.Watermark {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	w := stream.MaxWatermark
-	for _, l := range e.lanes {
-		w = min(w, l.ended)
+	for _, lane := range lanes {
+		w = min(w, e.lanes[lane].ended)
 	}
 	return w
 }
 
 func (e *exchange) drop() error {
 	for _, p := range e.pipes {
+		if p == nil {
+			continue
+		}
 		p.drop(shuffle.ErrReleased)
 	}
 	if e.store == nil {
@@ -158,6 +234,9 @@ func (e *exchange) drop() error {
 	e.err = shuffle.ErrReleased
 	for r := range e.readers {
 		signal(r.ready)
+	}
+	for i := range e.lanes {
+		signal(e.lanes[i].watch)
 	}
 	e.mu.Unlock()
 	return e.store.Close()

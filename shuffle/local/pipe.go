@@ -44,6 +44,10 @@ type pipeLane struct {
 	// moved time or an alignment.
 	fixed bool
 	wake  chan struct{} // of a writer that waits for credit
+	// taken is the credit that the attempt has been given back; watch is signalled
+	// when it grows, or the attempt is fenced. Nil: nobody watches.
+	taken int64
+	watch chan<- struct{}
 }
 
 func newPipe(p id.Partition, spec shuffle.Spec, o Options) *pipe {
@@ -80,6 +84,8 @@ func (p *pipe) open(lane, attempt uint32) error {
 		freed := p.out.remove(mine) + l.held.remove(mine)
 		p.used -= freed
 		l.used -= freed
+		signal(l.watch)
+		l.taken, l.watch = 0, nil
 	}
 	l.attempt = attempt
 	signal(l.wake) // the fenced one, to learn of it
@@ -114,6 +120,7 @@ func (p *pipe) offer(w *writer, b *stream.Batch, bytes int64) (wait bool, err er
 	l := &p.lanes[w.lane-p.base]
 	if p.readerGone {
 		b.Release()
+		l.gave(bytes)
 		return false, nil
 	}
 	if !p.admits(l, bytes) {
@@ -261,6 +268,7 @@ func (p *pipe) take(attempt uint32) (stream.Element, bool, error) {
 		l := &p.lanes[e.lane]
 		l.fixed = true
 		l.used -= e.bytes
+		l.gave(e.bytes)
 		p.used -= e.bytes
 		p.wakeWriters()
 	}
@@ -323,14 +331,37 @@ func (p *pipe) discard() {
 	for i := range p.lanes {
 		l := &p.lanes[i]
 		l.held.remove(all)
+		l.gave(l.used)
 		l.used = 0
 		signal(l.wake)
 		l.wake = nil
 	}
 }
 
+// gave tells the writer that it has credit back.
+func (l *pipeLane) gave(bytes int64) {
+	l.taken += bytes
+	signal(l.watch)
+}
+
+// watchLane has watch signalled as pipeLane says.
+func (p *pipe) watchLane(w *writer, watch chan<- struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l := &p.lanes[w.lane-p.base]; l.attempt == w.attempt {
+		l.watch = watch
+	}
+}
+
+// given is the credit that the writer was given back, and why it has ended.
+func (p *pipe) given(w *writer) (int64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lanes[w.lane-p.base].taken, p.check(w)
+}
+
 // signal wakes who waits on a channel of capacity one; nil has nobody.
-func signal(c chan struct{}) {
+func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:

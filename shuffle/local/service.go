@@ -3,7 +3,9 @@ package local
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -22,6 +24,9 @@ const (
 
 // Options are the settings of a service.
 type Options struct {
+	// Self is this process as a shuffle.Server (its ID): of an exchange with a
+	// placement it keeps what is placed there. Empty: nothing is.
+	Self string
 	// Budget is a pipe's budget in bytes where its spec names none
 	// (`exchange.budget`); zero means DefaultBudget.
 	Budget int64
@@ -63,8 +68,34 @@ func New(o Options) *Service {
 	return &Service{options: o, exchanges: map[key]*exchange{}}
 }
 
-// Open declares an exchange.
+// Open declares an exchange. One of a higher term, or a pipelined one of a higher
+// version of its placement, begins anew.
 func (s *Service) Open(_ context.Context, spec shuffle.Spec) error {
+	if err := check(spec); err != nil {
+		return err
+	}
+	spec.BudgetBytes = cmp.Or(spec.BudgetBytes, s.options.Budget)
+	if most := s.options.MostBudget; most > 0 {
+		spec.BudgetBytes = min(spec.BudgetBytes, most)
+	}
+	s.mu.Lock()
+	k := key{spec.Job, spec.Exchange}
+	old := s.exchanges[k]
+	anew, err := old.reopen(spec)
+	if anew {
+		s.exchanges[k] = newExchange(spec, s.options)
+	}
+	s.mu.Unlock()
+	if anew && old != nil {
+		err = old.drop()
+	}
+	if err != nil {
+		return fmt.Errorf("open exchange %d: %w", spec.Exchange, err)
+	}
+	return nil
+}
+
+func check(spec shuffle.Spec) error {
 	if spec.Lanes < 1 || spec.Partitions < 1 {
 		return failure.Errorf(failure.Internal, "open exchange %d: %d lanes, %d partitions", spec.Exchange, spec.Lanes, spec.Partitions)
 	}
@@ -77,20 +108,20 @@ func (s *Service) Open(_ context.Context, spec shuffle.Spec) error {
 	if spec.Retention != shuffle.RetainNone && spec.Retention != shuffle.RetainJob {
 		return failure.Errorf(failure.Fatal, "open exchange %d: retention %v is not available in process", spec.Exchange, spec.Retention)
 	}
-	spec.BudgetBytes = cmp.Or(spec.BudgetBytes, s.options.Budget)
-	if most := s.options.MostBudget; most > 0 {
-		spec.BudgetBytes = min(spec.BudgetBytes, most)
+	places := spec.Partitions
+	if spec.Retention == shuffle.RetainJob {
+		places = spec.Lanes
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	k := key{spec.Job, spec.Exchange}
-	if old := s.exchanges[k]; old != nil {
-		if !sameSpec(old.spec, spec) {
-			return failure.Errorf(failure.Internal, "open exchange %d: it is open with another spec", spec.Exchange)
+	if p := spec.Placement; !p.Local() {
+		if len(p.At) != places {
+			return failure.Errorf(failure.Internal, "open exchange %d: %d of %d parts are placed", spec.Exchange, len(p.At), places)
 		}
-		return nil
+		for _, at := range p.At {
+			if int(at) >= len(p.Servers) {
+				return failure.Errorf(failure.Internal, "open exchange %d: placed at server %d of %d", spec.Exchange, at, len(p.Servers))
+			}
+		}
 	}
-	s.exchanges[k] = newExchange(spec, s.options)
 	return nil
 }
 
@@ -114,15 +145,22 @@ func (s *Service) Writer(_ context.Context, job id.Job, ex id.Exchange, lane, at
 	return newWriter(e, lane, attempt), nil
 }
 
-// Reader opens a partition for a consumer's attempt.
-func (s *Service) Reader(_ context.Context, job id.Job, ex id.Exchange, part, attempt uint32) (shuffle.Reader, error) {
+// Reader opens a partition for a consumer's attempt. Of a stored exchange it reads the
+// lanes that are placed here.
+func (s *Service) Reader(ctx context.Context, job id.Job, ex id.Exchange, part, attempt uint32) (shuffle.Reader, error) {
+	return s.ReaderOf(ctx, job, ex, part, attempt, nil)
+}
+
+// ReaderOf is Reader of some lanes of a stored exchange, wherever they are placed;
+// nil means those that are placed here.
+func (s *Service) ReaderOf(_ context.Context, job id.Job, ex id.Exchange, part, attempt uint32, lanes []uint32) (shuffle.Reader, error) {
 	e, err := s.find(job, ex)
 	if err == nil && int(part) >= e.spec.Partitions {
 		err = failure.Errorf(failure.Internal, "the exchange has %d partitions", e.spec.Partitions)
 	}
 	var r shuffle.Reader
 	if err == nil {
-		r, err = e.openPartition(part, attempt)
+		r, err = e.openPartition(part, attempt, lanes)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read partition %v: %w", id.Partition{Exchange: ex, Index: part}, err)
@@ -144,6 +182,50 @@ func (s *Service) Drop(_ context.Context, job id.Job, ex id.Exchange) error {
 	}
 	return nil
 }
+
+// DropJob drops exchanges of a job, or without a list all of them, unless they are of a
+// higher term.
+func (s *Service) DropJob(job id.Job, exchanges []id.Exchange, term id.Term) error {
+	var gone []*exchange
+	s.mu.Lock()
+	for k, e := range s.exchanges {
+		if k.job == job && e.spec.Term <= term && (exchanges == nil || slices.Contains(exchanges, k.exchange)) {
+			gone = append(gone, e)
+			delete(s.exchanges, k)
+		}
+	}
+	s.mu.Unlock()
+	var errs []error
+	for _, e := range gone {
+		if err := e.drop(); err != nil {
+			errs = append(errs, fmt.Errorf("drop exchange %d: %w", e.spec.Exchange, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Kept is the number of exchanges of each job of which something is kept.
+func (s *Service) Kept() map[id.Job]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept := map[id.Job]int{}
+	for k := range s.exchanges {
+		kept[k.job]++
+	}
+	return kept
+}
+
+// Spec is what an exchange was opened with, and whether it is open.
+func (s *Service) Spec(job id.Job, ex id.Exchange) (shuffle.Spec, bool) {
+	e, err := s.find(job, ex)
+	if err != nil {
+		return shuffle.Spec{}, false
+	}
+	return e.current(), true
+}
+
+// Used is the number of bytes of stored exchanges in memory and on disk.
+func (s *Service) Used() (memory, disk int64) { return s.options.Tier.Used() }
 
 func (s *Service) find(job id.Job, ex id.Exchange) (*exchange, error) {
 	s.mu.Lock()

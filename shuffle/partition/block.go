@@ -1,29 +1,22 @@
 package partition
 
 import (
-	"bytes"
-	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 
-	"github.com/apache/arrow-go/v18/arrow/ipc"
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/shuffle"
+	"github.com/tidemill/tidemill/shuffle/wire"
 )
-
-// HeaderBytes is the length of a block's header on disk.
-const HeaderBytes = 64
-
-const blockMagic = "TMB1"
 
 // block is a batch of a run, in memory or on disk.
 type block struct {
 	batch  *stream.Batch // nil: on disk
 	bytes  int64         // stream.Batch.Bytes
-	seq    uint32        // its place in the run's partition
+	seq    uint64        // its place in the run's partition
 	rows   uint64
 	digest uint64
 	pack   *pack
@@ -36,8 +29,12 @@ type block struct {
 type owner struct{ lane, attempt, partition uint32 }
 
 // Digest is the sum of the hashes of b's rows and their kinds, the same in any
-// order and however they are cut into batches. b has no selection.
+// order and however they are cut into batches. b has no selection. That of a batch in
+// wire form is what it came with.
 func Digest(b *stream.Batch) (sum uint64) {
+	if r, ok := b.Record.(*wire.Record); ok {
+		return r.Header().Digest
+	}
 	columns := b.Record.Columns()
 	if len(columns) == 0 {
 		return uint64(b.Len())
@@ -53,83 +50,33 @@ func Digest(b *stream.Batch) (sum uint64) {
 }
 
 // encode appends the block's bytes to buf.
-func encode(buf *bytes.Buffer, o owner, b *block) error {
-	start := buf.Len()
-	buf.Write(make([]byte, HeaderBytes))
-	w := ipc.NewWriter(buf, ipc.WithSchema(b.batch.Record.Schema()))
-	if err := w.Write(b.batch.Record); err != nil {
-		return fmt.Errorf("encode block: %w", err)
-	}
-	if err := w.Close(); err != nil {
-		return fmt.Errorf("encode block: %w", err)
-	}
-	arrowBytes := buf.Len() - start - HeaderBytes
-	for _, k := range b.batch.Kinds {
-		buf.WriteByte(byte(k))
-	}
-	h := buf.Bytes()[start:]
-	copy(h, blockMagic)
-	le := binary.LittleEndian
-	le.PutUint32(h[4:], o.lane)
-	le.PutUint32(h[8:], o.attempt)
-	le.PutUint32(h[12:], o.partition)
-	le.PutUint32(h[16:], uint32(b.rows))
-	le.PutUint32(h[20:], uint32(len(b.batch.Kinds)))
-	le.PutUint32(h[24:], b.seq)
-	le.PutUint64(h[32:], uint64(arrowBytes))
-	le.PutUint64(h[40:], b.digest)
-	le.PutUint32(h[28:], crc32.Checksum(h, castagnoli()))
-	return nil
-}
-
-// decode reads a block's bytes. The batch is the caller's; it shares nothing
-// with data.
-func decode(mem memory.Allocator, data []byte, o owner, seq uint32) (*stream.Batch, error) {
-	le := binary.LittleEndian
-	if len(data) < HeaderBytes || string(data[:4]) != blockMagic {
-		return nil, fmt.Errorf("%w: no block header", shuffle.ErrDataLoss)
-	}
-	sum := le.Uint32(data[28:])
-	le.PutUint32(data[28:], 0)
-	if crc32.Checksum(data, castagnoli()) != sum {
-		return nil, fmt.Errorf("%w: checksum of block differs", shuffle.ErrDataLoss)
-	}
-	if have := (owner{le.Uint32(data[4:]), le.Uint32(data[8:]), le.Uint32(data[12:])}); have != o {
-		return nil, fmt.Errorf("%w: block of lane %d attempt %d partition %d", shuffle.ErrDataLoss, have.lane, have.attempt, have.partition)
-	}
-	if have := le.Uint32(data[24:]); have != seq {
-		return nil, fmt.Errorf("%w: block %d in the place of block %d", shuffle.ErrDataLoss, have, seq)
-	}
-	kinds, arrowBytes := uint64(le.Uint32(data[20:])), le.Uint64(data[32:])
-	body := data[HeaderBytes:]
-	if arrowBytes > uint64(len(body)) || kinds != uint64(len(body))-arrowBytes {
-		return nil, fmt.Errorf("%w: lengths of block differ", shuffle.ErrDataLoss)
-	}
-	b, err := readRecord(mem, body[:arrowBytes])
+func encode(buf []byte, mem memory.Allocator, schema *arrow.Schema, o owner, b *block) ([]byte, error) {
+	h := wire.Header{Lane: o.lane, Attempt: o.attempt, Partition: o.partition, Seq: b.seq, Digest: b.digest}
+	m, err := wire.Encode(mem, schema, h, b.batch.Share())
 	if err != nil {
 		return nil, err
 	}
-	if kinds > 0 {
-		b.Kinds = make([]stream.RowKind, kinds)
-		for i, k := range body[arrowBytes:] {
-			b.Kinds[i] = stream.RowKind(k)
-		}
-	}
-	return b, nil
+	defer m.Release()
+	return m.AppendBlock(buf), nil
 }
 
-func readRecord(mem memory.Allocator, data []byte) (*stream.Batch, error) {
-	r, err := ipc.NewReader(bytes.NewReader(data), ipc.WithAllocator(mem))
+// decode reads a block's bytes, which it takes over. The batch stays in wire form.
+func decode(data *memory.Buffer, schema *arrow.Schema, o owner, b *block) (*stream.Batch, error) {
+	m, err := wire.ParseBlock(data)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", shuffle.ErrDataLoss, err)
 	}
-	defer r.Release()
-	if !r.Next() {
-		return nil, fmt.Errorf("%w: block without rows: %w", shuffle.ErrDataLoss, r.Err())
+	want := wire.Header{
+		Kind: wire.KindData, Lane: o.lane, Attempt: o.attempt, Seq: b.seq, Rows: uint32(b.rows),
+		Partition: o.partition, Value: b.bytes, Digest: b.digest,
 	}
-	record := r.RecordBatch()
-	record.Retain()
-	return stream.NewBatch(record), nil
+	if m.Header != want {
+		m.Release()
+		return nil, fmt.Errorf("%w: block %+v in the place of block %+v", shuffle.ErrDataLoss, m.Header, want)
+	}
+	batch, err := wire.Batch(schema, m)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", shuffle.ErrDataLoss, err)
+	}
+	return batch, nil
 }
-
-func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }

@@ -13,11 +13,8 @@
 // and so confined to the spill directory; they are removed by Close. A block is
 // self-contained: any block can be read alone, in any order.
 //
-//	0      4      8      12     16     20      24    28       32            40       48     64
-//	| TMB1 | lane | att. | part | rows | kinds | seq | crc32c | Arrow bytes | digest | zero |
-//	| Arrow IPC stream: schema, dictionaries, one record batch | row kinds, a byte each |
-//
-// The CRC-32C covers the header, with its own field zero, and all that follows.
+// Its bytes are those of shuffle/wire: what arrived in wire form is written as it is,
+// and stays so when it is read back.
 //
 // Checked on read: each block's checksum, and, by the reader of a run, rows,
 // bytes and digest of all its blocks against the manifest. What differs is

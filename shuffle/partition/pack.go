@@ -47,14 +47,14 @@ func (p *pack) append(data []byte) (int64, error) {
 	return start, nil
 }
 
-func (p *pack) read(offset, length int64) ([]byte, error) {
-	data := make([]byte, length)
+// read fills data with what lies at offset.
+func (p *pack) read(offset int64, data []byte) error {
 	if _, err := p.file.ReadAt(data, offset); err == io.EOF {
-		return nil, fmt.Errorf("%w: %s ends before byte %d", shuffle.ErrDataLoss, p.name, offset+length)
+		return fmt.Errorf("%w: %s ends before byte %d", shuffle.ErrDataLoss, p.name, offset+int64(len(data)))
 	} else if err != nil {
-		return nil, fmt.Errorf("read back %s: %w", p.name, err)
+		return fmt.Errorf("read back %s: %w", p.name, err)
 	}
-	return data, nil
+	return nil
 }
 
 func (p *pack) remove() error {

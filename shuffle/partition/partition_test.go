@@ -16,7 +16,12 @@ import (
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/partition"
+	"github.com/tidemill/tidemill/shuffle/wire"
 )
+
+var schema = arrow.NewSchema([]arrow.Field{
+	{Name: "n", Type: arrow.PrimitiveTypes.Int64}, {Name: "s", Type: arrow.BinaryTypes.String, Nullable: true},
+}, nil)
 
 type fixture struct {
 	t    *testing.T
@@ -83,7 +88,7 @@ func (f *fixture) append(s *partition.Store, lane, part uint32, b *stream.Batch)
 }
 
 func (f *fixture) store(lanes, partitions int) *partition.Store {
-	s := partition.New(f.tier, f.mem, lanes, partitions)
+	s := partition.New(f.tier, f.mem, schema, lanes, partitions)
 	f.t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			f.t.Error(err)
@@ -97,8 +102,8 @@ func (f *fixture) store(lanes, partitions int) *partition.Store {
 	return s
 }
 
-func (f *fixture) read(s *partition.Store, part uint32) (rows []string, err error) {
-	r := s.Reader(part)
+func (f *fixture) read(s *partition.Store, lanes int, part uint32) (rows []string, err error) {
+	r := s.Reader(part, []uint32{0, 1}[:lanes])
 	for {
 		b, end, err := r.Next()
 		if err != nil || end {
@@ -106,6 +111,9 @@ func (f *fixture) read(s *partition.Store, part uint32) (rows []string, err erro
 		}
 		if b == nil {
 			return rows, errors.New("a lane is not sealed")
+		}
+		if b, err = wire.Decode(b); err != nil {
+			return rows, err
 		}
 		for i := range b.Len() {
 			rows = append(rows, fmt.Sprint(b.Kind(i), b.Column(0).ValueStr(i), b.Column(1).ValueStr(i)))
@@ -143,7 +151,7 @@ func TestSpillAndReadBack(t *testing.T) {
 	}
 	for range 2 {
 		for part := range uint32(3) {
-			have, err := f.read(s, part)
+			have, err := f.read(s, 2, part)
 			if err != nil || strings.Join(have, " ") != strings.Join(want[part], " ") {
 				t.Fatalf("partition %d: %v\nhave %v\nwant %v", part, err, have, want[part])
 			}
@@ -174,7 +182,7 @@ func TestDamageIsDataLoss(t *testing.T) {
 		bad := append([]byte(nil), whole...)
 		bad[i] ^= 1
 		put(bad)
-		if _, err := f.read(s, 0); !errors.Is(err, shuffle.ErrDataLoss) {
+		if _, err := f.read(s, 1, 0); !errors.Is(err, shuffle.ErrDataLoss) {
 			t.Fatalf("byte %d: have %v", i, err)
 		}
 	}
@@ -183,12 +191,12 @@ func TestDamageIsDataLoss(t *testing.T) {
 		"cut": whole[:half], "empty": nil, "swapped": append(append([]byte(nil), whole[half:]...), whole[:half]...),
 	} {
 		put(data)
-		if _, err := f.read(s, 0); !errors.Is(err, shuffle.ErrDataLoss) {
+		if _, err := f.read(s, 1, 0); !errors.Is(err, shuffle.ErrDataLoss) {
 			t.Errorf("%s: have %v", what, err)
 		}
 	}
 	put(whole)
-	if have, err := f.read(s, 0); err != nil || len(have) != 40 {
+	if have, err := f.read(s, 1, 0); err != nil || len(have) != 40 {
 		t.Errorf("mended: %d rows, %v", len(have), err)
 	}
 }
@@ -212,7 +220,7 @@ func TestNoRoom(t *testing.T) {
 	if err := s.Append(0, 0, 0, f.rows(0, 5)); err == nil || !strings.Contains(err.Error(), "io.tmp.limit") {
 		t.Errorf("have %v", err)
 	}
-	none := partition.New(partition.NewTier(partition.TierOptions{MemoryBytes: 10}), f.mem, 1, 1)
+	none := partition.New(partition.NewTier(partition.TierOptions{MemoryBytes: 10}), f.mem, schema, 1, 1)
 	if err := none.Begin(0, 0); err != nil {
 		t.Fatal(err)
 	}

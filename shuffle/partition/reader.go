@@ -12,20 +12,24 @@ import (
 type Reader struct {
 	store     *Store
 	partition uint32
-	lane      int
-	block     int
+	lanes     []uint32 // that are to be read still
+	block     int      // of the first of them
 	seen      shuffle.PartitionTotals
 }
 
-// Reader returns a reader that stands before the first lane.
-func (s *Store) Reader(partition uint32) *Reader { return &Reader{store: s, partition: partition} }
+// Reader returns a reader that stands before the first of these lanes.
+func (s *Store) Reader(partition uint32, lanes []uint32) *Reader {
+	return &Reader{store: s, partition: partition, lanes: lanes}
+}
 
-// Next returns the next batch, which the caller owns. Without one, end says
-// whether all lanes have been read; otherwise the next lane is not sealed yet.
-// A lane that does not hold what its manifest says is ErrDataLoss.
+// Next returns the next batch, which the caller owns; it may be in wire form
+// (wire.Decode). Without one, end says whether all lanes have been read; otherwise the
+// next lane is not sealed yet. A lane that does not hold what its manifest says is
+// ErrDataLoss.
 func (r *Reader) Next() (b *stream.Batch, end bool, err error) {
-	for r.lane < len(r.store.lanes) {
-		b, counts, sealed, err := r.store.at(uint32(r.lane), r.partition, r.block)
+	for len(r.lanes) > 0 {
+		lane := r.lanes[0]
+		b, counts, sealed, err := r.store.at(lane, r.partition, r.block)
 		if err != nil {
 			return nil, false, fmt.Errorf("partition %d: %w", r.partition, err)
 		}
@@ -39,10 +43,10 @@ func (r *Reader) Next() (b *stream.Batch, end bool, err error) {
 			r.seen.Digest += counts.Digest
 			return b, false, nil
 		}
-		if want := r.store.totals(uint32(r.lane), r.partition); want != r.seen {
-			return nil, false, fmt.Errorf("partition %d, lane %d: %w: read %+v, written %+v", r.partition, r.lane, shuffle.ErrDataLoss, r.seen, want)
+		if want := r.store.totals(lane, r.partition); want != r.seen {
+			return nil, false, fmt.Errorf("partition %d, lane %d: %w: read %+v, written %+v", r.partition, lane, shuffle.ErrDataLoss, r.seen, want)
 		}
-		r.lane, r.block, r.seen = r.lane+1, 0, shuffle.PartitionTotals{}
+		r.lanes, r.block, r.seen = r.lanes[1:], 0, shuffle.PartitionTotals{}
 	}
 	return nil, true, nil
 }

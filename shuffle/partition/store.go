@@ -1,17 +1,18 @@
 package partition
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/shuffle"
+	"github.com/tidemill/tidemill/shuffle/wire"
 )
 
 // spillPiece is how much of a partition is encoded before it is written.
@@ -20,8 +21,9 @@ const spillPiece = 1 << 20
 // Store keeps the partitions of one exchange. All methods may be called
 // concurrently; calls for one run come from one goroutine.
 type Store struct {
-	tier *Tier
-	mem  memory.Allocator
+	tier   *Tier
+	mem    memory.Allocator
+	schema *arrow.Schema
 
 	mu       sync.Mutex
 	lanes    []laneRuns
@@ -42,10 +44,10 @@ type run struct {
 	totals  []shuffle.PartitionTotals
 }
 
-// New returns an empty store. mem is what blocks that are read back from disk
-// are allocated from.
-func New(t *Tier, mem memory.Allocator, lanes, partitions int) *Store {
-	return &Store{tier: t, mem: mem, lanes: make([]laneRuns, lanes), inMemory: make([]int64, partitions)}
+// New returns an empty store of batches of that schema. mem is what blocks that are
+// read back from disk are allocated from.
+func New(t *Tier, mem memory.Allocator, schema *arrow.Schema, lanes, partitions int) *Store {
+	return &Store{tier: t, mem: mem, schema: schema, lanes: make([]laneRuns, lanes), inMemory: make([]int64, partitions)}
 }
 
 // Begin opens a run. An attempt whose lane has been won may write too; it learns
@@ -74,7 +76,7 @@ func (s *Store) Append(lane, attempt, partition uint32, b *stream.Batch) error {
 		b.Release()
 		return shuffle.ErrReleased
 	}
-	added.seq = uint32(len(r.parts[partition]))
+	added.seq = uint64(len(r.parts[partition]))
 	if err := s.place(owner{lane, attempt, partition}, &added); err != nil {
 		b.Release()
 		return err
@@ -149,20 +151,21 @@ func (s *Store) moveOut(o owner, blocks []*block, size int64) error {
 
 // write puts blocks of one owner on disk and releases their batches.
 func (s *Store) write(o owner, blocks []*block) error {
-	var buf bytes.Buffer
+	var buf []byte
 	lengths := make([]int64, len(blocks))
 	for i, b := range blocks {
-		before := buf.Len()
-		if err := encode(&buf, o, b); err != nil {
+		before := len(buf)
+		var err error
+		if buf, err = encode(buf, s.mem, s.schema, o, b); err != nil {
 			return err
 		}
-		lengths[i] = int64(buf.Len() - before)
+		lengths[i] = int64(len(buf) - before)
 	}
 	at, err := s.packFor()
 	if err != nil {
 		return err
 	}
-	offset, err := at.append(buf.Bytes())
+	offset, err := at.append(buf)
 	if err != nil {
 		return err
 	}
@@ -257,7 +260,8 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// at returns block i of a sealed lane's partition, and what it counts for; sealed
+// at returns block i of a sealed lane's partition, which may be in wire form, and what
+// it counts for; sealed
 // is false when no attempt has won the lane yet, b is nil after the last block.
 func (s *Store) at(lane, partition uint32, i int) (b *stream.Batch, counts shuffle.PartitionTotals, sealed bool, err error) {
 	at, o, sealed, err := s.find(lane, partition, i)
@@ -266,14 +270,14 @@ func (s *Store) at(lane, partition uint32, i int) (b *stream.Batch, counts shuff
 		return at.batch, counts, sealed, err
 	}
 	// The file is read without the lock: blocks on disk never change.
-	data, err := at.pack.read(at.offset, at.length)
-	if err == nil {
-		b, err = decode(s.mem, data, o, at.seq)
-	}
-	if err != nil {
+	data := wire.NewBuffer(s.mem, int(at.length))
+	if err := at.pack.read(at.offset, data.Bytes()); err != nil {
+		data.Release()
 		return nil, counts, true, fmt.Errorf("block %d of lane %d: %w", i, lane, err)
 	}
-	counts.Rows, counts.Digest = uint64(b.Len()), Digest(b)
+	if b, err = decode(data, s.schema, o, &at); err != nil {
+		return nil, counts, true, fmt.Errorf("block %d of lane %d: %w", i, lane, err)
+	}
 	return b, counts, true, nil
 }
 

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -69,6 +70,12 @@ func parseBlock(buf *memory.Buffer) (*Message, error) {
 	bodyAt := (blockPrefix + head + meta + blockAlign - 1) / blockAlign * blockAlign
 	if bodyAt > uint64(len(b)) || size != uint64(len(b))-bodyAt {
 		return nil, fmt.Errorf("%w: lengths of block differ", ErrMalformed)
+	}
+	zeros := [][]byte{b[12:16], b[24:blockPrefix], b[blockPrefix+head+meta : bodyAt]}
+	for _, part := range zeros {
+		if len(bytes.Trim(part, "\x00")) > 0 {
+			return nil, fmt.Errorf("%w: padding of block is not zero", ErrMalformed)
+		}
 	}
 	m := &Message{}
 	body := memory.SliceBuffer(buf, int(bodyAt), int(size))

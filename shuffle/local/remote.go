@@ -1,0 +1,98 @@
+package local
+
+import (
+	"math"
+
+	"github.com/tidemill/tidemill/core/stream"
+	"github.com/tidemill/tidemill/shuffle"
+	"github.com/tidemill/tidemill/shuffle/wire"
+)
+
+// Watched is what a shuffle server asks of the writers of a Service, besides what
+// shuffle.Writer says, on behalf of a producer elsewhere. Any goroutine may call it.
+type Watched interface {
+	// Watch has c, of capacity one, signalled when Given grows, and when the lane's
+	// attempt is fenced or the exchange dropped.
+	Watch(c chan<- struct{})
+	// Given is how much of the bytes that were sent to a partition has been read, and
+	// why nothing more is taken, if so.
+	Given(partition uint32) (int64, error)
+	// Window is how many bytes that have not been read a producer elsewhere may have
+	// sent to a partition; zero: any number.
+	Window() int64
+}
+
+var _ Watched = (*writer)(nil)
+
+// Watch implements Watched.
+func (w *writer) Watch(c chan<- struct{}) {
+	e := w.exchange
+	for _, p := range e.pipesOf(w.lane) {
+		p.watchLane(w, c)
+	}
+	if e.store == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if l := &e.lanes[w.lane]; l.attempt == w.attempt {
+		l.watch = c
+	}
+}
+
+// Given implements Watched. What is sent everywhere counts when it has been read
+// everywhere.
+func (w *writer) Given(part uint32) (least int64, err error) {
+	e := w.exchange
+	if e.store != nil {
+		return 0, w.wrap(e.fenced(w.lane, w.attempt))
+	}
+	least = math.MaxInt64
+	for i, p := range e.pipesOf(w.lane) {
+		if !e.spec.Everywhere && uint32(i) != part {
+			continue
+		}
+		n, err := p.given(w)
+		if err != nil {
+			return 0, w.wrap(err)
+		}
+		least = min(least, n)
+	}
+	return least, nil
+}
+
+// Window implements Watched.
+func (w *writer) Window() int64 {
+	e := w.exchange
+	if e.store != nil {
+		return 0
+	}
+	lanes := int64(e.spec.Lanes)
+	if e.spec.Paired {
+		lanes = 1
+	}
+	return max(e.options.LaneGuarantee, e.spec.BudgetBytes/lanes)
+}
+
+// EncodedReader is a reader whose batches may be left in wire form; the readers of a
+// Service are.
+type EncodedReader interface {
+	shuffle.Reader
+	// PollEncoded is Poll, but a batch may be in wire form (wire.Decode).
+	PollEncoded() (stream.Element, bool, error)
+}
+
+var (
+	_ EncodedReader = (*pipeReader)(nil)
+	_ EncodedReader = (*jobReader)(nil)
+)
+
+// decoded is what Poll makes of what PollEncoded returned.
+func decoded(e stream.Element, ok bool, err error) (stream.Element, bool, error) {
+	if e.Batch != nil {
+		if e.Batch, err = wire.Decode(e.Batch); err != nil {
+			return stream.Element{}, false, err
+		}
+	}
+	return e, ok, err
+}
