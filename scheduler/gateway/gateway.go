@@ -9,18 +9,21 @@ import (
 	"github.com/tidemill/tidemill/core/client"
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/function"
+	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/plan/planner"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/shuffle"
 )
 
-// Options are what sessions work with; all but Log is required.
+// Options are what sessions work with; all but Prepare and Log is required.
 type Options struct {
 	Cluster    rpc.ClusterClient // runs the jobs; in this process or elsewhere
 	Shuffle    shuffle.Service   // reads their results
 	Connectors catalog.Connectors
 	Functions  *function.Catalog
-	Log        *slog.Logger // nil: discarded
+	// Prepare changes a job's graph before it is submitted; nil: nothing does.
+	Prepare func(g *jobgraph.Graph) error
+	Log     *slog.Logger // nil: discarded
 }
 
 // Gateway opens sessions. It may be used concurrently.

@@ -38,6 +38,11 @@ type job struct {
 
 // submit starts a job and begins to follow it.
 func (g *Gateway) submit(ctx context.Context, graph *jobgraph.Graph) (*job, error) {
+	if g.opts.Prepare != nil {
+		if err := g.opts.Prepare(graph); err != nil {
+			return nil, err
+		}
+	}
 	call := id.NewJob()
 	r, err := g.opts.Cluster.Submit(ctx, &rpc.SubmitRequest{Graph: graph, Request: call[:]})
 	if err != nil {

@@ -1,0 +1,147 @@
+package process
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/core/rpc/network"
+	"github.com/tidemill/tidemill/core/security"
+	"github.com/tidemill/tidemill/shuffle"
+	"github.com/tidemill/tidemill/shuffle/flight"
+)
+
+// maxSocketPath is the longest path that a unix socket can have.
+const maxSocketPath = 100
+
+// Limits of the HTTP server.
+const (
+	headTimeout   = 10 * time.Second
+	maxHeadBytes  = 64 << 10
+	doorPatience  = 5 * time.Second // for calls under way when the role ends
+	httpKeepAlive = 2 * time.Minute
+)
+
+// door is where a role is reached: TCP with TLS, a unix socket, HTTP.
+type door struct {
+	address  string // that others use
+	name     string
+	grpc     *grpc.Server
+	tcp      net.Listener
+	unix     net.Listener // nil: the path would be too long
+	pages    net.Listener // nil: there is none
+	http     *http.Server
+	insecure bool // pages are plain
+	socket   string
+	serving  sync.WaitGroup
+}
+
+// openDoor listens; serve serves.
+func openDoor(o Options, d *directory) (_ *door, err error) {
+	p := &door{}
+	if p.tcp, err = net.Listen("tcp", o.Listen); err != nil {
+		return nil, failure.Errorf(failure.Usage, "listen: %w", err)
+	}
+	p.address = p.tcp.Addr().String()
+	if o.Advertise != "" {
+		p.address = o.Advertise
+	}
+	p.name = rpc.NewName(p.address)
+	if path := filepath.Join(d.path, socketFile); len(path) <= maxSocketPath {
+		if p.unix, err = net.Listen("unix", path); err != nil {
+			return nil, errors.Join(failure.Errorf(failure.Usage, "listen: %w", err), p.tcp.Close())
+		}
+		p.socket = path
+		if err := os.Chmod(path, 0o600); err != nil {
+			return nil, errors.Join(err, p.tcp.Close(), p.unix.Close())
+		}
+	}
+	if o.HTTP != "" {
+		if p.pages, err = net.Listen("tcp", o.HTTP); err != nil {
+			return nil, errors.Join(failure.Errorf(failure.Usage, "listen: %w", err), p.close())
+		}
+		p.insecure = security.Near(o.HTTP)
+	}
+	return p, nil
+}
+
+// server is the process as a shuffle server.
+func (p *door) server() shuffle.Server {
+	return shuffle.Server{ID: p.name, Host: flight.Machine(), Socket: p.socket, Address: p.address}
+}
+
+// serve answers calls with what register adds, and pages where there is a place for them.
+func (p *door) serve(o Options, register func(grpc.ServiceRegistrar), pages http.Handler, more ...grpc.ServerOption) {
+	admission := network.Admission{TLS: o.Identity.Server(), Token: o.Token, Version: o.Version}
+	p.grpc = grpc.NewServer(append(network.ServerOptions(admission), more...)...)
+	register(p.grpc)
+	for _, l := range []net.Listener{p.tcp, p.unix} {
+		if l == nil {
+			continue
+		}
+		p.serving.Go(func() {
+			if err := p.grpc.Serve(l); err != nil {
+				o.Log.Error("calls are not answered any more", "address", l.Addr().String(), "error", err)
+			}
+		})
+	}
+	if p.pages == nil {
+		return
+	}
+	p.http = &http.Server{Handler: pages, ReadHeaderTimeout: headTimeout, IdleTimeout: httpKeepAlive, MaxHeaderBytes: maxHeadBytes}
+	l := p.pages
+	if !p.insecure {
+		l = tls.NewListener(l, o.Identity.Server())
+	}
+	p.serving.Go(func() {
+		if err := p.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			o.Log.Error("pages are not served any more", "address", l.Addr().String(), "error", err)
+		}
+	})
+}
+
+// url is where the pages are; empty: nowhere.
+func (p *door) url() string {
+	switch {
+	case p.pages == nil:
+		return ""
+	case p.insecure:
+		return "http://" + p.pages.Addr().String()
+	}
+	return "https://" + p.pages.Addr().String()
+}
+
+// close ends what is answered, with some patience, and the listeners.
+func (p *door) close() error {
+	var err error
+	if p.http != nil {
+		ctx, stop := context.WithTimeout(context.Background(), doorPatience)
+		defer stop()
+		if err = p.http.Shutdown(ctx); err != nil {
+			err = errors.Join(fmt.Errorf("end pages: %w", err), p.http.Close())
+		}
+	} else if p.pages != nil {
+		err = p.pages.Close()
+	}
+	if p.grpc != nil {
+		p.grpc.Stop()
+	}
+	for _, l := range []net.Listener{p.tcp, p.unix} {
+		if l != nil {
+			_ = l.Close() // the server has, if it served
+		}
+	}
+	p.serving.Wait()
+	return err
+}

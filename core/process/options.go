@@ -1,0 +1,78 @@
+package process
+
+import (
+	"cmp"
+	"log/slog"
+	"net"
+
+	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/joblog"
+	"github.com/tidemill/tidemill/core/metric"
+	"github.com/tidemill/tidemill/core/security"
+	"github.com/tidemill/tidemill/fs"
+)
+
+// Options say where a role lives and what it is made of.
+type Options struct {
+	// Listen is where the role serves: host:port; port 0 takes a free one. Required.
+	Listen string
+	// Advertise is where others find it; empty: where it listens.
+	Advertise string
+	// HTTP is where it shows metrics, and a master its REST pages; empty: nowhere.
+	HTTP string
+	// Masters are the addresses of the masters; of a master, those of the others.
+	Masters []string
+	// DataDir is its directory, made if needed and locked. Required.
+	DataDir string
+	// Config has the process's settings.
+	Config config.Config
+	// Identity is the role's certificate: what is spoken over TCP is TLS on both sides.
+	// Required.
+	Identity *security.Identity
+	// Token is what clients and, over sockets, roles show. Required.
+	Token   security.Token
+	Version string
+	// Connectors finds a connector by the value of its 'connector' option.
+	Connectors func(name string) (connector.Connector, error)
+	// FileSystems hold tables and checkpoints.
+	FileSystems *fs.Registry
+	Metrics     *metric.Registry // nil: one of its own
+	Log         *slog.Logger     // nil: discarded
+}
+
+func (o Options) complete() (Options, error) {
+	switch {
+	case o.DataDir == "":
+		return o, failure.Errorf(failure.Usage, "a data directory is missing (--data-dir DIR)")
+	case o.Listen == "":
+		return o, failure.Errorf(failure.Usage, "an address to listen at is missing (--listen HOST:PORT)")
+	}
+	for _, address := range []string{o.Listen, o.HTTP} {
+		if address == "" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return o, failure.Errorf(failure.Usage, "%q is no HOST:PORT: %w", address, err)
+		}
+		if err := security.CheckBind(address, o.Identity != nil, !o.Token.IsZero()); err != nil {
+			return o, err
+		}
+	}
+	if o.Identity == nil {
+		return o, failure.Errorf(failure.Usage, "a certificate is missing (--tls-dir DIR; `tidemill cert` makes one)")
+	}
+	o.Metrics = cmp.Or(o.Metrics, metric.NewRegistry(metric.Options{}))
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o, nil
+}
+
+// logged is the log of a role with a name, and the lines of it that are kept by job.
+func (o *Options) logged(name string) *joblog.Ring {
+	ring := joblog.New(joblog.Options{Node: name})
+	o.Log = slog.New(ring.Handler(o.Log.Handler()))
+	return ring
+}

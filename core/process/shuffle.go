@@ -1,0 +1,174 @@
+package process
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/core/rpc/network"
+	"github.com/tidemill/tidemill/core/security"
+	"github.com/tidemill/tidemill/scheduler/rest"
+)
+
+// Shuffle keeps stored lanes, which outlive workers.
+type Shuffle struct {
+	*role
+	store   *store
+	drained chan struct{} // closed when it drains and keeps nothing any more
+}
+
+// StartShuffle returns a shuffle server that its master knows. ctx ends the start only.
+func StartShuffle(ctx context.Context, o Options) (*Shuffle, error) {
+	r, err := open(security.Shuffle, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &Shuffle{role: r, drained: make(chan struct{})}
+	if err := s.start(ctx); err != nil {
+		return nil, r.failed(err)
+	}
+	return s, nil
+}
+
+func (s *Shuffle) start(ctx context.Context) (err error) {
+	if s.store, err = s.keep("shuffle"); err != nil {
+		return err
+	}
+	s.door.serve(s.opts, func(g grpc.ServiceRegistrar) {
+		s.store.server.Register(g)
+		network.Register(g, network.Services{Names: []string{s.door.name}, Shuffle: s})
+	}, rest.New(rest.Options{Metrics: s.opts.Metrics, Token: s.opts.Token, Version: s.opts.Version}), s.store.server.ServerOptions()...)
+	if err := s.announce(); err != nil {
+		return err
+	}
+	every := time.Duration(0)
+	err = s.insist(ctx, "registration", func(ctx context.Context) error {
+		every, err = s.register(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	root, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.beat(root, every)
+	}()
+	s.closer(func() error {
+		stop()
+		<-ended
+		return nil
+	})
+	return nil
+}
+
+// Drained is closed when the server was drained and keeps nothing any more: it may end.
+func (s *Shuffle) Drained() <-chan struct{} { return s.drained }
+
+// register makes the server known, with the jobs that it keeps something of.
+func (s *Shuffle) register(ctx context.Context) (time.Duration, error) {
+	q := &rpc.RegisterRequest{
+		Worker: s.door.name, Shuffle: rpc.FromServer(s.door.server()), MemoryBytes: s.store.ledger.Limit(), Version: rpc.WireVersion,
+	}
+	for _, job := range s.store.server.Jobs() {
+		q.Running = append(q.Running, &rpc.Running{Job: &rpc.JobRef{Job: job[:]}})
+	}
+	r, err := s.network.Master().Register(ctx, q)
+	if err != nil {
+		return 0, err
+	}
+	s.store.key.note(r)
+	return max(time.Duration(r.GetHeartbeatMillis())*time.Millisecond, minHeartbeat), nil
+}
+
+// minHeartbeat is the shortest time between heartbeats, whatever a master wishes.
+const minHeartbeat = 10 * time.Millisecond
+
+// beat sends heartbeats until ctx ends, and does what the answers say.
+func (s *Shuffle) beat(ctx context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		r, err := s.network.Master().Heartbeat(ctx, s.heartbeat())
+		if err != nil {
+			s.opts.Log.Debug("heartbeat", "error", err)
+			continue
+		}
+		if r.GetUnknown() {
+			if _, err := s.register(ctx); err != nil {
+				s.opts.Log.Warn("this server is not registered", "error", err)
+			}
+			continue
+		}
+		s.forget(ctx, r.GetOver())
+	}
+}
+
+func (s *Shuffle) heartbeat() *rpc.HeartbeatRequest {
+	now := s.store.server.Stats()
+	q := &rpc.HeartbeatRequest{Worker: s.door.name, MemoryUsed: s.store.ledger.Used(), Draining: now.Draining, DiskUsed: now.DiskBytes}
+	jobs := s.store.server.Jobs()
+	for _, job := range jobs {
+		q.Jobs = append(q.Jobs, job[:])
+	}
+	if now.Draining && len(jobs) == 0 {
+		select {
+		case <-s.drained:
+		default:
+			close(s.drained)
+		}
+	}
+	return q
+}
+
+// forget drops what is kept of jobs that nobody needs any more.
+func (s *Shuffle) forget(ctx context.Context, over [][]byte) {
+	for _, job := range over {
+		jobID, err := (&rpc.JobRef{Job: job}).ID()
+		if err == nil {
+			err = s.store.server.DropJob(ctx, jobID, nil, ^id.Term(0))
+		}
+		if err != nil {
+			s.opts.Log.Warn("a job that is over was not dropped", "job", jobID, "error", err)
+		}
+	}
+}
+
+// Drop implements rpc.ShuffleClient.
+func (s *Shuffle) Drop(ctx context.Context, r *rpc.ShuffleDropRequest) (*rpc.ShuffleDropReply, error) {
+	job, err := r.GetJob().ID()
+	if err != nil {
+		return nil, err
+	}
+	exchanges := make([]id.Exchange, len(r.GetExchanges()))
+	for i, x := range r.GetExchanges() {
+		exchanges[i] = id.Exchange(x)
+	}
+	return &rpc.ShuffleDropReply{}, s.store.server.DropJob(ctx, job, exchanges, id.Term(r.GetJob().GetTerm()))
+}
+
+// Drain implements rpc.ShuffleClient.
+func (s *Shuffle) Drain(context.Context, *rpc.DrainRequest) (*rpc.DrainReply, error) {
+	s.store.server.Drain()
+	return &rpc.DrainReply{}, nil
+}
+
+// Stats implements rpc.ShuffleClient.
+func (s *Shuffle) Stats(context.Context, *rpc.ShuffleStatsRequest) (*rpc.ShuffleStats, error) {
+	now := s.store.server.Stats()
+	return &rpc.ShuffleStats{
+		MemoryBytes: now.MemoryBytes, DiskBytes: now.DiskBytes, Exchanges: uint32(now.Exchanges), Writers: uint32(now.Writers),
+		Readers: uint32(now.Readers), BytesIn: now.BytesIn, BytesOut: now.BytesOut, Draining: now.Draining,
+	}, nil
+}
+
+var _ rpc.ShuffleClient = (*Shuffle)(nil)

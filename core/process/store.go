@@ -1,0 +1,55 @@
+package process
+
+import (
+	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/memory"
+	"github.com/tidemill/tidemill/core/spill"
+	"github.com/tidemill/tidemill/shuffle/local"
+	"github.com/tidemill/tidemill/shuffle/partition"
+	"github.com/tidemill/tidemill/shuffle/service"
+)
+
+// store is the memory and disk of a process that keeps partitions.
+type store struct {
+	ledger *memory.Ledger
+	spill  *spill.Directory
+	local  *local.Service
+	server *service.Server
+	key    ticketKey
+}
+
+// exchangePart is the part of the memory that a partition of an exchange may hold for
+// its reader, as in core/minicluster.
+const exchangePart = 128
+
+// keep opens what keeps partitions, with the disk at DIR/name, which an earlier life's
+// files are removed from. It is closed with the role.
+func (r *role) keep(name string) (*store, error) {
+	_, limit := memory.Divide(memory.OfProcess(r.opts.Config))
+	s := &store{}
+	var err error
+	if s.ledger, err = memory.New(memory.Options{Limit: limit, Option: config.Memory.Key()}); err != nil {
+		return nil, err
+	}
+	path := config.SpillDir.Get(r.opts.Config)
+	if path == "" {
+		if path, err = r.dir.below(name); err != nil {
+			return nil, err
+		}
+	}
+	if s.spill, err = spill.Open(path, config.SpillLimit.Get(r.opts.Config)); err != nil {
+		return nil, err
+	}
+	r.closer(s.spill.Close)
+	alloc := s.ledger.Child("shuffle", 0).Allocator()
+	self := r.door.server()
+	s.local = local.New(local.Options{
+		Self: self.ID, Alloc: alloc, MostBudget: s.ledger.Limit()/exchangePart + 1,
+		Tier: partition.NewTier(partition.TierOptions{
+			MemoryBytes: min(partition.DefaultMemoryBytes, s.ledger.Limit()/8), Dir: s.spill.Root(), Disk: s.spill,
+		}),
+	})
+	s.server = service.New(service.Options{Self: self, Store: s.local, Alloc: alloc, TicketKey: s.key.get, Log: r.opts.Log})
+	r.closer(s.server.Close)
+	return s, nil
+}

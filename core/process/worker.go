@@ -1,0 +1,99 @@
+package process
+
+import (
+	"cmp"
+	"context"
+	"runtime"
+
+	"google.golang.org/grpc"
+
+	"github.com/tidemill/tidemill/core/checkpoint/storage"
+	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/coordinator"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/core/rpc/network"
+	"github.com/tidemill/tidemill/core/security"
+	"github.com/tidemill/tidemill/core/task"
+	"github.com/tidemill/tidemill/core/worker"
+	"github.com/tidemill/tidemill/scheduler/rest"
+	"github.com/tidemill/tidemill/shuffle/flight"
+)
+
+// Worker runs tasks, and keeps the pipelined partitions that they read.
+type Worker struct {
+	*role
+	worker *worker.Worker
+}
+
+// StartWorker returns a worker that its master knows. ctx ends the start only.
+func StartWorker(ctx context.Context, o Options) (*Worker, error) {
+	r, err := open(security.Worker, o)
+	if err != nil {
+		return nil, err
+	}
+	w := &Worker{role: r}
+	if err := w.start(ctx); err != nil {
+		return nil, r.failed(err)
+	}
+	return w, nil
+}
+
+func (w *Worker) start(ctx context.Context) error {
+	s, err := w.keep("spill")
+	if err != nil {
+		return err
+	}
+	exchanges := flight.New(flight.Options{
+		Self: w.door.server(), Local: s.local, Alloc: s.ledger.Child("exchanges", 0).Allocator(), Credentials: w.credentials,
+	})
+	w.closer(exchanges.Close)
+	state := s.ledger.Child("checkpoints", 0).Allocator()
+	coordinators := coordinator.New(w.opts.Connectors)
+	w.worker, err = worker.New(worker.Options{
+		ID: id.Worker(w.door.name), Slots: cmp.Or(config.Slots.Get(w.opts.Config), runtime.GOMAXPROCS(0)),
+		Dialer: keyed{w.network, &s.key}, Shuffle: exchanges, Server: w.door.server(),
+		Connectors: w.opts.Connectors, Memory: s.ledger, Spill: s.spill, Coordinators: coordinators,
+		Snapshots: func(_ id.Job, job config.Config) (task.Snapshots, error) {
+			files, _, err := storage.Open(w.opts.FileSystems, job, state)
+			return files, err
+		},
+		Metrics: w.opts.Metrics, Log: w.opts.Log, Logs: w.logs.Lines,
+	})
+	if err != nil {
+		return err
+	}
+	w.closer(w.worker.Close)
+	w.door.serve(w.opts, func(g grpc.ServiceRegistrar) {
+		s.server.Register(g)
+		network.Register(g, network.Services{Names: []string{w.door.name}, Worker: w.worker, Coordinator: coordinators})
+	}, rest.New(rest.Options{Metrics: w.opts.Metrics, Token: w.opts.Token, Version: w.opts.Version}), s.server.ServerOptions()...)
+	if err := w.announce(); err != nil {
+		return err
+	}
+	return w.insist(ctx, "registration", w.worker.Start)
+}
+
+// keyed is a network that notes the key of the cluster's tickets when a process
+// registers.
+type keyed struct {
+	*network.Network
+	key *ticketKey
+}
+
+// Master implements rpc.Dialer.
+func (k keyed) Master() rpc.MasterClient { return keyedMaster{k.Network.Master(), k.key} }
+
+type keyedMaster struct {
+	rpc.MasterClient
+	key *ticketKey
+}
+
+// Register implements rpc.MasterClient.
+func (m keyedMaster) Register(ctx context.Context, q *rpc.RegisterRequest) (*rpc.RegisterReply, error) {
+	r, err := m.MasterClient.Register(ctx, q)
+	if err == nil {
+		m.key.note(r)
+	}
+	return r, err
+}
