@@ -6,10 +6,10 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/core/failure"
+	tmemory "github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/stream"
 )
 
@@ -25,33 +25,29 @@ func Encode(mem memory.Allocator, schema *arrow.Schema, h Header, b *stream.Batc
 		b.Release()
 		return &Message{Header: h, payload: r.payload}, nil
 	}
-	e := encoder{mem: mem, batch: b}
+	e := &encoder{batch: b, body: body{mem: mem}}
 	if err := e.encode(schema); err != nil {
 		e.release()
 		return nil, failure.Wrap(failure.Internal, fmt.Errorf("encode batch of %d rows: %w", h.Rows, err))
 	}
-	return &Message{Header: h, payload: newPayload(e.extra, e.meta, e.parts, e.release)}, nil
+	return &Message{Header: h, payload: newPayload(e.extra, e.meta, e.body.parts, e.release)}, nil
 }
 
 // encoder holds what the parts of one payload lie in.
 type encoder struct {
-	mem      memory.Allocator
-	batch    *stream.Batch
-	payloads []ipc.Payload
-	extra    []byte
-	meta     []byte
-	parts    [][]byte
-	size     uint64
+	batch *stream.Batch
+	body  body
+	extra []byte
+	meta  []byte
 }
 
 func (e *encoder) release() {
-	for i := range e.payloads {
-		e.payloads[i].Release()
-	}
+	e.body.release()
 	e.batch.Release()
 }
 
-func (e *encoder) encode(schema *arrow.Schema) error {
+func (e *encoder) encode(schema *arrow.Schema) (err error) {
+	defer tmemory.Recover(&err)
 	b := e.batch
 	if b.Sel != nil {
 		return fmt.Errorf("it has a selection")
@@ -71,11 +67,9 @@ func (e *encoder) encode(schema *arrow.Schema) error {
 		}
 		e.extra = appendTLV(e.extra, tlvKinds, kinds)
 	}
-	meta, err := e.record(b.Record)
-	if err != nil {
+	if e.meta, err = e.body.record(b.Record.Columns(), b.Record.NumRows()); err != nil {
 		return err
 	}
-	e.meta = meta
 	for i, c := range b.Record.Columns() {
 		if d, ok := c.(*array.Dictionary); ok {
 			if err := e.dictionary(i, d); err != nil {
@@ -86,52 +80,24 @@ func (e *encoder) encode(schema *arrow.Schema) error {
 	return nil
 }
 
-// record adds the buffers of a record to the parts and returns its message.
-func (e *encoder) record(r arrow.RecordBatch) ([]byte, error) {
-	p, err := ipc.GetRecordBatchPayload(r, ipc.WithAllocator(e.mem))
-	if err != nil {
-		return nil, err
-	}
-	e.payloads = append(e.payloads, p)
-	if err := p.SerializeBody((*collector)(e)); err != nil {
-		return nil, err
-	}
-	meta := p.Meta()
-	defer meta.Release()
-	return append([]byte(nil), meta.Bytes()...), nil
-}
-
 // dictionary adds the values of a column's dictionary, as a record of one column:
 //
 //	column(4) index type(1) offset of its buffers in the body(8) their length(8) rows(8) message
 func (e *encoder) dictionary(column int, d *array.Dictionary) error {
 	values := d.Dictionary()
-	schema := arrow.NewSchema([]arrow.Field{{Name: "values", Type: values.DataType(), Nullable: true}}, nil)
-	r := array.NewRecordBatch(schema, []arrow.Array{values}, int64(values.Len()))
-	defer r.Release()
-	start := e.size
-	meta, err := e.record(r)
+	start := e.body.size
+	meta, err := e.body.record([]arrow.Array{values}, int64(values.Len()))
 	if err != nil {
 		return err
 	}
 	le := binary.LittleEndian
 	v := le.AppendUint32(nil, uint32(column))
 	v = append(v, byte(d.DataType().(*arrow.DictionaryType).IndexType.ID()))
-	v = le.AppendUint64(v, start)
-	v = le.AppendUint64(v, e.size-start)
+	v = le.AppendUint64(v, uint64(start))
+	v = le.AppendUint64(v, uint64(e.body.size-start))
 	v = le.AppendUint64(v, uint64(values.Len()))
 	e.extra = appendTLV(e.extra, tlvDictionary, append(v, meta...))
 	return nil
-}
-
-// collector takes the buffers that Arrow would write, as they lie.
-type collector encoder
-
-// Write implements io.Writer.
-func (c *collector) Write(p []byte) (int, error) {
-	c.parts = append(c.parts, p)
-	c.size += uint64(len(p))
-	return len(p), nil
 }
 
 func plain(t arrow.DataType) arrow.DataType {
