@@ -220,7 +220,9 @@ func TestHistorySurvives(t *testing.T) {
 		}
 		c.store.elect("m2")
 		time.Sleep(time.Second)
-		listed, err := ask(c, func(m *scheduler.Master) (*rpc.ListJobsReply, error) { return m.ListJobs(c.root, &rpc.ListJobsRequest{}) })
+		listed, err := ask(c, func(m *scheduler.Master) (*rpc.ListJobsReply, error) {
+			return m.ListJobs(c.root, &rpc.ListJobsRequest{})
+		})
 		if err != nil || len(listed.GetJobs()) != 3 || id.Job(listed.GetJobs()[0].GetJob()) != all[4] {
 			t.Fatalf("%v, %v", listed, err)
 		}

@@ -570,7 +570,9 @@ func (c *cluster) submit(g *jobgraph.Graph) id.Job {
 // get describes a job.
 func (c *cluster) get(job id.Job) *rpc.JobStatus {
 	c.Helper()
-	s, err := ask(c, func(m *scheduler.Master) (*rpc.JobStatus, error) { return m.GetJob(c.root, &rpc.GetJobRequest{Job: job[:]}) })
+	s, err := ask(c, func(m *scheduler.Master) (*rpc.JobStatus, error) {
+		return m.GetJob(c.root, &rpc.GetJobRequest{Job: job[:]})
+	})
 	if err != nil {
 		c.Fatalf("get %v: %v", job, err)
 	}

@@ -167,7 +167,7 @@ func (d *Dispatcher) Accept(ctx context.Context, jobID id.Job, g *jobgraph.Graph
 	}
 	g = proto.CloneOf(g)
 	j := newJob(jobID)
-	j.rec = record{Version: recordVersion, Name: g.GetName(), Submitted: time.Now()}
+	j.rec = record{Version: recordVersion, Name: g.GetName(), Submitted: time.Now(), Result: hasResult(g)}
 	m, err := d.newMaster(j.id, g, j.rec, nil) // it says what is wrong with the job
 	if err != nil {
 		return id.Job{}, err

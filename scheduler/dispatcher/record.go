@@ -35,7 +35,8 @@ type record struct {
 	Version   int
 	Name      string
 	Submitted time.Time // on the clock of the master that accepted it
-	Started   time.Time `json:",omitzero"` // of the one that ran it first
+	Started   time.Time `json:",omitzero"`  // of the one that ran it first
+	Result    bool      `json:",omitempty"` // a client reads it
 	// Begun: a job master has run it, under this leadership or another one.
 	Begun bool `json:",omitempty"`
 	// Cancelled: the user has asked for its end, and was told that it will come.

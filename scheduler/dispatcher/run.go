@@ -98,7 +98,7 @@ func (d *Dispatcher) run(j *job) {
 	if s := m.Status(); !s.State.Terminal() || s.State == execgraph.JobSuspended {
 		return
 	}
-	d.end(j, d.describe(context.Background(), j, m))
+	d.end(j, d.describe(context.Background(), j, m, true))
 }
 
 // prepare makes the job master of a job that the starter has chosen, unless it is made,
@@ -139,7 +139,7 @@ func (d *Dispatcher) reload(j *job, r record) (*jobmaster.Master, error) {
 		return nil, err
 	}
 	if r.Decided == nil {
-		if r.Begun && hasResult(g) {
+		if r.Begun && r.Result {
 			return nil, failure.Errorf(failure.Transient, "the master that ran the job is gone, and its result may have been read in part: submit it again")
 		}
 		return d.newMaster(j.id, g, r, nil)

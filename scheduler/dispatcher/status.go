@@ -86,7 +86,7 @@ func (d *Dispatcher) show(ctx context.Context, j *job) (*rpc.JobStatus, error) {
 		s.Waits = d.waits(j)
 		return s, nil
 	}
-	return d.describe(ctx, j, m), nil
+	return d.describe(ctx, j, m, false), nil
 }
 
 // brief is what a record says.
@@ -118,21 +118,21 @@ func (d *Dispatcher) ending(j *job, state execgraph.JobState, cause error) *rpc.
 	return s
 }
 
-// describe is the status of a job that has a job master.
-func (d *Dispatcher) describe(ctx context.Context, j *job, m *jobmaster.Master) *rpc.JobStatus {
+// describe is the status of a job that has a job master. It is over once that is stored.
+func (d *Dispatcher) describe(ctx context.Context, j *job, m *jobmaster.Master, done bool) *rpc.JobStatus {
 	d.mu.Lock()
 	s := brief(j.id, j.rec)
 	d.mu.Unlock()
 	now := m.Status()
-	s.State, s.Cause, s.Over = now.State.String(), rpc.ToFailure(now.Cause), now.State.Terminal()
+	s.State, s.Cause, s.Over = now.State.String(), rpc.ToFailure(now.Cause), done
 	s.Term = uint64(d.opts.Term)
 	s.Restarts, s.Checkpoints = uint32(now.Restarts), uint64(now.Checkpoints)
 	s.RowsWritten, s.BytesWritten, s.FilesWritten = uint64(now.Written.Rows), uint64(now.Written.Bytes), uint64(now.Written.Files)
 	for i, v := range now.Vertices {
-		s.Vertices = append(s.Vertices, vertex(m, id.Vertex(i), v, s.Over))
+		s.Vertices = append(s.Vertices, vertex(m, id.Vertex(i), v, done))
 	}
 	s.Result = result(m)
-	if s.Over {
+	if done {
 		s.Ended = s.GetStarted() + now.Running.Milliseconds()
 		return s
 	}
@@ -235,14 +235,12 @@ func (d *Dispatcher) waits(j *job) []*rpc.Wait {
 	return []*rpc.Wait{w}
 }
 
-// Over says whether nobody needs what is kept of a job any more: it is over since a
-// while, or was never known here.
+// Over says whether nobody needs what is kept of a job any more: it is over, with a
+// result since longer than grace, or is not known. A job is known before anything of it
+// is kept anywhere.
 func (d *Dispatcher) Over(jobID id.Job, grace time.Duration) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	j, ok := d.jobs[jobID]
-	if !ok {
-		return time.Since(d.since) > grace // one that is being submitted begins later than that
-	}
-	return j.phase == over && time.Since(j.rec.Ended) > grace
+	return !ok || j.phase == over && (!j.rec.Result || time.Since(j.rec.Ended) > grace)
 }
