@@ -35,13 +35,38 @@ func newFabric() *fabric {
 
 // network makes an address reachable.
 func (f *fabric) network(address string) *raftstore.Network {
-	l := &pipeListener{of: f, address: address, conns: make(chan net.Conn), done: make(chan struct{})}
+	l := &pipeListener{of: f, address: address, conns: make(chan net.Conn), done: make(chan struct{}), dead: make(chan struct{})}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.listeners[address] = l
 	return &raftstore.Network{
 		Listener: l,
-		Dial:     func(ctx context.Context, to string) (net.Conn, error) { return f.dial(ctx, address, to) },
+		Dial: func(ctx context.Context, to string) (net.Conn, error) {
+			select {
+			case <-l.dead:
+				return nil, net.ErrClosed
+			default:
+				return f.dial(ctx, address, to)
+			}
+		},
+	}
+}
+
+// kill breaks all connections of a network, which makes no more.
+func (f *fabric) kill(n *raftstore.Network) {
+	l := n.Listener.(*pipeListener)
+	close(l.dead)
+	_ = l.Close() // it never fails
+	f.mu.Lock()
+	var broken []*pipe
+	for p := range f.pipes {
+		if p.from == l.address || p.to == l.address {
+			broken = append(broken, p)
+		}
+	}
+	f.mu.Unlock()
+	for _, p := range broken {
+		_ = p.Close()
 	}
 }
 
@@ -121,6 +146,7 @@ type pipeListener struct {
 	conns   chan net.Conn
 	once    sync.Once
 	done    chan struct{}
+	dead    chan struct{} // closed by kill
 }
 
 func (l *pipeListener) Accept() (net.Conn, error) {

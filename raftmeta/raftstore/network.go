@@ -73,6 +73,7 @@ type links struct {
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 	raft    chan *raft.Raft // holds it from when it runs
+	serving sync.WaitGroup  // accepted links that the transport has not closed
 
 	mu       sync.Mutex
 	open     map[*link]struct{}
@@ -98,6 +99,7 @@ type link struct {
 	of       *links
 	accepted bool
 	greeted  bool // by whoever connected; only the reader looks
+	closed   sync.Once
 }
 
 func (l *links) add(c net.Conn, accepted bool) (*link, error) {
@@ -110,26 +112,28 @@ func (l *links) add(c net.Conn, accepted bool) (*link, error) {
 		return nil, errors.Join(fmt.Errorf("more than %d connections of masters", maxAccepted), c.Close())
 	case accepted:
 		l.accepted++
+		l.serving.Add(1)
 	}
 	k := &link{Conn: c, of: l, accepted: accepted, greeted: !accepted}
 	l.open[k] = struct{}{}
 	return k, nil
 }
 
-// Close ends one connection.
+// Close ends one connection; its user is done with it.
 func (k *link) Close() error {
-	k.of.mu.Lock()
-	if _, ok := k.of.open[k]; ok {
+	k.closed.Do(func() {
+		k.of.mu.Lock()
+		defer k.of.mu.Unlock()
 		delete(k.of.open, k)
 		if k.accepted {
 			k.of.accepted--
+			k.of.serving.Done()
 		}
-	}
-	k.of.mu.Unlock()
+	})
 	return k.Conn.Close()
 }
 
-// Close ends everything that goes over the network.
+// Close ends everything that goes over the network. Then serving can be waited for.
 func (l *links) Close() error {
 	l.cancel()
 	l.mu.Lock()

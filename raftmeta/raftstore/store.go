@@ -452,8 +452,11 @@ func (s *Store) Close() error {
 	err := s.cut()
 	close(s.released)
 	s.running.Wait()
-	err = errors.Join(err, s.raft.Shutdown().Error(), s.log.Close())
-	if err != nil {
+	err = errors.Join(err, s.raft.Shutdown().Error())
+	if s.links != nil {
+		s.links.serving.Wait()
+	}
+	if err := errors.Join(err, s.log.Close()); err != nil {
 		return fmt.Errorf("close metadata store %s: %w", s.opts.ID, err)
 	}
 	return nil
