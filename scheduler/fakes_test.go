@@ -337,7 +337,7 @@ func ask[R any](c *cluster, call func(m *scheduler.Master) (R, error)) (R, error
 		if err == nil || failure.Of(err) != failure.Transient {
 			return r, err
 		}
-		time.Sleep(50 * time.Millisecond)
+		<-time.After(50 * time.Millisecond)
 	}
 	var none R
 	return none, errors.New("no master answers")
@@ -456,7 +456,7 @@ func (w *worker) report(r *rpc.TaskReport) {
 		if _, err := w.c.Master().Report(w.c.root, r); err == nil || !failure.Of(err).Retryable() {
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
+		<-time.After(20 * time.Millisecond)
 	}
 }
 
