@@ -69,8 +69,36 @@ type dialerCredentials struct {
 
 func (c dialerCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	conn, info, err := c.shake(ctx, authority, raw)
-	c.note(err)
-	return conn, info, err
+	if err != nil || isUnix(raw) || !c.tls {
+		c.note(err)
+		return conn, info, err
+	}
+	return &watched{Conn: conn, note: c.note}, info, nil
+}
+
+// watched is a connection with TLS, whose server says whether it takes our certificate
+// when the handshake is over for us.
+type watched struct {
+	net.Conn
+	note  func(error)
+	heard bool // by the one goroutine that reads
+}
+
+// Read implements net.Conn.
+func (w *watched) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	if w.heard {
+		return n, err
+	}
+	var alert *net.OpError
+	switch {
+	case err == nil:
+		w.heard = true
+		w.note(nil)
+	case errors.As(err, &alert) && alert.Op == "remote error":
+		w.note(failure.Errorf(failure.Unauthorized, "the other side refuses our certificate: %w", err))
+	}
+	return n, err
 }
 
 func (c dialerCredentials) shake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
