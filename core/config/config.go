@@ -140,6 +140,16 @@ func intOption(key string, value, least, most int, doc string, reload Reload) Op
 	})
 }
 
+func floatOption(key string, value, least, most float64, doc string, reload Reload) Option[float64] {
+	return option(key, "number", strconv.FormatFloat(value, 'g', -1, 64), doc, reload, func(s string) (float64, error) {
+		n, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+		if err != nil || !(n >= least && n <= most) {
+			return 0, fmt.Errorf("%q is not a number from %g to %g", s, least, most)
+		}
+		return n, nil
+	})
+}
+
 func bytesOption(key, value, doc string, reload Reload) Option[int64] {
 	return option(key, "size", value, doc, reload, ParseBytes)
 }

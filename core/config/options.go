@@ -34,13 +34,29 @@ var (
 	IdleTimeout = durationOption("table.exec.source.idle-timeout", "5 s",
 		"A source that is silent for so long is left out of watermarks; 0 never.", PerJob)
 
-	RestartStrategy = stringOption("restart-strategy.type", "none",
-		"What happens when a job fails: none, fixed-delay or exponential-delay.", PerJob,
-		"none", "fixed-delay", "exponential-delay")
+	RestartStrategy = stringOption("restart-strategy.type", "automatic",
+		"What happens when a job fails: none, fixed-delay, failure-rate or exponential-delay, which automatic is in a cluster; in one process it is none.", PerJob,
+		"automatic", "none", "fixed-delay", "failure-rate", "exponential-delay")
 	RestartAttempts = intOption("restart-strategy.fixed-delay.attempts", 3, 0, 1<<30,
 		"Restarts before a job fails for good.", PerJob)
 	RestartDelay = durationOption("restart-strategy.fixed-delay.delay", "1 s",
 		"Pause before a restart.", PerJob)
+	FailureRateMost = intOption("restart-strategy.failure-rate.max-failures-per-interval", 1, 1, 10_000,
+		"Failures within the interval that a job survives.", PerJob)
+	FailureRateInterval = durationOption("restart-strategy.failure-rate.failure-rate-interval", "1 min",
+		"Interval in which failures are counted.", PerJob)
+	FailureRateDelay = durationOption("restart-strategy.failure-rate.delay", "1 s",
+		"Pause before a restart.", PerJob)
+	BackoffInitial = durationOption("restart-strategy.exponential-delay.initial-backoff", "200 ms",
+		"First pause before a restart.", PerJob)
+	BackoffMost = durationOption("restart-strategy.exponential-delay.max-backoff", "1 min",
+		"Longest pause before a restart.", PerJob)
+	BackoffMultiplier = floatOption("restart-strategy.exponential-delay.backoff-multiplier", 1.5, 1, 1000,
+		"How many times longer each pause is than the one before.", PerJob)
+	BackoffReset = durationOption("restart-strategy.exponential-delay.reset-backoff-threshold", "10 min",
+		"Time without a failure after which pauses begin anew with the first.", PerJob)
+	BackoffAttempts = intOption("restart-strategy.exponential-delay.attempts-before-reset-backoff", 100, 0, 1<<30,
+		"Restarts before a job fails for good, unless pauses have begun anew; 0 sets no limit.", PerJob)
 
 	ExchangeFlush = durationOption("exchange.flush", "5 ms",
 		"Longest time that a row waits in an exchange's writer for more.", PerJob)
@@ -91,6 +107,8 @@ var all = []Info{
 	Parallelism.info, RuntimeMode.info, BatchRows.info, JobName.info, MaxParallelism.info, LocalTimeZone.info,
 	CheckpointInterval.info, CheckpointTimeout.info, CheckpointDir.info, CheckpointsRetained.info, RestorePath.info,
 	IdleTimeout.info, RestartStrategy.info, RestartAttempts.info, RestartDelay.info,
+	FailureRateMost.info, FailureRateInterval.info, FailureRateDelay.info, BackoffInitial.info, BackoffMost.info,
+	BackoffMultiplier.info, BackoffReset.info, BackoffAttempts.info,
 	ExchangeFlush.info, ExchangeBudget.info, ExchangeRetention.info, BroadcastLimit.info, RuntimeFilter.info,
 	OperatorTime.info,
 	Memory.info, Slots.info, SpillDir.info, SpillLimit.info,

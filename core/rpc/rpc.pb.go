@@ -1569,6 +1569,7 @@ type LaneManifest struct {
 	Lane          uint32                 `protobuf:"varint,2,opt,name=lane,proto3" json:"lane,omitempty"`
 	Attempt       uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	Partitions    []*PartitionTotals     `protobuf:"bytes,4,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	Discarded     bool                   `protobuf:"varint,5,opt,name=discarded,proto3" json:"discarded,omitempty"` // another attempt had won the lane: nothing of this one is there
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1629,6 +1630,13 @@ func (x *LaneManifest) GetPartitions() []*PartitionTotals {
 		return x.Partitions
 	}
 	return nil
+}
+
+func (x *LaneManifest) GetDiscarded() bool {
+	if x != nil {
+		return x.Discarded
+	}
+	return false
 }
 
 type PartitionTotals struct {
@@ -5410,14 +5418,15 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\rspilled_bytes\x18\n" +
 	" \x01(\x04R\fspilledBytes\x12=\n" +
 	"\toperators\x18\v \x03(\v2\x1f.tidemill.rpc.v1.OperatorCountsR\toperators\"\v\n" +
-	"\tTaskReply\"\x9a\x01\n" +
+	"\tTaskReply\"\xb8\x01\n" +
 	"\fLaneManifest\x12\x1a\n" +
 	"\bexchange\x18\x01 \x01(\rR\bexchange\x12\x12\n" +
 	"\x04lane\x18\x02 \x01(\rR\x04lane\x12\x18\n" +
 	"\aattempt\x18\x03 \x01(\rR\aattempt\x12@\n" +
 	"\n" +
 	"partitions\x18\x04 \x03(\v2 .tidemill.rpc.v1.PartitionTotalsR\n" +
-	"partitions\"S\n" +
+	"partitions\x12\x1c\n" +
+	"\tdiscarded\x18\x05 \x01(\bR\tdiscarded\"S\n" +
 	"\x0fPartitionTotals\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\x04R\x04rows\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x16\n" +

@@ -62,7 +62,7 @@ func (t *Task) openRoutes() error {
 			keys[i] = int(k)
 		}
 		r, err := route.New(&timedWriter{Writer: w, blocked: t.metrics.blocked}, route.Options{
-			Distribution: distribution(e), Partitions: route.Partitions(distribution(e), t.d.Parallelism, e.Peers),
+			Distribution: distribution(e), Partitions: e.partitions(t.d.Parallelism, e.Peers),
 			Lane: self, Keys: keys, KeyGroups: t.d.KeyGroups,
 			Alloc:      t.account.Child(fmt.Sprintf("exchange %d", exchange), 0).Allocator(),
 			TargetRows: t.d.Options.BatchRows, TargetBytes: t.bufferBytes(),
@@ -108,10 +108,19 @@ func (t *Task) declare(e Edge, producers, consumers int) error {
 	}
 	return t.env.Shuffle.Open(t.ctx, shuffle.Spec{
 		Job: t.d.Job, Exchange: id.Exchange(e.Exchange.Id), Schema: s[0],
-		Lanes: producers, Partitions: route.Partitions(distribution(e), producers, consumers),
+		Lanes: producers, Partitions: e.partitions(producers, consumers),
 		Paired: distribution(e).Paired(), Everywhere: distribution(e) == shuffle.Broadcast,
 		Retention: shuffle.Retention(e.Exchange.Retention), BudgetBytes: t.d.Options.ExchangeBudget,
+		Term: t.d.Term, Placement: e.Placement,
 	})
+}
+
+// partitions is how many the exchange has.
+func (e Edge) partitions(producers, consumers int) int {
+	if e.Partitions > 0 {
+		return e.Partitions
+	}
+	return route.Partitions(distribution(e), producers, consumers)
 }
 
 // distribution and retention have the same numbers in the job graph and in the

@@ -19,6 +19,10 @@ type gate struct {
 // openGate opens the partitions that the subtask reads of an exchange.
 func openGate(ctx context.Context, t *Task, e Edge) (*gate, error) {
 	exchange, index := id.Exchange(e.Exchange.Id), t.d.Attempt.Subtask.Index
+	if len(e.Ranges) > 0 {
+		r, err := openRange(ctx, t, e)
+		return &gate{from: r}, err
+	}
 	if distribution(e) != shuffle.Merge {
 		r, err := t.env.Shuffle.Reader(ctx, t.d.Job, exchange, index, t.d.Attempt.N)
 		return &gate{from: r}, err

@@ -19,6 +19,7 @@ import (
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/stream"
+	"github.com/tidemill/tidemill/shuffle"
 )
 
 // tickEvery is how often operators that act on processing time are asked.
@@ -83,7 +84,7 @@ func New(d Descriptor, env Env) (*Task, error) {
 		return nil, failure.Errorf(failure.Internal, "task %v: no storage to restore from", d.Attempt)
 	}
 	if d.Options = d.Options.complete(); !d.Streaming {
-		d.Options = d.Options.fit(env.Memory.Most(), d.Parallelism)
+		d.Options = d.Options.fit(env.Memory.Most(), d.Parallelism, d.widest())
 	}
 	if env.Now == nil {
 		env.Now = time.Now
@@ -167,7 +168,7 @@ func (t *Task) run() (done *Done, err error) {
 	}()
 	t.report(Deploying)
 	if err := t.deploy(); err != nil {
-		return nil, err
+		return nil, unkept(err)
 	}
 	t.report(Running)
 	if t.d.Restore.GetFinished() {
@@ -177,7 +178,7 @@ func (t *Task) run() (done *Done, err error) {
 		return t.finishLanes()
 	}
 	if err := t.work(); err != nil {
-		return nil, err
+		return nil, unkept(err)
 	}
 	return t.finish()
 }
@@ -438,10 +439,14 @@ func (t *Task) finishLanes() (*Done, error) {
 	t.ended = true // no barrier can follow the lanes' end; finishing counts as acknowledging
 	for i, r := range t.chain.routes {
 		m, err := r.Finish(t.ctx)
-		if err != nil {
-			return nil, err
+		lost := errors.Is(err, shuffle.ErrLostRace)
+		if err != nil && !lost {
+			return nil, unkept(err)
 		}
-		done.Manifests = append(done.Manifests, ExchangeManifest{Exchange: id.Exchange(t.d.Out[i].Exchange.Id), Manifest: m})
+		if lost {
+			m = shuffle.Manifest{Lane: t.d.Attempt.Subtask.Index, Attempt: t.d.Attempt.N}
+		}
+		done.Manifests = append(done.Manifests, ExchangeManifest{Exchange: id.Exchange(t.d.Out[i].Exchange.Id), Manifest: m, Discarded: lost})
 	}
 	t.writers.Wait() // a checkpoint that this task has part in is not given up
 	if err := t.letters(); err != nil {
@@ -449,6 +454,14 @@ func (t *Task) finishLanes() (*Done, error) {
 	}
 	done.Committables = t.prepared
 	return done, nil
+}
+
+// unkept says of an error that what an exchange held is gone, if that is so.
+func unkept(err error) error {
+	if errors.Is(err, shuffle.ErrDataLoss) {
+		return failure.Wrap(failure.LostPartition, err)
+	}
+	return err
 }
 
 // closeAll closes what deploy opened. A panic of a Close is an error, too.

@@ -18,12 +18,12 @@ func TestFit(t *testing.T) {
 		{12 << 20, 4, 512, 48 << 10},
 		{1, 64, 128, 8 << 10},
 	} {
-		o := Options{}.complete().fit(c.most, c.parallelism)
+		o := Options{}.complete().fit(c.most, c.parallelism, 0)
 		if o.BatchRows != c.rows || o.bufferBytes != c.buffer {
 			t.Errorf("with %d bytes and %d subtasks: %d rows, buffers of %d", c.most, c.parallelism, o.BatchRows, o.bufferBytes)
 		}
 	}
-	if o := (Options{BatchRows: 100}).fit(1, 2); o.BatchRows != 100 {
+	if o := (Options{BatchRows: 100}).fit(1, 2, 0); o.BatchRows != 100 {
 		t.Errorf("fewer rows than the least became %d", o.BatchRows)
 	}
 }

@@ -25,6 +25,7 @@ import (
 // numbers and state handles.
 type Descriptor struct {
 	Job     id.Job
+	Term    id.Term // of the job master
 	Attempt id.Attempt
 	Vertex  *jobgraph.Vertex
 	// In and Out are the vertex's exchanges, in the order of Vertex.Inputs and
@@ -45,6 +46,15 @@ type Descriptor struct {
 type Edge struct {
 	Exchange *jobgraph.Exchange
 	Peers    int
+	// Placement says where it is; the zero value: in this process.
+	Placement shuffle.Placement
+	// Partitions is how many it has; 0: as many as its distribution says of the
+	// parallelism at both ends.
+	Partitions int
+	// Ranges are the partitions that subtasks read, where that is not one each: subtask
+	// i those from Ranges[i] to below Ranges[i+1], except Empty ones, which have no rows.
+	Ranges []uint32
+	Empty  []uint32 // ascending
 }
 
 // Options are the settings of a task. Zero values mean the defaults.
@@ -162,6 +172,8 @@ type Done struct {
 type ExchangeManifest struct {
 	Exchange id.Exchange
 	shuffle.Manifest
+	// Discarded says that another attempt had won the lane: nothing of this one is there.
+	Discarded bool
 }
 
 // State is how far an attempt has come.

@@ -61,7 +61,10 @@ func (w *Worker) prepare(jobID id.Job, r *rpc.DeployRequest) (*execution, *metri
 	if err != nil {
 		return nil, nil, err
 	}
-	d := descriptor(jobID, r, c)
+	d, err := descriptor(jobID, r, c)
+	if err != nil {
+		return nil, nil, err
+	}
 	scope := w.scope(jobID, d)
 	env := task.Env{
 		Shuffle: w.opts.Shuffle, Connectors: w.opts.Connectors,
@@ -102,23 +105,35 @@ func (w *Worker) jobOf(jobID id.Job) *job {
 	return j
 }
 
-func descriptor(jobID id.Job, r *rpc.DeployRequest, c config.Config) task.Descriptor {
+func descriptor(jobID id.Job, r *rpc.DeployRequest, c config.Config) (task.Descriptor, error) {
+	in, err := edges(r.GetIn())
+	if err != nil {
+		return task.Descriptor{}, err
+	}
+	out, err := edges(r.GetOut())
 	return task.Descriptor{
-		Job: jobID, Attempt: r.GetAttempt().ID(), Vertex: r.GetVertex(), In: edges(r.GetIn()), Out: edges(r.GetOut()),
+		Job: jobID, Term: id.Term(r.GetJob().GetTerm()), Attempt: r.GetAttempt().ID(), Vertex: r.GetVertex(), In: in, Out: out,
 		Parallelism: int(r.GetParallelism()), KeyGroups: int(r.GetKeyGroups()), Streaming: r.GetStreaming(), Restore: r.GetRestore(),
 		Options: task.Options{
 			BatchRows: config.BatchRows.Get(c), Flush: config.ExchangeFlush.Get(c), ExchangeBudget: config.ExchangeBudget.Get(c),
 			Zone: config.LocalTimeZone.Get(c), Timed: config.OperatorTime.Get(c),
 		},
-	}
+	}, err
 }
 
-func edges(all []*rpc.Edge) []task.Edge {
+func edges(all []*rpc.Edge) ([]task.Edge, error) {
 	out := make([]task.Edge, len(all))
 	for i, e := range all {
-		out[i] = task.Edge{Exchange: e.GetExchange(), Peers: int(e.GetPeers())}
+		at, err := e.GetPlacement().Shuffle()
+		if err != nil {
+			return nil, fmt.Errorf("exchange %d: %w", e.GetExchange().GetId(), err)
+		}
+		out[i] = task.Edge{
+			Exchange: e.GetExchange(), Peers: int(e.GetPeers()), Placement: at,
+			Partitions: int(e.GetPartitions()), Ranges: e.GetRanges(), Empty: e.GetEmpty(),
+		}
 	}
-	return out
+	return out, nil
 }
 
 func (w *Worker) scope(jobID id.Job, d task.Descriptor) *metric.Scope {

@@ -65,7 +65,9 @@ func (r reporter) State(_ id.Job, a id.Attempt, s task.State, done *task.Done, c
 			m.Operators = append(m.Operators, counts)
 		}
 		for _, x := range done.Manifests {
-			m.Manifests = append(m.Manifests, rpc.FromManifest(x.Exchange, x.Manifest))
+			written := rpc.FromManifest(x.Exchange, x.Manifest)
+			written.Discarded = x.Discarded
+			m.Manifests = append(m.Manifests, written)
 		}
 	}
 	r.outbox.add(func(ctx context.Context) error { _, err := r.master.Report(ctx, m); return err })

@@ -15,11 +15,15 @@ type (
 	// Start begins the job. It comes once, first unless the job is cancelled
 	// before. With Restore the job continues from a checkpoint or savepoint.
 	Start struct{ Restore bool }
-	// SlotsGranted answers RequestSlots with as many slots as were asked for.
-	// If the region no longer wants them they are released again.
+	// SlotsGranted answers RequestSlots with at least one slot: with fewer than the
+	// region can use, its subtasks share them. If the region no longer wants them they
+	// are released again.
 	SlotsGranted struct {
 		Region int
 		Slots  []id.Slot
+		// Parallelism is that of the region's vertices, wanted where the topology leaves
+		// it open and the region has not been granted slots before.
+		Parallelism map[id.Vertex]int
 	}
 	// SlotsUnavailable answers RequestSlots when waiting is no longer worth it.
 	SlotsUnavailable struct {
@@ -33,12 +37,11 @@ type (
 	// TaskFinished says that the attempt has come to the end of its input.
 	TaskFinished struct{ Attempt id.Attempt }
 	// TaskFailed says that the attempt has failed or could not be deployed;
-	// the class of Cause decides what follows. Lost names exchanges whose
-	// data it could not read.
+	// the class of Cause decides what follows. Lost is what it could not read.
 	TaskFailed struct {
 		Attempt id.Attempt
 		Cause   error
-		Lost    []id.Exchange
+		Lost    []Lost
 	}
 	// TaskCanceled answers CancelAttempt.
 	TaskCanceled struct{ Attempt id.Attempt }
@@ -47,11 +50,15 @@ type (
 		Worker id.Worker
 		Cause  error
 	}
-	// PartitionsLost says that data of a blocking exchange is gone.
+	// PartitionsLost says that data of blocking exchanges is gone.
 	PartitionsLost struct {
-		Exchange id.Exchange
-		Cause    error
+		Lost  []Lost
+		Cause error
 	}
+	// EnumeratorsLost says that nobody knows any more which splits were handed out:
+	// sources that have not finished begin again, those that have can only run again as
+	// a whole.
+	EnumeratorsLost struct{ Cause error }
 	// RestartDelayElapsed answers ScheduleRestart.
 	RestartDelayElapsed struct{ Restart int }
 	// Fail ends the job by a failure outside of its tasks, such as too many
@@ -63,6 +70,12 @@ type (
 	Suspend struct{}
 )
 
+// Lost is data of a blocking exchange.
+type Lost struct {
+	Exchange id.Exchange
+	Lanes    []uint32 // nil: all of them
+}
+
 func (Start) event()               {}
 func (SlotsGranted) event()        {}
 func (SlotsUnavailable) event()    {}
@@ -73,6 +86,7 @@ func (TaskFailed) event()          {}
 func (TaskCanceled) event()        {}
 func (WorkerLost) event()          {}
 func (PartitionsLost) event()      {}
+func (EnumeratorsLost) event()     {}
 func (RestartDelayElapsed) event() {}
 func (Fail) event()                {}
 func (Cancel) event()              {}
@@ -87,7 +101,8 @@ type Action interface {
 // The actions.
 type (
 	// RequestSlots asks for slots for a region; it is answered by
-	// SlotsGranted or SlotsUnavailable.
+	// SlotsGranted or SlotsUnavailable. Count is how many it can use; zero: that is to
+	// be decided, with the parallelism of its vertices.
 	RequestSlots struct{ Region, Count int }
 	// Deploy sends an attempt to a slot.
 	Deploy struct {
@@ -132,6 +147,9 @@ func (ResetExchange) action()         {}
 func (JobEnded) action()              {}
 
 func (a RequestSlots) String() string {
+	if a.Count == 0 {
+		return fmt.Sprintf("request slots for region %d, which has no parallelism yet", a.Region)
+	}
 	return fmt.Sprintf("request slots for region %d: %d", a.Region, a.Count)
 }
 func (a Deploy) String() string        { return fmt.Sprintf("deploy %v to %v", a.Attempt, a.Slot) }

@@ -71,7 +71,7 @@ func (g *Graph) workerLost(ev WorkerLost) {
 }
 
 // failed decides what a failure of regions, or of exchanges' data, means.
-func (g *Graph) failed(regions []*region, lost []id.Exchange, cause error) {
+func (g *Graph) failed(regions []*region, lost []Lost, cause error) {
 	if g.state != JobRunning && g.state != JobRestarting {
 		return // everything is being stopped, or nothing was started
 	}
@@ -79,7 +79,7 @@ func (g *Graph) failed(regions []*region, lost []id.Exchange, cause error) {
 	if len(affected) == 0 {
 		return // lost data that nobody reads any more
 	}
-	if !failure.Of(cause).Retryable() {
+	if !failure.Of(cause).Retryable() || slices.ContainsFunc(affected, func(r *region) bool { return r.read && r.state != RegionRequested }) {
 		g.fail(cause)
 		return
 	}
@@ -107,7 +107,7 @@ func (g *Graph) failed(regions []*region, lost []id.Exchange, cause error) {
 // affected returns the regions that have to begin again: the failed ones, the
 // producers of lost data that is still needed, and its readers that are not
 // finished. Regions that are restarting already are left out.
-func (g *Graph) affected(regions []*region, lost []id.Exchange) []*region {
+func (g *Graph) affected(regions []*region, lost []Lost) []*region {
 	set := map[*region]bool{}
 	var add func(r *region)
 	add = func(r *region) {
@@ -117,6 +117,7 @@ func (g *Graph) affected(regions []*region, lost []id.Exchange) []*region {
 		set[r] = true
 		for _, b := range r.inputs { // lost while nobody needed them
 			if !b.complete && b.from.state == RegionFinished {
+				g.missed(b)
 				add(b.from)
 			}
 		}
@@ -124,17 +125,23 @@ func (g *Graph) affected(regions []*region, lost []id.Exchange) []*region {
 	for _, r := range regions {
 		add(r)
 	}
-	for _, e := range lost {
-		b, ok := g.borders[e]
+	for _, l := range lost {
+		b, ok := g.borders[l.Exchange]
 		if !ok {
 			continue // pipelined: its two ends fail by themselves
 		}
-		g.lose(b)
-		if b.to.state == RegionFinished {
+		g.lose(b, l.Lanes)
+		if b.to != nil && b.to.state == RegionFinished {
 			continue // everybody has read it
 		}
-		if b.from.state != RegionRequested {
+		if finished := g.missed(b); finished || b.from.state != RegionRequested {
 			add(b.from)
+		}
+		if b.to == nil {
+			continue
+		}
+		if !b.replayable {
+			g.repeat(b.to, func(*execution) bool { return true })
 		}
 		add(b.to)
 	}
@@ -147,13 +154,96 @@ func (g *Graph) affected(regions []*region, lost []id.Exchange) []*region {
 	return affected
 }
 
-// lose marks data as gone. A producer that is about to run again needs an empty
-// exchange; later ones get it when they restart.
-func (g *Graph) lose(b *border) {
-	if b.complete && (b.from.state == RegionWaiting || b.from.state == RegionRequested) {
-		g.do(ResetExchange{Exchange: b.exchange})
+// lose marks data as gone, all of it where no lanes are named. A producer that is
+// about to run again needs an empty exchange; later ones get it when they restart.
+func (g *Graph) lose(b *border, lanes []uint32) {
+	if lanes == nil {
+		if b.complete && (b.from.state == RegionWaiting || b.from.state == RegionRequested) {
+			g.do(ResetExchange{Exchange: b.exchange})
+		}
+		clear(b.lanes)
+	}
+	for _, l := range lanes {
+		delete(b.lanes, l)
 	}
 	b.complete = false
+}
+
+// missed has those subtasks run again whose lanes are gone, and reports whether there
+// are any.
+func (g *Graph) missed(b *border) bool {
+	gone := map[uint32]bool{}
+	for _, x := range b.from.tasks {
+		if s := x.attempt.Subtask; s.Vertex == b.producer && !b.lanes[s.Index] {
+			gone[s.Index] = true
+		}
+	}
+	return g.repeat(b.from, func(x *execution) bool { return gone[x.attempt.Subtask.Index] })
+}
+
+// repeat has finished attempts of a region run again when it restarts, or, in a region
+// that waits, as soon as it runs. It reports whether there are any.
+func (g *Graph) repeat(r *region, which func(*execution) bool) (any bool) {
+	for _, x := range r.tasks {
+		if x.state == AttemptFinished && (which(x) || r.atOnce()) {
+			x.again, any = true, true
+		}
+	}
+	if any && r.state == RegionWaiting {
+		g.renew(r)
+	}
+	return any
+}
+
+// atOnce reports whether the region can only run again as a whole.
+func (r *region) atOnce() bool { return !r.slices || r.whole }
+
+// renew makes the next attempts of a region that is about to run again: of all its
+// subtasks, or, where they run by themselves, of those that have not finished or have
+// lost what they wrote. What is incomplete and written anew as a whole is emptied.
+func (g *Graph) renew(r *region) {
+	kept := map[id.Vertex]bool{}
+	for _, x := range r.tasks {
+		switch {
+		case x.state == AttemptCreated:
+		case !r.atOnce() && x.state == AttemptFinished && !x.again:
+			kept[x.attempt.Subtask.Vertex] = true
+		default:
+			x.attempt.N++
+			x.state, x.slot, x.again = AttemptInvalid, id.Slot{}, false
+			g.moveAttempt(x, AttemptCreated)
+		}
+	}
+	r.whole = false
+	for _, b := range r.outputs {
+		if !b.complete && !kept[b.producer] && r.slots > 0 { // what is complete has readers
+			clear(b.lanes)
+			g.do(ResetExchange{Exchange: b.exchange})
+		}
+	}
+}
+
+// enumeratorsLost restarts the sources that are at work. What the others were given is
+// forgotten: from here on they run again as a whole.
+func (g *Graph) enumeratorsLost(cause error) {
+	var hit []*region
+	for _, r := range g.regions {
+		if !slices.ContainsFunc(r.vertices, func(v Vertex) bool { return v.Source }) {
+			continue
+		}
+		begun := slices.ContainsFunc(r.tasks, func(x *execution) bool { return x.attempt.N > 0 || x.state >= AttemptDeploying })
+		r.whole = begun
+		switch {
+		case !begun || r.state == RegionFinished:
+		case r.state == RegionWaiting:
+			g.repeat(r, func(*execution) bool { return true })
+		case r.state == RegionRunning, r.state == RegionRequested:
+			hit = append(hit, r)
+		}
+	}
+	if len(hit) > 0 {
+		g.failed(hit, nil, cause)
+	}
 }
 
 func (g *Graph) record(affected []*region, cause error) {
@@ -170,7 +260,7 @@ func (g *Graph) stop(regions []*region) {
 			g.do(ReleaseSlots{Region: r.index})
 		}
 		if r.state != RegionStopping {
-			moveRegion(r, RegionStopping)
+			g.moveRegion(r, RegionStopping)
 		}
 		for _, x := range r.tasks {
 			switch x.state {
@@ -194,11 +284,11 @@ func (g *Graph) quiet(r *region) {
 	}
 	g.release(r)
 	if g.state == JobFailing || g.state == JobCancelling {
-		moveRegion(r, RegionEnded)
+		g.moveRegion(r, RegionEnded)
 		g.settle()
 		return
 	}
-	moveRegion(r, RegionDelayed)
+	g.moveRegion(r, RegionDelayed)
 	for _, p := range g.pending {
 		if slices.Contains(p.regions, r) && !p.scheduled && allDelayed(p.regions) {
 			p.scheduled = true
@@ -224,19 +314,10 @@ func (g *Graph) restart(number int) {
 	}
 	delete(g.pending, number)
 	for _, r := range p.regions {
-		moveRegion(r, RegionWaiting)
-		for _, x := range r.tasks {
-			x.attempt.N++
-			x.state, x.slot = AttemptInvalid, id.Slot{}
-			g.moveAttempt(x, AttemptCreated)
-		}
+		g.moveRegion(r, RegionWaiting)
 	}
 	for _, r := range p.regions {
-		for _, b := range r.outputs {
-			if !b.complete { // what is complete has readers
-				g.do(ResetExchange{Exchange: b.exchange})
-			}
-		}
+		g.renew(r)
 	}
 	if g.topology.Checkpointed {
 		g.do(RestoreFromCheckpoint{Regions: indexes(p.regions)})

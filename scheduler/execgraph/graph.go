@@ -2,6 +2,7 @@ package execgraph
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tidemill/tidemill/core/failure"
@@ -30,21 +31,33 @@ type Graph struct {
 
 // region is a set of vertices that run together.
 type region struct {
-	index   int
-	state   RegionState
-	slots   int          // how many it needs
-	granted []id.Slot    // what it holds
-	tasks   []*execution // by vertex, then index
-	live    int          // how many attempts are not over
-	inputs  []*border
-	outputs []*border
+	index    int
+	state    RegionState
+	since    time.Duration
+	vertices []Vertex
+	slots    int          // its largest parallelism; 0: not decided
+	granted  []id.Slot    // what it holds
+	tasks    []*execution // by vertex, then index
+	live     int          // how many attempts are not over
+	inputs   []*border
+	outputs  []*border
+	// slices says that subtasks with the same index run by themselves: a finished one
+	// stays finished when others of the region run again.
+	slices bool
+	// whole says that it cannot be so until all of it has run again.
+	whole bool
+	// read says that somebody may have read what it writes, for good.
+	read bool
 }
 
 // border is a blocking edge between regions.
 type border struct {
-	exchange id.Exchange
-	from, to *region
-	complete bool // all lanes are there, as far as is known
+	exchange   id.Exchange
+	from, to   *region // to nobody: what a client reads
+	producer   id.Vertex
+	replayable bool
+	complete   bool            // all lanes are there, as far as is known
+	lanes      map[uint32]bool // those that are
 }
 
 func (r *region) String() string { return fmt.Sprintf("region %d", r.index) }
@@ -53,7 +66,8 @@ func (r *region) String() string { return fmt.Sprintf("region %d", r.index) }
 type execution struct {
 	attempt id.Attempt
 	region  *region
-	share   int // which of the region's slots it takes
+	share   int  // which of the region's slots it takes, if it has as many as it can use
+	again   bool // it has finished, and runs again at the next restart of its region
 	state   AttemptState
 	slot    id.Slot
 	since   time.Duration
@@ -95,30 +109,51 @@ func (g *Graph) build() {
 	for i, n := range g.topology.cut() {
 		v := g.topology.Vertices[i]
 		if n == len(g.regions) {
-			r := &region{index: n}
-			moveRegion(r, RegionWaiting)
+			r := &region{index: n, slices: !g.topology.Streaming && !g.topology.Checkpointed}
+			g.moveRegion(r, RegionWaiting)
 			g.regions = append(g.regions, r)
 		}
-		r := g.regions[n]
-		r.slots = max(r.slots, v.Parallelism)
-		regionOf[v.ID] = r
+		g.regions[n].vertices = append(g.regions[n].vertices, v)
+		regionOf[v.ID] = g.regions[n]
 	}
-	for _, v := range g.topology.Vertices {
-		r := regionOf[v.ID]
+	for _, e := range g.topology.Edges {
+		from, to := regionOf[e.From], regionOf[e.To]
+		if e.Result {
+			to = nil
+			if from.read = from.read || !e.Blocking; !e.Blocking {
+				continue
+			}
+		}
+		if from == to {
+			from.slices = from.slices && e.Forward && !e.Blocking
+			continue
+		}
+		b := &border{exchange: e.ID, from: from, to: to, producer: e.From, replayable: e.Replayable, lanes: map[uint32]bool{}}
+		if to != nil {
+			to.inputs = append(to.inputs, b)
+		}
+		from.outputs = append(from.outputs, b)
+		g.borders[e.ID] = b
+	}
+	for _, r := range g.regions {
+		if !slices.ContainsFunc(r.vertices, func(v Vertex) bool { return v.Parallelism == 0 }) {
+			g.expand(r)
+		}
+	}
+}
+
+// expand makes the executions of a region, whose vertices have their parallelism.
+func (g *Graph) expand(r *region) {
+	for _, v := range r.vertices {
+		r.slots = max(r.slots, v.Parallelism)
+	}
+	for _, v := range r.vertices {
 		for i := range v.Parallelism {
 			x := &execution{region: r, share: i * r.slots / v.Parallelism}
 			x.attempt.Subtask = id.Subtask{Vertex: v.ID, Index: uint32(i)}
 			g.moveAttempt(x, AttemptCreated)
 			r.tasks = append(r.tasks, x)
 			g.subtasks[x.attempt.Subtask] = x
-		}
-	}
-	for _, e := range g.topology.Edges {
-		if from, to := regionOf[e.From], regionOf[e.To]; from != to {
-			b := &border{exchange: e.ID, from: from, to: to}
-			to.inputs = append(to.inputs, b)
-			from.outputs = append(from.outputs, b)
-			g.borders[e.ID] = b
 		}
 	}
 }
@@ -142,7 +177,7 @@ func (g *Graph) dispatch(ev Event) {
 	case Start:
 		g.start(ev)
 	case SlotsGranted:
-		g.granted(g.region(ev.Region), ev.Slots)
+		g.granted(g.region(ev.Region), ev)
 	case SlotsUnavailable:
 		if r := g.region(ev.Region); r.state == RegionRequested {
 			g.failed([]*region{r}, nil, ev.Cause)
@@ -160,7 +195,9 @@ func (g *Graph) dispatch(ev Event) {
 	case WorkerLost:
 		g.workerLost(ev)
 	case PartitionsLost:
-		g.failed(nil, []id.Exchange{ev.Exchange}, ev.Cause)
+		g.failed(nil, ev.Lost, ev.Cause)
+	case EnumeratorsLost:
+		g.enumeratorsLost(ev.Cause)
 	case RestartDelayElapsed:
 		g.restart(ev.Restart)
 	case Fail:
@@ -193,11 +230,13 @@ func (g *Graph) start(ev Start) {
 func (g *Graph) schedule() {
 	for _, r := range g.regions {
 		if r.state == RegionWaiting && r.fed() {
-			moveRegion(r, RegionRequested)
+			g.moveRegion(r, RegionRequested)
 			for _, x := range r.tasks {
-				g.moveAttempt(x, AttemptScheduled)
+				if x.state == AttemptCreated {
+					g.moveAttempt(x, AttemptScheduled)
+				}
 			}
-			g.do(RequestSlots{Region: r.index, Count: r.slots})
+			g.do(RequestSlots{Region: r.index, Count: len(r.shares())})
 		}
 	}
 }
@@ -212,21 +251,56 @@ func (r *region) fed() bool {
 	return true
 }
 
+// shares are those of the attempts that wait for slots, ascending.
+func (r *region) shares() (out []int) {
+	for _, x := range r.tasks {
+		if x.state == AttemptScheduled {
+			out = append(out, x.share)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // granted deploys a region, producers first.
-func (g *Graph) granted(r *region, slots []id.Slot) {
+func (g *Graph) granted(r *region, ev SlotsGranted) {
 	if r.state != RegionRequested {
-		g.do(ReleaseSlots{Region: r.index, Slots: slots})
+		g.do(ReleaseSlots{Region: r.index, Slots: ev.Slots})
 		return
 	}
-	if len(slots) != r.slots {
-		invariant.Broken("execution graph: %v was granted %d slots and needs %d", r, len(slots), r.slots)
+	if r.slots == 0 {
+		g.decide(r, ev.Parallelism)
 	}
-	r.granted = slots
-	moveRegion(r, RegionRunning)
+	shares := r.shares()
+	if len(ev.Slots) == 0 || len(ev.Slots) > len(shares) {
+		invariant.Broken("execution graph: %v was granted %d slots and can use %d", r, len(ev.Slots), len(shares))
+	}
+	r.granted = ev.Slots
+	g.moveRegion(r, RegionRunning)
 	for _, x := range r.tasks {
-		x.slot = slots[x.share]
+		if x.state != AttemptScheduled {
+			continue
+		}
+		at, _ := slices.BinarySearch(shares, x.share)
+		x.slot = ev.Slots[at*len(ev.Slots)/len(shares)]
 		g.moveAttempt(x, AttemptDeploying)
 		g.do(Deploy{Attempt: x.attempt, Slot: x.slot})
+	}
+}
+
+// decide gives a region's vertices their parallelism, for good.
+func (g *Graph) decide(r *region, parallelism map[id.Vertex]int) {
+	for i := range r.vertices {
+		v := &r.vertices[i]
+		p := parallelism[v.ID]
+		if p < 1 || v.Parallelism > 0 && v.Parallelism != p {
+			invariant.Broken("execution graph: vertex %d of parallelism %d is given %d", v.ID, v.Parallelism, p)
+		}
+		v.Parallelism = p
+	}
+	g.expand(r)
+	for _, x := range r.tasks {
+		g.moveAttempt(x, AttemptScheduled)
 	}
 }
 
@@ -270,10 +344,15 @@ func (g *Graph) finished(a id.Attempt) {
 		return
 	}
 	g.moveAttempt(x, AttemptFinished)
+	for _, b := range x.region.outputs {
+		if b.producer == a.Subtask.Vertex {
+			b.lanes[a.Subtask.Index] = true
+		}
+	}
 	if x.region.live > 0 {
 		return
 	}
-	moveRegion(x.region, RegionFinished)
+	g.moveRegion(x.region, RegionFinished)
 	for _, b := range x.region.outputs {
 		b.complete = true
 	}
@@ -342,7 +421,10 @@ func (g *Graph) moveAttempt(x *execution, to AttemptState) {
 	}
 }
 
-func moveRegion(r *region, to RegionState) { move(&r.state, to, regionMoves[:], r) }
+func (g *Graph) moveRegion(r *region, to RegionState) {
+	move(&r.state, to, regionMoves[:], r)
+	r.since = g.at
+}
 
 func indexes(regions []*region) []int {
 	n := make([]int, len(regions))

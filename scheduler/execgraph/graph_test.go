@@ -3,8 +3,9 @@ package execgraph
 // Each file of testdata tells a job's story: events go in, actions and states
 // come out. Commands:
 //
-//	job [checkpointed]   lines: vertex ID PARALLELISM; edge ID FROM->TO [blocking] [feedback];
-//	                     restart none | fixed N DELAY | exponential N DELAY MAX MULTIPLIER RESET
+//	job [checkpointed]   lines: vertex ID PARALLELISM [source];
+//	    [streaming]      edge ID FROM->TO [blocking] [feedback] [forward] [shuffled] [result];
+//	                     restart none | fixed N DELAY | rate N INTERVAL DELAY | exponential N DELAY MAX MULTIPLIER RESET
 //	step [at=SECONDS]    lines: one event each; a panic is printed
 //
 // In running, finished, canceled: V.* stands for all subtasks of vertex V with
@@ -54,15 +55,17 @@ func (s *story) scan(line, format string, args ...any) {
 }
 
 func (s *story) job(d *datadriven.TestData) string {
-	topology, strategy := Topology{Checkpointed: d.HasArg("checkpointed")}, RestartStrategy{Kind: RestartNone}
+	topology := Topology{Checkpointed: d.HasArg("checkpointed"), Streaming: d.HasArg("streaming")}
+	strategy := RestartStrategy{Kind: RestartNone}
 	for _, line := range strings.Split(d.Input, "\n") {
 		switch word, rest, _ := strings.Cut(line, " "); word {
 		case "vertex":
-			var v Vertex
+			v := Vertex{Source: strings.Contains(rest, "source")}
 			s.scan(rest, "%d %d", &v.ID, &v.Parallelism)
 			topology.Vertices = append(topology.Vertices, v)
 		case "edge":
-			e := Edge{Blocking: strings.Contains(rest, "blocking"), Feedback: strings.Contains(rest, "feedback")}
+			has := func(word string) bool { return strings.Contains(rest, word) }
+			e := Edge{Blocking: has("blocking"), Feedback: has("feedback"), Forward: has("forward"), Replayable: !has("shuffled"), Result: has("result")}
 			s.scan(rest, "%d %d->%d", &e.ID, &e.From, &e.To)
 			topology.Edges = append(topology.Edges, e)
 		case "restart":
@@ -95,6 +98,8 @@ func (s *story) strategy(f []string) RestartStrategy {
 	switch f[0] {
 	case "fixed":
 		return RestartStrategy{Kind: RestartFixedDelay, Attempts: int(number(1)), Delay: duration(2)}
+	case "rate":
+		return RestartStrategy{Kind: RestartFailureRate, Attempts: int(number(1)), Interval: duration(2), Delay: duration(3)}
 	case "exponential":
 		return RestartStrategy{
 			Kind: RestartExponentialDelay, Attempts: int(number(1)),
@@ -151,13 +156,20 @@ func (s *story) events(line string) []Event {
 		return []Event{Start{Restore: len(f) > 1}}
 	case "granted":
 		var slots []id.Slot
+		parallelism := map[id.Vertex]int{}
 		for _, text := range f[2:] {
 			w, i, _ := strings.Cut(text, ":")
+			if vertex, p, ok := strings.Cut(text, "="); ok {
+				v, n := 0, 0
+				s.scan(vertex+" "+p, "%d %d", &v, &n)
+				parallelism[id.Vertex(v)] = n
+				continue
+			}
 			slot := id.Slot{Worker: id.Worker(w)}
 			s.scan(i, "%d", &slot.Index)
 			slots = append(slots, slot)
 		}
-		return []Event{SlotsGranted{Region: region(), Slots: slots}}
+		return []Event{SlotsGranted{Region: region(), Slots: slots, Parallelism: parallelism}}
 	case "unavailable":
 		return []Event{SlotsUnavailable{Region: region(), Cause: failure.Errorf(failure.Transient, "no slots")}}
 	case "deployed":
@@ -173,13 +185,18 @@ func (s *story) events(line string) []Event {
 		if len(f) > 3 {
 			var e id.Exchange
 			s.scan(f[3], "lost=%d", &e)
-			ev.Lost = append(ev.Lost, e)
+			ev.Lost = append(ev.Lost, Lost{Exchange: e, Lanes: s.lanes(f[4:])})
 		}
 		return []Event{ev}
 	case "worker-lost":
 		return []Event{WorkerLost{Worker: id.Worker(f[1]), Cause: errors.New("no heartbeat")}}
 	case "partitions-lost":
-		return []Event{PartitionsLost{Exchange: id.Exchange(region()), Cause: failure.Errorf(failure.LostPartition, "disk gone")}}
+		return []Event{PartitionsLost{
+			Lost:  []Lost{{Exchange: id.Exchange(region()), Lanes: s.lanes(f[2:])}},
+			Cause: failure.Errorf(failure.LostPartition, "disk gone"),
+		}}
+	case "enumerators-lost":
+		return []Event{EnumeratorsLost{Cause: failure.Errorf(failure.Transient, "no heartbeat")}}
 	case "elapsed":
 		return []Event{RestartDelayElapsed{Restart: region()}}
 	case "fail":
@@ -191,6 +208,15 @@ func (s *story) events(line string) []Event {
 	}
 	s.t.Fatalf("unknown event %q", line)
 	return nil
+}
+
+func (s *story) lanes(fields []string) (out []uint32) {
+	for _, f := range fields {
+		var l uint32
+		s.scan(f, "%d", &l)
+		out = append(out, l)
+	}
+	return out
 }
 
 func class(name string) failure.Class {

@@ -20,7 +20,7 @@ func TestRandomWorlds(t *testing.T) {
 		w := &world{
 			t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 7)),
 			live: map[id.Subtask]id.Attempt{}, granted: map[id.Slot]int{}, wanted: map[int]int{},
-			have: map[id.Exchange]bool{}, before: map[int]RegionState{},
+			parallelism: map[id.Vertex]int{}, have: map[id.Exchange]bool{}, before: map[int]RegionState{},
 		}
 		w.run()
 		if t.Failed() {
@@ -37,24 +37,27 @@ type world struct {
 	g        *Graph
 	at       time.Duration
 
-	answers []Event                   // not yet delivered
-	live    map[id.Subtask]id.Attempt // on workers
-	granted map[id.Slot]int           // region that holds it
-	wanted  map[int]int               // open requests by region
-	have    map[id.Exchange]bool      // complete
-	before  map[int]RegionState       // regions' states before the last event
-	slots   uint32
-	ended   bool
+	answers     []Event                   // not yet delivered
+	live        map[id.Subtask]id.Attempt // on workers
+	granted     map[id.Slot]int           // region that holds it
+	wanted      map[int]int               // open requests by region
+	have        map[id.Exchange]bool      // complete
+	before      map[int]RegionState       // regions' states before the last event
+	parallelism map[id.Vertex]int
+
+	slots uint32
+	ended bool
 }
 
 func (w *world) run() {
 	n := 1 + w.rand.IntN(6)
 	for i := range n {
-		w.topology.Vertices = append(w.topology.Vertices, Vertex{ID: id.Vertex(i), Parallelism: 1 + w.rand.IntN(3)})
+		w.topology.Vertices = append(w.topology.Vertices, Vertex{ID: id.Vertex(i), Parallelism: w.rand.IntN(4), Source: w.rand.IntN(3) == 0})
 		for j := range i {
 			if w.rand.IntN(3) == 0 {
 				w.topology.Edges = append(w.topology.Edges, Edge{
 					ID: id.Exchange(len(w.topology.Edges)), From: id.Vertex(j), To: id.Vertex(i), Blocking: w.rand.IntN(3) > 0,
+					Forward: w.rand.IntN(2) == 0, Replayable: w.rand.IntN(4) > 0,
 				})
 			}
 		}
@@ -100,13 +103,14 @@ func (w *world) answer() {
 		if w.wanted[e.Region] == 0 {
 			return // withdrawn before it was granted
 		}
-		for range w.wanted[e.Region] {
+		for range 1 + w.rand.IntN(w.wanted[e.Region]) {
 			slot := id.Slot{Worker: id.Worker(fmt.Sprint("w", w.rand.IntN(3))), Index: w.slots}
 			w.slots++
 			w.granted[slot] = e.Region
 			e.Slots = append(e.Slots, slot)
 		}
 		delete(w.wanted, e.Region)
+		e.Parallelism = w.parallelism
 		ev = e
 	case TaskFinished:
 		w.end(e.Attempt)
@@ -126,7 +130,9 @@ func (w *world) end(a id.Attempt) {
 
 func (w *world) fault() {
 	cause := failure.Wrap(failure.Transient, errors.New("fault"))
-	switch w.rand.IntN(12) {
+	switch w.rand.IntN(14) {
+	case 12:
+		w.handle(EnumeratorsLost{Cause: cause})
 	case 0:
 		w.handle(Cancel{})
 	case 1:
@@ -145,7 +151,7 @@ func (w *world) fault() {
 		if n := len(w.topology.Edges); n > 0 {
 			e := id.Exchange(w.rand.IntN(n))
 			delete(w.have, e)
-			w.handle(PartitionsLost{Exchange: e, Cause: cause})
+			w.handle(PartitionsLost{Lost: []Lost{{Exchange: e, Lanes: w.someLanes(e)}}, Cause: cause})
 		}
 	default:
 		for _, r := range w.g.Regions() {
@@ -180,7 +186,10 @@ func (w *world) handle(ev Event) {
 func (w *world) perform(a Action) {
 	switch a := a.(type) {
 	case RequestSlots:
-		w.wanted[a.Region] = a.Count
+		if w.wanted[a.Region] = a.Count; a.Count == 0 {
+			w.wanted[a.Region] = 1 + w.rand.IntN(3)
+			w.decide(a.Region, w.wanted[a.Region])
+		}
 		w.answers = append(w.answers, SlotsGranted{Region: a.Region})
 	case ReleaseSlots:
 		if len(a.Slots) == 0 {
@@ -205,6 +214,31 @@ func (w *world) perform(a Action) {
 	case JobEnded:
 		w.ended = true
 	}
+}
+
+// decide chooses the parallelism of a region that can use so many slots.
+func (w *world) decide(region, slots int) {
+	at := w.topology.cut()
+	for i, v := range w.topology.Vertices {
+		if at[i] != region || w.parallelism[v.ID] > 0 {
+			continue
+		}
+		if w.parallelism[v.ID] = v.Parallelism; v.Parallelism == 0 {
+			w.parallelism[v.ID] = slots
+		}
+	}
+}
+
+// someLanes are lanes of an exchange that are lost; nil: all.
+func (w *world) someLanes(e id.Exchange) (lanes []uint32) {
+	for _, r := range w.g.Regions() {
+		for _, task := range r.Tasks {
+			if s := task.Attempt.Subtask; s.Vertex == w.topology.Edges[e].From && w.rand.IntN(2) == 0 {
+				lanes = append(lanes, s.Index)
+			}
+		}
+	}
+	return lanes
 }
 
 func (w *world) deploy(a Deploy) {

@@ -2,6 +2,7 @@ package execgraph
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -15,6 +16,9 @@ const (
 	RestartNone
 	// RestartFixedDelay waits Delay before each of at most Attempts restarts.
 	RestartFixedDelay
+	// RestartFailureRate waits Delay before each restart, as long as no more than
+	// Attempts failures come within Interval.
+	RestartFailureRate
 	// RestartExponentialDelay waits Delay at first and Multiplier times longer
 	// each time, up to MaxDelay; after ResetAfter without a failure it begins
 	// anew.
@@ -27,6 +31,8 @@ func (k RestartKind) String() string {
 		return "none"
 	case RestartFixedDelay:
 		return "fixed-delay"
+	case RestartFailureRate:
+		return "failure-rate"
 	case RestartExponentialDelay:
 		return "exponential-delay"
 	}
@@ -37,11 +43,13 @@ func (k RestartKind) String() string {
 // methods are pure.
 type RestartStrategy struct {
 	Kind RestartKind
-	// Attempts is the number of restarts allowed: in all for fixed delay,
-	// since the last reset for exponential delay. It is at least one.
+	// Attempts is the number of restarts allowed: in all for fixed delay, within
+	// Interval for failure rate, since the last reset for exponential delay. It is at
+	// least one.
 	Attempts int
 	// Delay is the (first) delay.
-	Delay time.Duration
+	Delay    time.Duration
+	Interval time.Duration
 	// MaxDelay, Multiplier and ResetAfter belong to exponential delay.
 	MaxDelay   time.Duration
 	Multiplier float64
@@ -60,22 +68,28 @@ func (s RestartStrategy) check() error {
 	switch {
 	case s.Kind == RestartNone:
 		return nil
-	case s.Kind != RestartFixedDelay && s.Kind != RestartExponentialDelay:
+	case s.Kind != RestartFixedDelay && s.Kind != RestartFailureRate && s.Kind != RestartExponentialDelay:
 		return bad("unknown")
 	case s.Attempts < 1:
 		return bad("the number of restarts is not positive")
 	case s.Delay < 0:
 		return bad("the delay is negative")
+	case s.Kind == RestartFailureRate && (s.Interval <= 0 || s.Attempts > mostRate):
+		return bad(fmt.Sprintf("needs an interval, and at most %d failures in it", mostRate))
 	case s.Kind == RestartExponentialDelay && (s.Multiplier < 1 || s.MaxDelay < s.Delay || s.Delay == 0 || s.ResetAfter <= 0):
 		return bad("needs a positive delay, a larger maximum, a multiplier of at least 1 and a time to reset")
 	}
 	return nil
 }
 
+// mostRate bounds what is remembered of failures.
+const mostRate = 10_000
+
 // restarts is what a strategy remembers.
 type restarts struct {
 	count int
-	last  time.Duration // when the last failure came
+	last  time.Duration   // when the last failure came
+	times []time.Duration // of failure rate: of the failures within the interval
 }
 
 // next decides about a failure at a time since the job began: the delay before
@@ -86,6 +100,10 @@ func (s RestartStrategy) next(r restarts, at time.Duration) (restarts, time.Dura
 	}
 	if s.Kind == RestartExponentialDelay && r.count > 0 && at-r.last >= s.ResetAfter {
 		r.count = 0
+	}
+	if s.Kind == RestartFailureRate {
+		r.times = append(slices.DeleteFunc(slices.Clone(r.times), func(t time.Duration) bool { return at-t >= s.Interval }), at)
+		r.count = len(r.times) - 1
 	}
 	if r.count >= s.Attempts {
 		return r, 0, false
@@ -99,5 +117,5 @@ func (s RestartStrategy) next(r restarts, at time.Duration) (restarts, time.Dura
 			}
 		}
 	}
-	return restarts{count: r.count + 1, last: at}, delay, true
+	return restarts{count: r.count + 1, last: at, times: r.times}, delay, true
 }

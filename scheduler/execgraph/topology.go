@@ -14,13 +14,17 @@ type Topology struct {
 	Edges    []Edge
 	// Checkpointed jobs restore a checkpoint when they restart.
 	Checkpointed bool
+	// Streaming jobs restart regions as a whole.
+	Streaming bool
 }
 
 // Vertex is one vertex of the job.
 type Vertex struct {
 	ID id.Vertex
-	// Parallelism is the number of subtasks, at least one.
+	// Parallelism is the number of subtasks; zero: it comes with the region's slots.
 	Parallelism int
+	// Source says that the coordinator task hands it splits.
+	Source bool
 }
 
 // Edge is one exchange between two vertices.
@@ -29,8 +33,16 @@ type Edge struct {
 	From, To id.Vertex
 	// Blocking edges (retention job) part regions, others join them.
 	Blocking bool
+	// Result edges lead to the client, not to a vertex. Rows of one that is not blocking
+	// cannot be taken back.
+	Result bool
 	// Feedback edges close a loop. They are never blocking.
 	Feedback bool
+	// Forward edges lead from each subtask to the one with its index.
+	Forward bool
+	// Replayable says that a lane that is written again has the same rows for each
+	// reader, in whatever order.
+	Replayable bool
 }
 
 // maxSubtasks bounds a job, so that a slip in a parallelism is an error and not
@@ -46,7 +58,7 @@ func (t Topology) check() error {
 		if known[v.ID] {
 			return bad("vertex %d is there twice", v.ID)
 		}
-		if v.Parallelism < 1 || v.Parallelism > maxSubtasks {
+		if v.Parallelism < 0 || v.Parallelism > maxSubtasks {
 			return bad("vertex %d has parallelism %d", v.ID, v.Parallelism)
 		}
 		known[v.ID] = true
@@ -59,7 +71,7 @@ func (t Topology) check() error {
 		switch {
 		case exchanges[e.ID]:
 			return bad("exchange %d is there twice", e.ID)
-		case !known[e.From] || !known[e.To]:
+		case !known[e.From] || !known[e.To] && !e.Result:
 			return bad("exchange %d joins %d and %d, which are not both vertices", e.ID, e.From, e.To)
 		case e.Feedback && e.Blocking:
 			return bad("exchange %d is a blocking feedback", e.ID)
@@ -87,13 +99,13 @@ func (t Topology) cut() []int {
 		}
 	}
 	for _, e := range t.Edges {
-		if !e.Blocking {
+		if !e.Blocking && !e.Result {
 			join(position[e.From], position[e.To])
 		}
 	}
 	for _, e := range t.Edges {
 		from, to := position[e.From], position[e.To]
-		if e.Blocking && region[from] != region[to] && t.reaches(position, region, region[to], region[from]) {
+		if e.Blocking && !e.Result && region[from] != region[to] && t.reaches(position, region, region[to], region[from]) {
 			t.joinCycle(position, region, region[from], region[to], join)
 		}
 	}
@@ -122,7 +134,7 @@ func (t Topology) reaches(position map[id.Vertex]int, region []int, from, to int
 			return true
 		}
 		for _, e := range t.Edges {
-			if next := region[position[e.To]]; region[position[e.From]] == todo[0] && !seen[next] {
+			if next := region[position[e.To]]; !e.Result && region[position[e.From]] == todo[0] && !seen[next] {
 				seen[next] = true
 				todo = append(todo, next)
 			}

@@ -23,9 +23,13 @@ func (g *Graph) Restarts() int { return g.serial }
 type Region struct {
 	Index int
 	State RegionState
-	// Slots is how many slots it needs.
+	// Since is when it came into its state.
+	Since time.Duration
+	// Slots is how many slots it can use; zero: that is not decided.
 	Slots int
-	Tasks []Task
+	// Inputs are the regions that have to finish before it starts and have not.
+	Inputs []int
+	Tasks  []Task
 }
 
 // Task describes the current attempt of a subtask.
@@ -42,10 +46,42 @@ type Task struct {
 func (g *Graph) Regions() []Region {
 	regions := make([]Region, len(g.regions))
 	for i, r := range g.regions {
-		regions[i] = Region{Index: i, State: r.state, Slots: r.slots, Tasks: make([]Task, len(r.tasks))}
+		regions[i] = Region{Index: i, State: r.state, Since: r.since, Slots: r.slots, Tasks: make([]Task, len(r.tasks))}
+		for _, b := range r.inputs {
+			if !b.complete && !slices.Contains(regions[i].Inputs, b.from.index) {
+				regions[i].Inputs = append(regions[i].Inputs, b.from.index)
+			}
+		}
 		for j, x := range r.tasks {
 			regions[i].Tasks[j] = Task{Attempt: x.attempt, State: x.state, Slot: x.slot, Since: x.since}
 		}
 	}
 	return regions
+}
+
+// Members are the vertices of a region.
+func (g *Graph) Members(region int) (out []id.Vertex) {
+	for _, v := range g.region(region).vertices {
+		out = append(out, v.ID)
+	}
+	return out
+}
+
+// Requested says whether a region waits for slots.
+func (g *Graph) Requested(region int) bool { return g.region(region).state == RegionRequested }
+
+// Written says whether a lane of a blocking exchange is complete, as far as is known.
+func (g *Graph) Written(exchange id.Exchange, lane uint32) bool {
+	b := g.borders[exchange]
+	return b != nil && b.lanes[lane]
+}
+
+// Current is a subtask's present attempt and its state; false: the subtask does not
+// exist, or not yet.
+func (g *Graph) Current(s id.Subtask) (Task, bool) {
+	x, ok := g.subtasks[s]
+	if !ok {
+		return Task{}, false
+	}
+	return Task{Attempt: x.attempt, State: x.state, Slot: x.slot, Since: x.since}, true
 }

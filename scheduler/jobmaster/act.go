@@ -2,6 +2,7 @@ package jobmaster
 
 import (
 	"context"
+	"slices"
 
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/invariant"
@@ -42,37 +43,32 @@ func (m *Master) request(region int) resource.Request {
 	return resource.Request{Job: m.opts.Job, Region: region}
 }
 
-func (m *Master) requestSlots(a execgraph.RequestSlots) {
-	m.opts.Resources.Ask(m.request(a.Region), a.Count, a.Count, func(answer resource.Answer) {
-		m.post(func() {
-			if answer.Refused != nil {
-				m.handle(execgraph.SlotsUnavailable{Region: a.Region, Cause: answer.Refused})
-				return
-			}
-			if m.graph.State().Terminal() { // the graph takes no events any more
-				m.opts.Resources.Release(answer.Slots)
-				return
-			}
-			m.handle(execgraph.SlotsGranted{Region: a.Region, Slots: answer.Slots})
-		})
-	})
-}
-
+// deploy sends an attempt to its worker. A source waits for the coordinator task, if
+// that is being started again.
 func (m *Master) deploy(a execgraph.Deploy) {
 	v := m.layout.graph.GetVertices()[a.Attempt.Subtask.Vertex]
 	m.placed[a.Attempt] = a.Slot
 	m.workers[a.Slot.Worker] = true
+	if m.coordinator == "" && m.layout.isSource(a.Attempt.Subtask.Vertex) {
+		m.held = append(m.held, a)
+		return
+	}
 	r := &rpc.DeployRequest{
 		Job: m.ref(), Attempt: rpc.FromAttempt(a.Attempt), Slot: a.Slot.Index, Vertex: v,
-		In: m.layout.ins(v), Out: m.layout.outs(v),
 		Parallelism: uint32(m.layout.parallelism[v.GetId()]), KeyGroups: m.layout.graph.GetKeyGroups(),
 		Streaming: m.layout.streaming(),
 		Restore:   m.restoreOf(a.Attempt.Subtask),
 		Options:   m.layout.graph.GetOptions(), Coordinator: string(m.coordinator),
 	}
-	m.do(func(ctx context.Context) {
-		ctx, stop := context.WithTimeout(ctx, callTimeout)
-		defer stop()
+	var err error
+	if r.In, err = m.ins(v); err == nil {
+		r.Out, err = m.outs(v)
+	}
+	if err != nil {
+		m.post(func() { m.handle(execgraph.TaskFailed{Attempt: a.Attempt, Cause: err}) })
+		return
+	}
+	m.tell(a.Slot.Worker, func(ctx context.Context) {
 		_, err := m.opts.Dialer.Worker(a.Slot.Worker).Deploy(ctx, r)
 		m.post(func() {
 			if err != nil {
@@ -86,9 +82,12 @@ func (m *Master) deploy(a execgraph.Deploy) {
 
 func (m *Master) cancelAttempt(a id.Attempt) {
 	slot := m.placed[a]
-	m.do(func(ctx context.Context) {
-		ctx, stop := context.WithTimeout(ctx, callTimeout)
-		defer stop()
+	if at := slices.IndexFunc(m.held, func(d execgraph.Deploy) bool { return d.Attempt == a }); at >= 0 {
+		m.held = slices.Delete(m.held, at, at+1)
+		m.post(func() { m.handle(execgraph.TaskCanceled{Attempt: a}) })
+		return
+	}
+	m.tell(slot.Worker, func(ctx context.Context) {
 		r := &rpc.CancelRequest{Job: m.ref(), Attempts: []*rpc.Attempt{rpc.FromAttempt(a)}}
 		if _, err := m.opts.Dialer.Worker(slot.Worker).Cancel(ctx, r); err != nil {
 			// The worker cannot be told: for this job it counts as lost.
@@ -97,17 +96,56 @@ func (m *Master) cancelAttempt(a id.Attempt) {
 	})
 }
 
-// drop forgets exchanges on every worker that may have them.
+// line is the connection to a worker, for as long as it is not lost.
+type line struct {
+	ctx  context.Context
+	stop context.CancelFunc
+}
+
+// tell has the outbox call a worker; the call ends when the worker is lost.
+func (m *Master) tell(w id.Worker, f func(ctx context.Context)) {
+	l, ok := m.lines[w]
+	if !ok {
+		l.ctx, l.stop = context.WithCancel(context.Background())
+		m.lines[w] = l
+	}
+	m.do(func(ctx context.Context) {
+		ctx, stop := context.WithTimeout(ctx, callTimeout)
+		defer stop()
+		defer context.AfterFunc(l.ctx, stop)()
+		f(ctx)
+	})
+}
+
+// hangUp ends the calls to a worker that is lost.
+func (m *Master) hangUp(w id.Worker) {
+	if l, ok := m.lines[w]; ok {
+		l.stop()
+		delete(m.lines, w)
+	}
+}
+
+// drop forgets exchanges on every worker and server that may have them.
 func (m *Master) drop(exchanges []uint32) {
+	if len(exchanges) == 0 {
+		return
+	}
 	for w := range m.workers {
-		m.do(func(ctx context.Context) {
-			ctx, stop := context.WithTimeout(ctx, callTimeout)
-			defer stop()
+		m.tell(w, func(ctx context.Context) {
 			if _, err := m.opts.Dialer.Worker(w).Drop(ctx, &rpc.DropRequest{Job: m.ref(), Exchanges: exchanges}); err != nil {
 				m.post(func() { m.handle(execgraph.WorkerLost{Worker: w, Cause: err}) })
 			}
 		})
 	}
+	servers := m.keepers(exchanges)
+	if len(servers) == 0 {
+		return
+	}
+	m.do(func(ctx context.Context) {
+		ctx, stop := context.WithTimeout(ctx, serverTimeout)
+		defer stop()
+		m.dropStored(ctx, servers, exchanges)
+	})
 }
 
 // restart tells the graph that a restart's delay is over, after what the attempts
@@ -171,14 +209,21 @@ func (m *Master) putAway(replaced []id.Attempt) {
 	if len(sources) == 0 && len(staged) == 0 {
 		return
 	}
-	m.do(func(ctx context.Context) {
-		c := m.opts.Dialer.Coordinator(m.coordinator)
-		_, err := c.Reset(ctx, &rpc.ResetRequest{Job: m.ref(), Attempts: sources})
-		if err == nil && len(staged) > 0 {
-			_, err = c.Abort(ctx, &rpc.AbortRequest{Job: m.ref(), Committables: staged})
+	coordinator := m.coordinator
+	if coordinator == "" { // another one is being started, which knows nothing of them
+		return
+	}
+	m.tell(coordinator, func(ctx context.Context) {
+		c := m.opts.Dialer.Coordinator(coordinator)
+		if _, err := c.Reset(ctx, &rpc.ResetRequest{Job: m.ref(), Attempts: sources}); err != nil {
+			m.post(func() { m.coordinatorLost(coordinator, err) })
+			return
 		}
-		if err != nil {
-			m.Fail(err)
+		if len(staged) == 0 {
+			return
+		}
+		if _, err := c.Abort(ctx, &rpc.AbortRequest{Job: m.ref(), Committables: staged}); err != nil {
+			m.opts.Log.Warn("staged output was not discarded", "job", m.opts.Job, "error", err)
 		}
 	})
 }

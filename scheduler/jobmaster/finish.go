@@ -39,7 +39,7 @@ func (m *Master) finish(end execgraph.JobEnded) {
 // conclude publishes or discards what the job has staged, drops everything and
 // settles the outcome. It comes after all calls that were decided before.
 func (m *Master) conclude(state execgraph.JobState, cause error, staged []*rpc.Committable) {
-	workers := slices.Collect(maps.Keys(m.workers))
+	workers, servers, lines := slices.Collect(maps.Keys(m.workers)), slices.Collect(maps.Keys(m.servers)), maps.Clone(m.lines)
 	coordinator := m.coordinator
 	publish := state == execgraph.JobFinished && m.checkpoints == nil && len(m.layout.committing()) > 0
 	m.do(func(context.Context) {
@@ -57,7 +57,8 @@ func (m *Master) conclude(state execgraph.JobState, cause error, staged []*rpc.C
 			if coordinator != "" && state != execgraph.JobFinished && len(staged) > 0 {
 				m.void(ctx, coordinator, staged)
 			}
-			m.dropAll(ctx, workers, state != execgraph.JobFinished)
+			m.dropAll(ctx, workers, lines, state != execgraph.JobFinished)
+			m.dropKept(ctx, servers, state != execgraph.JobFinished)
 			m.post(func() {
 				m.ended = true
 				m.settle(state, cause)
@@ -82,17 +83,46 @@ func (m *Master) void(ctx context.Context, w id.Worker, staged []*rpc.Committabl
 }
 
 // dropAll forgets everything of the job, except checkpoints to restore from.
-func (m *Master) dropAll(ctx context.Context, workers []id.Worker, results bool) {
+func (m *Master) dropAll(ctx context.Context, workers []id.Worker, lines map[id.Worker]line, results bool) {
 	for _, w := range workers {
-		if _, err := m.opts.Dialer.Worker(w).Drop(ctx, &rpc.DropRequest{Job: m.ref(), EndJob: true, Results: results}); err != nil {
+		inner, stop := context.WithTimeout(ctx, callTimeout)
+		heard := func() bool { return true }
+		if l, ok := lines[w]; ok {
+			heard = context.AfterFunc(l.ctx, stop)
+		}
+		if _, err := m.opts.Dialer.Worker(w).Drop(inner, &rpc.DropRequest{Job: m.ref(), EndJob: true, Results: results}); err != nil {
 			m.opts.Log.Warn("job was not dropped", "job", m.opts.Job, "worker", w, "error", err)
 		}
+		heard()
+		stop()
 	}
 	if m.checkpointed {
 		if err := m.store.Release(ctx, m.opts.Job); err != nil {
 			m.opts.Log.Warn("checkpoints were not released", "job", m.opts.Job, "error", err)
 		}
 	}
+}
+
+// dropKept has shuffle servers forget the job, except its result where a client may
+// still read it.
+func (m *Master) dropKept(ctx context.Context, servers []string, results bool) {
+	if len(servers) == 0 {
+		return
+	}
+	var exchanges []uint32
+	if r := m.layout.result; r != nil && !results {
+		for _, x := range m.layout.graph.GetExchanges() {
+			if x != r {
+				exchanges = append(exchanges, x.GetId())
+			}
+		}
+		if len(exchanges) == 0 {
+			return
+		}
+	}
+	ctx, stop := context.WithTimeout(ctx, serverTimeout)
+	defer stop()
+	m.dropStored(ctx, servers, exchanges)
 }
 
 // commit publishes, and tries again where that may help: publishing is

@@ -35,6 +35,14 @@ type Master struct {
 	starting    context.CancelFunc // ends the start of the coordinator task
 	workers     map[id.Worker]bool // that have something of the job
 	ended       bool
+	held        []execgraph.Deploy // that wait for the coordinator task
+	lines       map[id.Worker]line
+	places      map[uint32]*place    // by exchange
+	servers     map[string]bool      // that keep something of the job
+	keeps       map[id.Worker]string // the servers of workers that keep stored lanes themselves
+	manifests   map[lane]*rpc.LaneManifest
+	doubts      map[id.Subtask]bool // whose last attempt could not read what should be there
+	decisions   []*rpc.Decision
 	resumed     bool // it only publishes what was decided before it
 	written     Written
 
@@ -51,7 +59,8 @@ type Master struct {
 	progress map[id.Attempt]*rpc.TaskProgress
 	// coordinatedBy is coordinator as last published.
 	coordinatedBy id.Worker
-	changed       chan struct{} // closed and replaced with the state
+	result        *rpc.Edge     // once it can be read
+	changed       chan struct{} // closed and replaced with the state, and when there is a result
 }
 
 // call is one thing to do outside; it runs on the outbox's goroutine.
@@ -64,15 +73,12 @@ func New(o Options) (*Master, error) {
 	if err != nil {
 		return nil, err
 	}
-	def := config.Parallelism.Get(c)
-	if def == 0 {
-		def = o.Slots
-	}
-	l, err := newLayout(o.Graph, def)
+	alone := o.Resources.Fixed()
+	l, err := newLayout(o.Graph, config.Parallelism.Get(c), o.Slots, alone)
 	if err != nil {
 		return nil, err
 	}
-	restarts, err := strategy(c, l.result != nil)
+	restarts, err := strategy(c, alone)
 	if err != nil {
 		return nil, err
 	}
@@ -91,6 +97,8 @@ func New(o Options) (*Master, error) {
 		inbox: newQueue[func()](), outbox: newQueue[call](), saver: newQueue[call](), done: make(chan struct{}),
 		placed: map[id.Attempt]id.Slot{}, output: map[id.Subtask]*rpc.TaskReport{},
 		workers: map[id.Worker]bool{}, timers: map[*time.Timer]bool{}, progress: map[id.Attempt]*rpc.TaskProgress{},
+		lines: map[id.Worker]line{}, places: map[uint32]*place{}, servers: map[string]bool{}, keeps: map[id.Worker]string{},
+		manifests: map[lane]*rpc.LaneManifest{}, doubts: map[id.Subtask]bool{},
 		changed: make(chan struct{}),
 	}
 	m.status = m.describe()
@@ -110,6 +118,9 @@ func (m *Master) Run(ctx context.Context) {
 	defer func() {
 		for t := range m.timers {
 			t.Stop()
+		}
+		for w := range m.lines {
+			m.hangUp(w)
 		}
 		stop()
 		running.Wait()
@@ -173,7 +184,9 @@ func (m *Master) handle(ev execgraph.Event) {
 	if m.resumed { // its tasks are over
 		return
 	}
-	for _, a := range m.graph.Handle(time.Since(m.begun), ev) {
+	actions := m.graph.Handle(time.Since(m.begun), ev)
+	m.placeAll(actions)
+	for _, a := range actions {
 		m.act(a)
 	}
 }
@@ -210,8 +223,11 @@ func (m *Master) start(ctx context.Context, restored *checkpointing.Restored) {
 }
 
 // coordinate starts the coordinator task, from what is restored, publishes what
-// that may not have published yet, and goes on with then; a failure fails the job.
-func (m *Master) coordinate(ctx context.Context, then func()) {
+// that may not have published yet, and goes on with then. It is tried again while
+// workers are away; any other failure fails the job.
+func (m *Master) coordinate(ctx context.Context, then func()) { m.tryCoordinate(ctx, 1, then) }
+
+func (m *Master) tryCoordinate(ctx context.Context, try int, then func()) {
 	vertices := m.layout.coordinated()
 	if len(vertices) == 0 {
 		then()
@@ -225,7 +241,7 @@ func (m *Master) coordinate(ctx context.Context, then func()) {
 	attempts := m.attempts()
 	for _, v := range vertices {
 		vertex := id.Vertex(v.GetVertex().GetId())
-		v.FirstAttempt = attempts[id.Subtask{Vertex: vertex}].N
+		v.FirstAttempt = firstAttempt(attempts, vertex)
 		if m.restored != nil {
 			v.Restored = m.restored.Positions[vertex]
 			unpublished = m.restored.Committables
@@ -243,13 +259,28 @@ func (m *Master) coordinate(ctx context.Context, then func()) {
 				m.coordinator = w
 				m.workers[w] = true
 			}
-			if err != nil {
+			switch {
+			case err == nil:
+				then()
+			case !failure.Of(err).Retryable() || ctx.Err() != nil || try == coordinatorTries || m.opts.Resources.Fixed():
 				m.handle(execgraph.Fail{Cause: err})
-				return
+			case !m.graph.State().Terminal():
+				m.coordinator = ""
+				m.after(min(commitFirstPause*time.Duration(try), mostPause), func() { m.tryCoordinate(ctx, try+1, then) })
 			}
-			then()
 		})
 	})
+}
+
+// firstAttempt is the lowest number of the present attempts of a vertex.
+func firstAttempt(attempts map[id.Subtask]id.Attempt, v id.Vertex) uint32 {
+	least, found := uint32(0), false
+	for s, a := range attempts {
+		if s.Vertex == v && (!found || a.N < least) {
+			least, found = a.N, true
+		}
+	}
+	return least
 }
 
 // startCoordinator returns the worker that was asked, also when it fails.
@@ -280,16 +311,4 @@ func (m *Master) Cancel() {
 // Fail ends the job with a cause from outside.
 func (m *Master) Fail(cause error) {
 	m.post(func() { m.handle(execgraph.Fail{Cause: cause}) })
-}
-
-// WorkerLost says that a worker is gone with all that ran on it.
-func (m *Master) WorkerLost(w id.Worker, cause error) {
-	m.post(func() {
-		delete(m.workers, w)
-		if w == m.coordinator && !m.graph.State().Terminal() {
-			m.handle(execgraph.Fail{Cause: failure.Wrap(failure.Transient, fmt.Errorf("worker %s with the coordinator task is lost: %w", w, cause))})
-			return
-		}
-		m.handle(execgraph.WorkerLost{Worker: w, Cause: cause})
-	})
 }

@@ -1,6 +1,7 @@
 package jobmaster
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -20,10 +21,12 @@ type Options struct {
 	Job   id.Job
 	Term  id.Term // of the leadership under which the job master acts
 	Graph *jobgraph.Graph
-	// Slots is the number of slots that a vertex of parallelism 0 may count on.
+	// Slots is the number of slots that there are when the job begins.
 	Slots     int
 	Dialer    rpc.Dialer
 	Resources *resource.Manager
+	// TicketKey signs tickets for shuffle servers; empty: they look at none.
+	TicketKey []byte
 	// Checkpoints opens where a job with these settings keeps its checkpoints; nil:
 	// no job can take any.
 	Checkpoints func(c config.Config) (*checkpointing.Store, error)
@@ -48,6 +51,11 @@ const (
 	handTries   = 12
 	mostPause   = 5 * time.Second
 	callTimeout = time.Minute // of one call to a worker
+	// Of calls to shuffle servers: what they do not hear they find out.
+	serverTimeout = 5 * time.Second
+	probeTimeout  = time.Second
+	// Of starting the coordinator task while workers are away: a few minutes.
+	coordinatorTries = 60
 )
 
 func (o Options) complete() Options {
@@ -57,22 +65,37 @@ func (o Options) complete() Options {
 	return o
 }
 
-// strategy reads the restart options. Rows that a client has read cannot be taken
-// back, so a job with a result does not restart.
-func strategy(c config.Config, hasResult bool) (execgraph.RestartStrategy, error) {
+// strategy reads the restart options. What automatic means depends on whether the cluster
+// is this process alone, or one of many, of which each may go.
+func strategy(c config.Config, alone bool) (execgraph.RestartStrategy, error) {
+	none := execgraph.RestartStrategy{Kind: execgraph.RestartNone}
 	kind := config.RestartStrategy.Get(c)
-	attempts, delay := config.RestartAttempts.Get(c), config.RestartDelay.Get(c)
-	switch {
-	case hasResult || kind == "none" || attempts == 0:
-		return execgraph.RestartStrategy{Kind: execgraph.RestartNone}, nil
-	case kind == "fixed-delay":
-		return execgraph.RestartStrategy{Kind: execgraph.RestartFixedDelay, Attempts: attempts, Delay: delay}, nil
-	case kind == "exponential-delay":
+	if kind == "automatic" {
+		if kind = "exponential-delay"; alone {
+			kind = "none"
+		}
+	}
+	switch kind {
+	case "none":
+		return none, nil
+	case "fixed-delay":
+		attempts := config.RestartAttempts.Get(c)
+		if attempts == 0 {
+			return none, nil
+		}
+		return execgraph.RestartStrategy{Kind: execgraph.RestartFixedDelay, Attempts: attempts, Delay: config.RestartDelay.Get(c)}, nil
+	case "failure-rate":
 		return execgraph.RestartStrategy{
-			Kind: execgraph.RestartExponentialDelay, Attempts: 1 << 30, Delay: max(delay, time.Millisecond),
-			MaxDelay: max(time.Minute, delay), Multiplier: 1.5, ResetAfter: time.Hour,
+			Kind: execgraph.RestartFailureRate, Attempts: config.FailureRateMost.Get(c),
+			Interval: config.FailureRateInterval.Get(c), Delay: config.FailureRateDelay.Get(c),
+		}, nil
+	case "exponential-delay":
+		first := max(config.BackoffInitial.Get(c), time.Millisecond)
+		return execgraph.RestartStrategy{
+			Kind: execgraph.RestartExponentialDelay, Attempts: cmp.Or(config.BackoffAttempts.Get(c), 1<<30), Delay: first,
+			MaxDelay: max(config.BackoffMost.Get(c), first), Multiplier: config.BackoffMultiplier.Get(c), ResetAfter: config.BackoffReset.Get(c),
 		}, nil
 	default:
-		return execgraph.RestartStrategy{}, failure.Errorf(failure.Usage, "unknown restart strategy %q", kind)
+		return none, failure.Errorf(failure.Usage, "unknown restart strategy %q", kind)
 	}
 }

@@ -1,10 +1,8 @@
 package jobmaster
 
 import (
-	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/invariant"
-	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/scheduler/execgraph"
 )
@@ -21,18 +19,9 @@ func (m *Master) report(r *rpc.TaskReport) {
 	case rpc.TaskState_TASK_STATE_RUNNING:
 		m.handle(execgraph.Running{Attempt: a})
 	case rpc.TaskState_TASK_STATE_FINISHED:
-		if m.current(a) {
-			m.output[a.Subtask] = r
-			m.count(r.GetCommittables(), 1)
-			if m.checkpoints != nil {
-				m.checkpoint(m.checkpoints.Finished(a, r.GetCommittables()))
-			}
-			m.total(r)
-		}
-		m.handle(execgraph.TaskFinished{Attempt: a})
+		m.finished(a, r)
 	case rpc.TaskState_TASK_STATE_FAILED:
-		cause := r.GetFailure().Err()
-		m.handle(execgraph.TaskFailed{Attempt: a, Cause: cause, Lost: m.lost(a, cause)})
+		m.failed(a, r.GetFailure().Err())
 	case rpc.TaskState_TASK_STATE_CANCELLED:
 		if m.current(a) {
 			m.total(r)
@@ -52,19 +41,6 @@ func (m *Master) known(a id.Attempt) bool {
 func (m *Master) current(a id.Attempt) bool {
 	_, ok := m.placed[a]
 	return ok
-}
-
-// lost are the blocking inputs of an attempt that failed for want of one.
-func (m *Master) lost(a id.Attempt, cause error) (out []id.Exchange) {
-	if failure.Of(cause) != failure.LostPartition {
-		return nil
-	}
-	for _, n := range m.layout.graph.GetVertices()[a.Subtask.Vertex].GetInputs() {
-		if x := m.layout.graph.GetExchanges()[n]; x.GetRetention() == jobgraph.Retention_RETENTION_JOB {
-			out = append(out, id.Exchange(x.GetId()))
-		}
-	}
-	return out
 }
 
 // total takes what an attempt that is over has done in all.

@@ -5,12 +5,13 @@ import (
 
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/scheduler/resource"
 )
 
 // The last report of an attempt says what it has done; a heartbeat that was made
 // before and comes after it changes nothing.
 func TestLateHeartbeat(t *testing.T) {
-	m, err := New(Options{Slots: 2, Graph: &jobgraph.Graph{
+	m, err := New(Options{Slots: 2, Resources: resource.New(resource.Options{Fixed: true}), Graph: &jobgraph.Graph{
 		Mode: jobgraph.Mode_MODE_BATCH, KeyGroups: 16, Vertices: []*jobgraph.Vertex{{Chain: []*jobgraph.Operator{{}, {}}}},
 	}})
 	if err != nil {

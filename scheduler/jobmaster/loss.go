@@ -1,0 +1,203 @@
+package jobmaster
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/scheduler/execgraph"
+)
+
+// WorkerLost says that a worker is gone with all that ran on it.
+func (m *Master) WorkerLost(w id.Worker, cause error) { m.post(func() { m.workerLost(w, cause) }) }
+
+func (m *Master) workerLost(w id.Worker, cause error) {
+	delete(m.workers, w)
+	m.hangUp(w)
+	m.handle(execgraph.WorkerLost{Worker: w, Cause: cause})
+	m.serverLost(m.keeps[w], cause)
+	m.coordinatorLost(w, cause)
+}
+
+// ServerLost says that a shuffle server is gone with all that it kept. A worker is one
+// for its own partitions.
+func (m *Master) ServerLost(server string, cause error) {
+	m.post(func() { m.serverLost(server, cause) })
+}
+
+func (m *Master) serverLost(server string, cause error) {
+	if lost := m.lanesAt(server); len(lost) > 0 {
+		cause := failure.Wrap(failure.LostPartition, fmt.Errorf("shuffle server %s is lost: %w", server, cause))
+		m.handle(execgraph.PartitionsLost{Lost: lost, Cause: cause})
+	}
+}
+
+// lanesAt are the complete lanes that a server keeps.
+func (m *Master) lanesAt(server string) (out []execgraph.Lost) {
+	for _, x := range m.layout.graph.GetExchanges() {
+		p := m.places[x.GetId()]
+		if p == nil || !stored(x) {
+			continue
+		}
+		l := execgraph.Lost{Exchange: id.Exchange(x.GetId())}
+		for lane, s := range p.at {
+			if s.ID == server && m.graph.Written(l.Exchange, uint32(lane)) {
+				l.Lanes = append(l.Lanes, uint32(lane))
+			}
+		}
+		if len(l.Lanes) > 0 {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// coordinatorLost starts the coordinator task on another worker, if it ran on w. Its
+// enumerators begin anew, so sources that are at work do.
+func (m *Master) coordinatorLost(w id.Worker, cause error) {
+	if w == "" || w != m.coordinator || m.graph.State().Terminal() {
+		return
+	}
+	cause = failure.Wrap(failure.Transient, fmt.Errorf("worker %s with the coordinator task is lost: %w", w, cause))
+	if m.layout.streaming() { // a restart starts it again, from the checkpoint
+		if m.handle(execgraph.EnumeratorsLost{Cause: cause}); m.graph.State() != execgraph.JobRestarting {
+			m.handle(execgraph.Fail{Cause: cause})
+		}
+		return
+	}
+	m.coordinator = ""
+	m.handle(execgraph.EnumeratorsLost{Cause: cause})
+	if m.graph.State() == execgraph.JobFailing || m.graph.State().Terminal() {
+		return
+	}
+	var ctx context.Context
+	ctx, m.starting = context.WithCancel(context.Background())
+	m.coordinate(ctx, m.sendHeld)
+}
+
+// sendHeld deploys the sources that waited for the coordinator task.
+func (m *Master) sendHeld() {
+	held := m.held
+	m.held = nil
+	for _, d := range held {
+		m.deploy(d)
+	}
+}
+
+// failed takes the failure of an attempt. One that could not read a stored exchange says
+// nothing of why: who is known to be gone, or does not answer, has lost its lanes; if
+// everybody is there the attempt tries again, and if that fails, too, what it reads is
+// written again.
+func (m *Master) failed(a id.Attempt, cause error) {
+	inputs := m.storedInputs(a)
+	now, _ := m.graph.Current(a.Subtask)
+	if failure.Of(cause) != failure.LostPartition || len(inputs) == 0 || now.Attempt != a || now.State == execgraph.AttemptCanceling {
+		m.handle(execgraph.TaskFailed{Attempt: a, Cause: cause})
+		return
+	}
+	servers := map[string]bool{}
+	for _, x := range inputs {
+		if p := m.places[x]; p != nil {
+			for _, s := range p.at {
+				servers[s.ID] = s.ID != ""
+			}
+		}
+	}
+	delete(servers, "")
+	again := m.doubts[a.Subtask]
+	m.doubts[a.Subtask] = true
+	if len(servers) == 0 {
+		m.handle(execgraph.TaskFailed{Attempt: a, Cause: cause, Lost: whole(inputs)})
+		return
+	}
+	m.save(func(ctx context.Context) {
+		gone := m.silent(ctx, slices.Sorted(maps.Keys(servers)))
+		m.post(func() {
+			var lost []execgraph.Lost
+			for _, s := range gone {
+				lost = append(lost, m.lanesAt(s)...)
+			}
+			if len(gone) == 0 && again {
+				lost = whole(inputs)
+			}
+			m.handle(execgraph.TaskFailed{Attempt: a, Cause: cause, Lost: lost})
+		})
+	})
+}
+
+func whole(exchanges []uint32) (out []execgraph.Lost) {
+	for _, x := range exchanges {
+		out = append(out, execgraph.Lost{Exchange: id.Exchange(x)})
+	}
+	return out
+}
+
+// silent are those of some servers that are gone or do not answer.
+func (m *Master) silent(ctx context.Context, servers []string) (out []string) {
+	here := map[string]bool{}
+	for _, s := range m.opts.Resources.Members() {
+		here[s.Server.ID] = true
+	}
+	for _, s := range servers {
+		if here[s] {
+			ctx, stop := context.WithTimeout(ctx, probeTimeout)
+			_, err := m.opts.Dialer.Shuffle(s).Stats(ctx, &rpc.ShuffleStatsRequest{})
+			stop()
+			if err == nil || failure.Of(err) != failure.Transient && ctx.Err() == nil {
+				continue
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// storedInputs are the stored exchanges that an attempt reads.
+func (m *Master) storedInputs(a id.Attempt) (out []uint32) {
+	for _, n := range m.layout.graph.GetVertices()[a.Subtask.Vertex].GetInputs() {
+		if stored(m.layout.graph.GetExchanges()[n]) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// finished takes the end of an attempt. Where another attempt has won a lane, and is not
+// the one whose rows are known, what the lane holds is not known: all lanes are written
+// again.
+func (m *Master) finished(a id.Attempt, r *rpc.TaskReport) {
+	if !m.current(a) {
+		return
+	}
+	var lost []execgraph.Lost
+	for _, w := range r.GetManifests() {
+		if w.GetDiscarded() && !m.graph.Written(id.Exchange(w.GetExchange()), w.GetLane()) {
+			lost = append(lost, execgraph.Lost{Exchange: id.Exchange(w.GetExchange())})
+		}
+	}
+	if len(lost) > 0 {
+		cause := failure.Errorf(failure.LostPartition, "another attempt has written the lane of %v and was not heard of", a.Subtask)
+		m.handle(execgraph.TaskFailed{Attempt: a, Cause: cause, Lost: lost})
+		return
+	}
+	delete(m.doubts, a.Subtask)
+	for _, w := range r.GetManifests() {
+		if !w.GetDiscarded() {
+			m.manifests[lane{w.GetExchange(), w.GetLane()}] = w
+		}
+	}
+	m.output[a.Subtask] = r
+	m.count(r.GetCommittables(), 1)
+	if m.checkpoints != nil {
+		m.checkpoint(m.checkpoints.Finished(a, r.GetCommittables()))
+	}
+	m.total(r)
+	m.handle(execgraph.TaskFinished{Attempt: a})
+}
+
+// lane is one of an exchange's.
+type lane struct{ exchange, lane uint32 }
