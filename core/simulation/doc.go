@@ -1,0 +1,28 @@
+// Package simulation runs the whole engine in fake time, with faults, by a seed.
+//
+// Everything between SQL and files happens as in a program: planning, dispatching,
+// tasks, exchanges, commits. Only the edges are replaced: messages go through their
+// encoding on a transport that loses, repeats and delays them, files lie in memory
+// behind a file system that fails, sources fail in the middle, and the clock is that of
+// a testing/synctest bubble, so that minutes of waiting take no time and whatever still
+// runs at the end is noticed.
+//
+//	seed -> system (slots, batch sizes, retention, restarts)
+//	     -> statements, each with an answer in closed form
+//	     -> faults: at the nth message, file operation or read of its kind
+//
+// What must hold:
+//
+//   - each statement ends, in fake time that is bounded;
+//   - its answer is right, or its error has a class and a cause that was injected;
+//   - a folder holds the rows of before or those of the statement, each once;
+//   - when the faults are over the same statement succeeds;
+//   - at the end no goroutine, no file and no byte of memory is left.
+//
+// A seed repeats system, statements and faults, but not the order in which goroutines
+// run: a failure names its seed, which is run again, a few times if need be, by
+//
+//	go test ./core/simulation -seed 17 -times 100
+//
+// `go test ./core/simulation -seeds 1000` tries more than the few dozen of every run.
+package simulation

@@ -1,0 +1,152 @@
+package simulation
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/tidemill/tidemill/fs/faultfs"
+)
+
+// Plan is what a seed means.
+type Plan struct {
+	Seed uint64
+	// Slots, Process and Job are the system's.
+	Slots      int
+	Process    map[string]string // settings of the process
+	Job        map[string]string // settings of every job
+	Statements []Statement
+	Faults     []Fault
+}
+
+// FaultKind is what goes wrong.
+type FaultKind uint8
+
+// The kinds.
+const (
+	noFault   FaultKind = iota
+	Drop                // a message is lost before it arrives
+	Lose                // its reply is lost
+	Repeat              // it arrives twice
+	Late                // it arrives late
+	FailRead            // a source's reader fails
+	FailFile            // a file operation fails and does nothing
+	FailAfter           // a file operation takes effect and fails
+)
+
+var faultNames = [...]string{"no fault", "drop", "lose reply of", "repeat", "delay", "fail", "fail", "fail after"}
+
+func (k FaultKind) String() string {
+	if int(k) < len(faultNames) {
+		return faultNames[k]
+	}
+	return faultNames[noFault]
+}
+
+// Fault is one thing that goes wrong, at the nth time of its site.
+type Fault struct {
+	Kind  FaultKind
+	Site  string // the message's or operation's name
+	Nth   int    // from 1
+	Times int    // so often in a row
+	Late  time.Duration
+}
+
+func (f Fault) String() string {
+	s := fmt.Sprintf("%s %s #%d", f.Kind, f.Site, f.Nth)
+	if f.Times > 1 {
+		s += fmt.Sprintf("+%d", f.Times-1)
+	}
+	if f.Late > 0 {
+		s += fmt.Sprintf(" by %v", f.Late)
+	}
+	return s
+}
+
+// readSite is the site of sources' reads.
+const readSite = "read"
+
+// messages are those that may be lost or repeated.
+func messages() []string {
+	return []string{
+		"master.Register", "master.Heartbeat", "master.Report", "worker.Deploy", "worker.Cancel", "worker.Drop",
+		"worker.StartCoordinator", "coordinator.NextSplit", "coordinator.Reset", "coordinator.Commit", "coordinator.Abort",
+		"coordinator.Progress",
+	}
+}
+
+// operations are those of files that may fail.
+func operations() []faultfs.Op {
+	return []faultfs.Op{
+		faultfs.Open, faultfs.Read, faultfs.Create, faultfs.Write, faultfs.Commit, faultfs.Stat, faultfs.List, faultfs.Rename,
+		faultfs.Remove, faultfs.RemoveAll, faultfs.SyncDir, faultfs.Persist, faultfs.Seal, faultfs.Resume, faultfs.Publish, faultfs.Discard,
+	}
+}
+
+const (
+	mostStatements = 4
+	mostFaults     = 5
+	mostNth        = 12
+	mostLate       = 5 * time.Second
+)
+
+// NewPlan draws a plan.
+func NewPlan(seed uint64) Plan {
+	r := rand.New(rand.NewPCG(seed, 1))
+	p := Plan{Seed: seed, Slots: 1 + r.IntN(4)}
+	p.Process = map[string]string{"worker.slots": fmt.Sprint(p.Slots), "worker.memory.size": "256 mb"}
+	p.Job = map[string]string{
+		"parallelism.default":                      fmt.Sprint(1 + r.IntN(p.Slots)),
+		"execution.batch-rows":                     pick(r, "1", "3", "100", "1023", "8192"),
+		"exchange.batch-retention":                 pick(r, "automatic", "job"),
+		"exchange.partition-budget":                pick(r, "64 kb", "4 mb"),
+		"restart-strategy.type":                    pick(r, "none", "fixed-delay", "fixed-delay", "fixed-delay"),
+		"restart-strategy.fixed-delay.delay":       "100 ms",
+		"table.optimizer.join.broadcast-threshold": pick(r, "0 b", "10 mb"),
+	}
+	for range 1 + r.IntN(mostStatements) {
+		p.Statements = append(p.Statements, newStatement(r))
+	}
+	for range r.IntN(mostFaults + 1) {
+		p.Faults = append(p.Faults, newFault(r))
+	}
+	return p
+}
+
+func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
+
+func newFault(r *rand.Rand) Fault {
+	f := Fault{Kind: FaultKind(1 + r.IntN(int(FailAfter))), Nth: 1 + r.IntN(mostNth), Times: 1 + r.IntN(2)}
+	switch f.Kind {
+	case FailRead:
+		f.Site = readSite
+	case FailFile, FailAfter:
+		f.Site = pick(r, operations()...).String()
+	default:
+		f.Site = pick(r, messages()...)
+	}
+	switch {
+	case f.Kind == Repeat && f.Site == "coordinator.NextSplit":
+		f.Kind = Lose // what is handed out twice goes to nobody: transports must not repeat it
+	case f.Kind == FailAfter && f.Site == faultfs.Seal.String():
+		f.Kind = FailFile // a writer whose Seal failed is not sealed
+	}
+	if f.Kind == Late {
+		f.Late = time.Duration(r.Int64N(int64(mostLate)))
+	}
+	return f
+}
+
+// String tells the plan in full, for whoever has to find out why it failed.
+func (p Plan) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d\nprocess %v\njob %v\n", p.Seed, p.Process, p.Job)
+	for _, s := range p.Statements {
+		fmt.Fprintf(&b, "statement %s\n", s)
+	}
+	for _, f := range p.Faults {
+		fmt.Fprintf(&b, "fault %s\n", f)
+	}
+	return b.String()
+}

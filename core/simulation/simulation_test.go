@@ -1,0 +1,50 @@
+package simulation_test
+
+import (
+	"flag"
+	"fmt"
+	"testing"
+	"testing/synctest"
+
+	"github.com/tidemill/tidemill/core/simulation"
+)
+
+var (
+	seed  = flag.Uint64("seed", 0, "run this seed alone")
+	times = flag.Int("times", 1, "run each seed so often")
+	seeds = flag.Uint64("seeds", 60, "how many seeds to run")
+)
+
+// TestSeeds runs plans of faults; each must keep all that package simulation promises.
+func TestSeeds(t *testing.T) {
+	from, to := uint64(1), *seeds
+	if *seed != 0 {
+		from, to = *seed, *seed
+	}
+	right, failed, faults := 0, 0, 0
+	for n := from; n <= to; n++ {
+		plan := simulation.NewPlan(n)
+		for range *times {
+			t.Run(fmt.Sprint(n), func(t *testing.T) {
+				tmp := t.TempDir()
+				synctest.Test(t, func(t *testing.T) {
+					report, err := simulation.Run(t.Context(), plan, tmp)
+					if err != nil {
+						t.Errorf("%v\nhappened %q\n%v", err, report.Happened, plan)
+					}
+					right, failed, faults = right+report.Right, failed+report.Failed, faults+len(report.Happened)
+				})
+			})
+		}
+	}
+	t.Logf("%d statements right, %d failed by %d faults", right, failed, faults)
+}
+
+// A seed means the same plan every time.
+func TestPlanIsTheSeeds(t *testing.T) {
+	for n := range uint64(50) {
+		if a, b := simulation.NewPlan(n).String(), simulation.NewPlan(n).String(); a != b {
+			t.Errorf("%s\n%s", a, b)
+		}
+	}
+}
