@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,7 +59,12 @@ func ServerOptions(a Admission) []grpc.ServerOption {
 		grpc.Creds(serverSide(a.TLS)),
 		// The tap is asked when the headers have come: strangers cannot make us read more.
 		grpc.InTapHandle(func(ctx context.Context, i *tap.Info) (context.Context, error) {
-			return ctx, a.admit(ctx, i.FullMethodName, i.Header)
+			who := callerOf(ctx)
+			err := a.admit(who, i.FullMethodName, i.Header)
+			if err == nil && who.visitor != nil {
+				who.visitor.admit()
+			}
+			return ctx, err
 		}),
 		grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error {
 			method, _ := grpc.MethodFromServerStream(s)
@@ -73,41 +79,50 @@ func ServerOptions(a Admission) []grpc.ServerOption {
 }
 
 // admit says why somebody may not call a method, or nil.
-func (a Admission) admit(ctx context.Context, method string, header metadata.MD) error {
-	cert, encrypted := callerOf(ctx)
+func (a Admission) admit(who caller, method string, header metadata.MD) error {
 	callers := callersOf(method)
-	if cert != nil && security.CheckRole(cert, callers...) == nil {
+	if who.cert != nil && security.CheckRole(who.cert, callers...) == nil {
 		return nil
 	}
-	shown := header.Get("authorization")
-	for _, h := range shown {
+	if shown := header.Get("authorization"); len(shown) > 0 {
 		switch {
-		case !a.Token.MatchesHeader(h):
+		case !a.Token.MatchesHeader(shown[0]):
 			return status.Error(codes.Unauthenticated, "the token is not this cluster's")
-		case encrypted && !clientMay(method):
+		case who.encrypted && !slices.Contains(callers, security.Client):
 			return status.Errorf(codes.PermissionDenied, "a token does not permit %s: a certificate of another role is wanted", short(method))
-		default:
-			return nil
 		}
+		return nil
 	}
-	if cert != nil {
-		return status.Error(codes.PermissionDenied, security.CheckRole(cert, callers...).Error())
+	if who.cert != nil {
+		return status.Error(codes.PermissionDenied, security.CheckRole(who.cert, callers...).Error())
 	}
 	return status.Error(codes.Unauthenticated, "neither a certificate nor a token was shown")
 }
 
-// callerOf is the verified certificate of who calls, if there is one, and whether the
-// connection has TLS.
-func callerOf(ctx context.Context) (*x509.Certificate, bool) {
+// caller is what the connection says of who calls.
+type caller struct {
+	cert      *x509.Certificate // verified; nil: none was shown
+	encrypted bool              // by TLS
+	visitor   *visitor          // nil: it did not come through a Door
+}
+
+func callerOf(ctx context.Context) caller {
+	var who caller
 	p, ok := peer.FromContext(ctx)
 	if !ok {
-		return nil, false
+		return who
 	}
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok || len(info.State.VerifiedChains) == 0 {
-		return nil, ok
+	info := p.AuthInfo
+	if v, ok := info.(visitorInfo); ok {
+		who.visitor, info = v.visitor, v.AuthInfo
 	}
-	return info.State.PeerCertificates[0], true
+	if t, ok := info.(credentials.TLSInfo); ok {
+		who.encrypted = true
+		if len(t.State.VerifiedChains) > 0 {
+			who.cert = t.State.PeerCertificates[0]
+		}
+	}
+	return who
 }
 
 // callersOf lists the roles whose certificate permits a method.
@@ -124,17 +139,6 @@ func callersOf(method string) []security.Role {
 		return []security.Role{security.Master}
 	}
 	return []security.Role{security.Master, security.Worker, security.Shuffle, security.Client}
-}
-
-// clientMay reports whether a client's certificate, or a token over TLS, permits a
-// method.
-func clientMay(method string) bool {
-	for _, r := range callersOf(method) {
-		if r == security.Client {
-			return true
-		}
-	}
-	return false
 }
 
 // serversOf lists the roles of which the other side must have one when a method is
@@ -166,27 +170,40 @@ func short(method string) string {
 // serverSide is TLS, but not on unix sockets: who may open those is the directory's
 // matter.
 func serverSide(config *tls.Config) credentials.TransportCredentials {
-	plain := insecure.NewCredentials()
-	if config == nil {
-		return plain
+	c := listenerCredentials{TransportCredentials: insecure.NewCredentials(), plain: insecure.NewCredentials()}
+	if config != nil {
+		c.TransportCredentials = credentials.NewTLS(config)
 	}
-	return listenerCredentials{TransportCredentials: credentials.NewTLS(config), plain: plain}
+	return c
 }
 
 type listenerCredentials struct {
-	credentials.TransportCredentials // TLS
-	plain                            credentials.TransportCredentials
+	credentials.TransportCredentials
+	plain credentials.TransportCredentials
 }
 
+// ServerHandshake implements credentials.TransportCredentials.
 func (c listenerCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	by := c.TransportCredentials
 	if isUnix(raw) {
-		return c.plain.ServerHandshake(raw)
+		by = c.plain
 	}
-	return c.TransportCredentials.ServerHandshake(raw)
+	conn, info, err := by.ServerHandshake(raw)
+	if v, ok := raw.(*visitor); ok && err == nil {
+		info = visitorInfo{AuthInfo: info, visitor: v}
+	}
+	return conn, info, err
 }
 
+// Clone implements credentials.TransportCredentials.
 func (c listenerCredentials) Clone() credentials.TransportCredentials {
 	return listenerCredentials{TransportCredentials: c.TransportCredentials.Clone(), plain: c.plain}
+}
+
+// visitorInfo is what is known of a caller who came through a Door.
+type visitorInfo struct {
+	credentials.AuthInfo
+	visitor *visitor
 }
 
 func isUnix(c net.Conn) bool { return c.LocalAddr().Network() == "unix" }

@@ -1,7 +1,8 @@
 // Package network carries the control plane between processes: the services of
 // core/rpc on gRPC.
 //
-//	Serve      receivers (rpc.MasterClient, rpc.WorkerClient, ...) behind a listener
+//	Register   receivers (rpc.MasterClient, rpc.WorkerClient, ...) on a server with ServerOptions
+//	Door       the listener: how many may come in, who goes first when it is full
 //	Network    rpc.Dialer and rpc.ClusterClient: finds processes by their names, and the
 //	           leading master among those that it was told of
 //

@@ -1,0 +1,172 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/core/security"
+)
+
+// A crowd of idle connections costs little and keeps nobody out.
+
+// crowd is a listener whose connections are in memory.
+type crowd struct {
+	conns chan net.Conn
+	end   sync.Once
+	done  chan struct{}
+}
+
+func newCrowd() *crowd { return &crowd{conns: make(chan net.Conn), done: make(chan struct{})} }
+
+func (c *crowd) Accept() (net.Conn, error) {
+	select {
+	case conn := <-c.conns:
+		return conn, nil
+	case <-c.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (c *crowd) Close() error {
+	c.end.Do(func() { close(c.done) })
+	return nil
+}
+
+func (c *crowd) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (c *crowd) dial(context.Context, string) (net.Conn, error) { return c.knock(), nil }
+
+// knock connects.
+func (c *crowd) knock() net.Conn {
+	ours, theirs := net.Pipe()
+	c.conns <- theirs
+	return ours
+}
+
+func TestDoor(t *testing.T) {
+	c := newCrowd()
+	d := NewDoor(c)
+	d.most, d.strange = 4, 2
+	var inside []*visitor
+	accept := func() net.Conn {
+		t.Helper()
+		accepted := make(chan net.Conn)
+		go func() {
+			conn, _ := d.Accept()
+			accepted <- conn
+		}()
+		ours := c.knock()
+		inside = append(inside, (<-accepted).(*visitor))
+		return ours
+	}
+	first, second, third := accept(), accept(), accept()
+	expectOpen(t, false, first)
+	expectOpen(t, true, second, third)
+	inside[1].admit()
+	inside[2].admit()
+	fourth, fifth, sixth := accept(), accept(), accept()
+	expectOpen(t, false, fourth)
+	expectOpen(t, true, second, third, fifth, sixth)
+	if d.open != 4 {
+		t.Fatalf("%d are open", d.open)
+	}
+	inside[4].admit()
+	inside[5].admit()
+	// All are known: the next one is turned away, until one leaves.
+	accepted := make(chan error)
+	go func() {
+		_, err := d.Accept()
+		accepted <- err
+	}()
+	expectOpen(t, false, c.knock())
+	for range 2 {
+		if err := inside[1].Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expectOpen(t, true, c.knock())
+	if err := <-accepted; err != nil || d.open != 4 {
+		t.Fatalf("%v, %d are open", err, d.open)
+	}
+	_ = d.Close()
+	if _, err := d.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Fatal(err)
+	}
+}
+
+// expectOpen looks whether the other side has closed connections.
+func expectOpen(t *testing.T, want bool, conns ...net.Conn) {
+	t.Helper()
+	for i, c := range conns {
+		wait := 5 * time.Second
+		if want {
+			wait = time.Millisecond
+		}
+		_ = c.SetReadDeadline(time.Now().Add(wait))
+		_, err := c.Read(make([]byte, 1))
+		if isOpen := !errors.Is(err, io.EOF); isOpen != want {
+			t.Errorf("connection %d: %v", i, err)
+		}
+	}
+}
+
+// 10,000 connections that say nothing come while a worker calls: it is answered, as many
+// of them as may be stay for as long as a handshake may take, and then nobody is left.
+func TestTenThousandIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		token := security.NewToken()
+		c := newCrowd()
+		d := NewDoor(c)
+		s := grpc.NewServer(ServerOptions(Admission{Token: token})...)
+		Register(s, Services{Worker: someWorker{}})
+		served := make(chan error)
+		go func() { served <- s.Serve(d) }()
+		n := New(Options{Token: token, Dial: c.dial})
+		call := func() {
+			t.Helper()
+			if _, err := n.Worker(id.Worker("127.0.0.1:1-x")).Logs(t.Context(), &rpc.LogsRequest{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		conns := make([]net.Conn, 10_000)
+		for i := range conns {
+			conns[i] = c.knock()
+			go func() { _, _ = io.Copy(io.Discard, conns[i]) }() // the server speaks first
+			if i%2_000 == 0 {
+				call()
+			}
+		}
+		synctest.Wait()
+		if got := d.openNow(); got > maxStrangers+2 {
+			t.Errorf("%d are open", got)
+		}
+		call()
+		time.Sleep(helloTimeout + time.Second)
+		synctest.Wait()
+		if got := d.openNow(); got != 1 {
+			t.Errorf("%d are left", got)
+		}
+		call()
+		n.Close()
+		s.Stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func (d *Door) openNow() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.open
+}
