@@ -136,6 +136,12 @@ func (d *Dispatcher) describe(ctx context.Context, j *job, m *jobmaster.Master, 
 		s.Ended = s.GetStarted() + now.Running.Milliseconds()
 		return s
 	}
+	for _, w := range d.opts.Resources.Waiting(j.id) {
+		s.Waits = append(s.Waits, &rpc.Wait{
+			Part: fmt.Sprintf("region %d", w.Region), Reason: w.Reason, Owner: w.Owner,
+			Since: max(0, w.Since.UnixMilli()-s.GetStarted()),
+		})
+	}
 	ctx, stop := context.WithTimeout(ctx, splitsTimeout)
 	defer stop()
 	splits := m.Splits(ctx)

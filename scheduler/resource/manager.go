@@ -33,7 +33,7 @@ type Manager struct {
 
 	mu      sync.Mutex
 	pool    *Pool
-	asking  map[Request]func(Answer)
+	asking  map[Request]asked
 	members map[id.Worker]*member
 	arrived chan struct{} // closed and replaced when a member comes
 	changed chan struct{} // closed and replaced when one comes or goes
@@ -68,10 +68,23 @@ type member struct {
 	order      int // in which they came
 }
 
+// asked is a request that is not answered.
+type asked struct {
+	answer func(Answer)
+	since  time.Time
+}
+
+// Waiting is a request that waits: for what, of whom, and since when.
+type Waiting struct {
+	Request
+	Reason, Owner string
+	Since         time.Time
+}
+
 // New returns a manager without workers.
 func New(o Options) *Manager {
 	return &Manager{
-		opts: o, pool: NewPool(o.Fixed), asking: map[Request]func(Answer){},
+		opts: o, pool: NewPool(o.Fixed), asking: map[Request]asked{},
 		members: map[id.Worker]*member{}, arrived: make(chan struct{}), changed: make(chan struct{}),
 	}
 }
@@ -280,7 +293,7 @@ func (m *Manager) Await(ctx context.Context) (int, error) {
 // goroutine and perhaps before Ask returns, unless the request is withdrawn.
 func (m *Manager) Ask(r Request, least, most int, answer func(Answer)) {
 	m.mu.Lock()
-	m.asking[r] = answer
+	m.asking[r] = asked{answer: answer, since: time.Now()}
 	m.deliver(m.pool.Ask(r, least, most))
 }
 
@@ -294,6 +307,23 @@ func (m *Manager) Withdraw(r Request) {
 	m.deliver(m.pool.Withdraw(r))
 }
 
+// Waiting lists the requests of a job that wait, by region.
+func (m *Manager) Waiting(job id.Job) []Waiting {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []Waiting
+	for r, a := range m.asking {
+		if r.Job != job {
+			continue
+		}
+		if reason, owner, waits := m.pool.Why(r); waits {
+			out = append(out, Waiting{Request: r, Reason: reason, Owner: owner, Since: a.since})
+		}
+	}
+	slices.SortFunc(out, func(a, b Waiting) int { return a.Region - b.Region })
+	return out
+}
+
 // Release gives slots back.
 func (m *Manager) Release(slots []id.Slot) {
 	m.mu.Lock()
@@ -304,7 +334,7 @@ func (m *Manager) Release(slots []id.Slot) {
 func (m *Manager) deliver(answers []Answer) {
 	calls := make([]func(Answer), len(answers))
 	for i, a := range answers {
-		calls[i] = m.asking[a.Request]
+		calls[i] = m.asking[a.Request].answer
 		delete(m.asking, a.Request)
 	}
 	m.mu.Unlock()

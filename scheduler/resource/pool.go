@@ -2,6 +2,7 @@ package resource
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/tidemill/tidemill/core/failure"
@@ -29,6 +30,7 @@ type Pool struct {
 	fixed   bool
 	workers []*lender // in the order in which they came
 	queue   []wish
+	lent    map[id.Slot]id.Job
 }
 
 type lender struct {
@@ -44,7 +46,7 @@ type wish struct {
 
 // NewPool returns a pool without workers. A fixed one refuses what is larger than
 // all the slots it has.
-func NewPool(fixed bool) *Pool { return &Pool{fixed: fixed} }
+func NewPool(fixed bool) *Pool { return &Pool{fixed: fixed, lent: map[id.Slot]id.Job{}} }
 
 // Total is the number of slots, lent or not.
 func (p *Pool) Total() (n int) {
@@ -98,6 +100,7 @@ func (p *Pool) AddWorker(w id.Worker, slots int) []Answer {
 func (p *Pool) RemoveWorker(w id.Worker) bool {
 	n := len(p.workers)
 	p.workers = slices.DeleteFunc(p.workers, func(l *lender) bool { return l.id == w })
+	maps.DeleteFunc(p.lent, func(s id.Slot, _ id.Job) bool { return s.Worker == w })
 	return len(p.workers) < n
 }
 
@@ -121,6 +124,7 @@ func (p *Pool) Withdraw(r Request) []Answer {
 // Release gives slots back; those of workers that are gone are forgotten.
 func (p *Pool) Release(slots []id.Slot) []Answer {
 	for _, s := range slots {
+		delete(p.lent, s)
 		for _, l := range p.workers {
 			if l.id != s.Worker || int(s.Index) >= l.all {
 				continue
@@ -147,7 +151,7 @@ func (p *Pool) serve() (answers []Answer) {
 			waiting = append(waiting, p.queue[i:]...)
 			break
 		}
-		answers = append(answers, Answer{Request: w.Request, Slots: p.take(min(w.most, free))})
+		answers = append(answers, Answer{Request: w.Request, Slots: p.take(w.Job, min(w.most, free))})
 	}
 	p.queue = waiting
 	return answers
@@ -155,7 +159,7 @@ func (p *Pool) serve() (answers []Answer) {
 
 // take lends slots, from the worker with the most free ones each time, so that
 // load spreads; ties go to the older worker.
-func (p *Pool) take(count int) []id.Slot {
+func (p *Pool) take(job id.Job, count int) []id.Slot {
 	slots := make([]id.Slot, 0, count)
 	for range count {
 		best := p.workers[0]
@@ -164,8 +168,48 @@ func (p *Pool) take(count int) []id.Slot {
 				best = l
 			}
 		}
-		slots = append(slots, id.Slot{Worker: best.id, Index: best.free[0]})
+		s := id.Slot{Worker: best.id, Index: best.free[0]}
+		slots, p.lent[s] = append(slots, s), job
 		best.free = best.free[1:]
 	}
 	return slots
+}
+
+// Why says what a request that is not answered waits for, and of whom: the job that has
+// most of the slots, or the cluster, where it is too small. False: it does not wait.
+func (p *Pool) Why(r Request) (reason, owner string, waits bool) {
+	at := slices.IndexFunc(p.queue, func(w wish) bool { return w.Request == r })
+	if at < 0 {
+		return "", "", false
+	}
+	total, want := p.Total(), p.queue[at].least
+	if want > total {
+		return fmt.Sprintf("%d slots, and the cluster has %d", want, total), "cluster", true
+	}
+	reason = fmt.Sprintf("%d slots: %d of %d are free", want, p.Free(), total)
+	ahead := 0
+	for _, w := range p.queue[:at] {
+		if w.least <= total {
+			ahead++
+		}
+	}
+	if ahead > 0 {
+		reason += fmt.Sprintf(", and %d requests come before it", ahead)
+	}
+	return reason, p.holder(), true
+}
+
+// holder names the job with most slots.
+func (p *Pool) holder() string {
+	has := map[id.Job]int{}
+	for _, job := range p.lent {
+		has[job]++
+	}
+	var most id.Job
+	for job, n := range has {
+		if n > has[most] || n == has[most] && slices.Compare(job[:], most[:]) < 0 {
+			most = job
+		}
+	}
+	return fmt.Sprintf("job %v, which has %d of them", most, has[most])
 }

@@ -18,12 +18,13 @@ func TestPool(t *testing.T) {
 		p := NewPool(false)
 		datadriven.RunTest(t, file, func(t *testing.T, d *datadriven.TestData) string {
 			var name string
-			var n, region int
+			var job, n, region int
 			d.MaybeScanArgs(t, "worker", &name)
 			d.MaybeScanArgs(t, "slots", &n)
 			d.MaybeScanArgs(t, "region", &region)
+			d.MaybeScanArgs(t, "job", &job)
 			var out []Answer
-			r := Request{Region: region}
+			r := Request{Job: id.Job{15: byte(job)}, Region: region}
 			switch d.Cmd {
 			case "fixed":
 				p = NewPool(true)
@@ -35,6 +36,12 @@ func TestPool(t *testing.T) {
 				least := n
 				d.MaybeScanArgs(t, "least", &least)
 				out = p.Ask(r, least, n)
+			case "why":
+				reason, owner, waits := p.Why(r)
+				if !waits {
+					return "it does not wait\n"
+				}
+				return fmt.Sprintf("%s; of %s\n", reason, owner)
 			case "withdraw":
 				out = p.Withdraw(r)
 			case "release":
