@@ -131,7 +131,7 @@ func (d *Dispatcher) describe(ctx context.Context, j *job, m *jobmaster.Master, 
 	for i, v := range now.Vertices {
 		s.Vertices = append(s.Vertices, vertex(m, id.Vertex(i), v, done))
 	}
-	s.Result = result(m)
+	m.Describe(s)
 	if done {
 		s.Ended = s.GetStarted() + now.Running.Milliseconds()
 		return s
@@ -169,16 +169,6 @@ func vertex(m *jobmaster.Master, v id.Vertex, now jobmaster.VertexStatus, done b
 		}
 	}
 	return out
-}
-
-// result is the edge that a client reads, or nil.
-func result(m *jobmaster.Master) *rpc.Edge {
-	for _, x := range m.Graph().GetExchanges() {
-		if x.GetResult() {
-			return &rpc.Edge{Exchange: x, Peers: uint32(m.Parallelism(id.Vertex(x.GetProducer())))}
-		}
-	}
-	return nil
 }
 
 func hasResult(g *jobgraph.Graph) bool {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
@@ -69,7 +70,7 @@ func (m *Master) coordinatorLost(w id.Worker, cause error) {
 		}
 		return
 	}
-	m.coordinator = ""
+	m.coordinator, m.uncoordinated = "", max(time.Since(m.begun), time.Millisecond)
 	m.handle(execgraph.EnumeratorsLost{Cause: cause})
 	if m.graph.State() == execgraph.JobFailing || m.graph.State().Terminal() {
 		return
@@ -82,7 +83,7 @@ func (m *Master) coordinatorLost(w id.Worker, cause error) {
 // sendHeld deploys the sources that waited for the coordinator task.
 func (m *Master) sendHeld() {
 	held := m.held
-	m.held = nil
+	m.held, m.uncoordinated = nil, 0
 	for _, d := range held {
 		m.deploy(d)
 	}

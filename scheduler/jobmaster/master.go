@@ -43,8 +43,11 @@ type Master struct {
 	manifests   map[lane]*rpc.LaneManifest
 	doubts      map[id.Subtask]bool // whose last attempt could not read what should be there
 	decisions   []*rpc.Decision
-	resumed     bool // it only publishes what was decided before it
-	written     Written
+	parts       []string // names of the regions; nobody changes them
+	// uncoordinated is when the coordinator task was lost; zero: it was not.
+	uncoordinated time.Duration
+	resumed       bool // it only publishes what was decided before it
+	written       Written
 
 	// checkpointed says that the job takes checkpoints; the rest is set once it has
 	// begun. restored is what its attempts start from, nil for nothing.
@@ -59,6 +62,7 @@ type Master struct {
 	progress map[id.Attempt]*rpc.TaskProgress
 	// coordinatedBy is coordinator as last published.
 	coordinatedBy id.Worker
+	details       details
 	result        *rpc.Edge     // once it can be read
 	changed       chan struct{} // closed and replaced with the state, and when there is a result
 }
@@ -101,6 +105,7 @@ func New(o Options) (*Master, error) {
 		manifests: map[lane]*rpc.LaneManifest{}, doubts: map[id.Subtask]bool{},
 		changed: make(chan struct{}),
 	}
+	m.name()
 	m.status = m.describe()
 	return m, nil
 }

@@ -82,8 +82,12 @@ func (m *Master) Operators(v id.Vertex) [][]*rpc.OperatorCounts {
 	return out
 }
 
-// Parallelism is the number of subtasks of a vertex.
-func (m *Master) Parallelism(v id.Vertex) int { return m.layout.parallelism[v] }
+// Parallelism is the number of subtasks of a vertex; 0: it is not decided yet.
+func (m *Master) Parallelism(v id.Vertex) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.layout.parallelism[v]
+}
 
 // describe reads the graph; only Run's goroutine, or New, calls it.
 func (m *Master) describe() Status {
@@ -113,10 +117,10 @@ func (m *Master) publish() {
 	if m.ended {
 		return // settle did
 	}
-	s := m.describe()
+	s, d := m.describe(), m.detail()
 	m.mu.Lock()
 	m.show(s)
-	m.coordinatedBy = m.coordinator
+	m.details, m.coordinatedBy = d, m.coordinator
 	m.mu.Unlock()
 }
 
@@ -138,11 +142,11 @@ func (m *Master) Changed() <-chan struct{} {
 
 // settle makes the outcome visible.
 func (m *Master) settle(state execgraph.JobState, cause error) {
-	s := m.describe()
+	s, d := m.describe(), m.detail()
 	s.State, s.Cause, s.Running = state, cause, time.Since(m.begun)
 	m.mu.Lock()
 	m.show(s)
-	m.coordinatedBy = ""
+	m.details, m.coordinatedBy = d, ""
 	m.mu.Unlock()
 }
 
