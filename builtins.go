@@ -123,8 +123,8 @@ func (r *Registry) Lookup(name string) (connector.Connector, bool) {
 // Names lists the connectors, sorted.
 func (r *Registry) Names() []string { return slices.Sorted(maps.Keys(r.connectors)) }
 
-// find is Lookup with an error that helps.
-func (r *Registry) find(name string) (connector.Connector, error) {
+// Connector is Lookup with an error that helps.
+func (r *Registry) Connector(name string) (connector.Connector, error) {
 	if c, ok := r.connectors[name]; ok {
 		return c, nil
 	}

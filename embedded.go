@@ -53,7 +53,7 @@ func Embedded(ctx context.Context, o Options) (client.Engine, error) {
 		return nil, err
 	}
 	cluster, err := minicluster.New(ctx, minicluster.Options{
-		Config: c, Connectors: o.Registry.find, FileSystems: o.Registry.FileSystems,
+		Config: c, Connectors: o.Registry.Connector, FileSystems: o.Registry.FileSystems,
 		Metrics: o.Metrics, Log: o.Log, Wire: o.Wire,
 	})
 	if err != nil {

@@ -27,6 +27,22 @@ func embedded(ctx context.Context, settings map[string]string) (client.Engine, *
 	return engine, registry, nil
 }
 
+// connect returns the engine of a cluster, with the formats that rows can be printed in.
+func (f *clusterFlags) connect(settings map[string]string) (client.Engine, *tidemill.Registry, error) {
+	a, err := f.find()
+	if err != nil {
+		return nil, nil, err
+	}
+	registry, err := tidemill.Builtins(settings)
+	if err != nil {
+		return nil, nil, err
+	}
+	engine, err := tidemill.Connect(tidemill.RemoteOptions{
+		Masters: a.masters, TLS: a.tls, Token: a.token, Registry: registry, Settings: settings, Version: version,
+	})
+	return engine, registry, err
+}
+
 // limitMemory has the garbage collector work harder rather than let the process
 // grow beyond what the worker may use.
 func limitMemory(settings map[string]string) error {

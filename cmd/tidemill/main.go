@@ -1,5 +1,5 @@
 // Command tidemill is master, worker, shuffle service, client and embedded
-// engine in one binary; today: the embedded engine and its client.
+// engine in one binary.
 package main
 
 import (
@@ -42,6 +42,10 @@ func mainWith(args []string) int {
 
 // exitCode is the documented code for err, see README.
 func exitCode(err error) int {
+	var own *codeError
+	if errors.As(err, &own) {
+		return own.code
+	}
 	var wrong *sqlerr.Error
 	if errors.As(err, &wrong) {
 		return failure.InvalidSQL.ExitCode()

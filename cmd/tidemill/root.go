@@ -25,7 +25,9 @@ func newRoot(signals *signals) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return failure.Errorf(failure.Usage, "%w; see tidemill %s --help", err, cmd.Name())
 	})
-	root.AddCommand(newSQL(signals), newRun(), newExplain(), newCheck(), newBench(), newVersion())
+	root.AddCommand(newSQL(signals), newRun(), newExplain(), newCheck(), newBench(), newVersion(),
+		newUp(), newMaster(), newWorker(), newShuffle(), newSubmit(), newList(), newGet(), newWait(), newCancel(), newLogs(), newWhy(),
+		newNodes(), newDrain(), newToken(), newCert())
 	for _, c := range root.Commands() {
 		c.Args = usage(c.Args)
 	}
@@ -73,6 +75,9 @@ func newVersion() *cobra.Command {
 
 // engineFlags are the flags of every command that plans or runs statements.
 type engineFlags struct {
+	clusterFlags
+	attached bool // never embedded
+
 	settings  []string // -D key=value
 	variables []string // -v name=value
 	mode      string
@@ -82,6 +87,7 @@ func (f *engineFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVarP(&f.settings, "set", "D", nil, "setting `key=value`, as with SET")
 	cmd.Flags().StringArrayVarP(&f.variables, "var", "v", nil, "variable `name=value`, for ${name} in the text")
 	cmd.Flags().StringVar(&f.mode, "mode", "auto", "plan as auto, batch or streaming")
+	f.clusterFlags.register(cmd)
 }
 
 func (f *engineFlags) config() (map[string]string, error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/tidemill/tidemill"
 	"github.com/tidemill/tidemill/cmd/tidemill/internal/render"
 	"github.com/tidemill/tidemill/cmd/tidemill/internal/shell"
 	"github.com/tidemill/tidemill/core/client"
@@ -59,7 +60,15 @@ func newSQL(signals *signals) *cobra.Command {
 	return cmd
 }
 
-// with opens an embedded engine and a session for the time of one function.
+// engine is that of the cluster which flags or the environment name, or an embedded one.
+func (f *engineFlags) engine(ctx context.Context, settings map[string]string) (client.Engine, *tidemill.Registry, error) {
+	if f.cluster != "" || f.attached {
+		return f.connect(settings)
+	}
+	return embedded(ctx, settings)
+}
+
+// with opens an engine and a session for the time of one function.
 func (f *engineFlags) with(ctx context.Context, use func(client.Session, map[string]string, printing) error) (err error) {
 	settings, err := f.config()
 	if err != nil {
@@ -69,7 +78,7 @@ func (f *engineFlags) with(ctx context.Context, use func(client.Session, map[str
 	if err != nil {
 		return err
 	}
-	engine, registry, err := embedded(ctx, settings)
+	engine, registry, err := f.engine(ctx, settings)
 	if err != nil {
 		return err
 	}

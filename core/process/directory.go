@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/tidemill/tidemill/core/failure"
 )
@@ -59,6 +61,30 @@ func (d *directory) below(name string) (string, error) {
 		return "", fmt.Errorf("make %s in the data directory: %w", name, err)
 	}
 	return filepath.Join(d.path, name), nil
+}
+
+// Lock takes a directory for the time until it is closed; one that another process holds
+// is a Conflict.
+func Lock(dir string) (io.Closer, error) {
+	d, err := openDirectory(dir)
+	if err != nil {
+		return nil, err
+	}
+	return lock{d}, nil
+}
+
+type lock struct {
+	d *directory
+}
+
+// Close implements io.Closer.
+func (l lock) Close() error { return l.d.close() }
+
+// FoundAt is the address at which the master of a data directory was found first, and
+// is known to others; empty: there was none.
+func FoundAt(dir string) string {
+	text, _ := os.ReadFile(filepath.Join(dir, masterDir, idFile))
+	return strings.TrimSpace(string(text))
 }
 
 // Address is where a role serves, as it stands in DIR/address.json while it runs.

@@ -1,0 +1,275 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tidemill/tidemill"
+	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/process"
+	"github.com/tidemill/tidemill/core/security"
+)
+
+// roleFlags are the flags of master, worker and shuffle.
+type roleFlags struct {
+	clusterFlags // its credentials
+	listen       string
+	advertise    string
+	http         string
+	join         string
+	dataDir      string
+	configFile   string
+	settings     []string
+	level        string
+	child        bool
+	bootstrap    bool
+}
+
+// running is a role that serves.
+type running interface {
+	Address() process.Address
+	Close() error
+}
+
+func newMaster() *cobra.Command {
+	f := &roleFlags{}
+	cmd := f.command(security.Master, "Run a master: the replicated store, the scheduler and REST")
+	cmd.Flags().BoolVar(&f.bootstrap, "bootstrap", false, "begin a cluster although --join names other masters: once, for exactly one of them")
+	return cmd
+}
+
+func newWorker() *cobra.Command {
+	f := &roleFlags{}
+	return f.command(security.Worker, "Run a worker: slots for tasks")
+}
+
+func newShuffle() *cobra.Command {
+	f := &roleFlags{}
+	return f.command(security.Shuffle, "Run a shuffle server: stored partitions that outlive workers")
+}
+
+func (f *roleFlags) command(kind security.Role, short string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: kind.String(), Short: short, Args: cobra.NoArgs,
+		Long: short + `.
+
+It serves at --listen, by TCP with TLS, and by a unix socket in its data directory. On loopback the token
+and the certificate authority in the home directory (` + homeVariable + `) are used, and made if needed;
+beyond loopback both must be given: --token-file and --tls-dir.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), kind) },
+	}
+	cmd.Flags().StringVar(&f.listen, "listen", "127.0.0.1:0", "`address` to serve at; port 0 takes a free one")
+	cmd.Flags().StringVar(&f.advertise, "advertise", "", "`address` at which others find it; empty: where it listens")
+	cmd.Flags().StringVar(&f.http, "http", "", "`address` of metrics and, of a master, REST pages; empty: none")
+	cmd.Flags().StringVar(&f.join, "join", "", "`address`es of masters")
+	cmd.Flags().StringVar(&f.dataDir, "data-dir", "", "`directory` of its own; empty takes one in the home directory")
+	cmd.Flags().StringVar(&f.configFile, "config", "", "read settings from a `file` with lines KEY: VALUE")
+	cmd.Flags().StringArrayVarP(&f.settings, "set", "D", nil, "setting `key=value`")
+	cmd.Flags().StringVar(&f.level, "log", "info", "log `level`: debug, info, warn or error")
+	cmd.Flags().BoolVar(&f.child, "child", false, "end when standard input does")
+	_ = cmd.Flags().MarkHidden("child")
+	f.registerCredentials(cmd)
+	return cmd
+}
+
+func (f *roleFlags) run(ctx context.Context, kind security.Role) error {
+	o, registry, err := f.options(kind)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = registry.Close() }() // nothing was written by it that is not closed
+	if f.child {
+		var stop context.CancelFunc
+		ctx, stop = withInput(ctx, os.Stdin)
+		defer stop()
+	}
+	r, drained, err := start(ctx, kind, o, f.bootstrap)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return err
+	}
+	a := r.Address()
+	o.Log.Info("serves", "role", a.Role, "name", a.Name, "address", a.Address, "http", a.HTTP)
+	select {
+	case <-ctx.Done():
+		return errors.Join(ctx.Err(), r.Close())
+	case <-drained:
+		o.Log.Info("drained: nothing is kept here any more")
+		return r.Close()
+	}
+}
+
+// start starts a role. drained is closed when it may end by itself.
+func start(ctx context.Context, kind security.Role, o process.Options, bootstrap bool) (r running, drained <-chan struct{}, err error) {
+	switch kind {
+	case security.Master:
+		m, err := process.StartMaster(ctx, process.MasterOptions{Options: o, Bootstrap: bootstrap})
+		return m, nil, err
+	case security.Worker:
+		w, err := process.StartWorker(ctx, o)
+		return w, nil, err
+	default:
+		s, err := process.StartShuffle(ctx, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		return s, s.Drained(), nil
+	}
+}
+
+// options are the role's, with what it reads and writes with, which the caller closes.
+func (f *roleFlags) options(kind security.Role) (o process.Options, _ *tidemill.Registry, err error) {
+	if f.join == "" && kind != security.Master {
+		return o, nil, failure.Errorf(failure.Usage, "the masters' addresses are missing (--join HOST:PORT,...)")
+	}
+	o = process.Options{
+		Listen: f.listen, Advertise: f.advertise, HTTP: f.http, Version: version,
+		DataDir: cmp.Or(f.dataDir, filepath.Join(home(), kind.String())),
+	}
+	if f.join != "" {
+		if o.Masters, err = addresses(f.join); err != nil {
+			return o, nil, err
+		}
+	}
+	if o.Log, err = logger(f.level, os.Stderr); err != nil {
+		return o, nil, err
+	}
+	settings, err := f.read()
+	if err != nil {
+		return o, nil, err
+	}
+	if o.Config, err = config.FromMap(settings, kind.String()); err != nil {
+		return o, nil, err
+	}
+	if err := f.credentials(kind, &o); err != nil {
+		return o, nil, err
+	}
+	registry, err := tidemill.Builtins(settings)
+	if err != nil {
+		return o, nil, err
+	}
+	o.Connectors, o.FileSystems = registry.Connector, registry.FileSystems
+	return o, registry, limitMemory(settings)
+}
+
+// credentials takes the token and the certificate that flags name, or, on loopback, those
+// of the home directory.
+func (f *roleFlags) credentials(kind security.Role, o *process.Options) (err error) {
+	near := security.Near(f.listen) && (f.http == "" || security.Near(f.http))
+	if given := f.token != "" || os.Getenv(tokenVariable) != ""; given || near {
+		if !given {
+			f.token = filepath.Join(home(), tokenFile)
+			if _, err := security.EnsureToken(f.token); err != nil {
+				return err
+			}
+		}
+		if o.Token, err = f.readToken(""); err != nil {
+			return err
+		}
+	}
+	switch {
+	case f.tls != "":
+		o.Identity, err = identityIn(f.tls, kind)
+	case near:
+		dir := filepath.Join(home(), tlsDir)
+		if _, err = security.EnsureCA(dir); err == nil {
+			o.Identity, err = identityIn(dir, kind)
+		}
+	}
+	return err
+}
+
+// identityIn is the certificate of a role in a directory, or one made by the authority
+// whose key is there.
+func identityIn(dir string, kind security.Role) (*security.Identity, error) {
+	i, err := security.LoadIdentity(dir, kind.String())
+	if failure.Of(err) != failure.NotFound {
+		return i, err
+	}
+	ca, noKey := security.LoadCA(dir)
+	if failure.Of(noKey) == failure.NotFound {
+		return nil, err
+	}
+	if noKey != nil {
+		return nil, noKey
+	}
+	return ca.Issue(security.Grant{Roles: []security.Role{kind}})
+}
+
+// read takes the settings of the file and of -D, which goes before.
+func (f *roleFlags) read() (map[string]string, error) {
+	settings := map[string]string{}
+	if f.configFile != "" {
+		text, err := os.ReadFile(f.configFile)
+		if err != nil {
+			return nil, failure.Wrap(failure.Usage, err)
+		}
+		if settings, err = parseSettings(text); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.configFile, err)
+		}
+	}
+	given, err := pairs("-D", f.settings)
+	if err != nil {
+		return nil, err
+	}
+	for key, value := range given {
+		settings[key] = value
+	}
+	return settings, nil
+}
+
+// parseSettings reads lines KEY: VALUE, the flat form of YAML.
+func parseSettings(text []byte) (map[string]string, error) {
+	settings := map[string]string{}
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		key, value, ok := strings.Cut(line, ":")
+		if _, twice := settings[key]; !ok || twice || strings.TrimSpace(key) != key {
+			return nil, failure.Errorf(failure.Usage, "line %d: want one line KEY: VALUE for each key", n)
+		}
+		value = strings.TrimSpace(value)
+		if q := len(value); q > 1 && (value[0] == '"' || value[0] == '\'') && value[q-1] == value[0] {
+			value = value[1 : q-1]
+		}
+		settings[key] = value
+	}
+	return settings, lines.Err()
+}
+
+// logger writes lines of a level and above.
+func logger(level string, out io.Writer) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, failure.Errorf(failure.Usage, "--log %s: want debug, info, warn or error", level)
+	}
+	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: l})), nil
+}
+
+// withInput returns a context that ends when in does: the one who holds its other end
+// has died, or wants us to end.
+func withInput(ctx context.Context, in io.Reader) (context.Context, context.CancelFunc) {
+	ctx, stop := context.WithCancel(ctx)
+	go func() { // it ends with its input, or with the process
+		_, _ = io.Copy(io.Discard, in)
+		stop()
+	}()
+	return ctx, stop
+}
