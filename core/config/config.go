@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -54,8 +55,12 @@ func (s Secret) Reveal() string { return string(s) }
 // String hides the text.
 func (Secret) String() string { return hidden }
 
-// GoString hides the text.
-func (Secret) GoString() string { return hidden }
+// Format hides the text under every verb: fmt shows the value of a string under one
+// that does not suit strings, whatever its String says.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }
+
+// MarshalText hides the text in JSON and logs.
+func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 const hidden = "***"
 

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -63,5 +65,17 @@ func TestEveryOptionIsListedOnceAndDocumented(t *testing.T) {
 		if err := o.check(o.Default); err != nil {
 			t.Errorf("%s: default %q: %v", o.Key, o.Default, err)
 		}
+	}
+}
+
+// A secret is hidden whatever it is printed with.
+func TestSecretIsHidden(t *testing.T) {
+	encoded, err := json.Marshal(map[string]Secret{"a": "hunter2"})
+	shown := string(encoded)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		shown += fmt.Sprintf(verb, Secret("hunter2")) + fmt.Sprintf(verb, []Secret{"hunter2"})
+	}
+	if err != nil || strings.Contains(shown, "hunter2") || strings.Contains(shown, "68756e74657232") || !strings.Contains(shown, hidden) {
+		t.Errorf("%v: %s", err, shown)
 	}
 }

@@ -7,18 +7,18 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/failure"
 )
 
 // Token is the secret that clients show. The zero value is none, and matches nothing.
 type Token struct {
-	secret config.Secret
+	text *string // a pointer: fmt shows strings in private fields, but not what they point to
 }
 
 // tokenBytes are as many random bytes as a new token has, and minTokenText as few
@@ -32,7 +32,8 @@ const (
 func NewToken() Token {
 	var b [tokenBytes]byte
 	_, _ = rand.Read(b[:]) // it never fails: the program ends first
-	return Token{config.Secret(base64.RawURLEncoding.EncodeToString(b[:]))}
+	text := base64.RawURLEncoding.EncodeToString(b[:])
+	return Token{&text}
 }
 
 // ParseToken takes a token's text. One that is short, or does not fit a header, is a
@@ -45,7 +46,7 @@ func ParseToken(text string) (Token, error) {
 	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return Token{}, failure.Errorf(failure.Usage, "a token has printable ASCII characters only, without spaces")
 	}
-	return Token{config.Secret(text)}, nil
+	return Token{&text}, nil
 }
 
 // ReadToken reads the token in a file that only its owner may read.
@@ -82,14 +83,30 @@ func EnsureToken(path string) (Token, error) {
 }
 
 // IsZero reports whether there is no token.
-func (t Token) IsZero() bool { return t.secret == "" }
+func (t Token) IsZero() bool { return t.text == nil }
 
 // Reveal is the token's text.
-func (t Token) Reveal() string { return t.secret.Reveal() }
+func (t Token) Reveal() string {
+	if t.IsZero() {
+		return ""
+	}
+	return *t.text
+}
+
+// String hides the token.
+func (Token) String() string { return hidden }
+
+// Format hides the token under every verb.
+func (Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }
+
+// MarshalText hides the token in JSON and logs.
+func (Token) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+
+const hidden = "***"
 
 // Matches reports whether shown is the token, in a time that tells nothing about it.
 func (t Token) Matches(shown string) bool {
-	a, b := sha256.Sum256([]byte(t.secret)), sha256.Sum256([]byte(shown))
+	a, b := sha256.Sum256([]byte(t.Reveal())), sha256.Sum256([]byte(shown))
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1 && !t.IsZero()
 }
 
