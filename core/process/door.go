@@ -91,7 +91,7 @@ func (p *door) serve(o Options, register func(grpc.ServiceRegistrar), pages http
 			continue
 		}
 		p.serving.Go(func() {
-			if err := p.grpc.Serve(l); err != nil {
+			if err := p.grpc.Serve(network.NewDoor(l)); err != nil {
 				o.Log.Error("calls are not answered any more", "address", l.Addr().String(), "error", err)
 			}
 		})

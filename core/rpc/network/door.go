@@ -9,7 +9,7 @@ import (
 // Limits of a Door; see there.
 const (
 	maxConnections = 8 << 10
-	maxStrangers   = 512
+	maxStrangers   = 256
 )
 
 // Door is a listener whose connections have a limit, so that a crowd outside costs
