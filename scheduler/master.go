@@ -37,7 +37,7 @@ type Options struct {
 	// Timeout is how long a member may be silent; zero means 2 s, or for ever if Fixed.
 	Timeout time.Duration
 	// Grace is how long jobs that an earlier leader ran wait for its workers to come
-	// back, unless all have before; zero means twice the Timeout.
+	// back, unless all have before; zero means the Timeout.
 	Grace time.Duration
 	// ResultGrace is how long what is kept of a job with a result outlives its end, for
 	// its client to read; zero means 10 minutes.
@@ -62,7 +62,7 @@ func (o Options) complete() Options {
 	if !o.Fixed {
 		o.Timeout = cmp.Or(o.Timeout, 2*time.Second)
 	}
-	o.Grace = cmp.Or(o.Grace, 2*o.Timeout)
+	o.Grace = cmp.Or(o.Grace, o.Timeout)
 	o.ResultGrace = cmp.Or(o.ResultGrace, 10*time.Minute)
 	return o
 }
@@ -111,7 +111,7 @@ func begin(ctx context.Context, o Options, term id.Term) (*Master, error) {
 	m.resources = resource.New(resource.Options{Fixed: o.Fixed, Timeout: o.Timeout, Lost: m.lost})
 	m.dispatcher = dispatcher.New(dispatcher.Options{
 		Store: o.Store, Blobs: o.Blobs, Term: term, Dialer: o.Dialer, Resources: m.resources, Log: o.Log,
-		History: o.History, Running: o.Running, Embedded: o.Fixed, Checkpoints: m.checkpoints,
+		TicketKey: m.key, History: o.History, Running: o.Running, Embedded: o.Fixed, Checkpoints: m.checkpoints,
 	})
 	m.root, m.stop = context.WithCancel(context.WithoutCancel(ctx))
 	m.running.Go(func() { m.resources.Run(m.root) })
@@ -185,5 +185,7 @@ func (m *Master) lost(who resource.Member, cause error) {
 	m.opts.Log.Warn("member is lost", "member", who.ID, "slots", who.Slots, "cause", cause)
 	if who.Slots > 0 {
 		m.dispatcher.WorkerLost(who.ID, cause)
+		return
 	}
+	m.dispatcher.ServerLost(who.Server.ID, cause)
 }

@@ -32,6 +32,8 @@ type Options struct {
 	Term      id.Term // of the leadership under which it acts
 	Dialer    rpc.Dialer
 	Resources *resource.Manager
+	// TicketKey signs tickets for shuffle servers; empty: they look at none.
+	TicketKey []byte
 	// Checkpoints opens where a job with these settings keeps its checkpoints.
 	Checkpoints func(c config.Config) (*checkpointing.Store, error)
 	Log         *slog.Logger // nil: discarded
@@ -224,7 +226,7 @@ func (d *Dispatcher) newMaster(jobID id.Job, g *jobgraph.Graph, r record, decide
 	slots, _ := d.opts.Resources.Slots()
 	o := jobmaster.Options{
 		Job: jobID, Term: d.opts.Term, Graph: g, Slots: max(slots, 1), Recovered: r.Begun, Decided: decided,
-		Dialer: d.opts.Dialer, Resources: d.opts.Resources, Checkpoints: d.opts.Checkpoints, Log: d.opts.Log,
+		TicketKey: d.opts.TicketKey, Dialer: d.opts.Dialer, Resources: d.opts.Resources, Checkpoints: d.opts.Checkpoints, Log: d.opts.Log,
 	}
 	if !d.opts.Embedded {
 		o.Decide = func(ctx context.Context, p jobmaster.Publication) error { return d.decide(ctx, jobID, p) }
@@ -359,6 +361,13 @@ func (d *Dispatcher) Slots() int {
 func (d *Dispatcher) WorkerLost(w id.Worker, cause error) {
 	for _, m := range d.masters() {
 		m.WorkerLost(w, cause)
+	}
+}
+
+// ServerLost tells every job that runs of a shuffle server that is gone.
+func (d *Dispatcher) ServerLost(server string, cause error) {
+	for _, m := range d.masters() {
+		m.ServerLost(server, cause)
 	}
 }
 

@@ -234,7 +234,12 @@ func (d *Dispatcher) sweep() {
 		case <-d.root.Done():
 			return
 		}
-		if err := d.opts.Blobs.Collect(d.root, d.named()); err != nil {
+		used := d.named()
+		_, _, err := d.opts.Store.List(d.root, bucket, "-") // nothing: does this master still lead?
+		if err == nil {
+			err = d.opts.Blobs.Collect(d.root, used)
+		}
+		if err != nil {
 			d.opts.Log.Warn("unused blobs were not collected", "error", err)
 		}
 	}

@@ -26,7 +26,7 @@ func (m *Master) act(a execgraph.Action) {
 			m.opts.Resources.Withdraw(m.request(a.Region))
 			return
 		}
-		m.opts.Resources.Release(a.Slots)
+		m.opts.Resources.Release(m.opts.Job, a.Slots)
 	case execgraph.ScheduleRestart:
 		m.after(a.Delay, func() { m.restart(a.Restart) })
 	case execgraph.RestoreFromCheckpoint: // deploy and coordinate do
@@ -211,19 +211,24 @@ func (m *Master) putAway(replaced []id.Attempt) {
 	}
 	coordinator := m.coordinator
 	if coordinator == "" { // another one is being started, which knows nothing of them
+		m.unwanted = append(m.unwanted, staged...)
 		return
 	}
 	m.tell(coordinator, func(ctx context.Context) {
 		c := m.opts.Dialer.Coordinator(coordinator)
 		if _, err := c.Reset(ctx, &rpc.ResetRequest{Job: m.ref(), Attempts: sources}); err != nil {
-			m.post(func() { m.coordinatorLost(coordinator, err) })
+			m.post(func() {
+				m.unwanted = append(m.unwanted, staged...)
+				m.coordinatorLost(coordinator, err)
+			})
 			return
 		}
 		if len(staged) == 0 {
 			return
 		}
 		if _, err := c.Abort(ctx, &rpc.AbortRequest{Job: m.ref(), Committables: staged}); err != nil {
-			m.opts.Log.Warn("staged output was not discarded", "job", m.opts.Job, "error", err)
+			m.opts.Log.Warn("staged output is discarded later", "job", m.opts.Job, "error", err)
+			m.post(func() { m.unwanted = append(m.unwanted, staged...) })
 		}
 	})
 }

@@ -39,7 +39,7 @@ func (m *Master) granted(a execgraph.RequestSlots, answer resource.Answer) {
 		return
 	}
 	if m.graph.State().Terminal() { // the graph takes no events any more
-		m.opts.Resources.Release(answer.Slots)
+		m.opts.Resources.Release(m.opts.Job, answer.Slots)
 		return
 	}
 	ev := execgraph.SlotsGranted{Region: a.Region, Slots: answer.Slots}
@@ -50,7 +50,7 @@ func (m *Master) granted(a execgraph.RequestSlots, answer resource.Answer) {
 			widest = max(widest, p)
 		}
 		if spare := len(answer.Slots) - widest; spare > 0 {
-			m.opts.Resources.Release(answer.Slots[widest:])
+			m.opts.Resources.Release(m.opts.Job, answer.Slots[widest:])
 			ev.Slots = answer.Slots[:widest]
 		}
 	}

@@ -324,10 +324,10 @@ func (m *Manager) Waiting(job id.Job) []Waiting {
 	return out
 }
 
-// Release gives slots back.
-func (m *Manager) Release(slots []id.Slot) {
+// Release gives slots back that a job has.
+func (m *Manager) Release(job id.Job, slots []id.Slot) {
 	m.mu.Lock()
-	m.deliver(m.pool.Release(slots))
+	m.deliver(m.pool.Release(job, slots))
 }
 
 // deliver unlocks mu and calls the askers.

@@ -136,7 +136,7 @@ func TestWaiting(t *testing.T) {
 		if len(m.Waiting(a)) != 0 || len(w) != 1 || w[0].Region != 3 || !w[0].Since.Equal(asked) || w[0].Owner != fmt.Sprintf("job %v, which has 2 of them", a) {
 			t.Fatalf("%+v", w)
 		}
-		m.Release(held)
+		m.Release(a, held)
 		if !got || len(m.Waiting(b)) != 0 {
 			t.Fatal(got, m.Waiting(b))
 		}

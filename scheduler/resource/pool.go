@@ -121,9 +121,13 @@ func (p *Pool) Withdraw(r Request) []Answer {
 	return p.serve()
 }
 
-// Release gives slots back; those of workers that are gone are forgotten.
-func (p *Pool) Release(slots []id.Slot) []Answer {
+// Release gives slots back that a job has. Others are passed over: the worker is gone,
+// or has come again since, and perhaps somebody else has the slot.
+func (p *Pool) Release(job id.Job, slots []id.Slot) []Answer {
 	for _, s := range slots {
+		if p.lent[s] != job {
+			continue
+		}
 		delete(p.lent, s)
 		for _, l := range p.workers {
 			if l.id != s.Worker || int(s.Index) >= l.all {

@@ -54,7 +54,7 @@ func TestPool(t *testing.T) {
 					}
 					slots = append(slots, s)
 				}
-				out = p.Release(slots)
+				out = p.Release(r.Job, slots)
 			default:
 				t.Fatalf("unknown command %s", d.Cmd)
 			}
