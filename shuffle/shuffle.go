@@ -159,7 +159,8 @@ type Service interface {
 // Writer is one attempt's end of a lane. One goroutine uses it.
 type Writer interface {
 	// Send appends a batch to a partition, to all of them where the spec says
-	// Everywhere; it blocks for credit. It owns b, and compacts a selection.
+	// Everywhere; it blocks for credit. It owns b, and compacts a selection. Of what goes
+	// wrong at another process a later call tells, at the latest Finish.
 	Send(ctx context.Context, partition uint32, b *stream.Batch) error
 	// Broadcast appends a watermark, barrier, idle or active element to every
 	// partition, after all rows sent before; it may block for credit.

@@ -1,15 +1,16 @@
 package flight
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"google.golang.org/grpc"
 
-	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/local"
@@ -32,46 +33,61 @@ type Options struct {
 	// which the server at an address (host:port, or unix:PATH) lets this process in. They
 	// replace TLS and Dialer. Nil: connections are made with those two.
 	Credentials func(address string) []grpc.DialOption
+	// Patience is how long a server that does not answer is asked again, after which it
+	// counts as lost; zero means DefaultPatience. It is less than a server's grace.
+	Patience time.Duration
 	// Dialer makes connections; nil: those of package net.
 	Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
+// DefaultPatience is how long a server that does not answer is asked again.
+const DefaultPatience = 5 * time.Second
+
 // Service is the shuffle service of a process in a cluster.
 type Service struct {
 	options Options
-
-	mu    sync.Mutex
-	specs map[key]shuffle.Spec // of exchanges that are placed
-}
-
-type key struct {
-	job      id.Job
-	exchange id.Exchange
+	conns   conns
+	ctx     context.Context // of all sessions
+	cancel  context.CancelFunc
+	work    sync.WaitGroup // goroutines of sessions
 }
 
 var _ shuffle.Service = (*Service)(nil)
 
-// New returns a service that knows no exchange.
+// New returns a service that knows no exchange. Local must have Self.ID as its Self.
 func New(o Options) *Service {
-	return &Service{options: o, specs: map[key]shuffle.Spec{}}
-}
-
-// Open declares an exchange.
-func (s *Service) Open(ctx context.Context, spec shuffle.Spec) error {
-	if spec.Placement.Local() {
-		return s.options.Local.Open(ctx, spec)
+	o.Patience = cmp.Or(o.Patience, DefaultPatience)
+	if o.Dialer == nil {
+		o.Dialer = (&net.Dialer{}).DialContext
 	}
-	return failure.Errorf(failure.Internal, "open exchange %d: it is placed at other processes", spec.Exchange)
+	s := &Service{options: o, conns: conns{options: o, open: map[endpoint]*grpc.ClientConn{}}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
 }
 
-// Writer opens a lane for an attempt.
+// Open declares an exchange. Nothing is sent yet: other servers learn of it by the
+// first stream.
+func (s *Service) Open(ctx context.Context, spec shuffle.Spec) error {
+	return s.options.Local.Open(ctx, spec)
+}
+
+// Writer opens a lane for an attempt, at all servers that it writes to.
 func (s *Service) Writer(ctx context.Context, job id.Job, ex id.Exchange, lane, attempt uint32) (shuffle.Writer, error) {
-	return s.options.Local.Writer(ctx, job, ex, lane, attempt)
+	spec, open := s.options.Local.Spec(job, ex)
+	if !open || spec.Placement.Local() || int(lane) >= spec.Lanes {
+		return s.options.Local.Writer(ctx, job, ex, lane, attempt)
+	}
+	return s.newWriter(ctx, spec, lane, attempt)
 }
 
-// Reader opens a partition for a consumer's attempt.
+// Reader opens a partition for a consumer's attempt, at the first server that has some
+// of it.
 func (s *Service) Reader(ctx context.Context, job id.Job, ex id.Exchange, part, attempt uint32) (shuffle.Reader, error) {
-	return s.options.Local.Reader(ctx, job, ex, part, attempt)
+	spec, open := s.options.Local.Spec(job, ex)
+	if !open || spec.Placement.Local() || int(part) >= spec.Partitions {
+		return s.options.Local.Reader(ctx, job, ex, part, attempt)
+	}
+	return s.newReader(ctx, spec, part, attempt)
 }
 
 // Drop forgets an exchange here. What other servers keep of it goes when they are
@@ -80,5 +96,10 @@ func (s *Service) Drop(ctx context.Context, job id.Job, ex id.Exchange) error {
 	return s.options.Local.Drop(ctx, job, ex)
 }
 
-// Close closes all connections; open writers and readers fail.
-func (s *Service) Close() error { return nil }
+// Close ends all sessions, of which open writers and readers get an error, waits for
+// their goroutines, and closes all connections.
+func (s *Service) Close() error {
+	s.cancel()
+	s.work.Wait()
+	return s.conns.close()
+}

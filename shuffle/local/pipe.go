@@ -353,11 +353,21 @@ func (p *pipe) watchLane(w *writer, watch chan<- struct{}) {
 	}
 }
 
-// given is the credit that the writer was given back, and why it has ended.
-func (p *pipe) given(w *writer) (int64, error) {
+// given is the credit that the writer was given back.
+func (p *pipe) given(w *writer) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.lanes[w.lane-p.base].taken, p.check(w)
+	if p.check(w) != nil {
+		return 0
+	}
+	return p.lanes[w.lane-p.base].taken
+}
+
+// refuses is why nothing more is taken of the writer.
+func (p *pipe) refuses(w *writer) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.check(w)
 }
 
 // signal wakes who waits on a channel of capacity one; nil has nobody.

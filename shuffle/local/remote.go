@@ -1,8 +1,6 @@
 package local
 
 import (
-	"math"
-
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/wire"
@@ -14,9 +12,11 @@ type Watched interface {
 	// Watch has c, of capacity one, signalled when Given grows, and when the lane's
 	// attempt is fenced or the exchange dropped.
 	Watch(c chan<- struct{})
-	// Given is how much of the bytes that were sent to a partition has been read, and
-	// why nothing more is taken, if so.
-	Given(partition uint32) (int64, error)
+	// Given is how much of the bytes that were sent to a partition has been read; of a
+	// stored exchange, none.
+	Given(partition uint32) int64
+	// Err is why nothing more is taken, or nil.
+	Err() error
 	// Window is how many bytes that have not been read a producer elsewhere may have
 	// sent to a partition; zero: any number.
 	Window() int64
@@ -42,23 +42,30 @@ func (w *writer) Watch(c chan<- struct{}) {
 
 // Given implements Watched. What is sent everywhere counts when it has been read
 // everywhere.
-func (w *writer) Given(part uint32) (least int64, err error) {
-	e := w.exchange
-	if e.store != nil {
-		return 0, w.wrap(e.fenced(w.lane, w.attempt))
-	}
-	least = math.MaxInt64
-	for i, p := range e.pipesOf(w.lane) {
-		if !e.spec.Everywhere && uint32(i) != part {
+func (w *writer) Given(part uint32) (least int64) {
+	least = -1
+	for i, p := range w.exchange.pipesOf(w.lane) {
+		if !w.exchange.spec.Everywhere && uint32(i) != part {
 			continue
 		}
-		n, err := p.given(w)
-		if err != nil {
-			return 0, w.wrap(err)
+		if n := p.given(w); least < 0 || n < least {
+			least = n
 		}
-		least = min(least, n)
 	}
-	return least, nil
+	return max(least, 0)
+}
+
+// Err implements Watched.
+func (w *writer) Err() error {
+	if w.exchange.store != nil {
+		return w.wrap(w.exchange.fenced(w.lane, w.attempt))
+	}
+	for _, p := range w.exchange.pipesOf(w.lane) {
+		if err := p.refuses(w); err != nil {
+			return w.wrap(err)
+		}
+	}
+	return nil
 }
 
 // Window implements Watched.

@@ -127,7 +127,7 @@ func check(spec shuffle.Spec) error {
 
 func sameSpec(a, b shuffle.Spec) bool {
 	return a.Lanes == b.Lanes && a.Partitions == b.Partitions && a.Retention == b.Retention &&
-		a.BudgetBytes == b.BudgetBytes && a.Paired == b.Paired && a.Everywhere == b.Everywhere && a.Schema.Equal(b.Schema)
+		a.Paired == b.Paired && a.Everywhere == b.Everywhere && a.Schema.Equal(b.Schema)
 }
 
 // Writer opens a lane for an attempt.

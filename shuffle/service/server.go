@@ -1,18 +1,28 @@
 package service
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/flight"
 	gen "github.com/apache/arrow-go/v18/arrow/flight/gen/flight"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
+	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/local"
+	"github.com/tidemill/tidemill/shuffle/wire"
 )
 
 // Options are what a server needs.
@@ -55,11 +65,37 @@ type Stats struct {
 // Server keeps partitions for other processes.
 type Server struct {
 	flight.BaseFlightServer
-	options Options
+	options  Options
+	ctx      context.Context // of all sessions
+	cancel   context.CancelCauseFunc
+	work     sync.WaitGroup // goroutines of streams and sessions
+	in, out  atomic.Uint64  // bytes
+	draining atomic.Bool
+
+	mu       sync.Mutex
+	closed   bool
+	sessions map[uint64]*session
+	over     map[id.Job]id.Term // jobs that were dropped whole
+	overList []id.Job           // the same, oldest first
 }
 
+// maxOver bounds how many dropped jobs are remembered.
+const maxOver = 10_000
+
 // New returns a server that takes connections when it is registered with one.
-func New(o Options) *Server { return &Server{options: o} }
+func New(o Options) *Server {
+	o.Grace = cmp.Or(o.Grace, DefaultGrace)
+	o.MaxStreams = cmp.Or(o.MaxStreams, DefaultMaxStreams)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{options: o, sessions: map[uint64]*session{}, over: map[id.Job]id.Term{}}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	return s
+}
 
 // Register adds the Arrow Flight service to a gRPC server, which has to be made with
 // ServerOptions.
@@ -67,20 +103,131 @@ func (s *Server) Register(r grpc.ServiceRegistrar) { gen.RegisterFlightServiceSe
 
 // ServerOptions are the codec, windows and limits that a gRPC server needs to serve
 // s. Other services of the same server work with them as they do without.
-func (s *Server) ServerOptions() []grpc.ServerOption { return nil }
+func (s *Server) ServerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ForceServerCodecV2(wire.Codec{Alloc: s.options.Alloc}),
+		grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes),
+		grpc.InitialWindowSize(wire.StreamWindow), grpc.InitialConnWindowSize(wire.ConnWindow),
+		grpc.ReadBufferSize(wire.SocketBuffer), grpc.WriteBufferSize(wire.SocketBuffer),
+	}
+}
 
 // Jobs lists the jobs of which the server keeps something.
-func (s *Server) Jobs() []id.Job { return nil }
+func (s *Server) Jobs() []id.Job {
+	return slices.SortedFunc(maps.Keys(s.options.Store.Kept()), func(a, b id.Job) int { return bytes.Compare(a[:], b[:]) })
+}
 
-// DropJob drops exchanges of a job, or without a list all of them; then nothing of the
-// job is taken any more under term or a lower one.
-func (s *Server) DropJob(_ context.Context, _ id.Job, _ []id.Exchange, _ id.Term) error { return nil }
+// DropJob drops exchanges of a job that are not of a higher term. Without a list it
+// drops all of them, and no client opens one any more under that term or a lower one.
+func (s *Server) DropJob(_ context.Context, job id.Job, exchanges []id.Exchange, term id.Term) error {
+	if len(exchanges) == 0 {
+		exchanges = nil
+		s.end(job, term)
+	}
+	return s.options.Store.DropJob(job, exchanges, term)
+}
 
-// Drain has the server take no new lanes.
-func (s *Server) Drain() {}
+// end remembers that a job is over.
+func (s *Server) end(job id.Job, term id.Term) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.over[job]; !known {
+		s.overList = append(s.overList, job)
+	}
+	s.over[job] = max(s.over[job], term)
+	if len(s.overList) > maxOver {
+		delete(s.over, s.overList[0])
+		s.overList = s.overList[1:]
+	}
+}
+
+// Drain has the server take no new lanes of stored exchanges: callers are told to go
+// elsewhere. What is open goes on, and all is read as before.
+func (s *Server) Drain() { s.draining.Store(true) }
 
 // Stats is what the server keeps and has done.
-func (s *Server) Stats() Stats { return Stats{} }
+func (s *Server) Stats() Stats {
+	st := Stats{BytesIn: s.in.Load(), BytesOut: s.out.Load(), Draining: s.draining.Load()}
+	st.MemoryBytes, st.DiskBytes = s.options.Store.Used()
+	for _, n := range s.options.Store.Kept() {
+		st.Exchanges += n
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.sessions {
+		if e.open.GetRead() {
+			st.Readers++
+		} else {
+			st.Writers++
+		}
+	}
+	return st
+}
 
-// Close ends all sessions.
-func (s *Server) Close() error { return nil }
+// Close ends all sessions and waits for their goroutines; the streams of clients end
+// with an error. What the store keeps stays.
+func (s *Server) Close() error {
+	s.cancel(errClosed)
+	s.mu.Lock()
+	s.closed = true
+	open := slices.Collect(maps.Values(s.sessions))
+	s.mu.Unlock()
+	for _, e := range open {
+		e.expire()
+	}
+	s.work.Wait()
+	return nil
+}
+
+var errClosed = failure.Errorf(failure.Transient, "the shuffle server is closing")
+
+// DoExchange serves a push or a read stream.
+func (s *Server) DoExchange(stream gen.FlightService_DoExchangeServer) error {
+	if !s.enter() {
+		return status.Error(codes.Unavailable, errClosed.Error())
+	}
+	defer s.work.Done()
+	var first wire.Message
+	if err := stream.RecvMsg(&first); err != nil {
+		return err
+	}
+	var open wire.Open
+	err := first.Content(&open)
+	if err == nil && first.Kind != wire.KindOpen {
+		err = failure.Errorf(failure.BadData, "a stream begins with %v", first.Kind)
+	}
+	first.Release()
+	if err != nil {
+		return s.refuse(stream, &open, err)
+	}
+	e, err := s.session(stream.Context(), &open)
+	if err != nil {
+		return s.refuse(stream, &open, err)
+	}
+	return e.serve(stream, &open)
+}
+
+// enter counts a handler, which calls work.Done, unless the server is closed.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.work.Add(1)
+	}
+	return !s.closed
+}
+
+// refuse tells the client why, and ends the stream.
+func (s *Server) refuse(stream grpc.ServerStream, open *wire.Open, err error) error {
+	s.options.Log.Info("shuffle stream refused", "stream", open.Summary(), "error", err)
+	return sendError(stream, err)
+}
+
+func sendError(stream grpc.ServerStream, err error) error {
+	m, encodeErr := wire.Control(wire.Header{Kind: wire.KindError}, wire.FromError(err))
+	if encodeErr != nil {
+		return encodeErr
+	}
+	defer m.Release()
+	return stream.SendMsg(m)
+}

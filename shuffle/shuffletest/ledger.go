@@ -22,9 +22,13 @@ func ledger(h *harness, retention shuffle.Retention) {
 		h.open(retention, lanes, partitions, 2000)
 		manifests := make([]shuffle.Manifest, lanes)
 		var wg sync.WaitGroup
+		first := make([]shuffle.Writer, lanes)
+		for lane := range uint32(lanes) {
+			first[lane] = h.writer(lane, 0) // before a reader comes to a server that knows nothing yet
+		}
 		for lane := range uint32(lanes) {
 			random := rand.New(rand.NewPCG(seed, uint64(lane)))
-			wg.Go(func() { manifests[lane] = h.writeLane(random, retention, lane, partitions, rows) })
+			wg.Go(func() { manifests[lane] = h.writeLane(random, retention, first[lane], lane, partitions, rows) })
 		}
 		read := make([]map[int64]int, partitions)
 		for p := range uint32(partitions) {
@@ -54,9 +58,11 @@ func ledger(h *harness, retention shuffle.Retention) {
 
 // writeLane writes rows lane*rows... until an attempt finishes. Of retention
 // none only attempts that sent nothing may fail.
-func (h *harness) writeLane(random *rand.Rand, retention shuffle.Retention, lane uint32, partitions, rows int) shuffle.Manifest {
+func (h *harness) writeLane(random *rand.Rand, retention shuffle.Retention, w shuffle.Writer, lane uint32, partitions, rows int) shuffle.Manifest {
 	for attempt := uint32(0); ; attempt++ {
-		w := h.writer(lane, attempt)
+		if attempt > 0 {
+			w = h.writer(lane, attempt)
+		}
 		dies := -1
 		if attempt < 3 && random.IntN(2) == 0 {
 			dies = 0

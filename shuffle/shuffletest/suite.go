@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 	"testing/synctest"
 
@@ -23,7 +24,15 @@ type Options struct {
 	LaneGuarantee int64
 }
 
-// Run runs every case against services that open makes.
+// Apart is a service whose readers may be in other processes than what they read, so
+// that what is sent everywhere is not the same memory for all of them.
+type Apart interface {
+	shuffle.Service
+	Apart() bool
+}
+
+// Run runs every case against services that open makes. One that is an io.Closer is
+// closed after its case.
 func Run(t *testing.T, open func(t *testing.T, o Options) shuffle.Service) {
 	cases := []struct {
 		name string
@@ -56,6 +65,11 @@ func Run(t *testing.T, open func(t *testing.T, o Options) shuffle.Service) {
 				for ex := range id.Exchange(8) {
 					if err := h.service.Drop(context.Background(), h.job, ex); err != nil {
 						t.Errorf("drop: %v", err)
+					}
+				}
+				if c, ok := h.service.(io.Closer); ok {
+					if err := c.Close(); err != nil {
+						t.Errorf("close: %v", err)
 					}
 				}
 				mem.AssertSize(t, 0)
@@ -170,16 +184,21 @@ func told(e stream.Element) string {
 	}
 }
 
-// available reads what is there now.
+// available reads what is there when everything has settled.
 func (h *harness) available(r shuffle.Reader) (out []string) {
 	h.t.Helper()
+	settled := false
 	for {
 		e, ok, err := r.Poll()
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		if !ok {
+		if !ok && settled {
 			return out
+		}
+		if settled = !ok; settled {
+			synctest.Wait()
+			continue
 		}
 		out = append(out, told(e))
 		if e.Kind == stream.EndOfInput {
@@ -193,6 +212,20 @@ func (h *harness) want(have []string, want ...string) {
 	if fmt.Sprint(have) != fmt.Sprint(want) {
 		h.t.Fatalf("have %v, want %v", have, want)
 	}
+}
+
+// fails calls do until it fails: with a service across processes it is a later call
+// that tells of what happened elsewhere.
+func (h *harness) fails(want error, do func() error) {
+	h.t.Helper()
+	for range 10 {
+		if err := do(); err != nil {
+			h.wantErr(err, want)
+			return
+		}
+		synctest.Wait()
+	}
+	h.t.Fatalf("no error, want %v", want)
 }
 
 func (h *harness) wantErr(err, want error) {

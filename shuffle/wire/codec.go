@@ -20,6 +20,14 @@ const (
 	maxHeadBytes    = 16 << 20  // of the header with its TLVs, and of the Arrow message
 )
 
+// The settings of both ends of a connection. Credits bind, not windows: a stream's is
+// larger than what a lane may have on its way to a partition by default.
+const (
+	StreamWindow = 4 << 20
+	ConnWindow   = 16 << 20
+	SocketBuffer = 256 << 10
+)
+
 // The fields of FlightData.
 const (
 	fieldDescriptor = 1

@@ -7,6 +7,10 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/stream"
 )
 
 // The types of TLV: one byte of type, four of length, the value.
@@ -104,6 +108,42 @@ func Control(h Header, content proto.Message) (*Message, error) {
 	return &Message{Header: h, payload: newPayload(extra, nil, nil, nil)}, nil
 }
 
+// Element is what a message without rows tells a consumer; ok says whether it is one.
+func (m *Message) Element() (e stream.Element, ok bool) {
+	switch m.Kind {
+	case KindWatermark:
+		return stream.Advance(stream.Watermark(m.Value)), true
+	case KindIdle:
+		return stream.Element{Kind: stream.IdleElement}, true
+	case KindActive:
+		return stream.Element{Kind: stream.ActiveElement}, true
+	case KindBarrier:
+		b := stream.Barrier{Checkpoint: id.Checkpoint(m.Value), Kind: stream.BarrierKind(m.Rows), TriggeredAt: int64(m.Digest)}
+		return stream.Element{Kind: stream.BarrierElement, Barrier: b}, true
+	default:
+		return stream.Element{}, false
+	}
+}
+
+// FromElement makes the message of an element without rows.
+func FromElement(e stream.Element) (*Message, error) {
+	var h Header
+	switch e.Kind {
+	case stream.WatermarkElem:
+		h.Kind, h.Value = KindWatermark, int64(e.Watermark)
+	case stream.IdleElement:
+		h.Kind = KindIdle
+	case stream.ActiveElement:
+		h.Kind = KindActive
+	case stream.BarrierElement:
+		b := e.Barrier
+		h.Kind, h.Value, h.Rows, h.Digest = KindBarrier, int64(b.Checkpoint), uint32(b.Kind), uint64(b.TriggeredAt)
+	default:
+		return nil, failure.Errorf(failure.Internal, "%v does not travel alone", e.Kind)
+	}
+	return Control(h, nil)
+}
+
 // Content reads what Control was given.
 func (m *Message) Content(into proto.Message) error {
 	found := false
@@ -130,6 +170,12 @@ func (m *Message) Bytes() int {
 
 // Retain makes a second owner.
 func (m *Message) Retain() { m.payload.retain() }
+
+// Share returns a message with the same content and a header of its own.
+func (m *Message) Share() *Message {
+	m.payload.retain()
+	return &Message{Header: m.Header, payload: m.payload}
+}
 
 // Release ends the caller's ownership.
 func (m *Message) Release() {

@@ -1,0 +1,290 @@
+package flight
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/shuffle"
+	"github.com/tidemill/tidemill/shuffle/wire"
+)
+
+// session is one writer's or reader's conversation with one server. It outlives
+// connections: when a stream breaks, another one goes on where it ended.
+type session struct {
+	service *Service
+	server  shuffle.Server
+	open    *wire.Open // of its goroutine
+	end     end
+	ctx     context.Context // ends the session without more words
+	cancel  context.CancelFunc
+	work    chan struct{} // there is something to send
+	opened  chan struct{} // closed when the server has answered, or the session ended
+	once    sync.Once     // closes opened
+
+	mu      sync.Mutex
+	closing bool  // Close was called: say so and end
+	err     error // why it ended
+}
+
+// end is the writer's or reader's side of a session; a session's goroutines call it.
+type end interface {
+	// begin is called with the server's first answer to each stream.
+	begin(*wire.Progress)
+	// next is the message to send now, which the caller releases; nil: none. After
+	// begin it starts with the first one that the server has not got.
+	next() *wire.Message
+	// take is given, and owns, every other message; done: the session is over.
+	take(*wire.Message) (done bool, err error)
+	// position is the last message that has arrived.
+	position() uint64
+	// ended is called once, when nothing will be called any more; err is nil after
+	// Close, or when take was done.
+	ended(err error)
+}
+
+// start begins a session in two goroutines, which end by themselves: when it is over,
+// has failed, or some time after close.
+func (s *Service) start(server shuffle.Server, open *wire.Open, e end) *session {
+	open.Server, open.Session = server.ID, rand.Uint64()
+	c := &session{
+		service: s, server: server, open: open, end: e, work: make(chan struct{}, 1), opened: make(chan struct{}),
+	}
+	c.ctx, c.cancel = context.WithCancel(s.ctx)
+	s.work.Go(c.run)
+	return c
+}
+
+// ready waits until the server has answered for the first time.
+func (c *session) ready(ctx context.Context) error {
+	select {
+	case <-c.opened:
+		return c.failed()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// failed is why the session ended, if it did.
+func (c *session) failed() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// close tells the server that nothing more is wanted. It does not wait.
+func (c *session) close() {
+	c.mu.Lock()
+	c.closing = true
+	c.mu.Unlock()
+	signal(c.work)
+	time.AfterFunc(farewell, c.cancel)
+}
+
+func (c *session) isClosing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
+}
+
+// farewell is how long a session that was closed tries to tell the server.
+const farewell = time.Second
+
+// run carries the session until it is over.
+func (c *session) run() {
+	defer c.cancel()
+	err := c.carryAll()
+	if c.isClosing() {
+		err = nil
+	}
+	c.mu.Lock()
+	c.err = err
+	c.mu.Unlock()
+	c.end.ended(err)
+	c.once.Do(func() { close(c.opened) })
+}
+
+func (c *session) carryAll() error {
+	pause, last := firstPause, time.Now()
+	for {
+		begun, done, err := c.carry()
+		if done {
+			return err
+		}
+		if begun {
+			pause, last = firstPause, time.Now()
+		}
+		again, err := broken(err)
+		switch {
+		case c.service.ctx.Err() != nil:
+			return errClosed
+		case c.ctx.Err() != nil:
+			return nil
+		case !again:
+			return fmt.Errorf("shuffle server %s: %w", c.server.ID, err)
+		case time.Since(last) > c.service.options.Patience:
+			return c.lost(err)
+		}
+		select {
+		case <-time.After(pause):
+		case <-c.ctx.Done():
+		}
+		pause = min(2*pause, longestPause)
+	}
+}
+
+// The pauses between attempts to reach a server.
+const (
+	firstPause   = 5 * time.Millisecond
+	longestPause = 500 * time.Millisecond
+)
+
+// lost is the error of a session whose server does not answer any more: what a reader
+// wanted from it must be made again.
+func (c *session) lost(err error) error {
+	if c.open.GetRead() {
+		return failure.Errorf(failure.LostPartition, "%s: %w: shuffle server %s does not answer: %w", c.open.Summary(), shuffle.ErrDataLoss, c.server.ID, err)
+	}
+	return failure.Errorf(failure.Transient, "%s: shuffle server %s does not answer: %w", c.open.Summary(), c.server.ID, err)
+}
+
+// carry opens a stream and uses it until it breaks, or the session is done.
+func (c *session) carry() (begun, done bool, err error) {
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	st, err := c.service.conns.stream(ctx, c.server)
+	if err != nil {
+		return false, false, err
+	}
+	c.open.Seq = c.end.position()
+	if err := sendControl(st, wire.Header{Kind: wire.KindOpen}, c.open); err != nil && !errors.Is(err, io.EOF) {
+		return false, false, err // after io.EOF the answer says why
+	}
+	answer, err := receive(st)
+	if err != nil {
+		return false, false, err
+	}
+	if err := c.begin(answer); err != nil {
+		return true, true, err
+	}
+	var received sync.WaitGroup
+	received.Go(func() {
+		defer cancel()
+		done, err = c.listen(st)
+	})
+	sendErr := c.talk(ctx, st)
+	if !errors.Is(sendErr, io.EOF) { // else the server ended the stream, and may have said why
+		cancel()
+	}
+	received.Wait()
+	if err == nil && !done {
+		err = sendErr
+	}
+	return true, done, err
+}
+
+// begin takes the server's first answer.
+func (c *session) begin(answer *wire.Message) error {
+	defer answer.Release()
+	if answer.Kind == wire.KindError {
+		return reported(answer)
+	}
+	var p wire.Progress
+	if err := answer.Content(&p); err != nil || answer.Kind != wire.KindProgress {
+		return failure.Errorf(failure.Internal, "shuffle server %s answers with %v: %w", c.server.ID, answer.Kind, errors.Join(err))
+	}
+	c.end.begin(&p)
+	c.open.Again = true
+	c.once.Do(func() { close(c.opened) })
+	signal(c.work)
+	return nil
+}
+
+// talk sends what there is to send, until the stream ends.
+func (c *session) talk(ctx context.Context, st grpc.ClientStream) error {
+	for {
+		if c.isClosing() {
+			if err := sendControl(st, wire.Header{Kind: wire.KindClose}, nil); err != nil {
+				return err
+			}
+			if err := st.CloseSend(); err != nil {
+				return err
+			}
+			<-ctx.Done() // the server ends the stream
+			return nil
+		}
+		m := c.end.next()
+		if m != nil {
+			err := st.SendMsg(m)
+			m.Release()
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-c.work:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// listen takes what the server says, until the stream ends.
+func (c *session) listen(st grpc.ClientStream) (done bool, err error) {
+	for {
+		m, err := receive(st)
+		switch {
+		case err != nil:
+			return c.isClosing(), err
+		case m.Kind == wire.KindError:
+			defer m.Release()
+			return true, reported(m)
+		}
+		if done, err := c.end.take(m); done || err != nil {
+			return true, err
+		}
+	}
+}
+
+func receive(st grpc.ClientStream) (*wire.Message, error) {
+	m := &wire.Message{}
+	if err := st.RecvMsg(m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// reported is the error that a message reports.
+func reported(m *wire.Message) error {
+	var x wire.Error
+	if err := m.Content(&x); err != nil {
+		return err
+	}
+	return x.Err()
+}
+
+func sendControl(st grpc.ClientStream, h wire.Header, content proto.Message) error {
+	m, err := wire.Control(h, content)
+	if err != nil {
+		return err
+	}
+	defer m.Release()
+	return st.SendMsg(m)
+}
+
+// signal wakes who waits on a channel of capacity one.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
