@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -48,6 +49,9 @@ func (n *node) arguments(masters []string) []string {
 	case Master:
 		if others := without(masters, n.address); len(others) > 0 {
 			args = append(args, "--join", strings.Join(others, ","))
+			if n.address == masters[0] {
+				args = append(args, "--bootstrap") // which means nothing to its later lives
+			}
 		}
 	case Worker:
 		args = append(args, "--join", strings.Join(masters, ","), "-D", "worker.slots="+workerSlots)
@@ -126,7 +130,7 @@ func (o Options) ask(ctx context.Context, script string, masters []string, more 
 // environment is what a process of ours sees, with failpoints where a directory is
 // given.
 func (o Options) environment(failpoints string) []string {
-	env := []string{"TIDEMILL_FAILPOINTS=" + failpoints, "NO_COLOR=1", "HOME=" + o.Scratch, "TMPDIR=" + o.Scratch}
+	env := []string{"TIDEMILL_FAILPOINTS=" + failpoints, "NO_COLOR=1", "HOME=" + o.Scratch, "TIDEMILL_HOME=" + filepath.Join(o.Scratch, "home"), "TMPDIR=" + o.Scratch}
 	for _, name := range []string{"PATH", "LANG", "GOGC", "GOMAXPROCS"} {
 		if value, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+value)
