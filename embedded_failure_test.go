@@ -68,19 +68,11 @@ func TestCallsThatFailOnce(t *testing.T) {
 // A batch job whose source fails once is restarted: splits are given back, staged
 // files discarded. Each call of that may fail, too.
 func TestCallsOfARestartThatFail(t *testing.T) {
-	for _, c := range []struct {
-		method string
-		fails  bool
-	}{
-		{"none", false},
-		{"worker.Cancel", false},
-		{"worker.Drop", false},
-		{"coordinator.Reset", true},
-	} {
-		t.Run(c.method, func(t *testing.T) {
+	for _, method := range []string{"none", "worker.Cancel", "worker.Drop", "coordinator.Reset"} {
+		t.Run(method, func(t *testing.T) {
 			var splits, calls atomic.Int32
-			e := openWith(t, nil, func(method string) error {
-				if method == "coordinator.NextSplit" && splits.Add(1) == 3 || method == c.method && calls.Add(1) == 1 {
+			e := openWith(t, nil, func(called string) error {
+				if called == "coordinator.NextSplit" && splits.Add(1) == 3 || called == method && calls.Add(1) == 1 {
 					return failure.Errorf(failure.Transient, "wire cut")
 				}
 				return nil
@@ -90,19 +82,10 @@ func TestCallsOfARestartThatFail(t *testing.T) {
 				CREATE TABLE src (n BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '100000', 'rows-per-second' = '0', 'fields.n.kind' = 'sequence');
 				CREATE TABLE dst (n BIGINT) WITH ('connector' = 'filesystem', 'path' = '${dir}/dst', 'format' = 'parquet');
 				INSERT INTO dst SELECT n FROM src`)
-			if c.fails {
-				if err == nil || !strings.Contains(err.Error(), "wire cut") {
-					t.Fatalf("want the call's error, have %v", err)
-				}
-				if left, err := filepath.Glob(filepath.Join(e.dir, "dst", "*.parquet")); err != nil || len(left) > 0 {
-					t.Fatalf("a failed job left %v, %v", left, err)
-				}
-				return
-			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			if splits.Load() < 4 || c.method != "none" && calls.Load() == 0 {
+			if splits.Load() < 4 || method != "none" && calls.Load() == 0 {
 				t.Fatalf("%d splits asked for, %d calls", splits.Load(), calls.Load())
 			}
 			e.expect("SELECT COUNT(*), SUM(n) FROM dst", "100000 4999950000")

@@ -27,24 +27,26 @@ const golden = "testdata/scale0.01.txt"
 var rewrite = flag.Bool("rewrite", false, "store the answers that came as the wanted ones")
 
 // TestGoldenAnswers runs all 22 queries over generated data of scale 0.01, at one
-// slot and at four, and compares with the answers in testdata. With TIDEMILL_DUCKDB
+// slot, two and four, with exchanges that are read along and with stored ones, and compares with the answers in testdata. With TIDEMILL_DUCKDB
 // set to DuckDB's binary (make verify-sql) they are DuckDB's, too, on the same files.
 // A wrong join order, a lost row at another parallelism or a changed generator fail
 // here, in seconds and without anything but Go.
 func TestGoldenAnswers(t *testing.T) {
 	dir := data(t)
-	got := map[int][]string{}
-	for _, slots := range []int{1, 4} {
-		got[slots] = answers(t, dir, slots)
+	got := map[string][]string{}
+	for _, slots := range []int{1, 2, 4} {
+		for _, retention := range []string{"automatic", "job"} {
+			got[fmt.Sprintf("%d slots, retention %s", slots, retention)] = answers(t, dir, slots, retention)
+		}
 	}
 	if *rewrite {
-		store(t, got[4])
+		store(t, got["4 slots, retention automatic"])
 	}
 	want := load(t)
 	for n := 1; n <= tpch.Count; n++ {
-		for slots, all := range got {
+		for at, all := range got {
 			if err := tpch.SameAnswer(n, all[n-1], want[n]); err != nil {
-				t.Errorf("query %d at %d slots: %v", n, slots, err)
+				t.Errorf("query %d at %s: %v", n, at, err)
 			}
 		}
 		if duckdb := os.Getenv("TIDEMILL_DUCKDB"); duckdb != "" {
@@ -70,9 +72,12 @@ func data(t *testing.T) string {
 	return dir
 }
 
-func answers(t *testing.T, dir string, slots int) (all []string) {
+func answers(t *testing.T, dir string, slots int, retention string) (all []string) {
 	t.Helper()
-	settings := map[string]string{"worker.slots": fmt.Sprint(slots), "parallelism.default": fmt.Sprint(slots), "io.tmp.dir": t.TempDir()}
+	settings := map[string]string{
+		"worker.slots": fmt.Sprint(slots), "parallelism.default": fmt.Sprint(slots), "io.tmp.dir": t.TempDir(),
+		"exchange.batch-retention": retention,
+	}
 	e, err := tidemill.Embedded(t.Context(), tidemill.Options{Settings: settings})
 	if err != nil {
 		t.Fatal(err)

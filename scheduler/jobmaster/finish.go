@@ -40,7 +40,7 @@ func (m *Master) finish(end execgraph.JobEnded) {
 // settles the outcome. It comes after all calls that were decided before.
 func (m *Master) conclude(state execgraph.JobState, cause error, staged []*rpc.Committable) {
 	workers, servers, lines := slices.Collect(maps.Keys(m.workers)), slices.Collect(maps.Keys(m.servers)), maps.Clone(m.lines)
-	coordinator := m.coordinator
+	coordinator, unwanted := m.coordinator, m.unwanted
 	publish := state == execgraph.JobFinished && m.checkpoints == nil && len(m.layout.committing()) > 0
 	m.do(func(context.Context) {
 		m.save(func(ctx context.Context) {
@@ -54,8 +54,11 @@ func (m *Master) conclude(state execgraph.JobState, cause error, staged []*rpc.C
 					state, cause = execgraph.JobFailed, fmt.Errorf("publish the output: %w", err)
 				}
 			}
-			if coordinator != "" && state != execgraph.JobFinished && len(staged) > 0 {
-				m.void(ctx, coordinator, staged)
+			if state != execgraph.JobFinished {
+				unwanted = append(unwanted, staged...)
+			}
+			if coordinator != "" && len(unwanted) > 0 {
+				m.void(ctx, coordinator, unwanted)
 			}
 			m.dropAll(ctx, workers, lines, state != execgraph.JobFinished)
 			m.dropKept(ctx, servers, state != execgraph.JobFinished)

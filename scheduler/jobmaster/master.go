@@ -42,6 +42,7 @@ type Master struct {
 	keeps       map[id.Worker]string // the servers of workers that keep stored lanes themselves
 	manifests   map[lane]*rpc.LaneManifest
 	doubts      map[id.Subtask]bool // whose last attempt could not read what should be there
+	unwanted    []*rpc.Committable  // staged output that could not be discarded yet
 	decisions   []*rpc.Decision
 	parts       []string // names of the regions; nobody changes them
 	// uncoordinated is when the coordinator task was lost; zero: it was not.

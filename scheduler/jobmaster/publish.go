@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/tidemill/tidemill/core/failpoint"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
@@ -40,6 +41,9 @@ func (m *Master) hand(ctx context.Context, w id.Worker, staged []*rpc.Committabl
 		if err := m.opts.Decide(ctx, Publication{Staged: staged}); err != nil {
 			return fmt.Errorf("record the publication: %w", err)
 		}
+	}
+	if err := failpoint.Hit(failpoint.SinkCommit); err != nil {
+		return err
 	}
 	r := &rpc.CommitRequest{Job: m.ref(), Committables: staged, Final: true}
 	if w != "" {

@@ -23,10 +23,10 @@ func (b *builder) retention(e *jobgraph.Exchange) (jobgraph.Retention, string) {
 		return none, "streaming: restored from checkpoints"
 	case b.sealed[e.Producer]:
 		return job, "several read what is computed once"
-	case e.Result:
-		return none, "the client reads along"
 	case b.o.Blocking:
 		return job, "asked for by option"
+	case e.Result:
+		return none, "the client reads along"
 	case b.o.Slots > 0 && widest > b.o.Slots:
 		return job, "both sides do not fit the slots together"
 	}
