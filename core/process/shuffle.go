@@ -52,6 +52,7 @@ func (s *Shuffle) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	trim()
 	root, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -109,18 +110,15 @@ func (s *Shuffle) beat(ctx context.Context, every time.Duration) {
 			}
 			continue
 		}
-		s.forget(ctx, r.GetOver())
+		s.store.forget(ctx, s.opts.Log, r.GetOver())
 	}
 }
 
 func (s *Shuffle) heartbeat() *rpc.HeartbeatRequest {
 	now := s.store.server.Stats()
 	q := &rpc.HeartbeatRequest{Worker: s.door.name, MemoryUsed: s.store.ledger.Used(), Draining: now.Draining, DiskUsed: now.DiskBytes}
-	jobs := s.store.server.Jobs()
-	for _, job := range jobs {
-		q.Jobs = append(q.Jobs, job[:])
-	}
-	if now.Draining && len(jobs) == 0 {
+	q.Jobs = s.store.jobs()
+	if now.Draining && len(q.Jobs) == 0 {
 		select {
 		case <-s.drained:
 		default:
@@ -128,19 +126,6 @@ func (s *Shuffle) heartbeat() *rpc.HeartbeatRequest {
 		}
 	}
 	return q
-}
-
-// forget drops what is kept of jobs that nobody needs any more.
-func (s *Shuffle) forget(ctx context.Context, over [][]byte) {
-	for _, job := range over {
-		jobID, err := (&rpc.JobRef{Job: job}).ID()
-		if err == nil {
-			err = s.store.server.DropJob(ctx, jobID, nil, ^id.Term(0))
-		}
-		if err != nil {
-			s.opts.Log.Warn("a job that is over was not dropped", "job", jobID, "error", err)
-		}
-	}
 }
 
 // Drop implements rpc.ShuffleClient.

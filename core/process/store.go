@@ -1,8 +1,13 @@
 package process
 
 import (
+	"context"
+	"log/slog"
+
 	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/memory"
+	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/shuffle/local"
 	"github.com/tidemill/tidemill/shuffle/partition"
@@ -52,4 +57,25 @@ func (r *role) keep(name string) (*store, error) {
 	s.server = service.New(service.Options{Self: self, Store: s.local, Alloc: alloc, TicketKey: s.key.get, Log: r.opts.Log})
 	r.closer(s.server.Close)
 	return s, nil
+}
+
+// jobs are those of which something is kept.
+func (s *store) jobs() (out [][]byte) {
+	for _, job := range s.server.Jobs() {
+		out = append(out, job[:])
+	}
+	return out
+}
+
+// forget drops what is kept of jobs that nobody needs any more.
+func (s *store) forget(ctx context.Context, log *slog.Logger, over [][]byte) {
+	for _, job := range over {
+		jobID, err := (&rpc.JobRef{Job: job}).ID()
+		if err == nil {
+			err = s.server.DropJob(ctx, jobID, nil, ^id.Term(0))
+		}
+		if err != nil {
+			log.Warn("a job that is over was not dropped", "job", jobID, "error", err)
+		}
+	}
 }

@@ -3,6 +3,7 @@ package process
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"runtime"
 
 	"google.golang.org/grpc"
@@ -52,7 +53,7 @@ func (w *Worker) start(ctx context.Context) error {
 	coordinators := coordinator.New(w.opts.Connectors)
 	w.worker, err = worker.New(worker.Options{
 		ID: id.Worker(w.door.name), Slots: cmp.Or(config.Slots.Get(w.opts.Config), runtime.GOMAXPROCS(0)),
-		Dialer: keyed{w.network, &s.key}, Shuffle: exchanges, Server: w.door.server(),
+		Dialer: keyed{w.network, s, w.opts.Log}, Shuffle: exchanges, Server: w.door.server(),
 		Connectors: w.opts.Connectors, Memory: s.ledger, Spill: s.spill, Coordinators: coordinators,
 		Snapshots: func(_ id.Job, job config.Config) (task.Snapshots, error) {
 			files, _, err := storage.Open(w.opts.FileSystems, job, state)
@@ -71,29 +72,42 @@ func (w *Worker) start(ctx context.Context) error {
 	if err := w.announce(); err != nil {
 		return err
 	}
+	defer trim()
 	return w.insist(ctx, "registration", w.worker.Start)
 }
 
-// keyed is a network that notes the key of the cluster's tickets when a process
-// registers.
+// keyed is a worker's network. It notes the key of the cluster's tickets when the worker
+// registers, and has results dropped that nobody reads any more: those outlive their
+// tasks.
 type keyed struct {
 	*network.Network
-	key *ticketKey
+	store *store
+	log   *slog.Logger
 }
 
 // Master implements rpc.Dialer.
-func (k keyed) Master() rpc.MasterClient { return keyedMaster{k.Network.Master(), k.key} }
+func (k keyed) Master() rpc.MasterClient { return keyedMaster{k.Network.Master(), k} }
 
 type keyedMaster struct {
 	rpc.MasterClient
-	key *ticketKey
+	keyed keyed
 }
 
 // Register implements rpc.MasterClient.
 func (m keyedMaster) Register(ctx context.Context, q *rpc.RegisterRequest) (*rpc.RegisterReply, error) {
 	r, err := m.MasterClient.Register(ctx, q)
 	if err == nil {
-		m.key.note(r)
+		m.keyed.store.key.note(r)
+	}
+	return r, err
+}
+
+// Heartbeat implements rpc.MasterClient.
+func (m keyedMaster) Heartbeat(ctx context.Context, q *rpc.HeartbeatRequest) (*rpc.HeartbeatReply, error) {
+	q.Jobs = m.keyed.store.jobs()
+	r, err := m.MasterClient.Heartbeat(ctx, q)
+	if err == nil {
+		m.keyed.store.forget(ctx, m.keyed.log, r.GetOver())
 	}
 	return r, err
 }

@@ -51,7 +51,8 @@ type ClusterClient interface {
 	GetJob(ctx context.Context, r *GetJobRequest) (*JobStatus, error)
 	// ListJobs lists jobs, those that are over included, without vertices.
 	ListJobs(ctx context.Context, r *ListJobsRequest) (*ListJobsReply, error)
-	// CancelJob asks a job to end. One that is over stays as it is.
+	// CancelJob asks a job to end. One that is over stays as it is; its result, if there
+	// is one, need not be kept any longer.
 	CancelJob(ctx context.Context, r *CancelJobRequest) (*CancelJobReply, error)
 	// Nodes lists the masters, workers and shuffle servers.
 	Nodes(ctx context.Context, r *NodesRequest) (*NodesReply, error)

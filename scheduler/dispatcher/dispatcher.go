@@ -92,6 +92,7 @@ type job struct {
 	phase   phase
 	changed chan struct{} // closed and replaced with the phase
 	final   *rpc.JobStatus
+	read    bool // by its client, who needs its result no longer
 }
 
 // phase is how far a job has come with the dispatcher.
@@ -308,6 +309,7 @@ func (d *Dispatcher) Cancel(ctx context.Context, jobID id.Job) error {
 	}
 	d.mu.Lock()
 	done := j.phase == over || j.rec.Decided != nil
+	j.read = true
 	d.mu.Unlock()
 	if done {
 		return nil

@@ -232,11 +232,11 @@ func (d *Dispatcher) waits(j *job) []*rpc.Wait {
 }
 
 // Over says whether nobody needs what is kept of a job any more: it is over, with a
-// result since longer than grace, or is not known. A job is known before anything of it
+// result since longer than grace or until its client cancelled it, or is not known. A job is known before anything of it
 // is kept anywhere.
 func (d *Dispatcher) Over(jobID id.Job, grace time.Duration) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	j, ok := d.jobs[jobID]
-	return !ok || j.phase == over && (!j.rec.Result || time.Since(j.rec.Ended) > grace)
+	return !ok || j.phase == over && (!j.rec.Result || j.read || time.Since(j.rec.Ended) > grace)
 }
