@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/core/compute"
+	"github.com/tidemill/tidemill/core/failpoint"
 	"github.com/tidemill/tidemill/core/failure"
 )
 
@@ -131,6 +132,9 @@ func (w *Writer) write(b []byte) error {
 
 // Finish ends the file. After an error it is gone.
 func (w *Writer) Finish() (*File, error) {
+	if w.err == nil {
+		w.err = failpoint.Hit(failpoint.SpillWrite)
+	}
 	if w.err == nil {
 		if err := w.out.Flush(); err != nil {
 			w.err = w.f.failed("write", err)

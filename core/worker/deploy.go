@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/failpoint"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/keyfilter"
@@ -27,6 +28,9 @@ func (w *Worker) Deploy(ctx context.Context, r *rpc.DeployRequest) (*rpc.DeployR
 	}
 	if w.has(jobID, a) {
 		return &rpc.DeployReply{}, nil
+	}
+	if err := failpoint.Hit(failpoint.Deploy); err != nil {
+		return nil, doing(err)
 	}
 	x, scope, err := w.prepare(jobID, r)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 
+	"github.com/tidemill/tidemill/core/failpoint"
 	"github.com/tidemill/tidemill/fs"
 )
 
@@ -103,6 +104,10 @@ func (w *writer) Commit(ctx context.Context) error {
 		return err
 	}
 	if err := errors.Join(w.f.Sync(), w.f.Close()); err != nil {
+		w.err = fs.Wrap("commit", w.path, err)
+		return w.err
+	}
+	if err := failpoint.Hit(failpoint.FileCommit); err != nil {
 		w.err = fs.Wrap("commit", w.path, err)
 		return w.err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/tidemill/tidemill/core/failpoint"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/raftmeta"
@@ -41,6 +42,7 @@ func (f *fsm) Apply(l *raft.Log) any {
 		err = f.m.fail(failure.Errorf(failure.Fatal, "log entry %d: %w", l.Index, err))
 		return outcome{term: term, err: err}
 	}
+	_ = failpoint.Hit(failpoint.RaftApply) // a committed entry is applied: there is no error to return
 	rev, err := f.m.apply(term, txn)
 	return outcome{term: term, revision: rev, err: err}
 }

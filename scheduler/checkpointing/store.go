@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tidemill/tidemill/core/checkpoint"
+	"github.com/tidemill/tidemill/core/failpoint"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/fs"
@@ -58,6 +59,9 @@ func (s *Store) Save(ctx context.Context, m *checkpoint.Manifest) error {
 	place, err := s.Files.Save(ctx, m)
 	if err != nil {
 		return fmt.Errorf("save checkpoint %d of job %v: %w", n, job, err)
+	}
+	if err := failpoint.Hit(failpoint.CheckpointPublish); err != nil {
+		return err
 	}
 	value, err := json.Marshal(entry{Version: entryVersion, Manifest: place, Triggered: m.GetTriggeredAt()})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tidemill/tidemill/core/compute"
+	"github.com/tidemill/tidemill/core/failpoint"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/stream"
@@ -146,8 +147,13 @@ func (w *writer) broadcastToStore(e stream.Element) error {
 // Finish ends the lane.
 func (w *writer) Finish(context.Context) (shuffle.Manifest, error) {
 	if w.exchange.store != nil {
+		if err := failpoint.Hit(failpoint.LaneCommit); err != nil {
+			return shuffle.Manifest{}, w.wrap(err)
+		}
 		m, err := w.exchange.seal(w.lane, w.attempt, w.watermark)
-		w.finished = err == nil
+		if w.finished = err == nil; w.finished {
+			err = failpoint.Hit(failpoint.LaneCommitted)
+		}
 		return m, w.wrap(err)
 	}
 	for _, p := range w.exchange.pipesOf(w.lane) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
+	"github.com/tidemill/tidemill/core/failpoint"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/local"
@@ -194,6 +195,9 @@ func (p *pushing) put(ctx context.Context, m *wire.Message) error {
 	bytes := int64(m.Bytes())
 	manifest, err := p.apply(ctx, m)
 	if err != nil {
+		return err
+	}
+	if err := failpoint.Hit(failpoint.ShuffleBlock); err != nil {
 		return err
 	}
 	p.mu.Lock()

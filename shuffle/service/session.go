@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/tidemill/tidemill/core/failpoint"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/security"
@@ -138,6 +139,9 @@ func (s *Server) begin(ctx context.Context, open *wire.Open, spec shuffle.Spec) 
 		}
 	}
 	if open.GetRead() {
+		if err := failpoint.Hit(failpoint.ShuffleRead); err != nil {
+			return nil, err
+		}
 		var lanes []uint32
 		for i := range spec.Lanes {
 			if stored && wire.InBitmap(open.GetLanes(), i) {

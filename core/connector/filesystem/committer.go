@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/failpoint"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/fs"
@@ -207,17 +208,23 @@ func (c *committer) publish(ctx context.Context, j journal) error {
 // exchange hides the old files and publishes the new ones. Both may have been
 // done already by an earlier try.
 func (c *committer) exchange(ctx context.Context, j journal) error {
+	if err := failpoint.Hit(failpoint.PublishBegin); err != nil {
+		return err
+	}
 	for _, r := range j.Replaced {
 		if err := c.loc.fsys.Rename(ctx, r.Path, r.Hidden); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	for _, s := range j.New {
+		if err := failpoint.Hit(failpoint.PublishStep); err != nil {
+			return err
+		}
 		if err := c.recover.Publish(ctx, s.Token); err != nil {
 			return err
 		}
 	}
-	return nil
+	return failpoint.Hit(failpoint.PublishEnd)
 }
 
 // undo removes the new files, staged or published, and shows the old ones again.
