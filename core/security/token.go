@@ -114,11 +114,14 @@ func (t Token) Matches(shown string) bool {
 func (t Token) Header() string { return bearer + t.Reveal() }
 
 // MatchesHeader reports whether an Authorization header shows the token.
-func (t Token) MatchesHeader(value string) bool {
-	if len(value) < len(bearer) || !strings.EqualFold(value[:len(bearer)], bearer) {
-		return false
+func (t Token) MatchesHeader(value string) bool { return t.Matches(Shown(value)) }
+
+// Shown is the text of a token that an Authorization header shows; empty: none.
+func Shown(header string) string {
+	if len(header) < len(bearer) || !strings.EqualFold(header[:len(bearer)], bearer) {
+		return ""
 	}
-	return t.Matches(strings.TrimSpace(value[len(bearer):]))
+	return strings.TrimSpace(header[len(bearer):])
 }
 
 const bearer = "Bearer "

@@ -47,6 +47,9 @@ type Admission struct {
 	// Token lets in those who show it: without TLS to everything, else to what clients
 	// may do. The zero one lets nobody in.
 	Token security.Token
+	// Authority lets in those who show a join token, to Enrollment alone; nil: there is
+	// none here.
+	Authority *security.CA
 	// Version is the program's, for whoever calls what it does not have.
 	Version string
 }
@@ -80,6 +83,9 @@ func ServerOptions(a Admission) []grpc.ServerOption {
 
 // admit says why somebody may not call a method, or nil.
 func (a Admission) admit(who caller, method string, header metadata.MD) error {
+	if method == Enrollment_Enroll_FullMethodName && a.Authority != nil {
+		return a.enroll(header)
+	}
 	callers := callersOf(method)
 	if who.cert != nil && security.CheckRole(who.cert, callers...) == nil {
 		return nil
@@ -97,6 +103,14 @@ func (a Admission) admit(who caller, method string, header metadata.MD) error {
 		return status.Error(codes.PermissionDenied, security.CheckRole(who.cert, callers...).Error())
 	}
 	return status.Error(codes.Unauthenticated, "neither a certificate nor a token was shown")
+}
+
+// enroll says why somebody may not ask for a certificate, or nil.
+func (a Admission) enroll(header metadata.MD) error {
+	if _, err := a.Authority.CheckJoin(shownIn(header), time.Now()); err != nil {
+		return status.Error(codes.Unauthenticated, err.Error())
+	}
+	return nil
 }
 
 // caller is what the connection says of who calls.
@@ -145,7 +159,7 @@ func callersOf(method string) []security.Role {
 // called there; none: any of the cluster.
 func serversOf(method string) []security.Role {
 	switch service(method) {
-	case Master_ServiceDesc.ServiceName, Cluster_ServiceDesc.ServiceName, Blobs_ServiceDesc.ServiceName:
+	case Master_ServiceDesc.ServiceName, Cluster_ServiceDesc.ServiceName, Blobs_ServiceDesc.ServiceName, Enrollment_ServiceDesc.ServiceName:
 		return []security.Role{security.Master}
 	case Worker_ServiceDesc.ServiceName, Coordinator_ServiceDesc.ServiceName:
 		return []security.Role{security.Worker}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/core/security"
 )
 
 // Services are the receivers of a process; those that are nil it does not serve.
@@ -27,6 +28,9 @@ type Services struct {
 	// Cluster is asked like Master.
 	Cluster func() (rpc.ClusterClient, error)
 	Blobs   Blobs
+	// Authority gives certificates to who shows a join token; the server's Admission has
+	// the same one.
+	Authority *security.CA
 }
 
 // Blobs keeps what is too large for the masters' log. Calls may be concurrent.
@@ -97,6 +101,9 @@ func Register(r grpc.ServiceRegistrar, s Services) {
 	}
 	if s.Blobs != nil {
 		add(Blobs_ServiceDesc, func() (any, error) { return blobsServer{Blobs: s.Blobs}, nil })
+	}
+	if s.Authority != nil {
+		add(Enrollment_ServiceDesc, func() (any, error) { return enrollment{ca: s.Authority}, nil })
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
+	sync "sync"
 	unsafe "unsafe"
 )
 
@@ -24,11 +25,103 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type EnrollRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Request       []byte                 `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"` // PKCS #10, DER
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnrollRequest) Reset() {
+	*x = EnrollRequest{}
+	mi := &file_core_rpc_network_services_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnrollRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnrollRequest) ProtoMessage() {}
+
+func (x *EnrollRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_network_services_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnrollRequest.ProtoReflect.Descriptor instead.
+func (*EnrollRequest) Descriptor() ([]byte, []int) {
+	return file_core_rpc_network_services_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *EnrollRequest) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+type EnrollReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Certificates  []byte                 `protobuf:"bytes,1,opt,name=certificates,proto3" json:"certificates,omitempty"` // PEM: the process's, the authority's
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnrollReply) Reset() {
+	*x = EnrollReply{}
+	mi := &file_core_rpc_network_services_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnrollReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnrollReply) ProtoMessage() {}
+
+func (x *EnrollReply) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_network_services_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnrollReply.ProtoReflect.Descriptor instead.
+func (*EnrollReply) Descriptor() ([]byte, []int) {
+	return file_core_rpc_network_services_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *EnrollReply) GetCertificates() []byte {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
 var File_core_rpc_network_services_proto protoreflect.FileDescriptor
 
 const file_core_rpc_network_services_proto_rawDesc = "" +
 	"\n" +
-	"\x1fcore/rpc/network/services.proto\x12\x0ftidemill.rpc.v1\x1a\x12core/rpc/rpc.proto2\xfc\x02\n" +
+	"\x1fcore/rpc/network/services.proto\x12\x0ftidemill.rpc.v1\x1a\x12core/rpc/rpc.proto\")\n" +
+	"\rEnrollRequest\x12\x18\n" +
+	"\arequest\x18\x01 \x01(\fR\arequest\"1\n" +
+	"\vEnrollReply\x12\"\n" +
+	"\fcertificates\x18\x01 \x01(\fR\fcertificates2\xfc\x02\n" +
 	"\x06Master\x12L\n" +
 	"\bRegister\x12 .tidemill.rpc.v1.RegisterRequest\x1a\x1e.tidemill.rpc.v1.RegisterReply\x12O\n" +
 	"\tHeartbeat\x12!.tidemill.rpc.v1.HeartbeatRequest\x1a\x1f.tidemill.rpc.v1.HeartbeatReply\x12A\n" +
@@ -66,137 +159,157 @@ const file_core_rpc_network_services_proto_rawDesc = "" +
 	"\x06Remove\x12\x1e.tidemill.rpc.v1.RemoveRequest\x1a\x1c.tidemill.rpc.v1.RemoveReply2\x89\x01\n" +
 	"\x05Blobs\x12?\n" +
 	"\x03Put\x12\x1c.tidemill.rpc.v1.BlobRequest\x1a\x1a.tidemill.rpc.v1.BlobReply\x12?\n" +
-	"\x03Get\x12\x1c.tidemill.rpc.v1.BlobRequest\x1a\x1a.tidemill.rpc.v1.BlobReplyB/Z-github.com/tidemill/tidemill/core/rpc/networkb\x06proto3"
+	"\x03Get\x12\x1c.tidemill.rpc.v1.BlobRequest\x1a\x1a.tidemill.rpc.v1.BlobReply2T\n" +
+	"\n" +
+	"Enrollment\x12F\n" +
+	"\x06Enroll\x12\x1e.tidemill.rpc.v1.EnrollRequest\x1a\x1c.tidemill.rpc.v1.EnrollReplyB/Z-github.com/tidemill/tidemill/core/rpc/networkb\x06proto3"
 
+var (
+	file_core_rpc_network_services_proto_rawDescOnce sync.Once
+	file_core_rpc_network_services_proto_rawDescData []byte
+)
+
+func file_core_rpc_network_services_proto_rawDescGZIP() []byte {
+	file_core_rpc_network_services_proto_rawDescOnce.Do(func() {
+		file_core_rpc_network_services_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_core_rpc_network_services_proto_rawDesc), len(file_core_rpc_network_services_proto_rawDesc)))
+	})
+	return file_core_rpc_network_services_proto_rawDescData
+}
+
+var file_core_rpc_network_services_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_core_rpc_network_services_proto_goTypes = []any{
-	(*rpc.RegisterRequest)(nil),     // 0: tidemill.rpc.v1.RegisterRequest
-	(*rpc.HeartbeatRequest)(nil),    // 1: tidemill.rpc.v1.HeartbeatRequest
-	(*rpc.TaskReport)(nil),          // 2: tidemill.rpc.v1.TaskReport
-	(*rpc.AckRequest)(nil),          // 3: tidemill.rpc.v1.AckRequest
-	(*rpc.DeclineRequest)(nil),      // 4: tidemill.rpc.v1.DeclineRequest
-	(*rpc.DeployRequest)(nil),       // 5: tidemill.rpc.v1.DeployRequest
-	(*rpc.CancelRequest)(nil),       // 6: tidemill.rpc.v1.CancelRequest
-	(*rpc.TriggerRequest)(nil),      // 7: tidemill.rpc.v1.TriggerRequest
-	(*rpc.NotifyRequest)(nil),       // 8: tidemill.rpc.v1.NotifyRequest
-	(*rpc.DropRequest)(nil),         // 9: tidemill.rpc.v1.DropRequest
-	(*rpc.CoordinatorRequest)(nil),  // 10: tidemill.rpc.v1.CoordinatorRequest
-	(*rpc.LogsRequest)(nil),         // 11: tidemill.rpc.v1.LogsRequest
-	(*rpc.SplitRequest)(nil),        // 12: tidemill.rpc.v1.SplitRequest
-	(*rpc.ResetRequest)(nil),        // 13: tidemill.rpc.v1.ResetRequest
-	(*rpc.SnapshotRequest)(nil),     // 14: tidemill.rpc.v1.SnapshotRequest
-	(*rpc.CommitRequest)(nil),       // 15: tidemill.rpc.v1.CommitRequest
-	(*rpc.AbortRequest)(nil),        // 16: tidemill.rpc.v1.AbortRequest
-	(*rpc.ProgressRequest)(nil),     // 17: tidemill.rpc.v1.ProgressRequest
-	(*rpc.ShuffleDropRequest)(nil),  // 18: tidemill.rpc.v1.ShuffleDropRequest
-	(*rpc.DrainRequest)(nil),        // 19: tidemill.rpc.v1.DrainRequest
-	(*rpc.ShuffleStatsRequest)(nil), // 20: tidemill.rpc.v1.ShuffleStatsRequest
-	(*rpc.SubmitRequest)(nil),       // 21: tidemill.rpc.v1.SubmitRequest
-	(*rpc.GetJobRequest)(nil),       // 22: tidemill.rpc.v1.GetJobRequest
-	(*rpc.ListJobsRequest)(nil),     // 23: tidemill.rpc.v1.ListJobsRequest
-	(*rpc.CancelJobRequest)(nil),    // 24: tidemill.rpc.v1.CancelJobRequest
-	(*rpc.NodesRequest)(nil),        // 25: tidemill.rpc.v1.NodesRequest
-	(*rpc.DrainNodeRequest)(nil),    // 26: tidemill.rpc.v1.DrainNodeRequest
-	(*rpc.JoinRequest)(nil),         // 27: tidemill.rpc.v1.JoinRequest
-	(*rpc.RemoveRequest)(nil),       // 28: tidemill.rpc.v1.RemoveRequest
-	(*rpc.BlobRequest)(nil),         // 29: tidemill.rpc.v1.BlobRequest
-	(*rpc.RegisterReply)(nil),       // 30: tidemill.rpc.v1.RegisterReply
-	(*rpc.HeartbeatReply)(nil),      // 31: tidemill.rpc.v1.HeartbeatReply
-	(*rpc.TaskReply)(nil),           // 32: tidemill.rpc.v1.TaskReply
-	(*rpc.AckReply)(nil),            // 33: tidemill.rpc.v1.AckReply
-	(*rpc.DeclineReply)(nil),        // 34: tidemill.rpc.v1.DeclineReply
-	(*rpc.DeployReply)(nil),         // 35: tidemill.rpc.v1.DeployReply
-	(*rpc.CancelReply)(nil),         // 36: tidemill.rpc.v1.CancelReply
-	(*rpc.TriggerReply)(nil),        // 37: tidemill.rpc.v1.TriggerReply
-	(*rpc.NotifyReply)(nil),         // 38: tidemill.rpc.v1.NotifyReply
-	(*rpc.DropReply)(nil),           // 39: tidemill.rpc.v1.DropReply
-	(*rpc.CoordinatorReply)(nil),    // 40: tidemill.rpc.v1.CoordinatorReply
-	(*rpc.LogsReply)(nil),           // 41: tidemill.rpc.v1.LogsReply
-	(*rpc.SplitReply)(nil),          // 42: tidemill.rpc.v1.SplitReply
-	(*rpc.ResetReply)(nil),          // 43: tidemill.rpc.v1.ResetReply
-	(*rpc.SnapshotReply)(nil),       // 44: tidemill.rpc.v1.SnapshotReply
-	(*rpc.CommitReply)(nil),         // 45: tidemill.rpc.v1.CommitReply
-	(*rpc.AbortReply)(nil),          // 46: tidemill.rpc.v1.AbortReply
-	(*rpc.ProgressReply)(nil),       // 47: tidemill.rpc.v1.ProgressReply
-	(*rpc.ShuffleDropReply)(nil),    // 48: tidemill.rpc.v1.ShuffleDropReply
-	(*rpc.DrainReply)(nil),          // 49: tidemill.rpc.v1.DrainReply
-	(*rpc.ShuffleStats)(nil),        // 50: tidemill.rpc.v1.ShuffleStats
-	(*rpc.SubmitReply)(nil),         // 51: tidemill.rpc.v1.SubmitReply
-	(*rpc.JobStatus)(nil),           // 52: tidemill.rpc.v1.JobStatus
-	(*rpc.ListJobsReply)(nil),       // 53: tidemill.rpc.v1.ListJobsReply
-	(*rpc.CancelJobReply)(nil),      // 54: tidemill.rpc.v1.CancelJobReply
-	(*rpc.NodesReply)(nil),          // 55: tidemill.rpc.v1.NodesReply
-	(*rpc.DrainNodeReply)(nil),      // 56: tidemill.rpc.v1.DrainNodeReply
-	(*rpc.JoinReply)(nil),           // 57: tidemill.rpc.v1.JoinReply
-	(*rpc.RemoveReply)(nil),         // 58: tidemill.rpc.v1.RemoveReply
-	(*rpc.BlobReply)(nil),           // 59: tidemill.rpc.v1.BlobReply
+	(*EnrollRequest)(nil),           // 0: tidemill.rpc.v1.EnrollRequest
+	(*EnrollReply)(nil),             // 1: tidemill.rpc.v1.EnrollReply
+	(*rpc.RegisterRequest)(nil),     // 2: tidemill.rpc.v1.RegisterRequest
+	(*rpc.HeartbeatRequest)(nil),    // 3: tidemill.rpc.v1.HeartbeatRequest
+	(*rpc.TaskReport)(nil),          // 4: tidemill.rpc.v1.TaskReport
+	(*rpc.AckRequest)(nil),          // 5: tidemill.rpc.v1.AckRequest
+	(*rpc.DeclineRequest)(nil),      // 6: tidemill.rpc.v1.DeclineRequest
+	(*rpc.DeployRequest)(nil),       // 7: tidemill.rpc.v1.DeployRequest
+	(*rpc.CancelRequest)(nil),       // 8: tidemill.rpc.v1.CancelRequest
+	(*rpc.TriggerRequest)(nil),      // 9: tidemill.rpc.v1.TriggerRequest
+	(*rpc.NotifyRequest)(nil),       // 10: tidemill.rpc.v1.NotifyRequest
+	(*rpc.DropRequest)(nil),         // 11: tidemill.rpc.v1.DropRequest
+	(*rpc.CoordinatorRequest)(nil),  // 12: tidemill.rpc.v1.CoordinatorRequest
+	(*rpc.LogsRequest)(nil),         // 13: tidemill.rpc.v1.LogsRequest
+	(*rpc.SplitRequest)(nil),        // 14: tidemill.rpc.v1.SplitRequest
+	(*rpc.ResetRequest)(nil),        // 15: tidemill.rpc.v1.ResetRequest
+	(*rpc.SnapshotRequest)(nil),     // 16: tidemill.rpc.v1.SnapshotRequest
+	(*rpc.CommitRequest)(nil),       // 17: tidemill.rpc.v1.CommitRequest
+	(*rpc.AbortRequest)(nil),        // 18: tidemill.rpc.v1.AbortRequest
+	(*rpc.ProgressRequest)(nil),     // 19: tidemill.rpc.v1.ProgressRequest
+	(*rpc.ShuffleDropRequest)(nil),  // 20: tidemill.rpc.v1.ShuffleDropRequest
+	(*rpc.DrainRequest)(nil),        // 21: tidemill.rpc.v1.DrainRequest
+	(*rpc.ShuffleStatsRequest)(nil), // 22: tidemill.rpc.v1.ShuffleStatsRequest
+	(*rpc.SubmitRequest)(nil),       // 23: tidemill.rpc.v1.SubmitRequest
+	(*rpc.GetJobRequest)(nil),       // 24: tidemill.rpc.v1.GetJobRequest
+	(*rpc.ListJobsRequest)(nil),     // 25: tidemill.rpc.v1.ListJobsRequest
+	(*rpc.CancelJobRequest)(nil),    // 26: tidemill.rpc.v1.CancelJobRequest
+	(*rpc.NodesRequest)(nil),        // 27: tidemill.rpc.v1.NodesRequest
+	(*rpc.DrainNodeRequest)(nil),    // 28: tidemill.rpc.v1.DrainNodeRequest
+	(*rpc.JoinRequest)(nil),         // 29: tidemill.rpc.v1.JoinRequest
+	(*rpc.RemoveRequest)(nil),       // 30: tidemill.rpc.v1.RemoveRequest
+	(*rpc.BlobRequest)(nil),         // 31: tidemill.rpc.v1.BlobRequest
+	(*rpc.RegisterReply)(nil),       // 32: tidemill.rpc.v1.RegisterReply
+	(*rpc.HeartbeatReply)(nil),      // 33: tidemill.rpc.v1.HeartbeatReply
+	(*rpc.TaskReply)(nil),           // 34: tidemill.rpc.v1.TaskReply
+	(*rpc.AckReply)(nil),            // 35: tidemill.rpc.v1.AckReply
+	(*rpc.DeclineReply)(nil),        // 36: tidemill.rpc.v1.DeclineReply
+	(*rpc.DeployReply)(nil),         // 37: tidemill.rpc.v1.DeployReply
+	(*rpc.CancelReply)(nil),         // 38: tidemill.rpc.v1.CancelReply
+	(*rpc.TriggerReply)(nil),        // 39: tidemill.rpc.v1.TriggerReply
+	(*rpc.NotifyReply)(nil),         // 40: tidemill.rpc.v1.NotifyReply
+	(*rpc.DropReply)(nil),           // 41: tidemill.rpc.v1.DropReply
+	(*rpc.CoordinatorReply)(nil),    // 42: tidemill.rpc.v1.CoordinatorReply
+	(*rpc.LogsReply)(nil),           // 43: tidemill.rpc.v1.LogsReply
+	(*rpc.SplitReply)(nil),          // 44: tidemill.rpc.v1.SplitReply
+	(*rpc.ResetReply)(nil),          // 45: tidemill.rpc.v1.ResetReply
+	(*rpc.SnapshotReply)(nil),       // 46: tidemill.rpc.v1.SnapshotReply
+	(*rpc.CommitReply)(nil),         // 47: tidemill.rpc.v1.CommitReply
+	(*rpc.AbortReply)(nil),          // 48: tidemill.rpc.v1.AbortReply
+	(*rpc.ProgressReply)(nil),       // 49: tidemill.rpc.v1.ProgressReply
+	(*rpc.ShuffleDropReply)(nil),    // 50: tidemill.rpc.v1.ShuffleDropReply
+	(*rpc.DrainReply)(nil),          // 51: tidemill.rpc.v1.DrainReply
+	(*rpc.ShuffleStats)(nil),        // 52: tidemill.rpc.v1.ShuffleStats
+	(*rpc.SubmitReply)(nil),         // 53: tidemill.rpc.v1.SubmitReply
+	(*rpc.JobStatus)(nil),           // 54: tidemill.rpc.v1.JobStatus
+	(*rpc.ListJobsReply)(nil),       // 55: tidemill.rpc.v1.ListJobsReply
+	(*rpc.CancelJobReply)(nil),      // 56: tidemill.rpc.v1.CancelJobReply
+	(*rpc.NodesReply)(nil),          // 57: tidemill.rpc.v1.NodesReply
+	(*rpc.DrainNodeReply)(nil),      // 58: tidemill.rpc.v1.DrainNodeReply
+	(*rpc.JoinReply)(nil),           // 59: tidemill.rpc.v1.JoinReply
+	(*rpc.RemoveReply)(nil),         // 60: tidemill.rpc.v1.RemoveReply
+	(*rpc.BlobReply)(nil),           // 61: tidemill.rpc.v1.BlobReply
 }
 var file_core_rpc_network_services_proto_depIdxs = []int32{
-	0,  // 0: tidemill.rpc.v1.Master.Register:input_type -> tidemill.rpc.v1.RegisterRequest
-	1,  // 1: tidemill.rpc.v1.Master.Heartbeat:input_type -> tidemill.rpc.v1.HeartbeatRequest
-	2,  // 2: tidemill.rpc.v1.Master.Report:input_type -> tidemill.rpc.v1.TaskReport
-	3,  // 3: tidemill.rpc.v1.Master.Acknowledge:input_type -> tidemill.rpc.v1.AckRequest
-	4,  // 4: tidemill.rpc.v1.Master.Decline:input_type -> tidemill.rpc.v1.DeclineRequest
-	5,  // 5: tidemill.rpc.v1.Worker.Deploy:input_type -> tidemill.rpc.v1.DeployRequest
-	6,  // 6: tidemill.rpc.v1.Worker.Cancel:input_type -> tidemill.rpc.v1.CancelRequest
-	7,  // 7: tidemill.rpc.v1.Worker.Trigger:input_type -> tidemill.rpc.v1.TriggerRequest
-	8,  // 8: tidemill.rpc.v1.Worker.Notify:input_type -> tidemill.rpc.v1.NotifyRequest
-	9,  // 9: tidemill.rpc.v1.Worker.Drop:input_type -> tidemill.rpc.v1.DropRequest
-	10, // 10: tidemill.rpc.v1.Worker.StartCoordinator:input_type -> tidemill.rpc.v1.CoordinatorRequest
-	11, // 11: tidemill.rpc.v1.Worker.Logs:input_type -> tidemill.rpc.v1.LogsRequest
-	12, // 12: tidemill.rpc.v1.Coordinator.NextSplit:input_type -> tidemill.rpc.v1.SplitRequest
-	13, // 13: tidemill.rpc.v1.Coordinator.Reset:input_type -> tidemill.rpc.v1.ResetRequest
-	14, // 14: tidemill.rpc.v1.Coordinator.Snapshot:input_type -> tidemill.rpc.v1.SnapshotRequest
-	15, // 15: tidemill.rpc.v1.Coordinator.Commit:input_type -> tidemill.rpc.v1.CommitRequest
-	16, // 16: tidemill.rpc.v1.Coordinator.Abort:input_type -> tidemill.rpc.v1.AbortRequest
-	17, // 17: tidemill.rpc.v1.Coordinator.Progress:input_type -> tidemill.rpc.v1.ProgressRequest
-	18, // 18: tidemill.rpc.v1.Shuffle.Drop:input_type -> tidemill.rpc.v1.ShuffleDropRequest
-	19, // 19: tidemill.rpc.v1.Shuffle.Drain:input_type -> tidemill.rpc.v1.DrainRequest
-	20, // 20: tidemill.rpc.v1.Shuffle.Stats:input_type -> tidemill.rpc.v1.ShuffleStatsRequest
-	21, // 21: tidemill.rpc.v1.Cluster.Submit:input_type -> tidemill.rpc.v1.SubmitRequest
-	22, // 22: tidemill.rpc.v1.Cluster.GetJob:input_type -> tidemill.rpc.v1.GetJobRequest
-	23, // 23: tidemill.rpc.v1.Cluster.ListJobs:input_type -> tidemill.rpc.v1.ListJobsRequest
-	24, // 24: tidemill.rpc.v1.Cluster.CancelJob:input_type -> tidemill.rpc.v1.CancelJobRequest
-	25, // 25: tidemill.rpc.v1.Cluster.Nodes:input_type -> tidemill.rpc.v1.NodesRequest
-	11, // 26: tidemill.rpc.v1.Cluster.Logs:input_type -> tidemill.rpc.v1.LogsRequest
-	26, // 27: tidemill.rpc.v1.Cluster.DrainNode:input_type -> tidemill.rpc.v1.DrainNodeRequest
-	27, // 28: tidemill.rpc.v1.Cluster.Join:input_type -> tidemill.rpc.v1.JoinRequest
-	28, // 29: tidemill.rpc.v1.Cluster.Remove:input_type -> tidemill.rpc.v1.RemoveRequest
-	29, // 30: tidemill.rpc.v1.Blobs.Put:input_type -> tidemill.rpc.v1.BlobRequest
-	29, // 31: tidemill.rpc.v1.Blobs.Get:input_type -> tidemill.rpc.v1.BlobRequest
-	30, // 32: tidemill.rpc.v1.Master.Register:output_type -> tidemill.rpc.v1.RegisterReply
-	31, // 33: tidemill.rpc.v1.Master.Heartbeat:output_type -> tidemill.rpc.v1.HeartbeatReply
-	32, // 34: tidemill.rpc.v1.Master.Report:output_type -> tidemill.rpc.v1.TaskReply
-	33, // 35: tidemill.rpc.v1.Master.Acknowledge:output_type -> tidemill.rpc.v1.AckReply
-	34, // 36: tidemill.rpc.v1.Master.Decline:output_type -> tidemill.rpc.v1.DeclineReply
-	35, // 37: tidemill.rpc.v1.Worker.Deploy:output_type -> tidemill.rpc.v1.DeployReply
-	36, // 38: tidemill.rpc.v1.Worker.Cancel:output_type -> tidemill.rpc.v1.CancelReply
-	37, // 39: tidemill.rpc.v1.Worker.Trigger:output_type -> tidemill.rpc.v1.TriggerReply
-	38, // 40: tidemill.rpc.v1.Worker.Notify:output_type -> tidemill.rpc.v1.NotifyReply
-	39, // 41: tidemill.rpc.v1.Worker.Drop:output_type -> tidemill.rpc.v1.DropReply
-	40, // 42: tidemill.rpc.v1.Worker.StartCoordinator:output_type -> tidemill.rpc.v1.CoordinatorReply
-	41, // 43: tidemill.rpc.v1.Worker.Logs:output_type -> tidemill.rpc.v1.LogsReply
-	42, // 44: tidemill.rpc.v1.Coordinator.NextSplit:output_type -> tidemill.rpc.v1.SplitReply
-	43, // 45: tidemill.rpc.v1.Coordinator.Reset:output_type -> tidemill.rpc.v1.ResetReply
-	44, // 46: tidemill.rpc.v1.Coordinator.Snapshot:output_type -> tidemill.rpc.v1.SnapshotReply
-	45, // 47: tidemill.rpc.v1.Coordinator.Commit:output_type -> tidemill.rpc.v1.CommitReply
-	46, // 48: tidemill.rpc.v1.Coordinator.Abort:output_type -> tidemill.rpc.v1.AbortReply
-	47, // 49: tidemill.rpc.v1.Coordinator.Progress:output_type -> tidemill.rpc.v1.ProgressReply
-	48, // 50: tidemill.rpc.v1.Shuffle.Drop:output_type -> tidemill.rpc.v1.ShuffleDropReply
-	49, // 51: tidemill.rpc.v1.Shuffle.Drain:output_type -> tidemill.rpc.v1.DrainReply
-	50, // 52: tidemill.rpc.v1.Shuffle.Stats:output_type -> tidemill.rpc.v1.ShuffleStats
-	51, // 53: tidemill.rpc.v1.Cluster.Submit:output_type -> tidemill.rpc.v1.SubmitReply
-	52, // 54: tidemill.rpc.v1.Cluster.GetJob:output_type -> tidemill.rpc.v1.JobStatus
-	53, // 55: tidemill.rpc.v1.Cluster.ListJobs:output_type -> tidemill.rpc.v1.ListJobsReply
-	54, // 56: tidemill.rpc.v1.Cluster.CancelJob:output_type -> tidemill.rpc.v1.CancelJobReply
-	55, // 57: tidemill.rpc.v1.Cluster.Nodes:output_type -> tidemill.rpc.v1.NodesReply
-	41, // 58: tidemill.rpc.v1.Cluster.Logs:output_type -> tidemill.rpc.v1.LogsReply
-	56, // 59: tidemill.rpc.v1.Cluster.DrainNode:output_type -> tidemill.rpc.v1.DrainNodeReply
-	57, // 60: tidemill.rpc.v1.Cluster.Join:output_type -> tidemill.rpc.v1.JoinReply
-	58, // 61: tidemill.rpc.v1.Cluster.Remove:output_type -> tidemill.rpc.v1.RemoveReply
-	59, // 62: tidemill.rpc.v1.Blobs.Put:output_type -> tidemill.rpc.v1.BlobReply
-	59, // 63: tidemill.rpc.v1.Blobs.Get:output_type -> tidemill.rpc.v1.BlobReply
-	32, // [32:64] is the sub-list for method output_type
-	0,  // [0:32] is the sub-list for method input_type
+	2,  // 0: tidemill.rpc.v1.Master.Register:input_type -> tidemill.rpc.v1.RegisterRequest
+	3,  // 1: tidemill.rpc.v1.Master.Heartbeat:input_type -> tidemill.rpc.v1.HeartbeatRequest
+	4,  // 2: tidemill.rpc.v1.Master.Report:input_type -> tidemill.rpc.v1.TaskReport
+	5,  // 3: tidemill.rpc.v1.Master.Acknowledge:input_type -> tidemill.rpc.v1.AckRequest
+	6,  // 4: tidemill.rpc.v1.Master.Decline:input_type -> tidemill.rpc.v1.DeclineRequest
+	7,  // 5: tidemill.rpc.v1.Worker.Deploy:input_type -> tidemill.rpc.v1.DeployRequest
+	8,  // 6: tidemill.rpc.v1.Worker.Cancel:input_type -> tidemill.rpc.v1.CancelRequest
+	9,  // 7: tidemill.rpc.v1.Worker.Trigger:input_type -> tidemill.rpc.v1.TriggerRequest
+	10, // 8: tidemill.rpc.v1.Worker.Notify:input_type -> tidemill.rpc.v1.NotifyRequest
+	11, // 9: tidemill.rpc.v1.Worker.Drop:input_type -> tidemill.rpc.v1.DropRequest
+	12, // 10: tidemill.rpc.v1.Worker.StartCoordinator:input_type -> tidemill.rpc.v1.CoordinatorRequest
+	13, // 11: tidemill.rpc.v1.Worker.Logs:input_type -> tidemill.rpc.v1.LogsRequest
+	14, // 12: tidemill.rpc.v1.Coordinator.NextSplit:input_type -> tidemill.rpc.v1.SplitRequest
+	15, // 13: tidemill.rpc.v1.Coordinator.Reset:input_type -> tidemill.rpc.v1.ResetRequest
+	16, // 14: tidemill.rpc.v1.Coordinator.Snapshot:input_type -> tidemill.rpc.v1.SnapshotRequest
+	17, // 15: tidemill.rpc.v1.Coordinator.Commit:input_type -> tidemill.rpc.v1.CommitRequest
+	18, // 16: tidemill.rpc.v1.Coordinator.Abort:input_type -> tidemill.rpc.v1.AbortRequest
+	19, // 17: tidemill.rpc.v1.Coordinator.Progress:input_type -> tidemill.rpc.v1.ProgressRequest
+	20, // 18: tidemill.rpc.v1.Shuffle.Drop:input_type -> tidemill.rpc.v1.ShuffleDropRequest
+	21, // 19: tidemill.rpc.v1.Shuffle.Drain:input_type -> tidemill.rpc.v1.DrainRequest
+	22, // 20: tidemill.rpc.v1.Shuffle.Stats:input_type -> tidemill.rpc.v1.ShuffleStatsRequest
+	23, // 21: tidemill.rpc.v1.Cluster.Submit:input_type -> tidemill.rpc.v1.SubmitRequest
+	24, // 22: tidemill.rpc.v1.Cluster.GetJob:input_type -> tidemill.rpc.v1.GetJobRequest
+	25, // 23: tidemill.rpc.v1.Cluster.ListJobs:input_type -> tidemill.rpc.v1.ListJobsRequest
+	26, // 24: tidemill.rpc.v1.Cluster.CancelJob:input_type -> tidemill.rpc.v1.CancelJobRequest
+	27, // 25: tidemill.rpc.v1.Cluster.Nodes:input_type -> tidemill.rpc.v1.NodesRequest
+	13, // 26: tidemill.rpc.v1.Cluster.Logs:input_type -> tidemill.rpc.v1.LogsRequest
+	28, // 27: tidemill.rpc.v1.Cluster.DrainNode:input_type -> tidemill.rpc.v1.DrainNodeRequest
+	29, // 28: tidemill.rpc.v1.Cluster.Join:input_type -> tidemill.rpc.v1.JoinRequest
+	30, // 29: tidemill.rpc.v1.Cluster.Remove:input_type -> tidemill.rpc.v1.RemoveRequest
+	31, // 30: tidemill.rpc.v1.Blobs.Put:input_type -> tidemill.rpc.v1.BlobRequest
+	31, // 31: tidemill.rpc.v1.Blobs.Get:input_type -> tidemill.rpc.v1.BlobRequest
+	0,  // 32: tidemill.rpc.v1.Enrollment.Enroll:input_type -> tidemill.rpc.v1.EnrollRequest
+	32, // 33: tidemill.rpc.v1.Master.Register:output_type -> tidemill.rpc.v1.RegisterReply
+	33, // 34: tidemill.rpc.v1.Master.Heartbeat:output_type -> tidemill.rpc.v1.HeartbeatReply
+	34, // 35: tidemill.rpc.v1.Master.Report:output_type -> tidemill.rpc.v1.TaskReply
+	35, // 36: tidemill.rpc.v1.Master.Acknowledge:output_type -> tidemill.rpc.v1.AckReply
+	36, // 37: tidemill.rpc.v1.Master.Decline:output_type -> tidemill.rpc.v1.DeclineReply
+	37, // 38: tidemill.rpc.v1.Worker.Deploy:output_type -> tidemill.rpc.v1.DeployReply
+	38, // 39: tidemill.rpc.v1.Worker.Cancel:output_type -> tidemill.rpc.v1.CancelReply
+	39, // 40: tidemill.rpc.v1.Worker.Trigger:output_type -> tidemill.rpc.v1.TriggerReply
+	40, // 41: tidemill.rpc.v1.Worker.Notify:output_type -> tidemill.rpc.v1.NotifyReply
+	41, // 42: tidemill.rpc.v1.Worker.Drop:output_type -> tidemill.rpc.v1.DropReply
+	42, // 43: tidemill.rpc.v1.Worker.StartCoordinator:output_type -> tidemill.rpc.v1.CoordinatorReply
+	43, // 44: tidemill.rpc.v1.Worker.Logs:output_type -> tidemill.rpc.v1.LogsReply
+	44, // 45: tidemill.rpc.v1.Coordinator.NextSplit:output_type -> tidemill.rpc.v1.SplitReply
+	45, // 46: tidemill.rpc.v1.Coordinator.Reset:output_type -> tidemill.rpc.v1.ResetReply
+	46, // 47: tidemill.rpc.v1.Coordinator.Snapshot:output_type -> tidemill.rpc.v1.SnapshotReply
+	47, // 48: tidemill.rpc.v1.Coordinator.Commit:output_type -> tidemill.rpc.v1.CommitReply
+	48, // 49: tidemill.rpc.v1.Coordinator.Abort:output_type -> tidemill.rpc.v1.AbortReply
+	49, // 50: tidemill.rpc.v1.Coordinator.Progress:output_type -> tidemill.rpc.v1.ProgressReply
+	50, // 51: tidemill.rpc.v1.Shuffle.Drop:output_type -> tidemill.rpc.v1.ShuffleDropReply
+	51, // 52: tidemill.rpc.v1.Shuffle.Drain:output_type -> tidemill.rpc.v1.DrainReply
+	52, // 53: tidemill.rpc.v1.Shuffle.Stats:output_type -> tidemill.rpc.v1.ShuffleStats
+	53, // 54: tidemill.rpc.v1.Cluster.Submit:output_type -> tidemill.rpc.v1.SubmitReply
+	54, // 55: tidemill.rpc.v1.Cluster.GetJob:output_type -> tidemill.rpc.v1.JobStatus
+	55, // 56: tidemill.rpc.v1.Cluster.ListJobs:output_type -> tidemill.rpc.v1.ListJobsReply
+	56, // 57: tidemill.rpc.v1.Cluster.CancelJob:output_type -> tidemill.rpc.v1.CancelJobReply
+	57, // 58: tidemill.rpc.v1.Cluster.Nodes:output_type -> tidemill.rpc.v1.NodesReply
+	43, // 59: tidemill.rpc.v1.Cluster.Logs:output_type -> tidemill.rpc.v1.LogsReply
+	58, // 60: tidemill.rpc.v1.Cluster.DrainNode:output_type -> tidemill.rpc.v1.DrainNodeReply
+	59, // 61: tidemill.rpc.v1.Cluster.Join:output_type -> tidemill.rpc.v1.JoinReply
+	60, // 62: tidemill.rpc.v1.Cluster.Remove:output_type -> tidemill.rpc.v1.RemoveReply
+	61, // 63: tidemill.rpc.v1.Blobs.Put:output_type -> tidemill.rpc.v1.BlobReply
+	61, // 64: tidemill.rpc.v1.Blobs.Get:output_type -> tidemill.rpc.v1.BlobReply
+	1,  // 65: tidemill.rpc.v1.Enrollment.Enroll:output_type -> tidemill.rpc.v1.EnrollReply
+	33, // [33:66] is the sub-list for method output_type
+	0,  // [0:33] is the sub-list for method input_type
 	0,  // [0:0] is the sub-list for extension type_name
 	0,  // [0:0] is the sub-list for extension extendee
 	0,  // [0:0] is the sub-list for field type_name
@@ -213,12 +326,13 @@ func file_core_rpc_network_services_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_rpc_network_services_proto_rawDesc), len(file_core_rpc_network_services_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   0,
+			NumMessages:   2,
 			NumExtensions: 0,
-			NumServices:   6,
+			NumServices:   7,
 		},
 		GoTypes:           file_core_rpc_network_services_proto_goTypes,
 		DependencyIndexes: file_core_rpc_network_services_proto_depIdxs,
+		MessageInfos:      file_core_rpc_network_services_proto_msgTypes,
 	}.Build()
 	File_core_rpc_network_services_proto = out.File
 	file_core_rpc_network_services_proto_goTypes = nil
