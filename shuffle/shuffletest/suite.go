@@ -235,11 +235,13 @@ func (h *harness) wantErr(err, want error) {
 	}
 }
 
+// broadcast returns when e has arrived, so that those of several lanes come in order.
 func (h *harness) broadcast(w shuffle.Writer, e stream.Element) {
 	h.t.Helper()
 	if err := w.Broadcast(context.Background(), e); err != nil {
 		h.t.Fatal(err)
 	}
+	synctest.Wait()
 }
 
 func barrier(n id.Checkpoint) stream.Element {
