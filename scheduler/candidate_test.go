@@ -187,7 +187,7 @@ func TestADeposedMasterPublishesNothing(t *testing.T) {
 			t.Fatal(s)
 		}
 		runs, published := c.runs(j), c.published(j)
-		if len(runs) != 2 || runs[1].term != 2 || len(published) != 1 {
+		if len(runs) != 2 || runs[1].term != 2 || runs[1].attempt != 1<<16 || len(published) != 1 {
 			t.Fatalf("ran %v, published %v", runs, published)
 		}
 	})

@@ -226,7 +226,7 @@ func (d *Dispatcher) leave(j *job) {
 func (d *Dispatcher) newMaster(jobID id.Job, g *jobgraph.Graph, r record, decided *jobmaster.Publication) (*jobmaster.Master, error) {
 	slots, _ := d.opts.Resources.Slots()
 	o := jobmaster.Options{
-		Job: jobID, Term: d.opts.Term, Graph: g, Slots: max(slots, 1), Recovered: r.Begun, Decided: decided,
+		Job: jobID, Term: d.opts.Term, Graph: g, Slots: max(slots, 1), Runs: r.Runs, Decided: decided,
 		TicketKey: d.opts.TicketKey, Dialer: d.opts.Dialer, Resources: d.opts.Resources, Checkpoints: d.opts.Checkpoints, Log: d.opts.Log,
 	}
 	if !d.opts.Embedded {

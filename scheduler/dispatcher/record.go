@@ -37,8 +37,8 @@ type record struct {
 	Submitted time.Time // on the clock of the master that accepted it
 	Started   time.Time `json:",omitzero"`  // of the one that ran it first
 	Result    bool      `json:",omitempty"` // a client reads it
-	// Begun: a job master has run it, under this leadership or another one.
-	Begun bool `json:",omitempty"`
+	// Runs is how many leaderships have begun it.
+	Runs int `json:",omitempty"`
 	// Cancelled: the user has asked for its end, and was told that it will come.
 	Cancelled bool  `json:",omitempty"`
 	Graph     *kept `json:",omitempty"` // until it is over

@@ -77,7 +77,7 @@ func (d *Dispatcher) run(j *job) {
 	m, rec := j.master, j.rec
 	d.mu.Unlock()
 	if rec.Cancelled && m == nil && rec.Decided == nil {
-		if rec.Begun {
+		if rec.Runs > 0 {
 			d.drop(j.id)
 		}
 		d.end(j, d.ending(j, execgraph.JobCanceled, nil))
@@ -88,7 +88,7 @@ func (d *Dispatcher) run(j *job) {
 	case d.root.Err() != nil:
 		return
 	case err != nil:
-		if rec.Begun {
+		if rec.Runs > 0 {
 			d.drop(j.id)
 		}
 		d.end(j, d.ending(j, execgraph.JobFailed, err))
@@ -110,19 +110,18 @@ func (d *Dispatcher) prepare(j *job, r record, m *jobmaster.Master) (*jobmaster.
 			return nil, err
 		}
 	}
-	if !d.opts.Embedded && !r.Begun {
-		err := d.persevere(d.root, func(ctx context.Context) error {
-			return d.remember(ctx, j, func(r *record) { r.Begun, r.Started = true, time.Now() })
-		})
-		if err != nil {
-			return nil, err
+	begin := func(to *record) {
+		to.Runs = r.Runs + 1
+		if to.Started.IsZero() {
+			to.Started = time.Now()
 		}
+	}
+	err = d.persevere(d.root, func(ctx context.Context) error { return d.remember(ctx, j, begin) })
+	if err != nil {
+		return nil, err
 	}
 	d.mu.Lock()
 	j.master, j.graph = m, nil
-	if j.rec.Started.IsZero() {
-		j.rec.Started = time.Now()
-	}
 	cancelled := j.rec.Cancelled && r.Decided == nil
 	d.move(j, begun)
 	d.mu.Unlock()
@@ -139,7 +138,7 @@ func (d *Dispatcher) reload(j *job, r record) (*jobmaster.Master, error) {
 		return nil, err
 	}
 	if r.Decided == nil {
-		if r.Begun && r.Result {
+		if r.Runs > 0 && r.Result {
 			return nil, failure.Errorf(failure.Transient, "the master that ran the job is gone, and its result may have been read in part: submit it again")
 		}
 		return d.newMaster(j.id, g, r, nil)

@@ -232,8 +232,8 @@ func (d *Dispatcher) waits(j *job) []*rpc.Wait {
 }
 
 // Over says whether nobody needs what is kept of a job any more: it is over, with a
-// result since longer than grace or until its client cancelled it, or is not known. A job is known before anything of it
-// is kept anywhere.
+// result since longer than grace or until its client cancelled it, or is not known. A job
+// is known before anything of it is kept anywhere.
 func (d *Dispatcher) Over(jobID id.Job, grace time.Duration) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -231,7 +231,7 @@ func (g *Graph) enumeratorsLost(cause error) {
 		if !slices.ContainsFunc(r.vertices, func(v Vertex) bool { return v.Source }) {
 			continue
 		}
-		begun := slices.ContainsFunc(r.tasks, func(x *execution) bool { return x.attempt.N > 0 || x.state >= AttemptDeploying })
+		begun := slices.ContainsFunc(r.tasks, func(x *execution) bool { return x.attempt.N > g.topology.FirstAttempt || x.state >= AttemptDeploying })
 		r.whole = begun
 		switch {
 		case !begun || r.state == RegionFinished:

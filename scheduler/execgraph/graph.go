@@ -150,7 +150,7 @@ func (g *Graph) expand(r *region) {
 	for _, v := range r.vertices {
 		for i := range v.Parallelism {
 			x := &execution{region: r, share: i * r.slots / v.Parallelism}
-			x.attempt.Subtask = id.Subtask{Vertex: v.ID, Index: uint32(i)}
+			x.attempt = id.Attempt{Subtask: id.Subtask{Vertex: v.ID, Index: uint32(i)}, N: g.topology.FirstAttempt}
 			g.moveAttempt(x, AttemptCreated)
 			r.tasks = append(r.tasks, x)
 			g.subtasks[x.attempt.Subtask] = x

@@ -16,6 +16,9 @@ type Topology struct {
 	Checkpointed bool
 	// Streaming jobs restart regions as a whole.
 	Streaming bool
+	// FirstAttempt is the number of the first attempts; those below are of earlier job
+	// masters.
+	FirstAttempt uint32
 }
 
 // Vertex is one vertex of the job.

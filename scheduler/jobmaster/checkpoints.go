@@ -43,7 +43,7 @@ func (m *Master) checkpointVertices() []checkpointing.Vertex {
 
 // restores says whether the job may have to start from a checkpoint.
 func (m *Master) restores() bool {
-	return m.layout.streaming() && (config.RestorePath.Get(m.config) != "" || m.opts.Recovered && m.checkpointed)
+	return m.layout.streaming() && (config.RestorePath.Get(m.config) != "" || m.opts.Runs > 0 && m.checkpointed)
 }
 
 // findRestored finds what the job is to start from: its own latest checkpoint, what it
@@ -54,7 +54,7 @@ func (m *Master) findRestored(ctx context.Context) (*checkpointing.Restored, err
 	}
 	var manifest *checkpoint.Manifest
 	var err error
-	if m.opts.Recovered && m.checkpointed {
+	if m.opts.Runs > 0 && m.checkpointed {
 		manifest, err = m.store.Latest(ctx, m.opts.Job, damaged)
 	}
 	if place := config.RestorePath.Get(m.config); err == nil && manifest == nil && place != "" {

@@ -194,8 +194,8 @@ func (l *layout) checkpointable() bool {
 	return true
 }
 
-func (l *layout) topology(checkpointed bool) execgraph.Topology {
-	t := execgraph.Topology{Checkpointed: checkpointed, Streaming: l.streaming()}
+func (l *layout) topology(checkpointed bool, first uint32) execgraph.Topology {
+	t := execgraph.Topology{Checkpointed: checkpointed, Streaming: l.streaming(), FirstAttempt: first}
 	for i := range l.graph.GetVertices() {
 		t.Vertices = append(t.Vertices, execgraph.Vertex{ID: id.Vertex(i), Parallelism: l.parallelism[i], Source: l.isSource(id.Vertex(i))})
 	}

@@ -88,7 +88,7 @@ func New(o Options) (*Master, error) {
 		return nil, err
 	}
 	checkpointed := l.streaming() && config.CheckpointInterval.Get(c) > 0 && l.checkpointable()
-	graph, err := execgraph.New(l.topology(checkpointed), restarts)
+	graph, err := execgraph.New(l.topology(checkpointed, uint32(o.Runs)*attemptsPerRun), restarts)
 	if err != nil {
 		return nil, err
 	}

@@ -37,11 +37,14 @@ type Options struct {
 	// Decided is what an earlier job master has recorded: it is published, and the job
 	// does not run again.
 	Decided *Publication
-	// Recovered says that an earlier job master had begun the job: one with checkpoints
-	// goes on from its latest one.
-	Recovered bool
-	Log       *slog.Logger // nil: discarded
+	// Runs is how many earlier job masters had begun the job: then one with checkpoints
+	// goes on from its latest one, and attempts have numbers that were not used before.
+	Runs int
+	Log  *slog.Logger // nil: discarded
 }
+
+// attemptsPerRun is how many attempts of a subtask each job master has numbers for.
+const attemptsPerRun = 1 << 16
 
 // Limits of what is kept and tried.
 const (
