@@ -12,6 +12,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/experimental"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 
 	"github.com/tidemill/tidemill/core/failure"
@@ -22,6 +24,7 @@ import (
 // conns are the connections of a service, one to each process.
 type conns struct {
 	options Options
+	frames  mem.BufferPool
 
 	mu     sync.Mutex
 	closed bool
@@ -86,6 +89,7 @@ func (c *conns) conn(at endpoint) (*grpc.ClientConn, error) {
 		),
 		grpc.WithInitialWindowSize(wire.StreamWindow), grpc.WithInitialConnWindowSize(wire.ConnWindow),
 		grpc.WithReadBufferSize(wire.SocketBuffer), grpc.WithWriteBufferSize(wire.SocketBuffer),
+		experimental.WithBufferPool(c.frames),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 10 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 500 * time.Millisecond},
 			MinConnectTimeout: 5 * time.Second,

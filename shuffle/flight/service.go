@@ -14,6 +14,7 @@ import (
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/local"
+	"github.com/tidemill/tidemill/shuffle/wire"
 )
 
 // Options are what a service needs.
@@ -60,7 +61,7 @@ func New(o Options) *Service {
 	if o.Dialer == nil {
 		o.Dialer = (&net.Dialer{}).DialContext
 	}
-	s := &Service{options: o, conns: conns{options: o, open: map[endpoint]*grpc.ClientConn{}}}
+	s := &Service{options: o, conns: conns{options: o, frames: wire.Frames(), open: map[endpoint]*grpc.ClientConn{}}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
