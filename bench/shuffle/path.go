@@ -152,6 +152,9 @@ func paths(codecs []codec) []path {
 			all = append(all, path{kind: flightPut, transport: t, hops: 1, codec: c, move: movePut})
 		}
 		all = append(all, path{kind: flightExchange, transport: t, hops: 1, ceiling: stockCeiling(t, 1), move: moveExchange})
+		for hops := 1; hops <= 2; hops++ {
+			all = append(all, path{kind: ours, transport: t, hops: hops, ceiling: ourCeiling(t, hops), move: moveOurs})
+		}
 	}
 	for i := range all {
 		all[i].hops = max(all[i].hops, 1)
@@ -168,6 +171,18 @@ func stockCeiling(t transport, hops int) float64 {
 		return 1.6
 	}
 	return 0
+}
+
+// ourCeiling is the design's figure for ours.
+func ourCeiling(t transport, hops int) float64 {
+	switch {
+	case hops == 2:
+		return 1.5
+	case t == unixSocket:
+		return 2.5
+	default:
+		return 2.1
+	}
 }
 
 // together runs n functions and returns their errors. The first that fails has the

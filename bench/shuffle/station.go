@@ -33,7 +33,7 @@ type opener struct {
 func openers() (all []opener) {
 	all = append(all, opener{goChannel, inProcess, openChannels})
 	for _, t := range []transport{unixSocket, tcpLoopback} {
-		all = append(all, opener{opaqueFrames, t, openFrames}, opener{flightExchange, t, openExchanges})
+		all = append(all, opener{opaqueFrames, t, openFrames}, opener{flightExchange, t, openExchanges}, opener{ours, t, openOurs})
 	}
 	return all
 }
