@@ -166,6 +166,29 @@ func TestAPublicationIsFinishedByTheNextLeader(t *testing.T) {
 	})
 }
 
+// The worker with the coordinator task dies while it publishes: another one goes on.
+func TestAPublicationGoesOnElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, scheduler.Options{}, "m1")
+		w1 := c.join("w1", 1)
+		var once sync.Once
+		c.set(nil, func(*rpc.CommitRequest) (err error) {
+			once.Do(func() {
+				w1.die()
+				err = failure.Wrap(failure.Transient, rpc.ErrUnreachable)
+			})
+			return err
+		})
+		j := c.submit(insert("etl", 100))
+		time.Sleep(2 * time.Second)
+		c.join("w2", 1)
+		s := c.wait(j)
+		if s.GetState() != "FINISHED" || len(c.published(j)) != 1 || len(c.runs(j)) != 1 {
+			t.Fatalf("%v, ran %v, published %v", s, c.runs(j), c.published(j))
+		}
+	})
+}
+
 // Nothing is published before the decision is stored: a deposed master publishes nothing.
 func TestADeposedMasterPublishesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

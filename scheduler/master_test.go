@@ -218,6 +218,7 @@ func TestLogs(t *testing.T) {
 		log := slog.New(ring.Handler(slog.DiscardHandler))
 		c := newCluster(t, scheduler.Options{Logs: ring, Log: log}, "m1")
 		w1, w2 := c.join("w1", 1), c.join("w2", 1)
+		time.Sleep(time.Second)
 		j := c.submit(insert("etl", 9))
 		c.wait(j)
 		at := time.Now().UnixMilli()

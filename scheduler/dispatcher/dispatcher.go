@@ -167,8 +167,8 @@ func (d *Dispatcher) Accept(ctx context.Context, jobID id.Job, g *jobgraph.Graph
 		if _, err := d.opts.Resources.Await(ctx); err != nil {
 			return id.Job{}, err
 		}
+		g = proto.CloneOf(g) // it is kept
 	}
-	g = proto.CloneOf(g)
 	j := newJob(jobID)
 	j.rec = record{Version: recordVersion, Name: g.GetName(), Submitted: time.Now(), Result: hasResult(g)}
 	m, err := d.newMaster(j.id, g, j.rec, nil) // it says what is wrong with the job

@@ -98,7 +98,7 @@ func (d *Dispatcher) run(j *job) {
 	if s := m.Status(); !s.State.Terminal() || s.State == execgraph.JobSuspended {
 		return
 	}
-	d.end(j, d.describe(context.Background(), j, m, true))
+	d.end(j, d.describe(j, m, true))
 }
 
 // prepare makes the job master of a job that the starter has chosen, unless it is made,

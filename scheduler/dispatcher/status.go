@@ -21,13 +21,26 @@ const (
 	PollTimeout = 20 * time.Second
 )
 
-// Describe describes a job.
+// Describe describes a job; of its splits, too, which its coordinator task knows.
 func (d *Dispatcher) Describe(ctx context.Context, jobID id.Job) (*rpc.JobStatus, error) {
 	j, err := d.find(jobID)
 	if err != nil {
 		return nil, err
 	}
-	return d.show(ctx, j)
+	s, err := d.show(j)
+	if err != nil || s.GetOver() {
+		return s, err
+	}
+	d.mu.Lock()
+	m := j.master
+	d.mu.Unlock()
+	if m != nil {
+		ctx, stop := context.WithTimeout(ctx, splitsTimeout)
+		defer stop()
+		splits := m.Splits(ctx)
+		s.SplitsAssigned, s.SplitsTotal = splits.GetSplitsAssigned(), splits.GetSplitsTotal()
+	}
+	return s, nil
 }
 
 // Poll describes a job once its state is not the known one or, with result, once its
@@ -47,7 +60,7 @@ func (d *Dispatcher) Poll(ctx context.Context, jobID id.Job, known string, resul
 		if m != nil {
 			changed = m.Changed()
 		}
-		s, err := d.show(ctx, j)
+		s, err := d.show(j)
 		switch {
 		case err != nil || done:
 			return s, err
@@ -68,7 +81,7 @@ func (d *Dispatcher) Poll(ctx context.Context, jobID id.Job, known string, resul
 }
 
 // show is the status of a job.
-func (d *Dispatcher) show(ctx context.Context, j *job) (*rpc.JobStatus, error) {
+func (d *Dispatcher) show(j *job) (*rpc.JobStatus, error) {
 	d.mu.Lock()
 	m, final, rec := j.master, j.final, j.rec
 	d.mu.Unlock()
@@ -77,7 +90,7 @@ func (d *Dispatcher) show(ctx context.Context, j *job) (*rpc.JobStatus, error) {
 		return final, nil
 	case rec.Final != nil: // it was over before this leadership
 		final = &rpc.JobStatus{}
-		if err := d.fetch(ctx, rec.Final, final); err != nil {
+		if err := d.fetch(d.root, rec.Final, final); err != nil {
 			return nil, fmt.Errorf("read how job %v ended: %w", j.id, err)
 		}
 		return final, nil
@@ -86,7 +99,7 @@ func (d *Dispatcher) show(ctx context.Context, j *job) (*rpc.JobStatus, error) {
 		s.Waits = d.waits(j)
 		return s, nil
 	}
-	return d.describe(ctx, j, m, false), nil
+	return d.describe(j, m, false), nil
 }
 
 // brief is what a record says.
@@ -119,7 +132,7 @@ func (d *Dispatcher) ending(j *job, state execgraph.JobState, cause error) *rpc.
 }
 
 // describe is the status of a job that has a job master. It is over once that is stored.
-func (d *Dispatcher) describe(ctx context.Context, j *job, m *jobmaster.Master, done bool) *rpc.JobStatus {
+func (d *Dispatcher) describe(j *job, m *jobmaster.Master, done bool) *rpc.JobStatus {
 	d.mu.Lock()
 	s := brief(j.id, j.rec)
 	d.mu.Unlock()
@@ -142,10 +155,6 @@ func (d *Dispatcher) describe(ctx context.Context, j *job, m *jobmaster.Master, 
 			Since: max(0, w.Since.UnixMilli()-s.GetStarted()),
 		})
 	}
-	ctx, stop := context.WithTimeout(ctx, splitsTimeout)
-	defer stop()
-	splits := m.Splits(ctx)
-	s.SplitsAssigned, s.SplitsTotal = splits.GetSplitsAssigned(), splits.GetSplitsTotal()
 	return s
 }
 
