@@ -29,6 +29,7 @@ type roleFlags struct {
 	advertise    string
 	http         string
 	join         string
+	joinToken    string
 	dataDir      string
 	configFile   string
 	settings     []string
@@ -67,13 +68,14 @@ func (f *roleFlags) command(kind security.Role, short string) *cobra.Command {
 
 It serves at --listen, by TCP with TLS, and by a unix socket in its data directory. On loopback the token
 and the certificate authority in the home directory (` + homeVariable + `) are used, and made if needed;
-beyond loopback both must be given: --token-file and --tls-dir.`,
+beyond loopback both must be given: --token-file and --tls-dir, or --join-token.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), kind) },
 	}
 	cmd.Flags().StringVar(&f.listen, "listen", "127.0.0.1:0", "`address` to serve at; port 0 takes a free one")
 	cmd.Flags().StringVar(&f.advertise, "advertise", "", "`address` at which others find it; empty: where it listens")
 	cmd.Flags().StringVar(&f.http, "http", "", "`address` of metrics and, of a master, REST pages; empty: none")
 	cmd.Flags().StringVar(&f.join, "join", "", "`address`es of masters")
+	cmd.Flags().StringVar(&f.joinToken, "join-token", "", "`file` with a join token (tidemill token --join): get certificate and token from a master")
 	cmd.Flags().StringVar(&f.dataDir, "data-dir", "", "`directory` of its own; empty takes one in the home directory")
 	cmd.Flags().StringVar(&f.configFile, "config", "", "read settings from a `file` with lines KEY: VALUE")
 	cmd.Flags().StringArrayVarP(&f.settings, "set", "D", nil, "setting `key=value`")
@@ -85,6 +87,9 @@ beyond loopback both must be given: --token-file and --tls-dir.`,
 }
 
 func (f *roleFlags) run(ctx context.Context, kind security.Role) error {
+	if err := f.enroll(ctx, kind); err != nil {
+		return err
+	}
 	o, registry, err := f.options(kind)
 	if err != nil {
 		return err
@@ -181,15 +186,20 @@ func (f *roleFlags) credentials(kind security.Role, o *process.Options) (err err
 			return err
 		}
 	}
+	dir := f.tls
 	switch {
-	case f.tls != "":
-		o.Identity, err = identityIn(f.tls, kind)
-	case near:
-		dir := filepath.Join(home(), tlsDir)
-		if _, err = security.EnsureCA(dir); err == nil {
-			o.Identity, err = identityIn(dir, kind)
+	case dir == "" && !near:
+		return nil
+	case dir == "":
+		dir = filepath.Join(home(), tlsDir)
+		if _, err := security.EnsureCA(dir); err != nil {
+			return err
 		}
 	}
+	if o.Identity, err = identityIn(dir, kind); err != nil {
+		return err
+	}
+	o.Authority, err = authorityIn(dir, kind)
 	return err
 }
 

@@ -3,27 +3,54 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/security"
 )
 
 func newToken() *cobra.Command {
-	var show bool
+	var (
+		show  bool
+		join  []string
+		lasts time.Duration
+		tls   string
+	)
 	cmd := &cobra.Command{
 		Use:   "token [FILE]",
 		Short: "Make a token that clients show, in a file that its owner alone reads",
 		Long: `Make a token in FILE, or in the home directory's, unless there is one, and print where it is.
-Masters, workers, shuffle servers and clients of one cluster have the same one.`,
+Masters, workers, shuffle servers and clients of one cluster have the same one.
+
+With --join make a join token instead, by the authority in --tls-dir, and write it to FILE: a process of
+those roles that is started with --join-token FILE gets its certificate and the cluster's token from a
+master that has the authority's key. It opens nothing else, and expires.`,
+		Example: `  tidemill token
+  tidemill token --join worker --for 10m worker.join`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := filepath.Join(home(), tokenFile)
 			if len(args) == 1 {
 				path = args[0]
 			}
-			t, err := security.EnsureToken(path)
+			obtain := security.EnsureToken
+			if len(join) > 0 {
+				if len(args) == 0 {
+					return failure.Errorf(failure.Usage, "where to write the join token is missing: tidemill token --join ROLE FILE")
+				}
+				obtain = func(path string) (security.Token, error) {
+					t, err := joinToken(cmp.Or(tls, filepath.Join(home(), tlsDir)), join, lasts)
+					if err != nil {
+						return t, err
+					}
+					return t, t.Save(path)
+				}
+			}
+			t, err := obtain(path)
 			if err != nil {
 				return err
 			}
@@ -35,6 +62,9 @@ Masters, workers, shuffle servers and clients of one cluster have the same one.`
 		},
 	}
 	cmd.Flags().BoolVar(&show, "show", false, "print the token itself")
+	cmd.Flags().StringSliceVar(&join, "join", nil, "make a join token for `roles`: master, worker, shuffle or client")
+	cmd.Flags().DurationVar(&lasts, "for", time.Hour, "`time` for which a join token is good")
+	cmd.Flags().StringVar(&tls, "tls-dir", os.Getenv(tlsVariable), "`directory` of the authority that makes join tokens; empty takes the home directory's")
 	return cmd
 }
 

@@ -32,8 +32,11 @@ type Options struct {
 	// Required.
 	Identity *security.Identity
 	// Token is what clients and, over sockets, roles show. Required.
-	Token   security.Token
-	Version string
+	Token security.Token
+	// Authority has a master give certificates to processes that show a join token; nil:
+	// it does not.
+	Authority *security.CA
+	Version   string
 	// Connectors finds a connector by the value of its 'connector' option.
 	Connectors func(name string) (connector.Connector, error)
 	// FileSystems hold tables and checkpoints.

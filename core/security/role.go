@@ -56,14 +56,16 @@ func RolesOf(c *x509.Certificate) []Role {
 }
 
 // CheckRole refuses a certificate that gives none of the wanted roles.
-func CheckRole(c *x509.Certificate, wanted ...Role) error {
-	has := RolesOf(c)
+func CheckRole(c *x509.Certificate, wanted ...Role) error { return CheckRoles(RolesOf(c), wanted...) }
+
+// CheckRoles is CheckRole of the roles that a certificate gives.
+func CheckRoles(has []Role, wanted ...Role) error {
 	for _, r := range has {
 		if slices.Contains(wanted, r) {
 			return nil
 		}
 	}
-	return failure.Errorf(failure.Unauthorized, "the certificate of %q is of role %s, not %s", c.Subject.CommonName, join(has), join(wanted))
+	return failure.Errorf(failure.Unauthorized, "the certificate is of role %s, not %s", join(has), join(wanted))
 }
 
 // A role stands in a certificate as tidemill://role/NAME among its URIs.

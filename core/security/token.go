@@ -82,6 +82,20 @@ func EnsureToken(path string) (Token, error) {
 	return ReadToken(path)
 }
 
+// Save writes the token into a file that only its owner may read, in place of what is
+// there.
+func (t Token) Save(path string) error {
+	root, err := makeDir(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
+	if err := replace(root, filepath.Base(path), []byte(t.Reveal()+"\n")); err != nil {
+		return fmt.Errorf("save a token in %s: %w", path, err)
+	}
+	return nil
+}
+
 // IsZero reports whether there is no token.
 func (t Token) IsZero() bool { return t.text == nil }
 

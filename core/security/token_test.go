@@ -39,6 +39,13 @@ func TestTokenFile(t *testing.T) {
 	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {
 		t.Fatalf("files are left: %v", left)
 	}
+	other := NewToken()
+	if err := other.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ReadToken(path); err != nil || !got.Matches(other.Reveal()) {
+		t.Fatalf("saved: %v", err)
+	}
 	refused := []struct {
 		what  string
 		class failure.Class
@@ -70,6 +77,9 @@ func TestTokenFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := rewrite(file, "x"); err != nil {
 		t.Fatal(err)
+	}
+	if err := other.Save(filepath.Join(file, "token")); err == nil {
+		t.Error("a token saved in a file's directory")
 	}
 	if _, err := EnsureToken(filepath.Join(file, "token")); err == nil {
 		t.Error("a token in a file's directory")

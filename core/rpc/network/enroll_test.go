@@ -28,15 +28,15 @@ func TestEnroll(t *testing.T) {
 	}
 	master := func(ca *security.CA, authority *security.CA) string {
 		address, _ := serve(t, Admission{TLS: identity(t, ca, security.Master).Server(), Token: token, Authority: authority}, func(s *grpc.Server) {
-			Register(s, Services{Master: func() (rpc.MasterClient, error) { return someMaster{}, nil }, Authority: authority})
+			Register(s, Services{Master: func() (rpc.MasterClient, error) { return someMaster{}, nil }, Authority: authority, Token: token})
 		})
 		return address
 	}
 	keyless, keeper, foreign := master(ca, nil), master(ca, ca), authority(t)
 	stranger := master(foreign, foreign)
 	good := join(ca, time.Now().Add(time.Hour))
-	i, err := Enroll(t.Context(), []string{dead(t), keyless, stranger, keeper}, good, nil)
-	if err != nil {
+	i, given, err := Enroll(t.Context(), []string{dead(t), keyless, stranger, keeper}, good, nil)
+	if err != nil || !given.Matches(token.Reveal()) {
 		t.Fatal(err)
 	}
 	if err := heartbeat(t.Context(), dialer(t, Options{Masters: []string{keeper}, TLS: i.Client()})); err != nil {
@@ -59,7 +59,7 @@ func TestEnroll(t *testing.T) {
 		"another cluster": {t.Context(), []string{stranger}, good, failure.Unauthorized, "not the one that the join token names"},
 		"no authority":    {t.Context(), []string{keyless}, good, failure.Unauthorized, "token is not this cluster's"},
 	} {
-		_, err := Enroll(c.ctx, c.to, c.token, nil)
+		_, _, err := Enroll(c.ctx, c.to, c.token, nil)
 		if failure.Of(err) != c.class || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v (%v)", what, err, failure.Of(err))
 		}

@@ -31,6 +31,8 @@ type Services struct {
 	// Authority gives certificates to who shows a join token; the server's Admission has
 	// the same one.
 	Authority *security.CA
+	// Token is the cluster's, which they are given, too.
+	Token security.Token
 }
 
 // Blobs keeps what is too large for the masters' log. Calls may be concurrent.
@@ -103,7 +105,7 @@ func Register(r grpc.ServiceRegistrar, s Services) {
 		add(Blobs_ServiceDesc, func() (any, error) { return blobsServer{Blobs: s.Blobs}, nil })
 	}
 	if s.Authority != nil {
-		add(Enrollment_ServiceDesc, func() (any, error) { return enrollment{ca: s.Authority}, nil })
+		add(Enrollment_ServiceDesc, func() (any, error) { return enrollment{ca: s.Authority, token: s.Token}, nil })
 	}
 }
 

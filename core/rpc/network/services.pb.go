@@ -72,6 +72,7 @@ func (x *EnrollRequest) GetRequest() []byte {
 type EnrollReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Certificates  []byte                 `protobuf:"bytes,1,opt,name=certificates,proto3" json:"certificates,omitempty"` // PEM: the process's, the authority's
+	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`               // the cluster's, that roles show over unix sockets
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -113,15 +114,23 @@ func (x *EnrollReply) GetCertificates() []byte {
 	return nil
 }
 
+func (x *EnrollReply) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
 var File_core_rpc_network_services_proto protoreflect.FileDescriptor
 
 const file_core_rpc_network_services_proto_rawDesc = "" +
 	"\n" +
 	"\x1fcore/rpc/network/services.proto\x12\x0ftidemill.rpc.v1\x1a\x12core/rpc/rpc.proto\")\n" +
 	"\rEnrollRequest\x12\x18\n" +
-	"\arequest\x18\x01 \x01(\fR\arequest\"1\n" +
+	"\arequest\x18\x01 \x01(\fR\arequest\"G\n" +
 	"\vEnrollReply\x12\"\n" +
-	"\fcertificates\x18\x01 \x01(\fR\fcertificates2\xfc\x02\n" +
+	"\fcertificates\x18\x01 \x01(\fR\fcertificates\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token2\xfc\x02\n" +
 	"\x06Master\x12L\n" +
 	"\bRegister\x12 .tidemill.rpc.v1.RegisterRequest\x1a\x1e.tidemill.rpc.v1.RegisterReply\x12O\n" +
 	"\tHeartbeat\x12!.tidemill.rpc.v1.HeartbeatRequest\x1a\x1f.tidemill.rpc.v1.HeartbeatReply\x12A\n" +
