@@ -40,6 +40,7 @@ type Result struct {
 	cancelled chan struct{} // closed when that was done
 	exchange  *jobgraph.Exchange
 	opened    bool                    // the exchange is known to the shuffle service
+	placed    bool                    // in other processes
 	reader    shuffle.Reader          // nil: there are no rows, or not yet
 	stop      context.CancelCauseFunc // ends a merging reader's waiting; nil: there is none
 	watch     sync.WaitGroup          // what calls stop
@@ -112,7 +113,7 @@ func (r *Result) declare(ctx context.Context, s *rpc.JobStatus) error {
 		BudgetBytes: config.ExchangeBudget.Get(r.settings), Retention: shuffle.Retention(r.exchange.GetRetention()),
 		Term: id.Term(s.GetTerm()), Placement: placement,
 	})
-	r.opened = err == nil
+	r.opened, r.placed = err == nil, !placement.Local()
 	return err
 }
 
@@ -167,7 +168,7 @@ func (r *Result) Next(ctx context.Context) (*stream.Batch, error) {
 			return nil, r.broken(ctx, err)
 		}
 	}
-	over := false
+	done, over := r.job.done, false
 	for r.reader != nil && !r.ended {
 		e, ok, err := r.reader.Poll()
 		switch {
@@ -182,16 +183,16 @@ func (r *Result) Next(ctx context.Context) (*stream.Batch, error) {
 				r.job.cancel() // the rows are complete; what still reads its input does so for nobody
 			}
 			continue
-		case over:
+		case over && !r.placed:
 			return nil, failure.Errorf(failure.Internal, "job %v has finished and its result has no end", r.job.id)
 		}
 		select {
 		case <-r.reader.Ready():
-		case <-r.job.done:
+		case <-done:
 			if err := r.outcome(); err != nil {
 				return nil, err
 			}
-			over = true // what was written is there now
+			done, over = nil, true // what was written is there now, or on its way from elsewhere
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
