@@ -3,6 +3,7 @@ package local
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 
 	"github.com/tidemill/tidemill/core/failure"
@@ -76,7 +77,9 @@ func (e *exchange) reopen(spec shuffle.Spec) (anew bool, err error) {
 	case !sameSpec(e.spec, spec):
 		return false, failure.Errorf(failure.Internal, "it is open with another spec")
 	default:
-		if want > have {
+		// What another process's stream has told names this process alone: a task that
+		// opens the exchange here knows more.
+		if !partial(spec.Placement) && (want > have || partial(e.spec.Placement)) {
 			e.spec.Placement = spec.Placement
 		}
 		return false, nil
@@ -85,6 +88,17 @@ func (e *exchange) reopen(spec shuffle.Spec) (anew bool, err error) {
 		return false, fmt.Errorf("term %d, version %d: %w of term %d, version %d", spec.Term, want, shuffle.ErrFenced, e.spec.Term, have)
 	}
 	return true, nil
+}
+
+// partial tells that a placement lacks servers.
+func partial(p shuffle.Placement) bool {
+	return slices.ContainsFunc(p.Servers, func(s shuffle.Server) bool { return s.ID == "" })
+}
+
+// whole says that a placement names all servers: one from another process knows of what
+// is here alone.
+func whole(p shuffle.Placement) bool {
+	return !slices.ContainsFunc(p.Servers, func(s shuffle.Server) bool { return s.ID == "" })
 }
 
 // current is the spec with the placement that was told last.
