@@ -99,8 +99,8 @@ func (p *door) serve(o Options, register func(grpc.ServiceRegistrar), pages http
 	if p.pages == nil {
 		return
 	}
-	p.http = &http.Server{Handler: pages, ReadHeaderTimeout: headTimeout, IdleTimeout: httpKeepAlive, MaxHeaderBytes: maxHeadBytes}
-	l := p.pages
+	p.http = &http.Server{Handler: pages, ConnState: network.ConnState, ReadHeaderTimeout: headTimeout, IdleTimeout: httpKeepAlive, MaxHeaderBytes: maxHeadBytes}
+	l := net.Listener(network.NewDoor(p.pages))
 	if !p.insecure {
 		l = tls.NewListener(l, o.Identity.Server())
 	}

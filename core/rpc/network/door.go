@@ -2,13 +2,15 @@ package network
 
 import (
 	"container/list"
+	"crypto/tls"
 	"net"
+	"net/http"
 	"sync"
 )
 
 // Limits of a Door; see there.
 const (
-	maxConnections = 8 << 10
+	maxConnections = 4 << 10
 	maxStrangers   = 256
 )
 
@@ -17,7 +19,8 @@ const (
 // admitted yet is a stranger's: one too many of those, and the one that has waited
 // longest is closed. One connection too many in all, and the newest is.
 //
-// The server must have ServerOptions: they tell it who was admitted.
+// The server must tell it who is no stranger: one of gRPC by ServerOptions, one of HTTP
+// by ConnState.
 type Door struct {
 	net.Listener
 	most, strange int
@@ -97,6 +100,31 @@ func (v *visitor) admit() {
 	v.door.mu.Lock()
 	defer v.door.mu.Unlock()
 	v.door.admitted(v)
+}
+
+// dismiss makes a stranger of who has been admitted.
+func (v *visitor) dismiss() {
+	v.door.mu.Lock()
+	defer v.door.mu.Unlock()
+	if v.place == nil && !v.gone {
+		v.place = v.door.strangers.PushBack(v)
+	}
+}
+
+// ConnState is for a http.Server behind a Door: a connection is a stranger's but while it
+// asks something.
+func ConnState(c net.Conn, s http.ConnState) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	v, ok := c.(*visitor)
+	switch {
+	case !ok:
+	case s == http.StateActive:
+		v.admit()
+	case s == http.StateIdle:
+		v.dismiss()
+	}
 }
 
 // Close implements net.Conn.

@@ -2,9 +2,12 @@ package network
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -163,6 +166,74 @@ func TestTenThousandIdle(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A crowd before a server of pages does not end what somebody is being answered, plain
+// or with TLS; between questions everybody is a stranger.
+func TestPages(t *testing.T) {
+	for _, encrypted := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCrowd()
+			d := NewDoor(c)
+			asked, proceed := make(chan bool), make(chan bool)
+			s := &http.Server{ConnState: ConnState, ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+				asked <- true
+				<-proceed
+			})}
+			l, pages := net.Listener(d), &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return c.knock(), nil }}
+			at := "http://tidemill.internal/"
+			if encrypted {
+				i := identity(t, authority(t), security.Master)
+				l, pages.TLSClientConfig, at = tls.NewListener(d, i.Server()), i.Trust.Client(), "https://tidemill.internal/"
+			}
+			served := make(chan error)
+			go func() { served <- s.Serve(l) }()
+			get := func() error {
+				r, err := pages.RoundTrip(httptest.NewRequest(http.MethodGet, at, nil))
+				if err != nil {
+					return err
+				}
+				return r.Body.Close()
+			}
+			answered := make(chan error)
+			for range 2 { // the second time over the same connection
+				go func() { answered <- get() }()
+				<-asked
+				for range 2 * maxStrangers {
+					go func() { _, _ = io.Copy(io.Discard, c.knock()) }()
+				}
+				synctest.Wait()
+				if got := d.openNow(); got != maxStrangers+1 {
+					t.Errorf("%d are open", got)
+				}
+				proceed <- true
+				if err := <-answered; err != nil {
+					t.Error(err)
+				}
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				if got, strangers := d.openNow(), d.strangersNow(); got != 1 || strangers != 1 {
+					t.Errorf("%d are left, %d of them strangers", got, strangers)
+				}
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+				t.Error(err)
+			}
+			pages.CloseIdleConnections()
+			if got := d.openNow(); got != 0 {
+				t.Errorf("%d are open after the end", got)
+			}
+		})
+	}
+}
+
+func (d *Door) strangersNow() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.strangers.Len()
 }
 
 func (d *Door) openNow() int {
