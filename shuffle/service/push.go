@@ -113,7 +113,7 @@ func (p *pushing) urgent() bool {
 	if window := p.watched.Window(); window > 0 {
 		much = min(much, window/4)
 	}
-	return p.closed || p.err != nil || p.manifest != nil || p.watched.Err() != nil || p.untold >= much
+	return p.closed || p.err != nil || p.manifest != nil || p.untold >= much
 }
 
 // resume is the first answer to a stream: everything that a client may not know.
