@@ -94,6 +94,7 @@ func (d *Dispatcher) run(j *job) {
 		d.end(j, d.ending(j, execgraph.JobFailed, err))
 		return
 	}
+	d.opts.Log.Info("job begins", "job", j.id, "name", rec.Name, "term", uint64(d.opts.Term), "runs before", rec.Runs)
 	m.Run(d.root)
 	if s := m.Status(); !s.State.Terminal() || s.State == execgraph.JobSuspended {
 		return
@@ -173,6 +174,11 @@ func (d *Dispatcher) end(j *job, s *rpc.JobStatus) {
 	old := d.excess()
 	d.mu.Unlock()
 	close(j.ended)
+	if cause := s.GetCause(); cause != nil {
+		d.opts.Log.Warn("job is over", "job", j.id, "state", s.GetState(), "cause", cause.GetText())
+	} else {
+		d.opts.Log.Info("job is over", "job", j.id, "state", s.GetState(), "rows", s.GetRowsWritten())
+	}
 	d.forget(d.root, old)
 }
 

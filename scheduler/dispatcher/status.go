@@ -146,7 +146,7 @@ func (d *Dispatcher) describe(j *job, m *jobmaster.Master, done bool) *rpc.JobSt
 	}
 	m.Describe(s)
 	if done {
-		s.Ended = s.GetStarted() + now.Running.Milliseconds()
+		s.Ended = time.Now().UnixMilli()
 		return s
 	}
 	for _, w := range d.opts.Resources.Waiting(j.id) {
