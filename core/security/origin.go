@@ -29,7 +29,7 @@ func NewHosts(names ...string) Hosts {
 // Check refuses a request for a host that is not ours, or from a page that is not.
 func (h Hosts) Check(r *http.Request) error {
 	if !h.ours(r.Host) {
-		return failure.Errorf(failure.Unauthorized, "host %q is not served here: call localhost or a numeric address, or name it with --host", r.Host)
+		return failure.Errorf(failure.Unauthorized, "host %q is not served here: call localhost, a numeric address or the name that is advertised", r.Host)
 	}
 	for _, origin := range r.Header.Values("Origin") {
 		u, err := url.Parse(origin)

@@ -194,7 +194,7 @@ func TestRefused(t *testing.T) {
 	}{
 		"no token":       {func(r *http.Request) { r.Header.Del("Authorization") }, 401},
 		"a wrong token":  {func(r *http.Request) { r.Header.Set("Authorization", security.NewToken().Header()) }, 401},
-		"a foreign host": {func(r *http.Request) { r.Host = "evil.example:8081" }, 421},
+		"a foreign host": {func(r *http.Request) { r.Host = "evil.example:8081" }, 403},
 		"our own host":   {func(r *http.Request) { r.Host = "mill.example" }, 200},
 		"localhost":      {func(r *http.Request) { r.Host = "localhost:8081" }, 200},
 		"another origin": {func(r *http.Request) { r.Header.Set("Origin", "http://evil.example") }, 403},

@@ -3,11 +3,7 @@ package rest
 import (
 	"cmp"
 	"context"
-	"net"
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -25,7 +21,8 @@ type Options struct {
 	Metrics *metric.Registry // required
 	// Token is what requests have to show. Required.
 	Token security.Token
-	// Hosts are the names, beside those of loopback, by which the server may be called.
+	// Hosts are the names, beside localhost and numeric addresses, by which the server may
+	// be called.
 	Hosts   []string
 	Version string
 }
@@ -58,18 +55,11 @@ const healthPath = "/api/v1/health"
 
 // guard lets a request in that calls us by our name and shows the token.
 func (s *server) guard(next http.Handler) http.Handler {
+	hosts := security.NewHosts(s.opts.Hosts...)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := hostOf(r.Host)
-		if !security.Near(host) && !slices.Contains(s.opts.Hosts, host) {
-			refuse(w, http.StatusMisdirectedRequest, "this server is not called "+host)
+		if err := hosts.Check(r); err != nil {
+			refuse(w, http.StatusForbidden, err.Error())
 			return
-		}
-		if origin := r.Header.Get("Origin"); origin != "" {
-			u, err := url.Parse(origin)
-			if err != nil || !strings.EqualFold(u.Host, r.Host) {
-				refuse(w, http.StatusForbidden, "requests from pages of "+origin+" are not answered")
-				return
-			}
 		}
 		if r.URL.Path != healthPath && !s.opts.Token.MatchesHeader(r.Header.Get("Authorization")) {
 			refuse(w, http.StatusUnauthorized, "the cluster's token is wanted: Authorization: Bearer TOKEN")
@@ -80,14 +70,6 @@ func (s *server) guard(next http.Handler) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, MaxGraphBytes)
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
-}
-
-// hostOf is a Host header without its port.
-func hostOf(header string) string {
-	if host, _, err := net.SplitHostPort(header); err == nil {
-		return host
-	}
-	return header
 }
 
 func (s *server) metrics(w http.ResponseWriter, _ *http.Request) {
