@@ -182,7 +182,22 @@ func (w *overwrite) read(ctx context.Context) (int, error) {
 			return version, nil
 		}
 	}
-	return 0, fmt.Errorf("the folder is a mix or wrong:\n%s\nwant\n%s\nor\n%s", shorten(a.rows), shorten(w.want[0]), shorten(w.want[1]))
+	return 0, fmt.Errorf("the folder is a mix or wrong: %s from version 0, %s from version 1", unlike(a.rows, w.want[0]), unlike(a.rows, w.want[1]))
+}
+
+// unlike counts the lines that differ, and shows the first.
+func unlike(have, want string) string {
+	lines := strings.Split(want, "\n")
+	n, first := 0, ""
+	for i, l := range strings.Split(have, "\n") {
+		if i < len(lines) && l == lines[i] {
+			continue
+		}
+		if n++; n == 1 {
+			first = l
+		}
+	}
+	return fmt.Sprintf("%d of %d lines (as %q) differ", n, len(lines), first)
 }
 
 // underway tells that a publication has begun and is not over.

@@ -56,7 +56,7 @@ func (c Class) ExitCode() int {
 		return 5
 	case Unauthorized:
 		return 6
-	case Transient:
+	case Transient, LostPartition:
 		return 75
 	case Cancelled:
 		return 130
