@@ -26,6 +26,10 @@ type Options struct {
 	// Wire has every control-plane message go through its encoding, and faults; the
 	// zero value is right for programs.
 	Wire rpc.LocalOptions
+	// Workers and Servers are how many workers there are in it, and shuffle servers beside
+	// them, each as if it were a process of its own; zero: one, and none, which is right
+	// for programs.
+	Workers, Servers int
 }
 
 // embedded is an engine inside this process.
@@ -54,7 +58,7 @@ func Embedded(ctx context.Context, o Options) (client.Engine, error) {
 	}
 	cluster, err := minicluster.New(ctx, minicluster.Options{
 		Config: c, Connectors: o.Registry.Connector, FileSystems: o.Registry.FileSystems,
-		Metrics: o.Metrics, Log: o.Log, Wire: o.Wire,
+		Metrics: o.Metrics, Log: o.Log, Wire: o.Wire, Workers: o.Workers, Servers: o.Servers,
 	})
 	if err != nil {
 		return nil, err

@@ -36,7 +36,13 @@ func TestGoldenAnswers(t *testing.T) {
 	got := map[string][]string{}
 	for _, slots := range []int{1, 2, 4} {
 		for _, retention := range []string{"automatic", "job"} {
-			got[fmt.Sprintf("%d slots, retention %s", slots, retention)] = answers(t, dir, slots, retention)
+			got[fmt.Sprintf("%d slots, retention %s", slots, retention)] = answers(t, dir, tidemill.Options{}, slots, retention)
+		}
+	}
+	for _, servers := range []int{0, 1} {
+		for _, retention := range []string{"automatic", "job"} {
+			at := fmt.Sprintf("two workers and %d servers, retention %s", servers, retention)
+			got[at] = answers(t, dir, tidemill.Options{Workers: 2, Servers: servers}, 2, retention)
 		}
 	}
 	if *rewrite {
@@ -72,13 +78,14 @@ func data(t *testing.T) string {
 	return dir
 }
 
-func answers(t *testing.T, dir string, slots int, retention string) (all []string) {
+func answers(t *testing.T, dir string, o tidemill.Options, slots int, retention string) (all []string) {
 	t.Helper()
-	settings := map[string]string{
-		"worker.slots": fmt.Sprint(slots), "parallelism.default": fmt.Sprint(slots), "io.tmp.dir": t.TempDir(),
-		"exchange.batch-retention": retention,
+	o.Settings = map[string]string{"worker.slots": fmt.Sprint(slots), "io.tmp.dir": t.TempDir()}
+	session := map[string]string{"exchange.batch-retention": retention}
+	if o.Workers == 0 {
+		session["parallelism.default"] = fmt.Sprint(slots)
 	}
-	e, err := tidemill.Embedded(t.Context(), tidemill.Options{Settings: settings})
+	e, err := tidemill.Embedded(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +94,7 @@ func answers(t *testing.T, dir string, slots int, retention string) (all []strin
 			t.Error(err)
 		}
 	}()
-	s, err := e.Open(t.Context(), map[string]string{"parallelism.default": fmt.Sprint(slots)})
+	s, err := e.Open(t.Context(), session)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	arrow "github.com/apache/arrow-go/v18/arrow/memory"
@@ -14,12 +16,8 @@ import (
 	"github.com/tidemill/tidemill/core/checkpoint/storage"
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/connector"
-	"github.com/tidemill/tidemill/core/coordinator"
-	"github.com/tidemill/tidemill/core/id"
-	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/metric"
 	"github.com/tidemill/tidemill/core/rpc"
-	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/task"
 	"github.com/tidemill/tidemill/core/worker"
 	"github.com/tidemill/tidemill/fs"
@@ -28,8 +26,6 @@ import (
 	"github.com/tidemill/tidemill/scheduler/checkpointing"
 	"github.com/tidemill/tidemill/scheduler/dispatcher"
 	"github.com/tidemill/tidemill/shuffle"
-	"github.com/tidemill/tidemill/shuffle/local"
-	"github.com/tidemill/tidemill/shuffle/partition"
 )
 
 // Options say what a cluster is made of.
@@ -48,6 +44,14 @@ type Options struct {
 	// Heartbeat is how often progress is reported; zero means 100 ms.
 	Heartbeat time.Duration
 
+	// Workers is how many there are; zero means one. The exchanges of several go over
+	// connections in memory, as those of many processes do over their network; the memory
+	// is divided among them.
+	Workers int
+	// Servers is how many shuffle servers there are beside them; without one, workers keep
+	// what they write themselves.
+	Servers int
+
 	// Shuffle and NewTask replace the parts of that name; nil: the real ones.
 	Shuffle shuffle.Service
 	NewTask func(d task.Descriptor, env task.Env) (worker.Task, error)
@@ -58,9 +62,11 @@ type Cluster struct {
 	store     *raftstore.Store
 	transport *rpc.Local
 	master    *scheduler.Master
-	worker    *worker.Worker
+	nodes     []*node // workers, then shuffle servers
 	shuffle   shuffle.Service
-	spill     *spill.Directory
+	closeOwn  func() error           // of the shuffle service of clients, where it is not a worker's
+	key       atomic.Pointer[[]byte] // of tickets
+	doors     sync.Map               // by address
 }
 
 // closeTimeout bounds how long jobs may take to be cancelled at Close.
@@ -81,7 +87,7 @@ func (c *Cluster) start(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	c.master, err = scheduler.New(ctx, scheduler.Options{
-		Store: c.store, Dialer: c.transport, Fixed: true, Heartbeat: o.Heartbeat, Log: o.Log,
+		Store: c.store, Dialer: c.transport, Fixed: !o.apart(), Heartbeat: o.Heartbeat, Log: o.Log,
 		Files: func(job config.Config) (checkpointing.Files, fs.FileSystem, error) {
 			return storage.Open(o.FileSystems, job, arrow.DefaultAllocator)
 		},
@@ -90,51 +96,21 @@ func (c *Cluster) start(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	c.transport.ServeMaster(c.master)
-	return c.startWorker(ctx, o)
-}
-
-// exchangePart is the part of the memory that a partition of an exchange may hold
-// for its reader. Many hold what their readers do not want yet, such as joins that
-// still build; together they must leave room for what these wait for.
-const exchangePart = 128
-
-const workerID id.Worker = "embedded"
-
-func (c *Cluster) startWorker(ctx context.Context, o Options) error {
-	_, limit := memory.Divide(memory.OfProcess(o.Config))
-	ledger, err := memory.New(memory.Options{Limit: limit, Option: config.Memory.Key()})
-	if err != nil {
-		return err
+	if o.apart() {
+		return c.startNodes(ctx, o)
 	}
-	if c.spill, err = spill.Open(config.SpillDir.Get(o.Config), config.SpillLimit.Get(o.Config)); err != nil {
+	n, err := c.newNode(workerID, o, 1)
+	if err != nil {
 		return err
 	}
 	if c.shuffle == nil {
-		c.shuffle = local.New(local.Options{
-			Alloc:      ledger.Child("shuffle", 0).Allocator(),
-			MostBudget: ledger.Limit()/exchangePart + 1,
-			Tier: partition.NewTier(partition.TierOptions{
-				MemoryBytes: min(partition.DefaultMemoryBytes, ledger.Limit()/8), Dir: c.spill.Root(), Disk: c.spill,
-			}),
-		})
+		c.shuffle = n.local
 	}
-	state := ledger.Child("checkpoints", 0).Allocator()
-	coordinators := coordinator.New(o.Connectors)
-	c.worker, err = worker.New(worker.Options{
-		ID: workerID, Slots: cmp.Or(config.Slots.Get(o.Config), runtime.GOMAXPROCS(0)), Dialer: c.transport,
-		Shuffle: c.shuffle, Connectors: o.Connectors, Memory: ledger, Spill: c.spill, Coordinators: coordinators,
-		Snapshots: func(_ id.Job, job config.Config) (task.Snapshots, error) {
-			files, _, err := storage.Open(o.FileSystems, job, state)
-			return files, err
-		},
-		NewTask: o.NewTask, Metrics: cmp.Or(o.Metrics, metric.NewRegistry(metric.Options{})), Log: o.Log,
-	})
-	if err != nil {
-		return err
-	}
-	c.transport.ServeWorker(workerID, c.worker, coordinators)
-	return c.worker.Start(ctx)
+	return c.startWorker(ctx, o, n, c.shuffle)
 }
+
+// apart says that there are several processes in this one.
+func (o Options) apart() bool { return o.Workers > 1 || o.Servers > 0 }
 
 // Dispatcher runs the cluster's jobs.
 func (c *Cluster) Dispatcher() *dispatcher.Dispatcher { return c.master.Dispatcher() }
@@ -156,10 +132,12 @@ func (c *Cluster) Close() error {
 	if c.master != nil {
 		all = errors.Join(all, c.master.Close(ctx))
 	}
-	if c.worker != nil {
-		all = errors.Join(all, c.worker.Close())
+	if c.closeOwn != nil {
+		all = errors.Join(all, c.closeOwn())
 	}
-	all = errors.Join(all, c.spill.Close())
+	for _, n := range slices.Backward(c.nodes) {
+		all = errors.Join(all, n.close())
+	}
 	if c.store != nil {
 		all = errors.Join(all, c.store.Close())
 	}

@@ -192,6 +192,7 @@ func (m *Master) handle(ev execgraph.Event) {
 	}
 	actions := m.graph.Handle(time.Since(m.begun), ev)
 	m.placeAll(actions)
+	m.checkResult()
 	for _, a := range actions {
 		m.act(a)
 	}

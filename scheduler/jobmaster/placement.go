@@ -15,6 +15,13 @@ import (
 	"github.com/tidemill/tidemill/shuffle"
 )
 
+// What tickets permit. A worker knows an exchange once, for those of its tasks that read
+// it and those that write it.
+const (
+	forTasks   = security.Read | security.Write
+	forClients = security.Read | security.Drop
+)
+
 // ticketLife is how long a ticket is good; each deployment brings another.
 const ticketLife = 24 * time.Hour
 
@@ -76,7 +83,7 @@ func (m *Master) placeAll(actions []execgraph.Action) {
 		case !stored(x) && !x.GetResult() && deployed[to]:
 			m.placePartitions(x, slots)
 		}
-		if x.GetResult() && deployed[from] {
+		if x.GetResult() && deployed[from] && !stored(x) {
 			m.publishResult(x)
 		}
 	}
@@ -177,7 +184,7 @@ func (m *Master) ins(v *jobgraph.Vertex) (out []*rpc.Edge, err error) {
 		if m.layout.ranged(x) {
 			e.Ranges, e.Empty = m.layout.classes[v.GetId()].ranges, m.empty(n)
 		}
-		if e.Placement, err = m.placement(x, security.Read); err != nil {
+		if e.Placement, err = m.placement(x, forTasks); err != nil {
 			return nil, err
 		}
 		out = append(out, e)
@@ -192,7 +199,7 @@ func (m *Master) outs(v *jobgraph.Vertex) (out []*rpc.Edge, err error) {
 		if !x.GetResult() {
 			e.Peers = uint32(m.layout.parallelism[x.GetConsumer()])
 		}
-		if e.Placement, err = m.placement(x, security.Write); err != nil {
+		if e.Placement, err = m.placement(x, forTasks); err != nil {
 			return nil, err
 		}
 		out = append(out, e)
@@ -200,11 +207,33 @@ func (m *Master) outs(v *jobgraph.Vertex) (out []*rpc.Edge, err error) {
 	return out, nil
 }
 
+// checkResult publishes a stored result once it is complete, and takes it back when some
+// of it is lost.
+func (m *Master) checkResult() {
+	x := m.layout.result
+	if x == nil || !stored(x) {
+		return
+	}
+	lanes := m.layout.parallelism[x.GetProducer()]
+	complete := lanes > 0
+	for i := range lanes {
+		complete = complete && m.graph.Written(id.Exchange(x.GetId()), uint32(i))
+	}
+	switch {
+	case complete && m.result == nil:
+		m.publishResult(x)
+	case !complete && m.result != nil:
+		m.mu.Lock()
+		m.result = nil
+		m.mu.Unlock()
+	}
+}
+
 // publishResult lets clients know where the result is.
 func (m *Master) publishResult(x *jobgraph.Exchange) {
 	e := &rpc.Edge{Exchange: x, Peers: uint32(m.layout.parallelism[x.GetProducer()])}
 	var err error
-	if e.Placement, err = m.placement(x, security.Read|security.Drop); err != nil {
+	if e.Placement, err = m.placement(x, forClients); err != nil {
 		return // its attempts cannot be deployed either
 	}
 	m.mu.Lock()
