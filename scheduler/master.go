@@ -48,7 +48,8 @@ type Options struct {
 	Log   *slog.Logger // nil: discarded
 	// Logs has what this process logged about jobs; nil: nothing is kept.
 	Logs *joblog.Ring
-	// History is how many jobs that are over are remembered; zero means 100.
+	// History is how many jobs that are over are remembered; zero means 2,000, or 100 if
+	// Fixed.
 	History int
 	// Running is how many jobs may run at a time; zero means 100.
 	Running int

@@ -37,7 +37,8 @@ type Options struct {
 	// Checkpoints opens where a job with these settings keeps its checkpoints.
 	Checkpoints func(c config.Config) (*checkpointing.Store, error)
 	Log         *slog.Logger // nil: discarded
-	// History is how many jobs that are over are remembered; zero means 100.
+	// History is how many jobs that are over are remembered; zero means 2,000, or 100 if
+	// Embedded.
 	History int
 	// Jobs is how many may run or wait at a time; zero means 10,000.
 	Jobs int
@@ -52,7 +53,10 @@ func (o Options) complete() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	o.History = cmp.Or(o.History, 100)
+	if o.Embedded {
+		o.History = cmp.Or(o.History, 100)
+	}
+	o.History = cmp.Or(o.History, 2000)
 	o.Jobs = cmp.Or(o.Jobs, 10_000)
 	o.Running = cmp.Or(o.Running, 100)
 	if o.Embedded {
@@ -91,7 +95,7 @@ type job struct {
 	graph   *jobgraph.Graph   // of a job that waits and is not in the store alone
 	phase   phase
 	changed chan struct{} // closed and replaced with the phase
-	final   *rpc.JobStatus
+	final   *rpc.JobStatus // of an embedded job that is over; others' is in the record
 	read    bool // by its client, who needs its result no longer
 }
 

@@ -167,7 +167,11 @@ func (d *Dispatcher) end(j *job, s *rpc.JobStatus) {
 		d.opts.Log.Warn("the end of a job was not stored", "job", j.id, "error", err)
 	}
 	d.mu.Lock()
-	j.final = s
+	if d.opts.Embedded || err != nil {
+		j.final = s
+	} else {
+		j.master = nil // with the graph
+	}
 	j.rec.State, j.rec.Ended = s.GetState(), time.UnixMilli(s.GetEnded())
 	d.move(j, over)
 	d.over = append(d.over, j.id)
