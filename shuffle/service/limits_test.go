@@ -284,6 +284,9 @@ func TestFullDisk(t *testing.T) {
 	for i := 0; err == nil && i < 1000; i++ {
 		err = w.Send(ctx, 0, batch(s.alloc, int64(i), text))
 	}
+	if err == nil { // all of it is on its way
+		_, err = w.Finish(ctx)
+	}
 	if err == nil || !strings.Contains(err.Error(), "quota") {
 		t.Errorf("8 MB on a disk of 128 KiB: %v", err)
 	}
