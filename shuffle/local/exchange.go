@@ -95,12 +95,6 @@ func partial(p shuffle.Placement) bool {
 	return slices.ContainsFunc(p.Servers, func(s shuffle.Server) bool { return s.ID == "" })
 }
 
-// whole says that a placement names all servers: one from another process knows of what
-// is here alone.
-func whole(p shuffle.Placement) bool {
-	return !slices.ContainsFunc(p.Servers, func(s shuffle.Server) bool { return s.ID == "" })
-}
-
 // current is the spec with the placement that was told last.
 func (e *exchange) current() shuffle.Spec {
 	e.mu.Lock()

@@ -3,11 +3,13 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/failure"
 	tmemory "github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/stream"
@@ -35,14 +37,18 @@ func Encode(mem memory.Allocator, schema *arrow.Schema, h Header, b *stream.Batc
 
 // encoder holds what the parts of one payload lie in.
 type encoder struct {
-	batch *stream.Batch
-	body  body
-	extra []byte
-	meta  []byte
+	batch   *stream.Batch
+	decoded []arrow.Array // columns in the place of dictionaries that are too large
+	body    body
+	extra   []byte
+	meta    []byte
 }
 
 func (e *encoder) release() {
 	e.body.release()
+	for _, c := range e.decoded {
+		c.Release()
+	}
 	e.batch.Release()
 }
 
@@ -67,10 +73,14 @@ func (e *encoder) encode(schema *arrow.Schema) (err error) {
 		}
 		e.extra = appendTLV(e.extra, tlvKinds, kinds)
 	}
-	if e.meta, err = e.body.record(b.Record.Columns(), b.Record.NumRows()); err != nil {
+	columns, err := e.columns()
+	if err != nil {
 		return err
 	}
-	for i, c := range b.Record.Columns() {
+	if e.meta, err = e.body.record(columns, b.Record.NumRows()); err != nil {
+		return err
+	}
+	for i, c := range columns {
 		if d, ok := c.(*array.Dictionary); ok {
 			if err := e.dictionary(i, d); err != nil {
 				return err
@@ -78,6 +88,28 @@ func (e *encoder) encode(schema *arrow.Schema) (err error) {
 		}
 	}
 	return nil
+}
+
+// columns are those of the batch, with dictionaries of more than a quarter as many
+// values as there are rows written out: a dictionary travels with each batch.
+func (e *encoder) columns() ([]arrow.Array, error) {
+	columns := e.batch.Record.Columns()
+	for i, c := range columns {
+		d, ok := c.(*array.Dictionary)
+		if !ok || 4*d.Dictionary().Len() <= d.Len() {
+			continue
+		}
+		decoded, err := compute.Decode(e.body.mem, d)
+		if err != nil {
+			return nil, fmt.Errorf("column %d: %w", i, err)
+		}
+		if len(e.decoded) == 0 {
+			columns = slices.Clone(columns)
+		}
+		e.decoded = append(e.decoded, decoded)
+		columns[i] = decoded
+	}
+	return columns, nil
 }
 
 // dictionary adds the values of a column's dictionary, as a record of one column:
