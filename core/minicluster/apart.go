@@ -26,7 +26,7 @@ func (c *Cluster) startNodes(ctx context.Context, o Options) error {
 	workers := max(o.Workers, 1)
 	parts := int64(workers + o.Servers)
 	for i := range o.Servers {
-		n, err := c.newNode(id.Worker(fmt.Sprintf("server-%d", i+1)), o, parts)
+		n, err := c.newNode(serverID(i), o, parts)
 		if err != nil {
 			return err
 		}
@@ -45,12 +45,17 @@ func (c *Cluster) startNodes(ctx context.Context, o Options) error {
 		}
 		c.open(n)
 		c.transport.ServeShuffle(string(n.id), keeper{server: n.door.server})
+		if o.Servers > 0 {
+			n.daemon = string(serverID(i % o.Servers))
+		}
 		if err := c.startWorker(ctx, o, n, n.door.exchanges); err != nil {
 			return err
 		}
 	}
 	return c.openClient(o)
 }
+
+func serverID(i int) id.Worker { return id.Worker(fmt.Sprintf("server-%d", i+1)) }
 
 // openClient makes the shuffle service by which clients read results: of nobody's
 // process.

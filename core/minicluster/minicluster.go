@@ -21,6 +21,7 @@ import (
 	"github.com/tidemill/tidemill/core/task"
 	"github.com/tidemill/tidemill/core/worker"
 	"github.com/tidemill/tidemill/fs"
+	"github.com/tidemill/tidemill/raftmeta/blobstore"
 	"github.com/tidemill/tidemill/raftmeta/raftstore"
 	"github.com/tidemill/tidemill/scheduler"
 	"github.com/tidemill/tidemill/scheduler/checkpointing"
@@ -48,8 +49,8 @@ type Options struct {
 	// connections in memory, as those of many processes do over their network; the memory
 	// is divided among them.
 	Workers int
-	// Servers is how many shuffle servers there are beside them; without one, workers keep
-	// what they write themselves.
+	// Servers is how many shuffle servers there are beside them, to which workers write in
+	// turn; without one, workers keep what they write themselves.
 	Servers int
 
 	// Shuffle and NewTask replace the parts of that name; nil: the real ones.
@@ -87,7 +88,7 @@ func (c *Cluster) start(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	c.master, err = scheduler.New(ctx, scheduler.Options{
-		Store: c.store, Dialer: c.transport, Fixed: !o.apart(), Heartbeat: o.Heartbeat, Log: o.Log,
+		Store: c.store, Blobs: blobstore.NewMemory(blobstore.Options{}), Dialer: c.transport, Fixed: !o.apart(), Heartbeat: o.Heartbeat, Log: o.Log,
 		Files: func(job config.Config) (checkpointing.Files, fs.FileSystem, error) {
 			return storage.Open(o.FileSystems, job, arrow.DefaultAllocator)
 		},

@@ -37,6 +37,7 @@ type node struct {
 	local  *local.Service
 	worker *worker.Worker // nil: a shuffle server
 	door   *door          // nil: nobody comes from elsewhere
+	daemon string         // the shuffle server that a worker prefers, or none
 }
 
 // newNode makes a node, with one of so many parts of the memory, that runs nothing yet.
@@ -75,7 +76,7 @@ func (c *Cluster) startWorker(ctx context.Context, o Options, n *node, exchanges
 		NewTask: o.NewTask, Metrics: cmp.Or(o.Metrics, metric.NewRegistry(metric.Options{})), Log: o.Log,
 	}
 	if n.door != nil {
-		options.Server = n.door.self
+		options.Server, options.Daemon = n.door.self, n.daemon
 	}
 	if n.worker, err = worker.New(options); err != nil {
 		return err

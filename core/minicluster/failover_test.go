@@ -1,0 +1,229 @@
+package minicluster_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/tidemill/tidemill"
+	"github.com/tidemill/tidemill/core/client"
+	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/function"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/minicluster"
+	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/core/sql/parser"
+	"github.com/tidemill/tidemill/core/task"
+	"github.com/tidemill/tidemill/core/worker"
+	"github.com/tidemill/tidemill/scheduler/gateway"
+)
+
+// What the death of a process costs: each test kills one at a known moment of a job whose
+// exchanges are stored, and looks at the result and at how often each subtask ran.
+
+// nodes is a cluster of two workers and two shuffle servers, each of which one of the
+// workers writes to.
+type nodes struct {
+	*minicluster.Cluster
+	session client.Session
+
+	mu    sync.Mutex
+	begin func(d task.Descriptor) // called before each attempt is made
+}
+
+func startNodes(t *testing.T, settings map[string]string) *nodes {
+	t.Helper()
+	leaks := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, leaks) })
+	process := map[string]string{"worker.slots": "2", "io.tmp.dir": t.TempDir()}
+	c, err := config.FromMap(process, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry, err := tidemill.Builtins(process)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &nodes{}
+	n.Cluster, err = minicluster.New(t.Context(), minicluster.Options{
+		Config: c, Connectors: registry.Connector, FileSystems: registry.FileSystems, Workers: 2, Servers: 2,
+		Wire: rpc.LocalOptions{Serialize: true},
+		NewTask: func(d task.Descriptor, env task.Env) (worker.Task, error) {
+			n.mu.Lock()
+			begin := n.begin
+			n.mu.Unlock()
+			if begin != nil {
+				begin(d)
+			}
+			return task.New(d, env)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := gateway.New(gateway.Options{Cluster: n.Client(), Shuffle: n.Shuffle(), Connectors: registry, Functions: function.Builtins()})
+	session := map[string]string{"exchange.batch-retention": "job", "restart-strategy.exponential-delay.initial-backoff": "1 ms"}
+	for k, v := range settings {
+		session[k] = v
+	}
+	if n.session, err = g.Open(t.Context(), session); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		err := errors.Join(n.session.Close(), n.Close())
+		g.Close()
+		if err := errors.Join(err, registry.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+// when calls do once, before the first attempt of a vertex is made.
+func (n *nodes) when(vertex id.Vertex, do func()) {
+	var once sync.Once
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.begin = func(d task.Descriptor) {
+		if d.Attempt.Subtask.Vertex == vertex {
+			once.Do(do)
+		}
+	}
+}
+
+// query returns the rows of a statement, and how the job went.
+func (n *nodes) query(t *testing.T, text string) (string, *rpc.JobStatus) {
+	t.Helper()
+	statements, err := parser.ParseScript(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []string
+	var job id.Job
+	for _, s := range statements {
+		r, err := n.session.Execute(t.Context(), text, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err = read(t.Context(), r)
+		if err := errors.Join(err, r.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if j, ok := r.(interface{ Job() (id.Job, bool) }); ok {
+			job, _ = j.Job()
+		}
+	}
+	status, err := n.Client().GetJob(t.Context(), &rpc.GetJobRequest{Job: job[:]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(rows, "\n"), status
+}
+
+func read(ctx context.Context, r client.Result) (rows []string, err error) {
+	for {
+		b, err := r.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return rows, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		for row := range b.Len() {
+			at := row
+			if b.Sel != nil {
+				at = int(b.Sel[row])
+			}
+			var line []string
+			for _, c := range b.Record.Columns() {
+				line = append(line, c.ValueStr(at))
+			}
+			rows = append(rows, strings.Join(line, " "))
+		}
+		b.Release()
+	}
+}
+
+const groups = `
+	CREATE TABLE src (k BIGINT, v BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '20000', 'rows-per-second' = '0',
+		'fields.k.kind' = 'sequence', 'fields.k.start' = '0', 'fields.k.end' = '19999', 'fields.v.kind' = 'sequence', 'fields.v.start' = '0', 'fields.v.end' = '19999');
+	SELECT SUM(n), SUM(s), COUNT(*) FROM (SELECT MOD(k, 1000) AS g, COUNT(*) AS n, SUM(v) AS s FROM src GROUP BY MOD(k, 1000)) AS t`
+
+const groupsAnswer = "20000 199990000 1000"
+
+// attempts lists the present attempts of a vertex's subtasks.
+func attempts(s *rpc.JobStatus, vertex int) []uint32 { return s.GetVertices()[vertex].GetAttempts() }
+
+// Without any death, for the others to be compared with.
+func TestNobodyDies(t *testing.T) {
+	n := startNodes(t, nil)
+	rows, s := n.query(t, groups)
+	if rows != groupsAnswer || s.GetRestarts() != 0 {
+		t.Errorf("%s, %d restarts", rows, s.GetRestarts())
+	}
+	for i := range s.GetVertices() {
+		if slices.Max(attempts(s, i)) > 0 {
+			t.Errorf("vertex %d: attempts %v", i, attempts(s, i))
+		}
+	}
+	if len(s.GetDecisions()) == 0 {
+		t.Error("no decision is told")
+	}
+}
+
+// A worker dies when its stage is done: its lanes are at a shuffle server, so the stage
+// is not computed again.
+func TestWorkerDiesAfterItsStage(t *testing.T) {
+	n := startNodes(t, nil)
+	var killed error
+	n.when(1, func() { killed = n.Kill("worker-1") })
+	rows, s := n.query(t, groups)
+	if killed != nil || rows != groupsAnswer || s.GetRestarts() == 0 {
+		t.Errorf("%s, %d restarts, %v", rows, s.GetRestarts(), killed)
+	}
+	if slices.Max(attempts(s, 0)) > 0 {
+		t.Errorf("the finished stage ran again: %v", attempts(s, 0))
+	}
+}
+
+// A shuffle server dies: the lanes that it kept are written again, and no others.
+func TestServerDies(t *testing.T) {
+	n := startNodes(t, nil)
+	var killed error
+	n.when(1, func() { killed = n.Kill("server-1") })
+	rows, s := n.query(t, groups)
+	if killed != nil || rows != groupsAnswer || s.GetRestarts() == 0 {
+		t.Errorf("%s, %d restarts, %v", rows, s.GetRestarts(), killed)
+	}
+	again := 0
+	for _, a := range attempts(s, 0) {
+		if a > 0 {
+			again++
+		}
+	}
+	if all := len(attempts(s, 0)); again == 0 || again == all {
+		t.Errorf("%d of %d lanes were written again: %v", again, all, attempts(s, 0))
+	}
+}
+
+// A worker dies while its stage runs, with the coordinator task or not.
+func TestWorkerDiesAtWork(t *testing.T) {
+	for _, name := range []id.Worker{"worker-1", "worker-2"} {
+		t.Run(fmt.Sprint(name), func(t *testing.T) {
+			n := startNodes(t, nil)
+			var killed error
+			n.when(0, func() { killed = n.Kill(name) })
+			rows, s := n.query(t, groups)
+			if killed != nil || rows != groupsAnswer || s.GetRestarts() == 0 {
+				t.Errorf("%s, %d restarts, %v", rows, s.GetRestarts(), killed)
+			}
+		})
+	}
+}
