@@ -55,34 +55,60 @@ func (r *run) cluster(ctx context.Context, shape Shape, dir string) (err error) 
 // takes and which failpoints it passes.
 func (r *run) inPeace(ctx context.Context) error {
 	r.calms = map[string]calm{}
-	statements := append([]statement{r.writes.statement(), r.writes.statement()}, r.statements...)
-	for _, s := range statements {
-		before, err := r.c.points.Hits()
-		if err != nil {
-			return err
-		}
-		a, err := r.ask(ctx, s.script, r.c.masters())
-		if err != nil {
-			return err
-		}
-		hits, err := r.c.points.Hits()
-		if err != nil {
-			return err
-		}
-		for name, n := range hits {
-			if hits[name] = n - before[name]; hits[name] == 0 {
-				delete(hits, name)
+	for _, m := range modes() {
+		for _, s := range append([]statement{r.writes.statement(), r.writes.statement()}, r.statements...) {
+			if err := r.once(ctx, m, s); err != nil {
+				return err
 			}
-		}
-		r.calms[s.name] = calm{took: a.took, hits: hits}
-		r.say("%-10s in peace: %v, failpoints %v", s.name, a.took.Round(time.Millisecond), hits)
-		if a.code != 0 {
-			r.count.Unclear = append(r.count.Unclear, fmt.Sprintf("%s in peace: %v", s.name, a))
-		} else if err := s.check(ctx, a.rows); err != nil {
-			r.count.Wrong = append(r.count.Wrong, fmt.Sprintf("%s in peace: %v", s.name, err))
 		}
 	}
 	return r.sweep(ctx, "in peace")
+}
+
+// once runs a statement in peace.
+func (r *run) once(ctx context.Context, m mode, s statement) error {
+	before, err := r.c.points.Hits()
+	if err != nil {
+		return err
+	}
+	a, err := r.ask(ctx, s.script, r.c.masters(), m.settings...)
+	if err != nil {
+		return err
+	}
+	hits, err := r.c.points.Hits()
+	if err != nil {
+		return err
+	}
+	for name, n := range hits {
+		if hits[name] = n - before[name]; hits[name] == 0 {
+			delete(hits, name)
+		}
+	}
+	where := fmt.Sprintf("%s, %s, in peace", s.name, m.name)
+	r.calms[s.name+m.name] = calm{took: a.took, hits: hits}
+	r.say("%s: %v, failpoints %v", where, a.took.Round(time.Millisecond), hits)
+	if a.code != 0 {
+		r.count.Unclear = append(r.count.Unclear, where+": "+a.String())
+	} else if err := s.check(ctx, a.rows); err != nil {
+		r.count.Wrong = append(r.count.Wrong, where+": "+err.Error())
+	}
+	return nil
+}
+
+// mode is how jobs are to meet failures.
+type mode struct {
+	name     string
+	settings []string
+}
+
+// modes are all that rounds draw from: jobs that end with the first failure, jobs that
+// restart, and jobs that restart from what shuffle servers keep.
+func modes() []mode {
+	restart := []string{"-D", "restart-strategy.type=fixed-delay", "-D", "restart-strategy.fixed-delay.attempts=20", "-D", "restart-strategy.fixed-delay.delay=200 ms"}
+	return []mode{
+		{"no restart", nil}, {"restart", restart},
+		{"stored", append([]string{"-D", "exchange.batch-retention=job"}, restart...)},
+	}
 }
 
 func (r *run) say(format string, args ...any) { fmt.Fprintf(r.Out, format+"\n", args...) }
@@ -97,16 +123,17 @@ func (r *run) round(ctx context.Context) error {
 		r.writes.next = 1 - r.writes.next // it was not run
 		s = r.statements[r.random.IntN(len(r.statements))]
 	}
-	calm := r.calms[s.name]
+	m := modes()[r.random.IntN(len(modes()))]
+	calm := r.calms[s.name+m.name]
 	f := planFault(r.random, len(r.c.nodes), calm)
 	r.count.Rounds++
-	where := fmt.Sprintf("round %d, %s, %s", r.count.Rounds, s.name, f)
+	where := fmt.Sprintf("round %d, %s, %s, %s", r.count.Rounds, s.name, m.name, f)
 	start := time.Now()
 	undo, err := r.inflict(ctx, f)
 	if err != nil {
 		return err
 	}
-	outcome, err := r.insist(ctx, s, where)
+	outcome, err := r.insist(ctx, m, s, where)
 	if err := errors.Join(err, undo()); err != nil {
 		return err
 	}
@@ -123,10 +150,10 @@ func (r *run) round(ctx context.Context) error {
 const mostAttempts = 10
 
 // insist runs a statement until it succeeds, as long as its errors say that it may.
-func (r *run) insist(ctx context.Context, s statement, where string) (string, error) {
+func (r *run) insist(ctx context.Context, m mode, s statement, where string) (string, error) {
 	for attempt := 1; ; attempt++ {
 		r.count.Statements++
-		a, err := r.ask(ctx, s.script, r.c.masters())
+		a, err := r.ask(ctx, s.script, r.c.masters(), m.settings...)
 		if err != nil {
 			return "", err
 		}
@@ -283,7 +310,7 @@ func (r *run) sweep(ctx context.Context, where string) error {
 // end has a power failure in the middle of a job, a restart, and an end in order.
 func (r *run) end(ctx context.Context) error {
 	s := r.writes.statement()
-	half := r.calms[s.name].took / 2
+	half := r.calms[s.name+modes()[0].name].took / 2
 	failed := make(chan error, 1)
 	go func() { // received below
 		_ = pause(ctx, half)
@@ -302,7 +329,7 @@ func (r *run) end(ctx context.Context) error {
 		r.count.Refused = append(r.count.Refused, "after a power failure: "+err.Error())
 		return nil
 	}
-	outcome, err := r.insist(ctx, s, "after a power failure")
+	outcome, err := r.insist(ctx, modes()[0], s, "after a power failure")
 	if err != nil {
 		return err
 	}
