@@ -150,8 +150,10 @@ func next(r shuffle.Reader) (stream.Element, error) {
 // written stores two rows of each of two lanes, at the servers a and b.
 func written(t *testing.T, c *cluster) {
 	t.Helper()
-	if err := c.Open(t.Context(), spec(shuffle.RetainJob, 2, 1)); err != nil {
-		t.Fatal(err)
+	if _, open := c.local.Spec(job, 1); !open {
+		if err := c.Open(t.Context(), spec(shuffle.RetainJob, 2, 1)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for lane := range uint32(2) {
 		w, err := c.Writer(t.Context(), job, 1, lane, 0)

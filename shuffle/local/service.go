@@ -224,6 +224,39 @@ func (s *Service) Spec(job id.Job, ex id.Exchange) (shuffle.Spec, bool) {
 	return e.current(), true
 }
 
+// Ended lists the lanes of a stored exchange that an attempt has won here.
+func (s *Service) Ended(job id.Job, ex id.Exchange) ([]uint32, error) {
+	e, err := s.find(job, ex)
+	if err != nil {
+		return nil, err
+	}
+	if e.store == nil {
+		return nil, failure.Errorf(failure.NotFound, "exchange %d is not stored", ex)
+	}
+	return e.store.Won(), nil
+}
+
+// Scan reads lanes of a stored partition that have ended. It is nobody's attempt: it
+// fences no reader, and none fences it.
+func (s *Service) Scan(job id.Job, ex id.Exchange, part uint32, lanes []uint32) (*partition.Reader, error) {
+	e, err := s.find(job, ex)
+	switch {
+	case err != nil:
+		return nil, err
+	case e.store == nil || int(part) >= e.spec.Partitions:
+		return nil, failure.Errorf(failure.NotFound, "exchange %d has no stored partition %d", ex, part)
+	}
+	for _, lane := range lanes {
+		if int(lane) >= e.spec.Lanes {
+			return nil, failure.Errorf(failure.NotFound, "exchange %d has no lane %d", ex, lane)
+		}
+	}
+	if e.spec.Everywhere {
+		part = 0
+	}
+	return e.store.Reader(part, lanes), nil
+}
+
 // Used is the number of bytes of stored exchanges in memory and on disk.
 func (s *Service) Used() (memory, disk int64) { return s.options.Tier.Used() }
 

@@ -215,6 +215,18 @@ func (s *Store) Seal(lane, attempt uint32) (shuffle.Manifest, error) {
 	return shuffle.Manifest{Lane: lane, Attempt: attempt, Partitions: slices.Clone(r.totals)}, nil
 }
 
+// Won lists the lanes that an attempt has won.
+func (s *Store) Won() (lanes []uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for lane := range s.lanes {
+		if s.lanes[lane].winner != nil {
+			lanes = append(lanes, uint32(lane))
+		}
+	}
+	return lanes
+}
+
 // Discard forgets a run that was not sealed.
 func (s *Store) Discard(lane, attempt uint32) {
 	s.mu.Lock()

@@ -743,7 +743,7 @@ func (x *Stats) GetDraining() bool {
 	return false
 }
 
-// Ticket is what DoGet takes: the partition of a stored exchange, all of it.
+// Ticket is what DoGet takes: a partition of a stored exchange. GetFlightInfo gives it.
 type Ticket struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ticket        []byte                 `protobuf:"bytes,1,opt,name=ticket,proto3" json:"ticket,omitempty"`
@@ -751,6 +751,7 @@ type Ticket struct {
 	Exchange      uint32                 `protobuf:"varint,3,opt,name=exchange,proto3" json:"exchange,omitempty"`
 	Term          uint64                 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
 	Partition     uint32                 `protobuf:"varint,5,opt,name=partition,proto3" json:"partition,omitempty"`
+	Lanes         []uint32               `protobuf:"varint,6,rep,packed,name=lanes,proto3" json:"lanes,omitempty"` // those that had ended when it was given
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -818,6 +819,13 @@ func (x *Ticket) GetPartition() uint32 {
 		return x.Partition
 	}
 	return 0
+}
+
+func (x *Ticket) GetLanes() []uint32 {
+	if x != nil {
+		return x.Lanes
+	}
+	return nil
 }
 
 var File_shuffle_wire_control_proto protoreflect.FileDescriptor
@@ -890,13 +898,14 @@ const file_shuffle_wire_control_proto_rawDesc = "" +
 	"\areaders\x18\x05 \x01(\rR\areaders\x12\x19\n" +
 	"\bbytes_in\x18\x06 \x01(\x04R\abytesIn\x12\x1b\n" +
 	"\tbytes_out\x18\a \x01(\x04R\bbytesOut\x12\x1a\n" +
-	"\bdraining\x18\b \x01(\bR\bdraining\"\x80\x01\n" +
+	"\bdraining\x18\b \x01(\bR\bdraining\"\x96\x01\n" +
 	"\x06Ticket\x12\x16\n" +
 	"\x06ticket\x18\x01 \x01(\fR\x06ticket\x12\x10\n" +
 	"\x03job\x18\x02 \x01(\fR\x03job\x12\x1a\n" +
 	"\bexchange\x18\x03 \x01(\rR\bexchange\x12\x12\n" +
 	"\x04term\x18\x04 \x01(\x04R\x04term\x12\x1c\n" +
-	"\tpartition\x18\x05 \x01(\rR\tpartitionB+Z)github.com/tidemill/tidemill/shuffle/wireb\x06proto3"
+	"\tpartition\x18\x05 \x01(\rR\tpartition\x12\x14\n" +
+	"\x05lanes\x18\x06 \x03(\rR\x05lanesB+Z)github.com/tidemill/tidemill/shuffle/wireb\x06proto3"
 
 var (
 	file_shuffle_wire_control_proto_rawDescOnce sync.Once
