@@ -16,6 +16,14 @@ type Actual struct {
 	// Operators has the counts of an operator's subtasks; none for one that is not
 	// in it.
 	Operators map[*jobgraph.Operator][]Counts
+	// Decisions are those that were taken while it ran, in their order.
+	Decisions []Decision
+}
+
+// Decision is one that the cluster took: what about, from what, and what it does.
+type Decision struct {
+	At                            time.Duration // since the job began
+	Rule, Subject, Inputs, Effect string
 }
 
 // Counts is what an operator has done in one subtask.

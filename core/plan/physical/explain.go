@@ -45,6 +45,11 @@ func Explain(g *jobgraph.Graph, roots []plan.Node, actual *Actual) string {
 			}
 		}
 	}
+	if actual != nil {
+		for _, d := range actual.Decisions {
+			fmt.Fprintf(&b, "decided after %s: %s of %s: %s; from %s\n", shortTime(d.At), d.Rule, d.Subject, d.Effect, d.Inputs)
+		}
+	}
 	return b.String()
 }
 
