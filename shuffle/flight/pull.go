@@ -53,6 +53,9 @@ func (p *pull) position() uint64 {
 	return p.received
 }
 
+// passed implements end.
+func (p *pull) passed() uint64 { return p.position() }
+
 // next implements end: nothing is asked for before the first poll, for what was read
 // cannot be read by another attempt; then credit is given back when a quarter of the window has been
 // read, or everything.

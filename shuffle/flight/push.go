@@ -110,6 +110,13 @@ func (p *push) forget(seq uint64) {
 // position implements end.
 func (p *push) position() uint64 { return 0 }
 
+// passed implements end.
+func (p *push) passed() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seq - uint64(len(p.queue))
+}
+
 // ended implements end.
 func (p *push) ended(err error) {
 	p.mu.Lock()

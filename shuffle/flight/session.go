@@ -46,6 +46,8 @@ type end interface {
 	take(*wire.Message) (done bool, err error)
 	// position is the last message that has arrived.
 	position() uint64
+	// passed is the last message that has arrived here or there; it tells progress.
+	passed() uint64
 	// ended is called once, when nothing will be called any more; err is nil after
 	// Close, or when take was done.
 	ended(err error)
@@ -113,14 +115,16 @@ func (c *session) run() {
 }
 
 func (c *session) carryAll() error {
-	pause, last := firstPause, time.Now()
+	pause, last, passed := firstPause, time.Now(), uint64(0)
 	for {
+		opened := time.Now()
 		begun, done, err := c.carry()
 		if done {
 			return err
 		}
-		if begun {
-			pause, last = firstPause, time.Now()
+		// A stream that breaks at once, time and again, is no better than none.
+		if now := c.end.passed(); begun && (now > passed || time.Since(opened) > c.service.options.Patience) {
+			pause, last, passed = firstPause, time.Now(), now
 		}
 		again, err := broken(err)
 		switch {

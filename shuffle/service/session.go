@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -196,6 +198,10 @@ func (e *session) serve(to grpc.ServerStream, open *wire.Open) error {
 	if e.ctx.Err() != nil {
 		over, err = true, context.Cause(e.ctx)
 	}
+	if broken := st.broken.Load(); broken != nil && err == nil && !over {
+		// A message that is malformed, or found no memory, will be so when it is sent again.
+		over, err = true, failure.Errorf(failure.Transient, "%s: message not taken: %w", e.open.Summary(), *broken)
+	}
 	if err != nil && to.Context().Err() == nil {
 		err = sendError(to, err)
 	}
@@ -262,7 +268,8 @@ type carrier struct {
 	cancel   context.CancelFunc
 	grpc     grpc.ServerStream
 	server   *Server
-	received sync.WaitGroup // the receiving goroutine
+	received sync.WaitGroup        // the receiving goroutine
+	broken   atomic.Pointer[error] // what was wrong with a message, if it was not the stream
 }
 
 // receive has take, which owns it, called with every message that arrives, until it
@@ -273,6 +280,9 @@ func (st *carrier) receive(take func(*wire.Message) error) {
 		for {
 			m := &wire.Message{}
 			if err := st.grpc.RecvMsg(m); err != nil {
+				if err != io.EOF && st.grpc.Context().Err() == nil {
+					st.broken.Store(&err)
+				}
 				return
 			}
 			st.server.in.Add(uint64(m.Bytes()))
