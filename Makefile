@@ -128,6 +128,15 @@ $(TOOLS)/peers/.ready: tools/peers.sh
 	@tools/peers.sh $(TOOLS)/peers
 	@touch $@
 
+.PHONY: test-flight
+test-flight: $(TOOLS)/pyarrow/.ready ## Read a finished exchange with Arrow's own Flight client (pyarrow)
+	TIDEMILL_PYARROW=$(CURDIR)/$(TOOLS)/pyarrow/bin/python $(GO) test -count=1 -timeout $(TEST_TIMEOUT) -run '^TestFlightClient' ./shuffle/service
+
+$(TOOLS)/pyarrow/.ready: tools/pyarrow.sh
+	@echo "installing pyarrow into .tools (once)"
+	@tools/pyarrow.sh $(TOOLS)/pyarrow
+	@touch $@
+
 SCALE ?= 1
 TPCH  := $(if $(DATA),$(DATA),.cache/tpch-$(SCALE) --scale $(SCALE))
 
@@ -147,6 +156,7 @@ ci: ## Run everything that must be green before a merge
 	@$(STAGE) race       $(MAKE) race
 	@$(STAGE) verify-sql $(MAKE) verify-sql
 	@$(STAGE) storage    $(MAKE) test-storage
+	@$(STAGE) flight     $(MAKE) test-flight
 	@$(STAGE) demo       $(MAKE) demo
 
 .PHONY: clean
