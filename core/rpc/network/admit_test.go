@@ -187,6 +187,24 @@ func TestPlainAgainstTLS(t *testing.T) {
 	}
 }
 
+// A process that dies during the handshake is unreachable, and refuses nobody: who
+// called it may try again.
+func TestServerThatDiesInTheHandshake(t *testing.T) {
+	h := open(t)
+	n := dialer(t, Options{TLS: identity(t, h.ca, security.Client).Client(), Token: h.token, Dial: func(context.Context, string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		go func() {
+			_, _ = theirs.Read(make([]byte, 1))
+			_ = theirs.Close()
+		}()
+		return ours, nil
+	}})
+	_, err := n.Worker("127.0.0.1:7-x").Logs(t.Context(), &rpc.LogsRequest{})
+	if failure.Of(err) != failure.Transient || !errors.Is(err, rpc.ErrUnreachable) {
+		t.Fatal(err)
+	}
+}
+
 // Another machine is not called without TLS, whatever a name resolves to.
 func TestNoPlainCallToOthers(t *testing.T) {
 	far := remoteAddr{to: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7}}

@@ -69,7 +69,11 @@ type dialerCredentials struct {
 
 func (c dialerCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	conn, info, err := c.shake(ctx, authority, raw)
-	if err != nil || isUnix(raw) || !c.tls {
+	switch refused := failure.Of(err); {
+	case err != nil && refused != failure.Unauthorized && refused != failure.Usage:
+		c.note(nil) // nobody refuses anything: the other side is gone, or about to be
+		return conn, info, err
+	case err != nil || isUnix(raw) || !c.tls:
 		c.note(err)
 		return conn, info, err
 	}
