@@ -110,7 +110,7 @@ func (h *Host) addSource(ctx context.Context, t *task, v *rpc.CoordinatedVertex,
 		}
 		enum.Return(splits)
 	}
-	t.sources[id.Vertex(v.GetVertex().GetId())] = newSource(spec.Table.Name, enum, int(v.GetParallelism()), v.GetFirstAttempt())
+	t.sources[id.Vertex(v.GetVertex().GetId())] = newSource(spec.Table.Name, enum, v.GetBounded(), int(v.GetParallelism()), v.GetFirstAttempt())
 	return nil
 }
 

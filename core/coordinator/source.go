@@ -28,6 +28,10 @@ type source struct {
 	name string
 	turn *turn
 	enum connector.Enumerator
+	// bounded says that a subtask may be given what was meant for another one: the order
+	// of rows does not matter, and the other may not exist, for a bounded job's
+	// parallelism is only known when its tasks begin.
+	bounded bool
 
 	mu       sync.Mutex
 	floor    []uint32 // by subtask: lower attempts get nothing
@@ -37,8 +41,8 @@ type source struct {
 	total    rpc.ProgressReply
 }
 
-func newSource(name string, enum connector.Enumerator, parallelism int, first uint32) *source {
-	s := &source{name: name, turn: newTurn(), enum: enum, given: map[id.Attempt]*given{}}
+func newSource(name string, enum connector.Enumerator, bounded bool, parallelism int, first uint32) *source {
+	s := &source{name: name, turn: newTurn(), enum: enum, bounded: bounded, given: map[id.Attempt]*given{}}
 	s.floor = make([]uint32, parallelism)
 	for i := range s.floor {
 		s.floor[i] = first
@@ -84,7 +88,11 @@ func (s *source) next(ctx context.Context, a id.Attempt) (split connector.Split,
 		if err := s.admits(a); err != nil {
 			return err
 		}
-		if split, ok, err = s.enum.Next(ctx, int(a.Subtask.Index)); err != nil {
+		split, ok, err = s.enum.Next(ctx, int(a.Subtask.Index))
+		for other := 0; s.bounded && err == nil && !ok && other < len(s.floor); other++ {
+			split, ok, err = s.enum.Next(ctx, other)
+		}
+		if err != nil {
 			return fmt.Errorf("source %s: next split for attempt %v: %w", s.name, a, err)
 		}
 		s.measure()
