@@ -39,6 +39,10 @@ type RemoteOptions struct {
 	Log      *slog.Logger // nil: discarded
 }
 
+// queryAgain is how often a query is started again: it takes seconds until a dead worker
+// is given no tasks any more.
+const queryAgain = 4
+
 // remote is a cluster elsewhere. Statements are planned here and run there.
 type remote struct {
 	*gateway.Gateway
@@ -72,7 +76,7 @@ func Connect(o RemoteOptions) (client.Engine, error) {
 	})
 	e.Gateway = gateway.New(gateway.Options{
 		Cluster: e.network.Cluster(), Shuffle: e.shuffle, Connectors: o.Registry, Functions: function.Builtins(), Log: o.Log,
-		Prepare: absolute,
+		Prepare: absolute, Again: queryAgain,
 	})
 	return e, nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"log/slog"
 	"net"
+	"slices"
 
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/connector"
@@ -52,13 +53,17 @@ func (o Options) complete() (Options, error) {
 	case o.Listen == "":
 		return o, failure.Errorf(failure.Usage, "an address to listen at is missing (--listen HOST:PORT)")
 	}
-	for _, address := range []string{o.Listen, o.HTTP} {
-		if address == "" {
-			continue
-		}
+	addresses := []string{o.Listen}
+	if o.HTTP != "" {
+		addresses = append(addresses, o.HTTP)
+	}
+	for _, address := range addresses {
 		if _, _, err := net.SplitHostPort(address); err != nil {
 			return o, failure.Errorf(failure.Usage, "%q is no HOST:PORT: %w", address, err)
 		}
+	}
+	slices.SortStableFunc(addresses, func(a, b string) int { return nearness(a) - nearness(b) }) // the widest door is told of
+	for _, address := range addresses {
 		if err := security.CheckBind(address, o.Identity != nil, !o.Token.IsZero()); err != nil {
 			return o, err
 		}
@@ -71,6 +76,13 @@ func (o Options) complete() (Options, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return o, nil
+}
+
+func nearness(address string) int {
+	if security.Near(address) {
+		return 1
+	}
+	return 0
 }
 
 // logged is the log of a role with a name, and the lines of it that are kept by job.

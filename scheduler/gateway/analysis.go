@@ -54,8 +54,13 @@ func (a *analysis) Next(ctx context.Context) (*stream.Batch, error) {
 
 // actual is what the job, which has finished, has done.
 func (a *analysis) actual() physical.Actual {
-	last := a.job.last
-	out := physical.Actual{Elapsed: a.job.elapsed(last), Operators: map[*jobgraph.Operator][]physical.Counts{}}
+	last := a.job().last
+	out := physical.Actual{Elapsed: a.job().elapsed(last), Operators: map[*jobgraph.Operator][]physical.Counts{}}
+	for _, d := range last.GetDecisions() {
+		out.Decisions = append(out.Decisions, physical.Decision{
+			At: time.Duration(d.GetAt()) * time.Millisecond, Rule: d.GetRule(), Subject: d.GetSubject(), Inputs: d.GetInputs(), Effect: d.GetEffect(),
+		})
+	}
 	vertices := a.planned.Graph.GetVertices()
 	for _, v := range last.GetVertices() {
 		if int(v.GetVertex()) >= len(vertices) {

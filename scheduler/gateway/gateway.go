@@ -15,12 +15,15 @@ import (
 	"github.com/tidemill/tidemill/shuffle"
 )
 
-// Options are what sessions work with; all but Prepare and Log is required.
+// Options are what sessions work with; Connectors, Functions, Cluster and Shuffle are required.
 type Options struct {
 	Cluster    rpc.ClusterClient // runs the jobs; in this process or elsewhere
 	Shuffle    shuffle.Service   // reads their results
 	Connectors catalog.Connectors
 	Functions  *function.Catalog
+	// Again is how often a query is started again whose processes died before any of its
+	// rows was seen.
+	Again int
 	// Prepare changes a job's graph before it is submitted; nil: nothing does.
 	Prepare func(g *jobgraph.Graph) error
 	Log     *slog.Logger // nil: discarded

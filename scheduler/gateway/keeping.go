@@ -39,7 +39,7 @@ func (k *keeping) Next(ctx context.Context) (*stream.Batch, error) {
 		case !errors.Is(err, io.EOF):
 			return nil, err
 		case k.row == nil:
-			return nil, failure.Errorf(failure.Internal, "job %v yielded no row of statistics", k.job.id)
+			return nil, failure.Errorf(failure.Internal, "job %v yielded no row of statistics", k.job().id)
 		default:
 			if err := k.keep(k.row); err != nil {
 				return nil, sqlerr.Attach(err, k.source)

@@ -101,7 +101,7 @@ func (s *Session) submit(ctx context.Context, p *planner.Result) (*Result, error
 	}
 	if p.Undo != nil {
 		s.gateway.following.Go(func() {
-			<-r.job.done
+			<-r.job().done
 			_ = r.outcome() // takes the table back if it is a failure
 		})
 	}
