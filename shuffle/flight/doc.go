@@ -14,27 +14,40 @@
 //
 // # A push stream
 //
-// DoExchange; the first message names job, exchange, lane, attempt and shows the ticket,
-// then come data and control with increasing seq. The server answers with
+// DoExchange; the first message (wire.Open) names exchange, lane and attempt, the life of
+// the server that is meant, and shows the ticket; then come data and control with
+// increasing seq. The server answers with
 //
-//	RESUME  the seq from which to go on: 0, or after a reset what it has not got
-//	ACK     what it has taken up to seq: the writer forgets those messages
-//	CREDIT  bytes that may be sent for a partition beyond what was acknowledged
-//	ERROR   fenced, lost race, released, out of memory, data loss, refused
-//	DONE    the manifest that the attempt was committed with
+//	progress  the last seq that it has taken, so that the writer forgets those messages,
+//	          and for each partition how many bytes have been read; the first one is the
+//	          answer to Open and says how many bytes may be on their way to a partition
+//	done      the manifest that the attempt was committed with
+//	error     fenced, lost race, released, out of memory, data loss, refused
 //
-// A writer keeps what is not acknowledged, within the credits, and sends it again after
-// a reset: a broken connection is invisible to the task. Credits are bytes per
-// partition; a lane always has a guarantee, so alignment cannot deadlock.
+// A writer keeps what was not taken, within the credits, and sends it again after a
+// reset: a broken connection is invisible to the task. What was sent to a partition and
+// has not been read is at most the window, or one batch, so alignment cannot deadlock.
+// Of a stored exchange all is taken at once. An error comes with a later call.
 //
 // # A read stream
 //
-// DoExchange with the position in the first message; the server sends elements as the
-// reader gives credit, and ends with the totals of the partition, which the reader
-// compares with what it got: a difference is shuffle.ErrDataLoss. After a reset it asks
-// from its position on. A server that is another one by now (shuffle.Server.ID), or does
-// not know the exchange, has lost it: that is ErrDataLoss too and never an empty read.
+// DoExchange with the partition, and of a stored one the lanes, in the first message; the
+// server sends elements once the reader has polled, as far as it has credit, and keeps
+// them until the reader tells that it has them. It ends with the totals, which the reader
+// compares with what it got: a difference is shuffle.ErrDataLoss. A server that is
+// another one by now (shuffle.Server.ID), does not know a stored exchange, or does not
+// answer for Options.Patience, has lost it: that is ErrDataLoss too and never an empty
+// read.
 //
-// Goroutines: two for each stream, which Close waits for. One connection to each
-// process, shared by all streams, closed when it has been idle.
+// # Sessions
+//
+// What a writer or reader has open at a server is a session, which streams carry one
+// after the other: after a reset the next one says that it goes on, and both sides
+// compare the last seq that arrived. A server keeps a session for its grace.
+//
+// Goroutines: two for each session, which Service.Close waits for; those of a writer or
+// reader that was closed end by themselves once the server knows, or after a second. One
+// connection to each process, shared by all streams, closed when it has been idle.
+//
+// Locks: a push's or pull's, then nothing; a session calls them without its own.
 package flight

@@ -51,6 +51,9 @@ type Service struct {
 	ctx     context.Context // of all sessions
 	cancel  context.CancelFunc
 	work    sync.WaitGroup // goroutines of sessions
+
+	mu     sync.Mutex
+	closed bool // no session starts any more
 }
 
 var _ shuffle.Service = (*Service)(nil)
@@ -100,6 +103,9 @@ func (s *Service) Drop(ctx context.Context, job id.Job, ex id.Exchange) error {
 // Close ends all sessions, of which open writers and readers get an error, waits for
 // their goroutines, and closes all connections.
 func (s *Service) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	s.cancel()
 	s.work.Wait()
 	return s.conns.close()

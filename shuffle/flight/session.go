@@ -61,6 +61,13 @@ func (s *Service) start(server shuffle.Server, open *wire.Open, e end) *session 
 		service: s, server: server, open: open, end: e, work: make(chan struct{}, 1), opened: make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		c.cancel()
+		c.over(errClosed)
+		return c
+	}
 	s.work.Go(c.run)
 	return c
 }
@@ -107,6 +114,11 @@ func (c *session) run() {
 	if c.isClosing() {
 		err = nil
 	}
+	c.over(err)
+}
+
+// over tells everybody that the session has ended.
+func (c *session) over(err error) {
 	c.mu.Lock()
 	c.err = err
 	c.mu.Unlock()

@@ -3,9 +3,9 @@
 //
 //	push (DoExchange) --> lane of the store        ack, credit -->
 //	read (DoExchange) <-- partition of the store   <-- credit, position
-//	DoGet             <-- a finished exchange, as plain record batches, for any client
-//	DoAction              open, drop, drain, manifest, stats
-//	GetFlightInfo         endpoints of an exchange
+//	DoGet             <-- a stored partition, as plain record batches, for any client
+//	DoAction              drop, stats
+//	GetFlightInfo         the partitions of a stored exchange, with tickets
 //
 // The store is shuffle/local with shuffle/partition below: the same pipes, alignment,
 // tiers and packs as inside a process. Batches pass through it in their wire form

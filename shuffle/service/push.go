@@ -78,8 +78,10 @@ func (p *pushing) carry(s *session, st *carrier) (over bool, err error) {
 				}
 				// The client has what it wanted; it closes when it knows.
 				<-st.ctx.Done()
-				_, _, err := p.news()
-				return err == io.EOF, nil
+				if _, _, err = p.news(); err == io.EOF {
+					return true, nil
+				}
+				return err != nil, err
 			}
 		}
 		select {

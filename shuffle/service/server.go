@@ -73,6 +73,8 @@ type Server struct {
 	in, out  atomic.Uint64  // bytes
 	draining atomic.Bool
 
+	opening [64]sync.Mutex // by session: one stream at a time opens it; taken before mu
+
 	mu       sync.Mutex
 	closed   bool
 	sessions map[uint64]*session

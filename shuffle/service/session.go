@@ -55,6 +55,10 @@ func (s *Server) session(ctx context.Context, open *wire.Open) (*session, error)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", open.Summary(), err)
 	}
+	// A client whose first stream broke may come again before that one was done here.
+	opening := &s.opening[open.GetSession()%uint64(len(s.opening))]
+	opening.Lock()
+	defer opening.Unlock()
 	s.mu.Lock()
 	e, known := s.sessions[open.GetSession()]
 	s.mu.Unlock()
@@ -78,8 +82,6 @@ func (s *Server) session(ctx context.Context, open *wire.Open) (*session, error)
 		err = errClosed
 	case len(s.sessions) >= s.options.MaxStreams:
 		err = failure.Errorf(failure.Transient, "%s: the server has %d streams, its limit", open.Summary(), len(s.sessions))
-	case s.sessions[open.GetSession()] != nil:
-		err = failure.Errorf(failure.Internal, "%s: opened twice", open.Summary())
 	}
 	if err != nil {
 		e.expires.Stop()
