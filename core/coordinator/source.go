@@ -23,6 +23,9 @@ type Sized interface {
 	Total() (splits uint64, bytes int64)
 }
 
+// maxSubtasks bounds a vertex, as the scheduler does.
+const maxSubtasks = 1 << 20
+
 // source is one source vertex.
 type source struct {
 	name string
@@ -34,6 +37,8 @@ type source struct {
 	bounded bool
 
 	mu       sync.Mutex
+	subtasks int      // that the enumerator was told of
+	first    uint32   // what floor begins with
 	floor    []uint32 // by subtask: lower attempts get nothing
 	given    map[id.Attempt]*given
 	assigned uint64
@@ -42,7 +47,7 @@ type source struct {
 }
 
 func newSource(name string, enum connector.Enumerator, bounded bool, parallelism int, first uint32) *source {
-	s := &source{name: name, turn: newTurn(), enum: enum, bounded: bounded, given: map[id.Attempt]*given{}}
+	s := &source{name: name, turn: newTurn(), enum: enum, bounded: bounded, subtasks: parallelism, first: first, given: map[id.Attempt]*given{}}
 	s.floor = make([]uint32, parallelism)
 	for i := range s.floor {
 		s.floor[i] = first
@@ -74,6 +79,9 @@ func (s *source) admits(a id.Attempt) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := int(a.Subtask.Index)
+	for s.bounded && i >= len(s.floor) && i < maxSubtasks { // workers have come since
+		s.floor = append(s.floor, s.first)
+	}
 	if i >= len(s.floor) {
 		return failure.Errorf(failure.Internal, "attempt %v asks source %s of parallelism %d for a split", a, s.name, len(s.floor))
 	}
@@ -88,8 +96,10 @@ func (s *source) next(ctx context.Context, a id.Attempt) (split connector.Split,
 		if err := s.admits(a); err != nil {
 			return err
 		}
-		split, ok, err = s.enum.Next(ctx, int(a.Subtask.Index))
-		for other := 0; s.bounded && err == nil && !ok && other < len(s.floor); other++ {
+		if own := int(a.Subtask.Index); own < s.subtasks {
+			split, ok, err = s.enum.Next(ctx, own)
+		}
+		for other := 0; s.bounded && err == nil && !ok && other < s.subtasks; other++ {
 			split, ok, err = s.enum.Next(ctx, other)
 		}
 		if err != nil {
