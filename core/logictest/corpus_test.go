@@ -23,16 +23,26 @@ func TestCorpus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	logictest.Run(t, files, logictest.Options{Open: open, Rewrite: *rewrite, DuckDB: os.Getenv("TIDEMILL_DUCKDB")})
+	logictest.Run(t, files, logictest.Options{Open: open, Apart: apart, Rewrite: *rewrite, DuckDB: os.Getenv("TIDEMILL_DUCKDB")})
 }
 
 // open starts an engine with the settings that are a process's; sessions get all.
 func open(settings map[string]string) (client.Engine, error) {
+	return openWith(settings, tidemill.Options{})
+}
+
+// apart starts an engine of two workers and a shuffle server.
+func apart(settings map[string]string) (client.Engine, error) {
+	return openWith(settings, tidemill.Options{Workers: 2, Servers: 1})
+}
+
+func openWith(settings map[string]string, o tidemill.Options) (client.Engine, error) {
 	process := map[string]string{"worker.slots": "2"}
 	for _, option := range config.All() {
 		if text, ok := settings[option.Key]; ok && option.Reload == config.PerProcess {
 			process[option.Key] = text
 		}
 	}
-	return tidemill.Embedded(context.Background(), tidemill.Options{Settings: process})
+	o.Settings = process
+	return tidemill.Embedded(context.Background(), o)
 }

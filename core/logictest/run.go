@@ -31,6 +31,8 @@ const recordTimeout = 3 * time.Minute
 type Options struct {
 	// Open starts an engine with settings; Run closes it.
 	Open func(settings map[string]string) (client.Engine, error)
+	// Apart starts one of several workers; nil: variations that ask for it are left out.
+	Apart func(settings map[string]string) (client.Engine, error)
 	// Variations are the ways in which each file runs. The first is the straight
 	// one: it is what Rewrite stores and what the oracle sees. None means
 	// Variations().
@@ -47,6 +49,7 @@ type Variation struct {
 	Name      string
 	Settings  map[string]string // ${dir} in values is replaced
 	Streaming bool              // for files that say `streaming` only
+	Apart     bool              // on several workers
 	// Restart ends the engine under each INSERT once a checkpoint is complete, and
 	// goes on from there in a new engine. The settings have to take checkpoints.
 	Restart bool
@@ -62,6 +65,8 @@ func Variations() []Variation {
 		{Name: "batch-1", Settings: map[string]string{"execution.batch-rows": "1"}},
 		{Name: "batch-3", Settings: map[string]string{"execution.batch-rows": "3"}},
 		{Name: "retention-job", Settings: map[string]string{"exchange.batch-retention": "job"}},
+		{Name: "workers-2", Apart: true},
+		{Name: "workers-2-stored", Apart: true, Settings: map[string]string{"exchange.batch-retention": "job"}},
 		{Name: "checkpoints", Streaming: true, Settings: checkpoints},
 		{Name: "restarted", Streaming: true, Restart: true, Settings: checkpoints},
 	}
@@ -88,11 +93,15 @@ func Run(t *testing.T, files []string, o Options) {
 
 func (o Options) file(t *testing.T, s *script) {
 	for i, v := range o.Variations {
-		if v.Streaming && !s.streaming || slices.Contains(s.without, v.Name) {
+		open := o.Open
+		if v.Apart {
+			open = o.Apart
+		}
+		if v.Streaming && !s.streaming || open == nil || slices.Contains(s.without, v.Name) {
 			continue
 		}
 		t.Run(v.Name, func(t *testing.T) {
-			r := run{script: s, dir: t.TempDir(), rewrite: o.Rewrite && i == 0, labels: map[string]labelled{}, open: o.Open, restart: v.Restart}
+			r := run{script: s, dir: t.TempDir(), rewrite: o.Rewrite && i == 0, labels: map[string]labelled{}, open: open, restart: v.Restart}
 			r.all(t, v.Settings)
 			if r.rewrite && !t.Failed() {
 				if err := s.rewrite(); err != nil {
