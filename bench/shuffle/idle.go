@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/tidemill/tidemill/bench/machine"
+	"github.com/tidemill/tidemill/core/failure"
 )
 
 // Open is what streams hold while nothing is sent, both ends together, once each of
@@ -37,6 +38,8 @@ type Latency struct {
 	P99       float64 `json:"p99_us"`
 	Error     string  `json:"error,omitempty"`
 }
+
+var errBroken = failure.Errorf(failure.Internal, "a stream ended early")
 
 // held is what this process holds.
 type held struct {
@@ -75,6 +78,8 @@ func (o opener) idle(ctx context.Context, streams int) (Open, error) {
 	}
 	select {
 	case <-all:
+	case <-at.broken:
+		return result, errors.Join(errBroken, at.stop())
 	case <-ctx.Done():
 		return result, errors.Join(ctx.Err(), at.stop())
 	}
@@ -108,6 +113,8 @@ func (o opener) latency(ctx context.Context, n int) (Latency, error) {
 			if i >= warmBatches {
 				taken = append(taken, float64(then.Sub(start))/float64(time.Microsecond))
 			}
+		case <-at.broken:
+			return result, errors.Join(errBroken, at.stop())
 		case <-ctx.Done():
 			return result, errors.Join(ctx.Err(), at.stop())
 		}

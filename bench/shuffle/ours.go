@@ -98,7 +98,7 @@ type cluster struct {
 	server      *service.Server
 	grpc        *grpc.Server
 	closeSocket func() error
-	serving     crew
+	serving     *crew
 }
 
 // ledgerBytes bounds what arrives and is kept; two hops keep everything.
@@ -113,7 +113,7 @@ func startCluster(t transport) (*cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	c := &cluster{self: shuffle.Server{ID: "keeper-1", Host: "here"}, closeSocket: l.Close}
+	c := &cluster{self: shuffle.Server{ID: "keeper-1", Host: "here"}, closeSocket: l.Close, serving: newCrew()}
 	if t == unixSocket {
 		c.self.Socket = l.Addr().String()
 	} else {
@@ -235,11 +235,16 @@ func openOurs(ctx context.Context, t transport, streams int, arrived func()) (st
 		err = cluster.open(ctx, spec, true)
 	}
 	writers := make([]shuffle.Writer, 0, streams)
-	var reading crew
+	reading := newCrew()
+	ctx, cancel := context.WithCancel(ctx)
 	stop := func() (err error) {
+		defer cancel()
 		for _, w := range writers {
 			_, finishErr := w.Finish(ctx)
 			err = errors.Join(err, finishErr, w.Close())
+		}
+		if err != nil || len(writers) < streams {
+			cancel() // the reader would wait for the end of every lane
 		}
 		return errors.Join(err, reading.wait(), cluster.stop())
 	}
@@ -260,5 +265,5 @@ func openOurs(ctx context.Context, t transport, streams int, arrived func()) (st
 		b.Retain()
 		return writers[s].Send(ctx, 0, stream.NewBatch(b))
 	}
-	return station{send: send, stop: stop}, nil
+	return station{send: send, stop: stop, broken: reading.broken}, nil
 }

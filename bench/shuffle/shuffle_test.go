@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"go.uber.org/goleak"
 )
 
@@ -147,5 +148,20 @@ func TestBrokenFrames(t *testing.T) {
 			t.Errorf("%s: %v", c.want, err)
 		}
 		_ = far.Close()
+	}
+}
+
+// A stream that ends early is told, not waited for.
+func TestBrokenStation(t *testing.T) {
+	o := opener{kind: goChannel, transport: inProcess, open: func(context.Context, transport, int, func()) (station, error) {
+		c := newCrew()
+		c.run(func() error { return io.ErrUnexpectedEOF })
+		return station{send: func(int, arrow.RecordBatch) error { return nil }, stop: c.wait, broken: c.broken}, nil
+	}}
+	if _, err := o.idle(t.Context(), 3); !errors.Is(err, errBroken) || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("open streams: %v", err)
+	}
+	if _, err := o.latency(t.Context(), 3); !errors.Is(err, errBroken) {
+		t.Errorf("latency: %v", err)
 	}
 }

@@ -20,6 +20,8 @@ type station struct {
 	send func(s int, b arrow.RecordBatch) error
 	// stop ends what runs; it returns what went wrong before.
 	stop func() error
+	// broken is closed when something runs no more that should: batches may not arrive.
+	broken <-chan struct{}
 }
 
 // opener opens streams of one kind by one transport.
@@ -38,19 +40,26 @@ func openers() (all []opener) {
 	return all
 }
 
-// crew is the goroutines of a station, and what the first of them failed with.
+// crew is the goroutines of a station, and what they failed with.
 type crew struct {
 	all    sync.WaitGroup
+	broken chan struct{} // closed when one has failed
+
 	mu     sync.Mutex
 	failed error
 }
+
+func newCrew() *crew { return &crew{broken: make(chan struct{})} }
 
 func (c *crew) run(do func() error) {
 	c.all.Go(func() {
 		if err := do(); err != nil {
 			c.mu.Lock()
+			defer c.mu.Unlock()
+			if c.failed == nil {
+				close(c.broken)
+			}
 			c.failed = errors.Join(c.failed, err)
-			c.mu.Unlock()
 		}
 	})
 }
@@ -61,7 +70,7 @@ func (c *crew) wait() error {
 }
 
 func openChannels(_ context.Context, _ transport, streams int, arrived func()) (station, error) {
-	var c crew
+	c := newCrew()
 	channels := make([]chan arrow.RecordBatch, streams)
 	for s := range channels {
 		channels[s] = make(chan arrow.RecordBatch)
@@ -80,6 +89,7 @@ func openChannels(_ context.Context, _ transport, streams int, arrived func()) (
 			}
 			return c.wait()
 		},
+		broken: c.broken,
 	}, nil
 }
 
@@ -90,7 +100,7 @@ func openFrames(_ context.Context, t transport, streams int, arrived func()) (_ 
 	if err != nil {
 		return station{}, fmt.Errorf("listen: %w", err)
 	}
-	var c crew
+	c := newCrew()
 	writers := make([]*frameWriter, 0, streams)
 	stop := func() error {
 		for _, w := range writers {
@@ -127,12 +137,12 @@ func openFrames(_ context.Context, t transport, streams int, arrived func()) (_ 
 		}
 		return writers[s].write(frame{rows: uint32(b.NumRows()), body: body})
 	}
-	return station{send: send, stop: stop}, nil
+	return station{send: send, stop: stop, broken: c.broken}, nil
 }
 
 // openExchanges has DoExchange streams of one client of a stock server.
 func openExchanges(ctx context.Context, t transport, streams int, arrived func()) (station, error) {
-	client, shut, err := startStock(t, &stock{arrived: arrived})
+	client, broken, shut, err := startStock(t, &stock{arrived: arrived})
 	if err != nil {
 		return station{}, err
 	}
@@ -157,5 +167,6 @@ func openExchanges(ctx context.Context, t transport, streams int, arrived func()
 		open = append(open, stream)
 		writers = append(writers, flight.NewRecordWriter(stream, ipc.WithSchema(schema())))
 	}
-	return station{send: func(s int, b arrow.RecordBatch) error { return writers[s].Write(b) }, stop: stop}, nil
+	send := func(s int, b arrow.RecordBatch) error { return writers[s].Write(b) }
+	return station{send: send, stop: stop, broken: broken}, nil
 }

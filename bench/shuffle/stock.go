@@ -99,23 +99,24 @@ func (s *stock) DoGet(ticket *flight.Ticket, stream flight.FlightService_DoGetSe
 	return w.Close()
 }
 
-// startStock starts a server and returns its only client, and what stops both.
-func startStock(t transport, s *stock) (flight.Client, func() error, error) {
+// startStock starts a server and returns its only client, a channel that is closed when
+// the server does not serve any more, and what stops both.
+func startStock(t transport, s *stock) (_ flight.Client, broken <-chan struct{}, stop func() error, err error) {
 	l, err := t.listen()
 	if err != nil {
-		return nil, nil, fmt.Errorf("listen: %w", err)
+		return nil, nil, nil, fmt.Errorf("listen: %w", err)
 	}
 	s.kept = map[string][]arrow.RecordBatch{}
 	server := grpc.NewServer()
 	flight.RegisterFlightServiceServer(server, s)
-	var serving crew
+	serving := newCrew()
 	serving.run(func() error { return server.Serve(l) })
 	target := l.Addr().String()
 	if t == unixSocket {
 		target = "unix://" + target
 	}
 	client, err := flight.NewClientWithMiddleware(target, nil, nil, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	stop := func() error {
+	stop = func() error {
 		if client != nil {
 			err = errors.Join(err, client.Close())
 		}
@@ -124,14 +125,14 @@ func startStock(t transport, s *stock) (flight.Client, func() error, error) {
 		return errors.Join(err, serving.wait())
 	}
 	if err != nil {
-		return nil, nil, stop()
+		return nil, nil, nil, stop()
 	}
-	return client, stop, nil
+	return client, serving.broken, stop, nil
 }
 
 // withStock runs do with a client of a stock server.
 func withStock(t transport, keep bool, do func(flight.Client) error) error {
-	client, stop, err := startStock(t, &stock{keep: keep})
+	client, _, stop, err := startStock(t, &stock{keep: keep})
 	if err != nil {
 		return err
 	}
