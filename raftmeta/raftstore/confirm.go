@@ -3,6 +3,7 @@ package raftstore
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -109,12 +110,20 @@ func (c *confirmer) ask() error {
 	return nil
 }
 
-// termOf is the term of another master, or one beyond all if it does not say.
+// askPause is between two questions to a master that did not answer.
+const askPause = 20 * time.Millisecond
+
+// termOf is the term of another master, or one beyond all if it does not say in time.
 func (c *confirmer) termOf(ctx context.Context, server raft.Server) id.Term {
-	st, err := c.store.links.status(ctx, server.Address)
-	if err != nil {
-		<-ctx.Done() // others may answer
-		return ^id.Term(0)
+	for {
+		st, err := c.store.links.status(ctx, server.Address)
+		if err == nil {
+			return id.Term(st.term)
+		}
+		select { // others may answer; or it was a connection to an earlier life of it
+		case <-time.After(askPause):
+		case <-ctx.Done():
+			return ^id.Term(0)
+		}
 	}
-	return id.Term(st.term)
 }

@@ -3,6 +3,7 @@ package raftstore
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/raft"
 
@@ -22,7 +23,8 @@ const (
 //   - writes fail from then on: nothing is acknowledged, no vote given;
 //   - a term that cannot be written and an entry that cannot be read, at which Raft would
 //     panic, make it wait until Close has cut the network. Then it is told that all is
-//     well, and ends without anybody having heard of it.
+//     well, and ends without anybody having heard of it. While Raft starts, on the
+//     goroutine of New, it gets the error, and New takes the panic.
 //
 // Raft writes the term of a vote before the candidate. A crash between the two would
 // leave the last candidate with a vote in the new term that nobody checked, so guard
@@ -31,6 +33,7 @@ type guard struct {
 	LogStore
 	fail     func(error) error
 	released chan struct{} // closed when the network is cut
+	started  atomic.Bool   // Raft runs
 
 	mu       sync.Mutex
 	failed   error
@@ -38,6 +41,20 @@ type guard struct {
 }
 
 var _ LogStore = (*guard)(nil)
+
+// start starts Raft. It writes on this goroutine only, until others reach it.
+func (g *guard) start(start func() (*raft.Raft, error)) (r *raft.Raft, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if err = g.failure(); err == nil {
+				panic(p)
+			}
+		}
+	}()
+	r, err = start()
+	g.started.Store(true)
+	return r, err
+}
 
 func (g *guard) failure() error {
 	g.mu.Lock()
@@ -93,9 +110,11 @@ func (g *guard) SetUint64(key []byte, value uint64) error {
 		g.voteTerm = value // Raft's main goroutine writes the candidate next
 		return nil
 	}
-	if g.write(func() error { return g.LogStore.SetUint64(key, value) }) != nil {
-		<-g.released
+	err := g.write(func() error { return g.LogStore.SetUint64(key, value) })
+	if err == nil || !g.started.Load() {
+		return err
 	}
+	<-g.released
 	return nil
 }
 
@@ -104,7 +123,9 @@ func (g *guard) GetLog(index uint64, l *raft.Log) error {
 	if err == nil || errors.Is(err, raft.ErrLogNotFound) {
 		return err
 	}
-	_ = g.check("read", err) // the error is in the machine
+	if err = g.check("read", err); !g.started.Load() {
+		return err
+	}
 	<-g.released
 	*l = raft.Log{Index: index, Type: raft.LogNoop}
 	return nil

@@ -59,3 +59,35 @@ func TestRaftErrors(t *testing.T) {
 		t.Errorf("got %q", conflict)
 	}
 }
+
+// The state has a limit, which counts what is there: removing makes room.
+func TestStateLimit(t *testing.T) {
+	m := newMachine(10)
+	put := func(key string, bytes int) error {
+		_, err := m.apply(1, raftmeta.Txn{}.Put("b", key, make([]byte, bytes), raftmeta.Any))
+		return err
+	}
+	if err := put("a", 1000); err != nil || m.size != m.state.size() {
+		t.Fatalf("size %d, want %d, %v", m.size, m.state.size(), err)
+	}
+	more := maxStateBytes - m.size
+	m.size += more // as if there were so much more
+	if err := put("c", 0); !errors.Is(err, raftmeta.ErrTooLarge) || failure.Of(err) != failure.Fatal {
+		t.Errorf("a full store: %v of class %v", err, failure.Of(err))
+	}
+	if err := put("a", 1000); err != nil {
+		t.Errorf("as large as before: %v", err)
+	}
+	if err := put("a", 100); err != nil {
+		t.Errorf("smaller than before: %v", err)
+	}
+	if err := put("c", 100); err != nil {
+		t.Errorf("into the room: %v", err)
+	}
+	if _, err := m.apply(1, raftmeta.Txn{}.Delete("b", "a", raftmeta.Any).Check("b", "c", raftmeta.Any)); err != nil {
+		t.Error(err)
+	}
+	if m.size -= more; m.size != m.state.size() {
+		t.Errorf("size %d, want %d", m.size, m.state.size())
+	}
+}

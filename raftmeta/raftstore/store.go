@@ -181,7 +181,9 @@ func (s *Store) startRaft(storage Storage) (alone bool, err error) {
 	state := &fsm{m: s.machine, log: s.opts.Log}
 	guarded := &guard{LogStore: storage.Log, fail: s.machine.fail, released: s.released}
 	if err == nil {
-		s.raft, err = raft.NewRaft(c, state, guarded, guarded, storage.Snapshots, s.transport)
+		s.raft, err = guarded.start(func() (*raft.Raft, error) {
+			return raft.NewRaft(c, state, guarded, guarded, storage.Snapshots, s.transport)
+		})
 	}
 	if err != nil {
 		return false, errors.Join(err, s.cut())
