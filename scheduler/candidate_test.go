@@ -160,7 +160,7 @@ func TestAPublicationIsFinishedByTheNextLeader(t *testing.T) {
 		if s := c.wait(j); s.GetState() != "FINISHED" || s.GetRowsWritten() != 7 {
 			t.Fatal(s)
 		}
-		if runs, published := c.runs(j), c.published(j); len(runs) != 1 || len(published) != 1 {
+		if runs, published := c.runs(j), c.published(j); len(runs) != 1 || len(published) != 1 || !c.sweptOf(j) {
 			t.Fatalf("ran %v, published %v", runs, published)
 		}
 	})
@@ -210,6 +210,9 @@ func TestADeposedMasterPublishesNothing(t *testing.T) {
 			t.Fatal(s)
 		}
 		runs, published := c.runs(j), c.published(j)
+		if !c.sweptOf(j) {
+			t.Fatal("what the first leader's attempts had staged is left")
+		}
 		if len(runs) != 2 || runs[1].term != 2 || runs[1].attempt != 1<<16 || len(published) != 1 {
 			t.Fatalf("ran %v, published %v", runs, published)
 		}
@@ -281,6 +284,7 @@ func TestARepeatedCallFindsItsJob(t *testing.T) {
 			t.Fatalf("%v, then %v", first, again)
 		}
 		c.store.elect("m2")
+		time.Sleep(time.Second)
 		if again := submit(); again != first {
 			t.Fatalf("%v, then %v of the new leader", first, again)
 		}

@@ -248,6 +248,7 @@ type cluster struct {
 	kill    map[string]context.CancelFunc
 	ran     map[id.Job][]run
 	commits map[id.Job][]string
+	swept   map[id.Job]bool // of what nobody knows of
 	// task is what each attempt does between RUNNING and FINISHED; nil: nothing.
 	task func(r *rpc.DeployRequest) error
 	// commit is asked before a publication.
@@ -267,7 +268,7 @@ func newCluster(t *testing.T, o scheduler.Options, names ...string) *cluster {
 	c := &cluster{
 		T: t, Local: rpc.NewLocal(rpc.LocalOptions{Serialize: true}), store: newReplicas(), root: root,
 		masters: map[string]*scheduler.Candidate{}, kill: map[string]context.CancelFunc{},
-		ran: map[id.Job][]run{}, commits: map[id.Job][]string{},
+		ran: map[id.Job][]run{}, commits: map[id.Job][]string{}, swept: map[id.Job]bool{},
 	}
 	t.Cleanup(func() {
 		stop()
@@ -504,7 +505,10 @@ func (w coordinatorOf) Progress(context.Context, *rpc.ProgressRequest) (*rpc.Pro
 	return &rpc.ProgressReply{SplitsAssigned: 1, SplitsTotal: 2}, nil
 }
 
-func (w coordinatorOf) Abort(context.Context, *rpc.AbortRequest) (*rpc.AbortReply, error) {
+func (w coordinatorOf) Abort(_ context.Context, r *rpc.AbortRequest) (*rpc.AbortReply, error) {
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	w.c.swept[id.Job(r.GetJob().GetJob())] = r.GetSweep()
 	return &rpc.AbortReply{}, nil
 }
 
@@ -608,6 +612,12 @@ func (c *cluster) published(job id.Job) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.commits[job])
+}
+
+func (c *cluster) sweptOf(job id.Job) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.swept[job]
 }
 
 func (c *cluster) set(task func(*rpc.DeployRequest) error, commit func(*rpc.CommitRequest) error) {

@@ -187,6 +187,14 @@ type Writer interface {
 	Close() error
 }
 
+// Sweeper is the ability of a Committer to remove what a job has staged and nobody has
+// heard of, because the process that staged it is gone.
+type Sweeper interface {
+	// Sweep comes at the end of a job, when none of its attempts runs and nothing more will
+	// be published.
+	Sweep(ctx context.Context) error
+}
+
 // Committer publishes committables. One goroutine uses it.
 type Committer interface {
 	// Commit publishes, all or nothing as seen by readers where the target allows;

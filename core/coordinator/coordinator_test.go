@@ -34,6 +34,7 @@ type fake struct {
 	committed []string
 	aborted   []string
 	closed    int
+	swept     int
 }
 
 func (f *fake) Enumerator(_ context.Context, _ connector.SourceSpec, restored []byte) (connector.Enumerator, error) {
@@ -90,7 +91,8 @@ func (s sinkHalf) Abort(_ context.Context, all []connector.Committable) error {
 	}
 	return s.f.fail
 }
-func (s sinkHalf) Close() error { s.f.closed++; return nil }
+func (s sinkHalf) Sweep(context.Context) error { s.f.swept++; return s.f.fail }
+func (s sinkHalf) Close() error                { s.f.closed++; return nil }
 
 var job = id.Job{7}
 
@@ -223,12 +225,19 @@ func TestCommitAndAbort(t *testing.T) {
 	if !slices.Equal(f.committed, []string{"3x", "final"}) || !slices.Equal(f.aborted, []string{"x"}) {
 		t.Fatalf("committed %v, aborted %v", f.committed, f.aborted)
 	}
+	if f.swept != 0 {
+		t.Fatal("swept before the end")
+	}
+	if _, err := h.Abort(t.Context(), &rpc.AbortRequest{Job: rpc.Ref(job, 1), Sweep: true}); err != nil || f.swept != 1 {
+		t.Fatal(err, f.swept)
+	}
 	f.fail = failure.Errorf(failure.Transient, "busy")
+	_, sweep := h.Abort(t.Context(), &rpc.AbortRequest{Job: rpc.Ref(job, 1), Sweep: true})
 	_, commit := h.Commit(t.Context(), &rpc.CommitRequest{Job: rpc.Ref(job, 1), Final: true})
 	_, abort := h.Abort(t.Context(), &rpc.AbortRequest{Job: rpc.Ref(job, 1), Committables: staged})
 	_, split := h.NextSplit(t.Context(), &rpc.SplitRequest{Job: rpc.Ref(job, 1), Attempt: attempt(0, 0)})
 	_, snapshot := h.Snapshot(t.Context(), &rpc.SnapshotRequest{Job: rpc.Ref(job, 1)})
-	for _, err := range []error{commit, abort, split, snapshot} {
+	for _, err := range []error{sweep, commit, abort, split, snapshot} {
 		if !errors.Is(err, f.fail) || failure.Of(err) != failure.Transient {
 			t.Fatal(err)
 		}

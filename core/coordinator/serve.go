@@ -104,6 +104,11 @@ func (h *Host) Abort(ctx context.Context, r *rpc.AbortRequest) (*rpc.AbortReply,
 	for uid, all := range bySink {
 		failed = errors.Join(failed, t.sinks[uid].abort(ctx, all))
 	}
+	for _, s := range t.sinks {
+		if r.GetSweep() && failed == nil { // what could not be undone may need it
+			failed = errors.Join(failed, s.sweep(ctx))
+		}
+	}
 	if failed != nil {
 		return nil, failed
 	}

@@ -30,6 +30,22 @@ func (s *sink) commit(ctx context.Context, c id.Checkpoint, all []connector.Comm
 	return nil
 }
 
+// sweep removes what is staged and not known.
+func (s *sink) sweep(ctx context.Context) error {
+	sweeper, ok := s.committer.(connector.Sweeper)
+	if !ok {
+		return nil
+	}
+	if err := s.turn.take(ctx); err != nil {
+		return err
+	}
+	defer s.turn.release()
+	if err := sweeper.Sweep(ctx); err != nil {
+		return fmt.Errorf("remove what sink %s has staged: %w", s.name, err)
+	}
+	return nil
+}
+
 func (s *sink) abort(ctx context.Context, all []connector.Committable) error {
 	if err := s.turn.take(ctx); err != nil {
 		return err

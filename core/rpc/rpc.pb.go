@@ -5089,9 +5089,12 @@ func (*CommitReply) Descriptor() ([]byte, []int) {
 }
 
 type AbortRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Job           *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
-	Committables  []*Committable         `protobuf:"bytes,2,rep,name=committables,proto3" json:"committables,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Job          *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Committables []*Committable         `protobuf:"bytes,2,rep,name=committables,proto3" json:"committables,omitempty"`
+	// And whatever else the job has staged: its attempts are over, and nothing more will be
+	// published.
+	Sweep         bool `protobuf:"varint,3,opt,name=sweep,proto3" json:"sweep,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5138,6 +5141,13 @@ func (x *AbortRequest) GetCommittables() []*Committable {
 		return x.Committables
 	}
 	return nil
+}
+
+func (x *AbortRequest) GetSweep() bool {
+	if x != nil {
+		return x.Sweep
+	}
+	return false
 }
 
 type AbortReply struct {
@@ -5675,10 +5685,11 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"checkpoint\x12@\n" +
 	"\fcommittables\x18\x03 \x03(\v2\x1c.tidemill.rpc.v1.CommittableR\fcommittables\x12\x14\n" +
 	"\x05final\x18\x04 \x01(\bR\x05final\"\r\n" +
-	"\vCommitReply\"{\n" +
+	"\vCommitReply\"\x91\x01\n" +
 	"\fAbortRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x12@\n" +
-	"\fcommittables\x18\x02 \x03(\v2\x1c.tidemill.rpc.v1.CommittableR\fcommittables\"\f\n" +
+	"\fcommittables\x18\x02 \x03(\v2\x1c.tidemill.rpc.v1.CommittableR\fcommittables\x12\x14\n" +
+	"\x05sweep\x18\x03 \x01(\bR\x05sweep\"\f\n" +
 	"\n" +
 	"AbortReply\"<\n" +
 	"\x0fProgressRequest\x12)\n" +

@@ -2,7 +2,6 @@ package hdfs
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"path"
 	"strings"
@@ -65,7 +64,7 @@ func (h *FileSystem) stage(ctx context.Context, p string, mustBeNew bool) (*stag
 	if strings.Contains(name, ":") {
 		return nil, fmt.Errorf("%w: hdfs allows no colon in a name", fs.ErrInvalid)
 	}
-	s := &staged{c: c, path: p, name: name, dir: path.Join(path.Dir(name), fs.StagedPrefix+rand.Text())}
+	s := &staged{c: c, path: p, name: name, dir: path.Join(path.Dir(name), fs.StagedName(path.Base(name)))}
 	return s, c.makeDir(ctx, s.dir)
 }
 

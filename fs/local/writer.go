@@ -2,7 +2,6 @@ package local
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"os"
 	"path"
@@ -35,7 +34,7 @@ func (l *FileSystem) stage(ctx context.Context, p string) (*staged, error) {
 	if err := l.makeDir(dir); err != nil {
 		return nil, err
 	}
-	name := path.Join(dir, fs.StagedPrefix+rand.Text())
+	name := path.Join(dir, fs.StagedName(path.Base(target)))
 	f, err := l.disk.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, err

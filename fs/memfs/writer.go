@@ -132,7 +132,7 @@ func (m *FileSystem) CreateRecoverable(ctx context.Context, p string) (fs.Recove
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.serial++
-	name := fmt.Sprintf("%s%08x", fs.StagedPrefix, m.serial)
+	name := fmt.Sprintf("%s%s-%08x", fs.StagedPrefix, path.Base(key(p)), m.serial)
 	return &recoverable{staged: s, key: path.Join(path.Dir(key(p)), name)}, nil
 }
 

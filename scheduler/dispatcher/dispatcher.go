@@ -94,9 +94,9 @@ type job struct {
 	master  *jobmaster.Master // nil: it has not begun under this leadership
 	graph   *jobgraph.Graph   // of a job that waits and is not in the store alone
 	phase   phase
-	changed chan struct{} // closed and replaced with the phase
+	changed chan struct{}  // closed and replaced with the phase
 	final   *rpc.JobStatus // of an embedded job that is over; others' is in the record
-	read    bool // by its client, who needs its result no longer
+	read    bool           // by its client, who needs its result no longer
 }
 
 // phase is how far a job has come with the dispatcher.

@@ -160,7 +160,9 @@ func (m *Master) checkpoint(actions []checkpointing.Action) {
 		case checkpointing.Void:
 			// After what the saver has to do with the checkpoint that they were of.
 			coordinator := m.coordinator
-			m.do(func(context.Context) { m.save(func(ctx context.Context) { m.void(ctx, coordinator, a.Committables) }) })
+			m.do(func(context.Context) {
+				m.save(func(ctx context.Context) { m.void(ctx, coordinator, a.Committables, false) })
+			})
 		case checkpointing.FailJob:
 			m.handle(execgraph.Fail{Cause: a.Cause})
 		default:

@@ -41,24 +41,28 @@ func (m *Master) finish(end execgraph.JobEnded) {
 func (m *Master) conclude(state execgraph.JobState, cause error, staged []*rpc.Committable) {
 	workers, servers, lines := slices.Collect(maps.Keys(m.workers)), slices.Collect(maps.Keys(m.servers)), maps.Clone(m.lines)
 	coordinator, unwanted := m.coordinator, m.unwanted
-	publish := state == execgraph.JobFinished && m.checkpoints == nil && len(m.layout.committing()) > 0
+	sinks := m.checkpoints == nil && len(m.layout.committing()) > 0
+	publish := sinks && state == execgraph.JobFinished
+	sweep := sinks && (m.opts.Runs > 0 || m.graph.Restarts() > 0 || state != execgraph.JobFinished)
 	m.do(func(context.Context) {
 		m.save(func(ctx context.Context) {
 			if publish {
-				err := m.hand(ctx, coordinator, staged)
+				w, err := m.hand(ctx, coordinator, staged)
+				coordinator = w
 				if errors.Is(err, ErrDeposed) {
 					m.suspend(err)
 					return
 				}
 				if err != nil {
 					state, cause = execgraph.JobFailed, fmt.Errorf("publish the output: %w", err)
+					sweep = false // a publication that cannot be undone needs what is staged
 				}
 			}
 			if state != execgraph.JobFinished {
 				unwanted = append(unwanted, staged...)
 			}
-			if coordinator != "" && len(unwanted) > 0 {
-				m.void(ctx, coordinator, unwanted)
+			if coordinator != "" && (sweep || len(unwanted) > 0) {
+				m.void(ctx, coordinator, unwanted, sweep)
 			}
 			m.dropAll(ctx, workers, lines, state != execgraph.JobFinished)
 			m.dropKept(ctx, servers, state != execgraph.JobFinished)
@@ -78,9 +82,11 @@ func (m *Master) suspend(cause error) {
 	})
 }
 
-// void discards what will never be published.
-func (m *Master) void(ctx context.Context, w id.Worker, staged []*rpc.Committable) {
-	if _, err := m.opts.Dialer.Coordinator(w).Abort(ctx, &rpc.AbortRequest{Job: m.ref(), Committables: staged}); err != nil {
+// void discards what will never be published; with sweep also what nobody knows of,
+// because a worker or a master is gone.
+func (m *Master) void(ctx context.Context, w id.Worker, staged []*rpc.Committable, sweep bool) {
+	r := &rpc.AbortRequest{Job: m.ref(), Committables: staged, Sweep: sweep}
+	if _, err := m.opts.Dialer.Coordinator(w).Abort(ctx, r); err != nil {
 		m.opts.Log.Warn("staged output was not discarded", "job", m.opts.Job, "error", err)
 	}
 }

@@ -34,21 +34,22 @@ func (m *Master) resume() {
 // published, under another one.
 var ErrDeposed = errors.New("this master was deposed")
 
-// hand publishes what a batch job has staged, after it has had that recorded. With
-// ErrDeposed it has published nothing, and another job master may.
-func (m *Master) hand(ctx context.Context, w id.Worker, staged []*rpc.Committable) error {
+// hand publishes what a batch job has staged, after it has had that recorded, and returns
+// the worker with the coordinator task. With ErrDeposed it has published nothing, and
+// another job master may.
+func (m *Master) hand(ctx context.Context, w id.Worker, staged []*rpc.Committable) (id.Worker, error) {
 	if m.opts.Decide != nil && !m.resumed {
 		if err := m.opts.Decide(ctx, Publication{Staged: staged}); err != nil {
-			return fmt.Errorf("record the publication: %w", err)
+			return w, fmt.Errorf("record the publication: %w", err)
 		}
 	}
 	if err := failpoint.Hit(failpoint.SinkCommit); err != nil {
-		return err
+		return w, err
 	}
 	r := &rpc.CommitRequest{Job: m.ref(), Committables: staged, Final: true}
 	if w != "" {
 		if err := m.commit(ctx, w, r); !gone(err) {
-			return err
+			return w, err
 		}
 	}
 	return m.handElsewhere(ctx, r)
@@ -62,7 +63,7 @@ func gone(err error) bool {
 // handElsewhere publishes with a coordinator task of its own on any worker that there
 // is, and tries again while workers are away: what was decided is published, if it can
 // be.
-func (m *Master) handElsewhere(ctx context.Context, r *rpc.CommitRequest) error {
+func (m *Master) handElsewhere(ctx context.Context, r *rpc.CommitRequest) (id.Worker, error) {
 	pause := commitFirstPause
 	for try := 1; ; try++ {
 		w, err := m.startCoordinator(ctx, m.layout.committing(), m.opts.Job)
@@ -73,14 +74,14 @@ func (m *Master) handElsewhere(ctx context.Context, r *rpc.CommitRequest) error 
 			m.post(func() { m.workers[w] = true })
 		}
 		if err == nil || !failure.Of(err).Retryable() || try == handTries {
-			return err
+			return w, err
 		}
 		m.opts.Log.Warn("publishing is tried again", "job", m.opts.Job, "try", try, "worker", w, "error", err)
 		select {
 		case <-time.After(pause):
 			pause = min(2*pause, mostPause)
 		case <-ctx.Done():
-			return err
+			return w, err
 		}
 	}
 }

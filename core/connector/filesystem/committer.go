@@ -48,6 +48,14 @@ type manifestFile struct {
 	Rows, Bytes int64
 }
 
+var (
+	_ connector.Committer = (*committer)(nil)
+	_ connector.Sweeper   = (*committer)(nil)
+)
+
+// filePrefix begins the names of a job's files.
+func filePrefix(job id.Job) string { return "part-" + job.String()[:8] + "-" }
+
 // committer publishes staged files; see the package comment for the steps.
 type committer struct {
 	loc     location
@@ -289,6 +297,11 @@ func (c *committer) Abort(ctx context.Context, committables []connector.Committa
 		errs = append(errs, c.undo(ctx, j))
 	}
 	return errors.Join(errs...)
+}
+
+// Sweep implements connector.Sweeper.
+func (c *committer) Sweep(ctx context.Context) error {
+	return fs.Sweep(ctx, c.loc.fsys, c.loc.path, filePrefix(c.spec.Job))
 }
 
 // Close implements connector.Committer.

@@ -366,6 +366,40 @@ func TestAbandonedWriterLeavesNothing(t *testing.T) {
 	}
 }
 
+// What was staged by a worker that is gone with its names is found at the job's end; what
+// other jobs stage stays.
+func TestSweep(t *testing.T) {
+	w := newWorld(t)
+	ours, theirs := w.sink(false), w.sink(false)
+	w.stage(ours, first)
+	kept := w.stage(theirs, first)
+	published := w.stage(ours, first)
+	if err := w.commit(ours, published); err != nil {
+		t.Fatal(err)
+	}
+	before := w.visible()
+	committer, err := w.c.Committer(t.Context(), ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := committer.(connector.Sweeper).Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	staged := 0
+	_ = w.faults.List(t.Context(), "t", fs.ListOptions{Recursive: true, Staged: true}, func(i fs.Info) error {
+		if fs.Staged(i.Name()) {
+			staged++
+		}
+		return nil
+	})
+	if staged != len(kept) || !slices.Equal(w.visible(), before) {
+		t.Errorf("%d staged files of %d left, visible %v, before %v", staged, len(kept), w.visible(), before)
+	}
+	if err := w.commit(theirs, kept); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPruning(t *testing.T) {
 	w := newWorld(t)
 	s := w.sink(false)

@@ -220,7 +220,7 @@ func (w *writer) partFor(ctx context.Context, dir string) (*part, error) {
 	}
 	a := w.env.Attempt
 	// The vertex is part of it: several inserts of one job may write the same table.
-	name := fmt.Sprintf("part-%s-%d-%d-%d-%d%s", w.spec.Job.String()[:8], a.Subtask.Vertex, a.Subtask.Index, a.N, w.files, w.loc.format.Extensions()[0])
+	name := fmt.Sprintf("%s%d-%d-%d-%d%s", filePrefix(w.spec.Job), a.Subtask.Vertex, a.Subtask.Index, a.N, w.files, w.loc.format.Extensions()[0])
 	w.files++
 	p := &part{path: fs.Join(w.loc.path, dir, name), partition: dir}
 	var err error
