@@ -90,7 +90,7 @@ func (m *mount) write(perform func(d *disk)) error {
 
 func (m *mount) wait() {
 	if m.disk.latency != nil {
-		time.Sleep(m.disk.latency())
+		<-time.After(m.disk.latency()) // the bubble's clock
 	}
 }
 

@@ -197,7 +197,7 @@ func (p *pipe) Write(b []byte) (int, error) {
 		defer timer.Stop()
 	}
 	if p.of.latency != nil {
-		time.Sleep(p.of.latency())
+		<-time.After(p.of.latency()) // the bubble's clock
 	}
 	if err := p.of.pass(p.from, p.to, stop); err != nil {
 		return 0, os.ErrDeadlineExceeded
