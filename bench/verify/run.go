@@ -106,7 +106,8 @@ type mode struct {
 func modes() []mode {
 	restart := []string{"-D", "restart-strategy.type=fixed-delay", "-D", "restart-strategy.fixed-delay.attempts=20", "-D", "restart-strategy.fixed-delay.delay=200 ms"}
 	return []mode{
-		{"no restart", nil}, {"restart", restart},
+		{"no restart", nil},
+		{"restart", restart},
 		{"stored", append([]string{"-D", "exchange.batch-retention=job"}, restart...)},
 	}
 }
