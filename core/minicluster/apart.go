@@ -38,7 +38,7 @@ func (c *Cluster) startNodes(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	for i := range workers {
+	c.join = func(ctx context.Context, i int) error {
 		n, err := c.newNode(id.Worker(fmt.Sprintf("worker-%d", i+1)), o, parts)
 		if err != nil {
 			return err
@@ -48,11 +48,21 @@ func (c *Cluster) startNodes(ctx context.Context, o Options) error {
 		if o.Servers > 0 {
 			n.daemon = string(serverID(i % o.Servers))
 		}
-		if err := c.startWorker(ctx, o, n, n.door.exchanges); err != nil {
-			return err
+		return c.startWorker(ctx, o, n, n.door.exchanges)
+	}
+	for i := range workers {
+		if err := c.AddWorker(ctx); err != nil {
+			return fmt.Errorf("worker %d: %w", i+1, err)
 		}
 	}
 	return c.openClient(o)
+}
+
+// AddWorker has another worker join a cluster of several. It is not called together with
+// Kill or Close.
+func (c *Cluster) AddWorker(ctx context.Context) error {
+	c.joined++
+	return c.join(ctx, c.joined-1)
 }
 
 func serverID(i int) id.Worker { return id.Worker(fmt.Sprintf("server-%d", i+1)) }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -223,6 +225,51 @@ func TestWorkerDiesAtWork(t *testing.T) {
 			rows, s := n.query(t, groups)
 			if killed != nil || rows != groupsAnswer || s.GetRestarts() == 0 {
 				t.Errorf("%s, %d restarts, %v", rows, s.GetRestarts(), killed)
+			}
+		})
+	}
+}
+
+// A worker that joins is used by the next region: the job wished for more slots than
+// there were, and ran with those.
+func TestWorkerJoins(t *testing.T) {
+	n := startNodes(t, map[string]string{"parallelism.default": "6"})
+	var joined error
+	n.when(0, func() { joined = n.AddWorker(context.Background()) })
+	rows, s := n.query(t, groups)
+	if joined != nil || rows != groupsAnswer || s.GetRestarts() != 0 {
+		t.Errorf("%s, %d restarts, %v", rows, s.GetRestarts(), joined)
+	}
+	var parallelism []uint32
+	for _, v := range s.GetVertices() {
+		parallelism = append(parallelism, v.GetParallelism())
+	}
+	if parallelism[0] != 4 || parallelism[1] != 6 {
+		t.Errorf("parallelism of the vertices: %v", parallelism)
+	}
+}
+
+// Seeds choose who dies and when, again and again; the answer stays.
+func TestRandomDeaths(t *testing.T) {
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 3))
+			n := startNodes(t, nil)
+			all := []id.Worker{"worker-1", "worker-2", "server-1", "server-2"}
+			victim := all[r.IntN(len(all))]
+			after := int32(r.IntN(9))
+			var began atomic.Int32
+			var killed error
+			n.mu.Lock()
+			n.begin = func(task.Descriptor) {
+				if began.Add(1) == after+1 {
+					killed = n.Kill(victim)
+				}
+			}
+			n.mu.Unlock()
+			rows, s := n.query(t, groups)
+			if killed != nil || rows != groupsAnswer {
+				t.Errorf("%s dies after %d attempts: %s, %d restarts, %v", victim, after, rows, s.GetRestarts(), killed)
 			}
 		})
 	}

@@ -65,7 +65,9 @@ type Cluster struct {
 	master    *scheduler.Master
 	nodes     []*node // workers, then shuffle servers
 	shuffle   shuffle.Service
-	closeOwn  func() error           // of the shuffle service of clients, where it is not a worker's
+	closeOwn  func() error                           // of the shuffle service of clients, where it is not a worker's
+	join      func(ctx context.Context, i int) error // starts worker i
+	joined    int
 	key       atomic.Pointer[[]byte] // of tickets
 	doors     sync.Map               // by address
 }
