@@ -171,6 +171,7 @@ func TestFollowersKnowTheLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newMasters(t, 3, raftstore.Options{})
 		defer c.close()
+		time.Sleep(time.Second) // until they have heard of the last one
 		for i, s := range c.stores {
 			l, err := s.Leadership(t.Context(), raftmeta.Leadership{})
 			if err != nil || l.Leader != name(0) || l.Address != address(0) || l.Leading != (i == 0) {
