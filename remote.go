@@ -72,7 +72,7 @@ func Connect(o RemoteOptions) (client.Engine, error) {
 	e.shuffle = flight.New(flight.Options{
 		Self:  shuffle.Server{Host: flight.Machine()},
 		Local: local.New(local.Options{Alloc: memory.DefaultAllocator}), Alloc: memory.DefaultAllocator,
-		Credentials: func(address string) []grpc.DialOption { return network.DialOptions(to, address) },
+		Credentials: func(string) []grpc.DialOption { return network.DialOptions(to) },
 	})
 	e.Gateway = gateway.New(gateway.Options{
 		Cluster: e.network.Cluster(), Shuffle: e.shuffle, Connectors: o.Registry, Functions: function.Builtins(), Log: o.Log,

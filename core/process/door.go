@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -83,7 +84,7 @@ func (p *door) server() shuffle.Server {
 
 // serve answers calls with what register adds, and pages where there is a place for them.
 func (p *door) serve(o Options, register func(grpc.ServiceRegistrar), pages http.Handler, more ...grpc.ServerOption) {
-	admission := network.Admission{TLS: o.Identity.Server(), Token: o.Token, Authority: o.Authority, Version: o.Version}
+	admission := network.Admission{TLS: o.Identity.Server(), Token: o.Token, Authority: o.Authority, Name: p.name, Version: o.Version}
 	p.grpc = grpc.NewServer(append(network.ServerOptions(admission), more...)...)
 	register(p.grpc)
 	for _, l := range []net.Listener{p.tcp, p.unix} {
@@ -99,7 +100,7 @@ func (p *door) serve(o Options, register func(grpc.ServiceRegistrar), pages http
 	if p.pages == nil {
 		return
 	}
-	p.http = &http.Server{Handler: pages, ConnState: network.ConnState, ReadHeaderTimeout: headTimeout, IdleTimeout: httpKeepAlive, MaxHeaderBytes: maxHeadBytes}
+	p.http = &http.Server{Handler: pages, ConnState: network.ConnState, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug), ReadHeaderTimeout: headTimeout, IdleTimeout: httpKeepAlive, MaxHeaderBytes: maxHeadBytes}
 	l := net.Listener(network.NewDoor(p.pages))
 	if !p.insecure {
 		l = tls.NewListener(l, o.Identity.Server())

@@ -100,7 +100,7 @@ func (m *Master) start(ctx context.Context, bootstrap bool) error {
 	})
 	m.door.serve(m.opts, func(g grpc.ServiceRegistrar) {
 		network.Register(g, network.Services{
-			Names: []string{m.door.name}, Master: m.candidate.Master, Cluster: m.candidate.Cluster, Blobs: keptBlobs{m.blobs.Local()},
+			Master: m.candidate.Master, Cluster: m.candidate.Cluster, Blobs: keptBlobs{m.blobs.Local()},
 			Authority: m.opts.Authority, Token: m.opts.Token,
 		})
 	}, m.pages())

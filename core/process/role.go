@@ -73,8 +73,8 @@ func (r *role) failed(err error) error {
 }
 
 // credentials are the options of connections to other processes.
-func (r *role) credentials(address string) []grpc.DialOption {
-	return network.DialOptions(network.Options{TLS: r.opts.Identity.Client(), Token: r.opts.Token, Version: r.opts.Version}, address)
+func (r *role) credentials(string) []grpc.DialOption {
+	return network.DialOptions(network.Options{TLS: r.opts.Identity.Client(), Token: r.opts.Token, Version: r.opts.Version})
 }
 
 // announce writes where the role serves, for those who share its directory.

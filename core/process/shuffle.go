@@ -39,7 +39,7 @@ func (s *Shuffle) start(ctx context.Context) (err error) {
 	}
 	s.door.serve(s.opts, func(g grpc.ServiceRegistrar) {
 		s.store.server.Register(g)
-		network.Register(g, network.Services{Names: []string{s.door.name}, Shuffle: s})
+		network.Register(g, network.Services{Shuffle: s})
 	}, rest.New(rest.Options{Metrics: s.opts.Metrics, Token: s.opts.Token, Version: s.opts.Version}), s.store.server.ServerOptions()...)
 	if err := s.announce(); err != nil {
 		return err

@@ -67,7 +67,7 @@ func (w *Worker) start(ctx context.Context) error {
 	w.closer(w.worker.Close)
 	w.door.serve(w.opts, func(g grpc.ServiceRegistrar) {
 		s.server.Register(g)
-		network.Register(g, network.Services{Names: []string{w.door.name}, Worker: w.worker, Coordinator: coordinators})
+		network.Register(g, network.Services{Worker: w.worker, Coordinator: coordinators})
 	}, rest.New(rest.Options{Metrics: w.opts.Metrics, Token: w.opts.Token, Version: w.opts.Version}), s.server.ServerOptions()...)
 	if err := w.announce(); err != nil {
 		return err

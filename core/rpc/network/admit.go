@@ -50,6 +50,9 @@ type Admission struct {
 	// Authority lets in those who show a join token, to Enrollment alone; nil: there is
 	// none here.
 	Authority *security.CA
+	// Name is the process's (rpc.NewName). A call to another one was meant for who was
+	// here before, and is told that nobody is. Empty: it is not looked at.
+	Name string
 	// Version is the program's, for whoever calls what it does not have.
 	Version string
 }
@@ -64,6 +67,9 @@ func ServerOptions(a Admission) []grpc.ServerOption {
 		grpc.InTapHandle(func(ctx context.Context, i *tap.Info) (context.Context, error) {
 			who := callerOf(ctx)
 			err := a.admit(who, i.FullMethodName, i.Header)
+			if err == nil {
+				err = a.here(i.Header)
+			}
 			if err == nil && who.visitor != nil {
 				who.visitor.admit()
 			}
@@ -104,6 +110,19 @@ func (a Admission) admit(who caller, method string, header metadata.MD) error {
 	}
 	return status.Error(codes.Unauthenticated, "neither a certificate nor a token was shown")
 }
+
+// here says that a call is for another process, or nil.
+func (a Admission) here(header metadata.MD) error {
+	for _, to := range header.Get(nameKey) {
+		if a.Name != "" && to != a.Name {
+			return status.Errorf(codes.Unavailable, "%s is gone: another process serves there now", to)
+		}
+	}
+	return nil
+}
+
+// nameKey is the header that says which process a call is for.
+const nameKey = "tidemill-to"
 
 // enroll says why somebody may not ask for a certificate, or nil.
 func (a Admission) enroll(header metadata.MD) error {

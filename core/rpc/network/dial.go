@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"strings"
 	"time"
@@ -22,15 +21,15 @@ import (
 // DialOptions are those by which other clients, such as the shuffle's, reach the
 // servers of the cluster with the same credentials. The target is
 // passthrough:///ADDRESS; the address may be unix:PATH.
-func DialOptions(o Options, address string) []grpc.DialOption {
-	return dialOptions(o.complete(), address, func(error) {})
-}
+func DialOptions(o Options) []grpc.DialOption { return dialOptions(o.complete(), func(error) {}) }
 
-func dialOptions(o Options, address string, note func(error)) []grpc.DialOption {
+// dialOptions has note called with what a handshake was refused for, nil for any other
+// outcome: gRPC tells its callers the text only.
+func dialOptions(o Options, note func(error)) []grpc.DialOption {
 	return []grpc.DialOption{
-		grpc.WithTransportCredentials(dialerCredentials{TransportCredentials: callerSide(o.TLS), tls: o.TLS != nil, address: address, note: note}),
+		grpc.WithTransportCredentials(dialerCredentials{TransportCredentials: callerSide(o.TLS), tls: o.TLS != nil, note: note}),
 		grpc.WithPerRPCCredentials(shown{o.Token}),
-		grpc.WithContextDialer(o.Dial), grpc.WithAuthority(security.ServerName), grpc.WithNoProxy(),
+		grpc.WithContextDialer(noted(o.Dial, note)), grpc.WithAuthority(security.ServerName), grpc.WithNoProxy(),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessageBytes), grpc.MaxCallSendMsgSize(MaxMessageBytes)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: pingTimeout}),
 		grpc.WithIdleTimeout(idleTimeout), grpc.WithSharedWriteBuffer(true),
@@ -51,6 +50,17 @@ func dial(ctx context.Context, address string) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", address)
 }
 
+// noted is dial that notes when nobody is there: then nobody refuses anything.
+func noted(dial func(context.Context, string) (net.Conn, error), note func(error)) func(context.Context, string) (net.Conn, error) {
+	return func(ctx context.Context, address string) (net.Conn, error) {
+		conn, err := dial(ctx, address)
+		if err != nil {
+			note(nil)
+		}
+		return conn, err
+	}
+}
+
 func callerSide(config *tls.Config) credentials.TransportCredentials {
 	if config == nil {
 		return insecure.NewCredentials()
@@ -62,9 +72,8 @@ func callerSide(config *tls.Config) credentials.TransportCredentials {
 // machine without.
 type dialerCredentials struct {
 	credentials.TransportCredentials
-	tls     bool
-	address string
-	note    func(error) // how each handshake ended
+	tls  bool
+	note func(error)
 }
 
 func (c dialerCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
@@ -121,6 +130,10 @@ func (c dialerCredentials) Clone() credentials.TransportCredentials {
 	return c
 }
 
+// errStranger says that the process at an address is not what was looked for there. It
+// may be another one that has come to that address since.
+var errStranger = errors.New("the other side is not of this cluster")
+
 // classify tells who is not what it should be from who is not there.
 func classify(err error) error {
 	var unverified *tls.CertificateVerificationError
@@ -129,9 +142,9 @@ func classify(err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &noTLS):
-		return failure.Errorf(failure.Unauthorized, "the other side does not speak TLS: %w", err)
+		return failure.Errorf(failure.Unauthorized, "%w: it does not speak TLS: %w", errStranger, err)
 	case errors.As(err, &unverified), failure.Of(err) == failure.Unauthorized:
-		return failure.Wrap(failure.Unauthorized, fmt.Errorf("the other side is not of this cluster: %w", err))
+		return failure.Errorf(failure.Unauthorized, "%w: %w", errStranger, err)
 	default:
 		return err
 	}
@@ -142,12 +155,18 @@ type shown struct {
 	token security.Token
 }
 
+// verdict is the key of a context's *error that shown writes its refusal to.
+type verdict struct{}
+
 // GetRequestMetadata implements credentials.PerRPCCredentials.
 func (s shown) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
 	i, _ := credentials.RequestInfoFromContext(ctx)
 	if info, ok := i.AuthInfo.(credentials.TLSInfo); ok {
 		if wanted := serversOf(i.Method); len(wanted) > 0 {
 			if err := security.CheckRole(info.State.PeerCertificates[0], wanted...); err != nil {
+				if told, ok := ctx.Value(verdict{}).(*error); ok {
+					*told = failure.Errorf(failure.Unauthorized, "%w in that role: %w", errStranger, err)
+				}
 				return nil, err
 			}
 		}

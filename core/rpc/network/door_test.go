@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -47,13 +48,23 @@ func (c *crowd) Close() error {
 
 func (c *crowd) Addr() net.Addr { return &net.TCPAddr{} }
 
-func (c *crowd) dial(context.Context, string) (net.Conn, error) { return c.knock(), nil }
+func (c *crowd) dial(context.Context, string) (net.Conn, error) { return c.visit() }
+
+// visit connects, unless the listener is closed.
+func (c *crowd) visit() (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	select {
+	case c.conns <- theirs:
+		return ours, nil
+	case <-c.done:
+		return nil, net.ErrClosed
+	}
+}
 
 // knock connects.
 func (c *crowd) knock() net.Conn {
-	ours, theirs := net.Pipe()
-	c.conns <- theirs
-	return ours
+	conn, _ := c.visit()
+	return conn
 }
 
 func TestDoor(t *testing.T) {
@@ -176,7 +187,7 @@ func TestPages(t *testing.T) {
 			c := newCrowd()
 			d := NewDoor(c)
 			asked, proceed := make(chan bool), make(chan bool)
-			s := &http.Server{ConnState: ConnState, ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			s := &http.Server{ConnState: ConnState, ReadHeaderTimeout: time.Second, ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 				asked <- true
 				<-proceed
 			})}

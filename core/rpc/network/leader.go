@@ -108,10 +108,10 @@ func (l leading) round(ctx context.Context, asked []string, method string, q, r 
 			l.n.leader.seen(asked[i])
 			return nil
 		}
-		if !elsewhere(err) {
+		if !elsewhere(err) && !errors.Is(err, errStranger) {
 			return err
 		}
-		if last == nil || errors.Is(last, rpc.ErrUnreachable) {
+		if last == nil || errors.Is(last, errStranger) || errors.Is(last, rpc.ErrUnreachable) {
 			last = err // what a living one says tells more
 		}
 		if named := rpc.LeaderOf(err); named != "" && named != asked[i] && !slices.Contains(asked[:i], named) {

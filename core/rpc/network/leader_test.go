@@ -3,9 +3,11 @@ package network
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
@@ -15,35 +17,41 @@ import (
 	"github.com/tidemill/tidemill/core/security"
 )
 
-// Callers of the leading master never see a change of leadership but as a wait.
+// Callers of the leading master never see a change of leadership but as a wait. All of
+// it is in memory and in fake time.
 
-const (
-	tick    = 100 * time.Millisecond // a call that is meant to be given up
-	patient = 20 * time.Second       // one that is not
-)
+// street is where processes are found, by address.
+type street map[string]*crowd
 
-// follower serves a master that does not lead.
-func follower(t *testing.T, token security.Token, leader string) (string, func()) {
-	return serve(t, Admission{Token: token}, func(s *grpc.Server) {
-		Register(s, Services{Master: func() (rpc.MasterClient, error) { return nil, rpc.NotLeader(leader) }})
-	})
-}
-
-func leaderAt(t *testing.T, token security.Token) (string, func()) {
-	return serve(t, Admission{Token: token}, func(s *grpc.Server) {
-		Register(s, Services{Master: func() (rpc.MasterClient, error) { return someMaster{}, nil }})
-	})
-}
-
-// dead is an address where nobody listens.
-func dead(t *testing.T) string {
+// open has a process serve at an address until the test ends or stop is called.
+func (in street) open(t *testing.T, address string, s Services, token security.Token) (stop func()) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	c := newCrowd()
+	in[address] = c
+	_, stop = serveAt(t, c, Admission{Token: token}, func(r *grpc.Server) { Register(r, s) })
+	return stop
+}
+
+// leader opens a master that leads; follower one that says who does.
+func (in street) leader(t *testing.T, address string, token security.Token) (stop func()) {
+	return in.open(t, address, Services{Master: func() (rpc.MasterClient, error) { return someMaster{}, nil }}, token)
+}
+
+func (in street) follower(t *testing.T, address, leader string, token security.Token) {
+	in.open(t, address, Services{Master: func() (rpc.MasterClient, error) { return nil, rpc.NotLeader(leader) }}, token)
+}
+
+func (in street) dialer(t *testing.T, o Options) *Network {
+	t.Helper()
+	o.Dial = func(_ context.Context, address string) (net.Conn, error) {
+		if c := in[address]; c != nil {
+			return c.visit()
+		}
+		return nil, fmt.Errorf("dial %s: nobody is there", address)
 	}
-	_ = l.Close()
-	return l.Addr().String()
+	n := New(o)
+	t.Cleanup(n.Close)
+	return n
 }
 
 func heartbeat(ctx context.Context, n *Network) error {
@@ -52,81 +60,82 @@ func heartbeat(ctx context.Context, n *Network) error {
 }
 
 func TestLeaderIsFound(t *testing.T) {
-	token := security.NewToken()
-	leads, stop := leaderAt(t, token)
-	second, _ := leaderAt(t, token)
-	silent, _ := follower(t, token, "")
-	telling, _ := follower(t, token, leads)
-	wrong, _ := follower(t, token, dead(t))
-	for name, masters := range map[string][]string{
-		"not the leader, dead, leader": {silent, dead(t), leads},
-		"one that tells":               {dead(t), telling},
-		"one that tells wrongly":       {wrong, silent, leads},
-	} {
-		n := dialer(t, Options{Masters: masters, Token: token})
-		for range 2 {
-			if err := heartbeat(t.Context(), n); err != nil || n.leader.rotation()[0] != leads {
-				t.Errorf("%s: %v, then %v", name, err, n.leader.rotation())
+	synctest.Test(t, func(t *testing.T) {
+		token, in := security.NewToken(), street{}
+		stop := in.leader(t, "leads:1", token)
+		in.leader(t, "next:1", token)
+		in.follower(t, "silent:1", "", token)
+		in.follower(t, "telling:1", "leads:1", token)
+		in.follower(t, "wrong:1", "dead:1", token)
+		for _, masters := range []string{"silent:1 dead:1 leads:1", "dead:1 telling:1", "wrong:1 silent:1 leads:1"} {
+			n := in.dialer(t, Options{Masters: strings.Fields(masters), Token: token})
+			for range 2 {
+				if err := heartbeat(t.Context(), n); err != nil || n.leader.rotation()[0] != "leads:1" {
+					t.Errorf("%s: %v, then %v", masters, err, n.leader.rotation())
+				}
 			}
 		}
-	}
-	n := dialer(t, Options{Masters: []string{leads, silent, second}, Token: token})
-	if err := heartbeat(t.Context(), n); err != nil {
-		t.Fatal(err)
-	}
-	stop()
-	if err := heartbeat(t.Context(), n); err != nil || n.leader.rotation()[0] != second {
-		t.Fatalf("after the leader's death: %v, then %v", err, n.leader.rotation())
-	}
+		n := in.dialer(t, Options{Masters: []string{"leads:1", "silent:1", "next:1"}, Token: token})
+		if err := heartbeat(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		if err := heartbeat(t.Context(), n); err != nil || n.leader.rotation()[0] != "next:1" {
+			t.Fatalf("after the leader's death: %v, then %v", err, n.leader.rotation())
+		}
+	})
 }
 
 func TestNobodyLeads(t *testing.T) {
-	token := security.NewToken()
-	a, _ := follower(t, token, "")
-	b, _ := follower(t, token, a) // they name each other
-	c, _ := follower(t, token, b)
-	n := dialer(t, Options{Masters: []string{dead(t), a, b, c}, Token: token, CallTimeout: tick})
-	err := heartbeat(t.Context(), n)
-	if !errors.Is(err, rpc.ErrNotLeader) || failure.Of(err) != failure.Transient {
-		t.Errorf("given up by itself: %v", err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), tick)
-	defer cancel()
-	if err := heartbeat(ctx, n); failure.Of(err) != failure.Transient || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("at the caller's deadline: %v", err)
-	}
-	ended, end := context.WithCancel(t.Context())
-	time.AfterFunc(tick, end)
-	n.opts.CallTimeout = patient
-	if err := heartbeat(ended, n); failure.Of(err) != failure.Cancelled || !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
-	}
-	if err := heartbeat(t.Context(), dialer(t, Options{})); failure.Of(err) != failure.Usage {
-		t.Errorf("without masters: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		token, in := security.NewToken(), street{}
+		in.follower(t, "a:1", "", token)
+		in.follower(t, "b:1", "a:1", token) // they name each other
+		in.follower(t, "c:1", "b:1", token)
+		n := in.dialer(t, Options{Masters: []string{"dead:1", "a:1", "b:1", "c:1"}, Token: token})
+		begun := time.Now()
+		err := heartbeat(t.Context(), n)
+		if !errors.Is(err, rpc.ErrNotLeader) || failure.Of(err) != failure.Transient || time.Since(begun) != time.Minute {
+			t.Errorf("given up by itself: %v", err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := heartbeat(ctx, n); failure.Of(err) != failure.Transient || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("at the caller's deadline: %v", err)
+		}
+		ended, end := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, end)
+		if err := heartbeat(ended, n); failure.Of(err) != failure.Cancelled || !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled: %v", err)
+		}
+		if err := heartbeat(t.Context(), in.dialer(t, Options{})); failure.Of(err) != failure.Usage {
+			t.Errorf("without masters: %v", err)
+		}
+	})
 }
 
 // A master that takes calls and does not answer is not waited for.
 func TestMasterHangs(t *testing.T) {
-	token := security.NewToken()
-	hangs, _ := serve(t, Admission{Token: token}, func(s *grpc.Server) {
-		Register(s, Services{Master: func() (rpc.MasterClient, error) { return hangingMaster{}, nil }})
+	synctest.Test(t, func(t *testing.T) {
+		token, in := security.NewToken(), street{}
+		in.open(t, "hangs:1", Services{Master: func() (rpc.MasterClient, error) { return hangingMaster{}, nil }}, token)
+		in.leader(t, "leads:1", token)
+		n := in.dialer(t, Options{Masters: []string{"hangs:1", "leads:1"}, Token: token})
+		begun := time.Now()
+		if err := heartbeat(t.Context(), n); err != nil || n.leader.rotation()[0] != "leads:1" || time.Since(begun) != 5*time.Second {
+			t.Fatalf("%v after %v, then %v", err, time.Since(begun), n.leader.rotation())
+		}
+		// A caller that gives up itself begins with another one the next time.
+		m := in.dialer(t, Options{Masters: []string{"hangs:1", "leads:1"}, Token: token})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := heartbeat(ctx, m); failure.Of(err) != failure.Transient {
+			t.Fatal(err)
+		}
+		if got := m.leader.rotation()[0]; got != "leads:1" {
+			t.Fatalf("next %s", got)
+		}
 	})
-	leads, _ := leaderAt(t, token)
-	n := dialer(t, Options{Masters: []string{hangs, leads}, Token: token, AskTimeout: tick})
-	if err := heartbeat(t.Context(), n); err != nil || n.leader.rotation()[0] != leads {
-		t.Fatalf("%v, then %v", err, n.leader.rotation())
-	}
-	// A caller that gives up itself begins with another one the next time.
-	m := dialer(t, Options{Masters: []string{hangs, leads}, Token: token})
-	ctx, cancel := context.WithTimeout(t.Context(), tick)
-	defer cancel()
-	if err := heartbeat(ctx, m); failure.Of(err) != failure.Transient {
-		t.Fatal(err)
-	}
-	if got := m.leader.rotation()[0]; got != leads {
-		t.Fatalf("next %s", got)
-	}
 }
 
 type hangingMaster struct{ rpc.MasterClient }
@@ -136,25 +145,74 @@ func (hangingMaster) Heartbeat(ctx context.Context, _ *rpc.HeartbeatRequest) (*r
 	return nil, ctx.Err()
 }
 
-// What a master refuses for good is not asked of the others.
-func TestRefusalEnds(t *testing.T) {
-	leads, _ := leaderAt(t, security.NewToken())
-	n := dialer(t, Options{Masters: []string{leads}, Token: security.NewToken()})
-	if err := heartbeat(t.Context(), n); failure.Of(err) != failure.Unauthorized || !strings.Contains(err.Error(), "the token is not this cluster's") {
-		t.Fatal(err)
-	}
+// What a master refuses for good is not asked of the others, and not again; a stranger
+// at one master's address does not keep anybody from the others.
+func TestRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		token, in := security.NewToken(), street{}
+		in.leader(t, "leads:1", token)
+		guesses := in.dialer(t, Options{Masters: []string{"leads:1"}, Token: security.NewToken()})
+		if err := heartbeat(t.Context(), guesses); failure.Of(err) != failure.Unauthorized || !strings.Contains(err.Error(), "the token is not this cluster's") {
+			t.Error(err)
+		}
+		ca := authority(t)
+		o := Options{TLS: identity(t, ca, security.Worker).Client(), Masters: []string{"strange:1", "ours:1"}}
+		for address, of := range map[string]*security.CA{"strange:1": authority(t), "ours:1": ca} {
+			in[address] = newCrowd()
+			_, _ = serveAt(t, in[address], Admission{TLS: identity(t, of, security.Master).Server()}, func(r *grpc.Server) {
+				Register(r, Services{Master: func() (rpc.MasterClient, error) { return someMaster{}, nil }})
+			})
+		}
+		if err := heartbeat(t.Context(), in.dialer(t, o)); err != nil {
+			t.Error(err)
+		}
+		o.Masters = o.Masters[:1]
+		if err := heartbeat(t.Context(), in.dialer(t, o)); failure.Of(err) != failure.Unauthorized || !errors.Is(err, errStranger) {
+			t.Error(err)
+		}
+	})
 }
 
 func TestClosed(t *testing.T) {
-	token := security.NewToken()
-	leads, _ := leaderAt(t, token)
-	n := dialer(t, Options{Masters: []string{leads}, Token: token, CallTimeout: tick})
-	if err := heartbeat(t.Context(), n); err != nil {
-		t.Fatal(err)
-	}
-	n.Close()
-	n.Close()
-	if err := heartbeat(t.Context(), n); failure.Of(err) != failure.Transient || !errors.Is(err, rpc.ErrUnreachable) {
-		t.Fatal(err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		token, in := security.NewToken(), street{}
+		in.leader(t, "leads:1", token)
+		n := in.dialer(t, Options{Masters: []string{"leads:1"}, Token: token})
+		if err := heartbeat(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		n.Close()
+		n.Close()
+		if err := heartbeat(t.Context(), n); failure.Of(err) != failure.Transient || !errors.Is(err, rpc.ErrUnreachable) {
+			t.Fatal(err)
+		}
+	})
+}
+
+// Connections are kept while they are used; those of processes that are gone do not
+// gather.
+func TestConnectionsGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		token, in := security.NewToken(), street{}
+		n := in.dialer(t, Options{Token: token})
+		call := func(address string) {
+			t.Helper()
+			err := process{n: n, address: address}.invoke(t.Context(), Worker_Logs_FullMethodName, &rpc.LogsRequest{}, &rpc.LogsReply{})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range 10 {
+			address := fmt.Sprintf("w%d:1", i)
+			in.open(t, address, Services{Worker: someWorker{}}, token)
+			call(address)
+		}
+		time.Sleep(2 * idleTimeout)
+		call("w0:1")
+		in.open(t, "new:1", Services{Worker: someWorker{}}, token)
+		call("new:1")
+		if got := len(n.conns); got != 2 {
+			t.Errorf("%d connections", got)
+		}
+	})
 }

@@ -3,13 +3,16 @@ package network
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tidemill/tidemill/core/failure"
@@ -150,13 +153,22 @@ func (p process) ask(ctx context.Context, method string, q, r proto.Message) err
 	if p.name != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, nameKey, p.name)
 	}
-	if err := c.cc.Invoke(ctx, method, q, r); err != nil {
-		if refused := c.refusal(); refused != nil && ctx.Err() == nil {
-			return fmt.Errorf("%s: %w", where, refused)
-		}
-		return fromStatus(ctx, where, p.n.opts.Version, err)
+	var refused error
+	err = c.cc.Invoke(context.WithValue(ctx, verdict{}, &refused), method, q, r)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if refused == nil && status.Code(err) == codes.Unavailable {
+		refused = c.refusal()
+	}
+	switch {
+	case refused == nil || ctx.Err() != nil:
+		return fromStatus(ctx, where, p.n.opts.Version, err)
+	case p.name != "" && errors.Is(refused, errStranger):
+		return unreachable(where, refused.Error()) // whom we call is gone
+	default:
+		return fmt.Errorf("%s: %w", where, refused)
+	}
 }
 
 // bound gives a call an end, if its caller has not.
@@ -197,7 +209,7 @@ func (n *Network) acquire(address string) (*conn, error) {
 	if c == nil {
 		n.sweep()
 		c = &conn{}
-		cc, err := grpc.NewClient("passthrough:///"+address, dialOptions(n.opts, address, c.note)...)
+		cc, err := grpc.NewClient("passthrough:///"+address, dialOptions(n.opts, c.note)...)
 		if err != nil {
 			return nil, failure.Errorf(failure.Fatal, "connect: %w", err)
 		}
@@ -235,7 +247,7 @@ type conn struct {
 	refused error
 }
 
-// note remembers how the last handshake ended: gRPC tells its callers the text only.
+// note remembers what the last handshake was refused for.
 func (c *conn) note(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -41,8 +42,12 @@ func everyCall(n *Network, process, master string) []invocation {
 		name string
 		is   any
 	}{
-		{"Master", n.Master()}, {"Cluster", n.Cluster()}, {"Worker", n.Worker(id.Worker(process))},
-		{"Coordinator", n.Coordinator(id.Worker(process))}, {"Shuffle", n.Shuffle(process)}, {"Blobs", n.Blobs(master)},
+		{"Master", n.Master()},
+		{"Cluster", n.Cluster()},
+		{"Worker", n.Worker(id.Worker(process))},
+		{"Coordinator", n.Coordinator(id.Worker(process))},
+		{"Shuffle", n.Shuffle(process)},
+		{"Blobs", n.Blobs(master)},
 	}
 	for _, c := range clients {
 		v := reflect.ValueOf(c.is)
@@ -84,7 +89,7 @@ func fill(m protoreflect.Message, depth int) {
 }
 
 // register has a server answer all calls of all services by answer.
-func register(s grpc.ServiceRegistrar, names []string, answer func(ctx context.Context, method string, q proto.Message) (proto.Message, error)) {
+func register(s grpc.ServiceRegistrar, answer func(ctx context.Context, method string, q proto.Message) (proto.Message, error)) {
 	for _, desc := range []grpc.ServiceDesc{Master_ServiceDesc, Worker_ServiceDesc, Coordinator_ServiceDesc, Shuffle_ServiceDesc, Cluster_ServiceDesc, Blobs_ServiceDesc} {
 		methods := make([]grpc.MethodDesc, len(desc.Methods))
 		for i, m := range desc.Methods {
@@ -97,7 +102,7 @@ func register(s grpc.ServiceRegistrar, names []string, answer func(ctx context.C
 				}
 				return answer(ctx, short("/"+desc.ServiceName+"/"+m.MethodName), q)
 			}
-			methods[i] = grpc.MethodDesc{MethodName: m.MethodName, Handler: handler(names, grpc.MethodDesc{MethodName: m.MethodName, Handler: direct}, func() (any, error) { return nil, nil })}
+			methods[i] = grpc.MethodDesc{MethodName: m.MethodName, Handler: handler(grpc.MethodDesc{MethodName: m.MethodName, Handler: direct}, func() (any, error) { return nil, nil })}
 		}
 		desc.Methods = methods
 		s.RegisterService(&desc, nil)
@@ -146,8 +151,8 @@ func TestEveryCall(t *testing.T) {
 	var got proto.Message
 	var reply error
 	var called string
-	address, stop := serve(t, Admission{Token: token}, func(s *grpc.Server) {
-		register(s, nil, func(_ context.Context, method string, q proto.Message) (proto.Message, error) {
+	address, _ := serve(t, Admission{Token: token}, func(s *grpc.Server) {
+		register(s, func(_ context.Context, method string, q proto.Message) (proto.Message, error) {
 			got, called = q, method
 			if reply != nil {
 				return nil, reply
@@ -181,11 +186,15 @@ func TestEveryCall(t *testing.T) {
 			t.Errorf("%s with an ended context: %v", c, err)
 		}
 	}
-	stop()
-	n.opts.CallTimeout, n.opts.LongCallTimeout = 100*time.Millisecond, 100*time.Millisecond
-	for _, c := range calls {
-		if _, err := c.do(t.Context()); !errors.Is(err, rpc.ErrUnreachable) || failure.Of(err) != failure.Transient || !strings.Contains(err.Error(), c.String()) {
-			t.Errorf("%s to nobody: %v (%v)", c, err, failure.Of(err))
+}
+
+func TestNobodyThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := street{}.dialer(t, Options{Masters: []string{"a:1", "b:1"}, CallTimeout: time.Minute, LongCallTimeout: time.Hour})
+		for _, c := range everyCall(n, "c:1-life", "a:1") {
+			if _, err := c.do(t.Context()); !errors.Is(err, rpc.ErrUnreachable) || failure.Of(err) != failure.Transient || !strings.Contains(err.Error(), c.String()) {
+				t.Errorf("%s: %v (%v)", c, err, failure.Of(err))
+			}
 		}
-	}
+	})
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/rpc"
@@ -17,9 +16,6 @@ import (
 
 // Services are the receivers of a process; those that are nil it does not serve.
 type Services struct {
-	// Names are those that the process is known by (rpc.NewName). A call to another one
-	// was meant for an earlier life at this address, and is told that nobody is there.
-	Names []string
 	// Master is asked for the leading master before each call: it, or rpc.NotLeader.
 	Master      func() (rpc.MasterClient, error)
 	Worker      rpc.WorkerClient
@@ -76,7 +72,7 @@ func Register(r grpc.ServiceRegistrar, s Services) {
 	add := func(desc grpc.ServiceDesc, receiver func() (any, error)) {
 		desc.Methods = slices.Clone(desc.Methods)
 		for i, m := range desc.Methods {
-			desc.Methods[i].Handler = handler(s.Names, m, receiver)
+			desc.Methods[i].Handler = handler(m, receiver)
 		}
 		r.RegisterService(&desc, nil)
 	}
@@ -122,16 +118,13 @@ type unary = func(srv any, ctx context.Context, dec func(any) error, interceptor
 
 // handler finds the receiver of each call, and puts errors and panics into the form in
 // which they travel.
-func handler(names []string, m grpc.MethodDesc, receiver func() (any, error)) unary {
+func handler(m grpc.MethodDesc, receiver func() (any, error)) unary {
 	return func(_ any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (reply any, err error) {
 		defer func() {
 			if v := recover(); v != nil {
 				reply, err = nil, toStatus(ctx, failure.Recovered(m.MethodName, v, debug.Stack()))
 			}
 		}()
-		if err := here(ctx, names); err != nil {
-			return nil, toStatus(ctx, err)
-		}
 		to, err := receiver()
 		if err != nil {
 			return nil, toStatus(ctx, err)
@@ -147,16 +140,3 @@ func handler(names []string, m grpc.MethodDesc, receiver func() (any, error)) un
 		return reply, err
 	}
 }
-
-// here reports ErrUnreachable if the call is for another process.
-func here(ctx context.Context, names []string) error {
-	for _, to := range metadata.ValueFromIncomingContext(ctx, nameKey) {
-		if len(names) > 0 && !slices.Contains(names, to) {
-			return unreachable(to, "another process serves there now")
-		}
-	}
-	return nil
-}
-
-// nameKey is the header that says which process a call is for.
-const nameKey = "tidemill-to"

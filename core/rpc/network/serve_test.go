@@ -3,9 +3,12 @@ package network
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -68,47 +71,61 @@ func TestRegister(t *testing.T) {
 	}
 }
 
+// A process that came to another one's address is not taken for it, whatever it is.
 func TestNames(t *testing.T) {
-	token := security.NewToken()
-	var name string
-	address, _ := serve(t, Admission{Token: token}, func(s *grpc.Server) {
-		Register(s, Services{Names: []string{"self"}, Worker: someWorker{}})
-	})
-	n := dialer(t, Options{Token: token})
-	name = rpc.NewName(address)
-	if _, err := n.Worker(id.Worker(name)).Logs(t.Context(), &rpc.LogsRequest{}); !errors.Is(err, rpc.ErrUnreachable) || failure.Of(err) != failure.Transient {
-		t.Fatalf("an earlier life: %v", err)
+	ca, token := authority(t), security.NewToken()
+	logs := func(address string, name func(string) string) error {
+		n := dialer(t, Options{TLS: identity(t, ca, security.Master).Client(), Token: token})
+		_, err := n.Worker(id.Worker(name(address))).Logs(t.Context(), &rpc.LogsRequest{})
+		return err
 	}
-	r, err := process{n: n, address: address, name: "self"}, error(nil)
-	if err = r.invoke(t.Context(), Worker_Logs_FullMethodName, &rpc.LogsRequest{}, &rpc.LogsReply{}); err != nil {
+	worker := identity(t, ca, security.Worker).Server()
+	for what, a := range map[string]Admission{
+		"an earlier life":      {TLS: worker, Token: token, Name: "self"},
+		"another role":         {TLS: identity(t, ca, security.Shuffle).Server(), Token: token},
+		"another cluster":      {TLS: identity(t, authority(t), security.Worker).Server(), Token: token},
+		"another cluster's":    {Token: token},
+		"a process without it": {TLS: worker, Token: token, Name: "other"},
+	} {
+		address, _ := serve(t, a, func(s *grpc.Server) {
+			if what != "a process without it" {
+				Register(s, Services{Worker: someWorker{}})
+			}
+		})
+		if err := logs(address, rpc.NewName); !errors.Is(err, rpc.ErrUnreachable) || failure.Of(err) != failure.Transient {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
+	}
+	name := rpc.NewName(l.Addr().String())
+	_, _ = serveAt(t, l, Admission{TLS: worker, Token: token, Name: name}, func(s *grpc.Server) { Register(s, Services{Worker: someWorker{}}) })
+	if err := logs("", func(string) string { return name }); err != nil {
+		t.Error(err)
 	}
 }
 
 // Leadership comes and goes under a server that goes on.
 func TestLeadershipChanges(t *testing.T) {
-	token := security.NewToken()
-	var now atomic.Pointer[someMaster]
-	address, _ := serve(t, Admission{Token: token}, func(s *grpc.Server) {
-		Register(s, Services{Master: func() (rpc.MasterClient, error) {
-			m := now.Load()
-			if m == nil {
-				return nil, nil
+	synctest.Test(t, func(t *testing.T) {
+		token := security.NewToken()
+		var now atomic.Pointer[someMaster]
+		in := street{}
+		in.open(t, "a:1", Services{Master: func() (rpc.MasterClient, error) {
+			if m := now.Load(); m != nil {
+				return *m, nil
 			}
-			return *m, nil
-		}})
+			return nil, nil
+		}}, token)
+		n := in.dialer(t, Options{Masters: []string{"a:1"}, Token: token})
+		if err := heartbeat(t.Context(), n); !errors.Is(err, rpc.ErrNotLeader) || failure.Of(err) != failure.Transient {
+			t.Fatalf("no leader: %v", err)
+		}
+		time.AfterFunc(10*time.Second, func() { now.Store(&someMaster{}) })
+		if err := heartbeat(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
 	})
-	n := dialer(t, Options{Masters: []string{address}, Token: token, CallTimeout: tick})
-	call := func() error {
-		_, err := n.Master().Heartbeat(t.Context(), &rpc.HeartbeatRequest{})
-		return err
-	}
-	if err := call(); !errors.Is(err, rpc.ErrNotLeader) || failure.Of(err) != failure.Transient {
-		t.Fatalf("no leader: %v", err)
-	}
-	n.opts.CallTimeout = patient
-	now.Store(&someMaster{})
-	if err := call(); err != nil {
-		t.Fatal(err)
-	}
 }
