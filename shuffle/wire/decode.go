@@ -24,12 +24,15 @@ func (r *Record) decode() (record arrow.RecordBatch, kinds []stream.RowKind, err
 	for i := range types {
 		types[i] = r.schema.Field(i).Type
 	}
-	dictionaries := make([]*dictionary, len(types))
+	var dictionaries []*dictionary // by column; nil: there is none
 	err = eachTLV(p.extra, func(kind byte, value []byte) (err error) {
 		switch kind {
 		case tlvKinds:
 			kinds, err = decodeKinds(value, int(r.header.Rows))
 		case tlvDictionary:
+			if dictionaries == nil {
+				dictionaries = make([]*dictionary, len(types))
+			}
 			err = readDictionary(value, dictionaries)
 		}
 		return err
@@ -198,6 +201,7 @@ func loadAt(meta []byte, body *memory.Buffer, start int64, types []arrow.DataTyp
 			columns = nil
 		}
 	}()
+	columns = make([]arrow.ArrayData, 0, len(types))
 	for i, t := range types {
 		c, err := l.array(t, 0)
 		if err != nil {
@@ -296,8 +300,28 @@ func (l *loader) buffer(atLeast int64) (*memory.Buffer, error) {
 	if n == 0 {
 		return nil, nil
 	}
-	return memory.SliceBuffer(l.body, int(l.start+offset), int(n)), nil
+	return sliceOf(l.body, int(l.start+offset), int(n)), nil
 }
+
+// sliceOf is a part of a buffer as one of its own, with a reference on the whole. Unlike
+// memory.SliceBuffer it has no capacity beyond its length, which would be counted for
+// each column again (stream.Batch.Pinned).
+func sliceOf(whole *memory.Buffer, at, n int) *memory.Buffer {
+	whole.Retain()
+	return memory.NewBufferWithAllocator(whole.Bytes()[at:at+n:at+n], (*lease)(whole))
+}
+
+// lease releases a buffer when a part of it is freed.
+type lease memory.Buffer
+
+// Allocate implements memory.Allocator; it is never called.
+func (*lease) Allocate(int) []byte { panic("wire: a lease does not allocate") }
+
+// Reallocate implements memory.Allocator; it is never called.
+func (*lease) Reallocate(int, []byte) []byte { panic("wire: a lease does not allocate") }
+
+// Free implements memory.Allocator.
+func (l *lease) Free([]byte) { (*memory.Buffer)(l).Release() }
 
 const maxDepth = 64
 
@@ -313,7 +337,7 @@ func (l *loader) array(t arrow.DataType, depth int) (_ arrow.ArrayData, err erro
 	if t.ID() == arrow.NULL {
 		return array.NewData(t, rows, []*memory.Buffer{nil}, nil, rows, 0), nil
 	}
-	a := parts{l: l, rows: int64(rows)}
+	a := parts{l: l, rows: int64(rows), buffers: make([]*memory.Buffer, 0, 3)}
 	defer a.release()
 	bitmap := int64(0)
 	if nulls > 0 {

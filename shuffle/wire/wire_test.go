@@ -173,6 +173,9 @@ func TestRoundTrip(t *testing.T) {
 				if b, err = wire.Decode(b); err != nil {
 					t.Fatal(err)
 				}
+				if pinned := b.Pinned(); rows > 0 && pinned > b.Bytes()*5/4+4096 {
+					t.Errorf("%d rows of %d bytes pin %d", rows, b.Bytes(), pinned)
+				}
 				if !same(t, alloc, b.Record, given.Record) || fmt.Sprint(b.Kinds) != fmt.Sprint(given.Kinds) {
 					t.Errorf("%s: %d rows came back as %v", way.name, rows, b.Record)
 				}
