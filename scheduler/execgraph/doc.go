@@ -20,19 +20,31 @@
 //
 // A region starts when all regions that feed it through blocking edges (those
 // with retention job) are finished. A slot holds one subtask of each of the
-// region's vertices, so a region needs as many slots as its largest parallelism.
+// region's vertices, so a region can use as many slots as its largest parallelism;
+// with fewer its subtasks share them. Vertices whose parallelism the topology leaves
+// open get it with the region's first slots: by then its inputs are complete. It stays
+// for the job's life.
 //
 // # Failure
 //
 // A failure that cannot be cured by trying again (failure.Class) fails the job.
 // Otherwise the restart strategy is asked for a delay. The failed region
 // restarts, and no other: blocking inputs outlive their producers' workers. If
-// such an input is itself lost, its producer's region runs again, and with it
-// the regions that have read part of it. A finished reader stays finished, for
-// its output is complete; so are the other outputs of the producer, and their
-// readers go on while it runs again: a complete exchange takes no second lane.
-// ResetExchange empties the incomplete ones before the new attempts fill them.
-// In a checkpointed job, RestoreFromCheckpoint precedes the new attempts.
+// lanes of such an input are themselves lost, their producer's region runs again, and
+// with it the regions that have read part of them. A finished reader stays finished,
+// for its output is complete; so are the other outputs of the producer, and their
+// readers go on while it runs again: a complete lane takes no second attempt.
+//
+// Slices: where only forward edges join a region's vertices, subtasks with the same
+// index run by themselves. Then those that have finished stay finished, and what is lost
+// of their lanes is written by them alone; ResetExchange empties what is written anew as
+// a whole. Other regions run again at once, as do sources that have finished before
+// their enumerators were lost: nobody knows any more which splits were whose. Readers of
+// an edge that is not replayable begin again with it, also those that had finished.
+//
+// Rows that a client reads along cannot be taken back: a failure of the region that
+// writes them ends the job. In a checkpointed job, RestoreFromCheckpoint precedes the
+// new attempts.
 //
 // Messages about attempts that are over or replaced come late as a matter of
 // course and are ignored. A move that the tables in states.go do not know is a

@@ -17,11 +17,27 @@
 // Only then is the outcome known. Results that a client reads outlive the job:
 // whoever reads drops them.
 //
+// Places. A pipelined partition is kept by the process that reads it, a stored lane by
+// the shuffle server of the host that writes it; the job master decides both when it
+// deploys a region, tells every task, and signs tickets. Inside one process there are no
+// places.
+//
+// Sizes. In a cluster that may grow, regions of batch jobs get their parallelism when
+// they are given slots (package adaptive), by the bytes that their inputs hold. Stored
+// exchanges by key have more partitions than there will be readers, which read ranges
+// of them. Vertices that forward edges join are one class: they have one parallelism and
+// one cut, since equal keys of two inputs must meet.
+//
 // A restart without checkpoints gives the splits of the failed attempts back to
 // their enumerators, discards what they staged, and drops the pipelined exchanges
 // of the region; one with checkpoints starts the coordinator task again from the
-// latest one. A job whose result was promised to a client is not restarted, for
-// rows that were read cannot be taken back.
+// latest one. The rows of a result that a client reads along cannot be taken back, so
+// the region that writes it is not restarted; a stored result is published when it is
+// complete.
+//
+// Losses. With a worker go its attempts, and the coordinator task if it was there, which
+// is started elsewhere; with a shuffle server its lanes. A task that cannot read stored
+// rows is not believed at once: the servers that it read from are asked.
 //
 // The inbox holds at most a few messages for each attempt, and the outbox at most
 // what one event decided: both are bounded by the size of the job.
