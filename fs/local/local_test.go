@@ -5,9 +5,11 @@ package local
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -310,5 +312,33 @@ func TestPipesAreRefused(t *testing.T) {
 	}
 	if _, err := l.Open(t.Context(), dir+"/pipe"); failure.Of(err) != failure.Usage || !strings.Contains(err.Error(), "pipe") {
 		t.Errorf("%v", err)
+	}
+}
+
+// Two jobs, or two masters, may finish one publication at the same time: both succeed.
+func TestPublishedTwiceAtATime(t *testing.T) {
+	fsys, err := New(Options{Root: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fsys.Close()
+	for i := range 100 {
+		w, err := fsys.CreateRecoverable(t.Context(), fmt.Sprintf("/t/%d", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := w.Seal(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var both sync.WaitGroup
+		for range 2 {
+			both.Go(func() {
+				if err := fsys.Publish(t.Context(), token); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		both.Wait()
 	}
 }

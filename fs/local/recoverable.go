@@ -103,7 +103,11 @@ func (l *FileSystem) Publish(ctx context.Context, tok []byte) error {
 	if err != nil {
 		return fs.Wrap("publish", t.Path, err)
 	}
-	if err := l.disk.Rename(t.Staged, target); err != nil {
+	err = l.disk.Rename(t.Staged, target)
+	if errors.Is(err, fs.ErrNotExist) { // somebody else was faster
+		return fs.Wrap("publish", t.Path, l.published(target, t.Length))
+	}
+	if err != nil {
 		return fs.Wrap("publish", t.Path, err)
 	}
 	return fs.Wrap("publish", t.Path, l.syncDir(path.Dir(target)))
