@@ -160,6 +160,19 @@ func (s *Store) remove(ctx context.Context, name string) error {
 	return s.configure(ctx, func() raft.IndexFuture { return s.raft.RemoveServer(gone.ID, 0, 0) })
 }
 
+// readdress tells the others where this leader is, if it was somewhere else when it was
+// told of. A follower that moves is joined again instead.
+func (s *Store) readdress() {
+	here := s.transport.LocalAddr()
+	for _, server := range s.servers() {
+		if server.ID == s.self && server.Address != here {
+			if err := s.raft.AddVoter(s.self, here, 0, 0).Error(); err != nil {
+				s.opts.Log.Warn("the others were not told of this master's new address", "address", s.address(), "error", err)
+			}
+		}
+	}
+}
+
 // configure passes a change through the log.
 func (s *Store) configure(ctx context.Context, start func() raft.IndexFuture) error {
 	if err := s.await(ctx, func() raft.Future { return start() }); err != nil {

@@ -7,6 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -317,4 +320,81 @@ func TestMembership(t *testing.T) {
 		}
 		c.get("k", "v")
 	})
+}
+
+// A master that is alone moves, and the next one finds it there; a follower that moves is
+// joined again.
+func TestNewAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newMasters(t, 1, raftstore.Options{})
+		defer c.close()
+		c.put("k", "v")
+		move := func(i int, to string) {
+			c.stop(i)
+			c.stores[i] = open(c, c.storages[i], raftstore.Options{ID: name(i), Network: c.net.network(to)})
+		}
+		move(0, "elsewhere:1")
+		for i := 1; i < 3; i++ {
+			c.storages, c.stores = append(c.storages, raftstore.MemoryStorage()), append(c.stores, nil)
+			c.start(i)
+			c.join(i)
+		}
+		move(2, "elsewhere:3")
+		if err := c.leader().Join(t.Context(), raftmeta.Member{ID: name(2), Address: "elsewhere:3"}); err != nil {
+			t.Fatal(err)
+		}
+		c.stop(1)
+		c.get("k", "v")
+		members, err := c.leader().Members(t.Context())
+		if err != nil || members[0].Address != "elsewhere:1" || members[2].Address != "elsewhere:3" {
+			t.Errorf("members %+v, %v", members, err)
+		}
+		c.start(1)
+		c.stop(0) // the others reach each other
+		c.get("k", "v")
+	})
+}
+
+// What an operator reads: who leads, who is there, what was kept.
+func TestLogLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lines syncBuffer
+		c := newMasters(t, 3, raftstore.Options{SnapshotEntries: 4, Log: slog.New(slog.NewTextHandler(&lines, nil))})
+		for i := range 20 {
+			c.put("k", fmt.Sprint(i))
+		}
+		time.Sleep(time.Minute)
+		c.close()
+		for _, want := range []string{
+			"msg=leadership master=master-1 leader=master-0 address=host-0:1 leading=false",
+			"msg=leadership master=master-0 leader=master-0 address=host-0:1 leading=true",
+			"msg=\"metadata members\" master=master-2", "host-1:1#master-1#",
+			"msg=\"metadata snapshot\" master=master-0 bytes=",
+		} {
+			if !strings.Contains(lines.String(), want) {
+				t.Errorf("no line with %s", want)
+			}
+		}
+		if t.Failed() {
+			t.Log(lines.String())
+		}
+	})
+}
+
+// syncBuffer is written by several masters.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }

@@ -229,6 +229,7 @@ func (s *Store) follow() {
 			own = raftmeta.Leadership{}
 			if leading {
 				own = s.settle()
+				s.begin(s.readdress)
 			}
 		case <-leaders:
 		case <-s.machine.dead:
@@ -268,11 +269,14 @@ func (s *Store) settle() raftmeta.Leadership {
 	if o.err != nil {
 		return raftmeta.Leadership{}
 	}
-	l := raftmeta.Leadership{Leading: true, Term: o.term, Leader: s.opts.ID}
-	if s.links != nil {
-		l.Address = s.opts.Network.address()
+	return raftmeta.Leadership{Leading: true, Term: o.term, Leader: s.opts.ID, Address: s.address()}
+}
+
+func (s *Store) address() string {
+	if s.links == nil {
+		return ""
 	}
-	return l
+	return s.opts.Network.address()
 }
 
 func (s *Store) publish(l raftmeta.Leadership, failed error) {
