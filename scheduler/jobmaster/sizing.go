@@ -2,6 +2,7 @@ package jobmaster
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tidemill/tidemill/adaptive"
@@ -16,8 +17,8 @@ import (
 const maxDecisions = 1000
 
 // requestSlots asks for the slots of a region: as many as it can use, and at least one,
-// since subtasks can share them; all of them where the cluster is what it is, and in
-// streaming jobs. Of a region without parallelism that is decided with the answer.
+// since subtasks can share them; all of them where the cluster is what it is. Of a region
+// without parallelism that is decided with the answer.
 func (m *Master) requestSlots(a execgraph.RequestSlots) {
 	most := a.Count
 	if most == 0 {
@@ -25,7 +26,7 @@ func (m *Master) requestSlots(a execgraph.RequestSlots) {
 		_, most, _ = m.size(a.Region, max(total, 1))
 	}
 	least := 1
-	if m.opts.Resources.Fixed() || m.layout.streaming() {
+	if m.opts.Resources.Fixed() {
 		least = most
 	}
 	m.opts.Resources.Ask(m.request(a.Region), least, most, func(answer resource.Answer) {
@@ -54,6 +55,7 @@ func (m *Master) granted(a execgraph.RequestSlots, answer resource.Answer) {
 			ev.Slots = answer.Slots[:widest]
 		}
 	}
+	m.settleReaders(a.Region)
 	m.handle(ev)
 }
 
@@ -86,16 +88,22 @@ func (m *Master) size(region, slots int) (parallelism map[id.Vertex]int, most in
 }
 
 // decide fixes the parallelism of a region that has been granted slots: of its vertices
-// and all that are of one class with them; and of those that read what the region
-// stores, where the number of partitions goes by it.
+// and all that are of one class with them.
 func (m *Master) decide(region, slots int) map[id.Vertex]int {
 	parallelism, _, d := m.size(region, slots)
 	m.record(d)
 	for v, p := range parallelism {
 		m.settleClass(v, p)
 	}
+	return parallelism
+}
+
+// settleReaders fixes the parallelism of what reads a region that is about to start,
+// where the number of partitions goes by it.
+func (m *Master) settleReaders(region int) {
+	members := m.graph.Members(region)
 	for _, x := range m.layout.graph.GetExchanges() {
-		if _, ours := parallelism[id.Vertex(x.GetProducer())]; !ours || x.GetResult() {
+		if x.GetResult() || !slices.Contains(members, id.Vertex(x.GetProducer())) {
 			continue
 		}
 		to := id.Vertex(x.GetConsumer())
@@ -110,7 +118,6 @@ func (m *Master) decide(region, slots int) map[id.Vertex]int {
 		m.record(d)
 		m.settleClass(to, n[0])
 	}
-	return parallelism
 }
 
 // settleClass gives a vertex and those of its class their parallelism, and cuts what
