@@ -308,20 +308,20 @@ func (l *loader) buffer(atLeast int64) (*memory.Buffer, error) {
 // each column again (stream.Batch.Pinned).
 func sliceOf(whole *memory.Buffer, at, n int) *memory.Buffer {
 	whole.Retain()
-	return memory.NewBufferWithAllocator(whole.Bytes()[at:at+n:at+n], (*lease)(whole))
+	return memory.NewBufferWithAllocator(whole.Bytes()[at:at+n:at+n], (*sliced)(whole))
 }
 
-// lease releases a buffer when a part of it is freed.
-type lease memory.Buffer
+// sliced releases a buffer when a part of it is freed.
+type sliced memory.Buffer
 
 // Allocate implements memory.Allocator; it is never called.
-func (*lease) Allocate(int) []byte { panic("wire: a lease does not allocate") }
+func (*sliced) Allocate(int) []byte { panic("wire: a slice does not allocate") }
 
 // Reallocate implements memory.Allocator; it is never called.
-func (*lease) Reallocate(int, []byte) []byte { panic("wire: a lease does not allocate") }
+func (*sliced) Reallocate(int, []byte) []byte { panic("wire: a slice does not allocate") }
 
 // Free implements memory.Allocator.
-func (l *lease) Free([]byte) { (*memory.Buffer)(l).Release() }
+func (l *sliced) Free([]byte) { (*memory.Buffer)(l).Release() }
 
 const maxDepth = 64
 
