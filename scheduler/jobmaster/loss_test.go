@@ -1,0 +1,309 @@
+package jobmaster
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/core/security"
+	"github.com/tidemill/tidemill/scheduler/execgraph"
+	"github.com/tidemill/tidemill/scheduler/resource"
+	"github.com/tidemill/tidemill/shuffle"
+)
+
+// stage is a job master with workers and shuffle servers that do what a test says, in
+// fake time.
+type stage struct {
+	t       *testing.T
+	m       *Master
+	net     *rpc.Local
+	members *resource.Manager
+
+	mu      sync.Mutex
+	deploys []*rpc.DeployRequest // that nobody has looked at
+	dropped []string             // by servers
+}
+
+// actor is a worker, or a shuffle server.
+type actor struct {
+	rpc.WorkerClient
+	rpc.ShuffleClient
+	stage *stage
+	name  string
+}
+
+func (a actor) Deploy(_ context.Context, r *rpc.DeployRequest) (*rpc.DeployReply, error) {
+	a.stage.mu.Lock()
+	defer a.stage.mu.Unlock()
+	a.stage.deploys = append(a.stage.deploys, r)
+	return &rpc.DeployReply{}, nil
+}
+
+func (a actor) Cancel(_ context.Context, r *rpc.CancelRequest) (*rpc.CancelReply, error) {
+	for _, one := range r.GetAttempts() {
+		a.stage.m.Report(&rpc.TaskReport{Job: r.GetJob(), Attempt: one, State: rpc.TaskState_TASK_STATE_CANCELLED})
+	}
+	return &rpc.CancelReply{}, nil
+}
+
+type keeperActor struct{ actor }
+
+func (k keeperActor) Drop(context.Context, *rpc.ShuffleDropRequest) (*rpc.ShuffleDropReply, error) {
+	k.stage.mu.Lock()
+	defer k.stage.mu.Unlock()
+	k.stage.dropped = append(k.stage.dropped, k.name)
+	return &rpc.ShuffleDropReply{}, nil
+}
+
+func (k keeperActor) Stats(context.Context, *rpc.ShuffleStatsRequest) (*rpc.ShuffleStats, error) {
+	return &rpc.ShuffleStats{}, nil
+}
+
+type workerActor struct{ actor }
+
+func (w workerActor) Drop(context.Context, *rpc.DropRequest) (*rpc.DropReply, error) {
+	return &rpc.DropReply{}, nil
+}
+
+var testKey = []byte("0123456789abcdef0123456789abcdef")
+
+// twoStages is a producer of two subtasks and a consumer over a stored exchange.
+func twoStages() *jobgraph.Graph {
+	op := func() *jobgraph.Operator {
+		return &jobgraph.Operator{Spec: &jobgraph.Operator_Calc{Calc: &jobgraph.Calc{}}}
+	}
+	return &jobgraph.Graph{
+		Name: "two", Mode: jobgraph.Mode_MODE_BATCH, KeyGroups: 128,
+		Vertices: []*jobgraph.Vertex{
+			{Id: 0, Name: "producer", Chain: []*jobgraph.Operator{op()}, Outputs: []uint32{0}},
+			{Id: 1, Name: "consumer", Chain: []*jobgraph.Operator{op()}, Inputs: []uint32{0}},
+		},
+		Exchanges: []*jobgraph.Exchange{{
+			Id: 0, Producer: 0, Consumer: 1, Retention: jobgraph.Retention_RETENTION_JOB, Distribution: jobgraph.Distribution_DISTRIBUTION_HASH,
+		}},
+	}
+}
+
+// onStage runs a test with workers w1 and w2, of a slot each, which write to s1 and s2.
+func onStage(t *testing.T, test func(s *stage)) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stage{t: t, net: rpc.NewLocal(rpc.LocalOptions{Serialize: true}), members: resource.New(resource.Options{})}
+		for i, w := range []string{"w1", "w2"} {
+			server := []string{"s1", "s2"}[i]
+			s.net.ServeShuffle(server, keeperActor{actor{stage: s, name: server}})
+			s.net.ServeWorker(id.Worker(w), workerActor{actor{stage: s, name: w}}, nil)
+			for _, who := range []resource.Member{
+				{ID: id.Worker(server), Server: shuffle.Server{ID: server, Address: server}},
+				{ID: id.Worker(w), Slots: 1, Server: shuffle.Server{ID: w, Address: w}, Daemon: server},
+			} {
+				if err := s.members.Register(who); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		var err error
+		s.m, err = New(Options{
+			Job: id.NewJob(), Term: 7, Graph: twoStages(), Slots: 2, Dialer: s.net, Resources: s.members, TicketKey: testKey,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			s.m.Run(ctx)
+		}()
+		s.m.post(func() { s.m.handle(execgraph.Start{}) })
+		test(s)
+		stop()
+		<-ended
+	})
+}
+
+// deployed waits until all is quiet and returns what was deployed since, by subtask.
+func (s *stage) deployed() map[string]*rpc.DeployRequest {
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[string]*rpc.DeployRequest{}
+	for _, r := range s.deploys {
+		out[r.GetAttempt().ID().String()] = r
+	}
+	s.deploys = nil
+	return out
+}
+
+func (s *stage) report(r *rpc.DeployRequest, state rpc.TaskState, change func(*rpc.TaskReport)) {
+	report := &rpc.TaskReport{Job: r.GetJob(), Attempt: r.GetAttempt(), State: state}
+	if change != nil {
+		change(report)
+	}
+	s.m.Report(report)
+}
+
+// written is the manifest of a lane with 5 MiB in partition 3 and 40 and nothing else.
+func written(lane uint32) func(*rpc.TaskReport) {
+	return func(r *rpc.TaskReport) {
+		m := &rpc.LaneManifest{Lane: lane}
+		for p := range 64 {
+			t := &rpc.PartitionTotals{}
+			if p == 3 || p == 40 {
+				t.Rows, t.Bytes = 10, 5<<20
+			}
+			m.Partitions = append(m.Partitions, t)
+		}
+		r.Manifests = []*rpc.LaneManifest{m}
+	}
+}
+
+func (s *stage) expect(got map[string]*rpc.DeployRequest, want ...string) {
+	s.t.Helper()
+	var have []string
+	for a := range got {
+		have = append(have, a)
+	}
+	slices.Sort(have)
+	if !slices.Equal(have, want) {
+		s.t.Fatalf("deployed: %v, want %v", have, want)
+	}
+}
+
+// finishFirst brings the job to where its second stage runs.
+func (s *stage) finishFirst() map[string]*rpc.DeployRequest {
+	s.t.Helper()
+	first := s.deployed()
+	s.expect(first, "0.0#0", "0.1#0")
+	for i, a := range []string{"0.0#0", "0.1#0"} {
+		s.report(first[a], rpc.TaskState_TASK_STATE_FINISHED, written(uint32(i)))
+	}
+	second := s.deployed()
+	s.expect(second, "1.0#0", "1.1#0")
+	return second
+}
+
+// Every task is told where its exchanges are, which partitions it reads, and how that
+// was decided, with a ticket of its job and term.
+func TestPlaces(t *testing.T) {
+	onStage(t, func(s *stage) {
+		second := s.finishFirst()
+		in := second["1.1#0"].GetIn()[0]
+		p, err := in.GetPlacement().Shuffle()
+		if err != nil || len(p.At) != 2 || p.Servers[p.At[0]].ID != "s1" || p.Servers[p.At[1]].ID != "s2" || p.Version == 0 {
+			t.Errorf("placement %+v, %v", p, err)
+		}
+		if in.GetPartitions() != 64 || len(in.GetEmpty()) != 62 || !slices.Equal(in.GetRanges(), []uint32{0, 40, 64}) {
+			t.Errorf("%d partitions, %d empty, ranges %v", in.GetPartitions(), len(in.GetEmpty()), in.GetRanges())
+		}
+		ticket, err := security.Verify(testKey, p.Ticket, time.Now())
+		if err == nil {
+			err = ticket.Permit(security.Read|security.Write, id.Job(second["1.1#0"].GetJob().GetJob()), 0, 7)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		status := &rpc.JobStatus{Vertices: []*rpc.VertexStatus{{Vertex: 0}, {Vertex: 1}}}
+		s.m.Describe(status)
+		if len(status.GetDecisions()) != 3 || len(status.GetVertices()[1].GetWorkers()) != 2 {
+			t.Errorf("status: %v", status)
+		}
+	})
+}
+
+var errUnread = failure.Errorf(failure.LostPartition, "read partition: %w", shuffle.ErrDataLoss)
+
+// A reader fails: of the servers that it read from one does not answer. Only the lanes
+// that this one kept are written again, elsewhere if it is known to be gone.
+func TestReaderMissesAServer(t *testing.T) {
+	onStage(t, func(s *stage) {
+		second := s.finishFirst()
+		s.net.ServeShuffle("s2", nil)
+		s.members.Lose("s2", errors.New("silent"))
+		s.report(second["1.0#0"], rpc.TaskState_TASK_STATE_FAILED, func(r *rpc.TaskReport) { r.Failure = rpc.ToFailure(errUnread) })
+		synctest.Wait()
+		time.Sleep(time.Second)
+		again := s.deployed()
+		s.expect(again, "0.1#1")
+		p, err := again["0.1#1"].GetOut()[0].GetPlacement().Shuffle()
+		if err != nil || p.Servers[p.At[1]].ID != "s1" || p.Version != 2 {
+			t.Errorf("placement %+v, %v", p, err)
+		}
+		s.report(again["0.1#1"], rpc.TaskState_TASK_STATE_FINISHED, written(1))
+		s.expect(s.deployed(), "1.0#1", "1.1#1")
+	})
+}
+
+// A reader fails although all servers answer: it tries again, and then what it cannot
+// read is dropped and written again as a whole.
+func TestReaderIsNotBelievedAtOnce(t *testing.T) {
+	onStage(t, func(s *stage) {
+		second := s.finishFirst()
+		fail := func(r *rpc.DeployRequest) {
+			s.report(r, rpc.TaskState_TASK_STATE_FAILED, func(r *rpc.TaskReport) { r.Failure = rpc.ToFailure(errUnread) })
+			synctest.Wait()
+			time.Sleep(time.Second)
+		}
+		fail(second["1.0#0"])
+		second = s.deployed()
+		s.expect(second, "1.0#1", "1.1#1")
+		fail(second["1.0#1"])
+		s.expect(s.deployed(), "0.0#1", "0.1#1")
+		slices.Sort(s.dropped)
+		if !slices.Equal(s.dropped, []string{"s1", "s2"}) {
+			t.Errorf("dropped at %v", s.dropped)
+		}
+	})
+}
+
+// An attempt finds that another one, of which nobody has heard, has written its lane:
+// what is there is not known, so all lanes are written again.
+func TestLaneOfAnUnknownAttempt(t *testing.T) {
+	onStage(t, func(s *stage) {
+		first := s.deployed()
+		s.report(first["0.0#0"], rpc.TaskState_TASK_STATE_FINISHED, written(0))
+		s.report(first["0.1#0"], rpc.TaskState_TASK_STATE_FINISHED, func(r *rpc.TaskReport) {
+			r.Manifests = []*rpc.LaneManifest{{Lane: 1, Discarded: true}}
+		})
+		synctest.Wait()
+		time.Sleep(time.Second)
+		s.expect(s.deployed(), "0.0#1", "0.1#1")
+	})
+}
+
+// What waits, for what, of whom.
+func TestWaits(t *testing.T) {
+	onStage(t, func(s *stage) {
+		first := s.deployed()
+		waits := func() (out []string) {
+			status := &rpc.JobStatus{}
+			s.m.Describe(status)
+			for _, w := range status.GetWaits() {
+				out = append(out, w.GetPart()+": "+w.GetReason()+" of "+w.GetOwner())
+			}
+			return out
+		}
+		want := []string{
+			"subtask 0.0#0: its operators and exchanges to open of worker w1",
+			"subtask 0.1#0: its operators and exchanges to open of worker w2",
+			"region 1: consumer: input of region 0, which has not finished of region 0: producer",
+		}
+		if got := waits(); !slices.Equal(got, want) {
+			t.Errorf("%q", got)
+		}
+		s.report(first["0.0#0"], rpc.TaskState_TASK_STATE_FAILED, func(r *rpc.TaskReport) {
+			r.Failure = rpc.ToFailure(failure.Errorf(failure.Transient, "boom"))
+		})
+		synctest.Wait()
+		if got := waits(); len(got) == 0 || got[0] != "region 0: producer: the delay before its restart of restart strategy" {
+			t.Errorf("%q", got)
+		}
+	})
+}
