@@ -45,8 +45,9 @@ build: ## Build bin/tidemill: one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/tidemill ./cmd/tidemill
 
 .PHONY: demo
-demo: build ## Run a batch job and a live stream on an embedded cluster
+demo: build ## Run a batch job and a live stream embedded, then a cluster of processes
 	examples/demo.sh
+	examples/cluster.sh
 
 .PHONY: test
 test: ## Run every test (Go only); PKG=./core/... narrows it
