@@ -210,6 +210,29 @@ func TestLostServer(t *testing.T) {
 	}
 }
 
+// To a writer the same is no loss: its attempt may write elsewhere.
+func TestWriterOfLostServer(t *testing.T) {
+	bubble(t, options{servers: []string{"a"}}, func(t *testing.T, c *cluster) {
+		if err := c.Open(t.Context(), spec(shuffle.RetainJob, 1, 1)); err != nil {
+			t.Fatal(err)
+		}
+		w, err := c.Writer(t.Context(), job, 1, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		if err := c.servers["a"].stop(); err != nil {
+			t.Fatal(err)
+		}
+		c.start("a2", options{alloc: c.alloc})
+		c.servers["a"] = c.servers["a2"]
+		delete(c.servers, "a2")
+		if _, err := w.Finish(t.Context()); failure.Of(err) != failure.Transient || !strings.Contains(err.Error(), "server a is gone") {
+			t.Errorf("have %v", err)
+		}
+	})
+}
+
 // A job that is over is not opened again by whoever comes late.
 func TestJobIsOver(t *testing.T) {
 	bubble(t, options{servers: []string{"a"}}, func(t *testing.T, c *cluster) {

@@ -66,7 +66,7 @@ func (s *Server) session(ctx context.Context, open *wire.Open) (*session, error)
 		return e, e.sameAs(open)
 	}
 	if open.GetAgain() {
-		return nil, failure.Errorf(failure.LostPartition, "%s: %w: its session is over", open.Summary(), shuffle.ErrDataLoss)
+		return nil, fmt.Errorf("%s: %w", open.Summary(), lost(open, "its session is over"))
 	}
 	work, err := s.begin(ctx, open, spec)
 	if err != nil {
@@ -91,10 +91,20 @@ func (s *Server) session(ctx context.Context, open *wire.Open) (*session, error)
 	return e, nil
 }
 
+// lost is the error of a client whose server has not got any more what it knew: for a
+// reader those rows are lost, a writer may write them elsewhere.
+func lost(open *wire.Open, format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	if open.GetRead() {
+		return failure.Errorf(failure.LostPartition, "%w: %w", shuffle.ErrDataLoss, err)
+	}
+	return failure.Wrap(failure.Transient, err)
+}
+
 // admit checks who it is and what is wanted.
 func (s *Server) admit(open *wire.Open) (shuffle.Spec, error) {
 	if open.GetServer() != s.options.Self.ID {
-		return shuffle.Spec{}, failure.Errorf(failure.LostPartition, "%w: server %s is gone, this is %s", shuffle.ErrDataLoss, open.GetServer(), s.options.Self.ID)
+		return shuffle.Spec{}, lost(open, "server %s is gone, this is %s", open.GetServer(), s.options.Self.ID)
 	}
 	spec, err := open.GetExchange().Spec(s.options.Self.ID)
 	if err != nil {
