@@ -19,6 +19,7 @@ import (
 const (
 	journalPrefix = "_tidemill-"
 	journalSuffix = ".json"
+	overwriteName = "overwrite"
 	successFile   = "_SUCCESS"
 	replacedMark  = fs.StagedPrefix + "replaced-"
 	maxJournal    = 64 << 20
@@ -72,8 +73,20 @@ func newCommitter(ctx context.Context, loc location, s connector.SinkSpec) (*com
 	return c, c.resume(ctx)
 }
 
+// journalPath is where this job's journal is. Jobs that replace what others have
+// written must do so one after the other: the one that has their common journal may.
 func (c *committer) journalPath() string {
-	return fs.Join(c.loc.path, journalPrefix+c.spec.Job.String()+journalSuffix)
+	name := c.spec.Job.String()
+	if c.spec.Overwrite {
+		name = overwriteName
+	}
+	return fs.Join(c.loc.path, journalPrefix+name+journalSuffix)
+}
+
+// own returns the journal of this job; false: there is none.
+func (c *committer) own(ctx context.Context) (j journal, found bool, err error) {
+	err = ignoreMissing(c.read(ctx, c.journalPath(), &j))
+	return j, err == nil && j.Job == c.spec.Job.String(), err
 }
 
 // resume finishes publications of other jobs that were interrupted: their
@@ -83,7 +96,7 @@ func (c *committer) resume(ctx context.Context) error {
 	var interrupted []string
 	err := c.loc.fsys.List(ctx, c.loc.path, fs.ListOptions{}, func(i fs.Info) error {
 		name := i.Name()
-		if strings.HasPrefix(name, journalPrefix) && strings.HasSuffix(name, journalSuffix) && i.Path != c.journalPath() {
+		if strings.HasPrefix(name, journalPrefix) && strings.HasSuffix(name, journalSuffix) {
 			interrupted = append(interrupted, i.Path)
 		}
 		return nil
@@ -96,6 +109,9 @@ func (c *committer) resume(ctx context.Context) error {
 		err := c.read(ctx, path, &j)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // the other job was alive, and is done
+		}
+		if err == nil && j.Job == c.spec.Job.String() {
+			continue
 		}
 		if err == nil {
 			err = c.exchange(ctx, j)
@@ -117,28 +133,61 @@ func (c *committer) Commit(ctx context.Context, _ id.Checkpoint, committables []
 	if err != nil {
 		return err
 	}
+	final = final && c.spec.Bounded
 	if len(j.New)+len(j.Replaced) > 0 {
-		if err := c.publish(ctx, j); err != nil {
-			return err
-		}
+		return c.publish(ctx, j, final)
 	}
-	if !final || !c.spec.Bounded {
-		return nil
+	if final {
+		return c.succeed(ctx, j)
 	}
-	return c.succeed(ctx, j)
+	return nil
 }
+
+// mostClaims is how often a job finishes what another one publishes before it publishes
+// itself.
+const mostClaims = 100
 
 // plan returns the journal of an interrupted publication of this job, or writes
 // a new one.
 func (c *committer) plan(ctx context.Context, committables []connector.Committable) (journal, error) {
-	var j journal
-	switch err := c.read(ctx, c.journalPath(), &j); {
-	case err == nil:
-		return j, nil
-	case !errors.Is(err, fs.ErrNotExist):
+	for try := 1; ; try++ {
+		j, found, err := c.own(ctx)
+		if found || err != nil {
+			return j, err
+		}
+		if j, err = c.draw(ctx, committables); err != nil || len(j.New)+len(j.Replaced) == 0 {
+			return j, err
+		}
+		err = c.create(ctx, c.journalPath(), j, fs.CreateOptions{IfNotExists: c.spec.Overwrite})
+		switch {
+		case err == nil && c.spec.Overwrite:
+			return c.redraw(ctx, j)
+		case !errors.Is(err, fs.ErrExist):
+			return j, err
+		case try == mostClaims:
+			return j, failure.Errorf(failure.Transient, "table %s: other jobs overwrite it all the time: %w", c.spec.Table.Name, err)
+		}
+		// What another job has begun is finished, and then replaced.
+		if err := c.resume(ctx); err != nil {
+			return j, err
+		}
+	}
+}
+
+// redraw looks again at what is replaced, now that no other job can overwrite: one may
+// have done so, from beginning to end, after this one had looked.
+func (c *committer) redraw(ctx context.Context, j journal) (journal, error) {
+	before := len(j.Replaced)
+	j.Replaced = nil
+	if err := c.planReplaced(ctx, &j); err != nil || len(j.Replaced) == before {
 		return j, err
 	}
-	j = journal{Version: splitVersion, Job: c.spec.Job.String()}
+	return j, c.create(ctx, c.journalPath(), j, fs.CreateOptions{})
+}
+
+// draw makes the journal of what is about to be published.
+func (c *committer) draw(ctx context.Context, committables []connector.Committable) (journal, error) {
+	j := journal{Version: splitVersion, Job: c.spec.Job.String()}
 	for _, one := range committables {
 		s, err := parseStaged(one)
 		if err != nil {
@@ -147,14 +196,9 @@ func (c *committer) plan(ctx context.Context, committables []connector.Committab
 		j.New = append(j.New, s)
 	}
 	if c.spec.Overwrite {
-		if err := c.planReplaced(ctx, &j); err != nil {
-			return j, err
-		}
+		return j, c.planReplaced(ctx, &j)
 	}
-	if len(j.New)+len(j.Replaced) == 0 {
-		return j, nil
-	}
-	return j, c.write(ctx, c.journalPath(), j)
+	return j, nil
 }
 
 // planReplaced lists what OVERWRITE replaces: a whole unpartitioned table, the
@@ -201,12 +245,22 @@ func staticValues(s connector.SinkSpec) []fs.PartitionValue {
 	return values
 }
 
-func (c *committer) publish(ctx context.Context, j journal) error {
+// publish does what the journal says and, where the job is complete with it, writes the
+// manifest.
+func (c *committer) publish(ctx context.Context, j journal, final bool) error {
 	err := c.exchange(ctx, j)
+	if err == nil && final {
+		if err := c.succeed(ctx, j); err != nil {
+			return err
+		}
+	}
 	if err == nil {
 		return c.finish(ctx, j, c.journalPath())
 	}
 	err = fmt.Errorf("table %s: publish: %w", c.spec.Table.Name, err)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = failure.Wrap(failure.Conflict, fmt.Errorf("%w: another job has overwritten what this one was writing", err))
+	}
 	if len(j.New) == 0 { // nothing that Abort could name
 		err = errors.Join(err, c.undo(context.WithoutCancel(ctx), j))
 	}
@@ -247,7 +301,16 @@ func (c *committer) undo(ctx context.Context, j journal) error {
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("table %s is left half published, its journal is %s: %w", c.spec.Table.Name, c.journalPath(), err)
 	}
-	return ignoreMissing(c.loc.fsys.Remove(ctx, c.journalPath()))
+	return c.close(ctx, j, c.journalPath())
+}
+
+// close removes a job's journal, and not the one of another job that has come after it.
+func (c *committer) close(ctx context.Context, j journal, path string) error {
+	var now journal
+	if err := c.read(ctx, path, &now); err != nil || now.Job != j.Job {
+		return ignoreMissing(err)
+	}
+	return ignoreMissing(c.loc.fsys.Remove(ctx, path))
 }
 
 // finish removes what is hidden, then the journal. What cannot be removed stays
@@ -258,7 +321,7 @@ func (c *committer) finish(ctx context.Context, j journal, path string) error {
 			return err
 		}
 	}
-	return ignoreMissing(c.loc.fsys.Remove(ctx, path))
+	return c.close(ctx, j, path)
 }
 
 func ignoreMissing(err error) error {
@@ -275,14 +338,13 @@ func (c *committer) succeed(ctx context.Context, j journal) error {
 		m.Rows += s.Rows
 		m.Bytes += s.Bytes
 	}
-	return c.write(ctx, fs.Join(c.loc.path, successFile), m)
+	return c.create(ctx, fs.Join(c.loc.path, successFile), m, fs.CreateOptions{})
 }
 
 // Abort implements connector.Committer: it undoes a publication of the committables
 // that has failed, and discards them.
 func (c *committer) Abort(ctx context.Context, committables []connector.Committable) error {
-	var j journal
-	err := ignoreMissing(c.read(ctx, c.journalPath(), &j))
+	j, _, err := c.own(ctx)
 	errs := []error{err}
 	undo := false
 	for _, one := range committables {
@@ -307,12 +369,12 @@ func (c *committer) Sweep(ctx context.Context) error {
 // Close implements connector.Committer.
 func (c *committer) Close() error { return nil }
 
-func (c *committer) write(ctx context.Context, path string, v any) error {
+func (c *committer) create(ctx context.Context, path string, v any, o fs.CreateOptions) error {
 	data, err := json.MarshalIndent(v, "", " ")
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}
-	return fs.WriteFile(ctx, c.loc.fsys, path, data, fs.CreateOptions{})
+	return fs.WriteFile(ctx, c.loc.fsys, path, data, o)
 }
 
 func (c *committer) read(ctx context.Context, path string, v any) error {

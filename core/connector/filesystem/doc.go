@@ -18,8 +18,9 @@
 // Recoverer; nobody sees it. Preparing seals the open files: their tokens are the
 // committables. The committer publishes all files of a bounded job together:
 //
-//  1. the journal _tidemill-<job>.json is written: what will be published, and
-//     for OVERWRITE which files it replaces;
+//  1. the journal _tidemill-<job>.json is written: what will be published. For
+//     OVERWRITE it is _tidemill-overwrite.json, one for the whole table, and says
+//     which files are replaced: a job that finds another's finishes that first;
 //  2. replaced files are renamed to hidden names;
 //  3. new files are published;
 //  4. _SUCCESS, the manifest, is written; hidden files and journal are removed.

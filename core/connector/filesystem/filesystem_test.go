@@ -331,6 +331,83 @@ func TestInterruptedPublicationIsFinishedByTheNextJob(t *testing.T) {
 	}
 }
 
+// Two jobs that overwrite one table at the same time, as a job does that was repeated
+// while a new leader had it run again: wherever the first one is when the second one
+// publishes, the table holds the rows of one of them.
+func TestOverwritesAreOneAfterTheOther(t *testing.T) {
+	committerOf := func(w *world, s connector.SinkSpec) *committer {
+		loc, err := w.c.sinkLocation(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := newCommitter(t.Context(), loc, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	steps := map[string]func(w *world, one, other *committer, staged []connector.Committable){
+		"before its journal": func(*world, *committer, *committer, []connector.Committable) {},
+		"with its journal": func(_ *world, one, _ *committer, staged []connector.Committable) {
+			if _, err := one.plan(t.Context(), staged); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"half published": func(_ *world, one, _ *committer, staged []connector.Committable) {
+			j, err := one.plan(t.Context(), staged)
+			if err != nil {
+				t.Fatal(err)
+			}
+			j.New = j.New[:1]
+			if err := one.exchange(t.Context(), j); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"published": func(_ *world, one, _ *committer, staged []connector.Committable) {
+			if err := one.Commit(t.Context(), 0, staged, true); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+	for name, step := range steps {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			s := w.sink(true)
+			if err := w.commit(s, w.stage(s, first)); err != nil {
+				t.Fatal(err)
+			}
+			a, b := w.sink(true), w.sink(true)
+			stagedA, stagedB := w.stage(a, first), w.stage(b, first)
+			one, other := committerOf(w, a), committerOf(w, b) // both are there before either begins
+			step(w, one, other, stagedA)
+			if err := other.Commit(t.Context(), 0, stagedB, true); err != nil {
+				t.Fatal(err)
+			}
+			err := one.Commit(t.Context(), 0, stagedA, true)
+			if err != nil && failure.Of(err) != failure.Conflict {
+				t.Error(err)
+			}
+			if err != nil {
+				if err := one.Abort(t.Context(), stagedA); err != nil {
+					t.Error(err)
+				}
+			}
+			if got := w.read(nil, 8192); len(got) != 3 {
+				t.Errorf("the first ended with %v, the table holds %q", err, got)
+			}
+			left := 0
+			if err := w.faults.List(t.Context(), "t", fs.ListOptions{Recursive: true, Staged: true}, func(i fs.Info) error {
+				if strings.Contains(i.Path, fs.StagedPrefix) || strings.Contains(i.Path, journalPrefix) {
+					left++
+				}
+				return nil
+			}); err != nil || left != 0 {
+				t.Errorf("%d files are left, %v", left, err)
+			}
+		})
+	}
+}
+
 func TestDamagedJournalIsAConflict(t *testing.T) {
 	w := newWorld(t)
 	path := "t/" + journalPrefix + id.NewJob().String() + journalSuffix
