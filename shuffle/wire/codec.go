@@ -72,7 +72,15 @@ func (c Codec) Unmarshal(data mem.BufferSlice, v any) error {
 // until gRPC does not need them any more.
 func (m *Message) marshal() mem.BufferSlice {
 	p := m.payload
-	head := make([]byte, 0, len(p.meta)+len(p.extra)+HeaderBytes+40)
+	small, large := len(p.meta)+len(p.extra)+HeaderBytes+40, 0
+	for _, part := range p.parts {
+		if len(part) < copyBelow {
+			small += len(part)
+		} else {
+			large++
+		}
+	}
+	head := make([]byte, 0, small) // all that is copied; what is not goes in between
 	if len(p.meta) > 0 {
 		head = protowire.AppendTag(head, fieldDataHeader, protowire.BytesType)
 		head = protowire.AppendBytes(head, p.meta)
@@ -87,15 +95,22 @@ func (m *Message) marshal() mem.BufferSlice {
 		head = protowire.AppendTag(head, fieldBody, protowire.BytesType)
 		head = protowire.AppendVarint(head, uint64(p.size))
 	}
-	var out mem.BufferSlice
+	var lent *loan
+	if large > 0 {
+		lent = p.lend(large)
+	}
+	out := make(mem.BufferSlice, 0, 2*large+1)
 	for i := range p.parts {
-		if part := &p.parts[i]; len(*part) < copyBelow {
+		part := &p.parts[i]
+		if len(*part) < copyBelow {
 			head = append(head, *part...)
-		} else {
-			p.retain()
-			out = append(out, mem.SliceBuffer(head), mem.NewBuffer(part, p))
-			head = nil
+			continue
 		}
+		if len(head) > 0 {
+			out = append(out, mem.SliceBuffer(head))
+			head = head[len(head):]
+		}
+		out = append(out, mem.NewBuffer(part, lent))
 	}
 	if len(head) > 0 {
 		out = append(out, mem.SliceBuffer(head))

@@ -59,12 +59,6 @@ func (p *payload) release() {
 	}
 }
 
-// Get implements mem.BufferPool; it is never called.
-func (p *payload) Get(int) *[]byte { panic("wire: a payload gives no buffers") }
-
-// Put implements mem.BufferPool: gRPC does not need a part any more.
-func (p *payload) Put(*[]byte) { p.release() }
-
 func appendTLV(b []byte, kind byte, value []byte) []byte {
 	b = append(b, kind)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(value)))
