@@ -238,7 +238,7 @@ func TestWorkerJoins(t *testing.T) {
 	n.when(0, func() { joined = n.AddWorker(context.Background()) })
 	rows, s := n.query(t, groups)
 	if joined != nil || rows != groupsAnswer || s.GetRestarts() != 0 {
-		t.Errorf("%s, %d restarts, %v", rows, s.GetRestarts(), joined)
+		t.Errorf("%s, %d restarts, %v, %v", rows, s.GetRestarts(), joined, s.GetFailures())
 	}
 	var parallelism []uint32
 	for _, v := range s.GetVertices() {

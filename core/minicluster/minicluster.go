@@ -72,6 +72,10 @@ type Cluster struct {
 	doors     sync.Map               // by address
 }
 
+// patience is how long a node may be silent: in one process none dies without its end
+// being told.
+const patience = time.Hour
+
 // closeTimeout bounds how long jobs may take to be cancelled at Close.
 const closeTimeout = 30 * time.Second
 
@@ -90,7 +94,7 @@ func (c *Cluster) start(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	c.master, err = scheduler.New(ctx, scheduler.Options{
-		Store: c.store, Blobs: blobstore.NewMemory(blobstore.Options{}), Dialer: c.transport, Fixed: !o.apart(), Heartbeat: o.Heartbeat, Log: o.Log,
+		Store: c.store, Blobs: blobstore.NewMemory(blobstore.Options{}), Dialer: c.transport, Fixed: !o.apart(), Timeout: patience, Heartbeat: o.Heartbeat, Log: o.Log,
 		Files: func(job config.Config) (checkpointing.Files, fs.FileSystem, error) {
 			return storage.Open(o.FileSystems, job, arrow.DefaultAllocator)
 		},
