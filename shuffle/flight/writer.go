@@ -220,11 +220,11 @@ func (w *writer) Finish(ctx context.Context) (shuffle.Manifest, error) {
 // agreed compares what a server has stored with what it was sent.
 func (w *writer) agreed(m shuffle.Manifest) (shuffle.Manifest, error) {
 	if len(m.Partitions) != len(w.totals) {
-		return m, failure.Errorf(failure.Internal, "%w: manifest of %d partitions of %d", shuffle.ErrDataLoss, len(m.Partitions), len(w.totals))
+		return m, failure.Errorf(failure.Internal, "manifest of %d partitions of %d", len(m.Partitions), len(w.totals))
 	}
 	for p, have := range m.Partitions {
 		if want := w.totals[p]; have.Rows != want.Rows || have.Bytes != want.Bytes {
-			return m, failure.Errorf(failure.Internal, "%w: partition %d was sent %+v and holds %+v", shuffle.ErrDataLoss, p, want, have)
+			return m, failure.Errorf(failure.Internal, "partition %d was sent %+v and holds %+v", p, want, have)
 		}
 	}
 	return m, nil
