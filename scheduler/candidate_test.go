@@ -13,6 +13,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/raftmeta"
 	"github.com/tidemill/tidemill/scheduler"
@@ -331,6 +332,37 @@ func TestAResultIsNotMadeAgain(t *testing.T) {
 			t.Fatal(s)
 		}
 		if runs := c.runs(j); len(runs) != 1 {
+			t.Fatalf("ran %v", runs)
+		}
+	})
+}
+
+// A stored result is read once it is whole, so it can be made again before that.
+func TestAStoredResultIsMadeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, scheduler.Options{}, "m1", "m2")
+		c.join("w1", 1)
+		forever := make(chan struct{})
+		defer close(forever)
+		ran := make(chan struct{}, 9)
+		c.set(func(r *rpc.DeployRequest) error {
+			if ran <- struct{}{}; r.GetJob().GetTerm() == 1 {
+				<-forever
+			}
+			return nil
+		}, nil)
+		g := query("select")
+		g.Exchanges[0].Retention = jobgraph.Retention_RETENTION_JOB
+		j := c.submit(g)
+		<-ran
+		if s := c.get(j); s.GetResult() != nil {
+			t.Fatal("it can be read before it is whole")
+		}
+		c.store.elect("m2")
+		if s := c.wait(j); s.GetState() != "FINISHED" || s.GetResult() == nil || s.GetTerm() != 2 {
+			t.Fatal(s)
+		}
+		if runs := c.runs(j); len(runs) != 2 {
 			t.Fatalf("ran %v", runs)
 		}
 	})

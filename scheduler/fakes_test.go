@@ -317,7 +317,7 @@ func (c *cluster) find() (*scheduler.Master, error) {
 		all = append(all, m)
 	}
 	c.mu.Unlock()
-	err := error(failure.Wrap(failure.Transient, rpc.ErrUnreachable))
+	err := failure.Wrap(failure.Transient, rpc.ErrUnreachable)
 	for _, m := range all {
 		var found *scheduler.Master
 		if found, err = m.Leading(); err == nil {

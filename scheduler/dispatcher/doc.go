@@ -20,8 +20,8 @@
 //
 // Output is published once: a batch job's record says what is published before any of
 // it is (Decided), and from then on a leader finishes the publication instead of running
-// the job. A job with a result is not run again by another leader, since a client may
-// have read some of it: it fails as transient.
+// the job. A job whose result is read while it is made is not run again by another
+// leader, since a client may have read some of it: it fails as transient.
 //
 // # Limits
 //

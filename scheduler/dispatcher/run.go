@@ -139,7 +139,7 @@ func (d *Dispatcher) reload(j *job, r record) (*jobmaster.Master, error) {
 		return nil, err
 	}
 	if r.Decided == nil {
-		if r.Runs > 0 && r.Result {
+		if r.Runs > 0 && readAlong(g) {
 			return nil, failure.Errorf(failure.Transient, "the master that ran the job is gone, and its result may have been read in part: submit it again")
 		}
 		return d.newMaster(j.id, g, r, nil)

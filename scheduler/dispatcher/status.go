@@ -184,6 +184,14 @@ func hasResult(g *jobgraph.Graph) bool {
 	return slices.ContainsFunc(g.GetExchanges(), (*jobgraph.Exchange).GetResult)
 }
 
+// readAlong says that a client reads the job's result while it is made. One that is
+// stored can be read once it is whole: whoever reads one that is made again is told.
+func readAlong(g *jobgraph.Graph) bool {
+	return slices.ContainsFunc(g.GetExchanges(), func(x *jobgraph.Exchange) bool {
+		return x.GetResult() && x.GetRetention() != jobgraph.Retention_RETENTION_JOB
+	})
+}
+
 // Briefs lists at most so many jobs, the newest first; running: those that are not over.
 func (d *Dispatcher) Briefs(most int, running bool) []*rpc.JobStatus {
 	d.mu.Lock()

@@ -35,6 +35,12 @@
 // the region that writes it is not restarted; a stored result is published when it is
 // complete.
 //
+// Publication. What a batch job has staged is recorded before any of it is published
+// (Options.Decide): from then on the job does not run again, and this job master or the
+// next one (Options.Decided) publishes it, with a coordinator task on any worker. What
+// attempts had staged whose worker or master died is known to nobody: the end of a job
+// that may have such removes it by the names of its files.
+//
 // Losses. With a worker go its attempts, and the coordinator task if it was there, which
 // is started elsewhere; with a shuffle server its lanes. A task that cannot read stored
 // rows is not believed at once: the servers that it read from are asked.
