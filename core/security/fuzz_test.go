@@ -29,3 +29,44 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// FuzzJoin: no join token is believed but the one that was made.
+func FuzzJoin(f *testing.F) {
+	ca, err := EnsureCA(f.TempDir())
+	if err != nil {
+		f.Fatal(err)
+	}
+	now := time.Now()
+	token, err := ca.JoinToken([]Role{Worker}, now.Add(24*time.Hour))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(token.Reveal())
+	f.Add("tmj_")
+	f.Add("")
+	f.Fuzz(func(t *testing.T, shown string) {
+		_, err := ca.CheckJoin(shown, now)
+		switch {
+		case err != nil && failure.Of(err) != failure.Unauthorized:
+			t.Fatal(err)
+		case err == nil && shown != token.Reveal():
+			t.Fatalf("%q is believed", shown)
+		}
+	})
+}
+
+// FuzzFiles: what is read as certificates has at least one.
+func FuzzFiles(f *testing.F) {
+	ca, err := EnsureCA(f.TempDir())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(ca.Certificate())
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		certs, err := parseCerts(data)
+		if err == nil && len(certs) == 0 {
+			t.Fatal("no certificate and no error")
+		}
+	})
+}

@@ -32,7 +32,7 @@ func dialOptions(o Options, note func(error)) []grpc.DialOption {
 		grpc.WithContextDialer(noted(o.Dial, note)), grpc.WithAuthority(security.ServerName), grpc.WithNoProxy(),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessageBytes), grpc.MaxCallSendMsgSize(MaxMessageBytes)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: pingTimeout}),
-		grpc.WithIdleTimeout(idleTimeout), grpc.WithSharedWriteBuffer(true),
+		grpc.WithIdleTimeout(idleTimeout),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
 			MinConnectTimeout: helloTimeout,
