@@ -19,8 +19,8 @@ func Region(subject string, vertices []Vertex, r Resources) ([]int, Decision) {
 		inputs = append(inputs, fmt.Sprintf("parallelism.default %d", r.Wanted))
 	}
 	for i, v := range vertices {
-		why := ""
-		out[i], why = choose(v, out, r)
+		n, why := choose(v, out, r)
+		out[i] = n
 		effects[i] = fmt.Sprintf("%s: %d (%s)", v.Name, out[i], why)
 		if v.Bytes >= 0 && v.Fixed == 0 && v.Like < 0 {
 			inputs = append(inputs, fmt.Sprintf("%s reads %s", v.Name, size(v.Bytes)))

@@ -37,13 +37,13 @@ func (t transport) String() string {
 // listen opens a listener for the path; closing it removes what it made.
 func (t transport) listen() (net.Listener, error) {
 	if t == tcpLoopback {
-		return net.Listen("tcp", "127.0.0.1:0")
+		return new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	}
 	dir, err := os.MkdirTemp("", "tidemill-bench-")
 	if err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("unix", filepath.Join(dir, "s"))
+	l, err := new(net.ListenConfig).Listen(context.Background(), "unix", filepath.Join(dir, "s"))
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

@@ -165,7 +165,7 @@ func (o Options) contest(ctx context.Context, r *report, all []path, rows, strea
 		}
 	}
 	others := float64(othersBusy()-busy) / float64(time.Since(start))
-	return errors.Join(append(failed, r.add(newTable(l, all, rounds, failed, others)))...)
+	return errors.Join(errors.Join(failed...), r.add(newTable(l, all, rounds, failed, others)))
 }
 
 // sample is one run of a path.

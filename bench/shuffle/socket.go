@@ -36,7 +36,7 @@ func pump(ctx context.Context, t transport, streams int, send, receive end) (err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
 	return together(ctx, streams, func(ctx context.Context, s int) error {
-		far, err := net.Dial(l.Addr().Network(), l.Addr().String())
+		far, err := new(net.Dialer).DialContext(ctx, l.Addr().Network(), l.Addr().String())
 		if err != nil {
 			return fmt.Errorf("dial: %w", err)
 		}

@@ -95,7 +95,7 @@ func openChannels(_ context.Context, _ transport, streams int, arrived func()) (
 
 // openFrames has a connection for each stream. A batch is encoded as it is sent, and
 // its body looked at when it arrives, but not decoded.
-func openFrames(_ context.Context, t transport, streams int, arrived func()) (_ station, err error) {
+func openFrames(ctx context.Context, t transport, streams int, arrived func()) (_ station, err error) {
 	l, err := t.listen()
 	if err != nil {
 		return station{}, fmt.Errorf("listen: %w", err)
@@ -109,7 +109,7 @@ func openFrames(_ context.Context, t transport, streams int, arrived func()) (_ 
 		return errors.Join(c.wait(), l.Close())
 	}
 	for range streams {
-		far, err := net.Dial(l.Addr().Network(), l.Addr().String())
+		far, err := new(net.Dialer).DialContext(ctx, l.Addr().Network(), l.Addr().String())
 		if err != nil {
 			return station{}, errors.Join(fmt.Errorf("dial: %w", err), stop())
 		}

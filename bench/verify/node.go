@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -40,7 +41,7 @@ func (n *node) start() error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", n.name, err)
 	}
-	cmd := exec.Command(n.options.Binary, n.arguments(n.masters)...)
+	cmd := exec.CommandContext(context.Background(), n.options.Binary, n.arguments(n.masters)...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env, cmd.SysProcAttr = n.options.environment(n.points), apart()
 	if err := cmd.Start(); err != nil {

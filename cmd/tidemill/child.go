@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +53,7 @@ func (c *child) start() error {
 		return err
 	}
 	defer func() { _ = out.Close() }() // the child has its own
-	cmd := exec.Command(self, append(c.member.args, "--child")...)
+	cmd := exec.CommandContext(context.Background(), self, append(c.member.args, "--child")...)
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = out, out, apart()
 	input, err := cmd.StdinPipe()
 	if err != nil {

@@ -386,7 +386,7 @@ func TestClusterWorkerIsKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := bufio.NewScanner(stdout)
-	if !rows.Scan() || !rows.Scan() {
+	if header := rows.Scan(); !header || !rows.Scan() {
 		t.Fatalf("no rows\n%s", stderr.String())
 	}
 	killed := m.member("worker-1")

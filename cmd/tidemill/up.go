@@ -190,7 +190,7 @@ func (u *cluster) master() (*member, error) {
 // free is an address where somebody can listen, or any on loopback.
 func free(address string) string {
 	if address != "" {
-		if l, err := net.Listen("tcp", address); err == nil {
+		if l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address); err == nil {
 			_ = l.Close()
 			return address
 		}

@@ -51,7 +51,7 @@ type door struct {
 // openDoor listens; serve serves.
 func openDoor(o Options, d *directory) (_ *door, err error) {
 	p := &door{}
-	if p.tcp, err = net.Listen("tcp", o.Listen); err != nil {
+	if p.tcp, err = new(net.ListenConfig).Listen(context.Background(), "tcp", o.Listen); err != nil {
 		return nil, failure.Errorf(failure.Usage, "listen: %w", err)
 	}
 	p.address = p.tcp.Addr().String()
@@ -60,7 +60,7 @@ func openDoor(o Options, d *directory) (_ *door, err error) {
 	}
 	p.name = rpc.NewName(p.address)
 	if path := filepath.Join(d.path, socketFile); len(path) <= maxSocketPath {
-		if p.unix, err = net.Listen("unix", path); err != nil {
+		if p.unix, err = new(net.ListenConfig).Listen(context.Background(), "unix", path); err != nil {
 			return nil, errors.Join(failure.Errorf(failure.Usage, "listen: %w", err), p.tcp.Close())
 		}
 		p.socket = path
@@ -69,7 +69,7 @@ func openDoor(o Options, d *directory) (_ *door, err error) {
 		}
 	}
 	if o.HTTP != "" {
-		if p.pages, err = net.Listen("tcp", o.HTTP); err != nil {
+		if p.pages, err = new(net.ListenConfig).Listen(context.Background(), "tcp", o.HTTP); err != nil {
 			return nil, errors.Join(failure.Errorf(failure.Usage, "listen: %w", err), p.close())
 		}
 		p.insecure = security.Near(o.HTTP)

@@ -151,11 +151,11 @@ func (m *Master) openStore(ctx context.Context, dir string, bootstrap bool) erro
 // listenForMasters listens where the other masters found this one before, or anywhere.
 func (m *Master) listenForMasters(host string) (net.Listener, error) {
 	if before, err := m.dir.root.ReadFile(filepath.Join(masterDir, logAddress)); err == nil {
-		if l, err := net.Listen("tcp", strings.TrimSpace(string(before))); err == nil {
+		if l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", strings.TrimSpace(string(before))); err == nil {
 			return l, nil
 		}
 	}
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		return nil, fmt.Errorf("listen for other masters: %w", err)
 	}

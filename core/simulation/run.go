@@ -204,7 +204,7 @@ func (s *system) written(ctx context.Context, q Statement, failed error) error {
 		s.folders[q.Format] = before
 		return failed
 	default:
-		return fmt.Errorf("%w: the folder holds %v, before it were %v, the statement writes %v, and ended with %v", errWrong, have, before, after, failed)
+		return fmt.Errorf("%w: the folder holds %v, before it were %v, the statement writes %v, and ended with %w", errWrong, have, before, after, failed)
 	}
 }
 

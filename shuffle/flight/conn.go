@@ -2,6 +2,7 @@ package flight
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -141,7 +142,7 @@ var errClosed = failure.Errorf(failure.Cancelled, "the shuffle service is closed
 // broken says whether a stream that ended with err may be tried again; else what is
 // wrong.
 func broken(err error) (again bool, _ error) {
-	if failure.Of(err) == failure.Internal || err == errClosed {
+	if failure.Of(err) == failure.Internal || errors.Is(err, errClosed) {
 		return false, err
 	}
 	switch status.Code(err) {

@@ -23,7 +23,6 @@ type push struct {
 	window   int64           // of each partition; zero: it takes everything
 	parts    map[uint32]*credit
 	manifest *wire.Manifest
-	closed   bool
 	err      error
 }
 

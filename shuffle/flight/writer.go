@@ -48,15 +48,14 @@ func (s *Service) newWriter(ctx context.Context, spec shuffle.Spec, lane, attemp
 	}()
 	at := map[uint32]int{}
 	for p := range w.route {
-		i := spec.Placement.At[0]
+		part := uint32(p)
 		switch {
 		case spec.Retention == shuffle.RetainJob:
-			i = spec.Placement.At[lane]
-		case spec.Paired && uint32(p) != lane:
+			part = lane
+		case spec.Paired && part != lane:
 			continue
-		default:
-			i = spec.Placement.At[p]
 		}
+		i := spec.Placement.At[part]
 		to, known := at[i]
 		if !known {
 			if to, err = w.open(ctx, spec.Placement.Servers[i]); err != nil {

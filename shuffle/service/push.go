@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -63,7 +64,7 @@ func (p *pushing) carry(s *session, st *carrier) (over bool, err error) {
 		if now {
 			progress, manifest, err := p.news()
 			switch {
-			case err == io.EOF:
+			case errors.Is(err, io.EOF):
 				return true, nil
 			case err != nil:
 				return true, err
@@ -78,7 +79,7 @@ func (p *pushing) carry(s *session, st *carrier) (over bool, err error) {
 				}
 				// The client has what it wanted; it closes when it knows.
 				<-st.ctx.Done()
-				if _, _, err = p.news(); err == io.EOF {
+				if _, _, err = p.news(); errors.Is(err, io.EOF) {
 					return true, nil
 				}
 				return err != nil, err

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"errors"
 	"io"
 	"sync"
 
@@ -72,7 +73,7 @@ func (r *reading) carry(_ *session, st *carrier) (over bool, err error) {
 	}
 	for {
 		credit, err := r.credit()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return true, nil
 		}
 		if err != nil {
@@ -97,7 +98,7 @@ func (r *reading) carry(_ *session, st *carrier) (over bool, err error) {
 		case <-r.changed:
 		case <-st.ctx.Done():
 			_, err := r.credit()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return true, nil
 			}
 			return err != nil, err

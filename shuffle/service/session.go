@@ -292,7 +292,7 @@ func (st *carrier) receive(take func(*wire.Message) error) {
 		for {
 			m := &wire.Message{}
 			if err := st.grpc.RecvMsg(m); err != nil {
-				if err != io.EOF && st.grpc.Context().Err() == nil {
+				if !errors.Is(err, io.EOF) && st.grpc.Context().Err() == nil {
 					st.broken.Store(&err)
 				}
 				return
