@@ -72,8 +72,9 @@ type links struct {
 	network *Network
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
-	raft    chan *raft.Raft // holds it from when it runs
-	serving sync.WaitGroup  // accepted links that the transport has not closed
+	raft    chan *raft.Raft   // holds it from when it runs
+	fail    func(error) error // ends the store
+	serving sync.WaitGroup    // accepted links that the transport has not closed
 
 	mu       sync.Mutex
 	open     map[*link]struct{}
@@ -84,10 +85,10 @@ type links struct {
 
 var _ raft.StreamLayer = (*links)(nil)
 
-func newLinks(self raft.ServerID, n *Network) *links {
+func newLinks(self raft.ServerID, n *Network, fail func(error) error) *links {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &links{
-		self: self, network: n, ctx: ctx, cancel: cancel,
+		self: self, network: n, fail: fail, ctx: ctx, cancel: cancel,
 		raft: make(chan *raft.Raft, 1),
 		open: map[*link]struct{}{}, peers: map[raft.ServerAddress]*peer{},
 	}
@@ -211,6 +212,7 @@ func (k *link) welcome() error {
 		return err
 	}
 	if len(wanted) > 0 && raft.ServerID(wanted) != k.of.self {
+		k.of.mistaken(raft.ServerID(wanted))
 		return io.EOF
 	}
 	_ = k.SetDeadline(time.Time{})
@@ -224,13 +226,40 @@ func (k *link) welcome() error {
 	}
 }
 
+// await returns Raft once it runs, or nil if that will not be.
+func (l *links) await() *raft.Raft {
+	select {
+	case r := <-l.raft:
+		l.raft <- r
+		return r
+	case <-l.ctx.Done():
+		return nil
+	}
+}
+
+// mistaken hears whom somebody wanted who came here. A master that is alone, of which
+// others know an earlier life, was bootstrapped a second time: going on, it would be a
+// second cluster.
+func (l *links) mistaken(wanted raft.ServerID) {
+	if nameOf(wanted) != nameOf(l.self) {
+		return
+	}
+	if r := l.await(); r != nil && alone(r, l.self) {
+		_ = l.fail(failure.Errorf(failure.Conflict,
+			"other masters know %s with the storage it had before: it must be joined to them, not bootstrapped again", nameOf(l.self)))
+	}
+}
+
+// alone says whether a master is the only one that it knows.
+func alone(r *raft.Raft, self raft.ServerID) bool {
+	servers := r.GetConfiguration().Configuration().Servers
+	return len(servers) == 1 && servers[0].ID == self
+}
+
 // serveStatus answers each byte with the term and the applied index.
 func (k *link) serveStatus() error {
-	var r *raft.Raft
-	select {
-	case r = <-k.of.raft:
-		k.of.raft <- r
-	case <-k.of.ctx.Done():
+	r := k.of.await()
+	if r == nil {
 		return io.EOF
 	}
 	var ask [1]byte
