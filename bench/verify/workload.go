@@ -120,15 +120,11 @@ func (w *overwrite) statement() statement {
 		name:   "overwrite",
 		script: tpch.Views(w.options.Data) + w.table() + "INSERT OVERWRITE target " + w.query(version) + ";\n",
 		check: func(ctx context.Context, _ string) error {
-			have, err := w.read(ctx)
-			if err != nil {
-				return err
+			err := settled(ctx, func() error { return w.complete(ctx, version) })
+			if err == nil {
+				w.last = version
 			}
-			if have != version {
-				return fmt.Errorf("the folder holds version %d, version %d was written", have, version)
-			}
-			w.last = version
-			return w.tidy()
+			return err
 		},
 		whole: func(ctx context.Context) error {
 			return w.either(ctx, version)
@@ -141,18 +137,11 @@ const (
 	settlePause = 500 * time.Millisecond
 )
 
-// either wants the folder to hold the version of before or another one. The job may
-// live on without its client, and publish while we read: a mix must go away by itself.
-// One that a journal tells of is finished by the next job.
-func (w *overwrite) either(ctx context.Context, version int) error {
+// settled tries again what need not hold at once: a statement that was repeated may live
+// on without its client and publish, too, while we look. What it leaves counts.
+func settled(ctx context.Context, holds func() error) error {
 	for tries := 1; ; tries++ {
-		if w.underway() {
-			return nil
-		}
-		have, err := w.read(ctx)
-		if err == nil && have != w.last && have != version {
-			err = fmt.Errorf("the folder holds version %d, it was %d, version %d failed", have, w.last, version)
-		}
+		err := holds()
 		if err == nil || tries == settleReads {
 			return err
 		}
@@ -160,6 +149,33 @@ func (w *overwrite) either(ctx context.Context, version int) error {
 			return err
 		}
 	}
+}
+
+// complete wants the folder to hold a version and nothing else.
+func (w *overwrite) complete(ctx context.Context, version int) error {
+	have, err := w.read(ctx)
+	if err == nil && have != version {
+		err = fmt.Errorf("the folder holds version %d, version %d was written", have, version)
+	}
+	if err != nil {
+		return err
+	}
+	return w.tidy()
+}
+
+// either wants the folder to hold the version of before or another one, unless a journal
+// tells that the next job has something to finish.
+func (w *overwrite) either(ctx context.Context, version int) error {
+	return settled(ctx, func() error {
+		if w.underway() {
+			return nil
+		}
+		have, err := w.read(ctx)
+		if err == nil && have != w.last && have != version {
+			err = fmt.Errorf("the folder holds version %d, it was %d, version %d failed", have, w.last, version)
+		}
+		return err
+	})
 }
 
 // read returns the version that the folder holds; -1: it is empty. A mix is an error.

@@ -155,7 +155,8 @@ func (c *committer) plan(ctx context.Context, committables []connector.Committab
 		if found || err != nil {
 			return j, err
 		}
-		if j, err = c.draw(ctx, committables); err != nil || len(j.New)+len(j.Replaced) == 0 {
+		j, done, err := c.draw(ctx, committables)
+		if err != nil || done || len(j.New)+len(j.Replaced) == 0 {
 			return j, err
 		}
 		err = c.create(ctx, c.journalPath(), j, fs.CreateOptions{IfNotExists: c.spec.Overwrite})
@@ -186,19 +187,38 @@ func (c *committer) redraw(ctx context.Context, j journal) (journal, error) {
 }
 
 // draw makes the journal of what is about to be published.
-func (c *committer) draw(ctx context.Context, committables []connector.Committable) (journal, error) {
-	j := journal{Version: splitVersion, Job: c.spec.Job.String()}
+func (c *committer) draw(ctx context.Context, committables []connector.Committable) (j journal, done bool, err error) {
+	j = journal{Version: splitVersion, Job: c.spec.Job.String()}
 	for _, one := range committables {
 		s, err := parseStaged(one)
 		if err != nil {
-			return j, err
+			return j, false, err
 		}
 		j.New = append(j.New, s)
 	}
-	if c.spec.Overwrite {
-		return j, c.planReplaced(ctx, &j)
+	if !c.spec.Overwrite {
+		return j, false, nil
 	}
-	return j, nil
+	if done, err = c.published(ctx, j); done || err != nil {
+		return j, done, err
+	}
+	return j, false, c.planReplaced(ctx, &j)
+}
+
+// published says that an earlier try has overwritten the table with these files: its
+// journal is gone, and what other jobs have published since stays. No other job makes
+// files of these names.
+func (c *committer) published(ctx context.Context, j journal) (bool, error) {
+	for _, s := range j.New {
+		_, err := c.loc.fsys.Stat(ctx, s.Path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return len(j.New) > 0, nil
 }
 
 // planReplaced lists what OVERWRITE replaces: a whole unpartitioned table, the
@@ -361,20 +381,35 @@ func (c *committer) Abort(ctx context.Context, committables []connector.Committa
 	return errors.Join(errs...)
 }
 
-// Sweep implements connector.Sweeper.
+// Sweep implements connector.Sweeper. Besides the job's files it removes what was staged
+// of journals and manifests, which any job may have left; one that lives writes its own
+// again.
 func (c *committer) Sweep(ctx context.Context) error {
-	return fs.Sweep(ctx, c.loc.fsys, c.loc.path, filePrefix(c.spec.Job))
+	var errs []error
+	for _, prefix := range []string{filePrefix(c.spec.Job), journalPrefix, successFile} {
+		errs = append(errs, fs.Sweep(ctx, c.loc.fsys, c.loc.path, prefix))
+	}
+	return errors.Join(errs...)
 }
 
 // Close implements connector.Committer.
 func (c *committer) Close() error { return nil }
 
+// mostWrites is how often a file is written that another job may have swept meanwhile.
+const mostWrites = 3
+
+// create writes a file whole.
 func (c *committer) create(ctx context.Context, path string, v any, o fs.CreateOptions) error {
 	data, err := json.MarshalIndent(v, "", " ")
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}
-	return fs.WriteFile(ctx, c.loc.fsys, path, data, o)
+	for try := 1; ; try++ {
+		err := fs.WriteFile(ctx, c.loc.fsys, path, data, o)
+		if !errors.Is(err, fs.ErrNotExist) || try == mostWrites {
+			return err
+		}
+	}
 }
 
 func (c *committer) read(ctx context.Context, path string, v any) error {

@@ -331,6 +331,29 @@ func TestInterruptedPublicationIsFinishedByTheNextJob(t *testing.T) {
 	}
 }
 
+// A job that died while it wrote its journal or manifest leaves what it had staged of
+// them; the next job's end removes it.
+func TestSweepOfJournals(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{journalPrefix + overwriteName + journalSuffix, successFile} {
+		if err := fs.WriteFile(t.Context(), w.faults, "t/"+fs.StagedName(name), []byte("{"), fs.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := w.c.Committer(t.Context(), w.sink(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.(connector.Sweeper).Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	left := 0
+	err = w.faults.List(t.Context(), "t", fs.ListOptions{Recursive: true, Staged: true}, func(fs.Info) error { left++; return nil })
+	if ignoreMissing(err) != nil || left > 0 {
+		t.Errorf("%d files are left, %v", left, err)
+	}
+}
+
 // Two jobs that overwrite one table at the same time, as a job does that was repeated
 // while a new leader had it run again: wherever the first one is when the second one
 // publishes, the table holds the rows of one of them.
@@ -440,6 +463,22 @@ func TestAbandonedWriterLeavesNothing(t *testing.T) {
 	_ = w.faults.List(t.Context(), "t", fs.ListOptions{Recursive: true, Staged: true}, func(fs.Info) error { staged++; return nil })
 	if staged != 0 {
 		t.Errorf("%d staged files left", staged)
+	}
+}
+
+// A master that takes over publishes again what its predecessor has published, and what
+// other jobs have added since stays.
+func TestAnOverwriteIsNotRepeated(t *testing.T) {
+	w := newWorld(t)
+	over, more := w.sink(true), w.sink(false)
+	staged, added := w.stage(over, first), w.stage(more, first)
+	for _, err := range []error{w.commit(over, staged), w.commit(more, added), w.commit(over, staged)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.read(nil, 8192); len(got) != 6 {
+		t.Errorf("got %q", got)
 	}
 }
 
