@@ -15,6 +15,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/id"
+	tmemory "github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/shuffle"
 )
@@ -26,7 +27,12 @@ func TestResetsAreInvisible(t *testing.T) {
 		for _, retention := range []shuffle.Retention{shuffle.RetainNone, shuffle.RetainJob} {
 			t.Run(fmt.Sprint(retention, seed), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					alloc := memory.NewCheckedAllocator(memory.NewGoAllocator())
+					// With the tag invariants its buffers are poisoned once they are freed.
+					accounts, err := tmemory.New(tmemory.Options{Limit: 1 << 30})
+					if err != nil {
+						t.Fatal(err)
+					}
+					alloc := memory.NewCheckedAllocator(accounts.Child("test", 0).Allocator())
 					defer alloc.AssertSize(t, 0)
 					breaks := &flaky{random: rand.New(rand.NewPCG(seed, 1)), left: 40}
 					c := newCluster(t, options{alloc: alloc, servers: []string{"a", "b", "me"}, dial: breaks.wrap})
@@ -211,7 +217,11 @@ func (l *ledger) read(p uint32) (n int, err error) {
 		case !ok:
 			<-r.Ready()
 		case e.Kind == stream.DataElement:
-			for _, row := range e.Batch.Column(0).(*array.Int64).Int64Values() {
+			texts := e.Batch.Column(1).(*array.String)
+			for i, row := range e.Batch.Column(0).(*array.Int64).Int64Values() {
+				if texts.Value(i) != fmt.Sprint("row ", row) {
+					return n, fmt.Errorf("row %d came with %q", row, texts.Value(i))
+				}
 				if lane := row >> 32; row <= last[lane] && row != lane<<32 {
 					return n, fmt.Errorf("row %d follows row %d", row, last[lane])
 				}

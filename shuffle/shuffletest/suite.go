@@ -187,18 +187,19 @@ func told(e stream.Element) string {
 // available reads what is there when everything has settled.
 func (h *harness) available(r shuffle.Reader) (out []string) {
 	h.t.Helper()
-	settled := false
 	for {
 		e, ok, err := r.Poll()
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		if !ok && settled {
-			return out
-		}
-		if settled = !ok; settled {
+		if !ok { // it may have gone from one server to the next
 			synctest.Wait()
-			continue
+			select {
+			case <-r.Ready():
+				continue
+			default:
+				return out
+			}
 		}
 		out = append(out, told(e))
 		if e.Kind == stream.EndOfInput {
