@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,10 +55,13 @@ func (p purpose) String() string {
 
 // Limits of the network.
 const (
-	greeting    = "TMR1"          // begins every connection; the digit is the version
-	greetTime   = 5 * time.Second // a connection that has not said what it wants by then is closed
-	statusTime  = time.Second     // an answer to a question of status takes less
-	maxAccepted = 256             // connections of others at a time
+	greeting   = "TMR1"          // begins every connection; the digit is the version
+	greetTime  = 5 * time.Second // a connection that has not said what it wants by then is closed
+	statusTime = time.Second     // an answer to a question of status takes less
+	// maxStrangers bounds connections that have not yet said what they want: the oldest
+	// gives way, so that those who say nothing keep nobody out.
+	maxStrangers = 64
+	maxGreeted   = 256 // connections of other masters at a time
 )
 
 // status is what a master says about itself.
@@ -76,11 +80,12 @@ type links struct {
 	fail    func(error) error // ends the store
 	serving sync.WaitGroup    // accepted links that the transport has not closed
 
-	mu       sync.Mutex
-	open     map[*link]struct{}
-	accepted int
-	closed   bool
-	peers    map[raft.ServerAddress]*peer
+	mu        sync.Mutex
+	open      map[*link]struct{}
+	strangers []*link // accepted and not greeted, oldest first
+	greeted   int     // accepted and greeted
+	closed    bool
+	peers     map[raft.ServerAddress]*peer
 }
 
 var _ raft.StreamLayer = (*links)(nil)
@@ -99,7 +104,8 @@ type link struct {
 	net.Conn
 	of       *links
 	accepted bool
-	greeted  bool // by whoever connected; only the reader looks
+	heard    bool // what it is for; only the reader looks
+	admitted bool // it counts as greeted; guarded by links.mu
 	closed   sync.Once
 }
 
@@ -109,15 +115,32 @@ func (l *links) add(c net.Conn, accepted bool) (*link, error) {
 	switch {
 	case l.closed:
 		return nil, errors.Join(net.ErrClosed, c.Close())
-	case accepted && l.accepted >= maxAccepted:
-		return nil, errors.Join(fmt.Errorf("more than %d connections of masters", maxAccepted), c.Close())
-	case accepted:
-		l.accepted++
-		l.serving.Add(1)
 	}
-	k := &link{Conn: c, of: l, accepted: accepted, greeted: !accepted}
+	k := &link{Conn: c, of: l, accepted: accepted, heard: !accepted}
 	l.open[k] = struct{}{}
+	if accepted {
+		l.serving.Add(1)
+		if len(l.strangers) == maxStrangers {
+			_ = l.strangers[0].Conn.Close() // its reader notices
+			l.strangers = l.strangers[1:]
+		}
+		l.strangers = append(l.strangers, k)
+	}
 	return k, nil
+}
+
+// admit says whether a stranger may stay that said what it wants.
+func (l *links) admit(k *link) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := slices.Index(l.strangers, k)
+	if i < 0 || l.greeted >= maxGreeted {
+		return false
+	}
+	l.strangers = slices.Delete(l.strangers, i, i+1)
+	l.greeted++
+	k.admitted = true
+	return true
 }
 
 // Close ends one connection; its user is done with it.
@@ -126,10 +149,15 @@ func (k *link) Close() error {
 		k.of.mu.Lock()
 		defer k.of.mu.Unlock()
 		delete(k.of.open, k)
-		if k.accepted {
-			k.of.accepted--
-			k.of.serving.Done()
+		if !k.accepted {
+			return
 		}
+		if i := slices.Index(k.of.strangers, k); i >= 0 {
+			k.of.strangers = slices.Delete(k.of.strangers, i, i+1)
+		} else if k.admitted {
+			k.of.greeted--
+		}
+		k.of.serving.Done()
 	})
 	return k.Conn.Close()
 }
@@ -163,25 +191,21 @@ func (a linkAddr) String() string { return string(a) }
 // Accept implements raft.StreamLayer. The one who connected is heard by the first Read,
 // so one that says nothing keeps nobody waiting.
 func (l *links) Accept() (net.Conn, error) {
-	for {
-		c, err := l.network.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		k, err := l.add(c, true)
-		if err == nil {
-			return k, nil
-		}
-		if errors.Is(err, net.ErrClosed) {
-			return nil, err
-		}
+	c, err := l.network.Listener.Accept()
+	if err != nil {
+		return nil, err
 	}
+	k, err := l.add(c, true)
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 // Read implements net.Conn.
 func (k *link) Read(b []byte) (int, error) {
-	if !k.greeted {
-		k.greeted = true
+	if !k.heard {
+		k.heard = true
 		if err := k.welcome(); err != nil {
 			return 0, err
 		}
@@ -206,6 +230,9 @@ func (k *link) welcome() error {
 	}
 	if string(head[:len(greeting)]) != greeting {
 		return fmt.Errorf("a connection begins with %q, want %q", head[:len(greeting)], greeting)
+	}
+	if !k.of.admit(k) {
+		return io.EOF
 	}
 	self := append([]byte{byte(len(k.of.self))}, k.of.self...)
 	if _, err := k.Write(self); err != nil {

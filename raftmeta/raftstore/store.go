@@ -137,7 +137,7 @@ func (s *Store) start(ctx context.Context, storage Storage) error {
 	only, err := s.startRaft(storage)
 	if err != nil {
 		s.cancel()
-		err = errors.Join(failure.Wrap(failure.Fatal, err), s.log.Close())
+		err = errors.Join(fatal(err), s.log.Close())
 		if s.opts.Network != nil {
 			err = errors.Join(err, s.opts.Network.Listener.Close())
 		}
@@ -430,10 +430,15 @@ func classify(err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, raftmeta.ErrClosed):
 		return err
 	}
+	return fatal(err) // the log store or the machine failed
+}
+
+// fatal classifies an error that has no class.
+func fatal(err error) error {
 	if failure.Of(err) != failure.Fatal {
-		return err // the machine failed
+		return err
 	}
-	return failure.Wrap(failure.Fatal, err) // the log store failed
+	return failure.Wrap(failure.Fatal, err)
 }
 
 // Watch implements raftmeta.Store.
