@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -153,9 +152,7 @@ func read(ctx context.Context, r client.Result) (rows []string, err error) {
 	}
 }
 
-const groups = `
-	CREATE TABLE src (k BIGINT, v BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '20000', 'rows-per-second' = '0',
-		'fields.k.kind' = 'sequence', 'fields.k.start' = '0', 'fields.k.end' = '19999', 'fields.v.kind' = 'sequence', 'fields.v.start' = '0', 'fields.v.end' = '19999');
+const groups = tables + `
 	SELECT SUM(n), SUM(s), COUNT(*) FROM (SELECT MOD(k, 1000) AS g, COUNT(*) AS n, SUM(v) AS s FROM src GROUP BY MOD(k, 1000)) AS t`
 
 const groupsAnswer = "20000 199990000 1000"
@@ -249,27 +246,55 @@ func TestWorkerJoins(t *testing.T) {
 	}
 }
 
-// Seeds choose who dies and when, again and again; the answer stays.
+// scripts are jobs of several shapes, and what their last statements return.
+var scripts = []struct{ name, text, answer string }{
+	{"groups", groups, groupsAnswer},
+	{"join", tables + `
+		SELECT COUNT(*), SUM(a.v), SUM(b.v), MAX(a.g) FROM (SELECT k, v, MOD(v, 7) AS g FROM src) AS a JOIN other AS b ON a.k = b.k WHERE b.v >= 1000`,
+		"4000 11998000 11998000 6"},
+	{"union", tables + `
+		SELECT COUNT(*), SUM(n) FROM (SELECT MOD(v, 10) AS g, COUNT(*) AS n FROM (SELECT v FROM src UNION ALL SELECT v FROM other) AS u GROUP BY MOD(v, 10)) AS t`,
+		"10 25000"},
+	{"order", tables + `SELECT v FROM src ORDER BY v DESC LIMIT 3`, "19999\n19998\n19997"},
+	{"insert", tables + `
+		CREATE TABLE dst (k BIGINT, v BIGINT) WITH ('connector' = 'filesystem', 'path' = '${dir}/dst', 'format' = 'parquet');
+		INSERT INTO dst SELECT MOD(k, 50), SUM(v) FROM src GROUP BY MOD(k, 50);
+		SELECT COUNT(*), SUM(v) FROM dst`, "50 199990000"},
+}
+
+const tables = `
+	CREATE TABLE src (k BIGINT, v BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '20000', 'rows-per-second' = '0',
+		'fields.k.kind' = 'sequence', 'fields.k.start' = '0', 'fields.k.end' = '19999', 'fields.v.kind' = 'sequence', 'fields.v.start' = '0', 'fields.v.end' = '19999');
+	CREATE TABLE other (k BIGINT, v BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '5000', 'rows-per-second' = '0',
+		'fields.k.kind' = 'sequence', 'fields.k.start' = '0', 'fields.k.end' = '4999', 'fields.v.kind' = 'sequence', 'fields.v.start' = '0', 'fields.v.end' = '4999');`
+
+// Seeds choose who dies and when; the answers stay.
 func TestRandomDeaths(t *testing.T) {
-	for seed := range uint64(8) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+	for seed := range uint64(20) {
+		script := scripts[seed%uint64(len(scripts))]
+		t.Run(fmt.Sprintf("%s-%d", script.name, seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 3))
 			n := startNodes(t, nil)
-			all := []id.Worker{"worker-1", "worker-2", "server-1", "server-2"}
-			victim := all[r.IntN(len(all))]
-			after := int32(r.IntN(9))
-			var began atomic.Int32
+			victims := [][]id.Worker{{"worker-1"}, {"worker-2"}, {"server-1"}, {"server-2"}, {"worker-1", "server-2"}, {"worker-2", "server-1"}}[r.IntN(6)]
+			began, next := 0, r.IntN(9)
 			var killed error
 			n.mu.Lock()
 			n.begin = func(task.Descriptor) {
-				if began.Add(1) == after+1 {
-					killed = n.Kill(victim)
+				n.mu.Lock()
+				now := began == next && len(victims) > 0
+				if began++; now {
+					next += 1 + r.IntN(6)
+				}
+				n.mu.Unlock()
+				if now {
+					killed = errors.Join(killed, n.Kill(victims[0]))
+					victims = victims[1:]
 				}
 			}
 			n.mu.Unlock()
-			rows, s := n.query(t, groups)
-			if killed != nil || rows != groupsAnswer {
-				t.Errorf("%s dies after %d attempts: %s, %d restarts, %v", victim, after, rows, s.GetRestarts(), killed)
+			rows, s := n.query(t, strings.ReplaceAll(script.text, "${dir}", t.TempDir()))
+			if killed != nil || rows != script.answer {
+				t.Errorf("%s\nwanted %s; %d restarts, %v, %v", rows, script.answer, s.GetRestarts(), killed, s.GetFailures())
 			}
 		})
 	}

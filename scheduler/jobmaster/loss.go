@@ -37,7 +37,8 @@ func (m *Master) serverLost(server string, cause error) {
 	}
 }
 
-// lanesAt are the complete lanes that a server keeps.
+// lanesAt are the lanes that a server keeps, or that are being written there: whoever
+// does would only give up after a while.
 func (m *Master) lanesAt(server string) (out []execgraph.Lost) {
 	for _, x := range m.layout.graph.GetExchanges() {
 		p := m.places[x.GetId()]
@@ -46,7 +47,12 @@ func (m *Master) lanesAt(server string) (out []execgraph.Lost) {
 		}
 		l := execgraph.Lost{Exchange: id.Exchange(x.GetId())}
 		for lane, s := range p.at {
-			if s.ID == server && m.graph.Written(l.Exchange, uint32(lane)) {
+			if s.ID != server || server == "" {
+				continue
+			}
+			writer, known := m.graph.Current(id.Subtask{Vertex: id.Vertex(x.GetProducer()), Index: uint32(lane)})
+			writing := known && writer.State >= execgraph.AttemptDeploying && !writer.State.Terminal()
+			if writing || m.graph.Written(l.Exchange, uint32(lane)) {
 				l.Lanes = append(l.Lanes, uint32(lane))
 			}
 		}
