@@ -186,7 +186,7 @@ func (c *committer) redraw(ctx context.Context, j journal) (journal, error) {
 	return j, c.create(ctx, c.journalPath(), j, fs.CreateOptions{})
 }
 
-// draw makes the journal of what is about to be published.
+// draw makes the journal of what is about to be published; done: it was, before.
 func (c *committer) draw(ctx context.Context, committables []connector.Committable) (j journal, done bool, err error) {
 	j = journal{Version: splitVersion, Job: c.spec.Job.String()}
 	for _, one := range committables {
