@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,8 +26,16 @@ const (
 type leader struct {
 	masters []string
 
-	mu   sync.Mutex
-	last string // empty: not seen yet
+	mu    sync.Mutex
+	last  string // where to begin; empty: not seen yet
+	led   string // who answered last
+	asked map[*question]struct{}
+}
+
+// question is a call that waits for a master's answer.
+type question struct {
+	address string
+	giveUp  context.CancelFunc
 }
 
 // rotation is the masters in the order in which they are asked.
@@ -46,11 +55,43 @@ func (l *leader) rotation() []string {
 	return out
 }
 
-// seen remembers who leads.
+// seen remembers who leads. Calls that wait for another one are given up: it may hang.
 func (l *leader) seen(address string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last = address
+	if l.led == address {
+		return
+	}
+	l.led = address
+	for q := range l.asked {
+		if q.address != address {
+			q.giveUp()
+		}
+	}
+}
+
+// asks remembers a call until it is answered.
+func (l *leader) asks(address string, giveUp context.CancelFunc) (answered func()) {
+	q := &question{address: address, giveUp: giveUp}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.asked == nil {
+		l.asked = map[*question]struct{}{}
+	}
+	l.asked[q] = struct{}{}
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.asked, q)
+	}
+}
+
+// now is who answered last; empty: nobody yet.
+func (l *leader) now() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.led
 }
 
 // suspect has the next call begin with the master after one that did not answer.
@@ -70,8 +111,11 @@ type leading struct {
 
 func (l leading) invoke(ctx context.Context, method string, q, r proto.Message) error {
 	patience := l.n.opts.AskTimeout
-	if waits(method, q) {
+	switch {
+	case waits(method, q):
 		patience = l.n.opts.LongCallTimeout
+	case method == Master_Heartbeat_FullMethodName:
+		patience /= 5 // it is answered from memory, and the others learn by it who leads
 	}
 	ctx, cancel := l.n.bound(ctx, method, q)
 	defer cancel()
@@ -114,7 +158,7 @@ func (l leading) round(ctx context.Context, asked []string, method string, q, r 
 		if last == nil || errors.Is(last, errStranger) || errors.Is(last, rpc.ErrUnreachable) {
 			last = err // what a living one says tells more
 		}
-		if named := rpc.LeaderOf(err); named != "" && named != asked[i] && !slices.Contains(asked[:i], named) {
+		if named := cmp.Or(rpc.LeaderOf(err), l.n.leader.now()); named != "" && named != asked[i] && !slices.Contains(asked[:i], named) {
 			asked = slices.Insert(asked, i+1, named)
 		}
 		if ctx.Err() != nil {
@@ -129,11 +173,13 @@ func (l leading) ask(ctx context.Context, address, method string, q, r proto.Mes
 	p := process{n: l.n, address: address}
 	one, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	defer l.n.leader.asks(address, cancel)()
 	err := p.ask(one, method, q, r)
-	if errors.Is(err, context.DeadlineExceeded) {
-		if !waits(method, q) {
-			l.n.leader.suspect(address)
-		}
+	late := errors.Is(err, context.DeadlineExceeded)
+	if late && !waits(method, q) {
+		l.n.leader.suspect(address)
+	}
+	if late || err != nil && one.Err() != nil && ctx.Err() == nil {
 		return unreachable(fmt.Sprintf("%s at %s", short(method), address), "no answer in time")
 	}
 	return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,7 +123,7 @@ func TestMasterHangs(t *testing.T) {
 		in.leader(t, "leads:1", token)
 		n := in.dialer(t, Options{Masters: []string{"hangs:1", "leads:1"}, Token: token})
 		begun := time.Now()
-		if err := heartbeat(t.Context(), n); err != nil || n.leader.rotation()[0] != "leads:1" || time.Since(begun) != 5*time.Second {
+		if err := heartbeat(t.Context(), n); err != nil || n.leader.rotation()[0] != "leads:1" || time.Since(begun) != time.Second {
 			t.Fatalf("%v after %v, then %v", err, time.Since(begun), n.leader.rotation())
 		}
 		// A caller that gives up itself begins with another one the next time.
@@ -139,6 +140,72 @@ func TestMasterHangs(t *testing.T) {
 }
 
 type hangingMaster struct{ rpc.MasterClient }
+
+// When a heartbeat has found the new leader, calls that wait for the old one ask again
+// there, those that may wait long too.
+func TestOthersLearn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		token, in := security.NewToken(), street{}
+		var led atomic.Bool
+		led.Store(true)
+		in.open(t, "hangs:1", Services{
+			Master:  func() (rpc.MasterClient, error) { return pausingMaster{hangs: !led.Load()}, nil },
+			Cluster: func() (rpc.ClusterClient, error) { return hangingCluster{}, nil },
+		}, token)
+		in.open(t, "leads:1", Services{
+			Master: func() (rpc.MasterClient, error) {
+				if led.Load() {
+					return nil, rpc.NotLeader("hangs:1")
+				}
+				return someMaster{}, nil
+			},
+			Cluster: func() (rpc.ClusterClient, error) { return polled{}, nil },
+		}, token)
+		n := in.dialer(t, Options{Masters: []string{"hangs:1", "leads:1"}, Token: token})
+		if err := heartbeat(t.Context(), n); err != nil || n.leader.now() != "hangs:1" {
+			t.Fatal(err)
+		}
+		answered := make(chan error)
+		go func() {
+			_, err := n.Cluster().GetJob(t.Context(), &rpc.GetJobRequest{AwaitResult: true})
+			answered <- err
+		}()
+		synctest.Wait()
+		led.Store(false)
+		begun := time.Now()
+		if err := heartbeat(t.Context(), n); err != nil || n.leader.now() != "leads:1" {
+			t.Fatal(err)
+		}
+		if err := <-answered; err != nil || time.Since(begun) != time.Second {
+			t.Errorf("after %v: %v", time.Since(begun), err)
+		}
+	})
+}
+
+type (
+	pausingMaster struct {
+		rpc.MasterClient
+		hangs bool
+	}
+	hangingCluster struct{ rpc.ClusterClient }
+	polled         struct{ rpc.ClusterClient }
+)
+
+func (m pausingMaster) Heartbeat(ctx context.Context, q *rpc.HeartbeatRequest) (*rpc.HeartbeatReply, error) {
+	if m.hangs {
+		return hangingMaster{}.Heartbeat(ctx, q)
+	}
+	return &rpc.HeartbeatReply{}, nil
+}
+
+func (hangingCluster) GetJob(ctx context.Context, _ *rpc.GetJobRequest) (*rpc.JobStatus, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (polled) GetJob(context.Context, *rpc.GetJobRequest) (*rpc.JobStatus, error) {
+	return &rpc.JobStatus{}, nil
+}
 
 func (hangingMaster) Heartbeat(ctx context.Context, _ *rpc.HeartbeatRequest) (*rpc.HeartbeatReply, error) {
 	<-ctx.Done()
