@@ -75,6 +75,7 @@ func (w *Worker) Start(ctx context.Context) error {
 func (w *Worker) register(ctx context.Context) (time.Duration, error) {
 	r := &rpc.RegisterRequest{
 		Worker: string(w.opts.ID), Slots: uint32(w.opts.Slots), MemoryBytes: w.opts.Memory.Limit(), Daemon: w.opts.Daemon,
+		Version: rpc.WireVersion,
 	}
 	if w.opts.Server.ID != "" {
 		r.Shuffle = rpc.FromServer(w.opts.Server)
