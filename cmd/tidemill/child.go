@@ -28,6 +28,9 @@ type child struct {
 	watching chan struct{}  // closed when it is over for good
 }
 
+// mostLog is the size of a log beyond which a new one is begun at the next start.
+const mostLog = 16 << 20
+
 // spawn starts a member as a process, and again when it dies. The function ends it.
 func (u *cluster) spawn(m *member) (func() error, error) {
 	logs := filepath.Join(u.flags.dir, "log")
@@ -47,6 +50,9 @@ func (c *child) start() error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
+	}
+	if info, err := os.Stat(c.log); err == nil && info.Size() > mostLog {
+		_ = os.Rename(c.log, c.log+".1") // or it grows on
 	}
 	out, err := os.OpenFile(c.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {

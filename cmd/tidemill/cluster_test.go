@@ -269,6 +269,8 @@ func (m *mill) rest(t *testing.T) {
 		master + "/api/v1/openapi.json":         `"openapi":"3.1.0"`,
 		master + "/overview":                    `"taskmanagers":2`,
 		master + "/metrics":                     `tidemill_process_uptime_seconds{role="master"}`,
+		master + "/metrics?workers":             `tidemill_cluster_workers{role="master"} 2`,
+		master + "/metrics?jobs":                `tidemill_jobs{role="master",state="running"} 0`,
 		m.member("worker-1").HTTP + "/metrics":  `tidemill_process_uptime_seconds{role="worker"}`,
 		m.member("shuffle").HTTP + "/metrics":   `tidemill_process_uptime_seconds{role="shuffle"}`,
 		m.member("worker-2").HTTP + "/overview": "404",

@@ -93,6 +93,7 @@ func (m *Master) start(ctx context.Context, bootstrap bool) error {
 		},
 		AddressOf: func(l raftmeta.Leadership) string { return l.Leader },
 	})
+	m.measure()
 	m.running.Go(func() {
 		if err := m.candidate.Run(root); err != nil {
 			m.opts.Log.Error("this master cannot lead any more", "error", err)

@@ -56,6 +56,7 @@ func (r *role) keep(name string) (*store, error) {
 	})
 	s.server = service.New(service.Options{Self: self, Store: s.local, Alloc: alloc, TicketKey: s.key.get, Log: r.opts.Log})
 	r.closer(s.server.Close)
+	s.measure(r.metrics)
 	return s, nil
 }
 
