@@ -82,12 +82,15 @@ func (s *Store) change(ctx context.Context, perform func() error) error {
 }
 
 func (s *Store) join(ctx context.Context, m raftmeta.Member) error {
-	who, err := s.links.who(ctx, m.Address)
+	who, members, err := s.links.who(ctx, m.Address)
 	if err != nil {
 		return err
 	}
 	if nameOf(who) != m.ID {
 		return failure.Errorf(failure.Conflict, "the master there is %q", nameOf(who))
+	}
+	if s.foreign(members) {
+		return failure.Errorf(failure.Conflict, "it is a member of another cluster: it can join with an empty storage only")
 	}
 	address := raftAddress(m.Address, who)
 	var known raft.Server
@@ -117,6 +120,14 @@ func (s *Store) join(ctx context.Context, m raftmeta.Member) error {
 		}
 	}
 	return s.configure(ctx, func() raft.IndexFuture { return s.raft.AddVoter(who, address, 0, 0) })
+}
+
+// foreign says whether who knows those is of another cluster: no master is in two, and one
+// that was removed from this one knows somebody of it. Its log must never meet this one.
+func (s *Store) foreign(members []raft.ServerID) bool {
+	return len(members) > 0 && !slices.ContainsFunc(s.servers(), func(server raft.Server) bool {
+		return slices.Contains(members, server.ID)
+	})
 }
 
 // catchUp waits until a new master has what is committed now.

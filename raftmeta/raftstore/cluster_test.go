@@ -313,6 +313,37 @@ func TestBootstrappedTwice(t *testing.T) {
 	})
 }
 
+// A master of another cluster is not let in: its log and its state are others.
+func TestForeignMaster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newMasters(t, 3, raftstore.Options{})
+		defer c.close()
+		foreign := open(t, raftstore.MemoryStorage(), raftstore.Options{ID: "foreign", Bootstrap: true, Network: c.net.network("abroad:1")})
+		if _, err := foreign.Leadership(t.Context(), raftmeta.Leadership{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.leader().Join(t.Context(), raftmeta.Member{ID: "foreign", Address: "abroad:1"}); failure.Of(err) != failure.Conflict {
+			t.Errorf("join of a foreign master: %v", err)
+		}
+		if err := foreign.Join(t.Context(), raftmeta.Member{ID: name(1), Address: address(1)}); failure.Of(err) != failure.Conflict {
+			t.Errorf("join by a foreign master: %v", err)
+		}
+		c.stop(0) // and one that is bootstrapped again is foreign, too
+		c.storages[0] = raftstore.MemoryStorage()
+		c.start(0)
+		if _, err := c.stores[0].Leadership(t.Context(), raftmeta.Leadership{}); err != nil {
+			t.Fatal(err)
+		}
+		others := &masters{TB: t, net: c.net, stores: c.stores[1:]}
+		if err := others.leader().Join(t.Context(), raftmeta.Member{ID: name(0), Address: address(0)}); failure.Of(err) != failure.Conflict {
+			t.Errorf("join of one bootstrapped again: %v", err)
+		}
+		if err := foreign.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestMembership(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, c := t.Context(), newMasters(t, 3, raftstore.Options{})

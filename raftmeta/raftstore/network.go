@@ -41,6 +41,7 @@ const (
 	purposeInvalid purpose = 0
 	purposeLog     purpose = 1 // Raft's
 	purposeStatus  purpose = 2 // questions of status
+	purposeMembers purpose = 3 // to be told whom the other knows
 )
 
 func (p purpose) String() string {
@@ -49,6 +50,8 @@ func (p purpose) String() string {
 		return "log"
 	case purposeStatus:
 		return "status"
+	case purposeMembers:
+		return "members"
 	}
 	return "invalid"
 }
@@ -248,6 +251,8 @@ func (k *link) welcome() error {
 		return nil
 	case purposeStatus:
 		return k.serveStatus()
+	case purposeMembers:
+		return k.serveMembers()
 	default:
 		return fmt.Errorf("a connection of purpose %d", p)
 	}
@@ -428,13 +433,45 @@ func (l *links) status(ctx context.Context, at raft.ServerAddress) (status, erro
 	return status{term: binary.LittleEndian.Uint64(b[:]), applied: binary.LittleEndian.Uint64(b[8:])}, nil
 }
 
-// who asks for the id of whoever serves at an address.
-func (l *links) who(ctx context.Context, address string) (raft.ServerID, error) {
+// serveMembers tells the ids of those that this master knows: length(1) id each, and 0.
+func (k *link) serveMembers() error {
+	r := k.of.await()
+	if r == nil {
+		return io.EOF
+	}
+	var b []byte
+	for _, server := range r.GetConfiguration().Configuration().Servers {
+		b = append(append(b, byte(len(server.ID))), server.ID...)
+	}
+	_ = k.SetDeadline(time.Now().Add(greetTime))
+	if _, err := k.Write(append(b, 0)); err != nil {
+		return err
+	}
+	return io.EOF
+}
+
+// who asks for the id of whoever serves at an address, and for those that it knows.
+func (l *links) who(ctx context.Context, address string) (id raft.ServerID, members []raft.ServerID, err error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTime)
 	defer cancel()
-	k, id, err := l.connect(ctx, address, "", purposeStatus)
+	k, id, err := l.connect(ctx, address, "", purposeMembers)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	return id, k.Close()
+	_ = k.SetDeadline(time.Now().Add(statusTime))
+	for len(members) <= maxMembers {
+		var n [1]byte
+		if _, err = io.ReadFull(k, n[:]); err != nil || n[0] == 0 {
+			break
+		}
+		member := make([]byte, n[0])
+		if _, err = io.ReadFull(k, member); err != nil {
+			break
+		}
+		members = append(members, raft.ServerID(member))
+	}
+	if err := errors.Join(err, k.Close()); err != nil {
+		return "", nil, failure.Errorf(failure.Transient, "ask master at %s whom it knows: %w", address, err)
+	}
+	return id, members, nil
 }
