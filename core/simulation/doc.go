@@ -3,13 +3,14 @@
 // Everything between SQL and files happens as in a program: planning, dispatching,
 // tasks, exchanges, commits. Only the edges are replaced: messages go through their
 // encoding on a transport that loses, repeats and delays them, files lie in memory
-// behind a file system that fails, sources fail in the middle, and the clock is that of
+// behind a file system that fails, sources fail in the middle, workers and shuffle servers
+// die and others join (exchanges then go by Flight over connections in memory), and the clock is that of
 // a testing/synctest bubble, so that minutes of waiting take no time and whatever still
 // runs at the end is noticed.
 //
-//	seed -> system (slots, batch sizes, retention, restarts)
+//	seed -> system (workers, slots, shuffle servers, batch sizes, retention, restarts)
 //	     -> statements, each with an answer in closed form
-//	     -> faults: at the nth message, file operation or read of its kind
+//	     -> faults and deaths: at the nth message, file operation or read of its kind
 //
 // What must hold:
 //

@@ -26,7 +26,8 @@ type faults struct {
 	plan   []Fault
 	counts map[site]int
 	healed bool
-	done   []string // what has gone wrong
+	done   []string   // what has gone wrong
+	deaths chan Fault // of workers and servers, for the system to bring about
 }
 
 type site struct {
@@ -34,7 +35,9 @@ type site struct {
 	name string
 }
 
-func newFaults(plan []Fault) *faults { return &faults{plan: plan, counts: map[site]int{}} }
+func newFaults(plan []Fault) *faults {
+	return &faults{plan: plan, counts: map[site]int{}, deaths: make(chan Fault, len(plan))}
+}
 
 // due counts a site and tells whether a fault of that kind happens there now.
 func (f *faults) due(kind FaultKind, name string) (Fault, bool) {
@@ -76,6 +79,11 @@ func (f *faults) wire() rpc.LocalOptions {
 		Fault: func(method string) error {
 			if late, ok := f.due(Late, method); ok {
 				time.Sleep(late.Late)
+			}
+			for _, kind := range []FaultKind{KillWorker, KillServer} {
+				if death, ok := f.due(kind, method); ok {
+					f.deaths <- death // of each there is one
+				}
 			}
 			return f.transient(Drop, method)
 		},

@@ -12,12 +12,14 @@ import (
 // Plan is what a seed means.
 type Plan struct {
 	Seed uint64
-	// Slots, Process and Job are the system's.
-	Slots      int
-	Process    map[string]string // settings of the process
-	Job        map[string]string // settings of every job
-	Statements []Statement
-	Faults     []Fault
+	// Workers, each with so many Slots, and Servers of the shuffle are the system's. One
+	// worker without a server is the embedded engine of programs.
+	Workers, Servers int
+	Slots            int
+	Process          map[string]string // settings of the process
+	Job              map[string]string // settings of every job
+	Statements       []Statement
+	Faults           []Fault
 }
 
 // FaultKind is what goes wrong.
@@ -25,17 +27,19 @@ type FaultKind uint8
 
 // The kinds.
 const (
-	noFault   FaultKind = iota
-	Drop                // a message is lost before it arrives
-	Lose                // its reply is lost
-	Repeat              // it arrives twice
-	Late                // it arrives late
-	FailRead            // a source's reader fails
-	FailFile            // a file operation fails and does nothing
-	FailAfter           // a file operation takes effect and fails
+	noFault    FaultKind = iota
+	Drop                 // a message is lost before it arrives
+	Lose                 // its reply is lost
+	Repeat               // it arrives twice
+	Late                 // it arrives late
+	FailRead             // a source's reader fails
+	FailFile             // a file operation fails and does nothing
+	FailAfter            // a file operation takes effect and fails
+	KillWorker           // a worker dies, and another one joins later
+	KillServer           // a shuffle server dies for good
 )
 
-var faultNames = [...]string{"no fault", "drop", "lose reply of", "repeat", "delay", "fail", "fail", "fail after"}
+var faultNames = [...]string{"no fault", "drop", "lose reply of", "repeat", "delay", "fail", "fail", "fail after", "kill a worker at", "kill a server at"}
 
 func (k FaultKind) String() string {
 	if int(k) < len(faultNames) {
@@ -94,10 +98,10 @@ const (
 // NewPlan draws a plan.
 func NewPlan(seed uint64) Plan {
 	r := rand.New(rand.NewPCG(seed, 1))
-	p := Plan{Seed: seed, Slots: 1 + r.IntN(4)}
-	p.Process = map[string]string{"worker.slots": fmt.Sprint(p.Slots), "worker.memory.size": "256 mb"}
+	p := Plan{Seed: seed, Slots: 1 + r.IntN(4), Workers: pick(r, 1, 1, 2, 3), Servers: pick(r, 0, 0, 1, 2)}
+	p.Process = map[string]string{"worker.slots": fmt.Sprint(p.Slots), "worker.memory.size": "1 gb"}
 	p.Job = map[string]string{
-		"parallelism.default":                      fmt.Sprint(1 + r.IntN(p.Slots)),
+		"parallelism.default":                      fmt.Sprint(1 + r.IntN(p.Slots*p.Workers)),
 		"execution.batch-rows":                     pick(r, "1", "3", "100", "1023", "8192"),
 		"exchange.batch-retention":                 pick(r, "automatic", "job"),
 		"exchange.partition-budget":                pick(r, "64 kb", "4 mb"),
@@ -109,15 +113,15 @@ func NewPlan(seed uint64) Plan {
 		p.Statements = append(p.Statements, newStatement(r))
 	}
 	for range r.IntN(mostFaults + 1) {
-		p.Faults = append(p.Faults, newFault(r))
+		p.Faults = append(p.Faults, newFault(r, p))
 	}
 	return p
 }
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
-func newFault(r *rand.Rand) Fault {
-	f := Fault{Kind: FaultKind(1 + r.IntN(int(FailAfter))), Nth: 1 + r.IntN(mostNth), Times: 1 + r.IntN(2)}
+func newFault(r *rand.Rand, p Plan) Fault {
+	f := Fault{Kind: FaultKind(1 + r.IntN(int(KillServer))), Nth: 1 + r.IntN(mostNth), Times: 1 + r.IntN(2)}
 	switch f.Kind {
 	case FailRead:
 		f.Site = readSite
@@ -132,7 +136,13 @@ func newFault(r *rand.Rand) Fault {
 	case f.Kind == FailAfter && f.Site == faultfs.Seal.String():
 		f.Kind = FailFile // a writer whose Seal failed is not sealed
 	}
-	if f.Kind == Late {
+	switch {
+	case f.Kind == KillWorker && p.Workers == 1, f.Kind == KillServer && p.Servers < 2:
+		f.Kind = Drop
+	case f.Kind == KillServer, f.Kind == KillWorker:
+		f.Times = 1
+	}
+	if f.Kind == Late || f.Kind == KillWorker {
 		f.Late = time.Duration(r.Int64N(int64(mostLate)))
 	}
 	return f
@@ -141,7 +151,7 @@ func newFault(r *rand.Rand) Fault {
 // String tells the plan in full, for whoever has to find out why it failed.
 func (p Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d\nprocess %v\njob %v\n", p.Seed, p.Process, p.Job)
+	fmt.Fprintf(&b, "seed %d, %d workers, %d servers\nprocess %v\njob %v\n", p.Seed, p.Workers, p.Servers, p.Process, p.Job)
 	for _, s := range p.Statements {
 		fmt.Fprintf(&b, "statement %s\n", s)
 	}

@@ -37,23 +37,24 @@ type system struct {
 	faults  *faults
 	disk    *memfs.FileSystem
 	flaky   *faultfs.FileSystem
-	engine  client.Engine
+	cluster *cluster
 	session client.Session
 	tmp     string
 	// folders is what each written table holds: by partition, a line of Statement.check.
 	folders map[string]map[string]string
 	// unknown are the tables of which nobody could look what a failed write has left.
 	unknown map[string]bool
+	broken  error // of killing and replacing workers
 }
 
 // Run runs a plan, in the bubble of the caller, with spilled data below tmp. Its error
 // tells which invariant does not hold.
 func Run(ctx context.Context, p Plan, tmp string) (report Report, err error) {
 	s := &system{plan: p, faults: newFaults(p.Faults), disk: memfs.New(memfs.Options{}), tmp: tmp, folders: map[string]map[string]string{}, unknown: map[string]bool{}}
+	defer func() { err = errors.Join(err, s.close(ctx)) }()
 	if err := s.start(ctx); err != nil {
 		return report, s.acceptable(err)
 	}
-	defer func() { err = errors.Join(err, s.close(ctx)) }()
 	for _, statement := range p.Statements {
 		err := s.statement(ctx, statement)
 		switch {
@@ -76,7 +77,11 @@ func Run(ctx context.Context, p Plan, tmp string) (report Report, err error) {
 
 func (s *system) heal() []string {
 	s.flaky.Heal()
-	return s.faults.heal()
+	happened := s.faults.heal()
+	if s.cluster != nil {
+		s.broken = errors.Join(s.broken, s.cluster.calm())
+	}
+	return happened
 }
 
 func (s *system) start(ctx context.Context) error {
@@ -90,10 +95,10 @@ func (s *system) start(ctx context.Context) error {
 	}
 	settings := maps.Clone(s.plan.Process)
 	settings["io.tmp.dir"] = s.tmp
-	if s.engine, err = tidemill.Embedded(ctx, tidemill.Options{Registry: registry, Settings: settings, Wire: s.faults.wire()}); err != nil {
+	if s.cluster, err = startCluster(ctx, s.plan, settings, registry, s.faults); err != nil {
 		return err
 	}
-	s.session, err = s.engine.Open(ctx, s.plan.Job)
+	s.session, err = s.cluster.gateway.Open(ctx, s.plan.Job)
 	return err
 }
 
@@ -283,7 +288,10 @@ func (s *system) close(ctx context.Context) error {
 	if s.session != nil {
 		err = s.session.Close()
 	}
-	err = errors.Join(err, s.engine.Close())
+	if s.cluster != nil {
+		err = errors.Join(err, s.cluster.close())
+	}
+	err = errors.Join(err, s.broken)
 	left, readErr := os.ReadDir(s.tmp)
 	if len(left) > 0 {
 		err = errors.Join(err, fmt.Errorf("%w: %s is left of spilled data", errWrong, left[0].Name()))

@@ -12,7 +12,7 @@ import (
 var (
 	seed  = flag.Uint64("seed", 0, "run this seed alone")
 	times = flag.Int("times", 1, "run each seed so often")
-	seeds = flag.Uint64("seeds", 60, "how many seeds to run")
+	seeds = flag.Uint64("seeds", 40, "how many seeds to run")
 )
 
 // TestSeeds runs plans of faults; each must keep all that package simulation promises.

@@ -1,0 +1,104 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tidemill/tidemill"
+	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/function"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/minicluster"
+	"github.com/tidemill/tidemill/scheduler/gateway"
+)
+
+// cluster is the workers and shuffle servers of a plan, of which some die.
+type cluster struct {
+	*minicluster.Cluster
+	gateway *gateway.Gateway
+	deaths  <-chan Fault
+	stop    context.CancelFunc
+	reaping sync.WaitGroup
+
+	// Of the goroutine that kills, and of those who have waited for it.
+	workers, servers []id.Worker
+	joined           int
+	err              error
+}
+
+func startCluster(ctx context.Context, p Plan, settings map[string]string, registry *tidemill.Registry, f *faults) (*cluster, error) {
+	process, err := config.FromMap(settings, "simulation")
+	if err != nil {
+		return nil, err
+	}
+	whole, err := minicluster.New(ctx, minicluster.Options{
+		Config: process, Connectors: registry.Connector, FileSystems: registry.FileSystems,
+		Wire: f.wire(), Workers: p.Workers, Servers: p.Servers,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{Cluster: whole, deaths: f.deaths, joined: p.Workers}
+	for i := range p.Workers {
+		c.workers = append(c.workers, worker(i))
+	}
+	for i := range p.Servers {
+		c.servers = append(c.servers, id.Worker(fmt.Sprintf("server-%d", i+1)))
+	}
+	c.gateway = gateway.New(gateway.Options{
+		Cluster: whole.Client(), Shuffle: whole.Shuffle(), Connectors: registry, Functions: function.Builtins(),
+	})
+	reap, stop := context.WithCancel(context.WithoutCancel(ctx))
+	c.stop = stop
+	c.reaping.Go(func() { c.reap(reap) })
+	return c, nil
+}
+
+func worker(i int) id.Worker { return id.Worker(fmt.Sprintf("worker-%d", i+1)) }
+
+// reap brings deaths about until ctx ends.
+func (c *cluster) reap(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case f := <-c.deaths:
+			if f.Kind == KillServer {
+				c.die(&c.servers, 1)
+				continue
+			}
+			c.die(&c.workers, 0)
+			time.Sleep(f.Late)
+			c.err = errors.Join(c.err, c.AddWorker(context.WithoutCancel(ctx)))
+			c.workers = append(c.workers, worker(c.joined))
+			c.joined++
+		}
+	}
+}
+
+// die ends the first of some nodes unless no more than so many are left.
+func (c *cluster) die(of *[]id.Worker, left int) {
+	if len(*of) <= left {
+		return
+	}
+	c.err = errors.Join(c.err, c.Kill((*of)[0]))
+	*of = (*of)[1:]
+}
+
+// calm ends all dying, and returns what went wrong with it.
+func (c *cluster) calm() error {
+	c.stop()
+	c.reaping.Wait()
+	err := c.err
+	c.err = nil
+	return err
+}
+
+func (c *cluster) close() error {
+	err := errors.Join(c.calm(), c.Cluster.Close())
+	c.gateway.Close()
+	return err
+}
