@@ -14,7 +14,7 @@ const SubtaskBytes = 4 << 20
 // reads, as many as have enough to do; and no more than there are slots.
 func Region(subject string, vertices []Vertex, r Resources) ([]int, Decision) {
 	out := make([]int, len(vertices))
-	effects, inputs := make([]string, len(vertices)), []string{fmt.Sprintf("%d slots", r.Slots)}
+	effects, inputs := make([]string, len(vertices)), []string{fmt.Sprintf("slots: %d", r.Slots)}
 	if r.Wanted > 0 {
 		inputs = append(inputs, fmt.Sprintf("parallelism.default %d", r.Wanted))
 	}

@@ -48,6 +48,7 @@ func (m *Master) conclude(state execgraph.JobState, cause error, staged []*rpc.C
 		m.save(func(ctx context.Context) {
 			if publish {
 				w, err := m.hand(ctx, coordinator, staged)
+				sweep = sweep || w != coordinator // who published first died doing so
 				coordinator = w
 				if errors.Is(err, ErrDeposed) {
 					m.suspend(err)

@@ -123,6 +123,9 @@ func (m *Master) failed(a id.Attempt, cause error) {
 	}
 	m.save(func(ctx context.Context) {
 		gone := m.silent(ctx, slices.Sorted(maps.Keys(servers)))
+		for _, s := range gone { // nobody is to write there before its heartbeats are missed
+			m.opts.Resources.Lose(id.Worker(s), fmt.Errorf("it does not answer: %w", cause))
+		}
 		m.post(func() {
 			var lost []execgraph.Lost
 			for _, s := range gone {

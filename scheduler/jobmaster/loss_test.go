@@ -220,13 +220,20 @@ func TestPlaces(t *testing.T) {
 
 var errUnread = failure.Errorf(failure.LostPartition, "read partition: %w", shuffle.ErrDataLoss)
 
-// A reader fails: of the servers that it read from one does not answer. Only the lanes
-// that this one kept are written again, elsewhere if it is known to be gone.
+// A reader fails: of the servers that it read from one does not answer, known to be gone
+// or not. Only the lanes that this one kept are written again, elsewhere.
 func TestReaderMissesAServer(t *testing.T) {
+	t.Run("known", func(t *testing.T) { readerMisses(t, true) })
+	t.Run("unknown", func(t *testing.T) { readerMisses(t, false) })
+}
+
+func readerMisses(t *testing.T, known bool) {
 	onStage(t, func(s *stage) {
 		second := s.finishFirst()
 		s.net.ServeShuffle("s2", nil)
-		s.members.Lose("s2", errors.New("silent"))
+		if known {
+			s.members.Lose("s2", errors.New("silent"))
+		}
 		s.report(second["1.0#0"], rpc.TaskState_TASK_STATE_FAILED, func(r *rpc.TaskReport) { r.Failure = rpc.ToFailure(errUnread) })
 		synctest.Wait()
 		time.Sleep(time.Second)
