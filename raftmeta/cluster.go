@@ -23,7 +23,10 @@ type Cluster interface {
 	// Members lists the masters, as of the last change that this one knows.
 	Members(ctx context.Context) ([]Member, error)
 	// Join adds a master, which must be running, or gives one that is known a new
-	// address. It returns when the change is committed; ErrNotLeader as in Get.
+	// address. It returns when the change is committed; ErrNotLeader as in Get. One that
+	// has everything that Join would do is no error. Class Conflict says that another
+	// master is at the address, or one of another cluster; after other errors it may be
+	// there without a vote, and joining it again goes on.
 	Join(ctx context.Context, m Member) error
 	// Remove takes a master out; one that is not there is no error. The last one cannot
 	// be removed.
@@ -60,7 +63,7 @@ type Blobs interface {
 	Put(ctx context.Context, data []byte) (BlobName, error)
 	// Get returns a blob, or ErrNotFound. The result is the caller's.
 	Get(ctx context.Context, name BlobName) ([]byte, error)
-	// Collect deletes blobs that used does not report and that are older than some
-	// minutes, so that one whose entry is being written stays.
+	// Collect deletes what this master keeps of blobs that used does not report and that
+	// are older than some minutes, so that one whose entry is being written stays.
 	Collect(ctx context.Context, used func(BlobName) bool) error
 }
