@@ -1,0 +1,141 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+
+	"go.uber.org/goleak"
+
+	"github.com/tidemill/tidemill/core/catalog"
+	"github.com/tidemill/tidemill/core/client"
+	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/function"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/minicluster"
+	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/core/sql/parser"
+	"github.com/tidemill/tidemill/scheduler/gateway"
+)
+
+// A query whose cluster loses its processes: it is started again while none of its rows
+// was seen, and its user hears of it only when that does not help.
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// unlucky is a cluster whose first jobs fail.
+type unlucky struct {
+	rpc.ClusterClient
+	cause     error
+	left      int // jobs that fail
+	submitted int
+	failed    map[id.Job]bool
+}
+
+func (u *unlucky) Submit(ctx context.Context, r *rpc.SubmitRequest) (*rpc.SubmitReply, error) {
+	u.submitted++
+	if u.left == 0 {
+		return u.ClusterClient.Submit(ctx, r)
+	}
+	u.left--
+	j := id.NewJob()
+	u.failed[j] = true
+	return &rpc.SubmitReply{Job: j[:]}, nil
+}
+
+func (u *unlucky) GetJob(ctx context.Context, r *rpc.GetJobRequest) (*rpc.JobStatus, error) {
+	if !u.failed[id.Job(r.GetJob())] {
+		return u.ClusterClient.GetJob(ctx, r)
+	}
+	return &rpc.JobStatus{Job: r.GetJob(), State: "FAILED", Over: true, Cause: rpc.ToFailure(u.cause)}, nil
+}
+
+func (u *unlucky) CancelJob(ctx context.Context, r *rpc.CancelJobRequest) (*rpc.CancelJobReply, error) {
+	if !u.failed[id.Job(r.GetJob())] {
+		return u.ClusterClient.CancelJob(ctx, r)
+	}
+	return &rpc.CancelJobReply{}, nil
+}
+
+// none has no connectors.
+type none struct{ catalog.Connectors }
+
+func TestQueriesAreStartedAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		cause     error
+		failing   int
+		submitted int
+		class     failure.Class // of the error, Unclassified for none
+	}{
+		"nothing happens":        {failure.Errorf(failure.Transient, "worker w is lost"), 0, 1, failure.Unclassified},
+		"twice a worker is lost": {failure.Errorf(failure.Transient, "worker w is lost"), 2, 3, failure.Unclassified},
+		"a partition is lost":    {failure.Errorf(failure.LostPartition, "server s is gone"), 1, 2, failure.Unclassified},
+		"again and again":        {failure.Errorf(failure.Transient, "worker w is lost"), 9, 4, failure.Transient},
+		"a wrong row":            {failure.Errorf(failure.BadData, "line 3"), 1, 1, failure.BadData},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cluster, err := minicluster.New(t.Context(), minicluster.Options{Config: small(t), Connectors: func(string) (connector.Connector, error) {
+					return nil, errors.New("no connectors here")
+				}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				u := &unlucky{ClusterClient: cluster.Client(), cause: c.cause, left: c.failing, failed: map[id.Job]bool{}}
+				g := gateway.New(gateway.Options{Cluster: u, Shuffle: cluster.Shuffle(), Connectors: none{}, Functions: function.Builtins(), Again: 3})
+				rows, err := count(t, g)
+				if u.submitted != c.submitted || failure.Of(err) != c.class || err == nil && rows != 1 {
+					t.Errorf("%d rows of %d jobs, %v", rows, u.submitted, err)
+				}
+				g.Close()
+				if err := cluster.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func small(t *testing.T) config.Config {
+	t.Helper()
+	c, err := config.FromMap(map[string]string{"worker.slots": "1", "worker.memory.size": "128mb", "io.tmp.dir": t.TempDir()}, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// count runs a query of one row.
+func count(t *testing.T, g *gateway.Gateway) (rows int, err error) {
+	t.Helper()
+	session, err := g.Open(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { err = errors.Join(err, session.Close()) }()
+	const source = "SELECT 1"
+	statements, err := parser.ParseScript(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r client.Result
+	if r, err = session.Execute(t.Context(), source, statements[0]); err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	for {
+		b, err := r.Next(t.Context())
+		if errors.Is(err, io.EOF) {
+			return rows, nil
+		}
+		if err != nil {
+			return rows, err
+		}
+		rows += b.Len()
+		b.Release()
+	}
+}
