@@ -16,10 +16,13 @@ import (
 	"github.com/tidemill/tidemill/core/rpc"
 )
 
-// Pauses between rounds of asking every master.
 const (
+	// Pauses between rounds of asking every master.
 	firstPause = 50 * time.Millisecond
 	lastPause  = time.Second
+	// connectPatience is how long a connection to one master may take before another one
+	// is asked.
+	connectPatience = time.Second
 )
 
 // leader is where the leading master was seen last. Methods may be called concurrently.
@@ -110,83 +113,108 @@ type leading struct {
 }
 
 func (l leading) invoke(ctx context.Context, method string, q, r proto.Message) error {
-	patience := l.n.opts.AskTimeout
-	switch {
-	case waits(method, q):
-		patience = l.n.opts.LongCallTimeout
-	case method == Master_Heartbeat_FullMethodName:
-		patience /= 5 // it is answered from memory, and the others learn by it who leads
-	}
 	ctx, cancel := l.n.bound(ctx, method, q)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	s := search{n: l.n, method: method, q: q, r: r, patience: l.n.opts.AskTimeout, begun: time.Now(), silent: map[string]time.Time{}}
+	switch {
+	case waits(method, q):
+		s.patience = l.n.opts.LongCallTimeout
+	case method == Master_Heartbeat_FullMethodName:
+		s.patience /= 5 // it is answered from memory, and the others learn by it who leads
+	}
+	return s.run(ctx)
+}
+
+// search is one call of the leading master.
+type search struct {
+	n        *Network
+	method   string
+	q, r     proto.Message
+	patience time.Duration
+	begun    time.Time
+	// silent are masters that gave no answer, and when they are asked again: after as long
+	// as they were waited for, so that they take half of the time at most.
+	silent map[string]time.Time
+}
+
+// run asks all masters until one leads, another refuses, or ctx ends.
+func (s *search) run(ctx context.Context) error {
 	pause := firstPause
 	for {
-		asked := l.n.leader.rotation()
+		asked := s.n.leader.rotation()
 		if len(asked) == 0 {
-			return failure.Errorf(failure.Usage, "%s: no master's address is known", short(method))
+			return failure.Errorf(failure.Usage, "%s: no master's address is known", short(s.method))
 		}
-		err := l.round(ctx, asked, method, q, r, patience)
+		err := s.round(ctx, asked)
 		if err == nil || !elsewhere(err) {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return given(ctx, method, err)
+			// The end of its context, and what was heard last.
+			return failure.Wrap(failure.Of(ctx.Err()), fmt.Errorf("%s: %w: %w", short(s.method), ctx.Err(), err))
 		case <-time.After(pause/2 + rand.N(pause/2)):
 		}
 		pause = min(2*pause, lastPause)
-		patience = min(2*patience, l.n.opts.LongCallTimeout) // it may be busy
+		s.patience = min(2*s.patience, s.n.opts.LongCallTimeout) // the leader may be busy
 	}
 }
 
 // round asks masters in turn, and those that they name before the rest.
-func (l leading) round(ctx context.Context, asked []string, method string, q, r proto.Message, patience time.Duration) error {
+func (s *search) round(ctx context.Context, asked []string) error {
 	var last error
 	most := 2*len(asked) + 1 // they may name each other
-	for i := 0; i < len(asked) && i < most; i++ {
-		err := l.ask(ctx, asked[i], method, q, r, patience)
+	for i := 0; i < len(asked) && i < most && ctx.Err() == nil; i++ {
+		if time.Now().Before(s.silent[asked[i]]) {
+			continue
+		}
+		err := s.ask(ctx, asked[i])
 		if err == nil {
-			l.n.leader.seen(asked[i])
+			s.n.leader.seen(asked[i])
 			return nil
 		}
 		if !elsewhere(err) && !errors.Is(err, errStranger) {
 			return err
 		}
-		if last == nil || errors.Is(last, errStranger) || errors.Is(last, rpc.ErrUnreachable) {
+		if last == nil || !errors.Is(err, errStranger) && !errors.Is(last, rpc.ErrNotLeader) {
 			last = err // what a living one says tells more
 		}
-		if named := cmp.Or(rpc.LeaderOf(err), l.n.leader.now()); named != "" && named != asked[i] && !slices.Contains(asked[:i], named) {
+		if named := cmp.Or(rpc.LeaderOf(err), s.n.leader.now()); named != "" && !slices.Contains(asked[:i+1], named) {
 			asked = slices.Insert(asked, i+1, named)
 		}
-		if ctx.Err() != nil {
-			return last
-		}
+	}
+	if last == nil {
+		return unreachable(short(s.method), "no master answers")
 	}
 	return last
 }
 
-// ask calls one master, and does not wait for it longer than patience.
-func (l leading) ask(ctx context.Context, address, method string, q, r proto.Message, patience time.Duration) error {
-	p := process{n: l.n, address: address}
-	one, cancel := context.WithTimeout(ctx, patience)
+// ask calls one master, and does not wait for it longer than patience, nor for its
+// greeting longer than connectPatience.
+func (s *search) ask(ctx context.Context, address string) error {
+	one, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
-	defer l.n.leader.asks(address, cancel)()
-	err := p.ask(one, method, q, r)
+	defer s.n.leader.asks(address, cancel)()
+	begun := time.Now()
+	connect := time.AfterFunc(connectPatience, func() {
+		if !s.n.connected(address) {
+			cancel()
+		}
+	})
+	defer connect.Stop()
+	err := process{n: s.n, address: address}.ask(one, s.method, s.q, s.r)
 	late := errors.Is(err, context.DeadlineExceeded)
-	if late && !waits(method, q) {
-		l.n.leader.suspect(address)
+	if err == nil || !late && (one.Err() == nil || ctx.Err() != nil) {
+		return err
 	}
-	if late || err != nil && one.Err() != nil && ctx.Err() == nil {
-		return unreachable(fmt.Sprintf("%s at %s", short(method), address), "no answer in time")
+	waited := time.Since(begun)
+	// A caller's end may come when the call has just got here: that is no sign of anything.
+	if fair := 2*waited >= time.Since(s.begun); fair && (!late || !waits(s.method, s.q)) {
+		s.n.leader.suspect(address)
 	}
-	return err
-}
-
-// given is the error of a call that was given up: the end of its context, and what was
-// heard last.
-func given(ctx context.Context, method string, last error) error {
-	return failure.Wrap(failure.Of(ctx.Err()), fmt.Errorf("%s: %w: %w", short(method), ctx.Err(), last))
+	s.silent[address] = time.Now().Add(waited)
+	return unreachable(fmt.Sprintf("%s at %s", short(s.method), address), "no answer in time")
 }

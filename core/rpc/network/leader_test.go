@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -139,6 +140,45 @@ func TestMasterHangs(t *testing.T) {
 	})
 }
 
+// A master that does not even greet is left after a second, by calls that wait long too;
+// and one that hangs is not asked first by those who name it.
+func TestMasterIsFrozen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		token, in := security.NewToken(), street{"frozen:1": newCrowd()}
+		go func() { // connections come to nobody
+			for {
+				c, err := in["frozen:1"].Accept()
+				if err != nil {
+					return
+				}
+				go func() { _, _ = io.Copy(io.Discard, c) }()
+			}
+		}()
+		t.Cleanup(func() { _ = in["frozen:1"].Close() })
+		var named atomic.Int32
+		in.open(t, "b:1", Services{
+			Master: func() (rpc.MasterClient, error) {
+				if named.Add(1) < 10 {
+					return nil, rpc.NotLeader("frozen:1")
+				}
+				return someMaster{}, nil
+			},
+			Cluster: func() (rpc.ClusterClient, error) { return polled{}, nil },
+		}, token)
+		n := in.dialer(t, Options{Masters: []string{"frozen:1", "b:1"}, Token: token})
+		begun := time.Now()
+		_, err := n.Cluster().GetJob(t.Context(), &rpc.GetJobRequest{AwaitResult: true})
+		if err != nil || time.Since(begun) != time.Second {
+			t.Errorf("a long call after %v: %v", time.Since(begun), err)
+		}
+		m := in.dialer(t, Options{Masters: []string{"frozen:1", "b:1"}, Token: token})
+		begun = time.Now()
+		if err := heartbeat(t.Context(), m); err != nil || time.Since(begun) > 10*time.Second {
+			t.Errorf("a heartbeat after %v: %v", time.Since(begun), err)
+		}
+	})
+}
+
 type hangingMaster struct{ rpc.MasterClient }
 
 // When a heartbeat has found the new leader, calls that wait for the old one ask again
@@ -233,7 +273,12 @@ func TestRefusals(t *testing.T) {
 		if err := heartbeat(t.Context(), in.dialer(t, o)); err != nil {
 			t.Error(err)
 		}
-		o.Masters = o.Masters[:1]
+		// But whether one that is not there would lead is not known.
+		o.Masters = []string{"dead:1", "strange:1", "dead:2"}
+		if err := heartbeat(t.Context(), in.dialer(t, o)); failure.Of(err) != failure.Transient {
+			t.Error(err)
+		}
+		o.Masters = []string{"strange:1"}
 		if err := heartbeat(t.Context(), in.dialer(t, o)); failure.Of(err) != failure.Unauthorized || !errors.Is(err, errStranger) {
 			t.Error(err)
 		}

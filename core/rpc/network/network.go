@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -217,6 +218,14 @@ func (n *Network) acquire(address string) (*conn, error) {
 	}
 	c.users++
 	return c, nil
+}
+
+// connected reports whether the connection to an address is there.
+func (n *Network) connected(address string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := n.conns[address]
+	return c != nil && c.cc.GetState() == connectivity.Ready
 }
 
 func (n *Network) release(c *conn) {
