@@ -249,12 +249,16 @@ func TestWorkerJoins(t *testing.T) {
 // scripts are jobs of several shapes, and what their last statements return.
 var scripts = []struct{ name, text, answer string }{
 	{"groups", groups, groupsAnswer},
-	{"join", tables + `
+	{
+		"join", tables + `
 		SELECT COUNT(*), SUM(a.v), SUM(b.v), MAX(a.g) FROM (SELECT k, v, MOD(v, 7) AS g FROM src) AS a JOIN other AS b ON a.k = b.k WHERE b.v >= 1000`,
-		"4000 11998000 11998000 6"},
-	{"union", tables + `
+		"4000 11998000 11998000 6",
+	},
+	{
+		"union", tables + `
 		SELECT COUNT(*), SUM(n) FROM (SELECT MOD(v, 10) AS g, COUNT(*) AS n FROM (SELECT v FROM src UNION ALL SELECT v FROM other) AS u GROUP BY MOD(v, 10)) AS t`,
-		"10 25000"},
+		"10 25000",
+	},
 	{"order", tables + `SELECT v FROM src ORDER BY v DESC LIMIT 3`, "19999\n19998\n19997"},
 	{"insert", tables + `
 		CREATE TABLE dst (k BIGINT, v BIGINT) WITH ('connector' = 'filesystem', 'path' = '${dir}/dst', 'format' = 'parquet');
