@@ -47,9 +47,30 @@ func (w *Worker) Deploy(ctx context.Context, r *rpc.DeployRequest) (*rpc.DeployR
 func (w *Worker) admit(ctx context.Context, r *rpc.JobRef) (id.Job, error) {
 	job, newer, err := w.terms.Admit(r)
 	if err == nil && newer {
-		err = w.endTasks(ctx, job)
+		if err = w.endTasks(ctx, job); err == nil {
+			w.renew(job)
+		}
 	}
 	return job, err
+}
+
+// renew forgets what the tasks of a job shared under an older term: the new master may
+// have decided for another parallelism, and parts of filters do not fit together then.
+func (w *Worker) renew(jobID id.Job) {
+	w.mu.Lock()
+	j := w.jobs[jobID]
+	var old *keyfilter.Set
+	if j != nil {
+		old = j.filters
+		j.filters, j.builds = w.shared(jobID)
+	}
+	w.mu.Unlock()
+	old.Close()
+}
+
+// shared is what tasks of a job share here.
+func (w *Worker) shared(jobID id.Job) (*keyfilter.Set, *join.Builds) {
+	return keyfilter.NewSet(w.opts.Memory.Child("runtime filters of job "+jobID.String(), 0)), join.NewBuilds()
 }
 
 func (w *Worker) has(j id.Job, a id.Attempt) bool {
@@ -99,11 +120,8 @@ func (w *Worker) prepare(jobID id.Job, r *rpc.DeployRequest) (*execution, *metri
 func (w *Worker) jobOf(jobID id.Job) *job {
 	j := w.jobs[jobID]
 	if j == nil {
-		account := w.opts.Memory.Child("runtime filters of job "+jobID.String(), 0)
-		j = &job{
-			tasks: map[id.Attempt]*execution{}, exchanges: map[id.Exchange]bool{},
-			filters: keyfilter.NewSet(account), builds: join.NewBuilds(),
-		}
+		j = &job{tasks: map[id.Attempt]*execution{}, exchanges: map[id.Exchange]bool{}}
+		j.filters, j.builds = w.shared(jobID)
 		w.jobs[jobID] = j
 	}
 	return j

@@ -1,0 +1,94 @@
+package worker_test
+
+import (
+	"context"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/tidemill/tidemill/core/coordinator"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/memory"
+	"github.com/tidemill/tidemill/core/metric"
+	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/core/spill"
+	"github.com/tidemill/tidemill/core/stream"
+	"github.com/tidemill/tidemill/core/task"
+	"github.com/tidemill/tidemill/core/worker"
+	"github.com/tidemill/tidemill/shuffle/local"
+)
+
+// idle is a task that runs until it is cancelled.
+type idle struct {
+	ctx  context.Context
+	stop context.CancelFunc
+}
+
+func (i *idle) Run(context.Context) error { <-i.ctx.Done(); return nil }
+func (i *idle) Trigger(stream.Barrier)    {}
+func (i *idle) Completed(id.Checkpoint)   {}
+func (i *idle) Cancel()                   { i.stop() }
+
+// Under a higher term a job begins anew: its tasks end, and what they have shared is
+// forgotten. The bug that this keeps away: parts of a runtime filter of another
+// parallelism made one together that lacked keys.
+func TestNewTermSharesNothing(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	ledger, err := memory.New(memory.Options{Limit: 64 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := spill.Open(t.TempDir(), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var envs []task.Env
+	var tasks []task.Descriptor
+	w, err := worker.New(worker.Options{
+		ID: "w", Slots: 1, Dialer: rpc.NewLocal(rpc.LocalOptions{}), Memory: ledger, Spill: dir, Metrics: metric.NewRegistry(metric.Options{}),
+		Shuffle: local.New(local.Options{Alloc: ledger.Child("shuffle", 0).Allocator()}), Coordinators: coordinator.New(nil),
+		NewTask: func(d task.Descriptor, env task.Env) (worker.Task, error) {
+			envs, tasks = append(envs, env), append(tasks, d)
+			one := &idle{}
+			one.ctx, one.stop = context.WithCancel(context.Background())
+			return one, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := id.NewJob()
+	for term := range uint32(2) {
+		for n := range uint32(2) {
+			r := &rpc.DeployRequest{
+				Job: rpc.Ref(job, id.Term(term+1)), Attempt: &rpc.Attempt{Subtask: n}, Vertex: &jobgraph.Vertex{},
+				Out: []*rpc.Edge{{Exchange: &jobgraph.Exchange{Id: 3}, Peers: 2, Partitions: 64, Placement: &rpc.Placement{
+					Version: 4, Servers: []*rpc.ShuffleServer{{Id: "s"}}, At: []uint32{0, 0},
+				}}},
+			}
+			if _, err := w.Deploy(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if envs[0].Filters != envs[1].Filters || envs[1].Filters == envs[2].Filters || envs[2].Filters != envs[3].Filters || envs[1].Builds == envs[2].Builds {
+		t.Error("what tasks share does not go by the term")
+	}
+	if out := tasks[2].Out[0]; tasks[2].Term != 2 || out.Partitions != 64 || out.Placement.Version != 4 || out.Placement.Servers[0].ID != "s" {
+		t.Errorf("descriptor %+v", tasks[2])
+	}
+	if _, err := w.Deploy(t.Context(), &rpc.DeployRequest{Job: rpc.Ref(job, 1), Vertex: &jobgraph.Vertex{}}); err == nil {
+		t.Error("a lower term is admitted")
+	}
+	bad := &rpc.DeployRequest{Job: rpc.Ref(job, 2), Attempt: &rpc.Attempt{Number: 9}, Vertex: &jobgraph.Vertex{}, In: []*rpc.Edge{{Placement: &rpc.Placement{At: []uint32{5}}}}}
+	if _, err := w.Deploy(t.Context(), bad); err == nil {
+		t.Error("a placement at a server that is not there is taken")
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := dir.Close(); err != nil {
+		t.Error(err)
+	}
+}
