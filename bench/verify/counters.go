@@ -21,6 +21,9 @@ type Counters struct {
 	Kills   map[string]int
 	AtPoint map[string]int
 	Stops   int
+	// Damaged are files that kept rows of statements, and had a bit flipped or their end
+	// cut.
+	Damaged int
 	// PowerFailures are the times at which everything was ended at once.
 	PowerFailures int
 	// Right, Retried: statements that were right at once, and after an error that said
@@ -92,6 +95,7 @@ func (c *Counters) rows() [][2]string {
 		{"of them in a shuffle, commit, publication or seal", count(c.Critical())},
 		{"by failpoint", list(c.AtPoint)},
 		{"stops and continues", count(c.Stops)},
+		{"files of running statements that were damaged", count(c.Damaged)},
 		{"kills of everything at once", count(c.PowerFailures)},
 		{"right at once", count(c.Right)},
 		{"right when repeated, after a retryable error", count(c.Retried)},

@@ -22,6 +22,8 @@ const (
 	KillAtRandom
 	// StopAndContinue stops one node for a while and has it go on.
 	StopAndContinue
+	// Damage flips a bit in, or cuts, each file that keeps rows of the statement.
+	Damage
 )
 
 func (k FaultKind) String() string {
@@ -32,6 +34,8 @@ func (k FaultKind) String() string {
 		return "kill at a random moment"
 	case StopAndContinue:
 		return "stop and continue"
+	case Damage:
+		return "damage files"
 	default:
 		return "no fault"
 	}
@@ -51,6 +55,9 @@ func (f fault) String() string {
 	if f.kind == KillAtPoint {
 		return fmt.Sprintf("kill at hit %d of %s, start after %v", f.hit, f.point, f.pause)
 	}
+	if f.kind == Damage {
+		return fmt.Sprintf("damage files after %v", f.after)
+	}
 	what := map[FaultKind]string{KillAtRandom: "kill", StopAndContinue: "stop"}[f.kind]
 	return fmt.Sprintf("%s node %d after %v, for %v", what, f.node, f.after, f.pause)
 }
@@ -62,9 +69,10 @@ type calm struct {
 }
 
 const (
-	// Of every ten faults six are kills at failpoints and three at random moments.
-	pointShare, randomShare = 6, 3
-	faultShares             = 10
+	// Of every twelve faults seven are kills at failpoints, three at random moments, and
+	// one damages files.
+	pointShare, randomShare, damageShare = 7, 3, 1
+	faultShares                          = 12
 	// A killed node stays away for up to longestPause, a stopped one for up to
 	// longestStop, which is longer than a master's patience.
 	longestPause = 2 * time.Second
@@ -86,6 +94,8 @@ func planFault(r *rand.Rand, nodes int, c calm) fault {
 	case n < pointShare+randomShare:
 		f.kind = KillAtRandom
 		f.pause = time.Duration(r.Int64N(int64(longestPause)))
+	case n < pointShare+randomShare+damageShare:
+		f.kind = Damage
 	default:
 		f.pause = time.Duration(r.Int64N(int64(longestStop)))
 	}

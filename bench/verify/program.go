@@ -39,6 +39,9 @@ func (r Role) String() string {
 	}
 }
 
+// shuffleMemory is what each shuffle server has: little, so that it writes files.
+const shuffleMemory = "64 mb"
+
 // workerSlots is how many slots each worker has.
 const workerSlots = "2"
 
@@ -56,7 +59,7 @@ func (n *node) arguments(masters []string) []string {
 	case Worker:
 		args = append(args, "--join", strings.Join(masters, ","), "-D", "worker.slots="+workerSlots)
 	default:
-		args = append(args, "--join", strings.Join(masters, ","))
+		args = append(args, "--join", strings.Join(masters, ","), "-D", "worker.memory.size="+shuffleMemory)
 	}
 	return args
 }

@@ -134,7 +134,7 @@ func (r *run) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	outcome, err := r.insist(ctx, m, s, where)
+	outcome, err := r.insist(ctx, m, s, f, where)
 	if err := errors.Join(err, undo()); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (r *run) round(ctx context.Context) error {
 const mostAttempts = 10
 
 // insist runs a statement until it succeeds, as long as its errors say that it may.
-func (r *run) insist(ctx context.Context, m mode, s statement, where string) (string, error) {
+func (r *run) insist(ctx context.Context, m mode, s statement, f fault, where string) (string, error) {
 	for attempt := 1; ; attempt++ {
 		r.count.Statements++
 		a, err := r.ask(ctx, s.script, r.c.masters(), m.settings...)
@@ -174,7 +174,7 @@ func (r *run) insist(ctx context.Context, m mode, s statement, where string) (st
 			r.count.Wrong = append(r.count.Wrong, where+": "+err.Error())
 			return "WRONG after an error", nil
 		}
-		if !a.retryable() {
+		if !a.retryable() && !(f.kind == Damage && a.code > 0 && namesDamage(a.notes)) {
 			r.count.Unclear = append(r.count.Unclear, where+": "+a.String())
 			return "UNCLEAR ERROR", nil
 		}
@@ -264,6 +264,11 @@ func (r *run) strike(ctx context.Context, f fault) error {
 	if pause(ctx, f.after) != nil {
 		return nil // the statement was faster
 	}
+	if f.kind == Damage {
+		n, err := damage(filepath.Join(r.c.dir, "data"), f.node%2 == 0)
+		r.count.Damaged += n
+		return err
+	}
 	n := r.c.nodes[f.node]
 	if !n.alive() {
 		return nil // crashed tells
@@ -330,7 +335,7 @@ func (r *run) end(ctx context.Context) error {
 		r.count.Refused = append(r.count.Refused, "after a power failure: "+err.Error())
 		return nil
 	}
-	outcome, err := r.insist(ctx, modes()[0], s, "after a power failure")
+	outcome, err := r.insist(ctx, modes()[0], s, fault{}, "after a power failure")
 	if err != nil {
 		return err
 	}
