@@ -43,7 +43,7 @@ func (s *Store) Members(ctx context.Context) ([]raftmeta.Member, error) {
 }
 
 // Join implements raftmeta.Cluster. A master that was there with another life of its
-// storage loses that one first. After an error the master may be there without a vote;
+// storage, or at another address, is taken out first. After an error the master may be there without a vote;
 // joining it again goes on.
 func (s *Store) Join(ctx context.Context, m raftmeta.Member) error {
 	if err := s.change(ctx, func() error { return s.join(ctx, m) }); err != nil {
@@ -96,28 +96,28 @@ func (s *Store) join(ctx context.Context, m raftmeta.Member) error {
 	var known raft.Server
 	for _, server := range s.servers() {
 		switch {
-		case server.ID == who:
+		case server.ID == who && server.Address == address:
 			known = server
-		case nameOf(server.ID) == m.ID:
+		case server.ID == who && who == s.self:
+			return s.configure(ctx, func() raft.IndexFuture { return s.raft.AddVoter(who, address, 0, 0) })
+		case nameOf(server.ID) == m.ID: // another life, or elsewhere: Raft changes no address under way safely
 			if err := s.configure(ctx, func() raft.IndexFuture { return s.raft.RemoveServer(server.ID, 0, 0) }); err != nil {
 				return err
 			}
 		}
 	}
 	switch {
-	case known.Suffrage == raft.Voter && known.Address == address:
+	case known.ID != "" && known.Suffrage == raft.Voter:
 		return nil
 	case known.ID == "" && len(s.servers()) >= maxMembers:
 		return failure.Errorf(failure.Conflict, "there are %d masters, which is the limit", maxMembers)
-	case known.ID == "" || known.Address != address && known.Suffrage != raft.Voter:
+	case known.ID == "":
 		if err := s.configure(ctx, func() raft.IndexFuture { return s.raft.AddNonvoter(who, address, 0, 0) }); err != nil {
 			return err
 		}
 	}
-	if known.ID == "" || known.Suffrage != raft.Voter {
-		if err := s.catchUp(ctx, address); err != nil {
-			return err
-		}
+	if err := s.catchUp(ctx, address); err != nil {
+		return err
 	}
 	return s.configure(ctx, func() raft.IndexFuture { return s.raft.AddVoter(who, address, 0, 0) })
 }
