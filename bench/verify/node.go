@@ -126,6 +126,21 @@ func (n *node) kill() error {
 	return nil
 }
 
+// dumpPatience is how long a process may write its goroutines.
+const dumpPatience = 5 * time.Second
+
+// dump has the node write what its goroutines do into its log, and ends it.
+func (n *node) dump() error {
+	if err := n.signal(syscall.SIGQUIT); err != nil {
+		return err
+	}
+	select {
+	case <-n.over():
+	case <-time.After(dumpPatience):
+	}
+	return n.kill()
+}
+
 // stop asks the node to end and waits until it has; one that does not is a defect.
 func (n *node) stop(patience time.Duration) error {
 	if err := n.signal(syscall.SIGTERM); err != nil {
@@ -136,7 +151,7 @@ func (n *node) stop(patience time.Duration) error {
 	select {
 	case <-n.over():
 	case <-timer.C:
-		return errors.Join(fmt.Errorf("%s does not end within %v of SIGTERM: %s", n.name, patience, n.lastWords()), n.kill())
+		return errors.Join(fmt.Errorf("%s does not end within %v of SIGTERM: its goroutines are in %s", n.name, patience, n.logFile()), n.dump())
 	}
 	if how := n.ending(); how != nil && !strings.Contains(how.Error(), "exit status 143") {
 		return fmt.Errorf("%s ended by SIGTERM: %w", n.name, how)

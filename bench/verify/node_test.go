@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// deaf ends the name of the data directory of a role that takes no notice of SIGTERM.
+const deaf = "-deaf"
+
 func play() {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGTERM)
@@ -36,6 +39,9 @@ func play() {
 	}
 	if err := os.WriteFile(filepath.Join(os.Args[5], "ready"), nil, 0o600); err != nil {
 		os.Exit(2)
+	}
+	for strings.HasSuffix(os.Args[5], deaf) {
+		<-ended
 	}
 	<-ended
 	os.Exit(0)
@@ -119,6 +125,24 @@ func TestLivesOfNodes(t *testing.T) {
 		if n.alive() {
 			t.Errorf("%s lives", n.name)
 		}
+	}
+}
+
+// A process that does not end when it is asked to is a defect, whose goroutines are kept.
+func TestNodeThatDoesNotEnd(t *testing.T) {
+	c := testCluster(t, Shape{Workers: 1})
+	n := c.nodes[0]
+	n.dir += deaf
+	if err := n.start(); err != nil {
+		t.Fatal(err)
+	}
+	awaitFile(t, c)
+	err := n.stop(time.Millisecond)
+	if err == nil || !strings.Contains(err.Error(), "does not end") || n.alive() {
+		t.Errorf("%v, alive: %t", err, n.alive())
+	}
+	if text, err := os.ReadFile(n.logFile()); err != nil || !strings.Contains(string(text), "goroutine") {
+		t.Errorf("%v: %s", err, text)
 	}
 }
 
