@@ -408,6 +408,33 @@ func TestClusterWorkerIsKilled(t *testing.T) {
 	}
 }
 
+// A worker that is killed under an INSERT costs time: the job begins again on the workers
+// that there are, and publishes each row once.
+func TestClusterWorkerIsKilledUnderAnInsert(t *testing.T) {
+	m := newMill(t)
+	put(t, m.work, "job.sql", `CREATE TABLE g (id BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '40000',
+		'rows-per-second' = '20000', 'fields.id.kind' = 'sequence');
+		CREATE TABLE o (id BIGINT) WITH ('connector' = 'filesystem', 'path' = 'o', 'format' = 'parquet');
+		INSERT INTO o SELECT id FROM g;`)
+	o := m.run("submit", "job.sql")
+	if o.code != 0 {
+		t.Fatalf("submit: exit code %d\n%s", o.code, o.stderr)
+	}
+	job := lines(o.stdout)[0]
+	if o := m.run("wait", "--timeout", "200ms", job); o.code != 124 {
+		t.Fatalf("the job is over too soon: exit code %d\n%s", o.code, o.stderr)
+	}
+	if err := syscall.Kill(m.member("worker-1").PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if o := m.run("wait", job); o.code != 0 {
+		t.Errorf("wait: exit code %d\n%s%s", o.code, o.stderr, m.run("get", job).stdout)
+	}
+	if o := m.run("sql", "-o", "csv", "SELECT count(*), count(DISTINCT id) FROM 'o/*.parquet'"); o.code != 0 || lines(o.stdout)[1] != "40000,40000" {
+		t.Errorf("exit code %d\n%s%s", o.code, o.stdout, o.stderr)
+	}
+}
+
 // The master is killed and started again: jobs that it knew are known still.
 func TestClusterMasterIsKilled(t *testing.T) {
 	m := newMill(t)

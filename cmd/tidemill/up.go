@@ -162,6 +162,7 @@ func (u *cluster) up(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	process.Trim()
 	select {
 	case err := <-u.ended:
 		return err

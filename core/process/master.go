@@ -108,7 +108,7 @@ func (m *Master) start(ctx context.Context, bootstrap bool) error {
 	if len(m.opts.Masters) > 0 {
 		m.running.Go(func() { m.join(root) })
 	}
-	defer trim()
+	defer Trim()
 	return m.announce()
 }
 

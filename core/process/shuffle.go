@@ -52,7 +52,7 @@ func (s *Shuffle) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	trim()
+	Trim()
 	root, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {

@@ -9,11 +9,11 @@ import (
 	"syscall"
 )
 
-// trim unmaps pages of the program that its start has read and that it may never read
+// Trim unmaps pages of the program that its start has read and that it may never read
 // again: tables of protocols, time zones and the like. Those that are needed come back
 // from the page cache, a few microseconds each. Only what cannot have been written is
 // given back: read-only parts of the program's own file.
-func trim() {
+func Trim() {
 	self, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return

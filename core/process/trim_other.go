@@ -2,5 +2,5 @@
 
 package process
 
-// trim has nothing to do here.
-func trim() {}
+// Trim has nothing to do here.
+func Trim() {}

@@ -72,7 +72,7 @@ func (w *Worker) start(ctx context.Context) error {
 	if err := w.announce(); err != nil {
 		return err
 	}
-	defer trim()
+	defer Trim()
 	return w.insist(ctx, "registration", w.worker.Start)
 }
 
