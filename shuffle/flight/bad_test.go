@@ -194,11 +194,9 @@ func TestLostServer(t *testing.T) {
 			if err := errors.Join(b.service.DropJob(t.Context(), job, nil, 9), b.stop()); err != nil {
 				t.Fatal(err)
 			}
-			delete(c.servers, "b")
-			if again { // somebody else at the same address
-				c.start("b2", options{alloc: c.alloc})
-				c.servers["b"] = c.servers["b2"]
-				delete(c.servers, "b2")
+			c.gone("b")
+			if again {
+				c.another("b", options{alloc: c.alloc})
 			}
 			begin := time.Now()
 			if _, err := next(r); !errors.Is(err, shuffle.ErrDataLoss) || failure.Of(err) != failure.LostPartition {
@@ -225,9 +223,7 @@ func TestWriterOfLostServer(t *testing.T) {
 		if err := c.servers["a"].stop(); err != nil {
 			t.Fatal(err)
 		}
-		c.start("a2", options{alloc: c.alloc})
-		c.servers["a"] = c.servers["a2"]
-		delete(c.servers, "a2")
+		c.another("a", options{alloc: c.alloc})
 		// It is told when the server closes, or else by the next one.
 		_, err = w.Finish(t.Context())
 		told := strings.Contains(fmt.Sprint(err), "server a is gone") || strings.Contains(fmt.Sprint(err), "server is closing")
@@ -305,7 +301,7 @@ func TestNobodyThere(t *testing.T) {
 			t.Fatal(err)
 		}
 		a := c.servers["a"]
-		delete(c.servers, "a")
+		c.gone("a")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := c.Writer(ctx, job, 1, 0, 0); !errors.Is(err, context.DeadlineExceeded) {

@@ -85,6 +85,22 @@ func (c *cluster) start(name string, o options) {
 	c.servers[name] = n
 }
 
+// gone has nobody at a server's address any more.
+func (c *cluster) gone(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.servers, name)
+}
+
+// another starts another life of a server, at the same address.
+func (c *cluster) another(name string, o options) {
+	c.start(name+"2", o)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.servers[name] = c.servers[name+"2"]
+	delete(c.servers, name+"2")
+}
+
 func (n *node) stop() error {
 	err := n.service.Close()
 	n.grpc.Stop()

@@ -58,11 +58,11 @@ func (p *pull) passed() uint64 { return p.position() }
 
 // next implements end: nothing is asked for before the first poll, for what was read
 // cannot be read by another attempt; then credit is given back when a quarter of the window has been
-// read, or everything.
+// read: the server waits only when all of it is on its way.
 func (p *pull) next() *wire.Message {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.started || p.asked && (p.taken == p.told || p.untold < p.window/4 && len(p.queue) > 0) {
+	if !p.started || p.asked && (p.taken == p.told || p.untold < p.window/4) {
 		return nil
 	}
 	m, err := wire.Control(wire.Header{Kind: wire.KindProgress}, &wire.Progress{Seq: p.taken})
@@ -119,7 +119,7 @@ func (p *pull) poll() (stream.Element, bool, error) {
 	p.queue = p.queue[1:]
 	p.taken = m.Seq
 	p.untold += int64(m.Bytes())
-	if p.untold >= p.window/4 || len(p.queue) == 0 {
+	if p.untold >= p.window/4 {
 		signal(p.session.work)
 	}
 	p.mu.Unlock()
