@@ -101,8 +101,8 @@ type mode struct {
 	settings []string
 }
 
-// modes are all that rounds draw from: jobs that end with the first failure, jobs that
-// restart, and jobs that restart from what shuffle servers keep.
+// modes are all that rounds draw from: jobs as clusters run them, jobs that end with the
+// first failure, jobs that restart, and jobs that restart from what shuffle servers keep.
 func modes() []mode {
 	restart := []string{"-D", "restart-strategy.type=fixed-delay", "-D", "restart-strategy.fixed-delay.attempts=20", "-D", "restart-strategy.fixed-delay.delay=200 ms"}
 	return []mode{
