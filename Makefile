@@ -27,7 +27,7 @@ DIFFERENCES  ?= 10
 
 # The packages that start goroutines or share memory between them; they run under the race detector.
 CONCURRENT := shuffle core/coordinator core/task core/worker core/rpc core/state core/spill core/client scheduler raftmeta \
-	core/minicluster core/memory core/metric fs/readahead fs/s3 fs/hdfs
+	core/minicluster core/process core/memory core/metric fs/readahead fs/s3 fs/hdfs
 # The packages whose costly self-checks are compiled in by `-tags invariants`.
 CHECKED := core/invariant core/stream core/memory core/keygroup core/hashtable core/compute core/eventtime \
 	core/checkpoint core/state core/operator core/task shuffle scheduler/execgraph scheduler/jobmaster
