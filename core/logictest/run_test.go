@@ -154,7 +154,7 @@ func TestRunClosesEngineAndSession(t *testing.T) {
 		seen[settings["execution.batch-rows"]] = true
 		return c, nil
 	}})
-	bounded := slices.DeleteFunc(Variations(), func(v Variation) bool { return v.Streaming })
+	bounded := slices.DeleteFunc(Variations(), func(v Variation) bool { return v.Streaming || v.Apart })
 	if want := 2 * len(bounded); c.closed != want || !seen["1"] || !seen["3"] || !seen[""] {
 		t.Errorf("closed %d times, not %d; batch rows %v", c.closed, want, seen)
 	}
