@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"google.golang.org/grpc"
@@ -39,6 +40,10 @@ type RemoteOptions struct {
 	Log      *slog.Logger // nil: discarded
 }
 
+// callPatience is how long masters that do not answer are asked again: longer than it
+// takes until another one leads.
+const callPatience = 20 * time.Second
+
 // queryAgain is how often a query is started again: it takes seconds until a dead worker
 // is given no tasks any more.
 const queryAgain = 4
@@ -67,7 +72,7 @@ func Connect(o RemoteOptions) (client.Engine, error) {
 		}
 		e.registry, o.Registry = builtins, builtins
 	}
-	to := network.Options{Masters: o.Masters, TLS: o.TLS, Token: o.Token, Version: o.Version}
+	to := network.Options{Masters: o.Masters, TLS: o.TLS, Token: o.Token, CallTimeout: callPatience, Version: o.Version}
 	e.network = network.New(to)
 	e.shuffle = flight.New(flight.Options{
 		Self:  shuffle.Server{Host: flight.Machine()},
