@@ -144,17 +144,18 @@ func TestMasterHangs(t *testing.T) {
 // and one that hangs is not asked first by those who name it.
 func TestMasterIsFrozen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		token, in := security.NewToken(), street{"frozen:1": newCrowd()}
+		frozen := newCrowd()
+		token, in := security.NewToken(), street{"frozen:1": frozen}
 		go func() { // connections come to nobody
 			for {
-				c, err := in["frozen:1"].Accept()
+				c, err := frozen.Accept()
 				if err != nil {
 					return
 				}
 				go func() { _, _ = io.Copy(io.Discard, c) }()
 			}
 		}()
-		t.Cleanup(func() { _ = in["frozen:1"].Close() })
+		t.Cleanup(func() { _ = frozen.Close() })
 		var named atomic.Int32
 		in.open(t, "b:1", Services{
 			Master: func() (rpc.MasterClient, error) {
