@@ -34,7 +34,7 @@ func (c *Cluster) startNodes(ctx context.Context, o Options) error {
 		keeper := keeper{server: n.door.server}
 		c.transport.ServeShuffle(string(n.id), keeper)
 		q := &rpc.RegisterRequest{Worker: string(n.id), Shuffle: rpc.FromServer(n.door.self)}
-		if _, err := (keyed{c.transport, c}).Master().Register(ctx, q); err != nil {
+		if _, err := (keyed{c.transport, c, n}).Master().Register(ctx, q); err != nil {
 			return err
 		}
 	}

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 
 	"github.com/tidemill/tidemill/core/checkpoint/storage"
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/coordinator"
+	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/metric"
@@ -38,6 +40,9 @@ type node struct {
 	worker *worker.Worker // nil: a shuffle server
 	door   *door          // nil: nobody comes from elsewhere
 	daemon string         // the shuffle server that a worker prefers, or none
+
+	speaking sync.RWMutex // held by those who speak for it with the master
+	dead     bool         // guarded by speaking
 }
 
 // newNode makes a node, with one of so many parts of the memory, that runs nothing yet.
@@ -67,7 +72,7 @@ func (c *Cluster) startWorker(ctx context.Context, o Options, n *node, exchanges
 	state := n.ledger.Child("checkpoints", 0).Allocator()
 	coordinators := coordinator.New(o.Connectors)
 	options := worker.Options{
-		ID: n.id, Slots: cmp.Or(config.Slots.Get(o.Config), runtime.GOMAXPROCS(0)), Dialer: keyed{c.transport, c},
+		ID: n.id, Slots: cmp.Or(config.Slots.Get(o.Config), runtime.GOMAXPROCS(0)), Dialer: keyed{c.transport, c, n},
 		Shuffle: exchanges, Connectors: o.Connectors, Memory: n.ledger, Spill: n.spill, Coordinators: coordinators,
 		Snapshots: func(_ id.Job, job config.Config) (task.Snapshots, error) {
 			files, _, err := storage.Open(o.FileSystems, job, state)
@@ -107,6 +112,9 @@ func (c *Cluster) Kill(name id.Worker) error {
 		c.transport.ServeWorker(name, nil, nil)
 		c.transport.ServeShuffle(string(name), nil)
 		n.door.cut()
+		n.speaking.Lock()
+		n.dead = true // or it would register again
+		n.speaking.Unlock()
 		c.master.Resources().Lose(name, errors.New("it was killed"))
 		return n.close()
 	}
@@ -114,25 +122,57 @@ func (c *Cluster) Kill(name id.Worker) error {
 }
 
 // keyed is the transport of a worker, which hands it the key of the cluster's tickets
-// when it registers.
+// when it registers, and lets the dead say nothing.
 type keyed struct {
 	*rpc.Local
 	cluster *Cluster
+	node    *node
 }
 
 // Master implements rpc.Dialer.
-func (k keyed) Master() rpc.MasterClient { return keyedMaster{k.Local.Master(), k.cluster} }
+func (k keyed) Master() rpc.MasterClient { return keyedMaster{k.Local.Master(), k.cluster, k.node} }
 
 type keyedMaster struct {
-	rpc.MasterClient
+	master  rpc.MasterClient
 	cluster *Cluster
+	node    *node
 }
 
 // Register implements rpc.MasterClient.
 func (m keyedMaster) Register(ctx context.Context, q *rpc.RegisterRequest) (*rpc.RegisterReply, error) {
-	r, err := m.MasterClient.Register(ctx, q)
+	r, err := say(ctx, m.node, m.master.Register, q)
 	if key := r.GetTicketKey(); len(key) > 0 {
 		m.cluster.key.Store(&key)
 	}
 	return r, err
+}
+
+// Heartbeat implements rpc.MasterClient.
+func (m keyedMaster) Heartbeat(ctx context.Context, q *rpc.HeartbeatRequest) (*rpc.HeartbeatReply, error) {
+	return say(ctx, m.node, m.master.Heartbeat, q)
+}
+
+// Report implements rpc.MasterClient.
+func (m keyedMaster) Report(ctx context.Context, q *rpc.TaskReport) (*rpc.TaskReply, error) {
+	return say(ctx, m.node, m.master.Report, q)
+}
+
+// Acknowledge implements rpc.MasterClient.
+func (m keyedMaster) Acknowledge(ctx context.Context, q *rpc.AckRequest) (*rpc.AckReply, error) {
+	return say(ctx, m.node, m.master.Acknowledge, q)
+}
+
+// Decline implements rpc.MasterClient.
+func (m keyedMaster) Decline(ctx context.Context, q *rpc.DeclineRequest) (*rpc.DeclineReply, error) {
+	return say(ctx, m.node, m.master.Decline, q)
+}
+
+// say calls the master for a node, unless that is dead.
+func say[Q, R any](ctx context.Context, n *node, call func(context.Context, *Q) (*R, error), q *Q) (*R, error) {
+	n.speaking.RLock()
+	defer n.speaking.RUnlock()
+	if n.dead {
+		return nil, failure.Wrap(failure.Transient, rpc.ErrUnreachable)
+	}
+	return call(ctx, q)
 }
