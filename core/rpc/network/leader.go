@@ -179,6 +179,9 @@ func (s *search) round(ctx context.Context, asked []string) error {
 		if !elsewhere(err) && !errors.Is(err, errStranger) {
 			return err
 		}
+		if s.n.opts.Unanswered != nil && errors.Is(err, rpc.ErrUnreachable) {
+			s.n.opts.Unanswered(s.method)
+		}
 		if last == nil || !errors.Is(err, errStranger) && !errors.Is(last, rpc.ErrNotLeader) {
 			last = err // what a living one says tells more
 		}

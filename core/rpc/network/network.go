@@ -40,6 +40,10 @@ type Options struct {
 	AskTimeout time.Duration
 	// Version is the program's, for messages about calls that the other side lacks.
 	Version string
+	// Unanswered is told of each call of the leading master that a master gave no answer to,
+	// and that is therefore made again, the same request to whoever leads; nil: nobody is.
+	// It is called concurrently and returns at once.
+	Unanswered func(method string)
 }
 
 func (o Options) complete() Options {
