@@ -125,7 +125,10 @@ func (m *Manager) expire(now time.Time) {
 // Register makes a member known. One that was known counts as lost first.
 func (m *Manager) Register(who Member) error {
 	if who.ID == "" || who.Slots < 0 || who.Slots == 0 && who.Server.ID == "" {
-		return failure.Errorf(failure.Usage, "register %q with %d slots: it needs a name, and a slot or a place for partitions", who.ID, who.Slots)
+		return failure.Errorf(failure.Usage, "register %.100q with %d slots: it needs a name, and a slot or a place for partitions", who.ID, who.Slots)
+	}
+	if err := who.check(); err != nil {
+		return fmt.Errorf("register %.100q: %w", who.ID, err)
 	}
 	m.Lose(who.ID, fmt.Errorf("it registered again"))
 	m.mu.Lock()
@@ -138,6 +141,28 @@ func (m *Manager) Register(who Member) error {
 	m.signal(&m.arrived)
 	m.signal(&m.changed)
 	m.deliver(answers)
+	return nil
+}
+
+// Limits of a member: what it says of itself is kept, and plans are made of it.
+const (
+	maxSlots     = 10_000
+	maxNameBytes = 512
+)
+
+// check refuses a member that no machine can be.
+func (m Member) check() error {
+	switch {
+	case m.Slots > maxSlots:
+		return failure.Errorf(failure.Usage, "%d slots, want at most %d", m.Slots, maxSlots)
+	case m.Memory < 0:
+		return failure.Errorf(failure.Usage, "%d bytes of memory", m.Memory)
+	}
+	for _, name := range []string{string(m.ID), m.Server.ID, m.Server.Host, m.Server.Socket, m.Server.Address, m.Daemon} {
+		if len(name) > maxNameBytes {
+			return failure.Errorf(failure.Usage, "a name of %d bytes, want at most %d", len(name), maxNameBytes)
+		}
+	}
 	return nil
 }
 
