@@ -6,7 +6,6 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/core/rpc/network"
 	"github.com/tidemill/tidemill/core/security"
@@ -39,7 +38,7 @@ func (s *Shuffle) start(ctx context.Context) (err error) {
 	}
 	s.door.serve(s.opts, func(g grpc.ServiceRegistrar) {
 		s.store.server.Register(g)
-		network.Register(g, network.Services{Shuffle: s})
+		network.Register(g, network.Services{Shuffle: s.store.keeper()})
 	}, rest.New(rest.Options{Metrics: s.opts.Metrics, Token: s.opts.Token, Version: s.opts.Version}), s.store.server.ServerOptions()...)
 	if err := s.announce(); err != nil {
 		return err
@@ -127,33 +126,3 @@ func (s *Shuffle) heartbeat() *rpc.HeartbeatRequest {
 	}
 	return q
 }
-
-// Drop implements rpc.ShuffleClient.
-func (s *Shuffle) Drop(ctx context.Context, r *rpc.ShuffleDropRequest) (*rpc.ShuffleDropReply, error) {
-	job, err := r.GetJob().ID()
-	if err != nil {
-		return nil, err
-	}
-	exchanges := make([]id.Exchange, len(r.GetExchanges()))
-	for i, x := range r.GetExchanges() {
-		exchanges[i] = id.Exchange(x)
-	}
-	return &rpc.ShuffleDropReply{}, s.store.server.DropJob(ctx, job, exchanges, id.Term(r.GetJob().GetTerm()))
-}
-
-// Drain implements rpc.ShuffleClient.
-func (s *Shuffle) Drain(context.Context, *rpc.DrainRequest) (*rpc.DrainReply, error) {
-	s.store.server.Drain()
-	return &rpc.DrainReply{}, nil
-}
-
-// Stats implements rpc.ShuffleClient.
-func (s *Shuffle) Stats(context.Context, *rpc.ShuffleStatsRequest) (*rpc.ShuffleStats, error) {
-	now := s.store.server.Stats()
-	return &rpc.ShuffleStats{
-		MemoryBytes: now.MemoryBytes, DiskBytes: now.DiskBytes, Exchanges: uint32(now.Exchanges), Writers: uint32(now.Writers),
-		Readers: uint32(now.Readers), BytesIn: now.BytesIn, BytesOut: now.BytesOut, Draining: now.Draining,
-	}, nil
-}
-
-var _ rpc.ShuffleClient = (*Shuffle)(nil)

@@ -32,6 +32,10 @@ func (c masterCalls) Decline(ctx context.Context, q *rpc.DeclineRequest) (*rpc.D
 	return call[rpc.DeclineReply](ctx, c.to, Master_Decline_FullMethodName, q)
 }
 
+func (c masterCalls) Leave(ctx context.Context, q *rpc.LeaveRequest) (*rpc.LeaveReply, error) {
+	return call[rpc.LeaveReply](ctx, c.to, Master_Leave_FullMethodName, q)
+}
+
 type workerCalls struct{ to target }
 
 var _ rpc.WorkerClient = workerCalls{}
@@ -108,6 +112,14 @@ func (c shuffleCalls) Stats(ctx context.Context, q *rpc.ShuffleStatsRequest) (*r
 	return call[rpc.ShuffleStats](ctx, c.to, Shuffle_Stats_FullMethodName, q)
 }
 
+func (c shuffleCalls) HandOver(ctx context.Context, q *rpc.HandOverRequest) (*rpc.HandOverReply, error) {
+	return call[rpc.HandOverReply](ctx, c.to, Shuffle_HandOver_FullMethodName, q)
+}
+
+func (c shuffleCalls) Lanes(ctx context.Context, q *rpc.LanesRequest) (*rpc.LanesReply, error) {
+	return call[rpc.LanesReply](ctx, c.to, Shuffle_Lanes_FullMethodName, q)
+}
+
 type clusterCalls struct{ to target }
 
 var _ rpc.ClusterClient = clusterCalls{}
@@ -146,6 +158,14 @@ func (c clusterCalls) Join(ctx context.Context, q *rpc.JoinRequest) (*rpc.JoinRe
 
 func (c clusterCalls) Remove(ctx context.Context, q *rpc.RemoveRequest) (*rpc.RemoveReply, error) {
 	return call[rpc.RemoveReply](ctx, c.to, Cluster_Remove_FullMethodName, q)
+}
+
+type peerCalls struct{ to target }
+
+var _ Peer = peerCalls{}
+
+func (c peerCalls) Self(ctx context.Context, q *rpc.SelfRequest) (*rpc.SelfReply, error) {
+	return call[rpc.SelfReply](ctx, c.to, Peer_Self_FullMethodName, q)
 }
 
 type blobsCalls struct{ to target }
