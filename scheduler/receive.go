@@ -32,6 +32,15 @@ func (m *Master) Register(_ context.Context, r *rpc.RegisterRequest) (*rpc.Regis
 	return &rpc.RegisterReply{Term: uint64(m.term), HeartbeatMillis: m.opts.Heartbeat.Milliseconds(), TicketKey: m.key}, nil
 }
 
+// Leave implements rpc.MasterClient.
+func (m *Master) Leave(_ context.Context, r *rpc.LeaveRequest) (*rpc.LeaveReply, error) {
+	if err := m.alive(); err != nil {
+		return nil, err
+	}
+	m.resources.Lose(id.Worker(r.GetWorker()), failure.Errorf(failure.Transient, "it has signed off: %s", r.GetReason()))
+	return &rpc.LeaveReply{}, nil
+}
+
 // alive is NotLeader once the leadership is over.
 func (m *Master) alive() error {
 	if m.root.Err() != nil {

@@ -163,7 +163,7 @@ func callersOf(method string) []security.Role {
 	switch service(method) {
 	case Master_ServiceDesc.ServiceName:
 		return []security.Role{security.Worker, security.Shuffle}
-	case Worker_ServiceDesc.ServiceName, Shuffle_ServiceDesc.ServiceName, Blobs_ServiceDesc.ServiceName:
+	case Worker_ServiceDesc.ServiceName, Shuffle_ServiceDesc.ServiceName, Blobs_ServiceDesc.ServiceName, Peer_ServiceDesc.ServiceName:
 		return []security.Role{security.Master}
 	case Coordinator_ServiceDesc.ServiceName:
 		return []security.Role{security.Master, security.Worker}
@@ -178,7 +178,7 @@ func callersOf(method string) []security.Role {
 // called there; none: any of the cluster.
 func serversOf(method string) []security.Role {
 	switch service(method) {
-	case Master_ServiceDesc.ServiceName, Cluster_ServiceDesc.ServiceName, Blobs_ServiceDesc.ServiceName, Enrollment_ServiceDesc.ServiceName:
+	case Master_ServiceDesc.ServiceName, Cluster_ServiceDesc.ServiceName, Blobs_ServiceDesc.ServiceName, Peer_ServiceDesc.ServiceName, Enrollment_ServiceDesc.ServiceName:
 		return []security.Role{security.Master}
 	case Worker_ServiceDesc.ServiceName, Coordinator_ServiceDesc.ServiceName:
 		return []security.Role{security.Worker}
