@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -26,13 +25,8 @@ import (
 // maxSocketPath is the longest path that a unix socket can have.
 const maxSocketPath = 100
 
-// Limits of the HTTP server.
-const (
-	headTimeout   = 10 * time.Second
-	maxHeadBytes  = 64 << 10
-	doorPatience  = 5 * time.Second // for calls under way when the role ends
-	httpKeepAlive = 2 * time.Minute
-)
+// doorPatience is for calls under way when the role ends.
+const doorPatience = 5 * time.Second
 
 // door is where a role is reached: TCP with TLS, a unix socket, HTTP.
 type door struct {
@@ -100,7 +94,7 @@ func (p *door) serve(o Options, register func(grpc.ServiceRegistrar), pages http
 	if p.pages == nil {
 		return
 	}
-	p.http = &http.Server{Handler: pages, ConnState: network.ConnState, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug), ReadHeaderTimeout: headTimeout, IdleTimeout: httpKeepAlive, MaxHeaderBytes: maxHeadBytes}
+	p.http = pagesServer(o, pages)
 	l := net.Listener(network.NewDoor(p.pages))
 	if !p.insecure {
 		l = tls.NewListener(l, o.Identity.Server())

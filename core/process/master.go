@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -128,7 +129,7 @@ func (m *Master) openStore(ctx context.Context, dir string, bootstrap bool) erro
 	}
 	dialer := tls.Dialer{Config: m.opts.Identity.Client(security.Master)}
 	links := &raftstore.Network{
-		Listener: tls.NewListener(listener, m.opts.Identity.Server(security.Master)), Address: address,
+		Listener: network.NewDoor(listener).GuardedBy(m.opts.Identity.Server(security.Master)), Address: address,
 		Dial: func(ctx context.Context, address string) (net.Conn, error) {
 			return dialer.DialContext(ctx, "tcp", address)
 		},
@@ -149,19 +150,22 @@ func (m *Master) openStore(ctx context.Context, dir string, bootstrap bool) erro
 	return nil
 }
 
-// listenForMasters listens where the other masters found this one before, or anywhere.
+// listenForMasters listens at the port where the other masters found this one before, or at
+// any. The host is what it was told now: an earlier life may have had a wider door.
 func (m *Master) listenForMasters(host string) (net.Listener, error) {
-	if before, err := m.dir.root.ReadFile(filepath.Join(masterDir, logAddress)); err == nil {
-		if l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", strings.TrimSpace(string(before))); err == nil {
-			return l, nil
-		}
+	before, _ := m.dir.root.ReadFile(filepath.Join(masterDir, logAddress)) // none: its first life
+	_, port, _ := net.SplitHostPort(strings.TrimSpace(string(before)))
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(host, cmp.Or(port, "0")))
+	if err != nil && port != "" {
+		l, err = new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
 	}
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		return nil, fmt.Errorf("listen for other masters: %w", err)
 	}
-	if err := m.dir.root.WriteFile(filepath.Join(masterDir, logAddress), []byte(l.Addr().String()+"\n"), 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("write where other masters find this one: %w", err), l.Close())
+	if at := l.Addr().String() + "\n"; at != string(before) {
+		if err := m.dir.root.WriteFile(filepath.Join(masterDir, logAddress), []byte(at), 0o600); err != nil {
+			return nil, errors.Join(fmt.Errorf("write where other masters find this one: %w", err), l.Close())
+		}
 	}
 	return l, nil
 }
