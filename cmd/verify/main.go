@@ -35,13 +35,27 @@ func main() {
 		o.Queries, err = numbers(text)
 		return err
 	})
+	scenarios := flag.String("scenario", "", "names of scenarios to play, with commas, or all; empty: random kills")
 	flag.Parse()
-	_, err := verify.Run(ctx, o)
+	err := run(ctx, o, *scenarios)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "verify:", err)
 		os.Exit(1)
 	}
+}
+
+func run(ctx context.Context, o verify.Options, scenarios string) error {
+	var names []string
+	switch scenarios {
+	case "":
+		_, err := verify.Run(ctx, o)
+		return err
+	case "all":
+	default:
+		names = strings.Split(scenarios, ",")
+	}
+	return verify.RunScenarios(ctx, o, names)
 }
 
 func shape(text string) (verify.Shape, error) {

@@ -101,17 +101,31 @@ func (d *Directory) Fired() ([]Fired, error) {
 
 // Hits counts the hits of each point so far.
 func (d *Directory) Hits() (map[string]int, error) {
+	counts := map[string]int{}
+	return counts, d.eachHit(func(name, _ string) { counts[name]++ })
+}
+
+// HitsBy counts the hits of a point so far by the process that made them.
+func (d *Directory) HitsBy(name string) (map[int]int, error) {
+	counts := map[int]int{}
+	return counts, d.eachHit(func(n, process string) {
+		if pid, err := strconv.Atoi(process); n == name && err == nil {
+			counts[pid]++
+		}
+	})
+}
+
+func (d *Directory) eachHit(see func(name, process string)) error {
 	text, err := os.ReadFile(filepath.Join(d.dir, HitsFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read hits of failpoints: %w", err)
+		return fmt.Errorf("read hits of failpoints: %w", err)
 	}
-	counts := map[string]int{}
 	for line := range strings.Lines(string(text)) {
-		if name, _, ok := strings.Cut(line, " "); ok {
-			counts[name]++
+		if name, process, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " "); ok {
+			see(name, process)
 		}
 	}
-	return counts, nil
+	return nil
 }
 
 // Reach notes that this process has reached a point, and returns what is to happen.

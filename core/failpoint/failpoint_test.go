@@ -40,6 +40,9 @@ func TestPointFiresOnceAtItsHit(t *testing.T) {
 	if hits, err := d.Hits(); err != nil || hits["a"] != 5 || hits["b"] != 1 {
 		t.Errorf("hits: %v, %v", hits, err)
 	}
+	if hits, err := d.HitsBy("a"); err != nil || len(hits) != 1 || hits[os.Getpid()] != 5 {
+		t.Errorf("hits by process: %v, %v", hits, err)
+	}
 }
 
 func TestDisarmedPointPasses(t *testing.T) {
