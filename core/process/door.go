@@ -39,6 +39,7 @@ type door struct {
 	http     *http.Server
 	insecure bool // pages are plain
 	socket   string
+	broken   func(error) // is told why nothing is answered any more
 	serving  sync.WaitGroup
 }
 
@@ -48,9 +49,8 @@ func openDoor(o Options, d *directory) (_ *door, err error) {
 	if p.tcp, err = new(net.ListenConfig).Listen(context.Background(), "tcp", o.Listen); err != nil {
 		return nil, failure.Errorf(failure.Usage, "listen: %w", err)
 	}
-	p.address = p.tcp.Addr().String()
-	if o.Advertise != "" {
-		p.address = o.Advertise
+	if p.address, err = o.advertised(p.tcp.Addr()); err != nil {
+		return nil, errors.Join(err, p.tcp.Close())
 	}
 	p.name = rpc.NewName(p.address)
 	if path := filepath.Join(d.path, socketFile); len(path) <= maxSocketPath {
@@ -87,7 +87,7 @@ func (p *door) serve(o Options, register func(grpc.ServiceRegistrar), pages http
 		}
 		p.serving.Go(func() {
 			if err := p.grpc.Serve(network.NewDoor(l)); err != nil {
-				o.Log.Error("calls are not answered any more", "address", l.Addr().String(), "error", err)
+				p.broken(fmt.Errorf("calls at %s are not answered any more: %w", l.Addr(), err))
 			}
 		})
 	}
@@ -101,7 +101,7 @@ func (p *door) serve(o Options, register func(grpc.ServiceRegistrar), pages http
 	}
 	p.serving.Go(func() {
 		if err := p.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			o.Log.Error("pages are not served any more", "address", l.Addr().String(), "error", err)
+			p.broken(fmt.Errorf("pages at %s are not served any more: %w", l.Addr(), err))
 		}
 	})
 }

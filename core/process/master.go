@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"google.golang.org/grpc"
@@ -34,19 +35,22 @@ import (
 type MasterOptions struct {
 	Options
 	// Bootstrap has a master with an empty data directory begin a cluster although it was
-	// told of other masters. Exactly one of the first masters does so, once. A master
-	// that was told of no others always does.
+	// told of other masters, once each of them has said that it is in none; it joins the
+	// one that there is. A master that was told of no others begins one always.
 	Bootstrap bool
 }
 
 // Master takes part in the replicated store, and leads or waits.
 type Master struct {
 	*role
-	id        string // for ever: where it was first found
-	store     *raftstore.Store
-	blobs     *blobstore.Store
-	candidate *scheduler.Candidate
-	running   sync.WaitGroup // the candidate, and joining
+	id string // for ever: where it was first found
+	// logAddress is where other masters reach its log.
+	logAddress string
+	founding   atomic.Bool // it is to begin a cluster, if there is none
+	store      *raftstore.Store
+	blobs      *blobstore.Store
+	candidate  *scheduler.Candidate
+	running    sync.WaitGroup // the candidate, and joining
 }
 
 // Names in a master's directory, DIR/master.
@@ -64,7 +68,7 @@ func StartMaster(ctx context.Context, o MasterOptions) (*Master, error) {
 		return nil, err
 	}
 	m := &Master{role: r}
-	if err := m.start(ctx, o.Bootstrap || len(o.Masters) == 0); err != nil {
+	if err := m.start(ctx, o.Bootstrap); err != nil {
 		return nil, r.failed(err)
 	}
 	return m, nil
@@ -78,9 +82,14 @@ func (m *Master) start(ctx context.Context, bootstrap bool) error {
 	if m.id, err = m.remember(idFile, m.door.address); err != nil {
 		return err
 	}
-	if err := m.openStore(ctx, dir, bootstrap); err != nil {
+	if err := m.openStore(ctx, dir, len(m.opts.Masters) == 0); err != nil {
 		return err
 	}
+	members, err := m.store.Members(ctx)
+	if err != nil {
+		return err
+	}
+	m.founding.Store(bootstrap && len(members) == 0)
 	root, stop := context.WithCancel(context.Background())
 	m.closer(func() error {
 		stop()
@@ -97,17 +106,17 @@ func (m *Master) start(ctx context.Context, bootstrap bool) error {
 	m.measure()
 	m.running.Go(func() {
 		if err := m.candidate.Run(root); err != nil {
-			m.opts.Log.Error("this master cannot lead any more", "error", err)
+			m.broken(fmt.Errorf("this master has failed: %w", err))
 		}
 	})
 	m.door.serve(m.opts, func(g grpc.ServiceRegistrar) {
 		network.Register(g, network.Services{
-			Master: m.candidate.Master, Cluster: m.candidate.Cluster, Blobs: keptBlobs{m.blobs.Local()},
+			Master: m.candidate.Master, Cluster: m.candidate.Cluster, Blobs: keptBlobs{m.blobs.Local()}, Peer: self{m},
 			Authority: m.opts.Authority, Token: m.opts.Token,
 		})
 	}, m.pages())
 	if len(m.opts.Masters) > 0 {
-		m.running.Go(func() { m.join(root) })
+		m.running.Go(func() { m.enter(root) })
 	}
 	defer Trim()
 	return m.announce()
@@ -123,13 +132,17 @@ func (m *Master) openStore(ctx context.Context, dir string, bootstrap bool) erro
 	if err != nil {
 		return err
 	}
-	address, err := m.advertised(listener.Addr())
+	_, port, err := net.SplitHostPort(listener.Addr().String())
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	if host, _, err = net.SplitHostPort(m.door.address); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	m.logAddress = net.JoinHostPort(host, port)
 	dialer := tls.Dialer{Config: m.opts.Identity.Client(security.Master)}
 	links := &raftstore.Network{
-		Listener: network.NewDoor(listener).GuardedBy(m.opts.Identity.Server(security.Master)), Address: address,
+		Listener: network.NewDoor(listener).GuardedBy(m.opts.Identity.Server(security.Master)), Address: m.logAddress,
 		Dial: func(ctx context.Context, address string) (net.Conn, error) {
 			return dialer.DialContext(ctx, "tcp", address)
 		},
@@ -170,19 +183,6 @@ func (m *Master) listenForMasters(host string) (net.Listener, error) {
 	return l, nil
 }
 
-// advertised is a listener's address as others reach it.
-func (m *Master) advertised(a net.Addr) (string, error) {
-	if m.opts.Advertise == "" {
-		return a.String(), nil
-	}
-	host, _, err := net.SplitHostPort(m.opts.Advertise)
-	if err != nil {
-		return "", err
-	}
-	_, port, err := net.SplitHostPort(a.String())
-	return net.JoinHostPort(host, port), err
-}
-
 // remember returns what a file of DIR/master says, and makes it say value if there is
 // none.
 func (m *Master) remember(name, value string) (string, error) {
@@ -214,20 +214,6 @@ func (m *Master) pages() http.Handler {
 	return rest.New(rest.Options{
 		Cluster: m.network.Cluster(), Metrics: m.opts.Metrics, Token: m.opts.Token, Hosts: hosts, Version: m.opts.Version,
 	})
-}
-
-// join has the leading master add this one, or learn its address.
-func (m *Master) join(ctx context.Context) {
-	address, err := m.remember(logAddress, "")
-	if err == nil {
-		err = m.insist(ctx, "joining", func(ctx context.Context) error {
-			_, err := m.network.Cluster().Join(ctx, &rpc.JoinRequest{Id: m.id, Address: address})
-			return err
-		})
-	}
-	if err != nil && ctx.Err() == nil {
-		m.opts.Log.Error("this master has not joined the others", "error", err)
-	}
 }
 
 // peers are the blobs of the other masters.

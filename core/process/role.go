@@ -28,6 +28,7 @@ type role struct {
 	logs    *joblog.Ring
 	metrics *metric.Scope
 	closers []func() error // what to close, the last one first
+	failure chan error     // why the role cannot go on; it holds the first one
 	once    sync.Once
 	err     error // of closing
 }
@@ -37,7 +38,7 @@ func open(kind security.Role, o Options) (_ *role, err error) {
 	if o, err = o.complete(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", kind, err)
 	}
-	r := &role{kind: kind, opts: o}
+	r := &role{kind: kind, opts: o, failure: make(chan error, 1)}
 	if r.dir, err = openDirectory(o.DataDir); err != nil {
 		return nil, fmt.Errorf("start %s: %w", kind, err)
 	}
@@ -45,6 +46,7 @@ func open(kind security.Role, o Options) (_ *role, err error) {
 	if r.door, err = openDoor(o, r.dir); err != nil {
 		return nil, r.failed(err)
 	}
+	r.door.broken = r.broken
 	r.closer(r.door.close)
 	r.logs = r.opts.logged(r.door.name)
 	masters := o.Masters
@@ -62,6 +64,18 @@ func open(kind security.Role, o Options) (_ *role, err error) {
 		return nil
 	})
 	return r, nil
+}
+
+// Failed delivers why the role cannot go on, once: whoever has started it ends it then.
+func (r *role) Failed() <-chan error { return r.failure }
+
+// broken says that the role cannot go on.
+func (r *role) broken(err error) {
+	r.opts.Log.Error("the role cannot go on", "role", r.kind.String(), "error", err)
+	select {
+	case r.failure <- err:
+	default:
+	}
 }
 
 // closer has f called by Close before what was added earlier.
