@@ -149,7 +149,7 @@ func (s *search) run(ctx context.Context) error {
 			return failure.Errorf(failure.Usage, "%s: no master's address is known", short(s.method))
 		}
 		err := s.round(ctx, asked)
-		if err == nil || !elsewhere(err) {
+		if err == nil || !later(err) {
 			return err
 		}
 		select {
