@@ -16,7 +16,7 @@ import (
 type Shuffle struct {
 	*role
 	store   *store
-	drained chan struct{} // closed when it drains and keeps nothing any more
+	drained chan struct{} // closed when nobody needs it any more
 }
 
 // StartShuffle returns a shuffle server that its master knows. ctx ends the start only.
@@ -66,13 +66,15 @@ func (s *Shuffle) start(ctx context.Context) (err error) {
 	return nil
 }
 
-// Drained is closed when the server was drained and keeps nothing any more: it may end.
+// Drained is closed when the server was drained, and the master has said that nobody needs
+// it any more: it may end.
 func (s *Shuffle) Drained() <-chan struct{} { return s.drained }
 
 // register makes the server known, with the jobs that it keeps something of.
 func (s *Shuffle) register(ctx context.Context) (time.Duration, error) {
 	q := &rpc.RegisterRequest{
 		Worker: s.door.name, Shuffle: rpc.FromServer(s.door.server()), MemoryBytes: s.store.ledger.Limit(), Version: rpc.WireVersion,
+		Draining: s.store.server.Stats().Draining,
 	}
 	for _, job := range s.store.server.Jobs() {
 		q.Running = append(q.Running, &rpc.Running{Job: &rpc.JobRef{Job: job[:]}})
@@ -110,6 +112,19 @@ func (s *Shuffle) beat(ctx context.Context, every time.Duration) {
 			continue
 		}
 		s.store.forget(ctx, s.opts.Log, r.GetOver())
+		if r.GetDrained() {
+			s.retire()
+		}
+	}
+}
+
+// retire lets the server end: the master has said that it may.
+func (s *Shuffle) retire() {
+	select {
+	case <-s.drained:
+	default:
+		s.store.server.Retire()
+		close(s.drained)
 	}
 }
 
@@ -117,12 +132,5 @@ func (s *Shuffle) heartbeat() *rpc.HeartbeatRequest {
 	now := s.store.server.Stats()
 	q := &rpc.HeartbeatRequest{Worker: s.door.name, MemoryUsed: s.store.ledger.Used(), Draining: now.Draining, DiskUsed: now.DiskBytes}
 	q.Jobs = s.store.jobs()
-	if now.Draining && len(q.Jobs) == 0 {
-		select {
-		case <-s.drained:
-		default:
-			close(s.drained)
-		}
-	}
 	return q
 }

@@ -25,6 +25,9 @@ type Options struct {
 	// Lost, which may be nil, is told of each worker and shuffle server that is lost or
 	// replaced.
 	Lost func(who Member, cause error)
+	// Drains, which may be nil, is told when a shuffle server begins to drain, and when
+	// one comes, which may take over what others keep.
+	Drains func()
 }
 
 // Manager lends slots. All methods may be called concurrently.
@@ -49,6 +52,8 @@ type Member struct {
 	Server shuffle.Server
 	// Daemon is the id of the shuffle server that a worker prefers.
 	Daemon string
+	// Drains says that a shuffle server is to end.
+	Drains bool
 }
 
 // State is a member and what its last heartbeat said.
@@ -57,6 +62,7 @@ type State struct {
 	Free       int // slots
 	MemoryUsed int64
 	Draining   bool
+	Drained    bool // and nobody needs it any more
 	Heard      time.Time
 }
 
@@ -64,6 +70,7 @@ type member struct {
 	Member
 	memoryUsed int64
 	draining   bool
+	drained    bool
 	heard      time.Time
 	order      int // in which they came
 }
@@ -133,7 +140,7 @@ func (m *Manager) Register(who Member) error {
 	m.Lose(who.ID, fmt.Errorf("it registered again"))
 	m.mu.Lock()
 	m.came++
-	m.members[who.ID] = &member{Member: who, heard: time.Now(), order: m.came}
+	m.members[who.ID] = &member{Member: who, draining: who.Drains, heard: time.Now(), order: m.came}
 	var answers []Answer
 	if who.Slots > 0 {
 		answers = m.pool.AddWorker(who.ID, who.Slots)
@@ -141,6 +148,9 @@ func (m *Manager) Register(who Member) error {
 	m.signal(&m.arrived)
 	m.signal(&m.changed)
 	m.deliver(answers)
+	if who.Slots == 0 {
+		m.drains()
+	}
 	return nil
 }
 
@@ -174,14 +184,9 @@ func (m *Manager) signal(c *chan struct{}) {
 
 // Heartbeat notes that a member lives, and reports whether it is known.
 func (m *Manager) Heartbeat(w id.Worker, memoryUsed int64, draining bool) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	known, ok := m.members[w]
-	if !ok {
-		return false
-	}
-	known.heard, known.memoryUsed, known.draining = time.Now(), memoryUsed, draining
-	return true
+	return m.note(w, func(known *member) {
+		known.heard, known.memoryUsed, known.draining = time.Now(), memoryUsed, known.draining || draining
+	})
 }
 
 // Members lists all members, oldest first.
@@ -191,7 +196,7 @@ func (m *Manager) Members() []State {
 	sorted := slices.SortedFunc(maps.Values(m.members), func(a, b *member) int { return a.order - b.order })
 	out := make([]State, len(sorted))
 	for i, k := range sorted {
-		out[i] = State{Member: k.Member, Free: m.pool.FreeOf(k.ID), MemoryUsed: k.memoryUsed, Draining: k.draining, Heard: k.heard}
+		out[i] = State{Member: k.Member, Free: m.pool.FreeOf(k.ID), MemoryUsed: k.memoryUsed, Draining: k.draining, Drained: k.drained, Heard: k.heard}
 	}
 	return out
 }
@@ -286,15 +291,6 @@ func (m *Manager) Changed() <-chan struct{} {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.changed
-}
-
-// Drain has a shuffle server get no new lanes, before its heartbeats say so.
-func (m *Manager) Drain(w id.Worker) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if known := m.members[w]; known != nil {
-		known.draining = true
-	}
 }
 
 // Await waits until there is a worker and returns the number of slots.
