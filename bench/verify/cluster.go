@@ -61,7 +61,7 @@ func (c *cluster) add(role Role, number int) (*node, error) {
 	name := fmt.Sprintf("%s-%d", role, number)
 	n := &node{
 		role: role, name: name, address: address, options: c.options, points: filepath.Join(c.dir, "failpoints"),
-		dir: filepath.Join(c.dir, "data", name), logs: filepath.Join(c.dir, "logs"), masters: c.masters(),
+		dir: filepath.Join(c.dir, "data", name), logs: c.logs(), masters: c.masters(),
 	}
 	c.nodes = append(c.nodes, n)
 	return n, nil
@@ -156,6 +156,19 @@ func (c *cluster) killAll() (err error) {
 	}
 	return err
 }
+
+// dumpAll ends every process after it has told what its goroutines do.
+func (c *cluster) dumpAll() (err error) {
+	for _, n := range c.nodes {
+		if n.pid() != 0 && n.alive() {
+			err = errors.Join(err, n.dump())
+		}
+	}
+	return err
+}
+
+// logs is where the nodes' lives have written.
+func (c *cluster) logs() string { return filepath.Join(c.dir, "logs") }
 
 const stopPatience = 30 * time.Second
 

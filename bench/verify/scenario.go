@@ -32,7 +32,7 @@ type telling struct {
 
 // Scenarios lists all of them in the order in which they are played.
 func Scenarios() []Scenario {
-	return slices.Concat(stageScenarios(), failoverScenarios())
+	return slices.Concat(stageScenarios(), failoverScenarios(), burstScenarios())
 }
 
 // RunScenarios plays those that are named, all where none is, each on a cluster of its
@@ -89,25 +89,30 @@ func (o Options) scenario(ctx context.Context, s Scenario, want string) (err err
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
+	c, err := newCluster(o, s.shape, dir)
+	if err != nil {
+		return err
+	}
 	start := time.Now()
 	fmt.Fprintf(o.Out, "%s: %s\n", s.Name, s.Shows)
 	defer func() {
 		if err != nil {
-			fmt.Fprintf(o.Out, "  NOT SO after %v: %v\n", time.Since(start).Round(time.Millisecond), err)
+			fmt.Fprintf(o.Out, "  NOT SO after %v, logs and goroutines are in %s: %v\n", time.Since(start).Round(time.Millisecond), c.logs(), err)
 			return
 		}
 		fmt.Fprintf(o.Out, "  so, in %v\n", time.Since(start).Round(time.Millisecond))
 		err = os.RemoveAll(dir)
 	}()
-	c, err := newCluster(o, s.shape, dir)
-	if err != nil {
-		return err
-	}
 	t := &telling{
 		stage: &stage{cluster: c, want: want, output: filepath.Join(dir, "output")},
 		say:   func(format string, args ...any) { fmt.Fprintf(o.Out, "  "+format+"\n", args...) },
 	}
-	defer func() { err = errors.Join(err, c.killAll()) }()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.dumpAll())
+		}
+		err = errors.Join(err, c.killAll())
+	}()
 	if s.nodes != nil {
 		if err := s.nodes(t.stage); err != nil {
 			return err

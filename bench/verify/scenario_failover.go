@@ -109,7 +109,7 @@ func leaderKilled(ctx context.Context, t *telling) error {
 		return runs, nil
 	})
 	if err != nil {
-		return errors.Join(err, release())
+		return errors.Join(err, t.describe(ctx, jobs), release())
 	}
 	taken := time.Since(start)
 	t.say("killed %s, which led; %s leads after %v; both jobs are taken over, and one runs again, after %v", victim.name, next.name, led.Round(time.Millisecond), taken.Round(time.Millisecond))

@@ -129,10 +129,19 @@ func (s *stage) jobUntil(ctx context.Context, j job, what string, holds func(res
 		return err == nil && holds(now), err
 	})
 	if err != nil {
-		text, _ := s.call(ctx, "", "get", j.id)
-		err = fmt.Errorf("%w\n%s", err, text)
+		err = errors.Join(err, s.describe(ctx, []job{j}))
 	}
 	return now, err
+}
+
+// describe is an error that tells how jobs are.
+func (s *stage) describe(ctx context.Context, jobs []job) error {
+	var all []error
+	for _, j := range jobs {
+		text, err := s.call(ctx, "", "get", j.id)
+		all = append(all, errors.New(text), err)
+	}
+	return errors.Join(all...)
 }
 
 // right waits until a job has finished and compares what it has written.
