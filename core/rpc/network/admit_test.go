@@ -148,7 +148,7 @@ func TestAdmission(t *testing.T) {
 func foreigner(t *testing.T, h house, r security.Role) Options {
 	t.Helper()
 	o := Options{TLS: identity(t, h.ca, security.Client).Trust.Client()}
-	o.TLS.Certificates = identity(t, h.foreign, r).Client().Certificates
+	o.TLS.GetClientCertificate = identity(t, h.foreign, r).Client().GetClientCertificate
 	return o
 }
 
