@@ -264,7 +264,9 @@ func TestPollGivesUp(t *testing.T) {
 		d := New(Options{Resources: resource.New(resource.Options{})})
 		defer d.Suspend()
 		j := newJob(id.NewJob())
+		d.mu.Lock() // the starter looks at the queue already
 		d.jobs[j.id], d.queue = j, []*job{j}
+		d.mu.Unlock()
 		begun := time.Now()
 		if s, err := d.Poll(t.Context(), j.id, "CREATED", false); err != nil || s.GetState() != "CREATED" || time.Since(begun) != PollTimeout {
 			t.Fatal(s, err, time.Since(begun))
