@@ -1529,6 +1529,7 @@ type TaskReport struct {
 	BytesIn       uint64                 `protobuf:"varint,9,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
 	SpilledBytes  uint64                 `protobuf:"varint,10,opt,name=spilled_bytes,json=spilledBytes,proto3" json:"spilled_bytes,omitempty"`
 	Operators     []*OperatorCounts      `protobuf:"bytes,11,rep,name=operators,proto3" json:"operators,omitempty"` // with FINISHED and CANCELLED
+	Filter        *FilterPart            `protobuf:"bytes,12,opt,name=filter,proto3" json:"filter,omitempty"`       // alone, without state: the attempt's worker has made it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1636,6 +1637,13 @@ func (x *TaskReport) GetSpilledBytes() uint64 {
 func (x *TaskReport) GetOperators() []*OperatorCounts {
 	if x != nil {
 		return x.Operators
+	}
+	return nil
+}
+
+func (x *TaskReport) GetFilter() *FilterPart {
+	if x != nil {
+		return x.Filter
 	}
 	return nil
 }
@@ -1986,11 +1994,14 @@ func (*TriggerReply) Descriptor() ([]byte, []int) {
 	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{27}
 }
 
+// NotifyRequest says that a checkpoint of attempts is complete, or brings a part of a
+// runtime filter that another worker has made.
 type NotifyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Job           *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
 	Attempts      []*Attempt             `protobuf:"bytes,2,rep,name=attempts,proto3" json:"attempts,omitempty"`
 	Checkpoint    uint64                 `protobuf:"varint,3,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Filter        *FilterPart            `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2046,6 +2057,82 @@ func (x *NotifyRequest) GetCheckpoint() uint64 {
 	return 0
 }
 
+func (x *NotifyRequest) GetFilter() *FilterPart {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+// FilterPart is keyfilter.Part.
+type FilterPart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint32                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"` // KeyFilter.id
+	Index         uint32                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	Of            uint32                 `protobuf:"varint,3,opt,name=of,proto3" json:"of,omitempty"`
+	Keys          []byte                 `protobuf:"bytes,4,opt,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FilterPart) Reset() {
+	*x = FilterPart{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FilterPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FilterPart) ProtoMessage() {}
+
+func (x *FilterPart) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FilterPart.ProtoReflect.Descriptor instead.
+func (*FilterPart) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *FilterPart) GetId() uint32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *FilterPart) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *FilterPart) GetOf() uint32 {
+	if x != nil {
+		return x.Of
+	}
+	return 0
+}
+
+func (x *FilterPart) GetKeys() []byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
 type NotifyReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2054,7 +2141,7 @@ type NotifyReply struct {
 
 func (x *NotifyReply) Reset() {
 	*x = NotifyReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[29]
+	mi := &file_core_rpc_rpc_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2066,7 +2153,7 @@ func (x *NotifyReply) String() string {
 func (*NotifyReply) ProtoMessage() {}
 
 func (x *NotifyReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[29]
+	mi := &file_core_rpc_rpc_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2079,7 +2166,7 @@ func (x *NotifyReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyReply.ProtoReflect.Descriptor instead.
 func (*NotifyReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{29}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{30}
 }
 
 type AckRequest struct {
@@ -2098,7 +2185,7 @@ type AckRequest struct {
 
 func (x *AckRequest) Reset() {
 	*x = AckRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[30]
+	mi := &file_core_rpc_rpc_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2110,7 +2197,7 @@ func (x *AckRequest) String() string {
 func (*AckRequest) ProtoMessage() {}
 
 func (x *AckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[30]
+	mi := &file_core_rpc_rpc_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2123,7 +2210,7 @@ func (x *AckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckRequest.ProtoReflect.Descriptor instead.
 func (*AckRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{30}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AckRequest) GetJob() *JobRef {
@@ -2190,7 +2277,7 @@ type AckReply struct {
 
 func (x *AckReply) Reset() {
 	*x = AckReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[31]
+	mi := &file_core_rpc_rpc_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2202,7 +2289,7 @@ func (x *AckReply) String() string {
 func (*AckReply) ProtoMessage() {}
 
 func (x *AckReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[31]
+	mi := &file_core_rpc_rpc_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2215,7 +2302,7 @@ func (x *AckReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckReply.ProtoReflect.Descriptor instead.
 func (*AckReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{31}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{32}
 }
 
 type DeclineRequest struct {
@@ -2230,7 +2317,7 @@ type DeclineRequest struct {
 
 func (x *DeclineRequest) Reset() {
 	*x = DeclineRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[32]
+	mi := &file_core_rpc_rpc_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2242,7 +2329,7 @@ func (x *DeclineRequest) String() string {
 func (*DeclineRequest) ProtoMessage() {}
 
 func (x *DeclineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[32]
+	mi := &file_core_rpc_rpc_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2255,7 +2342,7 @@ func (x *DeclineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineRequest.ProtoReflect.Descriptor instead.
 func (*DeclineRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{32}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DeclineRequest) GetJob() *JobRef {
@@ -2294,7 +2381,7 @@ type DeclineReply struct {
 
 func (x *DeclineReply) Reset() {
 	*x = DeclineReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[33]
+	mi := &file_core_rpc_rpc_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2306,7 +2393,7 @@ func (x *DeclineReply) String() string {
 func (*DeclineReply) ProtoMessage() {}
 
 func (x *DeclineReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[33]
+	mi := &file_core_rpc_rpc_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2319,7 +2406,7 @@ func (x *DeclineReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineReply.ProtoReflect.Descriptor instead.
 func (*DeclineReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{33}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{34}
 }
 
 type DropRequest struct {
@@ -2334,7 +2421,7 @@ type DropRequest struct {
 
 func (x *DropRequest) Reset() {
 	*x = DropRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[34]
+	mi := &file_core_rpc_rpc_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2346,7 +2433,7 @@ func (x *DropRequest) String() string {
 func (*DropRequest) ProtoMessage() {}
 
 func (x *DropRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[34]
+	mi := &file_core_rpc_rpc_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2359,7 +2446,7 @@ func (x *DropRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropRequest.ProtoReflect.Descriptor instead.
 func (*DropRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{34}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DropRequest) GetJob() *JobRef {
@@ -2398,7 +2485,7 @@ type DropReply struct {
 
 func (x *DropReply) Reset() {
 	*x = DropReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[35]
+	mi := &file_core_rpc_rpc_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2410,7 +2497,7 @@ func (x *DropReply) String() string {
 func (*DropReply) ProtoMessage() {}
 
 func (x *DropReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[35]
+	mi := &file_core_rpc_rpc_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2423,7 +2510,7 @@ func (x *DropReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropReply.ProtoReflect.Descriptor instead.
 func (*DropReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{35}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{36}
 }
 
 type ShuffleDropRequest struct {
@@ -2437,7 +2524,7 @@ type ShuffleDropRequest struct {
 
 func (x *ShuffleDropRequest) Reset() {
 	*x = ShuffleDropRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[36]
+	mi := &file_core_rpc_rpc_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2449,7 +2536,7 @@ func (x *ShuffleDropRequest) String() string {
 func (*ShuffleDropRequest) ProtoMessage() {}
 
 func (x *ShuffleDropRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[36]
+	mi := &file_core_rpc_rpc_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2462,7 +2549,7 @@ func (x *ShuffleDropRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleDropRequest.ProtoReflect.Descriptor instead.
 func (*ShuffleDropRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{36}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ShuffleDropRequest) GetJob() *JobRef {
@@ -2494,7 +2581,7 @@ type ShuffleDropReply struct {
 
 func (x *ShuffleDropReply) Reset() {
 	*x = ShuffleDropReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[37]
+	mi := &file_core_rpc_rpc_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2506,7 +2593,7 @@ func (x *ShuffleDropReply) String() string {
 func (*ShuffleDropReply) ProtoMessage() {}
 
 func (x *ShuffleDropReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[37]
+	mi := &file_core_rpc_rpc_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2519,7 +2606,7 @@ func (x *ShuffleDropReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleDropReply.ProtoReflect.Descriptor instead.
 func (*ShuffleDropReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{37}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{38}
 }
 
 // DrainRequest says that a server is to end: the master places nothing new there, has what
@@ -2532,7 +2619,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	mi := &file_core_rpc_rpc_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2544,7 +2631,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	mi := &file_core_rpc_rpc_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2557,7 +2644,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{38}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{39}
 }
 
 type DrainReply struct {
@@ -2568,7 +2655,7 @@ type DrainReply struct {
 
 func (x *DrainReply) Reset() {
 	*x = DrainReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	mi := &file_core_rpc_rpc_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2580,7 +2667,7 @@ func (x *DrainReply) String() string {
 func (*DrainReply) ProtoMessage() {}
 
 func (x *DrainReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	mi := &file_core_rpc_rpc_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2593,7 +2680,7 @@ func (x *DrainReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainReply.ProtoReflect.Descriptor instead.
 func (*DrainReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{39}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{40}
 }
 
 // HandOverRequest has a server write a lane that an attempt has committed there to another
@@ -2611,7 +2698,7 @@ type HandOverRequest struct {
 
 func (x *HandOverRequest) Reset() {
 	*x = HandOverRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	mi := &file_core_rpc_rpc_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2623,7 +2710,7 @@ func (x *HandOverRequest) String() string {
 func (*HandOverRequest) ProtoMessage() {}
 
 func (x *HandOverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	mi := &file_core_rpc_rpc_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2636,7 +2723,7 @@ func (x *HandOverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandOverRequest.ProtoReflect.Descriptor instead.
 func (*HandOverRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{40}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *HandOverRequest) GetJob() *JobRef {
@@ -2684,7 +2771,7 @@ type HandOverReply struct {
 
 func (x *HandOverReply) Reset() {
 	*x = HandOverReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[41]
+	mi := &file_core_rpc_rpc_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2696,7 +2783,7 @@ func (x *HandOverReply) String() string {
 func (*HandOverReply) ProtoMessage() {}
 
 func (x *HandOverReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[41]
+	mi := &file_core_rpc_rpc_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2709,7 +2796,7 @@ func (x *HandOverReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandOverReply.ProtoReflect.Descriptor instead.
 func (*HandOverReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{41}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *HandOverReply) GetManifest() *LaneManifest {
@@ -2729,7 +2816,7 @@ type LanesRequest struct {
 
 func (x *LanesRequest) Reset() {
 	*x = LanesRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[42]
+	mi := &file_core_rpc_rpc_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2741,7 +2828,7 @@ func (x *LanesRequest) String() string {
 func (*LanesRequest) ProtoMessage() {}
 
 func (x *LanesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[42]
+	mi := &file_core_rpc_rpc_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2754,7 +2841,7 @@ func (x *LanesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LanesRequest.ProtoReflect.Descriptor instead.
 func (*LanesRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{42}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *LanesRequest) GetJob() *JobRef {
@@ -2782,7 +2869,7 @@ type LanesReply struct {
 
 func (x *LanesReply) Reset() {
 	*x = LanesReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[43]
+	mi := &file_core_rpc_rpc_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2794,7 +2881,7 @@ func (x *LanesReply) String() string {
 func (*LanesReply) ProtoMessage() {}
 
 func (x *LanesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[43]
+	mi := &file_core_rpc_rpc_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2807,7 +2894,7 @@ func (x *LanesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LanesReply.ProtoReflect.Descriptor instead.
 func (*LanesReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{43}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *LanesReply) GetLanes() []*LaneManifest {
@@ -2825,7 +2912,7 @@ type ShuffleStatsRequest struct {
 
 func (x *ShuffleStatsRequest) Reset() {
 	*x = ShuffleStatsRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[44]
+	mi := &file_core_rpc_rpc_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2837,7 +2924,7 @@ func (x *ShuffleStatsRequest) String() string {
 func (*ShuffleStatsRequest) ProtoMessage() {}
 
 func (x *ShuffleStatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[44]
+	mi := &file_core_rpc_rpc_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2850,7 +2937,7 @@ func (x *ShuffleStatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleStatsRequest.ProtoReflect.Descriptor instead.
 func (*ShuffleStatsRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{44}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{45}
 }
 
 type ShuffleStats struct {
@@ -2869,7 +2956,7 @@ type ShuffleStats struct {
 
 func (x *ShuffleStats) Reset() {
 	*x = ShuffleStats{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[45]
+	mi := &file_core_rpc_rpc_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2881,7 +2968,7 @@ func (x *ShuffleStats) String() string {
 func (*ShuffleStats) ProtoMessage() {}
 
 func (x *ShuffleStats) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[45]
+	mi := &file_core_rpc_rpc_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2894,7 +2981,7 @@ func (x *ShuffleStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleStats.ProtoReflect.Descriptor instead.
 func (*ShuffleStats) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{45}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ShuffleStats) GetMemoryBytes() int64 {
@@ -2965,7 +3052,7 @@ type SubmitRequest struct {
 
 func (x *SubmitRequest) Reset() {
 	*x = SubmitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[46]
+	mi := &file_core_rpc_rpc_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2977,7 +3064,7 @@ func (x *SubmitRequest) String() string {
 func (*SubmitRequest) ProtoMessage() {}
 
 func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[46]
+	mi := &file_core_rpc_rpc_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2990,7 +3077,7 @@ func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{46}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *SubmitRequest) GetGraph() *jobgraph.Graph {
@@ -3016,7 +3103,7 @@ type SubmitReply struct {
 
 func (x *SubmitReply) Reset() {
 	*x = SubmitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[47]
+	mi := &file_core_rpc_rpc_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3028,7 +3115,7 @@ func (x *SubmitReply) String() string {
 func (*SubmitReply) ProtoMessage() {}
 
 func (x *SubmitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[47]
+	mi := &file_core_rpc_rpc_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3041,7 +3128,7 @@ func (x *SubmitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitReply.ProtoReflect.Descriptor instead.
 func (*SubmitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{47}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *SubmitReply) GetJob() []byte {
@@ -3064,7 +3151,7 @@ type GetJobRequest struct {
 
 func (x *GetJobRequest) Reset() {
 	*x = GetJobRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[48]
+	mi := &file_core_rpc_rpc_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3076,7 +3163,7 @@ func (x *GetJobRequest) String() string {
 func (*GetJobRequest) ProtoMessage() {}
 
 func (x *GetJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[48]
+	mi := &file_core_rpc_rpc_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3089,7 +3176,7 @@ func (x *GetJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetJobRequest.ProtoReflect.Descriptor instead.
 func (*GetJobRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{48}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GetJobRequest) GetJob() []byte {
@@ -3123,7 +3210,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[49]
+	mi := &file_core_rpc_rpc_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3135,7 +3222,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[49]
+	mi := &file_core_rpc_rpc_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3148,7 +3235,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{49}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListJobsRequest) GetMost() uint32 {
@@ -3174,7 +3261,7 @@ type ListJobsReply struct {
 
 func (x *ListJobsReply) Reset() {
 	*x = ListJobsReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[50]
+	mi := &file_core_rpc_rpc_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3186,7 +3273,7 @@ func (x *ListJobsReply) String() string {
 func (*ListJobsReply) ProtoMessage() {}
 
 func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[50]
+	mi := &file_core_rpc_rpc_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3199,7 +3286,7 @@ func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsReply.ProtoReflect.Descriptor instead.
 func (*ListJobsReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{50}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListJobsReply) GetJobs() []*JobStatus {
@@ -3218,7 +3305,7 @@ type CancelJobRequest struct {
 
 func (x *CancelJobRequest) Reset() {
 	*x = CancelJobRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[51]
+	mi := &file_core_rpc_rpc_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3230,7 +3317,7 @@ func (x *CancelJobRequest) String() string {
 func (*CancelJobRequest) ProtoMessage() {}
 
 func (x *CancelJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[51]
+	mi := &file_core_rpc_rpc_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3243,7 +3330,7 @@ func (x *CancelJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelJobRequest.ProtoReflect.Descriptor instead.
 func (*CancelJobRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{51}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *CancelJobRequest) GetJob() []byte {
@@ -3261,7 +3348,7 @@ type CancelJobReply struct {
 
 func (x *CancelJobReply) Reset() {
 	*x = CancelJobReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[52]
+	mi := &file_core_rpc_rpc_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3273,7 +3360,7 @@ func (x *CancelJobReply) String() string {
 func (*CancelJobReply) ProtoMessage() {}
 
 func (x *CancelJobReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[52]
+	mi := &file_core_rpc_rpc_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3286,7 +3373,7 @@ func (x *CancelJobReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelJobReply.ProtoReflect.Descriptor instead.
 func (*CancelJobReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{52}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{53}
 }
 
 // JobStatus is a job as the master knows it. Times are in Unix milliseconds on the
@@ -3322,7 +3409,7 @@ type JobStatus struct {
 
 func (x *JobStatus) Reset() {
 	*x = JobStatus{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[53]
+	mi := &file_core_rpc_rpc_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3334,7 +3421,7 @@ func (x *JobStatus) String() string {
 func (*JobStatus) ProtoMessage() {}
 
 func (x *JobStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[53]
+	mi := &file_core_rpc_rpc_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3347,7 +3434,7 @@ func (x *JobStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobStatus.ProtoReflect.Descriptor instead.
 func (*JobStatus) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{53}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *JobStatus) GetJob() []byte {
@@ -3520,7 +3607,7 @@ type VertexStatus struct {
 
 func (x *VertexStatus) Reset() {
 	*x = VertexStatus{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[54]
+	mi := &file_core_rpc_rpc_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3532,7 +3619,7 @@ func (x *VertexStatus) String() string {
 func (*VertexStatus) ProtoMessage() {}
 
 func (x *VertexStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[54]
+	mi := &file_core_rpc_rpc_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3545,7 +3632,7 @@ func (x *VertexStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VertexStatus.ProtoReflect.Descriptor instead.
 func (*VertexStatus) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{54}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *VertexStatus) GetVertex() uint32 {
@@ -3653,7 +3740,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[55]
+	mi := &file_core_rpc_rpc_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3665,7 +3752,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[55]
+	mi := &file_core_rpc_rpc_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3678,7 +3765,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{55}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Decision) GetAt() int64 {
@@ -3727,7 +3814,7 @@ type JobFailure struct {
 
 func (x *JobFailure) Reset() {
 	*x = JobFailure{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[56]
+	mi := &file_core_rpc_rpc_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3739,7 +3826,7 @@ func (x *JobFailure) String() string {
 func (*JobFailure) ProtoMessage() {}
 
 func (x *JobFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[56]
+	mi := &file_core_rpc_rpc_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3752,7 +3839,7 @@ func (x *JobFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobFailure.ProtoReflect.Descriptor instead.
 func (*JobFailure) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{56}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *JobFailure) GetAt() int64 {
@@ -3789,7 +3876,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[57]
+	mi := &file_core_rpc_rpc_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3801,7 +3888,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[57]
+	mi := &file_core_rpc_rpc_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3814,7 +3901,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{57}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Wait) GetPart() string {
@@ -3853,7 +3940,7 @@ type NodesRequest struct {
 
 func (x *NodesRequest) Reset() {
 	*x = NodesRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[58]
+	mi := &file_core_rpc_rpc_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3865,7 +3952,7 @@ func (x *NodesRequest) String() string {
 func (*NodesRequest) ProtoMessage() {}
 
 func (x *NodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[58]
+	mi := &file_core_rpc_rpc_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3878,7 +3965,7 @@ func (x *NodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodesRequest.ProtoReflect.Descriptor instead.
 func (*NodesRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{58}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{59}
 }
 
 type NodesReply struct {
@@ -3890,7 +3977,7 @@ type NodesReply struct {
 
 func (x *NodesReply) Reset() {
 	*x = NodesReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[59]
+	mi := &file_core_rpc_rpc_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3902,7 +3989,7 @@ func (x *NodesReply) String() string {
 func (*NodesReply) ProtoMessage() {}
 
 func (x *NodesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[59]
+	mi := &file_core_rpc_rpc_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3915,7 +4002,7 @@ func (x *NodesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodesReply.ProtoReflect.Descriptor instead.
 func (*NodesReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{59}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *NodesReply) GetNodes() []*Node {
@@ -3952,7 +4039,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[60]
+	mi := &file_core_rpc_rpc_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3964,7 +4051,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[60]
+	mi := &file_core_rpc_rpc_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3977,7 +4064,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{60}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Node) GetId() string {
@@ -4109,7 +4196,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[61]
+	mi := &file_core_rpc_rpc_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4121,7 +4208,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[61]
+	mi := &file_core_rpc_rpc_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4134,7 +4221,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{61}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *LogsRequest) GetJob() []byte {
@@ -4160,7 +4247,7 @@ type LogsReply struct {
 
 func (x *LogsReply) Reset() {
 	*x = LogsReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[62]
+	mi := &file_core_rpc_rpc_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4172,7 +4259,7 @@ func (x *LogsReply) String() string {
 func (*LogsReply) ProtoMessage() {}
 
 func (x *LogsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[62]
+	mi := &file_core_rpc_rpc_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4185,7 +4272,7 @@ func (x *LogsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsReply.ProtoReflect.Descriptor instead.
 func (*LogsReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{62}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *LogsReply) GetLines() []*LogLine {
@@ -4207,7 +4294,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[63]
+	mi := &file_core_rpc_rpc_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4219,7 +4306,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[63]
+	mi := &file_core_rpc_rpc_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4232,7 +4319,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{63}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *LogLine) GetAt() int64 {
@@ -4272,7 +4359,7 @@ type DrainNodeRequest struct {
 
 func (x *DrainNodeRequest) Reset() {
 	*x = DrainNodeRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[64]
+	mi := &file_core_rpc_rpc_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4284,7 +4371,7 @@ func (x *DrainNodeRequest) String() string {
 func (*DrainNodeRequest) ProtoMessage() {}
 
 func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[64]
+	mi := &file_core_rpc_rpc_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4297,7 +4384,7 @@ func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNodeRequest.ProtoReflect.Descriptor instead.
 func (*DrainNodeRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{64}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *DrainNodeRequest) GetId() string {
@@ -4315,7 +4402,7 @@ type DrainNodeReply struct {
 
 func (x *DrainNodeReply) Reset() {
 	*x = DrainNodeReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[65]
+	mi := &file_core_rpc_rpc_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4327,7 +4414,7 @@ func (x *DrainNodeReply) String() string {
 func (*DrainNodeReply) ProtoMessage() {}
 
 func (x *DrainNodeReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[65]
+	mi := &file_core_rpc_rpc_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4340,7 +4427,7 @@ func (x *DrainNodeReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNodeReply.ProtoReflect.Descriptor instead.
 func (*DrainNodeReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{65}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{66}
 }
 
 type JoinRequest struct {
@@ -4353,7 +4440,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[66]
+	mi := &file_core_rpc_rpc_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4365,7 +4452,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[66]
+	mi := &file_core_rpc_rpc_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4378,7 +4465,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{66}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *JoinRequest) GetId() string {
@@ -4403,7 +4490,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[67]
+	mi := &file_core_rpc_rpc_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4415,7 +4502,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[67]
+	mi := &file_core_rpc_rpc_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4428,7 +4515,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{67}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{68}
 }
 
 // RemoveRequest takes a master out for good, or forgets a worker or shuffle server that
@@ -4442,7 +4529,7 @@ type RemoveRequest struct {
 
 func (x *RemoveRequest) Reset() {
 	*x = RemoveRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[68]
+	mi := &file_core_rpc_rpc_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4454,7 +4541,7 @@ func (x *RemoveRequest) String() string {
 func (*RemoveRequest) ProtoMessage() {}
 
 func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[68]
+	mi := &file_core_rpc_rpc_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4467,7 +4554,7 @@ func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveRequest.ProtoReflect.Descriptor instead.
 func (*RemoveRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{68}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *RemoveRequest) GetId() string {
@@ -4485,7 +4572,7 @@ type RemoveReply struct {
 
 func (x *RemoveReply) Reset() {
 	*x = RemoveReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[69]
+	mi := &file_core_rpc_rpc_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4497,7 +4584,7 @@ func (x *RemoveReply) String() string {
 func (*RemoveReply) ProtoMessage() {}
 
 func (x *RemoveReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[69]
+	mi := &file_core_rpc_rpc_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4510,7 +4597,7 @@ func (x *RemoveReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveReply.ProtoReflect.Descriptor instead.
 func (*RemoveReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{69}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{70}
 }
 
 // SelfRequest asks a master what it knows of the cluster, whether it leads or not.
@@ -4522,7 +4609,7 @@ type SelfRequest struct {
 
 func (x *SelfRequest) Reset() {
 	*x = SelfRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[70]
+	mi := &file_core_rpc_rpc_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4534,7 +4621,7 @@ func (x *SelfRequest) String() string {
 func (*SelfRequest) ProtoMessage() {}
 
 func (x *SelfRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[70]
+	mi := &file_core_rpc_rpc_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4547,7 +4634,7 @@ func (x *SelfRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelfRequest.ProtoReflect.Descriptor instead.
 func (*SelfRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{70}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{71}
 }
 
 type SelfReply struct {
@@ -4561,7 +4648,7 @@ type SelfReply struct {
 
 func (x *SelfReply) Reset() {
 	*x = SelfReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[71]
+	mi := &file_core_rpc_rpc_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4573,7 +4660,7 @@ func (x *SelfReply) String() string {
 func (*SelfReply) ProtoMessage() {}
 
 func (x *SelfReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[71]
+	mi := &file_core_rpc_rpc_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4586,7 +4673,7 @@ func (x *SelfReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelfReply.ProtoReflect.Descriptor instead.
 func (*SelfReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{71}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *SelfReply) GetId() string {
@@ -4620,7 +4707,7 @@ type BlobRequest struct {
 
 func (x *BlobRequest) Reset() {
 	*x = BlobRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[72]
+	mi := &file_core_rpc_rpc_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4632,7 +4719,7 @@ func (x *BlobRequest) String() string {
 func (*BlobRequest) ProtoMessage() {}
 
 func (x *BlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[72]
+	mi := &file_core_rpc_rpc_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4645,7 +4732,7 @@ func (x *BlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobRequest.ProtoReflect.Descriptor instead.
 func (*BlobRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{72}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *BlobRequest) GetName() string {
@@ -4671,7 +4758,7 @@ type BlobReply struct {
 
 func (x *BlobReply) Reset() {
 	*x = BlobReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[73]
+	mi := &file_core_rpc_rpc_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4683,7 +4770,7 @@ func (x *BlobReply) String() string {
 func (*BlobReply) ProtoMessage() {}
 
 func (x *BlobReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[73]
+	mi := &file_core_rpc_rpc_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4696,7 +4783,7 @@ func (x *BlobReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobReply.ProtoReflect.Descriptor instead.
 func (*BlobReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{73}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *BlobReply) GetData() []byte {
@@ -4719,7 +4806,7 @@ type CoordinatorRequest struct {
 
 func (x *CoordinatorRequest) Reset() {
 	*x = CoordinatorRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[74]
+	mi := &file_core_rpc_rpc_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4731,7 +4818,7 @@ func (x *CoordinatorRequest) String() string {
 func (*CoordinatorRequest) ProtoMessage() {}
 
 func (x *CoordinatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[74]
+	mi := &file_core_rpc_rpc_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4744,7 +4831,7 @@ func (x *CoordinatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorRequest.ProtoReflect.Descriptor instead.
 func (*CoordinatorRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{74}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *CoordinatorRequest) GetJob() *JobRef {
@@ -4782,7 +4869,7 @@ type CoordinatedVertex struct {
 
 func (x *CoordinatedVertex) Reset() {
 	*x = CoordinatedVertex{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[75]
+	mi := &file_core_rpc_rpc_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4794,7 +4881,7 @@ func (x *CoordinatedVertex) String() string {
 func (*CoordinatedVertex) ProtoMessage() {}
 
 func (x *CoordinatedVertex) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[75]
+	mi := &file_core_rpc_rpc_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4807,7 +4894,7 @@ func (x *CoordinatedVertex) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatedVertex.ProtoReflect.Descriptor instead.
 func (*CoordinatedVertex) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{75}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *CoordinatedVertex) GetVertex() *jobgraph.Vertex {
@@ -4853,7 +4940,7 @@ type CoordinatorReply struct {
 
 func (x *CoordinatorReply) Reset() {
 	*x = CoordinatorReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[76]
+	mi := &file_core_rpc_rpc_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4865,7 +4952,7 @@ func (x *CoordinatorReply) String() string {
 func (*CoordinatorReply) ProtoMessage() {}
 
 func (x *CoordinatorReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[76]
+	mi := &file_core_rpc_rpc_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4878,7 +4965,7 @@ func (x *CoordinatorReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorReply.ProtoReflect.Descriptor instead.
 func (*CoordinatorReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{76}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{77}
 }
 
 type SplitRequest struct {
@@ -4893,7 +4980,7 @@ type SplitRequest struct {
 
 func (x *SplitRequest) Reset() {
 	*x = SplitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[77]
+	mi := &file_core_rpc_rpc_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4905,7 +4992,7 @@ func (x *SplitRequest) String() string {
 func (*SplitRequest) ProtoMessage() {}
 
 func (x *SplitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[77]
+	mi := &file_core_rpc_rpc_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4918,7 +5005,7 @@ func (x *SplitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitRequest.ProtoReflect.Descriptor instead.
 func (*SplitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{77}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *SplitRequest) GetJob() *JobRef {
@@ -4952,7 +5039,7 @@ type SplitReply struct {
 
 func (x *SplitReply) Reset() {
 	*x = SplitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[78]
+	mi := &file_core_rpc_rpc_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4964,7 +5051,7 @@ func (x *SplitReply) String() string {
 func (*SplitReply) ProtoMessage() {}
 
 func (x *SplitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[78]
+	mi := &file_core_rpc_rpc_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4977,7 +5064,7 @@ func (x *SplitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitReply.ProtoReflect.Descriptor instead.
 func (*SplitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{78}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *SplitReply) GetEnded() bool {
@@ -5005,7 +5092,7 @@ type Split struct {
 
 func (x *Split) Reset() {
 	*x = Split{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[79]
+	mi := &file_core_rpc_rpc_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5017,7 +5104,7 @@ func (x *Split) String() string {
 func (*Split) ProtoMessage() {}
 
 func (x *Split) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[79]
+	mi := &file_core_rpc_rpc_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5030,7 +5117,7 @@ func (x *Split) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Split.ProtoReflect.Descriptor instead.
 func (*Split) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{79}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *Split) GetId() string {
@@ -5066,7 +5153,7 @@ type ResetRequest struct {
 
 func (x *ResetRequest) Reset() {
 	*x = ResetRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[80]
+	mi := &file_core_rpc_rpc_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5078,7 +5165,7 @@ func (x *ResetRequest) String() string {
 func (*ResetRequest) ProtoMessage() {}
 
 func (x *ResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[80]
+	mi := &file_core_rpc_rpc_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5091,7 +5178,7 @@ func (x *ResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetRequest.ProtoReflect.Descriptor instead.
 func (*ResetRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{80}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ResetRequest) GetJob() *JobRef {
@@ -5116,7 +5203,7 @@ type ResetReply struct {
 
 func (x *ResetReply) Reset() {
 	*x = ResetReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[81]
+	mi := &file_core_rpc_rpc_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5128,7 +5215,7 @@ func (x *ResetReply) String() string {
 func (*ResetReply) ProtoMessage() {}
 
 func (x *ResetReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[81]
+	mi := &file_core_rpc_rpc_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5141,7 +5228,7 @@ func (x *ResetReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetReply.ProtoReflect.Descriptor instead.
 func (*ResetReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{81}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{82}
 }
 
 // SnapshotRequest comes when every source has taken its part of the checkpoint.
@@ -5156,7 +5243,7 @@ type SnapshotRequest struct {
 
 func (x *SnapshotRequest) Reset() {
 	*x = SnapshotRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[82]
+	mi := &file_core_rpc_rpc_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5168,7 +5255,7 @@ func (x *SnapshotRequest) String() string {
 func (*SnapshotRequest) ProtoMessage() {}
 
 func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[82]
+	mi := &file_core_rpc_rpc_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5181,7 +5268,7 @@ func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{82}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *SnapshotRequest) GetJob() *JobRef {
@@ -5217,7 +5304,7 @@ type SourcePart struct {
 
 func (x *SourcePart) Reset() {
 	*x = SourcePart{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[83]
+	mi := &file_core_rpc_rpc_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5229,7 +5316,7 @@ func (x *SourcePart) String() string {
 func (*SourcePart) ProtoMessage() {}
 
 func (x *SourcePart) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[83]
+	mi := &file_core_rpc_rpc_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5242,7 +5329,7 @@ func (x *SourcePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourcePart.ProtoReflect.Descriptor instead.
 func (*SourcePart) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{83}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *SourcePart) GetAttempt() *Attempt {
@@ -5277,7 +5364,7 @@ type EnumeratorState struct {
 
 func (x *EnumeratorState) Reset() {
 	*x = EnumeratorState{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[84]
+	mi := &file_core_rpc_rpc_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5289,7 +5376,7 @@ func (x *EnumeratorState) String() string {
 func (*EnumeratorState) ProtoMessage() {}
 
 func (x *EnumeratorState) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[84]
+	mi := &file_core_rpc_rpc_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5302,7 +5389,7 @@ func (x *EnumeratorState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnumeratorState.ProtoReflect.Descriptor instead.
 func (*EnumeratorState) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{84}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *EnumeratorState) GetEnumerator() []byte {
@@ -5331,7 +5418,7 @@ type CoordinatorState struct {
 
 func (x *CoordinatorState) Reset() {
 	*x = CoordinatorState{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[85]
+	mi := &file_core_rpc_rpc_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5343,7 +5430,7 @@ func (x *CoordinatorState) String() string {
 func (*CoordinatorState) ProtoMessage() {}
 
 func (x *CoordinatorState) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[85]
+	mi := &file_core_rpc_rpc_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5356,7 +5443,7 @@ func (x *CoordinatorState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorState.ProtoReflect.Descriptor instead.
 func (*CoordinatorState) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{85}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *CoordinatorState) GetSource() []byte {
@@ -5389,7 +5476,7 @@ type SnapshotReply struct {
 
 func (x *SnapshotReply) Reset() {
 	*x = SnapshotReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[86]
+	mi := &file_core_rpc_rpc_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5401,7 +5488,7 @@ func (x *SnapshotReply) String() string {
 func (*SnapshotReply) ProtoMessage() {}
 
 func (x *SnapshotReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[86]
+	mi := &file_core_rpc_rpc_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5414,7 +5501,7 @@ func (x *SnapshotReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotReply.ProtoReflect.Descriptor instead.
 func (*SnapshotReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{86}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *SnapshotReply) GetVertices() []*VertexPosition {
@@ -5435,7 +5522,7 @@ type VertexPosition struct {
 
 func (x *VertexPosition) Reset() {
 	*x = VertexPosition{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[87]
+	mi := &file_core_rpc_rpc_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5447,7 +5534,7 @@ func (x *VertexPosition) String() string {
 func (*VertexPosition) ProtoMessage() {}
 
 func (x *VertexPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[87]
+	mi := &file_core_rpc_rpc_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5460,7 +5547,7 @@ func (x *VertexPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VertexPosition.ProtoReflect.Descriptor instead.
 func (*VertexPosition) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{87}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *VertexPosition) GetVertex() uint32 {
@@ -5489,7 +5576,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[88]
+	mi := &file_core_rpc_rpc_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5501,7 +5588,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[88]
+	mi := &file_core_rpc_rpc_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5514,7 +5601,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{88}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *CommitRequest) GetJob() *JobRef {
@@ -5553,7 +5640,7 @@ type CommitReply struct {
 
 func (x *CommitReply) Reset() {
 	*x = CommitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[89]
+	mi := &file_core_rpc_rpc_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5565,7 +5652,7 @@ func (x *CommitReply) String() string {
 func (*CommitReply) ProtoMessage() {}
 
 func (x *CommitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[89]
+	mi := &file_core_rpc_rpc_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5578,7 +5665,7 @@ func (x *CommitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitReply.ProtoReflect.Descriptor instead.
 func (*CommitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{89}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{90}
 }
 
 type AbortRequest struct {
@@ -5594,7 +5681,7 @@ type AbortRequest struct {
 
 func (x *AbortRequest) Reset() {
 	*x = AbortRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[90]
+	mi := &file_core_rpc_rpc_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5606,7 +5693,7 @@ func (x *AbortRequest) String() string {
 func (*AbortRequest) ProtoMessage() {}
 
 func (x *AbortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[90]
+	mi := &file_core_rpc_rpc_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5619,7 +5706,7 @@ func (x *AbortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortRequest.ProtoReflect.Descriptor instead.
 func (*AbortRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{90}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *AbortRequest) GetJob() *JobRef {
@@ -5651,7 +5738,7 @@ type AbortReply struct {
 
 func (x *AbortReply) Reset() {
 	*x = AbortReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[91]
+	mi := &file_core_rpc_rpc_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5663,7 +5750,7 @@ func (x *AbortReply) String() string {
 func (*AbortReply) ProtoMessage() {}
 
 func (x *AbortReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[91]
+	mi := &file_core_rpc_rpc_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5676,7 +5763,7 @@ func (x *AbortReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortReply.ProtoReflect.Descriptor instead.
 func (*AbortReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{91}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{92}
 }
 
 // ProgressRequest asks for the splits of a job.
@@ -5689,7 +5776,7 @@ type ProgressRequest struct {
 
 func (x *ProgressRequest) Reset() {
 	*x = ProgressRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[92]
+	mi := &file_core_rpc_rpc_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5701,7 +5788,7 @@ func (x *ProgressRequest) String() string {
 func (*ProgressRequest) ProtoMessage() {}
 
 func (x *ProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[92]
+	mi := &file_core_rpc_rpc_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5714,7 +5801,7 @@ func (x *ProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressRequest.ProtoReflect.Descriptor instead.
 func (*ProgressRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{92}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *ProgressRequest) GetJob() *JobRef {
@@ -5736,7 +5823,7 @@ type ProgressReply struct {
 
 func (x *ProgressReply) Reset() {
 	*x = ProgressReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[93]
+	mi := &file_core_rpc_rpc_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5748,7 +5835,7 @@ func (x *ProgressReply) String() string {
 func (*ProgressReply) ProtoMessage() {}
 
 func (x *ProgressReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[93]
+	mi := &file_core_rpc_rpc_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5761,7 +5848,7 @@ func (x *ProgressReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressReply.ProtoReflect.Descriptor instead.
 func (*ProgressReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{93}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *ProgressReply) GetSplitsAssigned() uint64 {
@@ -5914,7 +6001,7 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\rCancelRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x124\n" +
 	"\battempts\x18\x02 \x03(\v2\x18.tidemill.rpc.v1.AttemptR\battempts\"\r\n" +
-	"\vCancelReply\"\x83\x04\n" +
+	"\vCancelReply\"\xb8\x04\n" +
 	"\n" +
 	"TaskReport\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x122\n" +
@@ -5928,7 +6015,8 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\bbytes_in\x18\t \x01(\x04R\abytesIn\x12#\n" +
 	"\rspilled_bytes\x18\n" +
 	" \x01(\x04R\fspilledBytes\x12=\n" +
-	"\toperators\x18\v \x03(\v2\x1f.tidemill.rpc.v1.OperatorCountsR\toperators\"\v\n" +
+	"\toperators\x18\v \x03(\v2\x1f.tidemill.rpc.v1.OperatorCountsR\toperators\x123\n" +
+	"\x06filter\x18\f \x01(\v2\x1b.tidemill.rpc.v1.FilterPartR\x06filter\"\v\n" +
 	"\tTaskReply\"\xb8\x01\n" +
 	"\fLaneManifest\x12\x1a\n" +
 	"\bexchange\x18\x01 \x01(\rR\bexchange\x12\x12\n" +
@@ -5952,13 +6040,20 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x124\n" +
 	"\battempts\x18\x02 \x03(\v2\x18.tidemill.rpc.v1.AttemptR\battempts\x122\n" +
 	"\abarrier\x18\x03 \x01(\v2\x18.tidemill.rpc.v1.BarrierR\abarrier\"\x0e\n" +
-	"\fTriggerReply\"\x90\x01\n" +
+	"\fTriggerReply\"\xc5\x01\n" +
 	"\rNotifyRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x124\n" +
 	"\battempts\x18\x02 \x03(\v2\x18.tidemill.rpc.v1.AttemptR\battempts\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x03 \x01(\x04R\n" +
-	"checkpoint\"\r\n" +
+	"checkpoint\x123\n" +
+	"\x06filter\x18\x04 \x01(\v2\x1b.tidemill.rpc.v1.FilterPartR\x06filter\"V\n" +
+	"\n" +
+	"FilterPart\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\rR\x02id\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\rR\x05index\x12\x0e\n" +
+	"\x02of\x18\x03 \x01(\rR\x02of\x12\x12\n" +
+	"\x04keys\x18\x04 \x01(\fR\x04keys\"\r\n" +
 	"\vNotifyReply\"\x86\x03\n" +
 	"\n" +
 	"AckRequest\x12)\n" +
@@ -6248,7 +6343,7 @@ func file_core_rpc_rpc_proto_rawDescGZIP() []byte {
 }
 
 var file_core_rpc_rpc_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_core_rpc_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 96)
+var file_core_rpc_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 97)
 var file_core_rpc_rpc_proto_goTypes = []any{
 	(TaskState)(0),                  // 0: tidemill.rpc.v1.TaskState
 	(*JobRef)(nil),                  // 1: tidemill.rpc.v1.JobRef
@@ -6280,78 +6375,79 @@ var file_core_rpc_rpc_proto_goTypes = []any{
 	(*TriggerRequest)(nil),          // 27: tidemill.rpc.v1.TriggerRequest
 	(*TriggerReply)(nil),            // 28: tidemill.rpc.v1.TriggerReply
 	(*NotifyRequest)(nil),           // 29: tidemill.rpc.v1.NotifyRequest
-	(*NotifyReply)(nil),             // 30: tidemill.rpc.v1.NotifyReply
-	(*AckRequest)(nil),              // 31: tidemill.rpc.v1.AckRequest
-	(*AckReply)(nil),                // 32: tidemill.rpc.v1.AckReply
-	(*DeclineRequest)(nil),          // 33: tidemill.rpc.v1.DeclineRequest
-	(*DeclineReply)(nil),            // 34: tidemill.rpc.v1.DeclineReply
-	(*DropRequest)(nil),             // 35: tidemill.rpc.v1.DropRequest
-	(*DropReply)(nil),               // 36: tidemill.rpc.v1.DropReply
-	(*ShuffleDropRequest)(nil),      // 37: tidemill.rpc.v1.ShuffleDropRequest
-	(*ShuffleDropReply)(nil),        // 38: tidemill.rpc.v1.ShuffleDropReply
-	(*DrainRequest)(nil),            // 39: tidemill.rpc.v1.DrainRequest
-	(*DrainReply)(nil),              // 40: tidemill.rpc.v1.DrainReply
-	(*HandOverRequest)(nil),         // 41: tidemill.rpc.v1.HandOverRequest
-	(*HandOverReply)(nil),           // 42: tidemill.rpc.v1.HandOverReply
-	(*LanesRequest)(nil),            // 43: tidemill.rpc.v1.LanesRequest
-	(*LanesReply)(nil),              // 44: tidemill.rpc.v1.LanesReply
-	(*ShuffleStatsRequest)(nil),     // 45: tidemill.rpc.v1.ShuffleStatsRequest
-	(*ShuffleStats)(nil),            // 46: tidemill.rpc.v1.ShuffleStats
-	(*SubmitRequest)(nil),           // 47: tidemill.rpc.v1.SubmitRequest
-	(*SubmitReply)(nil),             // 48: tidemill.rpc.v1.SubmitReply
-	(*GetJobRequest)(nil),           // 49: tidemill.rpc.v1.GetJobRequest
-	(*ListJobsRequest)(nil),         // 50: tidemill.rpc.v1.ListJobsRequest
-	(*ListJobsReply)(nil),           // 51: tidemill.rpc.v1.ListJobsReply
-	(*CancelJobRequest)(nil),        // 52: tidemill.rpc.v1.CancelJobRequest
-	(*CancelJobReply)(nil),          // 53: tidemill.rpc.v1.CancelJobReply
-	(*JobStatus)(nil),               // 54: tidemill.rpc.v1.JobStatus
-	(*VertexStatus)(nil),            // 55: tidemill.rpc.v1.VertexStatus
-	(*Decision)(nil),                // 56: tidemill.rpc.v1.Decision
-	(*JobFailure)(nil),              // 57: tidemill.rpc.v1.JobFailure
-	(*Wait)(nil),                    // 58: tidemill.rpc.v1.Wait
-	(*NodesRequest)(nil),            // 59: tidemill.rpc.v1.NodesRequest
-	(*NodesReply)(nil),              // 60: tidemill.rpc.v1.NodesReply
-	(*Node)(nil),                    // 61: tidemill.rpc.v1.Node
-	(*LogsRequest)(nil),             // 62: tidemill.rpc.v1.LogsRequest
-	(*LogsReply)(nil),               // 63: tidemill.rpc.v1.LogsReply
-	(*LogLine)(nil),                 // 64: tidemill.rpc.v1.LogLine
-	(*DrainNodeRequest)(nil),        // 65: tidemill.rpc.v1.DrainNodeRequest
-	(*DrainNodeReply)(nil),          // 66: tidemill.rpc.v1.DrainNodeReply
-	(*JoinRequest)(nil),             // 67: tidemill.rpc.v1.JoinRequest
-	(*JoinReply)(nil),               // 68: tidemill.rpc.v1.JoinReply
-	(*RemoveRequest)(nil),           // 69: tidemill.rpc.v1.RemoveRequest
-	(*RemoveReply)(nil),             // 70: tidemill.rpc.v1.RemoveReply
-	(*SelfRequest)(nil),             // 71: tidemill.rpc.v1.SelfRequest
-	(*SelfReply)(nil),               // 72: tidemill.rpc.v1.SelfReply
-	(*BlobRequest)(nil),             // 73: tidemill.rpc.v1.BlobRequest
-	(*BlobReply)(nil),               // 74: tidemill.rpc.v1.BlobReply
-	(*CoordinatorRequest)(nil),      // 75: tidemill.rpc.v1.CoordinatorRequest
-	(*CoordinatedVertex)(nil),       // 76: tidemill.rpc.v1.CoordinatedVertex
-	(*CoordinatorReply)(nil),        // 77: tidemill.rpc.v1.CoordinatorReply
-	(*SplitRequest)(nil),            // 78: tidemill.rpc.v1.SplitRequest
-	(*SplitReply)(nil),              // 79: tidemill.rpc.v1.SplitReply
-	(*Split)(nil),                   // 80: tidemill.rpc.v1.Split
-	(*ResetRequest)(nil),            // 81: tidemill.rpc.v1.ResetRequest
-	(*ResetReply)(nil),              // 82: tidemill.rpc.v1.ResetReply
-	(*SnapshotRequest)(nil),         // 83: tidemill.rpc.v1.SnapshotRequest
-	(*SourcePart)(nil),              // 84: tidemill.rpc.v1.SourcePart
-	(*EnumeratorState)(nil),         // 85: tidemill.rpc.v1.EnumeratorState
-	(*CoordinatorState)(nil),        // 86: tidemill.rpc.v1.CoordinatorState
-	(*SnapshotReply)(nil),           // 87: tidemill.rpc.v1.SnapshotReply
-	(*VertexPosition)(nil),          // 88: tidemill.rpc.v1.VertexPosition
-	(*CommitRequest)(nil),           // 89: tidemill.rpc.v1.CommitRequest
-	(*CommitReply)(nil),             // 90: tidemill.rpc.v1.CommitReply
-	(*AbortRequest)(nil),            // 91: tidemill.rpc.v1.AbortRequest
-	(*AbortReply)(nil),              // 92: tidemill.rpc.v1.AbortReply
-	(*ProgressRequest)(nil),         // 93: tidemill.rpc.v1.ProgressRequest
-	(*ProgressReply)(nil),           // 94: tidemill.rpc.v1.ProgressReply
-	nil,                             // 95: tidemill.rpc.v1.DeployRequest.OptionsEntry
-	nil,                             // 96: tidemill.rpc.v1.VertexStatus.SubtasksEntry
-	(*jobgraph.Exchange)(nil),       // 97: tidemill.jobgraph.v1.Exchange
-	(*jobgraph.Vertex)(nil),         // 98: tidemill.jobgraph.v1.Vertex
-	(*checkpoint.Restore)(nil),      // 99: tidemill.checkpoint.v1.Restore
-	(*checkpoint.SubtaskState)(nil), // 100: tidemill.checkpoint.v1.SubtaskState
-	(*jobgraph.Graph)(nil),          // 101: tidemill.jobgraph.v1.Graph
+	(*FilterPart)(nil),              // 30: tidemill.rpc.v1.FilterPart
+	(*NotifyReply)(nil),             // 31: tidemill.rpc.v1.NotifyReply
+	(*AckRequest)(nil),              // 32: tidemill.rpc.v1.AckRequest
+	(*AckReply)(nil),                // 33: tidemill.rpc.v1.AckReply
+	(*DeclineRequest)(nil),          // 34: tidemill.rpc.v1.DeclineRequest
+	(*DeclineReply)(nil),            // 35: tidemill.rpc.v1.DeclineReply
+	(*DropRequest)(nil),             // 36: tidemill.rpc.v1.DropRequest
+	(*DropReply)(nil),               // 37: tidemill.rpc.v1.DropReply
+	(*ShuffleDropRequest)(nil),      // 38: tidemill.rpc.v1.ShuffleDropRequest
+	(*ShuffleDropReply)(nil),        // 39: tidemill.rpc.v1.ShuffleDropReply
+	(*DrainRequest)(nil),            // 40: tidemill.rpc.v1.DrainRequest
+	(*DrainReply)(nil),              // 41: tidemill.rpc.v1.DrainReply
+	(*HandOverRequest)(nil),         // 42: tidemill.rpc.v1.HandOverRequest
+	(*HandOverReply)(nil),           // 43: tidemill.rpc.v1.HandOverReply
+	(*LanesRequest)(nil),            // 44: tidemill.rpc.v1.LanesRequest
+	(*LanesReply)(nil),              // 45: tidemill.rpc.v1.LanesReply
+	(*ShuffleStatsRequest)(nil),     // 46: tidemill.rpc.v1.ShuffleStatsRequest
+	(*ShuffleStats)(nil),            // 47: tidemill.rpc.v1.ShuffleStats
+	(*SubmitRequest)(nil),           // 48: tidemill.rpc.v1.SubmitRequest
+	(*SubmitReply)(nil),             // 49: tidemill.rpc.v1.SubmitReply
+	(*GetJobRequest)(nil),           // 50: tidemill.rpc.v1.GetJobRequest
+	(*ListJobsRequest)(nil),         // 51: tidemill.rpc.v1.ListJobsRequest
+	(*ListJobsReply)(nil),           // 52: tidemill.rpc.v1.ListJobsReply
+	(*CancelJobRequest)(nil),        // 53: tidemill.rpc.v1.CancelJobRequest
+	(*CancelJobReply)(nil),          // 54: tidemill.rpc.v1.CancelJobReply
+	(*JobStatus)(nil),               // 55: tidemill.rpc.v1.JobStatus
+	(*VertexStatus)(nil),            // 56: tidemill.rpc.v1.VertexStatus
+	(*Decision)(nil),                // 57: tidemill.rpc.v1.Decision
+	(*JobFailure)(nil),              // 58: tidemill.rpc.v1.JobFailure
+	(*Wait)(nil),                    // 59: tidemill.rpc.v1.Wait
+	(*NodesRequest)(nil),            // 60: tidemill.rpc.v1.NodesRequest
+	(*NodesReply)(nil),              // 61: tidemill.rpc.v1.NodesReply
+	(*Node)(nil),                    // 62: tidemill.rpc.v1.Node
+	(*LogsRequest)(nil),             // 63: tidemill.rpc.v1.LogsRequest
+	(*LogsReply)(nil),               // 64: tidemill.rpc.v1.LogsReply
+	(*LogLine)(nil),                 // 65: tidemill.rpc.v1.LogLine
+	(*DrainNodeRequest)(nil),        // 66: tidemill.rpc.v1.DrainNodeRequest
+	(*DrainNodeReply)(nil),          // 67: tidemill.rpc.v1.DrainNodeReply
+	(*JoinRequest)(nil),             // 68: tidemill.rpc.v1.JoinRequest
+	(*JoinReply)(nil),               // 69: tidemill.rpc.v1.JoinReply
+	(*RemoveRequest)(nil),           // 70: tidemill.rpc.v1.RemoveRequest
+	(*RemoveReply)(nil),             // 71: tidemill.rpc.v1.RemoveReply
+	(*SelfRequest)(nil),             // 72: tidemill.rpc.v1.SelfRequest
+	(*SelfReply)(nil),               // 73: tidemill.rpc.v1.SelfReply
+	(*BlobRequest)(nil),             // 74: tidemill.rpc.v1.BlobRequest
+	(*BlobReply)(nil),               // 75: tidemill.rpc.v1.BlobReply
+	(*CoordinatorRequest)(nil),      // 76: tidemill.rpc.v1.CoordinatorRequest
+	(*CoordinatedVertex)(nil),       // 77: tidemill.rpc.v1.CoordinatedVertex
+	(*CoordinatorReply)(nil),        // 78: tidemill.rpc.v1.CoordinatorReply
+	(*SplitRequest)(nil),            // 79: tidemill.rpc.v1.SplitRequest
+	(*SplitReply)(nil),              // 80: tidemill.rpc.v1.SplitReply
+	(*Split)(nil),                   // 81: tidemill.rpc.v1.Split
+	(*ResetRequest)(nil),            // 82: tidemill.rpc.v1.ResetRequest
+	(*ResetReply)(nil),              // 83: tidemill.rpc.v1.ResetReply
+	(*SnapshotRequest)(nil),         // 84: tidemill.rpc.v1.SnapshotRequest
+	(*SourcePart)(nil),              // 85: tidemill.rpc.v1.SourcePart
+	(*EnumeratorState)(nil),         // 86: tidemill.rpc.v1.EnumeratorState
+	(*CoordinatorState)(nil),        // 87: tidemill.rpc.v1.CoordinatorState
+	(*SnapshotReply)(nil),           // 88: tidemill.rpc.v1.SnapshotReply
+	(*VertexPosition)(nil),          // 89: tidemill.rpc.v1.VertexPosition
+	(*CommitRequest)(nil),           // 90: tidemill.rpc.v1.CommitRequest
+	(*CommitReply)(nil),             // 91: tidemill.rpc.v1.CommitReply
+	(*AbortRequest)(nil),            // 92: tidemill.rpc.v1.AbortRequest
+	(*AbortReply)(nil),              // 93: tidemill.rpc.v1.AbortReply
+	(*ProgressRequest)(nil),         // 94: tidemill.rpc.v1.ProgressRequest
+	(*ProgressReply)(nil),           // 95: tidemill.rpc.v1.ProgressReply
+	nil,                             // 96: tidemill.rpc.v1.DeployRequest.OptionsEntry
+	nil,                             // 97: tidemill.rpc.v1.VertexStatus.SubtasksEntry
+	(*jobgraph.Exchange)(nil),       // 98: tidemill.jobgraph.v1.Exchange
+	(*jobgraph.Vertex)(nil),         // 99: tidemill.jobgraph.v1.Vertex
+	(*checkpoint.Restore)(nil),      // 100: tidemill.checkpoint.v1.Restore
+	(*checkpoint.SubtaskState)(nil), // 101: tidemill.checkpoint.v1.SubtaskState
+	(*jobgraph.Graph)(nil),          // 102: tidemill.jobgraph.v1.Graph
 }
 var file_core_rpc_rpc_proto_depIdxs = []int32{
 	10,  // 0: tidemill.rpc.v1.RegisterRequest.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
@@ -6364,16 +6460,16 @@ var file_core_rpc_rpc_proto_depIdxs = []int32{
 	2,   // 7: tidemill.rpc.v1.TaskProgress.attempt:type_name -> tidemill.rpc.v1.Attempt
 	14,  // 8: tidemill.rpc.v1.TaskProgress.operators:type_name -> tidemill.rpc.v1.OperatorCounts
 	15,  // 9: tidemill.rpc.v1.OperatorCounts.filters:type_name -> tidemill.rpc.v1.FilterCounts
-	97,  // 10: tidemill.rpc.v1.Edge.exchange:type_name -> tidemill.jobgraph.v1.Exchange
+	98,  // 10: tidemill.rpc.v1.Edge.exchange:type_name -> tidemill.jobgraph.v1.Exchange
 	17,  // 11: tidemill.rpc.v1.Edge.placement:type_name -> tidemill.rpc.v1.Placement
 	10,  // 12: tidemill.rpc.v1.Placement.servers:type_name -> tidemill.rpc.v1.ShuffleServer
 	1,   // 13: tidemill.rpc.v1.DeployRequest.job:type_name -> tidemill.rpc.v1.JobRef
 	2,   // 14: tidemill.rpc.v1.DeployRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	98,  // 15: tidemill.rpc.v1.DeployRequest.vertex:type_name -> tidemill.jobgraph.v1.Vertex
+	99,  // 15: tidemill.rpc.v1.DeployRequest.vertex:type_name -> tidemill.jobgraph.v1.Vertex
 	16,  // 16: tidemill.rpc.v1.DeployRequest.in:type_name -> tidemill.rpc.v1.Edge
 	16,  // 17: tidemill.rpc.v1.DeployRequest.out:type_name -> tidemill.rpc.v1.Edge
-	99,  // 18: tidemill.rpc.v1.DeployRequest.restore:type_name -> tidemill.checkpoint.v1.Restore
-	95,  // 19: tidemill.rpc.v1.DeployRequest.options:type_name -> tidemill.rpc.v1.DeployRequest.OptionsEntry
+	100, // 18: tidemill.rpc.v1.DeployRequest.restore:type_name -> tidemill.checkpoint.v1.Restore
+	96,  // 19: tidemill.rpc.v1.DeployRequest.options:type_name -> tidemill.rpc.v1.DeployRequest.OptionsEntry
 	1,   // 20: tidemill.rpc.v1.CancelRequest.job:type_name -> tidemill.rpc.v1.JobRef
 	2,   // 21: tidemill.rpc.v1.CancelRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
 	1,   // 22: tidemill.rpc.v1.TaskReport.job:type_name -> tidemill.rpc.v1.JobRef
@@ -6383,64 +6479,66 @@ var file_core_rpc_rpc_proto_depIdxs = []int32{
 	24,  // 26: tidemill.rpc.v1.TaskReport.manifests:type_name -> tidemill.rpc.v1.LaneManifest
 	26,  // 27: tidemill.rpc.v1.TaskReport.committables:type_name -> tidemill.rpc.v1.Committable
 	14,  // 28: tidemill.rpc.v1.TaskReport.operators:type_name -> tidemill.rpc.v1.OperatorCounts
-	25,  // 29: tidemill.rpc.v1.LaneManifest.partitions:type_name -> tidemill.rpc.v1.PartitionTotals
-	1,   // 30: tidemill.rpc.v1.TriggerRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 31: tidemill.rpc.v1.TriggerRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	4,   // 32: tidemill.rpc.v1.TriggerRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
-	1,   // 33: tidemill.rpc.v1.NotifyRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 34: tidemill.rpc.v1.NotifyRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	1,   // 35: tidemill.rpc.v1.AckRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 36: tidemill.rpc.v1.AckRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	4,   // 37: tidemill.rpc.v1.AckRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
-	100, // 38: tidemill.rpc.v1.AckRequest.state:type_name -> tidemill.checkpoint.v1.SubtaskState
-	26,  // 39: tidemill.rpc.v1.AckRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,   // 40: tidemill.rpc.v1.DeclineRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 41: tidemill.rpc.v1.DeclineRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	3,   // 42: tidemill.rpc.v1.DeclineRequest.failure:type_name -> tidemill.rpc.v1.Failure
-	1,   // 43: tidemill.rpc.v1.DropRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	1,   // 44: tidemill.rpc.v1.ShuffleDropRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	1,   // 45: tidemill.rpc.v1.HandOverRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	17,  // 46: tidemill.rpc.v1.HandOverRequest.to:type_name -> tidemill.rpc.v1.Placement
-	24,  // 47: tidemill.rpc.v1.HandOverReply.manifest:type_name -> tidemill.rpc.v1.LaneManifest
-	1,   // 48: tidemill.rpc.v1.LanesRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	24,  // 49: tidemill.rpc.v1.LanesReply.lanes:type_name -> tidemill.rpc.v1.LaneManifest
-	101, // 50: tidemill.rpc.v1.SubmitRequest.graph:type_name -> tidemill.jobgraph.v1.Graph
-	54,  // 51: tidemill.rpc.v1.ListJobsReply.jobs:type_name -> tidemill.rpc.v1.JobStatus
-	3,   // 52: tidemill.rpc.v1.JobStatus.cause:type_name -> tidemill.rpc.v1.Failure
-	55,  // 53: tidemill.rpc.v1.JobStatus.vertices:type_name -> tidemill.rpc.v1.VertexStatus
-	16,  // 54: tidemill.rpc.v1.JobStatus.result:type_name -> tidemill.rpc.v1.Edge
-	56,  // 55: tidemill.rpc.v1.JobStatus.decisions:type_name -> tidemill.rpc.v1.Decision
-	57,  // 56: tidemill.rpc.v1.JobStatus.failures:type_name -> tidemill.rpc.v1.JobFailure
-	58,  // 57: tidemill.rpc.v1.JobStatus.waits:type_name -> tidemill.rpc.v1.Wait
-	96,  // 58: tidemill.rpc.v1.VertexStatus.subtasks:type_name -> tidemill.rpc.v1.VertexStatus.SubtasksEntry
-	14,  // 59: tidemill.rpc.v1.VertexStatus.operators:type_name -> tidemill.rpc.v1.OperatorCounts
-	61,  // 60: tidemill.rpc.v1.NodesReply.nodes:type_name -> tidemill.rpc.v1.Node
-	10,  // 61: tidemill.rpc.v1.Node.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
-	64,  // 62: tidemill.rpc.v1.LogsReply.lines:type_name -> tidemill.rpc.v1.LogLine
-	1,   // 63: tidemill.rpc.v1.CoordinatorRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	76,  // 64: tidemill.rpc.v1.CoordinatorRequest.vertices:type_name -> tidemill.rpc.v1.CoordinatedVertex
-	98,  // 65: tidemill.rpc.v1.CoordinatedVertex.vertex:type_name -> tidemill.jobgraph.v1.Vertex
-	1,   // 66: tidemill.rpc.v1.SplitRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 67: tidemill.rpc.v1.SplitRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	80,  // 68: tidemill.rpc.v1.SplitReply.split:type_name -> tidemill.rpc.v1.Split
-	1,   // 69: tidemill.rpc.v1.ResetRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 70: tidemill.rpc.v1.ResetRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	1,   // 71: tidemill.rpc.v1.SnapshotRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	84,  // 72: tidemill.rpc.v1.SnapshotRequest.sources:type_name -> tidemill.rpc.v1.SourcePart
-	2,   // 73: tidemill.rpc.v1.SourcePart.attempt:type_name -> tidemill.rpc.v1.Attempt
-	80,  // 74: tidemill.rpc.v1.EnumeratorState.unreceived:type_name -> tidemill.rpc.v1.Split
-	26,  // 75: tidemill.rpc.v1.CoordinatorState.committables:type_name -> tidemill.rpc.v1.Committable
-	88,  // 76: tidemill.rpc.v1.SnapshotReply.vertices:type_name -> tidemill.rpc.v1.VertexPosition
-	1,   // 77: tidemill.rpc.v1.CommitRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	26,  // 78: tidemill.rpc.v1.CommitRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,   // 79: tidemill.rpc.v1.AbortRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	26,  // 80: tidemill.rpc.v1.AbortRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,   // 81: tidemill.rpc.v1.ProgressRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	82,  // [82:82] is the sub-list for method output_type
-	82,  // [82:82] is the sub-list for method input_type
-	82,  // [82:82] is the sub-list for extension type_name
-	82,  // [82:82] is the sub-list for extension extendee
-	0,   // [0:82] is the sub-list for field type_name
+	30,  // 29: tidemill.rpc.v1.TaskReport.filter:type_name -> tidemill.rpc.v1.FilterPart
+	25,  // 30: tidemill.rpc.v1.LaneManifest.partitions:type_name -> tidemill.rpc.v1.PartitionTotals
+	1,   // 31: tidemill.rpc.v1.TriggerRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 32: tidemill.rpc.v1.TriggerRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	4,   // 33: tidemill.rpc.v1.TriggerRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
+	1,   // 34: tidemill.rpc.v1.NotifyRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 35: tidemill.rpc.v1.NotifyRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	30,  // 36: tidemill.rpc.v1.NotifyRequest.filter:type_name -> tidemill.rpc.v1.FilterPart
+	1,   // 37: tidemill.rpc.v1.AckRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 38: tidemill.rpc.v1.AckRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	4,   // 39: tidemill.rpc.v1.AckRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
+	101, // 40: tidemill.rpc.v1.AckRequest.state:type_name -> tidemill.checkpoint.v1.SubtaskState
+	26,  // 41: tidemill.rpc.v1.AckRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	1,   // 42: tidemill.rpc.v1.DeclineRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 43: tidemill.rpc.v1.DeclineRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	3,   // 44: tidemill.rpc.v1.DeclineRequest.failure:type_name -> tidemill.rpc.v1.Failure
+	1,   // 45: tidemill.rpc.v1.DropRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	1,   // 46: tidemill.rpc.v1.ShuffleDropRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	1,   // 47: tidemill.rpc.v1.HandOverRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	17,  // 48: tidemill.rpc.v1.HandOverRequest.to:type_name -> tidemill.rpc.v1.Placement
+	24,  // 49: tidemill.rpc.v1.HandOverReply.manifest:type_name -> tidemill.rpc.v1.LaneManifest
+	1,   // 50: tidemill.rpc.v1.LanesRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	24,  // 51: tidemill.rpc.v1.LanesReply.lanes:type_name -> tidemill.rpc.v1.LaneManifest
+	102, // 52: tidemill.rpc.v1.SubmitRequest.graph:type_name -> tidemill.jobgraph.v1.Graph
+	55,  // 53: tidemill.rpc.v1.ListJobsReply.jobs:type_name -> tidemill.rpc.v1.JobStatus
+	3,   // 54: tidemill.rpc.v1.JobStatus.cause:type_name -> tidemill.rpc.v1.Failure
+	56,  // 55: tidemill.rpc.v1.JobStatus.vertices:type_name -> tidemill.rpc.v1.VertexStatus
+	16,  // 56: tidemill.rpc.v1.JobStatus.result:type_name -> tidemill.rpc.v1.Edge
+	57,  // 57: tidemill.rpc.v1.JobStatus.decisions:type_name -> tidemill.rpc.v1.Decision
+	58,  // 58: tidemill.rpc.v1.JobStatus.failures:type_name -> tidemill.rpc.v1.JobFailure
+	59,  // 59: tidemill.rpc.v1.JobStatus.waits:type_name -> tidemill.rpc.v1.Wait
+	97,  // 60: tidemill.rpc.v1.VertexStatus.subtasks:type_name -> tidemill.rpc.v1.VertexStatus.SubtasksEntry
+	14,  // 61: tidemill.rpc.v1.VertexStatus.operators:type_name -> tidemill.rpc.v1.OperatorCounts
+	62,  // 62: tidemill.rpc.v1.NodesReply.nodes:type_name -> tidemill.rpc.v1.Node
+	10,  // 63: tidemill.rpc.v1.Node.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
+	65,  // 64: tidemill.rpc.v1.LogsReply.lines:type_name -> tidemill.rpc.v1.LogLine
+	1,   // 65: tidemill.rpc.v1.CoordinatorRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	77,  // 66: tidemill.rpc.v1.CoordinatorRequest.vertices:type_name -> tidemill.rpc.v1.CoordinatedVertex
+	99,  // 67: tidemill.rpc.v1.CoordinatedVertex.vertex:type_name -> tidemill.jobgraph.v1.Vertex
+	1,   // 68: tidemill.rpc.v1.SplitRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 69: tidemill.rpc.v1.SplitRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	81,  // 70: tidemill.rpc.v1.SplitReply.split:type_name -> tidemill.rpc.v1.Split
+	1,   // 71: tidemill.rpc.v1.ResetRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 72: tidemill.rpc.v1.ResetRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	1,   // 73: tidemill.rpc.v1.SnapshotRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	85,  // 74: tidemill.rpc.v1.SnapshotRequest.sources:type_name -> tidemill.rpc.v1.SourcePart
+	2,   // 75: tidemill.rpc.v1.SourcePart.attempt:type_name -> tidemill.rpc.v1.Attempt
+	81,  // 76: tidemill.rpc.v1.EnumeratorState.unreceived:type_name -> tidemill.rpc.v1.Split
+	26,  // 77: tidemill.rpc.v1.CoordinatorState.committables:type_name -> tidemill.rpc.v1.Committable
+	89,  // 78: tidemill.rpc.v1.SnapshotReply.vertices:type_name -> tidemill.rpc.v1.VertexPosition
+	1,   // 79: tidemill.rpc.v1.CommitRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	26,  // 80: tidemill.rpc.v1.CommitRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	1,   // 81: tidemill.rpc.v1.AbortRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	26,  // 82: tidemill.rpc.v1.AbortRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	1,   // 83: tidemill.rpc.v1.ProgressRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	84,  // [84:84] is the sub-list for method output_type
+	84,  // [84:84] is the sub-list for method input_type
+	84,  // [84:84] is the sub-list for extension type_name
+	84,  // [84:84] is the sub-list for extension extendee
+	0,   // [0:84] is the sub-list for field type_name
 }
 
 func init() { file_core_rpc_rpc_proto_init() }
@@ -6454,7 +6552,7 @@ func file_core_rpc_rpc_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_rpc_rpc_proto_rawDesc), len(file_core_rpc_rpc_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   96,
+			NumMessages:   97,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

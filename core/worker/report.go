@@ -9,6 +9,7 @@ import (
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/keyfilter"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/core/task"
 )
@@ -70,6 +71,14 @@ func (r reporter) State(_ id.Job, a id.Attempt, s task.State, done *task.Done, c
 			m.Manifests = append(m.Manifests, written)
 		}
 	}
+	r.outbox.add(func(ctx context.Context) error { _, err := r.master.Report(ctx, m); return err })
+}
+
+// filter passes a part of a runtime filter to the job's other workers, by the master.
+func (r reporter) filter(a *rpc.Attempt, p keyfilter.Part) {
+	m := &rpc.TaskReport{Job: r.ref, Attempt: a, Filter: &rpc.FilterPart{
+		Id: p.ID, Index: uint32(p.Index), Of: uint32(p.Of), Keys: p.EncodedKeys,
+	}}
 	r.outbox.add(func(ctx context.Context) error { _, err := r.master.Report(ctx, m); return err })
 }
 
