@@ -221,28 +221,11 @@ func (f *roleFlags) credentials(kind security.Role, o *process.Options) (err err
 			return err
 		}
 	}
-	if o.Identity, err = identityIn(dir, kind); err != nil {
+	if o.Identity, err = security.OpenIdentity(dir, kind); err != nil {
 		return err
 	}
 	o.Authority, err = authorityIn(dir, kind)
 	return err
-}
-
-// identityIn is the certificate of a role in a directory, or one made by the authority
-// whose key is there.
-func identityIn(dir string, kind security.Role) (*security.Identity, error) {
-	i, err := security.LoadIdentity(dir, kind.String())
-	if failure.Of(err) != failure.NotFound {
-		return i, err
-	}
-	ca, noKey := security.LoadCA(dir)
-	if failure.Of(noKey) == failure.NotFound {
-		return nil, err
-	}
-	if noKey != nil {
-		return nil, noKey
-	}
-	return ca.Issue(security.Grant{Roles: []security.Role{kind}})
 }
 
 // read takes the settings of the file and of -D, which goes before.

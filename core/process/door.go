@@ -78,7 +78,7 @@ func (p *door) server() shuffle.Server {
 
 // serve answers calls with what register adds, and pages where there is a place for them.
 func (p *door) serve(o Options, register func(grpc.ServiceRegistrar), pages http.Handler, more ...grpc.ServerOption) {
-	admission := network.Admission{TLS: o.Identity.Server(), Token: o.Token, Authority: o.Authority, Name: p.name, Version: o.Version}
+	admission := network.Admission{TLS: o.Identity.Server(), Check: o.Identity.Check, Token: o.Token, Authority: o.Authority, Name: p.name, Version: o.Version}
 	p.grpc = grpc.NewServer(append(network.ServerOptions(admission), more...)...)
 	register(p.grpc)
 	for _, l := range []net.Listener{p.tcp, p.unix} {

@@ -63,6 +63,7 @@ func open(kind security.Role, o Options) (_ *role, err error) {
 		r.metrics.Close()
 		return nil
 	})
+	r.watchCertificates()
 	return r, nil
 }
 
