@@ -127,6 +127,7 @@ func (m *Master) Nodes(ctx context.Context, _ *rpc.NodesRequest) (*rpc.NodesRepl
 		}
 		reply.Nodes = append(reply.Nodes, n)
 	}
+	reply.Nodes = append(reply.Nodes, m.ended()...)
 	return reply, nil
 }
 
@@ -134,6 +135,9 @@ func (m *Master) Nodes(ctx context.Context, _ *rpc.NodesRequest) (*rpc.NodesRepl
 func (m *Master) Logs(ctx context.Context, r *rpc.LogsRequest) (*rpc.LogsReply, error) {
 	jobID, err := m.named(r.GetJob())
 	if err != nil {
+		return nil, err
+	}
+	if _, err := m.dispatcher.Get(jobID); err != nil {
 		return nil, err
 	}
 	most := min(cmp.Or(int(r.GetMost()), defaultMost), mostLines)

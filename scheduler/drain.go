@@ -78,3 +78,14 @@ func (m *Master) left(ctx context.Context, k resource.State, n *rpc.Node) {
 		n.Waits = "what is left is of jobs that are over: results that their clients read"
 	}
 }
+
+// ended lists the servers that were drained and have ended.
+func (m *Master) ended() (out []*rpc.Node) {
+	for _, k := range m.resources.Ended() {
+		out = append(out, &rpc.Node{
+			Id: string(k.ID), Role: "shuffle", Address: rpc.AddressOf(string(k.ID)), Host: k.Server.Host, Draining: true, Drained: true,
+			HeardMillis: time.Since(k.Heard).Milliseconds(), Shuffle: rpc.FromServer(k.Server),
+		})
+	}
+	return out
+}

@@ -95,7 +95,7 @@ func (w *Worker) prepare(jobID id.Job, r *rpc.DeployRequest) (*execution, *metri
 	reports := reporter{w.opts.Dialer.Master(), r.GetJob(), w.reports}
 	env := task.Env{
 		Shuffle: w.opts.Shuffle, Connectors: w.opts.Connectors,
-		Splits:   splits{w.opts.Dialer.Coordinator(id.Worker(r.GetCoordinator())), r.GetJob()},
+		Splits:   &splits{coordinator: w.opts.Dialer.Coordinator(id.Worker(r.GetCoordinator())), ref: r.GetJob()},
 		Reporter: reports,
 		Memory:   w.opts.Memory.Child("job "+jobID.String(), 0), Spill: w.opts.Spill, Metrics: scope, Log: w.opts.Log,
 	}
@@ -190,7 +190,7 @@ func (w *Worker) launch(jobID id.Job, r *rpc.DeployRequest, x *execution, scope 
 	a := r.GetAttempt().ID()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed {
+	if w.closed || w.leaving {
 		return failure.Wrap(failure.Transient, rpc.ErrUnreachable)
 	}
 	j := w.jobOf(jobID)

@@ -1,6 +1,9 @@
 package resource
 
 import (
+	"slices"
+	"time"
+
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/shuffle"
 )
@@ -10,6 +13,30 @@ func (m *Manager) Drain(w id.Worker) { m.note(w, func(known *member) { known.dra
 
 // Drained notes that nobody needs a server any more that drains.
 func (m *Manager) Drained(w id.Worker) { m.note(w, func(known *member) { known.drained = true }) }
+
+// Of servers that were drained and have ended, how many are remembered, and how long.
+const (
+	maxEnded  = 16
+	endedLife = 10 * time.Minute
+)
+
+// Ended lists servers that were drained and have ended, for those who waited for it. They
+// are forgotten after some minutes.
+func (m *Manager) Ended() []State {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ended = slices.DeleteFunc(m.ended, func(s State) bool { return time.Since(s.Heard) > endedLife })
+	return slices.Clone(m.ended)
+}
+
+// end remembers a server that goes, if it was drained; the caller holds the lock.
+func (m *Manager) end(k *member) {
+	if !k.drained {
+		return
+	}
+	m.ended = append(m.ended, k.state(0))
+	m.ended = m.ended[max(0, len(m.ended)-maxEnded):]
+}
 
 // note changes what is known of a member, and tells who has to know when it begins to
 // drain. It reports whether the member is known.

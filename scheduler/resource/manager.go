@@ -41,6 +41,7 @@ type Manager struct {
 	arrived chan struct{} // closed and replaced when a member comes
 	changed chan struct{} // closed and replaced when one comes or goes
 	came    int           // how many have registered
+	ended   []State       // servers that were drained
 }
 
 // Member is a process that registers: a worker, or a shuffle server.
@@ -196,9 +197,13 @@ func (m *Manager) Members() []State {
 	sorted := slices.SortedFunc(maps.Values(m.members), func(a, b *member) int { return a.order - b.order })
 	out := make([]State, len(sorted))
 	for i, k := range sorted {
-		out[i] = State{Member: k.Member, Free: m.pool.FreeOf(k.ID), MemoryUsed: k.memoryUsed, Draining: k.draining, Drained: k.drained, Heard: k.heard}
+		out[i] = k.state(m.pool.FreeOf(k.ID))
 	}
 	return out
+}
+
+func (k *member) state(free int) State {
+	return State{Member: k.Member, Free: free, MemoryUsed: k.memoryUsed, Draining: k.draining, Drained: k.drained, Heard: k.heard}
 }
 
 // Reads is where the pipelined partitions are kept that tasks of a worker read; false:
@@ -256,6 +261,7 @@ func (m *Manager) Lose(w id.Worker, cause error) {
 	known := m.members[w]
 	if known != nil {
 		delete(m.members, w)
+		m.end(known)
 		m.pool.RemoveWorker(w)
 		m.signal(&m.changed)
 	}
