@@ -37,6 +37,9 @@ func (c *Cluster) startNodes(ctx context.Context, o Options) error {
 		if _, err := (keyed{c.transport, c, n}).Master().Register(ctx, q); err != nil {
 			return err
 		}
+		if c.masters != nil {
+			c.masters.beat(n, q)
+		}
 	}
 	c.join = func(ctx context.Context, i int) error {
 		n, err := c.newNode(id.Worker(fmt.Sprintf("worker-%d", i+1)), o, parts)
@@ -104,7 +107,7 @@ func (c *Cluster) open(n *node) {
 	d.exchanges = flight.New(flight.Options{Self: d.self, Local: n.local, Alloc: alloc, Dialer: c.dial})
 	d.grpc = grpc.NewServer(d.server.ServerOptions()...)
 	d.server.Register(d.grpc)
-	d.serving.Go(func() { _ = d.grpc.Serve(d.listener) })
+	d.serving.Go(func() { _ = d.grpc.Serve(d.server.Listener(d.listener, service.DoorOptions{})) })
 	n.door = d
 	c.doors.Store(d.self.Address, d)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/tidemill/tidemill/core/security"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/flight"
+	"github.com/tidemill/tidemill/shuffle/service"
 )
 
 // maxSocketPath is the longest path that a unix socket can have.
@@ -33,6 +34,7 @@ type door struct {
 	address  string // that others use
 	name     string
 	grpc     *grpc.Server
+	streams  *service.Server // nil: no partitions are kept here
 	tcp      net.Listener
 	unix     net.Listener // nil: the path would be too long
 	pages    net.Listener // nil: there is none
@@ -86,7 +88,7 @@ func (p *door) serve(o Options, register func(grpc.ServiceRegistrar), pages http
 			continue
 		}
 		p.serving.Go(func() {
-			if err := p.grpc.Serve(network.NewDoor(l)); err != nil {
+			if err := p.grpc.Serve(p.shared(network.NewDoor(l), admission)); err != nil {
 				p.broken(fmt.Errorf("calls at %s are not answered any more: %w", l.Addr(), err))
 			}
 		})
@@ -104,6 +106,15 @@ func (p *door) serve(o Options, register func(grpc.ServiceRegistrar), pages http
 			p.broken(fmt.Errorf("pages at %s are not served any more: %w", l.Addr(), err))
 		}
 	})
+}
+
+// shared is a listener that streams of the shuffle come by too, if the role keeps
+// partitions.
+func (p *door) shared(l net.Listener, a network.Admission) net.Listener {
+	if p.streams == nil {
+		return l
+	}
+	return p.streams.Listener(l, service.DoorOptions{TLS: a.TLS, Admit: a.Stream})
 }
 
 // url is where the pages are; empty: nowhere.

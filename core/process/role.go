@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc"
 
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/joblog"
@@ -85,11 +84,6 @@ func (r *role) closer(f func() error) { r.closers = append(r.closers, f) }
 // failed closes what was begun and returns why.
 func (r *role) failed(err error) error {
 	return errors.Join(fmt.Errorf("start %s: %w", r.kind, err), r.Close())
-}
-
-// credentials are the options of connections to other processes.
-func (r *role) credentials(string) []grpc.DialOption {
-	return network.DialOptions(network.Options{TLS: r.opts.Identity.Client(), Token: r.opts.Token, Version: r.opts.Version})
 }
 
 // announce writes where the role serves, for those who share its directory.

@@ -59,9 +59,10 @@ func (r *role) keep(name string) (*store, error) {
 		}),
 	})
 	s.server = service.New(service.Options{Self: self, Store: s.local, Alloc: alloc, TicketKey: s.key.get, Log: r.opts.Log})
+	r.door.streams = s.server
 	r.closer(s.server.Close)
 	s.exchanges = flight.New(flight.Options{
-		Self: self, Local: s.local, Alloc: s.ledger.Child("exchanges", 0).Allocator(), Credentials: r.credentials,
+		Self: self, Local: s.local, Alloc: s.ledger.Child("exchanges", 0).Allocator(), TLS: r.opts.Identity.Client(), Token: r.opts.Token,
 	})
 	r.closer(s.exchanges.Close)
 	s.measure(r.metrics)

@@ -231,7 +231,7 @@ func (c listenerCredentials) ServerHandshake(raw net.Conn) (net.Conn, credential
 		by = c.plain
 	}
 	conn, info, err := by.ServerHandshake(raw)
-	if v, ok := raw.(*visitor); ok && err == nil {
+	if v := visitorUnder(raw); v != nil && err == nil {
 		info = visitorInfo{AuthInfo: info, visitor: v}
 	}
 	return conn, info, err
