@@ -32,7 +32,7 @@ type telling struct {
 
 // Scenarios lists all of them in the order in which they are played.
 func Scenarios() []Scenario {
-	return slices.Concat(stageScenarios(), failoverScenarios(), burstScenarios())
+	return slices.Concat(stageScenarios(), failoverScenarios(), diskScenarios(), doorScenarios(), burstScenarios())
 }
 
 // RunScenarios plays those that are named, all where none is, each on a cluster of its
@@ -56,7 +56,7 @@ func RunScenarios(ctx context.Context, o Options, names []string) error {
 	start := time.Now()
 	var failed []error
 	for _, s := range chosen {
-		if err := o.scenario(ctx, s, want); err != nil {
+		if err := o.scenario(ctx, s, want); err != nil && (len(names) > 0 || !errors.Is(err, errNotShown)) {
 			failed = append(failed, fmt.Errorf("scenario %s: %w", s.Name, err))
 		}
 	}
@@ -112,6 +112,9 @@ func (o Options) scenario(ctx context.Context, s Scenario, want string) (err err
 			err = errors.Join(err, c.dumpAll())
 		}
 		err = errors.Join(err, c.killAll())
+		for _, undo := range t.undo {
+			err = errors.Join(err, undo())
+		}
 	}()
 	if s.nodes != nil {
 		if err := s.nodes(t.stage); err != nil {

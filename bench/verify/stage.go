@@ -22,6 +22,7 @@ type stage struct {
 	want   string // what each job writes, by sums
 	output string // the directory of the jobs' directories
 	jobs   int
+	undo   []func() error // of what was prepared, for the end
 }
 
 // job is one that was submitted.
@@ -150,16 +151,21 @@ func (s *stage) right(ctx context.Context, j job) (rest.Job, error) {
 	if err != nil {
 		return now, err
 	}
-	a, err := s.options.ask(ctx, fmt.Sprintf(stageTable, j.dir)+fmt.Sprintf(overwriteSums, "target"), nil)
+	return now, s.holds(ctx, j.dir)
+}
+
+// holds wants a directory to hold what a job writes, and nothing else.
+func (s *stage) holds(ctx context.Context, dir string) error {
+	a, err := s.options.ask(ctx, fmt.Sprintf(stageTable, dir)+fmt.Sprintf(overwriteSums, "target"), nil)
 	switch {
 	case err != nil:
-		return now, err
+		return err
 	case a.code != 0:
-		return now, fmt.Errorf("read what the job has written: %v", a)
+		return fmt.Errorf("read what the job has written: %v", a)
 	case a.rows != s.want:
-		return now, fmt.Errorf("the job has written something else: %s", unlike(a.rows, s.want))
+		return fmt.Errorf("the job has written something else: %s", unlike(a.rows, s.want))
 	}
-	return now, tidy(j.dir)
+	return tidy(dir)
 }
 
 // whole waits until no job's file is left anywhere.

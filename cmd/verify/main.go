@@ -57,6 +57,9 @@ func run(ctx context.Context, o verify.Options, scenarios string) error {
 	default:
 		names = strings.Split(scenarios, ",")
 	}
+	if done, err := inNamespace(ctx); done || err != nil {
+		return err
+	}
 	return verify.RunScenarios(ctx, o, names)
 }
 
