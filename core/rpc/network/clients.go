@@ -2,6 +2,8 @@ package network
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/tidemill/tidemill/core/rpc"
 )
@@ -72,8 +74,25 @@ type coordinatorCalls struct{ to target }
 
 var _ rpc.CoordinatorClient = coordinatorCalls{}
 
+// A request for a split is numbered, so it can be asked again when its way broke: the answer
+// may have been lost on it.
+const (
+	splitTries = 3
+	splitPause = 100 * time.Millisecond
+)
+
 func (c coordinatorCalls) NextSplit(ctx context.Context, q *rpc.SplitRequest) (*rpc.SplitReply, error) {
-	return call[rpc.SplitReply](ctx, c.to, Coordinator_NextSplit_FullMethodName, q)
+	for try := 1; ; try++ {
+		r, err := call[rpc.SplitReply](ctx, c.to, Coordinator_NextSplit_FullMethodName, q)
+		if !errors.Is(err, rpc.ErrUnreachable) || q.GetSequence() == 0 || try == splitTries {
+			return r, err
+		}
+		select {
+		case <-time.After(splitPause):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 func (c coordinatorCalls) Reset(ctx context.Context, q *rpc.ResetRequest) (*rpc.ResetReply, error) {
