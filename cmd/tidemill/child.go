@@ -80,16 +80,11 @@ func (c *child) start() error {
 // watch waits for the end of each life, and begins the next one.
 func (c *child) watch() {
 	defer close(c.watching)
-	served := false
 	for {
 		c.mu.Lock()
 		cmd := c.cmd
 		c.mu.Unlock()
 		err := cmd.Wait()
-		if a, addressed := process.ReadAddress(c.member.dir); addressed == nil && a.PID == cmd.Process.Pid {
-			served = true
-			c.member.keep(a)
-		}
 		c.mu.Lock()
 		stopping := c.stopping
 		c.mu.Unlock()
@@ -99,7 +94,7 @@ func (c *child) watch() {
 		case err == nil: // it was drained
 			c.up.log.Info("ended", "member", c.member.name)
 			return
-		case c.up.flags.noRestart || !served:
+		case c.up.flags.noRestart || !c.member.served.Load():
 			c.up.ended <- c.failed(err)
 			return
 		}

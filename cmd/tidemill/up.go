@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -81,6 +82,7 @@ type member struct {
 	dir      string
 	args     []string
 	settings map[string]string
+	served   atomic.Bool // since up has started it
 }
 
 func (f *upFlags) run(ctx context.Context, out io.Writer) error {
@@ -271,6 +273,8 @@ func (u *cluster) begin(ctx context.Context, m *member) (process.Address, error)
 	defer look.Stop()
 	for {
 		if a, err := process.ReadAddress(m.dir); err == nil {
+			m.served.Store(true)
+			m.keep(a)
 			return a, nil
 		}
 		select {
