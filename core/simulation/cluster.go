@@ -29,14 +29,14 @@ type cluster struct {
 	err              error
 }
 
-func startCluster(ctx context.Context, p Plan, settings map[string]string, registry *tidemill.Registry, f *faults) (*cluster, error) {
+func startCluster(ctx context.Context, p Plan, settings map[string]string, registry *tidemill.Registry, f *faults, blobs string) (*cluster, error) {
 	process, err := config.FromMap(settings, "simulation")
 	if err != nil {
 		return nil, err
 	}
 	whole, err := minicluster.New(ctx, minicluster.Options{
 		Config: process, Connectors: registry.Connector, FileSystems: registry.FileSystems,
-		Wire: f.wire(), Workers: p.Workers, Servers: p.Servers,
+		Wire: f.wire(), Workers: p.Workers, Servers: p.Servers, Masters: p.Masters, Blobs: blobs,
 	})
 	if err != nil {
 		return nil, err
@@ -66,16 +66,25 @@ func (c *cluster) reap(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case f := <-c.deaths:
-			if f.Kind == KillServer {
-				c.die(&c.servers, 1)
-				continue
-			}
-			c.die(&c.workers, 0)
-			time.Sleep(f.Late)
-			c.err = errors.Join(c.err, c.AddWorker(context.WithoutCancel(ctx)))
-			c.workers = append(c.workers, worker(c.joined))
-			c.joined++
+			c.strike(ctx, f)
 		}
+	}
+}
+
+func (c *cluster) strike(ctx context.Context, f Fault) {
+	switch f.Kind {
+	case KillServer:
+		c.die(&c.servers, 1)
+	case KillMaster, LoseMaster:
+		c.err = errors.Join(c.err, c.KillMaster(ctx, f.Kind == LoseMaster, f.Late))
+	case CutMaster:
+		c.IsolateMaster(ctx, f.Late)
+	default:
+		c.die(&c.workers, 0)
+		time.Sleep(f.Late)
+		c.err = errors.Join(c.err, c.AddWorker(context.WithoutCancel(ctx)))
+		c.workers = append(c.workers, worker(c.joined))
+		c.joined++
 	}
 }
 
