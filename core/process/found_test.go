@@ -3,7 +3,9 @@ package process
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -57,11 +59,15 @@ func until(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// freePorts are addresses where nobody listens.
+// freePorts are addresses where nobody listens, of ports that the system gives to nobody
+// who asks for any: until they are listened at they would be somebody else's.
 func freePorts(t *testing.T, n int) (out []string) {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for tries := 0; len(out) < n; tries++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err != nil && tries < 1000 {
+			continue
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
