@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tidemill/tidemill/core/failpoint"
+	"github.com/tidemill/tidemill/core/faultproxy"
 )
 
 // Shape is how many of each role a cluster has.
@@ -26,6 +27,7 @@ type cluster struct {
 	dir     string
 	points  *failpoint.Directory
 	nodes   []*node
+	proxies []*faultproxy.Proxy // before each node, or none
 }
 
 // newCluster prepares a cluster in a directory of its own; start starts it.

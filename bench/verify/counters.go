@@ -20,7 +20,10 @@ type Counters struct {
 	// failpoint ended, by its name.
 	Kills   map[string]int
 	AtPoint map[string]int
-	Stops   int
+	// Stops are SIGSTOPs, LongStops those after which a master had given the node up.
+	Stops, LongStops int
+	// Networks are faults of networks, by their kind.
+	Networks map[string]int
 	// Damaged are files that kept rows of statements, and had a bit flipped or their end
 	// cut.
 	Damaged int
@@ -41,7 +44,7 @@ type Counters struct {
 }
 
 func newCounters(o Options) *Counters {
-	return &Counters{Seed: o.Seed, Scale: o.Scale, Kills: map[string]int{}, AtPoint: map[string]int{}, Errors: map[string]int{}}
+	return &Counters{Seed: o.Seed, Scale: o.Scale, Kills: map[string]int{}, Networks: map[string]int{}, AtPoint: map[string]int{}, Errors: map[string]int{}}
 }
 
 func sum(counts map[string]int) (n int) {
@@ -94,7 +97,8 @@ func (c *Counters) rows() [][2]string {
 		{"kills", fmt.Sprintf("%d (%s)", c.Killed(), list(c.Kills))},
 		{"of them in a shuffle, commit, publication or seal", count(c.Critical())},
 		{"by failpoint", list(c.AtPoint)},
-		{"stops and continues", count(c.Stops)},
+		{"stops and continues", fmt.Sprintf("%d (%d of them longer than a master waits)", c.Stops, c.LongStops)},
+		{"faults of the network, through a proxy", fmt.Sprintf("%d (%s)", sum(c.Networks), list(c.Networks))},
 		{"files of running statements that were damaged", count(c.Damaged)},
 		{"kills of everything at once", count(c.PowerFailures)},
 		{"right at once", count(c.Right)},

@@ -31,7 +31,7 @@ func TestFaultsAreThoseOfTheSeed(t *testing.T) {
 			t.Errorf("fault %d: %v", i, f)
 		}
 	}
-	if counts[KillAtPoint] < counts[KillAtRandom]*3/2 || counts[StopAndContinue] == 0 || counts[Damage] == 0 || counts[noFault] != 0 {
+	if counts[KillAtPoint] < counts[KillAtRandom]*3/2 || counts[StopAndContinue] == 0 || counts[Damage] == 0 || counts[BadNetwork] == 0 || counts[noFault] != 0 {
 		t.Errorf("%v", counts)
 	}
 	for range 100 {

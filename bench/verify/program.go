@@ -40,7 +40,7 @@ func (r Role) String() string {
 }
 
 // shuffleMemory is what each shuffle server has: little, so that it writes files.
-const shuffleMemory = "64 mb"
+const shuffleMemory = "16 mb"
 
 // workerSlots is how many slots each worker has.
 const workerSlots = "2"
