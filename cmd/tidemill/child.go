@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,7 +60,7 @@ func (c *child) start() error {
 		return err
 	}
 	defer func() { _ = out.Close() }() // the child has its own
-	cmd := exec.CommandContext(context.Background(), self, append(c.member.args, "--child")...)
+	cmd := exec.CommandContext(context.Background(), self, c.member.line()...)
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = out, out, apart()
 	input, err := cmd.StdinPipe()
 	if err != nil {
@@ -140,9 +141,18 @@ func (c *child) stop() error {
 
 // keep has the next life of a master serve where this one did.
 func (m *member) keep(a process.Address) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for i := range m.args[:len(m.args)-1] {
 		if m.args[i] == "--listen" {
 			m.args[i+1] = a.Address
 		}
 	}
+}
+
+// line is the command line of a life.
+func (m *member) line() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append(slices.Clone(m.args), "--child")
 }
