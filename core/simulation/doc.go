@@ -5,7 +5,7 @@
 // encoding on a transport that loses, repeats and delays them, files lie in memory
 // behind a file system that fails, sources fail in the middle, workers and shuffle servers
 // die and others join (exchanges then go by Flight over connections in memory), the leading one of three
-// masters dies, loses its disk or is cut off from the others, and the clock is that of
+// masters dies, loses its disk or is cut off from the others, servers are drained, and the clock is that of
 // a testing/synctest bubble, so that minutes of waiting take no time and whatever still
 // runs at the end is noticed.
 //

@@ -29,24 +29,27 @@ type FaultKind uint8
 
 // The kinds.
 const (
-	noFault    FaultKind = iota
-	Drop                 // a message is lost before it arrives
-	Lose                 // its reply is lost
-	Repeat               // it arrives twice
-	Late                 // it arrives late
-	FailRead             // a source's reader fails
-	FailFile             // a file operation fails and does nothing
-	FailAfter            // a file operation takes effect and fails
-	KillWorker           // a worker dies, and another one joins later
-	KillServer           // a shuffle server dies for good
-	KillMaster           // the leading master dies, and starts again later
-	LoseMaster           // it dies with its disk, and joins the others later
-	CutMaster            // it is cut off from the others for a while
+	noFault     FaultKind = iota
+	Drop                  // a message is lost before it arrives
+	Lose                  // its reply is lost
+	Repeat                // it arrives twice
+	Late                  // it arrives late
+	FailRead              // a source's reader fails
+	FailFile              // a file operation fails and does nothing
+	FailAfter             // a file operation takes effect and fails
+	KillWorker            // a worker dies, and another one joins later
+	KillServer            // a shuffle server dies for good
+	KillMaster            // the leading master dies, and starts again later
+	LoseMaster            // it dies with its disk, and joins the others later
+	CutMaster             // it is cut off from the others for a while
+	DrainServer           // a shuffle server is drained: what it keeps is handed over
+	JoinWorker            // one more worker joins
 )
 
 var faultNames = [...]string{
 	"no fault", "drop", "lose reply of", "repeat", "delay", "fail", "fail", "fail after", "kill a worker at", "kill a server at",
 	"kill the leader at", "kill the leader with its disk at", "cut the leader off at",
+	"drain a server at", "one more worker at",
 }
 
 func (k FaultKind) String() string {
@@ -128,8 +131,18 @@ func NewPlan(seed uint64) Plan {
 	p.Masters = 1
 	if p.Workers > 1 || p.Servers > 0 {
 		p.addMasters(rand.New(rand.NewPCG(seed, 2)))
+		p.addMoves(rand.New(rand.NewPCG(seed, 3)))
 	}
 	return p
+}
+
+// addMoves has servers drained and workers join in some plans.
+func (p *Plan) addMoves(r *rand.Rand) {
+	for _, kind := range []FaultKind{DrainServer, JoinWorker} {
+		if r.IntN(3) == 0 && (kind == JoinWorker || p.Servers > 1) {
+			p.Faults = append(p.Faults, Fault{Kind: kind, Site: pick(r, messages()...), Nth: 1 + r.IntN(mostNth), Times: 1})
+		}
+	}
 }
 
 // addMasters makes three masters of one in some plans, and faults of them. It has random
