@@ -249,7 +249,9 @@ func TestBareTLS(t *testing.T) {
 			t.Errorf("%s: %v (%v)", name, err, failure.Of(err))
 		}
 		if err == nil {
-			err = w.Close()
+			if err := w.Close(); err != nil {
+				t.Error(err)
+			}
 		}
 		if err := f.Close(); err != nil {
 			t.Error(err)
