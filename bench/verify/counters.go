@@ -150,5 +150,21 @@ func (c *Counters) Markdown() string {
 	for _, text := range slices.Sorted(maps.Keys(c.Errors)) {
 		fmt.Fprintf(&b, "- %d times `%s`\n", c.Errors[text], strings.ReplaceAll(text, "`", "'"))
 	}
+	b.WriteString(scenarioPage())
+	return b.String()
+}
+
+// scenarioPage is the part of the page that tells what scenarios show.
+func scenarioPage() string {
+	var b strings.Builder
+	b.WriteString("\n## Shown at a known moment\n\n`make verify SCENARIO=name,...` holds jobs by a failpoint, does this to a cluster, prints attempts " +
+		"and times, and fails when it is not so.\n`make verify-scenarios` plays all but the long ones.\n\n| scenario | shows |\n|---|---|\n")
+	for _, s := range Scenarios() {
+		long := ""
+		if s.Long {
+			long = " (long)"
+		}
+		fmt.Fprintf(&b, "| `%s`%s | %s |\n", s.Name, long, s.Shows)
+	}
 	return b.String()
 }

@@ -54,7 +54,7 @@ func TestCountersTellEveryDefect(t *testing.T) {
 	if err := c.Print(&b); err != nil || strings.Count(b.String(), "DEFECT") != 5 {
 		t.Errorf("%v:\n%s", err, b.String())
 	}
-	if page := c.Markdown(); !strings.Contains(page, "| wrong answers and mixed folders | 1 |") || !strings.Contains(page, "2 times `a 'b'`") {
+	if page := c.Markdown(); !strings.Contains(page, "| wrong answers and mixed folders | 1 |") || !strings.Contains(page, "2 times `a 'b'`") || !strings.Contains(page, "| `kill-everything` |") {
 		t.Error(page)
 	}
 }
