@@ -113,7 +113,7 @@ verify: ## Kill processes of real clusters and compare results (KILLS=n SEED=n D
 
 .PHONY: verify-scenarios
 verify-scenarios: ## Play all scenarios of make verify on little data
-	@$(MAKE) verify SCENARIO=all ARGS='-scale 0.02'
+	@$(MAKE) verify SCENARIO=all ARGS='-scale 0.05'
 
 .PHONY: test-storage
 test-storage: $(TOOLS)/versitygw-$(VERSITYGW) ## Test the file systems against real servers

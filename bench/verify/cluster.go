@@ -63,7 +63,7 @@ func (c *cluster) add(role Role, number int) (*node, error) {
 	name := fmt.Sprintf("%s-%d", role, number)
 	n := &node{
 		role: role, name: name, address: address, options: c.options, points: filepath.Join(c.dir, "failpoints"),
-		dir: filepath.Join(c.dir, "data", name), logs: c.logs(), masters: c.masters(),
+		dir: filepath.Join(c.dir, "data", name), logs: c.logs(), masters: c.masters(), memory: shuffleMemory,
 	}
 	c.nodes = append(c.nodes, n)
 	return n, nil

@@ -31,6 +31,9 @@ func (r *run) cluster(ctx context.Context, shape Shape, dir string) (err error) 
 	if r.c, err = newCluster(r.Options, shape, dir); err != nil {
 		return err
 	}
+	for _, n := range r.c.of(Shuffle) {
+		n.memory = scarceMemory
+	}
 	if err := r.c.interpose(ctx, r.Seed); err != nil {
 		return err
 	}
