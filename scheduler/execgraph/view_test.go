@@ -13,7 +13,8 @@ func TestDone(t *testing.T) {
 	g, err := New(Topology{
 		Vertices: []Vertex{{ID: 0, Parallelism: 1}, {ID: 1, Parallelism: 1}, {ID: 2, Parallelism: 1}, {ID: 3, Parallelism: 1}},
 		Edges: []Edge{
-			{ID: 0, From: 0, To: 1, Blocking: true, Replayable: true}, {ID: 1, From: 1, To: 2, Blocking: true, Replayable: true},
+			{ID: 0, From: 0, To: 1, Blocking: true, Replayable: true},
+			{ID: 1, From: 1, To: 2, Blocking: true, Replayable: true},
 			{ID: 2, From: 3, Result: true, Blocking: true},
 		},
 	}, RestartStrategy{Kind: RestartFixedDelay, Attempts: 9})
