@@ -99,6 +99,8 @@ type ReaderEnv struct {
 	Alloc     memory.Allocator
 	BatchRows int
 	Now       func() time.Time // processing time
+	// SlowSplits: a split takes a while to come, since somebody far away is asked for it.
+	SlowSplits bool
 	// Filters are over the wanted columns; the rows that they drop are asked for by
 	// nobody. A reader need not look at them. They come only where nobody asks for a
 	// Snapshot: which rows are dropped may be another matter the next time.

@@ -48,7 +48,7 @@ func (w *Worker) start(ctx context.Context) error {
 	coordinators := coordinator.New(w.opts.Connectors)
 	w.worker, err = worker.New(worker.Options{
 		ID: id.Worker(w.door.name), Slots: cmp.Or(config.Slots.Get(w.opts.Config), runtime.GOMAXPROCS(0)),
-		Dialer: keyed{w.network, s, w.opts.Log}, Shuffle: s.exchanges, Server: w.door.server(),
+		Dialer: keyed{w.network, s, w.opts.Log}, Shuffle: s.exchanges, Server: w.door.server(), Apart: true,
 		Connectors: w.opts.Connectors, Memory: s.ledger, Spill: s.spill, Coordinators: coordinators,
 		Snapshots: func(_ id.Job, job config.Config) (task.Snapshots, error) {
 			files, _, err := storage.Open(w.opts.FileSystems, job, state)

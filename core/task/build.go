@@ -100,7 +100,7 @@ func (t *Task) newSource(s *jobgraph.Source) (operator.Operator, error) {
 	}
 	deps := t.calcDeps()
 	return endpoint.NewSource(spec, endpoint.SourceDeps{
-		Connector: c, Splits: splitsOf{t}, Now: t.env.Now, Filters: endpoint.RowFilters{
+		Connector: c, Splits: splitsOf{t}, SlowSplits: t.env.SlowSplits, Now: t.env.Now, Filters: endpoint.RowFilters{
 			Conditions: s.RowFilters, Keys: s.KeyFilters, Set: t.env.Filters, Functions: deps.Functions, Expr: deps.Expr,
 		},
 	})

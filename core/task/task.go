@@ -89,6 +89,7 @@ type Env struct {
 	// Connectors finds a connector by the value of its 'connector' option.
 	Connectors func(name string) (connector.Connector, error)
 	Splits     SplitSource
+	SlowSplits bool // Splits asks another process
 	Reporter   Reporter
 	// Snapshots writes and reads state files; needed where Descriptor.Streaming
 	// is set or there is something to restore.

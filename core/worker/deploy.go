@@ -95,9 +95,9 @@ func (w *Worker) prepare(jobID id.Job, r *rpc.DeployRequest) (*execution, *metri
 	reports := reporter{w.opts.Dialer.Master(), r.GetJob(), w.reports}
 	env := task.Env{
 		Shuffle: w.opts.Shuffle, Connectors: w.opts.Connectors,
-		Splits:   &splits{coordinator: w.opts.Dialer.Coordinator(id.Worker(r.GetCoordinator())), ref: r.GetJob()},
-		Reporter: reports,
-		Memory:   w.opts.Memory.Child("job "+jobID.String(), 0), Spill: w.opts.Spill, Metrics: scope, Log: w.opts.Log,
+		Splits:     &splits{coordinator: w.opts.Dialer.Coordinator(id.Worker(r.GetCoordinator())), ref: r.GetJob()},
+		SlowSplits: w.opts.Apart, Reporter: reports,
+		Memory: w.opts.Memory.Child("job "+jobID.String(), 0), Spill: w.opts.Spill, Metrics: scope, Log: w.opts.Log,
 	}
 	if w.opts.Snapshots != nil && (d.Streaming || len(d.Restore.GetOperators()) > 0) {
 		if env.Snapshots, err = w.opts.Snapshots(jobID, c); err != nil {

@@ -45,7 +45,9 @@ type Options struct {
 	Server shuffle.Server
 	// Daemon is the id of the shuffle server that keeps what its tasks write into
 	// stored exchanges; empty: the master chooses.
-	Daemon     string
+	Daemon string
+	// Apart: what Dialer reaches is in other processes.
+	Apart      bool
 	Connectors func(name string) (connector.Connector, error)
 	Memory     *memory.Ledger
 	Spill      *spill.Directory

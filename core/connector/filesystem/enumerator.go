@@ -28,6 +28,7 @@ type piece struct {
 	Skip       int64               `json:",omitempty"`
 	Partitions []fs.PartitionValue `json:",omitempty"`
 	Bytes      int64               `json:",omitempty"`
+	Rows       int64               `json:",omitempty"` // 0: unknown
 }
 
 func (p piece) split() (connector.Split, error) {
@@ -137,7 +138,7 @@ func (e *enumerator) cut(ctx context.Context, f file) error {
 	}
 	for _, span := range spans {
 		s, err := piece{
-			Path: f.info.Path, ETag: f.info.ETag, Size: f.info.Size, ModTime: f.info.ModTime, Span: span.Span, Partitions: f.partitions, Bytes: span.Bytes,
+			Path: f.info.Path, ETag: f.info.ETag, Size: f.info.Size, ModTime: f.info.ModTime, Span: span.Span, Partitions: f.partitions, Bytes: span.Bytes, Rows: max(span.Rows, 0),
 		}.split()
 		if err != nil {
 			return err

@@ -86,9 +86,13 @@ func (r *reader) Ready() <-chan struct{} { return r.ready }
 
 // Early implements connector.EarlyReader: where reading is slow to start, the next
 // span is opened, and its first reads are on their way, while this one is decoded.
-// Where some rows suffice it may never be wanted.
+// Where only asking is slow, half of this one has been read: whoever is idle by then may
+// have it. Where some rows suffice it may never be wanted.
 func (r *reader) Early() bool {
-	return r.current != nil && r.current.slow && len(r.queue) == 0 && r.spec.Limit == 0
+	if r.current == nil || len(r.queue) > 0 || r.spec.Limit > 0 {
+		return false
+	}
+	return r.current.slow || r.env.SlowSplits && r.current.Rows > 0 && 2*r.current.Skip >= r.current.Rows
 }
 
 // Poll implements connector.Reader.

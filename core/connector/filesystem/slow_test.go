@@ -6,6 +6,7 @@ package filesystem
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -83,6 +84,13 @@ func (f *slowFile) Info() fs.Info { return old(f.in.Info()) }
 // a file's end.
 func slowWorld(t *testing.T) (*world, *slowFS) {
 	s := &slowFS{FileSystem: memfs.New(memfs.Options{})}
+	w := daysWorld(t, s)
+	s.opens, s.infos, s.ranges = 0, 0, 0
+	return w, s
+}
+
+// daysWorld has that table on any file system.
+func daysWorld(t *testing.T, s fs.FileSystem) *world {
 	w := newWorld(t)
 	registry := fs.NewRegistry()
 	encodings, err := formats.NewRegistry(parquet.Format{})
@@ -103,8 +111,7 @@ func slowWorld(t *testing.T) (*world, *slowFS) {
 			t.Fatal(err)
 		}
 	}
-	s.opens, s.infos, s.ranges = 0, 0, 0
-	return w, s
+	return w
 }
 
 func TestSlowStore(t *testing.T) {
@@ -162,6 +169,43 @@ func TestNextSplitEarly(t *testing.T) {
 	}
 	if err := r.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Where only asking is slow, the next split is wanted once half of this one was read.
+func TestNextSplitAtHalf(t *testing.T) {
+	w := daysWorld(t, memfs.New(memfs.Options{}))
+	spec := connector.SourceSpec{Table: w.table, Columns: w.table.Schema, Parallelism: 1}
+	for _, slow := range []bool{false, true} {
+		e, err := w.c.Enumerator(t.Context(), spec, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := w.c.Reader(t.Context(), spec, connector.ReaderEnv{Alloc: w.mem, BatchRows: 8192, SlowSplits: slow})
+		if err != nil {
+			t.Fatal(err)
+		}
+		split, _, err := e.Next(t.Context(), 0)
+		if err == nil {
+			err = r.Add(split)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rows := 0; rows < 20_000; {
+			b, _, err := r.Poll(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows += b.PhysicalRows()
+			b.Release()
+			if want := slow && rows >= 10_000; r.(connector.EarlyReader).Early() != want {
+				t.Errorf("slow %v, after %d rows: another is wanted: %v", slow, rows, !want)
+			}
+		}
+		if err := errors.Join(r.Close(), e.Close()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

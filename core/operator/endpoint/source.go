@@ -26,6 +26,8 @@ type SplitSource interface {
 type SourceDeps struct {
 	Connector connector.Connector
 	Splits    SplitSource
+	// SlowSplits: Splits asks another process.
+	SlowSplits bool
 	// Filters are what the reader may drop rows by.
 	Filters RowFilters
 	// Now is processing time; nil: time.Now.
@@ -87,7 +89,7 @@ func (s *Source) Open(ctx *operator.Context) error {
 	}
 	reader, err := s.deps.Connector.Reader(inner, s.spec, connector.ReaderEnv{
 		Subtask: int(ctx.Attempt.Subtask.Index), Alloc: ctx.Alloc, BatchRows: ctx.BatchRows, Now: s.deps.Now,
-		Filters: filters,
+		Filters: filters, SlowSplits: s.deps.SlowSplits,
 	})
 	if err != nil {
 		return s.failed("open", err)
