@@ -94,22 +94,23 @@ type Rows interface {
 	Remove(slots []int32)
 	// Len is one more than the largest slot.
 	Len() int
-	// Values gives the value columns by slot; the caller may write to those of slots
-	// that it resolved or touched. They are valid until the next Resolve or Find.
-	Values() []*Column
-	// Each hands out all keys in runs of slots; v is valid during the call, and do must
-	// not call anything else of the namespace.
+	// View is of the slots that Resolve and Find gave. The caller may write to the values
+	// of those that it resolved or touched. Values are valid until the next Resolve or
+	// Find.
+	View
+	// Each hands out all keys in runs of slots of a view that is valid during the call; do
+	// must not call what changes the namespace.
 	Each(do func(v View, from, to int) error) error
 	// Lists are the keys' lists; nil where the table has none.
 	Lists() Lists
 }
 
-// View is rows to be looked at.
+// View is keys and values by slot.
 type View interface {
 	// Values gives the value columns by slot.
 	Values() []*Column
-	// Keys returns the key columns of slots [from, to) as new Arrow arrays, which
-	// the caller releases.
+	// Keys returns the key columns of slots [from, to), which are in use, as new Arrow
+	// arrays, which the caller releases.
 	Keys(from, to int) ([]arrow.Array, error)
 }
 
