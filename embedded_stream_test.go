@@ -79,7 +79,7 @@ func (e *engine) startStream(script string) client.Result {
 
 func await(t *testing.T, r client.Result, until func(client.Progress) bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !until(r.Progress()) {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
-	"google.golang.org/grpc"
 
 	"github.com/tidemill/tidemill/core/client"
 	"github.com/tidemill/tidemill/core/config"
@@ -77,7 +76,7 @@ func Connect(o RemoteOptions) (client.Engine, error) {
 	e.shuffle = flight.New(flight.Options{
 		Self:  shuffle.Server{Host: flight.Machine()},
 		Local: local.New(local.Options{Alloc: memory.DefaultAllocator}), Alloc: memory.DefaultAllocator,
-		Credentials: func(string) []grpc.DialOption { return network.DialOptions(to) },
+		TLS: o.TLS, Token: o.Token,
 	})
 	e.Gateway = gateway.New(gateway.Options{
 		Cluster: e.network.Cluster(), Shuffle: e.shuffle, Connectors: o.Registry, Functions: function.Builtins(), Log: o.Log,

@@ -58,11 +58,12 @@ func limitName(memory string) string {
 
 // contestant is an engine to start.
 type contestant struct {
-	name   string            // in the report
-	peer   string            // duckdb or polars; empty: ours
-	slots  int               // or threads; ours has as many CPUs, as threads have
-	memory string            // its limit; empty: that of Programs
-	views  map[string]string // tables by their files
+	name    string            // in the report
+	peer    string            // duckdb or polars; empty: ours
+	cluster string            // ours: data directory of the cluster whose client it is; empty: embedded
+	slots   int               // or threads; ours has as many CPUs, as threads have
+	memory  string            // its limit; empty: that of Programs
+	views   map[string]string // tables by their files
 }
 
 // start starts all, ours first, or none.
@@ -102,7 +103,8 @@ func (p Programs) command(c contestant) ([]string, error) {
 		config, err := json.Marshal(map[string]any{"threads": c.slots, "memory": memory, "scratch": os.TempDir()})
 		return []string{p.Python, "-c", peerScript, c.peer, string(config)}, err
 	}
-	args := []string{p.Binary, "bench", "serve", "-D", fmt.Sprintf("parallelism.default=%d", c.slots), "-D", fmt.Sprintf("worker.slots=%d", c.slots)}
+	// The environment may name a cluster, too: the flag is given in any case.
+	args := []string{p.Binary, "bench", "serve", "--cluster=" + c.cluster, "-D", fmt.Sprintf("parallelism.default=%d", c.slots), "-D", fmt.Sprintf("worker.slots=%d", c.slots)}
 	if memory != "" {
 		args = append(args, "-D", "worker.memory.size="+memory)
 	}

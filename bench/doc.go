@@ -3,8 +3,8 @@
 //
 // # Side by side
 //
-// A contest is trials on engines: ours, at one or more parallelisms or on one or
-// more file systems, and peers. Each engine is one warm process that lives through
+// A contest is trials on engines: ours, at one or more parallelisms, on one or more
+// file systems or on a cluster, and peers. Each engine is one warm process that lives through
 // the run (Serve, peer.py) and is asked by a line of JSON, so that nobody's start
 // counts and no process carries another's memory:
 //

@@ -36,8 +36,9 @@ type Reply struct {
 }
 
 // Serve answers requests until the input ends, one at a time; run does one and
-// fills the rows, or the version of the engine.
-func Serve(ctx context.Context, in io.Reader, out io.Writer, run func(context.Context, Request) (Reply, error)) error {
+// fills the rows, or the version of the engine. Figures are those of this process and
+// of the others, which are asked for before each request.
+func Serve(ctx context.Context, in io.Reader, out io.Writer, others func() []int, run func(context.Context, Request) (Reply, error)) error {
 	requests, replies := json.NewDecoder(in), json.NewEncoder(out)
 	for {
 		var q Request
@@ -46,10 +47,11 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, run func(context.Co
 		} else if err != nil {
 			return fmt.Errorf("read a request: %w", err)
 		}
-		machine.ResetPeak()
-		cpu, start := machine.CPU(), time.Now()
+		all := others()
+		machine.ResetPeak(all...)
+		cpu, start := machine.CPU(all...), time.Now()
 		r, err := run(ctx, q)
-		r.WallMillis, r.CPUMillis, r.RSSMegas = millis(time.Since(start)), millis(machine.CPU()-cpu), machine.PeakMegas()
+		r.WallMillis, r.CPUMillis, r.RSSMegas = millis(time.Since(start)), millis(machine.CPU(all...)-cpu), machine.PeakMegas(all...)
 		if err != nil {
 			r = Reply{Error: err.Error()}
 		}

@@ -10,10 +10,12 @@ import (
 	"testing"
 )
 
+func alone() []int { return nil }
+
 func TestServeAnswersEachRequest(t *testing.T) {
 	in := strings.NewReader(`{"sql":"good"}` + "\n" + `{"sql":"bad"}` + "\n")
 	var out bytes.Buffer
-	err := Serve(t.Context(), in, &out, func(_ context.Context, q Request) (Reply, error) {
+	err := Serve(t.Context(), in, &out, alone, func(_ context.Context, q Request) (Reply, error) {
 		if q.SQL == "bad" {
 			return Reply{}, errors.New("refused")
 		}
@@ -37,10 +39,10 @@ func (broken) Write([]byte) (int, error) { return 0, errors.New("full") }
 
 func TestServeReportsBrokenPipes(t *testing.T) {
 	run := func(context.Context, Request) (Reply, error) { return Reply{}, nil }
-	if err := Serve(t.Context(), strings.NewReader("{"), io.Discard, run); err == nil {
+	if err := Serve(t.Context(), strings.NewReader("{"), io.Discard, alone, run); err == nil {
 		t.Error("half a request was taken")
 	}
-	if err := Serve(t.Context(), strings.NewReader("{}"), broken{}, run); err == nil {
+	if err := Serve(t.Context(), strings.NewReader("{}"), broken{}, alone, run); err == nil {
 		t.Error("a lost reply was not reported")
 	}
 }

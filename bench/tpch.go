@@ -38,6 +38,11 @@ type TPCHOptions struct {
 	// Parallelism of every engine; zero means 2. Several have ours run at each of
 	// them and the report show the speed-up over the first.
 	Parallelism []int
+	// Cluster, if given, is the data directory of an up that runs: each query runs
+	// there and embedded, and the report has the ratio to that. With Workers a cluster
+	// of so many is started for the time of the run, and the slots are shared out.
+	Cluster string
+	Workers int
 	// RewriteOptional, if given, is a directory: DuckDB writes the tables there anew,
 	// all columns optional, unless they are there, and those files are measured.
 	RewriteOptional string
@@ -59,8 +64,11 @@ func (o TPCHOptions) complete() (TPCHOptions, error) {
 	if slices.Min(o.Parallelism) < 1 {
 		return o, failure.Errorf(failure.Usage, "--parallelism %v: want 1 or more", o.Parallelism)
 	}
-	if several(len(o.Peers) > 0, o.Local != "", len(o.Parallelism) > 1, len(o.Memory) > 1) {
-		return o, failure.Errorf(failure.Usage, "compare with peers, local files, another parallelism or another memory limit, one at a time")
+	if several(len(o.Peers) > 0, o.Local != "", len(o.Parallelism) > 1, len(o.Memory) > 1, o.clustered()) {
+		return o, failure.Errorf(failure.Usage, "compare with peers, local files, another parallelism, another memory limit or a cluster, one at a time")
+	}
+	if err := o.checkCluster(); err != nil {
+		return o, err
 	}
 	if remote(o.Dir) && len(o.Peers)+len(o.RewriteOptional) > 0 {
 		return o, failure.Errorf(failure.Usage, "peers read local files, not %s", o.Dir)
@@ -125,6 +133,14 @@ func TPCH(ctx context.Context, o TPCHOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	if o.Workers > 0 {
+		own, err := o.up(ctx, o.Workers, slices.Max(o.Parallelism))
+		if err != nil {
+			return err
+		}
+		o.Cluster = own.dir
+		defer func() { err = errors.Join(err, own.down()) }()
+	}
 	engines, err := o.start(ctx, o.contestants(views))
 	if err != nil {
 		return err
@@ -175,6 +191,10 @@ func (o TPCHOptions) contestants(views map[string]string) []contestant {
 			all = append(all, contestant{name: slotsName(n), slots: n, views: views})
 		}
 	}
+	if o.clustered() {
+		all[0].name, all[0].cluster = "cluster", o.Cluster
+		all = append(all, contestant{name: "embedded", slots: slots, views: views})
+	}
 	if o.Local != "" {
 		all = append(all, contestant{name: "local", slots: slots, views: tpchFiles(o.Local)})
 	}
@@ -199,7 +219,7 @@ func (o TPCHOptions) layout() layout {
 		l.Base = len(o.Parallelism) - 1
 	case len(o.Memory) > 1:
 		l.Base = len(o.Memory) - 1
-	case o.Local != "":
+	case o.Local != "", o.clustered():
 		l.Base = 1
 	case len(o.Peers) > 0:
 		l.Base = 1 + max(slices.Index(o.Peers, "duckdb"), 0)

@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -52,6 +53,7 @@ func TestContestantsAndTheirBase(t *testing.T) {
 		{TPCHOptions{Dir: "d", Peers: []string{"polars"}}, []string{"tidemill", "polars"}, "polars"},
 		{TPCHOptions{Dir: "s3://b/d", Local: "d"}, []string{"tidemill", "local"}, "local"},
 		{TPCHOptions{Dir: "d", Programs: Programs{Memory: []string{"100MB", "none"}}}, []string{"100MB", "no limit"}, "no limit"},
+		{TPCHOptions{Dir: "d", Workers: 2}, []string{"cluster", "embedded"}, "embedded"},
 		{TPCHOptions{Dir: "d", Parallelism: []int{1, 4, 2}}, []string{"4 slots", "2 slots", "1 slot"}, "1 slot"},
 	} {
 		o, err := c.o.complete()
@@ -77,8 +79,45 @@ func TestCommandOfOurs(t *testing.T) {
 	if err != nil || strings.Contains(strings.Join(unlimited, " "), "memory") {
 		t.Errorf("got %q, %v", unlimited, err)
 	}
-	if got, want := strings.Join(args, " "), "b bench serve -D parallelism.default=3 -D worker.slots=3 -D worker.memory.size=1 gb -D k=v"; got != want {
+	if got, want := strings.Join(args, " "), "b bench serve --cluster= -D parallelism.default=3 -D worker.slots=3 -D worker.memory.size=1 gb -D k=v"; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// One that cannot be started, that ends before it serves, or in another way than it
+// is told to, is an error with its last words; each leaves nothing behind but what
+// explains the last.
+func TestClusterThatEnds(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	program := func(text string) Programs {
+		path := filepath.Join(dir, "program")
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		return Programs{Binary: path, Settings: map[string]string{"k": "v"}}
+	}
+	if _, err := (Programs{Binary: "/nowhere/tidemill"}).up(t.Context(), 2, 2); err == nil || !strings.Contains(err.Error(), "start a cluster") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := program("echo master; echo no port >&2; exit 75").up(t.Context(), 2, 2); err == nil || !strings.Contains(err.Error(), "no port") {
+		t.Errorf("got %v", err)
+	}
+	r, err := program(`sleep 100 >/dev/null 2>&1 & trap "kill $!; exit 130" INT; echo "use $*"; wait`).up(t.Context(), 2, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.down(); err != nil {
+		t.Error(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "tidemill-bench-*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if r, err = program("trap '' INT; echo use it; echo out of memory >&2; exit 1").up(t.Context(), 2, 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.down(); err == nil || !strings.Contains(err.Error(), "out of memory") || !strings.Contains(err.Error(), r.dir) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -122,8 +122,12 @@ func (m *Master) Nodes(ctx context.Context, _ *rpc.NodesRequest) (*rpc.NodesRepl
 		if k.Slots == 0 {
 			n.Role = "shuffle"
 		}
+		if k.Draining {
+			m.left(ctx, k, n)
+		}
 		reply.Nodes = append(reply.Nodes, n)
 	}
+	reply.Nodes = append(reply.Nodes, m.ended()...)
 	return reply, nil
 }
 
@@ -131,6 +135,9 @@ func (m *Master) Nodes(ctx context.Context, _ *rpc.NodesRequest) (*rpc.NodesRepl
 func (m *Master) Logs(ctx context.Context, r *rpc.LogsRequest) (*rpc.LogsReply, error) {
 	jobID, err := m.named(r.GetJob())
 	if err != nil {
+		return nil, err
+	}
+	if _, err := m.dispatcher.Get(jobID); err != nil {
 		return nil, err
 	}
 	most := min(cmp.Or(int(r.GetMost()), defaultMost), mostLines)
@@ -164,29 +171,6 @@ func (m *Master) Logs(ctx context.Context, r *rpc.LogsRequest) (*rpc.LogsReply, 
 		return cmp.Or(cmp.Compare(a.GetAt(), b.GetAt()), cmp.Compare(a.GetNode(), b.GetNode()))
 	})
 	return &rpc.LogsReply{Lines: lines[max(0, len(lines)-most):]}, nil
-}
-
-// DrainNode implements rpc.ClusterClient.
-func (m *Master) DrainNode(ctx context.Context, r *rpc.DrainNodeRequest) (*rpc.DrainNodeReply, error) {
-	if err := m.alive(); err != nil {
-		return nil, err
-	}
-	for _, k := range m.resources.Members() {
-		if string(k.ID) != r.GetId() && k.Server.ID != r.GetId() {
-			continue
-		}
-		if k.Slots > 0 {
-			return nil, failure.Errorf(failure.Usage, "%s is a worker: only shuffle servers are drained", r.GetId())
-		}
-		ctx, stop := context.WithTimeout(ctx, askTimeout)
-		defer stop()
-		if _, err := m.opts.Dialer.Shuffle(k.Server.ID).Drain(ctx, &rpc.DrainRequest{}); err != nil {
-			return nil, fmt.Errorf("drain %s: %w", r.GetId(), err)
-		}
-		m.resources.Drain(k.ID)
-		return &rpc.DrainNodeReply{}, nil
-	}
-	return nil, failure.Errorf(failure.NotFound, "there is no shuffle server %s", r.GetId())
 }
 
 // Join implements rpc.ClusterClient.

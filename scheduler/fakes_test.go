@@ -363,6 +363,10 @@ func (l leading) Acknowledge(ctx context.Context, r *rpc.AckRequest) (*rpc.AckRe
 	return tell(l.c, func(m *scheduler.Master) (*rpc.AckReply, error) { return m.Acknowledge(ctx, r) })
 }
 
+func (l leading) Leave(ctx context.Context, r *rpc.LeaveRequest) (*rpc.LeaveReply, error) {
+	return tell(l.c, func(m *scheduler.Master) (*rpc.LeaveReply, error) { return m.Leave(ctx, r) })
+}
+
 func (l leading) Decline(ctx context.Context, r *rpc.DeclineRequest) (*rpc.DeclineReply, error) {
 	return tell(l.c, func(m *scheduler.Master) (*rpc.DeclineReply, error) { return m.Decline(ctx, r) })
 }

@@ -109,7 +109,7 @@ func begin(ctx context.Context, o Options, term id.Term) (*Master, error) {
 		}
 	}
 	o = m.opts
-	m.resources = resource.New(resource.Options{Fixed: o.Fixed, Timeout: o.Timeout, Lost: m.lost})
+	m.resources = resource.New(resource.Options{Fixed: o.Fixed, Timeout: o.Timeout, Lost: m.lost, Drains: m.evacuate})
 	m.dispatcher = dispatcher.New(dispatcher.Options{
 		Store: o.Store, Blobs: o.Blobs, Term: term, Dialer: o.Dialer, Resources: m.resources, Log: o.Log,
 		TicketKey: m.key, History: o.History, Running: o.Running, Embedded: o.Fixed, Checkpoints: m.checkpoints,
@@ -180,6 +180,9 @@ func (m *Master) Suspend() {
 	m.dispatcher.Suspend()
 	m.running.Wait()
 }
+
+// evacuate has jobs look after what they keep at servers that drain.
+func (m *Master) evacuate() { m.dispatcher.Evacuate() }
 
 // lost tells jobs of a member that is gone.
 func (m *Master) lost(who resource.Member, cause error) {

@@ -173,13 +173,42 @@ worker h2:7071-aa at h2:7071, 3 of 3 slots, leads false, drains false` {
 		if _, err := m.Remove(c.root, &rpc.RemoveRequest{Id: "m2"}); err != nil {
 			t.Fatal(err)
 		}
-		drained := &drains{}
+		drained := &drains{left: 2}
 		c.ServeShuffle(server.ID, drained)
 		if _, err := m.DrainNode(c.root, &rpc.DrainNodeRequest{Id: server.ID}); err != nil || drained.calls != 1 {
 			t.Fatal(err, drained.calls)
 		}
 		if got := nodes(); strings.Contains(got, "m2") || !strings.Contains(got, "h2:7072-bb at h2:7072, 0 of 0 slots, leads false, drains true") {
 			t.Fatal(got)
+		}
+		// What is left there is told, and when there is nothing; then it is told that it may end.
+		left := func() *rpc.Node {
+			r, err := m.Nodes(c.root, &rpc.NodesRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r.GetNodes()[slices.IndexFunc(r.GetNodes(), func(n *rpc.Node) bool { return n.GetRole() == "shuffle" })]
+		}
+		beat := func(jobs ...[]byte) bool {
+			r, err := m.Heartbeat(c.root, &rpc.HeartbeatRequest{Worker: server.ID, Draining: true, Jobs: jobs})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r.GetDrained()
+		}
+		if n := left(); n.GetDrained() || n.GetKeptExchanges() != 2 || n.GetKeptBytes() != 20 || !strings.Contains(n.GetWaits(), "of jobs that are over") {
+			t.Fatal(n)
+		}
+		if job := id.NewJob(); beat(job[:]) {
+			t.Fatal("it may end with what it keeps")
+		}
+		c.ServeShuffle(server.ID, nil)
+		if n := left(); n.GetDrained() || !strings.Contains(n.GetWaits(), "does not answer") {
+			t.Fatal(n)
+		}
+		c.ServeShuffle(server.ID, drained)
+		if drained.left = 0; !beat() || !left().GetDrained() {
+			t.Fatal("it may not end")
 		}
 		if _, ok := m.Resources().Writes("h2:7071-aa"); ok {
 			t.Fatal("a server that drains is given new lanes")
@@ -205,6 +234,11 @@ worker h2:7071-aa at h2:7071, 3 of 3 slots, leads false, drains false` {
 type drains struct {
 	rpc.ShuffleClient
 	calls int
+	left  int
+}
+
+func (d *drains) Stats(context.Context, *rpc.ShuffleStatsRequest) (*rpc.ShuffleStats, error) {
+	return &rpc.ShuffleStats{Exchanges: uint32(d.left), MemoryBytes: int64(d.left), DiskBytes: 9 * int64(d.left)}, nil
 }
 
 func (d *drains) Drain(context.Context, *rpc.DrainRequest) (*rpc.DrainReply, error) {

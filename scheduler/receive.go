@@ -24,12 +24,22 @@ func (m *Master) Register(_ context.Context, r *rpc.RegisterRequest) (*rpc.Regis
 	who := resource.Member{
 		ID: id.Worker(r.GetWorker()), Slots: int(r.GetSlots()), Memory: r.GetMemoryBytes(),
 		Server: r.GetShuffle().Server(), Daemon: r.GetDaemon(),
+		Drains: r.GetDraining(),
 	}
 	if err := m.resources.Register(who); err != nil {
 		return nil, err
 	}
 	m.opts.Log.Info("member has registered", "member", who.ID, "slots", who.Slots)
 	return &rpc.RegisterReply{Term: uint64(m.term), HeartbeatMillis: m.opts.Heartbeat.Milliseconds(), TicketKey: m.key}, nil
+}
+
+// Leave implements rpc.MasterClient.
+func (m *Master) Leave(_ context.Context, r *rpc.LeaveRequest) (*rpc.LeaveReply, error) {
+	if err := m.alive(); err != nil {
+		return nil, err
+	}
+	m.resources.Lose(id.Worker(r.GetWorker()), failure.Errorf(failure.Transient, "it has signed off: %s", r.GetReason()))
+	return &rpc.LeaveReply{}, nil
 }
 
 // alive is NotLeader once the leadership is over.
@@ -64,7 +74,7 @@ func (m *Master) Heartbeat(ctx context.Context, r *rpc.HeartbeatRequest) (*rpc.H
 			j.Progress(p)
 		}
 	}
-	return &rpc.HeartbeatReply{Over: m.overOf(ctx, r.GetJobs())}, nil
+	return &rpc.HeartbeatReply{Over: m.overOf(ctx, r.GetJobs()), Drained: r.GetDraining() && m.released(ctx, r)}, nil
 }
 
 // overOf are those of the jobs that nobody needs. A master that was deposed without
@@ -75,13 +85,16 @@ func (m *Master) overOf(ctx context.Context, jobs [][]byte) (over [][]byte) {
 			over = append(over, b)
 		}
 	}
-	if len(over) == 0 {
-		return nil
-	}
-	if _, err := m.opts.Store.Get(ctx, bucket, keyTicket); err != nil {
+	if len(over) == 0 || !m.leads(ctx) {
 		return nil
 	}
 	return over
+}
+
+// leads makes sure that this master was not deposed without knowing it.
+func (m *Master) leads(ctx context.Context) bool {
+	_, err := m.opts.Store.Get(ctx, bucket, keyTicket)
+	return err == nil
 }
 
 // Report implements rpc.MasterClient.

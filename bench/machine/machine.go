@@ -38,29 +38,53 @@ func parseBusy(stat string) (time.Duration, bool) {
 	return time.Duration(sum) * Tick, true
 }
 
-// CPU returns the CPU time that this process has taken.
-func CPU() time.Duration {
+// CPU returns the CPU time that this process and the others, by their ids, have
+// taken.
+func CPU(others ...int) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	sum := time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	for _, pid := range others {
+		sum += cpuOf(pid)
+	}
+	return sum
 }
+
+// self is this process's directory below /proc.
+const self = "self"
 
 // ResetPeak has PeakMegas count from now on, where Linux allows it; elsewhere the
-// peak is that of the process's whole life.
-func ResetPeak() {
-	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
+// peak is that of a process's whole life.
+func ResetPeak(others ...int) {
+	for _, process := range append(directories(others), self) {
+		_ = os.WriteFile("/proc/"+process+"/clear_refs", []byte("5"), 0)
+	}
 }
 
-// PeakMegas is the most memory that this process has held, in MiB.
-func PeakMegas() float64 { return status("VmHWM:") }
+// PeakMegas is the sum of the most memory that this process and each of the others
+// have held, in MiB.
+func PeakMegas(others ...int) float64 {
+	sum := status(self, "VmHWM:")
+	for _, process := range directories(others) {
+		sum += status(process, "VmHWM:")
+	}
+	return sum
+}
 
 // RSSMegas is the memory that this process holds, in MiB.
-func RSSMegas() float64 { return status("VmRSS:") }
+func RSSMegas() float64 { return status(self, "VmRSS:") }
 
-func status(line string) float64 {
-	data, err := os.ReadFile("/proc/self/status")
+func directories(pids []int) (names []string) {
+	for _, pid := range pids {
+		names = append(names, strconv.Itoa(pid))
+	}
+	return names
+}
+
+func status(process, line string) float64 {
+	data, err := os.ReadFile("/proc/" + process + "/status")
 	if err != nil {
 		return 0
 	}

@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"os"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -34,5 +36,23 @@ func TestCPU(t *testing.T) {
 	for CPU() == before {
 		for start := time.Now(); time.Since(start) < time.Millisecond; {
 		}
+	}
+}
+
+// Other processes count like this one, which stands in for one; one that is gone
+// counts nothing.
+func TestOtherProcesses(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		return
+	}
+	me, gone := os.Getpid(), 1<<23 // no id is so large
+	if CPU(gone) > CPU() {
+		t.Error("a process that is gone takes time")
+	}
+	for before := cpuOf(me); cpuOf(me) == before || CPU(me) <= CPU(); { // ends, as this is work
+	}
+	ResetPeak(me, gone)
+	if one, two := PeakMegas(), PeakMegas(me, gone); one <= 0 || two < 1.5*one {
+		t.Errorf("one holds %v MiB, two %v", one, two)
 	}
 }

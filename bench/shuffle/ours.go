@@ -132,7 +132,7 @@ func startCluster(t transport) (*cluster, error) {
 	c.server = service.New(service.Options{Self: c.self, Store: store, Alloc: alloc})
 	c.grpc = grpc.NewServer(c.server.ServerOptions()...)
 	c.server.Register(c.grpc)
-	c.serving.run(func() error { return c.grpc.Serve(l) })
+	c.serving.run(func() error { return c.grpc.Serve(c.server.Listener(l, service.DoorOptions{})) })
 	return c, nil
 }
 

@@ -41,7 +41,7 @@ func newCluster(o Options, shape Shape, dir string) (*cluster, error) {
 		count int
 	}{{Master, shape.Masters}, {Shuffle, shape.Shuffles}, {Worker, shape.Workers}} {
 		for i := range r.count {
-			if err := c.add(r.role, i+1); err != nil {
+			if _, err := c.add(r.role, i+1); err != nil {
 				return nil, err
 			}
 		}
@@ -52,17 +52,29 @@ func newCluster(o Options, shape Shape, dir string) (*cluster, error) {
 	return c, nil
 }
 
-func (c *cluster) add(role Role, number int) error {
+// add prepares one more node, which knows the masters that there are by now.
+func (c *cluster) add(role Role, number int) (*node, error) {
 	address, err := freeAddress()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	name := fmt.Sprintf("%s-%d", role, number)
-	c.nodes = append(c.nodes, &node{
+	n := &node{
 		role: role, name: name, address: address, options: c.options, points: filepath.Join(c.dir, "failpoints"),
-		dir: filepath.Join(c.dir, "data", name), logs: filepath.Join(c.dir, "logs"),
-	})
-	return nil
+		dir: filepath.Join(c.dir, "data", name), logs: c.logs(), masters: c.masters(),
+	}
+	c.nodes = append(c.nodes, n)
+	return n, nil
+}
+
+// of are the nodes of a role, in the order in which they were added.
+func (c *cluster) of(role Role) (all []*node) {
+	for _, n := range c.nodes {
+		if n.role == role {
+			all = append(all, n)
+		}
+	}
+	return all
 }
 
 // freeAddress is one that nobody listened at a moment ago.
@@ -75,10 +87,8 @@ func freeAddress() (string, error) {
 }
 
 func (c *cluster) masters() (addresses []string) {
-	for _, n := range c.nodes {
-		if n.role == Master {
-			addresses = append(addresses, n.address)
-		}
+	for _, n := range c.of(Master) {
+		addresses = append(addresses, n.address)
 	}
 	return addresses
 }
@@ -146,6 +156,19 @@ func (c *cluster) killAll() (err error) {
 	}
 	return err
 }
+
+// dumpAll ends every process after it has told what its goroutines do.
+func (c *cluster) dumpAll() (err error) {
+	for _, n := range c.nodes {
+		if n.pid() != 0 && n.alive() {
+			err = errors.Join(err, n.dump())
+		}
+	}
+	return err
+}
+
+// logs is where the nodes' lives have written.
+func (c *cluster) logs() string { return filepath.Join(c.dir, "logs") }
 
 const stopPatience = 30 * time.Second
 

@@ -23,7 +23,8 @@ type node struct {
 	logs    string // the directory of its lives' output
 	options Options
 	masters []string
-	points  string // the directory of failpoints
+	more    []string // arguments that this one has beside those of its role
+	points  string   // the directory of failpoints
 
 	mu    sync.Mutex
 	lives int

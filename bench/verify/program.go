@@ -61,7 +61,7 @@ func (n *node) arguments(masters []string) []string {
 	default:
 		args = append(args, "--join", strings.Join(masters, ","), "-D", "worker.memory.size="+shuffleMemory)
 	}
-	return args
+	return append(args, n.more...)
 }
 
 func without(all []string, one string) (rest []string) {
@@ -106,14 +106,19 @@ const hungCode = -1
 // ask runs statements as a client of a cluster, or with the embedded engine where
 // there are no masters.
 func (o Options) ask(ctx context.Context, script string, masters []string, more ...string) (answer, error) {
-	ctx, stop := context.WithTimeout(ctx, o.Patience)
-	defer stop()
 	args := append([]string{"sql", "-f", "-", "-o", "csv"}, more...)
 	if len(masters) > 0 {
 		args = append(args, "--cluster", strings.Join(masters, ","))
 	}
+	return o.command(ctx, script, args...)
+}
+
+// command runs the program with some input until it ends or patience does.
+func (o Options) command(ctx context.Context, input string, args ...string) (answer, error) {
+	ctx, stop := context.WithTimeout(ctx, o.Patience)
+	defer stop()
 	cmd := exec.CommandContext(ctx, o.Binary, args...)
-	cmd.Stdin = strings.NewReader(script)
+	cmd.Stdin = strings.NewReader(input)
 	cmd.Env = o.environment("")
 	var rows, notes bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &rows, &notes

@@ -37,6 +37,9 @@ type Options struct {
 	Shapes []Shape
 	// Patience is how long a client may take; zero means two minutes.
 	Patience time.Duration
+	// Jobs and Clients are those of the scenario burst: how many are submitted, and how many
+	// submit at a time; zero means 1,000 and 100.
+	Jobs, Clients int
 	// Document is a file for the counters as a page; empty: none.
 	Document string
 	// Out gets a line for each round, and the table.

@@ -160,7 +160,7 @@ func (w *overwrite) complete(ctx context.Context, version int) error {
 	if err != nil {
 		return err
 	}
-	return w.tidy()
+	return tidy(w.dir)
 }
 
 // either wants the folder to hold the version of before or another one, unless a journal
@@ -222,9 +222,9 @@ func (w *overwrite) underway() bool {
 	return err == nil && len(journals) > 0
 }
 
-// tidy wants nothing in the folder but files of the table and its manifest.
-func (w *overwrite) tidy() error {
-	return filepath.WalkDir(w.dir, func(name string, d os.DirEntry, err error) error {
+// tidy wants nothing in a folder but files of its table and its manifest.
+func tidy(dir string) error {
+	return filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -232,6 +232,6 @@ func (w *overwrite) tidy() error {
 		if base == "_SUCCESS" || !strings.HasPrefix(base, ".") && strings.HasSuffix(base, ".parquet") {
 			return nil
 		}
-		return fmt.Errorf("the folder holds %s after the job", strings.TrimPrefix(name, w.dir))
+		return fmt.Errorf("the folder holds %s after the job", strings.TrimPrefix(name, dir))
 	})
 }

@@ -84,10 +84,14 @@ func newBenchKernels() *cobra.Command {
 	return cmd
 }
 
+// ownCluster is the --cluster that is started for a run.
+const ownCluster = "own"
+
 func newBenchTPCH() *cobra.Command {
 	var (
 		o     bench.TPCHOptions
 		flags benchFlags
+		on    string // a cluster
 	)
 	cmd := &cobra.Command{
 		Use:   "tpch",
@@ -102,11 +106,19 @@ processes took much of the machine is repeated. Times are medians, memory is the
   tidemill bench tpch --data sf10 --parallelism 1,2   # speed-up of two slots over one
   tidemill bench tpch --data s3://bucket/sf1 --local sf1 -D s3.endpoint=http://127.0.0.1:9000
   tidemill bench tpch --data sf10 --peer duckdb --memory 500MB --queries 9,18,21
-  tidemill bench tpch --data sf10 --memory 500MB,none # what little memory costs`,
+  tidemill bench tpch --data sf10 --memory 500MB,none # what little memory costs
+  tidemill bench tpch --data sf1 --cluster            # two workers of its own, beside the embedded engine
+  tidemill bench tpch --data sf1 --cluster=$HOME/.tidemill`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if o.Programs, o.JSON, err = flags.programs(); err != nil {
 				return err
+			}
+			switch {
+			case on == ownCluster && o.Workers == 0:
+				o.Workers = 2
+			case on != ownCluster:
+				o.Cluster = on
 			}
 			if cmd.Flags().Changed("scale") && o.Scale <= 0 {
 				return failure.Errorf(failure.Usage, "--scale %v: want more than 0", o.Scale)
@@ -133,6 +145,9 @@ processes took much of the machine is repeated. Times are medians, memory is the
 	cmd.Flags().StringSliceVar(&o.Peers, "peer", nil, "engines to compare with: `duckdb,polars`")
 	cmd.Flags().IntVar(&o.Runs, "runs", 5, "counted runs of each query")
 	cmd.Flags().IntSliceVar(&o.Parallelism, "parallelism", []int{2}, "slots of ours and threads of the peers; `several` compare ours with itself")
+	cmd.Flags().StringVar(&on, "cluster", "", "compare a cluster with the embedded engine: one started for it, or =`DIR`, the data directory of up")
+	cmd.Flags().Lookup("cluster").NoOptDefVal = ownCluster
+	cmd.Flags().IntVar(&o.Workers, "workers", 0, "`number` of workers of a cluster that is started, which share the slots; 2 with --cluster alone")
 	cmd.Flags().StringVar(&o.RewriteOptional, "rewrite-optional", "", "`directory` for copies by DuckDB, all columns optional, to measure instead")
 	return cmd
 }

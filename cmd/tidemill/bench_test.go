@@ -53,6 +53,10 @@ func TestBenchTPCH(t *testing.T) {
 	if o.code != 0 || !strings.Contains(o.stdout, "tidemill to local: geometric mean wall") {
 		t.Errorf("exit code %d\n%s%s", o.code, o.stdout, o.stderr)
 	}
+	o = tidemill(t, dir, "bench", "tpch", "--data", "data", "--queries", "1,3", "--runs", "1", "--cluster")
+	if o.code != 0 || !strings.Contains(o.stdout, "cluster to embedded: geometric mean wall") {
+		t.Errorf("exit code %d\n%s%s", o.code, o.stdout, o.stderr)
+	}
 	o = tidemill(t, dir, "bench", "tpch", "--data", "data", "--queries", "9", "--runs", "1", "--memory", "64MB,none")
 	if o.code != 0 || !strings.Contains(o.stdout, "64MB to no limit") {
 		t.Errorf("exit code %d\n%s%s", o.code, o.stdout, o.stderr)
@@ -62,16 +66,20 @@ func TestBenchTPCH(t *testing.T) {
 func TestBenchUsage(t *testing.T) {
 	dir := t.TempDir()
 	for args, want := range map[string]string{
-		"bench tpch":                         "--scale makes one",
-		"bench tpch --data d --format xml":   "want text or json",
-		"bench tpch --scale -1":              "want more than 0",
-		"bench tpch --scale 5000 --data d":   "want 0.001 to 1000",
-		"bench tpch --data d --peer duckdb":  "make bench-peers",
-		"bench etl --data d --scratch s":     "make bench-peers",
-		"bench kernels --data d":             "make bench-peers",
-		"bench kernels --data d --kernels x": `no kernel "x"`,
-		"bench shuffle --format xml":         "want text or json",
-		"bench shuffle --streams 0":          "want 1 to 64",
+		"bench tpch":                                      "--scale makes one",
+		"bench tpch --data d --format xml":                "want text or json",
+		"bench tpch --data d --cluster=nowhere":           "data directory of tidemill up",
+		"bench tpch --data d --cluster=. --workers 2":     "of a cluster that is started",
+		"bench tpch --data d --cluster --memory 1GB":      "limits one process",
+		"bench tpch --data d --cluster --parallelism 1,2": "one at a time",
+		"bench tpch --scale -1":                           "want more than 0",
+		"bench tpch --scale 5000 --data d":                "want 0.001 to 1000",
+		"bench tpch --data d --peer duckdb":               "make bench-peers",
+		"bench etl --data d --scratch s":                  "make bench-peers",
+		"bench kernels --data d":                          "make bench-peers",
+		"bench kernels --data d --kernels x":              `no kernel "x"`,
+		"bench shuffle --format xml":                      "want text or json",
+		"bench shuffle --streams 0":                       "want 1 to 64",
 	} {
 		if o := tidemill(t, dir, strings.Fields(args)...); o.code != 2 || !strings.Contains(o.stderr, want) {
 			t.Errorf("tidemill %s: exit code %d, want 2 with %q\n%s", args, o.code, want, o.stderr)

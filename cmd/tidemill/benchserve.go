@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/tidemill/tidemill/bench"
 	"github.com/tidemill/tidemill/core/client"
+	"github.com/tidemill/tidemill/core/process"
 )
 
 // newBenchServe is our side of bench.TPCH: an engine that answers requests.
@@ -25,7 +27,7 @@ func newBenchServe() *cobra.Command {
 		Args:   cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return flags.with(cmd.Context(), func(session client.Session, _ map[string]string, p printing) error {
-				return bench.Serve(cmd.Context(), cmd.InOrStdin(), os.Stdout, func(ctx context.Context, q bench.Request) (bench.Reply, error) {
+				return bench.Serve(cmd.Context(), cmd.InOrStdin(), os.Stdout, flags.members, func(ctx context.Context, q bench.Request) (bench.Reply, error) {
 					return p.serve(ctx, session, q)
 				})
 			})
@@ -33,6 +35,24 @@ func newBenchServe() *cobra.Command {
 	}
 	flags.register(cmd)
 	return cmd
+}
+
+// members are the processes of the cluster that the flags name by up's data directory;
+// none of one that is elsewhere, and of an embedded engine.
+func (f *clusterFlags) members() (pids []int) {
+	if f.cluster == "" {
+		return nil
+	}
+	files, err := filepath.Glob(filepath.Join(f.cluster, "*", "address.json"))
+	if err != nil { // of a malformed name
+		return nil
+	}
+	for _, file := range files {
+		if a, err := process.ReadAddress(filepath.Dir(file)); err == nil { // or it has just ended
+			pids = append(pids, a.PID)
+		}
+	}
+	return pids
 }
 
 func (p printing) serve(ctx context.Context, session client.Session, q bench.Request) (bench.Reply, error) {

@@ -3,6 +3,7 @@ package main_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -35,7 +36,8 @@ func newMill(t *testing.T, args ...string) *mill {
 
 func (m *mill) start(args ...string) {
 	m.t.Helper()
-	m.cmd = command(m.t, m.work, append([]string{"up", "--data-dir", m.dir, "--http", "127.0.0.1:0"}, args...)...)
+	// It lives as long as the test and is interrupted by end: killed, it would leave its processes at work.
+	m.cmd = commandContext(context.WithoutCancel(m.t.Context()), m.t, m.work, append([]string{"up", "--data-dir", m.dir, "--http", "127.0.0.1:0"}, args...)...)
 	m.cmd.Stderr = &m.stderr
 	stdout, err := m.cmd.StdoutPipe()
 	if err != nil {
@@ -412,7 +414,7 @@ func TestClusterWorkerIsKilled(t *testing.T) {
 // that there are, and publishes each row once.
 func TestClusterWorkerIsKilledUnderAnInsert(t *testing.T) {
 	m := newMill(t)
-	put(t, m.work, "job.sql", `CREATE TABLE g (id BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '40000',
+	put(t, m.work, "job.sql", `CREATE TABLE g (id BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '100000',
 		'rows-per-second' = '20000', 'fields.id.kind' = 'sequence');
 		CREATE TABLE o (id BIGINT) WITH ('connector' = 'filesystem', 'path' = 'o', 'format' = 'parquet');
 		INSERT INTO o SELECT id FROM g;`)
@@ -422,7 +424,7 @@ func TestClusterWorkerIsKilledUnderAnInsert(t *testing.T) {
 	}
 	job := lines(o.stdout)[0]
 	if o := m.run("wait", "--timeout", "200ms", job); o.code != 124 {
-		t.Fatalf("the job is over too soon: exit code %d\n%s", o.code, o.stderr)
+		t.Fatalf("the job, of five seconds, is over too soon: exit code %d\n%s", o.code, o.stderr)
 	}
 	if err := syscall.Kill(m.member("worker-1").PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -430,7 +432,7 @@ func TestClusterWorkerIsKilledUnderAnInsert(t *testing.T) {
 	if o := m.run("wait", job); o.code != 0 {
 		t.Errorf("wait: exit code %d\n%s%s", o.code, o.stderr, m.run("get", job).stdout)
 	}
-	if o := m.run("sql", "-o", "csv", "SELECT count(*), count(DISTINCT id) FROM 'o/*.parquet'"); o.code != 0 || lines(o.stdout)[1] != "40000,40000" {
+	if o := m.run("sql", "-o", "csv", "SELECT count(*), count(DISTINCT id) FROM 'o/*.parquet'"); o.code != 0 || lines(o.stdout)[1] != "100000,100000" {
 		t.Errorf("exit code %d\n%s%s", o.code, o.stdout, o.stderr)
 	}
 }

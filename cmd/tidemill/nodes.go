@@ -4,9 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/scheduler/rest"
 )
@@ -34,19 +38,71 @@ func remark(n rest.Node) string {
 	switch {
 	case n.Leader:
 		return "leads"
+	case n.Drained:
+		return "drained"
 	case n.Draining:
-		return "drains"
+		return fmt.Sprintf("drains: %d exchanges, %sB left; %s", n.KeptExchanges, short(float64(n.KeptBytes)), n.Waits)
 	}
 	return ""
 }
 
 func newDrain() *cobra.Command {
-	return newOperating(&cobra.Command{
+	var wait bool
+	var timeout time.Duration
+	cmd := newOperating(&cobra.Command{
 		Use:   "drain NODE",
-		Short: "Have a shuffle server take nothing new; it ends when it keeps nothing any more",
+		Short: "Have a shuffle server hand over what it keeps; it ends when nobody needs it any more",
 		Args:  cobra.ExactArgs(1),
 	}, false, func(ctx context.Context, c rpc.ClusterClient, _ *operating, args []string) error {
-		_, err := c.DrainNode(ctx, &rpc.DrainNodeRequest{Id: args[0]})
+		if _, err := c.DrainNode(ctx, &rpc.DrainNodeRequest{Id: args[0]}); err != nil || !wait {
+			return err
+		}
+		within := ctx
+		if timeout > 0 {
+			var stop context.CancelFunc
+			within, stop = context.WithTimeout(ctx, timeout)
+			defer stop()
+		}
+		err := awaitDrained(within, c, args[0])
+		if err != nil && within.Err() != nil && ctx.Err() == nil {
+			return &codeError{timeoutCode, failure.Errorf(failure.Transient, "%s is not drained after %v", args[0], timeout)}
+		}
 		return err
 	})
+	cmd.Flags().BoolVar(&wait, "wait", false, "return when nothing is left at the server")
+	cmd.Flags().DurationVar(&timeout, "timeout", 0, "with --wait: longest `time` to wait, such as 30s; the exit code is 124 then")
+	return cmd
+}
+
+// drainPause is how often a server that drains is looked at.
+const drainPause = 200 * time.Millisecond
+
+// awaitDrained waits until nobody needs a server, and tells what it waits for when that
+// changes.
+func awaitDrained(ctx context.Context, c rpc.ClusterClient, node string) error {
+	tick := time.NewTicker(drainPause)
+	defer tick.Stop()
+	for told := ""; ; {
+		r, err := c.Nodes(ctx, &rpc.NodesRequest{})
+		if err != nil {
+			return err
+		}
+		all := rest.NodesOf(r)
+		at := slices.IndexFunc(all, func(n rest.Node) bool { return n.ID == node })
+		switch {
+		case at < 0:
+			return failure.Errorf(failure.Transient, "%s is gone, and had not drained: %s", node, told)
+		case all[at].Drained:
+			return nil
+		}
+		if now := all[at].Waits; now != told {
+			fmt.Fprintln(os.Stderr, remark(all[at]))
+			told = now
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }

@@ -41,10 +41,10 @@ func TestKillAndRestore(t *testing.T) {
 		t.Run(format, func(t *testing.T) {
 			dir := t.TempDir()
 			put(t, dir, "job.sql", fmt.Sprintf(windowJob, restoreKeys, restoreTotal, format))
-			first := command(t, dir, "run", "--progress", "json", "job.sql")
+			first := command(t, dir, "run", "-D", "worker.slots=2", "--progress", "json", "job.sql")
 			killAfter(t, first, dir, 2)
 			atKill := len(files(t, filepath.Join(dir, "out")))
-			o := tidemill(t, dir, "run", "--progress", "json", "-s", "checkpoints", "job.sql")
+			o := tidemill(t, dir, "run", "-D", "worker.slots=2", "--progress", "json", "-s", "checkpoints", "job.sql")
 			if o.code != 0 {
 				t.Fatalf("exit code %d after the restart\n%s", o.code, o.stderr)
 			}

@@ -11,7 +11,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -41,13 +43,14 @@ type roleFlags struct {
 // running is a role that serves.
 type running interface {
 	Address() process.Address
+	Failed() <-chan error
 	Close() error
 }
 
 func newMaster() *cobra.Command {
 	f := &roleFlags{}
 	cmd := f.command(security.Master, "Run a master: the replicated store, the scheduler and REST")
-	cmd.Flags().BoolVar(&f.bootstrap, "bootstrap", false, "begin a cluster although --join names other masters: once, for exactly one of them")
+	cmd.Flags().BoolVar(&f.bootstrap, "bootstrap", false, "begin a cluster once all that --join names have said that they are in none")
 	return cmd
 }
 
@@ -111,11 +114,33 @@ func (f *roleFlags) run(ctx context.Context, kind security.Role) error {
 	o.Log.Info("serves", "role", a.Role, "name", a.Name, "address", a.Address, "http", a.HTTP)
 	select {
 	case <-ctx.Done():
-		return errors.Join(ctx.Err(), r.Close())
+		err = ctx.Err()
+	case err = <-r.Failed():
 	case <-drained:
 		o.Log.Info("drained: nothing is kept here any more")
-		return r.Close()
 	}
+	return errors.Join(err, closeSoon(r.Close, o.Log))
+}
+
+// closePatience is how long a role may take to end. What ends it has limits of its own:
+// this one is for what nobody thought of, and tells what that was.
+const closePatience = 15 * time.Second
+
+// closeSoon ends a role, or gives up: the process ends with it.
+func closeSoon(end func() error, log *slog.Logger) error {
+	ended := make(chan error, 1)
+	go func() { ended <- end() }()
+	late := time.NewTimer(closePatience)
+	defer late.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-late.C:
+	}
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	log.Error("the role does not end and is given up", "after", closePatience, "goroutines", string(stacks))
+	return failure.Errorf(failure.Internal, "the role did not end within %v", closePatience)
 }
 
 // start starts a role. drained is closed when it may end by itself.
@@ -196,28 +221,11 @@ func (f *roleFlags) credentials(kind security.Role, o *process.Options) (err err
 			return err
 		}
 	}
-	if o.Identity, err = identityIn(dir, kind); err != nil {
+	if o.Identity, err = security.OpenIdentity(dir, kind); err != nil {
 		return err
 	}
 	o.Authority, err = authorityIn(dir, kind)
 	return err
-}
-
-// identityIn is the certificate of a role in a directory, or one made by the authority
-// whose key is there.
-func identityIn(dir string, kind security.Role) (*security.Identity, error) {
-	i, err := security.LoadIdentity(dir, kind.String())
-	if failure.Of(err) != failure.NotFound {
-		return i, err
-	}
-	ca, noKey := security.LoadCA(dir)
-	if failure.Of(noKey) == failure.NotFound {
-		return nil, err
-	}
-	if noKey != nil {
-		return nil, noKey
-	}
-	return ca.Issue(security.Grant{Roles: []security.Role{kind}})
 }
 
 // read takes the settings of the file and of -D, which goes before.

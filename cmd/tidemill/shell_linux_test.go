@@ -75,7 +75,7 @@ func (x *terminal) typed(keys string) { _, _ = x.ours.WriteString(keys) }
 // wait waits until something new on the screen holds text.
 func (x *terminal) wait(text string) {
 	x.t.Helper()
-	late := time.After(patience / 4)
+	late := time.After(patience)
 	for {
 		x.mu.Lock()
 		all := x.shown.String()

@@ -23,6 +23,8 @@ func main() {
 	flag.StringVar(&o.Data, "data", "", "directory of TPC-H's tables; empty: they are made")
 	flag.Float64Var(&o.Scale, "scale", 0.1, "scale of the data")
 	flag.IntVar(&o.Kills, "kills", 20, "processes to kill")
+	flag.IntVar(&o.Jobs, "jobs", 0, "jobs of the scenario burst; 0: 1,000")
+	flag.IntVar(&o.Clients, "clients", 0, "clients at a time of the scenario burst; 0: 100")
 	flag.Uint64Var(&o.Seed, "seed", 1, "what fixes statements and faults")
 	flag.StringVar(&o.Document, "document", "", "file for the counters, such as docs/reliability.md")
 	flag.DurationVar(&o.Patience, "patience", 0, "how long a statement may take; 0: two minutes")
@@ -35,13 +37,30 @@ func main() {
 		o.Queries, err = numbers(text)
 		return err
 	})
+	scenarios := flag.String("scenario", "", "names of scenarios to play, with commas, or all; empty: random kills")
 	flag.Parse()
-	_, err := verify.Run(ctx, o)
+	err := run(ctx, o, *scenarios)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "verify:", err)
 		os.Exit(1)
 	}
+}
+
+func run(ctx context.Context, o verify.Options, scenarios string) error {
+	var names []string
+	switch scenarios {
+	case "":
+		_, err := verify.Run(ctx, o)
+		return err
+	case "all":
+	default:
+		names = strings.Split(scenarios, ",")
+	}
+	if done, err := inNamespace(ctx); done || err != nil {
+		return err
+	}
+	return verify.RunScenarios(ctx, o, names)
 }
 
 func shape(text string) (verify.Shape, error) {

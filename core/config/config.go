@@ -79,9 +79,6 @@ type Option[T any] struct {
 	parse func(string) (T, error)
 }
 
-// Describe returns what the reference page says of the option.
-func (o Option[T]) Describe() Info { return o.info }
-
 // Key is the option's name.
 func (o Option[T]) Key() string { return o.info.Key }
 

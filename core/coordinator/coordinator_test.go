@@ -149,6 +149,42 @@ func TestResetGivesSplitsAgain(t *testing.T) {
 	}
 }
 
+// An answer is lost: the request that comes again gets the same one, and nothing is handed
+// out to nobody. The next request gets the next split, an older one none.
+func TestLostAnswer(t *testing.T) {
+	h := start(t, &fake{splits: []string{"a", "b"}}, nil)
+	ask := func(subtask, n uint32, sequence uint64) (string, error) {
+		r, err := h.NextSplit(t.Context(), &rpc.SplitRequest{Job: rpc.Ref(job, 1), Attempt: attempt(subtask, n), Sequence: sequence})
+		return r.GetSplit().GetId(), err
+	}
+	for _, step := range []struct {
+		n        uint32
+		sequence uint64
+		want     string
+	}{{0, 1, "a"}, {0, 1, "a"}, {0, 2, "b"}, {0, 2, "b"}, {0, 3, ""}, {0, 3, ""}} {
+		if got, err := ask(0, step.n, step.sequence); err != nil || got != step.want {
+			t.Errorf("request %d: %q, %v, want %q", step.sequence, got, err, step.want)
+		}
+	}
+	if _, err := ask(0, 0, 1); failure.Of(err) != failure.Conflict {
+		t.Errorf("an old request: %v", err)
+	}
+	p, err := h.Progress(t.Context(), &rpc.ProgressRequest{Job: rpc.Ref(job, 1)})
+	if err != nil || p.GetSplitsAssigned() != 2 {
+		t.Errorf("%v, %v", p, err)
+	}
+	// The next attempt counts from one again, and is given the same splits.
+	if _, err := h.Reset(t.Context(), &rpc.ResetRequest{Job: rpc.Ref(job, 1), Attempts: []*rpc.Attempt{attempt(0, 0)}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ask(0, 0, 3); !errors.Is(err, rpc.ErrGone) {
+		t.Errorf("the former attempt: %v", err)
+	}
+	if got, err := ask(0, 1, 1); err != nil || got == "" {
+		t.Errorf("the next attempt: %q, %v", got, err)
+	}
+}
+
 func TestSnapshotCountsWhatNobodyReceived(t *testing.T) {
 	f := &fake{splits: strings.Fields("a b c d e")}
 	h := start(t, f, nil)

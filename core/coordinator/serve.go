@@ -10,7 +10,8 @@ import (
 	"github.com/tidemill/tidemill/core/rpc"
 )
 
-// NextSplit implements rpc.CoordinatorClient.
+// NextSplit implements rpc.CoordinatorClient. A request that comes again, because its answer
+// was lost, is answered as before.
 func (h *Host) NextSplit(ctx context.Context, r *rpc.SplitRequest) (*rpc.SplitReply, error) {
 	t, err := h.find(r.GetJob())
 	if err != nil {
@@ -21,7 +22,7 @@ func (h *Host) NextSplit(ctx context.Context, r *rpc.SplitRequest) (*rpc.SplitRe
 	if !ok {
 		return nil, failure.Errorf(failure.Internal, "job %v: attempt %v asks for a split, and its vertex has no source", t.job, a)
 	}
-	split, ok, err := s.next(ctx, a)
+	split, ok, err := s.next(ctx, a, r.GetSequence())
 	if err != nil {
 		return nil, err
 	}

@@ -61,6 +61,15 @@ func newSource(name string, enum connector.Enumerator, bounded bool, parallelism
 type given struct {
 	forgotten uint64
 	splits    []connector.Split
+	last      answer
+}
+
+// answer is what an attempt's request of that number was answered; zero: none was that
+// has a number.
+type answer struct {
+	sequence uint64
+	split    connector.Split
+	ok       bool
 }
 
 // measure asks the enumerator for its size; the turn is held, or nobody else
@@ -91,10 +100,20 @@ func (s *source) admits(a id.Attempt) error {
 	return nil
 }
 
-func (s *source) next(ctx context.Context, a id.Attempt) (split connector.Split, ok bool, err error) {
+// next answers an attempt's request of that number, in the way in which it was answered
+// before. Requests without one, zero, are each another.
+func (s *source) next(ctx context.Context, a id.Attempt, sequence uint64) (split connector.Split, ok bool, err error) {
 	err = s.turn.patiently(ctx, func(ctx context.Context) error {
 		if err := s.admits(a); err != nil {
 			return err
+		}
+		before, err := s.answered(a, sequence)
+		if err != nil {
+			return err
+		}
+		if before != nil {
+			split, ok = before.split, before.ok
+			return nil
 		}
 		if own := int(a.Subtask.Index); own < s.subtasks {
 			split, ok, err = s.enum.Next(ctx, own)
@@ -106,25 +125,45 @@ func (s *source) next(ctx context.Context, a id.Attempt) (split connector.Split,
 			return fmt.Errorf("source %s: next split for attempt %v: %w", s.name, a, err)
 		}
 		s.measure()
-		if ok {
-			s.give(a, split)
-		}
+		s.give(a, answer{sequence, split, ok})
 		return nil
 	})
 	return split, ok && err == nil, err
 }
 
-func (s *source) give(a id.Attempt, split connector.Split) {
+// answered is the answer to a request that was answered before, or nil. An older one is
+// refused: its sender has gone on, and nobody waits for it.
+func (s *source) answered(a id.Attempt, sequence uint64) (*answer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.assigned++
-	s.bytes += split.Bytes
+	g := s.given[a]
+	switch {
+	case sequence == 0 || g == nil || sequence > g.last.sequence:
+		return nil, nil
+	case sequence < g.last.sequence:
+		return nil, failure.Errorf(failure.Conflict, "attempt %v of source %s: request %d comes after request %d", a, s.name, sequence, g.last.sequence)
+	}
+	last := g.last
+	return &last, nil
+}
+
+// give notes what an attempt is answered.
+func (s *source) give(a id.Attempt, now answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	g := s.given[a]
 	if g == nil {
 		g = &given{}
 		s.given[a] = g
 	}
-	g.splits = append(g.splits, split)
+	if now.sequence > 0 {
+		g.last = now
+	}
+	if now.ok {
+		s.assigned++
+		s.bytes += now.split.Bytes
+		g.splits = append(g.splits, now.split)
+	}
 }
 
 // reset takes back everything that an attempt was given.

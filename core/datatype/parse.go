@@ -16,10 +16,10 @@ func Parse(s string) (Type, error) {
 	p := typeParser{in: s}
 	t, err := p.parse(0)
 	if err == nil && p.space() < len(s) {
-		err = fmt.Errorf("unexpected %q", s[p.at:])
+		err = fmt.Errorf("unexpected %.100q", s[p.at:])
 	}
 	if err != nil {
-		return Type{}, fmt.Errorf("type %q: %w", s, err)
+		return Type{}, fmt.Errorf("type %.100q: %w", s, err)
 	}
 	return t, nil
 }
@@ -66,7 +66,7 @@ func (p *typeParser) head() (Type, error) {
 		}
 	}
 	if found == Invalid {
-		return Type{}, fmt.Errorf("unknown name at %q", p.in[p.at:])
+		return Type{}, fmt.Errorf("unknown name at %.100q", p.in[p.at:])
 	}
 	p.at += len(kindNames[found])
 	return Of(found), nil
@@ -137,7 +137,7 @@ func (p *typeParser) name() (string, error) {
 	if !strings.HasPrefix(rest, "`") {
 		end := strings.IndexByte(rest, ' ')
 		if end <= 0 {
-			return "", fmt.Errorf("want a field name at %q", rest)
+			return "", fmt.Errorf("want a field name at %.100q", rest)
 		}
 		p.at += end
 		return rest[:end], nil
@@ -156,7 +156,7 @@ func (p *typeParser) name() (string, error) {
 		p.at += i + 1
 		return b.String(), nil
 	}
-	return "", fmt.Errorf("field name without end at %q", rest)
+	return "", fmt.Errorf("field name without end at %.100q", rest)
 }
 
 func (p *typeParser) number() (int, error) {
@@ -166,7 +166,7 @@ func (p *typeParser) number() (int, error) {
 	}
 	n, err := strconv.ParseInt(p.in[start:p.at], 10, 32)
 	if err != nil {
-		return 0, fmt.Errorf("want a number at %q", p.in[start:])
+		return 0, fmt.Errorf("want a number at %.100q", p.in[start:])
 	}
 	return int(n), nil
 }
@@ -181,7 +181,7 @@ func (p *typeParser) accept(s string) bool {
 
 func (p *typeParser) expect(s string) error {
 	if !p.accept(s) {
-		return fmt.Errorf("want %q at %q", s, p.in[p.at:])
+		return fmt.Errorf("want %q at %.100q", s, p.in[p.at:])
 	}
 	return nil
 }

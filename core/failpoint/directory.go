@@ -19,6 +19,7 @@ const (
 	Kill                // ends the process
 	Error               // returns a transient error
 	Delay               // goes on a second later
+	Hold                // goes on when the point is disarmed, as all who come there
 )
 
 func (a Action) String() string {
@@ -31,6 +32,8 @@ func (a Action) String() string {
 		return "error"
 	case Delay:
 		return "delay"
+	case Hold:
+		return "hold"
 	default:
 		return "action " + strconv.Itoa(int(a))
 	}
@@ -98,17 +101,31 @@ func (d *Directory) Fired() ([]Fired, error) {
 
 // Hits counts the hits of each point so far.
 func (d *Directory) Hits() (map[string]int, error) {
+	counts := map[string]int{}
+	return counts, d.eachHit(func(name, _ string) { counts[name]++ })
+}
+
+// HitsBy counts the hits of a point so far by the process that made them.
+func (d *Directory) HitsBy(name string) (map[int]int, error) {
+	counts := map[int]int{}
+	return counts, d.eachHit(func(n, process string) {
+		if pid, err := strconv.Atoi(process); n == name && err == nil {
+			counts[pid]++
+		}
+	})
+}
+
+func (d *Directory) eachHit(see func(name, process string)) error {
 	text, err := os.ReadFile(filepath.Join(d.dir, HitsFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read hits of failpoints: %w", err)
+		return fmt.Errorf("read hits of failpoints: %w", err)
 	}
-	counts := map[string]int{}
 	for line := range strings.Lines(string(text)) {
-		if name, _, ok := strings.Cut(line, " "); ok {
-			counts[name]++
+		if name, process, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " "); ok {
+			see(name, process)
 		}
 	}
-	return counts, nil
+	return nil
 }
 
 // Reach notes that this process has reached a point, and returns what is to happen.
@@ -116,6 +133,9 @@ func (d *Directory) Hits() (map[string]int, error) {
 func (d *Directory) Reach(name string) (Action, error) {
 	if err := d.note(name); err != nil {
 		return None, err
+	}
+	if held, err := d.Held(name); err != nil || held {
+		return Hold, err
 	}
 	// The rename decides who of several has the point.
 	pid := strconv.Itoa(os.Getpid())
@@ -143,6 +163,18 @@ func (d *Directory) Reach(name string) (Action, error) {
 	return action, os.Rename(claim, filepath.Join(d.dir, name+firedMark+pid))
 }
 
+// Held tells whether a point is armed with Hold.
+func (d *Directory) Held(name string) (bool, error) {
+	text, err := os.ReadFile(filepath.Join(d.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("failpoint %s: %w", name, err)
+	}
+	return strings.HasPrefix(string(text), Hold.String()), nil
+}
+
 func (d *Directory) note(name string) error {
 	f, err := os.OpenFile(filepath.Join(d.dir, HitsFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -161,10 +193,10 @@ func parse(text string) (Action, int, error) {
 			return None, 0, fmt.Errorf("%q: want a count of 1 or more after the colon", text)
 		}
 	}
-	for _, a := range []Action{Kill, Error, Delay} {
+	for _, a := range []Action{Kill, Error, Delay, Hold} {
 		if a.String() == word {
 			return a, n, nil
 		}
 	}
-	return None, 0, fmt.Errorf("%q: want kill, error or delay", text)
+	return None, 0, fmt.Errorf("%q: want kill, error, delay or hold", text)
 }

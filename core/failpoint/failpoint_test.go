@@ -40,6 +40,9 @@ func TestPointFiresOnceAtItsHit(t *testing.T) {
 	if hits, err := d.Hits(); err != nil || hits["a"] != 5 || hits["b"] != 1 {
 		t.Errorf("hits: %v, %v", hits, err)
 	}
+	if hits, err := d.HitsBy("a"); err != nil || len(hits) != 1 || hits[os.Getpid()] != 5 {
+		t.Errorf("hits by process: %v, %v", hits, err)
+	}
 }
 
 func TestDisarmedPointPasses(t *testing.T) {
@@ -54,6 +57,31 @@ func TestDisarmedPointPasses(t *testing.T) {
 	}
 	if got, err := d.Reach("a"); err != nil || got != failpoint.None {
 		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// A held point holds all who come, again and again, until it is disarmed.
+func TestHeldPointHoldsAll(t *testing.T) {
+	d := failpoint.Open(t.TempDir())
+	if err := d.Arm("a", failpoint.Hold, 1); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if got, err := d.Reach("a"); err != nil || got != failpoint.Hold {
+			t.Errorf("%v, %v", got, err)
+		}
+		if held, err := d.Held("a"); err != nil || !held {
+			t.Errorf("%t, %v", held, err)
+		}
+	}
+	if err := d.Disarm("a"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.Reach("a"); err != nil || got != failpoint.None {
+		t.Errorf("%v, %v", got, err)
+	}
+	if fired, err := d.Fired(); err != nil || len(fired) != 0 {
+		t.Errorf("fired %v, %v", fired, err)
 	}
 }
 
@@ -84,7 +112,7 @@ func TestOneOfManyHasThePoint(t *testing.T) {
 }
 
 func TestNonsenseIsRefused(t *testing.T) {
-	for _, text := range []string{"", "explode", "kill:0", "kill:x", "none"} {
+	for _, text := range []string{"", "explode", "kill:0", "kill:x", "none", "hol"} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "a"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

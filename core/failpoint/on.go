@@ -41,8 +41,23 @@ func Hit(name string) error {
 		return failure.Errorf(failure.Transient, "failpoint %s fired", name)
 	case action == Delay:
 		time.Sleep(delay)
+	case action == Hold:
+		return d.wait(name)
 	}
 	return nil
+}
+
+// holdPause is the time between two looks whether a point is held still.
+const holdPause = 10 * time.Millisecond
+
+// wait returns when a point is held no more.
+func (d *Directory) wait(name string) error {
+	for {
+		if held, err := d.Held(name); err != nil || !held {
+			return err
+		}
+		time.Sleep(holdPause)
+	}
 }
 
 // end is kill -9: no deferred call runs, no buffer is written.

@@ -8,8 +8,18 @@ import (
 	"github.com/tidemill/tidemill/core/keygroup"
 )
 
+// Limits of a graph: what plans it takes memory and time by its vertices, exchanges and
+// tasks, and whoever may submit one must not be able to take all of them.
+const (
+	MaxVertices  = 10_000
+	MaxExchanges = 20_000
+	MaxTasks     = 100_000 // the sum of the parallelisms that are given
+	maxNameBytes = 1 << 10 // of the graph's name and of a vertex's uid
+)
+
 // Validate reports the first rule that a graph breaks. A correct graph has
 //
+//   - as many vertices, exchanges and tasks as are allowed, and a name that can be shown
 //   - a known version, a mode, and 1 to keygroup.MaxGroups key groups
 //   - vertices and exchanges numbered as they stand, each exchange listed once
 //     by its producer and, unless it is a result, once by its consumer
@@ -23,7 +33,7 @@ func Validate(g *Graph) error {
 	v := validator{g: g}
 	for _, check := range []func() error{v.header, v.exchanges, v.vertices} {
 		if err := check(); err != nil {
-			return fmt.Errorf("job graph %q: %w", g.GetName(), err)
+			return fmt.Errorf("job graph %.100q: %w", g.GetName(), err)
 		}
 	}
 	return nil
@@ -44,6 +54,28 @@ func (v *validator) header() error {
 		return fmt.Errorf("%d key groups, want 1 to %d", g.KeyGroups, keygroup.MaxGroups)
 	case len(g.Vertices) == 0:
 		return fmt.Errorf("no vertices")
+	case len(g.Vertices) > MaxVertices || len(g.Exchanges) > MaxExchanges:
+		return fmt.Errorf("%d vertices and %d exchanges, want at most %d and %d", len(g.Vertices), len(g.Exchanges), MaxVertices, MaxExchanges)
+	case len(g.Name) > maxNameBytes:
+		return fmt.Errorf("a name of %d bytes, want at most %d", len(g.Name), maxNameBytes)
+	}
+	return v.sizes()
+}
+
+// sizes looks at what makes a graph large, before anything is done for each part of it.
+func (v *validator) sizes() error {
+	tasks := uint64(0)
+	for i, vertex := range v.g.Vertices {
+		tasks += uint64(max(vertex.Parallelism, 1))
+		if most := len(v.g.Exchanges); len(vertex.Inputs) > most || len(vertex.Outputs) > most {
+			return fmt.Errorf("vertex %d: %d inputs and %d outputs, there are %d exchanges", i, len(vertex.Inputs), len(vertex.Outputs), most)
+		}
+		if len(vertex.Uid) > maxNameBytes {
+			return fmt.Errorf("vertex %d: a uid of %d bytes, want at most %d", i, len(vertex.Uid), maxNameBytes)
+		}
+	}
+	if tasks > MaxTasks {
+		return fmt.Errorf("%d tasks, want at most %d", tasks, MaxTasks)
 	}
 	return nil
 }

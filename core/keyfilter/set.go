@@ -1,6 +1,10 @@
 package keyfilter
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/tidemill/tidemill/core/failure"
+)
 
 // Account is what the bytes of filters are charged to; core/memory implements it.
 type Account interface {
@@ -17,6 +21,7 @@ type Set struct {
 
 	mu      sync.Mutex
 	closed  bool
+	share   func(Part) // nil: nobody else wants parts
 	charged int64
 	filters map[uint32]*filter
 }
@@ -33,17 +38,62 @@ func NewSet(account Account) *Set {
 	return &Set{account: account, filters: map[uint32]*filter{}}
 }
 
+// Share has the parts that are put here from now on handed to f, which passes them to
+// the job's other processes and does not wait. Nil f ends that.
+func (s *Set) Share(f func(Part)) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.share = f
+}
+
 // Put hands over one of so many parts of a filter. Nil keys give the filter up, and so
 // does want of memory: a filter is only ever an advantage.
 func (s *Set) Put(id uint32, part, parts int, keys *Keys) {
 	if s == nil {
 		return
 	}
+	share := s.put(id, part, parts, keys)
+	if share == nil || keys == nil || parts == 1 {
+		return
+	}
+	if data := keys.encode(); data != nil {
+		share(Part{ID: id, Index: part, Of: parts, EncodedKeys: data})
+	}
+}
+
+// Take is Put of a part that another process has shared. A damaged one is an error, and
+// changes nothing.
+func (s *Set) Take(p Part) error {
+	if s == nil {
+		return nil
+	}
+	keys, err := decode(p.EncodedKeys)
+	if err == nil && (p.Index < 0 || p.Index >= p.Of) {
+		err = failure.Errorf(failure.Internal, "part %d of %d of a filter", p.Index, p.Of)
+	}
+	if err != nil {
+		return err
+	}
+	s.put(p.ID, p.Index, p.Of, keys)
+	return nil
+}
+
+// put does the work of Put, and returns whom parts are shared with.
+func (s *Set) put(id uint32, part, parts int, keys *Keys) func(Part) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return
+		return nil
 	}
+	s.add(id, part, parts, keys)
+	return s.share
+}
+
+// add adds a part to its filter; it holds the lock.
+func (s *Set) add(id uint32, part, parts int, keys *Keys) {
 	f := s.filters[id]
 	if f == nil {
 		f = &filter{parts: map[int]*Keys{}}

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/keeper"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/flight"
@@ -31,11 +32,13 @@ func (c *Cluster) startNodes(ctx context.Context, o Options) error {
 			return err
 		}
 		c.open(n)
-		keeper := keeper{server: n.door.server}
-		c.transport.ServeShuffle(string(n.id), keeper)
+		c.transport.ServeShuffle(string(n.id), n.keeper())
 		q := &rpc.RegisterRequest{Worker: string(n.id), Shuffle: rpc.FromServer(n.door.self)}
 		if _, err := (keyed{c.transport, c, n}).Master().Register(ctx, q); err != nil {
 			return err
+		}
+		if c.masters != nil {
+			c.masters.beat(n, q)
 		}
 	}
 	c.join = func(ctx context.Context, i int) error {
@@ -44,7 +47,7 @@ func (c *Cluster) startNodes(ctx context.Context, o Options) error {
 			return err
 		}
 		c.open(n)
-		c.transport.ServeShuffle(string(n.id), keeper{server: n.door.server})
+		c.transport.ServeShuffle(string(n.id), n.keeper())
 		if o.Servers > 0 {
 			n.daemon = string(serverID(i % o.Servers))
 		}
@@ -104,7 +107,7 @@ func (c *Cluster) open(n *node) {
 	d.exchanges = flight.New(flight.Options{Self: d.self, Local: n.local, Alloc: alloc, Dialer: c.dial})
 	d.grpc = grpc.NewServer(d.server.ServerOptions()...)
 	d.server.Register(d.grpc)
-	d.serving.Go(func() { _ = d.grpc.Serve(d.listener) })
+	d.serving.Go(func() { _ = d.grpc.Serve(d.server.Listener(d.listener, service.DoorOptions{})) })
 	n.door = d
 	c.doors.Store(d.self.Address, d)
 }
@@ -131,35 +134,7 @@ func (d *door) close() error {
 	return err
 }
 
-// keeper is a node's server as its master sees it.
-type keeper struct{ server *service.Server }
-
-var _ rpc.ShuffleClient = keeper{}
-
-// Drop implements rpc.ShuffleClient.
-func (k keeper) Drop(ctx context.Context, r *rpc.ShuffleDropRequest) (*rpc.ShuffleDropReply, error) {
-	job, err := r.GetJob().ID()
-	if err != nil {
-		return nil, err
-	}
-	exchanges := make([]id.Exchange, len(r.GetExchanges()))
-	for i, x := range r.GetExchanges() {
-		exchanges[i] = id.Exchange(x)
-	}
-	return &rpc.ShuffleDropReply{}, k.server.DropJob(ctx, job, exchanges, id.Term(r.GetJob().GetTerm()))
-}
-
-// Drain implements rpc.ShuffleClient.
-func (k keeper) Drain(context.Context, *rpc.DrainRequest) (*rpc.DrainReply, error) {
-	k.server.Drain()
-	return &rpc.DrainReply{}, nil
-}
-
-// Stats implements rpc.ShuffleClient.
-func (k keeper) Stats(context.Context, *rpc.ShuffleStatsRequest) (*rpc.ShuffleStats, error) {
-	s := k.server.Stats()
-	return &rpc.ShuffleStats{
-		MemoryBytes: s.MemoryBytes, DiskBytes: s.DiskBytes, Exchanges: uint32(s.Exchanges), Writers: uint32(s.Writers),
-		Readers: uint32(s.Readers), BytesIn: s.BytesIn, BytesOut: s.BytesOut, Draining: s.Draining,
-	}, nil
+// keeper is a node as its master sees it: what it keeps.
+func (n *node) keeper() rpc.ShuffleClient {
+	return keeper.Keeper{Server: n.door.server, Store: n.local, Exchanges: n.door.exchanges}
 }

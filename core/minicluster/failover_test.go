@@ -41,9 +41,15 @@ type nodes struct {
 
 func startNodes(t *testing.T, settings map[string]string) *nodes {
 	t.Helper()
+	return startNodesWith(t, settings, map[string]string{"io.tmp.dir": t.TempDir()})
+}
+
+// startNodesWith also has settings of the processes.
+func startNodesWith(t *testing.T, settings, process map[string]string) *nodes {
+	t.Helper()
 	leaks := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, leaks) })
-	process := map[string]string{"worker.slots": "2", "io.tmp.dir": t.TempDir()}
+	process["worker.slots"] = "2"
 	c, err := config.FromMap(process, "test")
 	if err != nil {
 		t.Fatal(err)
@@ -243,6 +249,11 @@ func TestWorkerJoins(t *testing.T) {
 	}
 	if parallelism[0] != 4 || parallelism[1] != 6 {
 		t.Errorf("parallelism of the vertices: %v", parallelism)
+	}
+	for i, v := range s.GetVertices()[:2] {
+		if slices.Max(v.GetAttempts()) > 0 || slices.Contains(v.GetWorkers(), "worker-3") != (i > 0) {
+			t.Errorf("vertex %d: attempts %v on %v", i, v.GetAttempts(), v.GetWorkers())
+		}
 	}
 }
 

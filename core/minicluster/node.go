@@ -167,6 +167,11 @@ func (m keyedMaster) Decline(ctx context.Context, q *rpc.DeclineRequest) (*rpc.D
 	return say(ctx, m.node, m.master.Decline, q)
 }
 
+// Leave implements rpc.MasterClient.
+func (m keyedMaster) Leave(ctx context.Context, q *rpc.LeaveRequest) (*rpc.LeaveReply, error) {
+	return say(ctx, m.node, m.master.Leave, q)
+}
+
 // say calls the master for a node, unless that is dead.
 func say[Q, R any](ctx context.Context, n *node, call func(context.Context, *Q) (*R, error), q *Q) (*R, error) {
 	n.speaking.RLock()

@@ -14,19 +14,8 @@ import (
 // maxShownRows is how many rows of a Values its label shows.
 const maxShownRows = 3
 
-// Print returns the tree below n, one node a line, inputs indented. With rows it
-// adds the estimated number of rows.
-func Print(n Node, rows bool) string {
-	return PrintNotes(n, func(n Node) string {
-		if !rows {
-			return ""
-		}
-		return fmt.Sprintf("~%s rows", Approximate(Rows(n)))
-	})
-}
-
-// PrintNotes is Print with what note returns for each node, in brackets, or nothing
-// where that is empty.
+// PrintNotes returns the tree below n, one node a line, inputs indented, with what note
+// returns for each node in brackets, or nothing where that is empty.
 func PrintNotes(n Node, note func(Node) string) string {
 	var b strings.Builder
 	printTree(&b, n, "", "", note)

@@ -81,13 +81,3 @@ func EventTime(n Node, i int) bool {
 	}
 	return false
 }
-
-// HasEventTime reports whether any column of n is an event time.
-func HasEventTime(n Node) bool {
-	for i := range n.Schema() {
-		if EventTime(n, i) {
-			return true
-		}
-	}
-	return false
-}

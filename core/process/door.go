@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -21,30 +20,28 @@ import (
 	"github.com/tidemill/tidemill/core/security"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/flight"
+	"github.com/tidemill/tidemill/shuffle/service"
 )
 
 // maxSocketPath is the longest path that a unix socket can have.
 const maxSocketPath = 100
 
-// Limits of the HTTP server.
-const (
-	headTimeout   = 10 * time.Second
-	maxHeadBytes  = 64 << 10
-	doorPatience  = 5 * time.Second // for calls under way when the role ends
-	httpKeepAlive = 2 * time.Minute
-)
+// doorPatience is for calls under way when the role ends.
+const doorPatience = 5 * time.Second
 
 // door is where a role is reached: TCP with TLS, a unix socket, HTTP.
 type door struct {
 	address  string // that others use
 	name     string
 	grpc     *grpc.Server
+	streams  *service.Server // nil: no partitions are kept here
 	tcp      net.Listener
 	unix     net.Listener // nil: the path would be too long
 	pages    net.Listener // nil: there is none
 	http     *http.Server
 	insecure bool // pages are plain
 	socket   string
+	broken   func(error) // is told why nothing is answered any more
 	serving  sync.WaitGroup
 }
 
@@ -54,9 +51,8 @@ func openDoor(o Options, d *directory) (_ *door, err error) {
 	if p.tcp, err = new(net.ListenConfig).Listen(context.Background(), "tcp", o.Listen); err != nil {
 		return nil, failure.Errorf(failure.Usage, "listen: %w", err)
 	}
-	p.address = p.tcp.Addr().String()
-	if o.Advertise != "" {
-		p.address = o.Advertise
+	if p.address, err = o.advertised(p.tcp.Addr()); err != nil {
+		return nil, errors.Join(err, p.tcp.Close())
 	}
 	p.name = rpc.NewName(p.address)
 	if path := filepath.Join(d.path, socketFile); len(path) <= maxSocketPath {
@@ -84,7 +80,7 @@ func (p *door) server() shuffle.Server {
 
 // serve answers calls with what register adds, and pages where there is a place for them.
 func (p *door) serve(o Options, register func(grpc.ServiceRegistrar), pages http.Handler, more ...grpc.ServerOption) {
-	admission := network.Admission{TLS: o.Identity.Server(), Token: o.Token, Authority: o.Authority, Name: p.name, Version: o.Version}
+	admission := network.Admission{TLS: o.Identity.Server(), Check: o.Identity.Check, Token: o.Token, Authority: o.Authority, Name: p.name, Version: o.Version}
 	p.grpc = grpc.NewServer(append(network.ServerOptions(admission), more...)...)
 	register(p.grpc)
 	for _, l := range []net.Listener{p.tcp, p.unix} {
@@ -92,24 +88,33 @@ func (p *door) serve(o Options, register func(grpc.ServiceRegistrar), pages http
 			continue
 		}
 		p.serving.Go(func() {
-			if err := p.grpc.Serve(network.NewDoor(l)); err != nil {
-				o.Log.Error("calls are not answered any more", "address", l.Addr().String(), "error", err)
+			if err := p.grpc.Serve(p.shared(network.NewDoor(l), admission)); err != nil {
+				p.broken(fmt.Errorf("calls at %s are not answered any more: %w", l.Addr(), err))
 			}
 		})
 	}
 	if p.pages == nil {
 		return
 	}
-	p.http = &http.Server{Handler: pages, ConnState: network.ConnState, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug), ReadHeaderTimeout: headTimeout, IdleTimeout: httpKeepAlive, MaxHeaderBytes: maxHeadBytes}
+	p.http = pagesServer(o, pages)
 	l := net.Listener(network.NewDoor(p.pages))
 	if !p.insecure {
 		l = tls.NewListener(l, o.Identity.Server())
 	}
 	p.serving.Go(func() {
 		if err := p.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			o.Log.Error("pages are not served any more", "address", l.Addr().String(), "error", err)
+			p.broken(fmt.Errorf("pages at %s are not served any more: %w", l.Addr(), err))
 		}
 	})
+}
+
+// shared is a listener that streams of the shuffle come by too, if the role keeps
+// partitions.
+func (p *door) shared(l net.Listener, a network.Admission) net.Listener {
+	if p.streams == nil {
+		return l
+	}
+	return p.streams.Listener(l, service.DoorOptions{TLS: a.TLS, Admit: a.Stream})
 }
 
 // url is where the pages are; empty: nowhere.

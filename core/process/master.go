@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"google.golang.org/grpc"
@@ -33,19 +35,22 @@ import (
 type MasterOptions struct {
 	Options
 	// Bootstrap has a master with an empty data directory begin a cluster although it was
-	// told of other masters. Exactly one of the first masters does so, once. A master
-	// that was told of no others always does.
+	// told of other masters, once each of them has said that it is in none; it joins the
+	// one that there is. A master that was told of no others begins one always.
 	Bootstrap bool
 }
 
 // Master takes part in the replicated store, and leads or waits.
 type Master struct {
 	*role
-	id        string // for ever: where it was first found
-	store     *raftstore.Store
-	blobs     *blobstore.Store
-	candidate *scheduler.Candidate
-	running   sync.WaitGroup // the candidate, and joining
+	id string // for ever: where it was first found
+	// logAddress is where other masters reach its log.
+	logAddress string
+	founding   atomic.Bool // it is to begin a cluster, if there is none
+	store      *raftstore.Store
+	blobs      *blobstore.Store
+	candidate  *scheduler.Candidate
+	running    sync.WaitGroup // the candidate, and joining
 }
 
 // Names in a master's directory, DIR/master.
@@ -63,7 +68,7 @@ func StartMaster(ctx context.Context, o MasterOptions) (*Master, error) {
 		return nil, err
 	}
 	m := &Master{role: r}
-	if err := m.start(ctx, o.Bootstrap || len(o.Masters) == 0); err != nil {
+	if err := m.start(ctx, o.Bootstrap); err != nil {
 		return nil, r.failed(err)
 	}
 	return m, nil
@@ -77,9 +82,14 @@ func (m *Master) start(ctx context.Context, bootstrap bool) error {
 	if m.id, err = m.remember(idFile, m.door.address); err != nil {
 		return err
 	}
-	if err := m.openStore(ctx, dir, bootstrap); err != nil {
+	if err := m.openStore(ctx, dir, len(m.opts.Masters) == 0); err != nil {
 		return err
 	}
+	members, err := m.store.Members(ctx)
+	if err != nil {
+		return err
+	}
+	m.founding.Store(bootstrap && len(members) == 0)
 	root, stop := context.WithCancel(context.Background())
 	m.closer(func() error {
 		stop()
@@ -96,17 +106,17 @@ func (m *Master) start(ctx context.Context, bootstrap bool) error {
 	m.measure()
 	m.running.Go(func() {
 		if err := m.candidate.Run(root); err != nil {
-			m.opts.Log.Error("this master cannot lead any more", "error", err)
+			m.broken(fmt.Errorf("this master has failed: %w", err))
 		}
 	})
 	m.door.serve(m.opts, func(g grpc.ServiceRegistrar) {
 		network.Register(g, network.Services{
-			Master: m.candidate.Master, Cluster: m.candidate.Cluster, Blobs: keptBlobs{m.blobs.Local()},
+			Master: m.candidate.Master, Cluster: m.candidate.Cluster, Blobs: keptBlobs{m.blobs.Local()}, Peer: self{m},
 			Authority: m.opts.Authority, Token: m.opts.Token,
 		})
 	}, m.pages())
 	if len(m.opts.Masters) > 0 {
-		m.running.Go(func() { m.join(root) })
+		m.running.Go(func() { m.enter(root) })
 	}
 	defer Trim()
 	return m.announce()
@@ -122,13 +132,17 @@ func (m *Master) openStore(ctx context.Context, dir string, bootstrap bool) erro
 	if err != nil {
 		return err
 	}
-	address, err := m.advertised(listener.Addr())
+	_, port, err := net.SplitHostPort(listener.Addr().String())
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	if host, _, err = net.SplitHostPort(m.door.address); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	m.logAddress = net.JoinHostPort(host, port)
 	dialer := tls.Dialer{Config: m.opts.Identity.Client(security.Master)}
 	links := &raftstore.Network{
-		Listener: tls.NewListener(listener, m.opts.Identity.Server(security.Master)), Address: address,
+		Listener: network.NewDoor(listener).GuardedBy(m.opts.Identity.Server(security.Master)), Address: m.logAddress,
 		Dial: func(ctx context.Context, address string) (net.Conn, error) {
 			return dialer.DialContext(ctx, "tcp", address)
 		},
@@ -149,34 +163,24 @@ func (m *Master) openStore(ctx context.Context, dir string, bootstrap bool) erro
 	return nil
 }
 
-// listenForMasters listens where the other masters found this one before, or anywhere.
+// listenForMasters listens at the port where the other masters found this one before, or at
+// any. The host is what it was told now: an earlier life may have had a wider door.
 func (m *Master) listenForMasters(host string) (net.Listener, error) {
-	if before, err := m.dir.root.ReadFile(filepath.Join(masterDir, logAddress)); err == nil {
-		if l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", strings.TrimSpace(string(before))); err == nil {
-			return l, nil
-		}
+	before, _ := m.dir.root.ReadFile(filepath.Join(masterDir, logAddress)) // none: its first life
+	_, port, _ := net.SplitHostPort(strings.TrimSpace(string(before)))
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(host, cmp.Or(port, "0")))
+	if err != nil && port != "" {
+		l, err = new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
 	}
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		return nil, fmt.Errorf("listen for other masters: %w", err)
 	}
-	if err := m.dir.root.WriteFile(filepath.Join(masterDir, logAddress), []byte(l.Addr().String()+"\n"), 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("write where other masters find this one: %w", err), l.Close())
+	if at := l.Addr().String() + "\n"; at != string(before) {
+		if err := m.dir.root.WriteFile(filepath.Join(masterDir, logAddress), []byte(at), 0o600); err != nil {
+			return nil, errors.Join(fmt.Errorf("write where other masters find this one: %w", err), l.Close())
+		}
 	}
 	return l, nil
-}
-
-// advertised is a listener's address as others reach it.
-func (m *Master) advertised(a net.Addr) (string, error) {
-	if m.opts.Advertise == "" {
-		return a.String(), nil
-	}
-	host, _, err := net.SplitHostPort(m.opts.Advertise)
-	if err != nil {
-		return "", err
-	}
-	_, port, err := net.SplitHostPort(a.String())
-	return net.JoinHostPort(host, port), err
 }
 
 // remember returns what a file of DIR/master says, and makes it say value if there is
@@ -210,20 +214,6 @@ func (m *Master) pages() http.Handler {
 	return rest.New(rest.Options{
 		Cluster: m.network.Cluster(), Metrics: m.opts.Metrics, Token: m.opts.Token, Hosts: hosts, Version: m.opts.Version,
 	})
-}
-
-// join has the leading master add this one, or learn its address.
-func (m *Master) join(ctx context.Context) {
-	address, err := m.remember(logAddress, "")
-	if err == nil {
-		err = m.insist(ctx, "joining", func(ctx context.Context) error {
-			_, err := m.network.Cluster().Join(ctx, &rpc.JoinRequest{Id: m.id, Address: address})
-			return err
-		})
-	}
-	if err != nil && ctx.Err() == nil {
-		m.opts.Log.Error("this master has not joined the others", "error", err)
-	}
 }
 
 // peers are the blobs of the other masters.

@@ -19,7 +19,8 @@ import (
 type Options struct {
 	// Listen is where the role serves: host:port; port 0 takes a free one. Required.
 	Listen string
-	// Advertise is where others find it; empty: where it listens.
+	// Advertise is where others find it: host:port, or host:0 for the port where it listens;
+	// empty: where it listens, which must be an address that others can reach.
 	Advertise string
 	// HTTP is where it shows metrics, and a master its REST pages; empty: nowhere.
 	HTTP string
@@ -68,6 +69,9 @@ func (o Options) complete() (Options, error) {
 			return o, err
 		}
 	}
+	if err := o.checkAdvertise(); err != nil {
+		return o, err
+	}
 	if o.Identity == nil {
 		return o, failure.Errorf(failure.Usage, "a certificate is missing (--tls-dir DIR; `tidemill cert` makes one)")
 	}
@@ -76,6 +80,34 @@ func (o Options) complete() (Options, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return o, nil
+}
+
+// checkAdvertise refuses addresses at which nobody finds the role.
+func (o Options) checkAdvertise() error {
+	address, flag := o.Advertise, "--advertise"
+	if address == "" {
+		address, flag = o.Listen, "--listen"
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return failure.Errorf(failure.Usage, "%s %q is no HOST:PORT: %w", flag, address, err)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		return failure.Errorf(failure.Usage, "nobody finds a process at %s: say where others reach it (--advertise HOST:PORT)", address)
+	}
+	return nil
+}
+
+// advertised is where others find a role that listens at an address.
+func (o Options) advertised(at net.Addr) (string, error) {
+	if o.Advertise == "" {
+		return at.String(), nil
+	}
+	host, port, err := net.SplitHostPort(o.Advertise)
+	if err == nil && port == "0" {
+		_, port, err = net.SplitHostPort(at.String())
+	}
+	return net.JoinHostPort(host, port), err
 }
 
 func nearness(address string) int {

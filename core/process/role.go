@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc"
 
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/joblog"
@@ -28,6 +27,7 @@ type role struct {
 	logs    *joblog.Ring
 	metrics *metric.Scope
 	closers []func() error // what to close, the last one first
+	failure chan error     // why the role cannot go on; it holds the first one
 	once    sync.Once
 	err     error // of closing
 }
@@ -37,7 +37,7 @@ func open(kind security.Role, o Options) (_ *role, err error) {
 	if o, err = o.complete(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", kind, err)
 	}
-	r := &role{kind: kind, opts: o}
+	r := &role{kind: kind, opts: o, failure: make(chan error, 1)}
 	if r.dir, err = openDirectory(o.DataDir); err != nil {
 		return nil, fmt.Errorf("start %s: %w", kind, err)
 	}
@@ -45,6 +45,7 @@ func open(kind security.Role, o Options) (_ *role, err error) {
 	if r.door, err = openDoor(o, r.dir); err != nil {
 		return nil, r.failed(err)
 	}
+	r.door.broken = r.broken
 	r.closer(r.door.close)
 	r.logs = r.opts.logged(r.door.name)
 	masters := o.Masters
@@ -61,7 +62,20 @@ func open(kind security.Role, o Options) (_ *role, err error) {
 		r.metrics.Close()
 		return nil
 	})
+	r.watchCertificates()
 	return r, nil
+}
+
+// Failed delivers why the role cannot go on, once: whoever has started it ends it then.
+func (r *role) Failed() <-chan error { return r.failure }
+
+// broken says that the role cannot go on.
+func (r *role) broken(err error) {
+	r.opts.Log.Error("the role cannot go on", "role", r.kind.String(), "error", err)
+	select {
+	case r.failure <- err:
+	default:
+	}
 }
 
 // closer has f called by Close before what was added earlier.
@@ -70,11 +84,6 @@ func (r *role) closer(f func() error) { r.closers = append(r.closers, f) }
 // failed closes what was begun and returns why.
 func (r *role) failed(err error) error {
 	return errors.Join(fmt.Errorf("start %s: %w", r.kind, err), r.Close())
-}
-
-// credentials are the options of connections to other processes.
-func (r *role) credentials(string) []grpc.DialOption {
-	return network.DialOptions(network.Options{TLS: r.opts.Identity.Client(), Token: r.opts.Token, Version: r.opts.Version})
 }
 
 // announce writes where the role serves, for those who share its directory.

@@ -6,7 +6,6 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/core/rpc/network"
 	"github.com/tidemill/tidemill/core/security"
@@ -17,7 +16,7 @@ import (
 type Shuffle struct {
 	*role
 	store   *store
-	drained chan struct{} // closed when it drains and keeps nothing any more
+	drained chan struct{} // closed when nobody needs it any more
 }
 
 // StartShuffle returns a shuffle server that its master knows. ctx ends the start only.
@@ -39,7 +38,7 @@ func (s *Shuffle) start(ctx context.Context) (err error) {
 	}
 	s.door.serve(s.opts, func(g grpc.ServiceRegistrar) {
 		s.store.server.Register(g)
-		network.Register(g, network.Services{Shuffle: s})
+		network.Register(g, network.Services{Shuffle: s.store.keeper()})
 	}, rest.New(rest.Options{Metrics: s.opts.Metrics, Token: s.opts.Token, Version: s.opts.Version}), s.store.server.ServerOptions()...)
 	if err := s.announce(); err != nil {
 		return err
@@ -67,13 +66,15 @@ func (s *Shuffle) start(ctx context.Context) (err error) {
 	return nil
 }
 
-// Drained is closed when the server was drained and keeps nothing any more: it may end.
+// Drained is closed when the server was drained, and the master has said that nobody needs
+// it any more: it may end.
 func (s *Shuffle) Drained() <-chan struct{} { return s.drained }
 
 // register makes the server known, with the jobs that it keeps something of.
 func (s *Shuffle) register(ctx context.Context) (time.Duration, error) {
 	q := &rpc.RegisterRequest{
 		Worker: s.door.name, Shuffle: rpc.FromServer(s.door.server()), MemoryBytes: s.store.ledger.Limit(), Version: rpc.WireVersion,
+		Draining: s.store.server.Stats().Draining,
 	}
 	for _, job := range s.store.server.Jobs() {
 		q.Running = append(q.Running, &rpc.Running{Job: &rpc.JobRef{Job: job[:]}})
@@ -111,6 +112,19 @@ func (s *Shuffle) beat(ctx context.Context, every time.Duration) {
 			continue
 		}
 		s.store.forget(ctx, s.opts.Log, r.GetOver())
+		if r.GetDrained() {
+			s.retire()
+		}
+	}
+}
+
+// retire lets the server end: the master has said that it may.
+func (s *Shuffle) retire() {
+	select {
+	case <-s.drained:
+	default:
+		s.store.server.Retire()
+		close(s.drained)
 	}
 }
 
@@ -118,42 +132,5 @@ func (s *Shuffle) heartbeat() *rpc.HeartbeatRequest {
 	now := s.store.server.Stats()
 	q := &rpc.HeartbeatRequest{Worker: s.door.name, MemoryUsed: s.store.ledger.Used(), Draining: now.Draining, DiskUsed: now.DiskBytes}
 	q.Jobs = s.store.jobs()
-	if now.Draining && len(q.Jobs) == 0 {
-		select {
-		case <-s.drained:
-		default:
-			close(s.drained)
-		}
-	}
 	return q
 }
-
-// Drop implements rpc.ShuffleClient.
-func (s *Shuffle) Drop(ctx context.Context, r *rpc.ShuffleDropRequest) (*rpc.ShuffleDropReply, error) {
-	job, err := r.GetJob().ID()
-	if err != nil {
-		return nil, err
-	}
-	exchanges := make([]id.Exchange, len(r.GetExchanges()))
-	for i, x := range r.GetExchanges() {
-		exchanges[i] = id.Exchange(x)
-	}
-	return &rpc.ShuffleDropReply{}, s.store.server.DropJob(ctx, job, exchanges, id.Term(r.GetJob().GetTerm()))
-}
-
-// Drain implements rpc.ShuffleClient.
-func (s *Shuffle) Drain(context.Context, *rpc.DrainRequest) (*rpc.DrainReply, error) {
-	s.store.server.Drain()
-	return &rpc.DrainReply{}, nil
-}
-
-// Stats implements rpc.ShuffleClient.
-func (s *Shuffle) Stats(context.Context, *rpc.ShuffleStatsRequest) (*rpc.ShuffleStats, error) {
-	now := s.store.server.Stats()
-	return &rpc.ShuffleStats{
-		MemoryBytes: now.MemoryBytes, DiskBytes: now.DiskBytes, Exchanges: uint32(now.Exchanges), Writers: uint32(now.Writers),
-		Readers: uint32(now.Readers), BytesIn: now.BytesIn, BytesOut: now.BytesOut, Draining: now.Draining,
-	}, nil
-}
-
-var _ rpc.ShuffleClient = (*Shuffle)(nil)

@@ -6,9 +6,11 @@ import (
 
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/keeper"
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/core/spill"
+	"github.com/tidemill/tidemill/shuffle/flight"
 	"github.com/tidemill/tidemill/shuffle/local"
 	"github.com/tidemill/tidemill/shuffle/partition"
 	"github.com/tidemill/tidemill/shuffle/service"
@@ -20,7 +22,9 @@ type store struct {
 	spill  *spill.Directory
 	local  *local.Service
 	server *service.Server
-	key    ticketKey
+	// exchanges reach what others keep; of a worker they are its tasks'.
+	exchanges *flight.Service
+	key       ticketKey
 }
 
 // exchangePart is the part of the memory that a partition of an exchange may hold for
@@ -55,9 +59,19 @@ func (r *role) keep(name string) (*store, error) {
 		}),
 	})
 	s.server = service.New(service.Options{Self: self, Store: s.local, Alloc: alloc, TicketKey: s.key.get, Log: r.opts.Log})
+	r.door.streams = s.server
 	r.closer(s.server.Close)
+	s.exchanges = flight.New(flight.Options{
+		Self: self, Local: s.local, Alloc: s.ledger.Child("exchanges", 0).Allocator(), TLS: r.opts.Identity.Client(), Token: r.opts.Token,
+	})
+	r.closer(s.exchanges.Close)
 	s.measure(r.metrics)
 	return s, nil
+}
+
+// keeper is the store as masters see it.
+func (s *store) keeper() rpc.ShuffleClient {
+	return keeper.Keeper{Server: s.server, Store: s.local, Exchanges: s.exchanges}
 }
 
 // jobs are those of which something is kept.

@@ -18,7 +18,6 @@ import (
 	"github.com/tidemill/tidemill/core/task"
 	"github.com/tidemill/tidemill/core/worker"
 	"github.com/tidemill/tidemill/scheduler/rest"
-	"github.com/tidemill/tidemill/shuffle/flight"
 )
 
 // Worker runs tasks, and keeps the pipelined partitions that they read.
@@ -45,15 +44,11 @@ func (w *Worker) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	exchanges := flight.New(flight.Options{
-		Self: w.door.server(), Local: s.local, Alloc: s.ledger.Child("exchanges", 0).Allocator(), Credentials: w.credentials,
-	})
-	w.closer(exchanges.Close)
 	state := s.ledger.Child("checkpoints", 0).Allocator()
 	coordinators := coordinator.New(w.opts.Connectors)
 	w.worker, err = worker.New(worker.Options{
 		ID: id.Worker(w.door.name), Slots: cmp.Or(config.Slots.Get(w.opts.Config), runtime.GOMAXPROCS(0)),
-		Dialer: keyed{w.network, s, w.opts.Log}, Shuffle: exchanges, Server: w.door.server(),
+		Dialer: keyed{w.network, s, w.opts.Log}, Shuffle: s.exchanges, Server: w.door.server(),
 		Connectors: w.opts.Connectors, Memory: s.ledger, Spill: s.spill, Coordinators: coordinators,
 		Snapshots: func(_ id.Job, job config.Config) (task.Snapshots, error) {
 			files, _, err := storage.Open(w.opts.FileSystems, job, state)
@@ -67,7 +62,7 @@ func (w *Worker) start(ctx context.Context) error {
 	w.closer(w.worker.Close)
 	w.door.serve(w.opts, func(g grpc.ServiceRegistrar) {
 		s.server.Register(g)
-		network.Register(g, network.Services{Worker: w.worker, Coordinator: coordinators})
+		network.Register(g, network.Services{Worker: w.worker, Coordinator: coordinators, Shuffle: s.keeper()})
 	}, rest.New(rest.Options{Metrics: w.opts.Metrics, Token: w.opts.Token, Version: w.opts.Version}), s.server.ServerOptions()...)
 	if err := w.announce(); err != nil {
 		return err

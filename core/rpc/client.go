@@ -32,12 +32,19 @@ type WorkerClient interface {
 // ShuffleClient is a shuffle server as its master sees it. Calls may be concurrent
 // and repeated.
 type ShuffleClient interface {
-	// Drop forgets exchanges of a job, or all that it keeps of it, under this term or
-	// lower ones.
+	// Drop forgets exchanges of a job, lanes of one, or all that it keeps of the job, under
+	// this term or lower ones.
 	Drop(ctx context.Context, r *ShuffleDropRequest) (*ShuffleDropReply, error)
-	// Drain has the server take no new lanes. It goes on serving what it keeps, says
-	// so in its heartbeats, and ends when it keeps nothing any more.
+	// Drain says that nothing new is placed at the server. It goes on serving what it
+	// keeps, says in its heartbeats that it drains, and ends when it is told that nobody
+	// needs it any more.
 	Drain(ctx context.Context, r *DrainRequest) (*DrainReply, error)
+	// HandOver writes a committed lane to another server and returns when that one has
+	// committed it, and holds the same by rows, bytes and digest.
+	HandOver(ctx context.Context, r *HandOverRequest) (*HandOverReply, error)
+	// Lanes lists the committed lanes of an exchange that are there and not known to be
+	// damaged; of an exchange that it does not know, none.
+	Lanes(ctx context.Context, r *LanesRequest) (*LanesReply, error)
 	// Stats counts what it keeps and has moved.
 	Stats(ctx context.Context, r *ShuffleStatsRequest) (*ShuffleStats, error)
 }
@@ -70,8 +77,9 @@ type ClusterClient interface {
 // concurrent, except that reports about one attempt come in order. A master that
 // does not lead, or is gone, answers Transient.
 type MasterClient interface {
-	// Register makes the worker's slots known. Registering again replaces what was
-	// known: the worker's former attempts count as lost.
+	// Register makes the worker's slots known, and tells what it runs. Registering again
+	// changes nothing but that what one side runs, or thinks is run, and the other does
+	// not know is ended there.
 	Register(ctx context.Context, r *RegisterRequest) (*RegisterReply, error)
 	// Heartbeat says that the worker lives, and what its tasks have done.
 	Heartbeat(ctx context.Context, r *HeartbeatRequest) (*HeartbeatReply, error)
@@ -81,12 +89,16 @@ type MasterClient interface {
 	Acknowledge(ctx context.Context, r *AckRequest) (*AckReply, error)
 	// Decline says that an attempt could not take its part.
 	Decline(ctx context.Context, r *DeclineRequest) (*DeclineReply, error)
+	// Leave says that a worker or shuffle server is about to end: it counts as lost from
+	// now on. One that is not known is no error.
+	Leave(ctx context.Context, r *LeaveRequest) (*LeaveReply, error)
 }
 
 // CoordinatorClient is a job's coordinator task. Calls may be concurrent. A job
 // whose coordinator does not run there answers ErrGone.
 type CoordinatorClient interface {
-	// NextSplit waits for a split for a source's subtask.
+	// NextSplit waits for a split for a source's subtask. A request that is repeated, as
+	// its sequence says, is given the same answer.
 	NextSplit(ctx context.Context, r *SplitRequest) (*SplitReply, error)
 	// Reset takes back the splits of attempts that failed.
 	Reset(ctx context.Context, r *ResetRequest) (*ResetReply, error)

@@ -16,9 +16,12 @@ var (
 	ErrUnreachable = errors.New("unreachable")
 	// ErrNotLeader says that this master does not lead, or not yet: another is asked.
 	ErrNotLeader = errors.New("this master does not lead")
+	// ErrBusy says that too many ask at a time: the same one is asked again, after a pause.
+	ErrBusy = errors.New("too busy now")
 )
 
-var sentinels = [...]error{ErrFenced, ErrGone, ErrUnreachable, ErrNotLeader}
+// sentinels are known by their places on the wire: new ones come at the end.
+var sentinels = [...]error{ErrFenced, ErrGone, ErrUnreachable, ErrNotLeader, ErrBusy}
 
 // NotLeader is ErrNotLeader, Transient, with the address of the master that leads;
 // empty: it is not known.

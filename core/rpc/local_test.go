@@ -91,6 +91,10 @@ func (e *echo) Acknowledge(_ context.Context, q *AckRequest) (*AckReply, error) 
 	return answer[AckReply](e, q)
 }
 
+func (e *echo) Leave(_ context.Context, q *LeaveRequest) (*LeaveReply, error) {
+	return answer[LeaveReply](e, q)
+}
+
 func (e *echo) Decline(_ context.Context, q *DeclineRequest) (*DeclineReply, error) {
 	return answer[DeclineReply](e, q)
 }
@@ -159,6 +163,14 @@ func (e echoShuffle) Drain(_ context.Context, q *DrainRequest) (*DrainReply, err
 
 func (e echoShuffle) Stats(_ context.Context, q *ShuffleStatsRequest) (*ShuffleStats, error) {
 	return answer[ShuffleStats](e.echo, q)
+}
+
+func (e echoShuffle) HandOver(_ context.Context, q *HandOverRequest) (*HandOverReply, error) {
+	return answer[HandOverReply](e.echo, q)
+}
+
+func (e echoShuffle) Lanes(_ context.Context, q *LanesRequest) (*LanesReply, error) {
+	return answer[LanesReply](e.echo, q)
 }
 
 func TestEveryCall(t *testing.T) {

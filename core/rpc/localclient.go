@@ -34,6 +34,10 @@ func (c localMaster) Decline(ctx context.Context, q *DeclineRequest) (*DeclineRe
 	return call(ctx, c.l, "master.Decline", c.find, MasterClient.Decline, q)
 }
 
+func (c localMaster) Leave(ctx context.Context, q *LeaveRequest) (*LeaveReply, error) {
+	return call(ctx, c.l, "master.Leave", c.find, MasterClient.Leave, q)
+}
+
 type localWorker struct {
 	l *Local
 	w id.Worker
@@ -90,6 +94,14 @@ func (c localShuffle) Drain(ctx context.Context, q *DrainRequest) (*DrainReply, 
 
 func (c localShuffle) Stats(ctx context.Context, q *ShuffleStatsRequest) (*ShuffleStats, error) {
 	return call(ctx, c.l, "shuffle.Stats", c.find, ShuffleClient.Stats, q)
+}
+
+func (c localShuffle) HandOver(ctx context.Context, q *HandOverRequest) (*HandOverReply, error) {
+	return call(ctx, c.l, "shuffle.HandOver", c.find, ShuffleClient.HandOver, q)
+}
+
+func (c localShuffle) Lanes(ctx context.Context, q *LanesRequest) (*LanesReply, error) {
+	return call(ctx, c.l, "shuffle.Lanes", c.find, ShuffleClient.Lanes, q)
 }
 
 type localCoordinator struct {

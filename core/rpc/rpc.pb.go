@@ -329,10 +329,11 @@ type RegisterRequest struct {
 	Worker        string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"` // or the id of a shuffle server
 	Slots         uint32                 `protobuf:"varint,2,opt,name=slots,proto3" json:"slots,omitempty"`  // 0: a shuffle server
 	MemoryBytes   int64                  `protobuf:"varint,3,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
-	Shuffle       *ShuffleServer         `protobuf:"bytes,4,opt,name=shuffle,proto3" json:"shuffle,omitempty"` // of the worker's process, for pipelined partitions, or the server
-	Daemon        string                 `protobuf:"bytes,5,opt,name=daemon,proto3" json:"daemon,omitempty"`   // of a worker: the shuffle server that keeps its stored lanes; empty: the master chooses
-	Version       string                 `protobuf:"bytes,6,opt,name=version,proto3" json:"version,omitempty"` // of the program: the wire's; another major one is refused
-	Running       []*Running             `protobuf:"bytes,7,rep,name=running,proto3" json:"running,omitempty"` // what it goes on with after a change of master
+	Shuffle       *ShuffleServer         `protobuf:"bytes,4,opt,name=shuffle,proto3" json:"shuffle,omitempty"`    // of the worker's process, for pipelined partitions, or the server
+	Daemon        string                 `protobuf:"bytes,5,opt,name=daemon,proto3" json:"daemon,omitempty"`      // of a worker: the shuffle server that keeps its stored lanes; empty: the master chooses
+	Version       string                 `protobuf:"bytes,6,opt,name=version,proto3" json:"version,omitempty"`    // of the program: the wire's; another major one is refused
+	Running       []*Running             `protobuf:"bytes,7,rep,name=running,proto3" json:"running,omitempty"`    // what it goes on with after a change of master
+	Draining      bool                   `protobuf:"varint,8,opt,name=draining,proto3" json:"draining,omitempty"` // a shuffle server that takes nothing new
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -416,6 +417,13 @@ func (x *RegisterRequest) GetRunning() []*Running {
 	return nil
 }
 
+func (x *RegisterRequest) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
+}
+
 // Running is an attempt that a worker runs, or a job that a shuffle server keeps
 // something of (without attempt), when it registers.
 type Running struct {
@@ -475,6 +483,7 @@ type RegisterReply struct {
 	Term            uint64                 `protobuf:"varint,1,opt,name=term,proto3" json:"term,omitempty"`                                              // of the master; the worker refuses lower ones from now on
 	HeartbeatMillis int64                  `protobuf:"varint,2,opt,name=heartbeat_millis,json=heartbeatMillis,proto3" json:"heartbeat_millis,omitempty"` // how often it wants to hear
 	TicketKey       []byte                 `protobuf:"bytes,3,opt,name=ticket_key,json=ticketKey,proto3" json:"ticket_key,omitempty"`                    // by which shuffle servers verify tickets
+	Unwanted        []*Running             `protobuf:"bytes,4,rep,name=unwanted,proto3" json:"unwanted,omitempty"`                                       // of those that a worker told: nobody wants them, it ends them
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -530,6 +539,103 @@ func (x *RegisterReply) GetTicketKey() []byte {
 	return nil
 }
 
+func (x *RegisterReply) GetUnwanted() []*Running {
+	if x != nil {
+		return x.Unwanted
+	}
+	return nil
+}
+
+// LeaveRequest says that a worker or shuffle server ends, with all that runs and is kept
+// there.
+type LeaveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Worker        string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"` // or the id of a shuffle server
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaveRequest) Reset() {
+	*x = LeaveRequest{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaveRequest) ProtoMessage() {}
+
+func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaveRequest.ProtoReflect.Descriptor instead.
+func (*LeaveRequest) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *LeaveRequest) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *LeaveRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type LeaveReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaveReply) Reset() {
+	*x = LeaveReply{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaveReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaveReply) ProtoMessage() {}
+
+func (x *LeaveReply) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaveReply.ProtoReflect.Descriptor instead.
+func (*LeaveReply) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{8}
+}
+
 // ShuffleServer is where partitions are kept. Another start of the same server is
 // another one: its id differs.
 type ShuffleServer struct {
@@ -544,7 +650,7 @@ type ShuffleServer struct {
 
 func (x *ShuffleServer) Reset() {
 	*x = ShuffleServer{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[7]
+	mi := &file_core_rpc_rpc_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -556,7 +662,7 @@ func (x *ShuffleServer) String() string {
 func (*ShuffleServer) ProtoMessage() {}
 
 func (x *ShuffleServer) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[7]
+	mi := &file_core_rpc_rpc_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -569,7 +675,7 @@ func (x *ShuffleServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleServer.ProtoReflect.Descriptor instead.
 func (*ShuffleServer) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{7}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ShuffleServer) GetId() string {
@@ -615,7 +721,7 @@ type HeartbeatRequest struct {
 
 func (x *HeartbeatRequest) Reset() {
 	*x = HeartbeatRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[8]
+	mi := &file_core_rpc_rpc_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -627,7 +733,7 @@ func (x *HeartbeatRequest) String() string {
 func (*HeartbeatRequest) ProtoMessage() {}
 
 func (x *HeartbeatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[8]
+	mi := &file_core_rpc_rpc_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -640,7 +746,7 @@ func (x *HeartbeatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatRequest.ProtoReflect.Descriptor instead.
 func (*HeartbeatRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{8}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *HeartbeatRequest) GetWorker() string {
@@ -696,13 +802,14 @@ type HeartbeatReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Unknown       bool                   `protobuf:"varint,1,opt,name=unknown,proto3" json:"unknown,omitempty"` // the master does not know the worker: it registers again
 	Over          [][]byte               `protobuf:"bytes,2,rep,name=over,proto3" json:"over,omitempty"`        // of the jobs told: those that nobody needs any more
+	Drained       bool                   `protobuf:"varint,3,opt,name=drained,proto3" json:"drained,omitempty"` // the server drains, and nobody needs it any more: it ends
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HeartbeatReply) Reset() {
 	*x = HeartbeatReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[9]
+	mi := &file_core_rpc_rpc_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -714,7 +821,7 @@ func (x *HeartbeatReply) String() string {
 func (*HeartbeatReply) ProtoMessage() {}
 
 func (x *HeartbeatReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[9]
+	mi := &file_core_rpc_rpc_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -727,7 +834,7 @@ func (x *HeartbeatReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatReply.ProtoReflect.Descriptor instead.
 func (*HeartbeatReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{9}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *HeartbeatReply) GetUnknown() bool {
@@ -742,6 +849,13 @@ func (x *HeartbeatReply) GetOver() [][]byte {
 		return x.Over
 	}
 	return nil
+}
+
+func (x *HeartbeatReply) GetDrained() bool {
+	if x != nil {
+		return x.Drained
+	}
+	return false
 }
 
 // TaskProgress is what a running attempt has done so far.
@@ -760,7 +874,7 @@ type TaskProgress struct {
 
 func (x *TaskProgress) Reset() {
 	*x = TaskProgress{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[10]
+	mi := &file_core_rpc_rpc_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -772,7 +886,7 @@ func (x *TaskProgress) String() string {
 func (*TaskProgress) ProtoMessage() {}
 
 func (x *TaskProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[10]
+	mi := &file_core_rpc_rpc_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -785,7 +899,7 @@ func (x *TaskProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskProgress.ProtoReflect.Descriptor instead.
 func (*TaskProgress) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{10}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TaskProgress) GetJob() *JobRef {
@@ -852,7 +966,7 @@ type OperatorCounts struct {
 
 func (x *OperatorCounts) Reset() {
 	*x = OperatorCounts{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[11]
+	mi := &file_core_rpc_rpc_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -864,7 +978,7 @@ func (x *OperatorCounts) String() string {
 func (*OperatorCounts) ProtoMessage() {}
 
 func (x *OperatorCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[11]
+	mi := &file_core_rpc_rpc_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -877,7 +991,7 @@ func (x *OperatorCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperatorCounts.ProtoReflect.Descriptor instead.
 func (*OperatorCounts) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{11}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *OperatorCounts) GetRows() uint64 {
@@ -935,7 +1049,7 @@ type FilterCounts struct {
 
 func (x *FilterCounts) Reset() {
 	*x = FilterCounts{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[12]
+	mi := &file_core_rpc_rpc_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -947,7 +1061,7 @@ func (x *FilterCounts) String() string {
 func (*FilterCounts) ProtoMessage() {}
 
 func (x *FilterCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[12]
+	mi := &file_core_rpc_rpc_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -960,7 +1074,7 @@ func (x *FilterCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilterCounts.ProtoReflect.Descriptor instead.
 func (*FilterCounts) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{12}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *FilterCounts) GetId() uint32 {
@@ -1007,7 +1121,7 @@ type Edge struct {
 
 func (x *Edge) Reset() {
 	*x = Edge{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[13]
+	mi := &file_core_rpc_rpc_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1019,7 +1133,7 @@ func (x *Edge) String() string {
 func (*Edge) ProtoMessage() {}
 
 func (x *Edge) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[13]
+	mi := &file_core_rpc_rpc_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1032,7 +1146,7 @@ func (x *Edge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Edge.ProtoReflect.Descriptor instead.
 func (*Edge) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{13}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Edge) GetExchange() *jobgraph.Exchange {
@@ -1090,7 +1204,7 @@ type Placement struct {
 
 func (x *Placement) Reset() {
 	*x = Placement{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[14]
+	mi := &file_core_rpc_rpc_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1102,7 +1216,7 @@ func (x *Placement) String() string {
 func (*Placement) ProtoMessage() {}
 
 func (x *Placement) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[14]
+	mi := &file_core_rpc_rpc_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1115,7 +1229,7 @@ func (x *Placement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Placement.ProtoReflect.Descriptor instead.
 func (*Placement) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{14}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Placement) GetVersion() uint32 {
@@ -1166,7 +1280,7 @@ type DeployRequest struct {
 
 func (x *DeployRequest) Reset() {
 	*x = DeployRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[15]
+	mi := &file_core_rpc_rpc_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1178,7 +1292,7 @@ func (x *DeployRequest) String() string {
 func (*DeployRequest) ProtoMessage() {}
 
 func (x *DeployRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[15]
+	mi := &file_core_rpc_rpc_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1191,7 +1305,7 @@ func (x *DeployRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeployRequest.ProtoReflect.Descriptor instead.
 func (*DeployRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{15}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeployRequest) GetJob() *JobRef {
@@ -1286,7 +1400,7 @@ type DeployReply struct {
 
 func (x *DeployReply) Reset() {
 	*x = DeployReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[16]
+	mi := &file_core_rpc_rpc_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1298,7 +1412,7 @@ func (x *DeployReply) String() string {
 func (*DeployReply) ProtoMessage() {}
 
 func (x *DeployReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[16]
+	mi := &file_core_rpc_rpc_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1311,7 +1425,7 @@ func (x *DeployReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeployReply.ProtoReflect.Descriptor instead.
 func (*DeployReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{16}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{18}
 }
 
 type CancelRequest struct {
@@ -1324,7 +1438,7 @@ type CancelRequest struct {
 
 func (x *CancelRequest) Reset() {
 	*x = CancelRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[17]
+	mi := &file_core_rpc_rpc_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1336,7 +1450,7 @@ func (x *CancelRequest) String() string {
 func (*CancelRequest) ProtoMessage() {}
 
 func (x *CancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[17]
+	mi := &file_core_rpc_rpc_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1349,7 +1463,7 @@ func (x *CancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
 func (*CancelRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{17}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CancelRequest) GetJob() *JobRef {
@@ -1374,7 +1488,7 @@ type CancelReply struct {
 
 func (x *CancelReply) Reset() {
 	*x = CancelReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[18]
+	mi := &file_core_rpc_rpc_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1500,7 @@ func (x *CancelReply) String() string {
 func (*CancelReply) ProtoMessage() {}
 
 func (x *CancelReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[18]
+	mi := &file_core_rpc_rpc_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1513,7 @@ func (x *CancelReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelReply.ProtoReflect.Descriptor instead.
 func (*CancelReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{18}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{20}
 }
 
 type TaskReport struct {
@@ -1415,13 +1529,14 @@ type TaskReport struct {
 	BytesIn       uint64                 `protobuf:"varint,9,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
 	SpilledBytes  uint64                 `protobuf:"varint,10,opt,name=spilled_bytes,json=spilledBytes,proto3" json:"spilled_bytes,omitempty"`
 	Operators     []*OperatorCounts      `protobuf:"bytes,11,rep,name=operators,proto3" json:"operators,omitempty"` // with FINISHED and CANCELLED
+	Filter        *FilterPart            `protobuf:"bytes,12,opt,name=filter,proto3" json:"filter,omitempty"`       // alone, without state: the attempt's worker has made it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TaskReport) Reset() {
 	*x = TaskReport{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[19]
+	mi := &file_core_rpc_rpc_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1433,7 +1548,7 @@ func (x *TaskReport) String() string {
 func (*TaskReport) ProtoMessage() {}
 
 func (x *TaskReport) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[19]
+	mi := &file_core_rpc_rpc_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1446,7 +1561,7 @@ func (x *TaskReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskReport.ProtoReflect.Descriptor instead.
 func (*TaskReport) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{19}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TaskReport) GetJob() *JobRef {
@@ -1526,6 +1641,13 @@ func (x *TaskReport) GetOperators() []*OperatorCounts {
 	return nil
 }
 
+func (x *TaskReport) GetFilter() *FilterPart {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
 type TaskReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1534,7 +1656,7 @@ type TaskReply struct {
 
 func (x *TaskReply) Reset() {
 	*x = TaskReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[20]
+	mi := &file_core_rpc_rpc_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1546,7 +1668,7 @@ func (x *TaskReply) String() string {
 func (*TaskReply) ProtoMessage() {}
 
 func (x *TaskReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[20]
+	mi := &file_core_rpc_rpc_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1559,7 +1681,7 @@ func (x *TaskReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskReply.ProtoReflect.Descriptor instead.
 func (*TaskReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{20}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{22}
 }
 
 // LaneManifest is what an attempt wrote into its lane of an exchange.
@@ -1576,7 +1698,7 @@ type LaneManifest struct {
 
 func (x *LaneManifest) Reset() {
 	*x = LaneManifest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[21]
+	mi := &file_core_rpc_rpc_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1588,7 +1710,7 @@ func (x *LaneManifest) String() string {
 func (*LaneManifest) ProtoMessage() {}
 
 func (x *LaneManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[21]
+	mi := &file_core_rpc_rpc_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1601,7 +1723,7 @@ func (x *LaneManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LaneManifest.ProtoReflect.Descriptor instead.
 func (*LaneManifest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{21}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LaneManifest) GetExchange() uint32 {
@@ -1650,7 +1772,7 @@ type PartitionTotals struct {
 
 func (x *PartitionTotals) Reset() {
 	*x = PartitionTotals{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[22]
+	mi := &file_core_rpc_rpc_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1662,7 +1784,7 @@ func (x *PartitionTotals) String() string {
 func (*PartitionTotals) ProtoMessage() {}
 
 func (x *PartitionTotals) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[22]
+	mi := &file_core_rpc_rpc_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1675,7 +1797,7 @@ func (x *PartitionTotals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionTotals.ProtoReflect.Descriptor instead.
 func (*PartitionTotals) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{22}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PartitionTotals) GetRows() uint64 {
@@ -1713,7 +1835,7 @@ type Committable struct {
 
 func (x *Committable) Reset() {
 	*x = Committable{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[23]
+	mi := &file_core_rpc_rpc_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1725,7 +1847,7 @@ func (x *Committable) String() string {
 func (*Committable) ProtoMessage() {}
 
 func (x *Committable) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[23]
+	mi := &file_core_rpc_rpc_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1738,7 +1860,7 @@ func (x *Committable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Committable.ProtoReflect.Descriptor instead.
 func (*Committable) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{23}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Committable) GetOperator() string {
@@ -1787,7 +1909,7 @@ type TriggerRequest struct {
 
 func (x *TriggerRequest) Reset() {
 	*x = TriggerRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[24]
+	mi := &file_core_rpc_rpc_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1799,7 +1921,7 @@ func (x *TriggerRequest) String() string {
 func (*TriggerRequest) ProtoMessage() {}
 
 func (x *TriggerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[24]
+	mi := &file_core_rpc_rpc_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1812,7 +1934,7 @@ func (x *TriggerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerRequest.ProtoReflect.Descriptor instead.
 func (*TriggerRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{24}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TriggerRequest) GetJob() *JobRef {
@@ -1844,7 +1966,7 @@ type TriggerReply struct {
 
 func (x *TriggerReply) Reset() {
 	*x = TriggerReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[25]
+	mi := &file_core_rpc_rpc_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1856,7 +1978,7 @@ func (x *TriggerReply) String() string {
 func (*TriggerReply) ProtoMessage() {}
 
 func (x *TriggerReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[25]
+	mi := &file_core_rpc_rpc_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1869,21 +1991,24 @@ func (x *TriggerReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerReply.ProtoReflect.Descriptor instead.
 func (*TriggerReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{25}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{27}
 }
 
+// NotifyRequest says that a checkpoint of attempts is complete, or brings a part of a
+// runtime filter that another worker has made.
 type NotifyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Job           *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
 	Attempts      []*Attempt             `protobuf:"bytes,2,rep,name=attempts,proto3" json:"attempts,omitempty"`
 	Checkpoint    uint64                 `protobuf:"varint,3,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Filter        *FilterPart            `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NotifyRequest) Reset() {
 	*x = NotifyRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[26]
+	mi := &file_core_rpc_rpc_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1895,7 +2020,7 @@ func (x *NotifyRequest) String() string {
 func (*NotifyRequest) ProtoMessage() {}
 
 func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[26]
+	mi := &file_core_rpc_rpc_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1908,7 +2033,7 @@ func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyRequest.ProtoReflect.Descriptor instead.
 func (*NotifyRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{26}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *NotifyRequest) GetJob() *JobRef {
@@ -1932,6 +2057,82 @@ func (x *NotifyRequest) GetCheckpoint() uint64 {
 	return 0
 }
 
+func (x *NotifyRequest) GetFilter() *FilterPart {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+// FilterPart is keyfilter.Part.
+type FilterPart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint32                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"` // KeyFilter.id
+	Index         uint32                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	Of            uint32                 `protobuf:"varint,3,opt,name=of,proto3" json:"of,omitempty"`
+	Keys          []byte                 `protobuf:"bytes,4,opt,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FilterPart) Reset() {
+	*x = FilterPart{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FilterPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FilterPart) ProtoMessage() {}
+
+func (x *FilterPart) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FilterPart.ProtoReflect.Descriptor instead.
+func (*FilterPart) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *FilterPart) GetId() uint32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *FilterPart) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *FilterPart) GetOf() uint32 {
+	if x != nil {
+		return x.Of
+	}
+	return 0
+}
+
+func (x *FilterPart) GetKeys() []byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
 type NotifyReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1940,7 +2141,7 @@ type NotifyReply struct {
 
 func (x *NotifyReply) Reset() {
 	*x = NotifyReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[27]
+	mi := &file_core_rpc_rpc_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1952,7 +2153,7 @@ func (x *NotifyReply) String() string {
 func (*NotifyReply) ProtoMessage() {}
 
 func (x *NotifyReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[27]
+	mi := &file_core_rpc_rpc_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1965,7 +2166,7 @@ func (x *NotifyReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyReply.ProtoReflect.Descriptor instead.
 func (*NotifyReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{27}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{30}
 }
 
 type AckRequest struct {
@@ -1984,7 +2185,7 @@ type AckRequest struct {
 
 func (x *AckRequest) Reset() {
 	*x = AckRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[28]
+	mi := &file_core_rpc_rpc_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1996,7 +2197,7 @@ func (x *AckRequest) String() string {
 func (*AckRequest) ProtoMessage() {}
 
 func (x *AckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[28]
+	mi := &file_core_rpc_rpc_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2009,7 +2210,7 @@ func (x *AckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckRequest.ProtoReflect.Descriptor instead.
 func (*AckRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{28}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AckRequest) GetJob() *JobRef {
@@ -2076,7 +2277,7 @@ type AckReply struct {
 
 func (x *AckReply) Reset() {
 	*x = AckReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[29]
+	mi := &file_core_rpc_rpc_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2088,7 +2289,7 @@ func (x *AckReply) String() string {
 func (*AckReply) ProtoMessage() {}
 
 func (x *AckReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[29]
+	mi := &file_core_rpc_rpc_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2101,7 +2302,7 @@ func (x *AckReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckReply.ProtoReflect.Descriptor instead.
 func (*AckReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{29}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{32}
 }
 
 type DeclineRequest struct {
@@ -2116,7 +2317,7 @@ type DeclineRequest struct {
 
 func (x *DeclineRequest) Reset() {
 	*x = DeclineRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[30]
+	mi := &file_core_rpc_rpc_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2128,7 +2329,7 @@ func (x *DeclineRequest) String() string {
 func (*DeclineRequest) ProtoMessage() {}
 
 func (x *DeclineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[30]
+	mi := &file_core_rpc_rpc_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2141,7 +2342,7 @@ func (x *DeclineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineRequest.ProtoReflect.Descriptor instead.
 func (*DeclineRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{30}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DeclineRequest) GetJob() *JobRef {
@@ -2180,7 +2381,7 @@ type DeclineReply struct {
 
 func (x *DeclineReply) Reset() {
 	*x = DeclineReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[31]
+	mi := &file_core_rpc_rpc_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2192,7 +2393,7 @@ func (x *DeclineReply) String() string {
 func (*DeclineReply) ProtoMessage() {}
 
 func (x *DeclineReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[31]
+	mi := &file_core_rpc_rpc_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2205,7 +2406,7 @@ func (x *DeclineReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineReply.ProtoReflect.Descriptor instead.
 func (*DeclineReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{31}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{34}
 }
 
 type DropRequest struct {
@@ -2220,7 +2421,7 @@ type DropRequest struct {
 
 func (x *DropRequest) Reset() {
 	*x = DropRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[32]
+	mi := &file_core_rpc_rpc_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2232,7 +2433,7 @@ func (x *DropRequest) String() string {
 func (*DropRequest) ProtoMessage() {}
 
 func (x *DropRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[32]
+	mi := &file_core_rpc_rpc_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2245,7 +2446,7 @@ func (x *DropRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropRequest.ProtoReflect.Descriptor instead.
 func (*DropRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{32}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DropRequest) GetJob() *JobRef {
@@ -2284,7 +2485,7 @@ type DropReply struct {
 
 func (x *DropReply) Reset() {
 	*x = DropReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[33]
+	mi := &file_core_rpc_rpc_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2296,7 +2497,7 @@ func (x *DropReply) String() string {
 func (*DropReply) ProtoMessage() {}
 
 func (x *DropReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[33]
+	mi := &file_core_rpc_rpc_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2309,20 +2510,21 @@ func (x *DropReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropReply.ProtoReflect.Descriptor instead.
 func (*DropReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{33}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{36}
 }
 
 type ShuffleDropRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Job           *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
 	Exchanges     []uint32               `protobuf:"varint,2,rep,packed,name=exchanges,proto3" json:"exchanges,omitempty"` // these only; none: the whole job
+	Lanes         []uint32               `protobuf:"varint,3,rep,packed,name=lanes,proto3" json:"lanes,omitempty"`         // of the one exchange: these only, whoever has written them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ShuffleDropRequest) Reset() {
 	*x = ShuffleDropRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[34]
+	mi := &file_core_rpc_rpc_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2334,7 +2536,7 @@ func (x *ShuffleDropRequest) String() string {
 func (*ShuffleDropRequest) ProtoMessage() {}
 
 func (x *ShuffleDropRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[34]
+	mi := &file_core_rpc_rpc_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2347,7 +2549,7 @@ func (x *ShuffleDropRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleDropRequest.ProtoReflect.Descriptor instead.
 func (*ShuffleDropRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{34}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ShuffleDropRequest) GetJob() *JobRef {
@@ -2364,6 +2566,13 @@ func (x *ShuffleDropRequest) GetExchanges() []uint32 {
 	return nil
 }
 
+func (x *ShuffleDropRequest) GetLanes() []uint32 {
+	if x != nil {
+		return x.Lanes
+	}
+	return nil
+}
+
 type ShuffleDropReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2372,7 +2581,7 @@ type ShuffleDropReply struct {
 
 func (x *ShuffleDropReply) Reset() {
 	*x = ShuffleDropReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[35]
+	mi := &file_core_rpc_rpc_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2384,7 +2593,7 @@ func (x *ShuffleDropReply) String() string {
 func (*ShuffleDropReply) ProtoMessage() {}
 
 func (x *ShuffleDropReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[35]
+	mi := &file_core_rpc_rpc_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2397,10 +2606,11 @@ func (x *ShuffleDropReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleDropReply.ProtoReflect.Descriptor instead.
 func (*ShuffleDropReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{35}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{38}
 }
 
-// DrainRequest has a server take nothing new; it ends when nothing is kept any more.
+// DrainRequest says that a server is to end: the master places nothing new there, has what
+// it keeps handed over, and tells it when nobody needs it any more.
 type DrainRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2409,7 +2619,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[36]
+	mi := &file_core_rpc_rpc_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2421,7 +2631,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[36]
+	mi := &file_core_rpc_rpc_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2434,7 +2644,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{36}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{39}
 }
 
 type DrainReply struct {
@@ -2445,7 +2655,7 @@ type DrainReply struct {
 
 func (x *DrainReply) Reset() {
 	*x = DrainReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[37]
+	mi := &file_core_rpc_rpc_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2457,7 +2667,7 @@ func (x *DrainReply) String() string {
 func (*DrainReply) ProtoMessage() {}
 
 func (x *DrainReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[37]
+	mi := &file_core_rpc_rpc_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2470,7 +2680,228 @@ func (x *DrainReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainReply.ProtoReflect.Descriptor instead.
 func (*DrainReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{37}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{40}
+}
+
+// HandOverRequest has a server write a lane that an attempt has committed there to another
+// server, as that attempt.
+type HandOverRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Exchange      uint32                 `protobuf:"varint,2,opt,name=exchange,proto3" json:"exchange,omitempty"`
+	Lane          uint32                 `protobuf:"varint,3,opt,name=lane,proto3" json:"lane,omitempty"`
+	Attempt       uint32                 `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	To            *Placement             `protobuf:"bytes,5,opt,name=to,proto3" json:"to,omitempty"` // the one server, with a ticket
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandOverRequest) Reset() {
+	*x = HandOverRequest{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandOverRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandOverRequest) ProtoMessage() {}
+
+func (x *HandOverRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandOverRequest.ProtoReflect.Descriptor instead.
+func (*HandOverRequest) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *HandOverRequest) GetJob() *JobRef {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *HandOverRequest) GetExchange() uint32 {
+	if x != nil {
+		return x.Exchange
+	}
+	return 0
+}
+
+func (x *HandOverRequest) GetLane() uint32 {
+	if x != nil {
+		return x.Lane
+	}
+	return 0
+}
+
+func (x *HandOverRequest) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *HandOverRequest) GetTo() *Placement {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+// HandOverReply comes when the other server has committed the lane and holds the same.
+type HandOverReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Manifest      *LaneManifest          `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandOverReply) Reset() {
+	*x = HandOverReply{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandOverReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandOverReply) ProtoMessage() {}
+
+func (x *HandOverReply) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandOverReply.ProtoReflect.Descriptor instead.
+func (*HandOverReply) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *HandOverReply) GetManifest() *LaneManifest {
+	if x != nil {
+		return x.Manifest
+	}
+	return nil
+}
+
+type LanesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Exchange      uint32                 `protobuf:"varint,2,opt,name=exchange,proto3" json:"exchange,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LanesRequest) Reset() {
+	*x = LanesRequest{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LanesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LanesRequest) ProtoMessage() {}
+
+func (x *LanesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LanesRequest.ProtoReflect.Descriptor instead.
+func (*LanesRequest) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *LanesRequest) GetJob() *JobRef {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *LanesRequest) GetExchange() uint32 {
+	if x != nil {
+		return x.Exchange
+	}
+	return 0
+}
+
+// LanesReply lists the committed lanes that a server keeps, but for those that it has found
+// damaged.
+type LanesReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lanes         []*LaneManifest        `protobuf:"bytes,1,rep,name=lanes,proto3" json:"lanes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LanesReply) Reset() {
+	*x = LanesReply{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LanesReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LanesReply) ProtoMessage() {}
+
+func (x *LanesReply) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LanesReply.ProtoReflect.Descriptor instead.
+func (*LanesReply) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *LanesReply) GetLanes() []*LaneManifest {
+	if x != nil {
+		return x.Lanes
+	}
+	return nil
 }
 
 type ShuffleStatsRequest struct {
@@ -2481,7 +2912,7 @@ type ShuffleStatsRequest struct {
 
 func (x *ShuffleStatsRequest) Reset() {
 	*x = ShuffleStatsRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	mi := &file_core_rpc_rpc_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2493,7 +2924,7 @@ func (x *ShuffleStatsRequest) String() string {
 func (*ShuffleStatsRequest) ProtoMessage() {}
 
 func (x *ShuffleStatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	mi := &file_core_rpc_rpc_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2506,7 +2937,7 @@ func (x *ShuffleStatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleStatsRequest.ProtoReflect.Descriptor instead.
 func (*ShuffleStatsRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{38}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{45}
 }
 
 type ShuffleStats struct {
@@ -2525,7 +2956,7 @@ type ShuffleStats struct {
 
 func (x *ShuffleStats) Reset() {
 	*x = ShuffleStats{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	mi := &file_core_rpc_rpc_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2537,7 +2968,7 @@ func (x *ShuffleStats) String() string {
 func (*ShuffleStats) ProtoMessage() {}
 
 func (x *ShuffleStats) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	mi := &file_core_rpc_rpc_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2550,7 +2981,7 @@ func (x *ShuffleStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleStats.ProtoReflect.Descriptor instead.
 func (*ShuffleStats) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{39}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ShuffleStats) GetMemoryBytes() int64 {
@@ -2621,7 +3052,7 @@ type SubmitRequest struct {
 
 func (x *SubmitRequest) Reset() {
 	*x = SubmitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	mi := &file_core_rpc_rpc_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2633,7 +3064,7 @@ func (x *SubmitRequest) String() string {
 func (*SubmitRequest) ProtoMessage() {}
 
 func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	mi := &file_core_rpc_rpc_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2646,7 +3077,7 @@ func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{40}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *SubmitRequest) GetGraph() *jobgraph.Graph {
@@ -2672,7 +3103,7 @@ type SubmitReply struct {
 
 func (x *SubmitReply) Reset() {
 	*x = SubmitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[41]
+	mi := &file_core_rpc_rpc_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2684,7 +3115,7 @@ func (x *SubmitReply) String() string {
 func (*SubmitReply) ProtoMessage() {}
 
 func (x *SubmitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[41]
+	mi := &file_core_rpc_rpc_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2697,7 +3128,7 @@ func (x *SubmitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitReply.ProtoReflect.Descriptor instead.
 func (*SubmitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{41}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *SubmitReply) GetJob() []byte {
@@ -2720,7 +3151,7 @@ type GetJobRequest struct {
 
 func (x *GetJobRequest) Reset() {
 	*x = GetJobRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[42]
+	mi := &file_core_rpc_rpc_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2732,7 +3163,7 @@ func (x *GetJobRequest) String() string {
 func (*GetJobRequest) ProtoMessage() {}
 
 func (x *GetJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[42]
+	mi := &file_core_rpc_rpc_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2745,7 +3176,7 @@ func (x *GetJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetJobRequest.ProtoReflect.Descriptor instead.
 func (*GetJobRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{42}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GetJobRequest) GetJob() []byte {
@@ -2779,7 +3210,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[43]
+	mi := &file_core_rpc_rpc_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2791,7 +3222,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[43]
+	mi := &file_core_rpc_rpc_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2804,7 +3235,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{43}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListJobsRequest) GetMost() uint32 {
@@ -2830,7 +3261,7 @@ type ListJobsReply struct {
 
 func (x *ListJobsReply) Reset() {
 	*x = ListJobsReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[44]
+	mi := &file_core_rpc_rpc_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2842,7 +3273,7 @@ func (x *ListJobsReply) String() string {
 func (*ListJobsReply) ProtoMessage() {}
 
 func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[44]
+	mi := &file_core_rpc_rpc_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2855,7 +3286,7 @@ func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsReply.ProtoReflect.Descriptor instead.
 func (*ListJobsReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{44}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListJobsReply) GetJobs() []*JobStatus {
@@ -2874,7 +3305,7 @@ type CancelJobRequest struct {
 
 func (x *CancelJobRequest) Reset() {
 	*x = CancelJobRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[45]
+	mi := &file_core_rpc_rpc_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2886,7 +3317,7 @@ func (x *CancelJobRequest) String() string {
 func (*CancelJobRequest) ProtoMessage() {}
 
 func (x *CancelJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[45]
+	mi := &file_core_rpc_rpc_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2899,7 +3330,7 @@ func (x *CancelJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelJobRequest.ProtoReflect.Descriptor instead.
 func (*CancelJobRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{45}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *CancelJobRequest) GetJob() []byte {
@@ -2917,7 +3348,7 @@ type CancelJobReply struct {
 
 func (x *CancelJobReply) Reset() {
 	*x = CancelJobReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[46]
+	mi := &file_core_rpc_rpc_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2929,7 +3360,7 @@ func (x *CancelJobReply) String() string {
 func (*CancelJobReply) ProtoMessage() {}
 
 func (x *CancelJobReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[46]
+	mi := &file_core_rpc_rpc_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2942,7 +3373,7 @@ func (x *CancelJobReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelJobReply.ProtoReflect.Descriptor instead.
 func (*CancelJobReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{46}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{53}
 }
 
 // JobStatus is a job as the master knows it. Times are in Unix milliseconds on the
@@ -2978,7 +3409,7 @@ type JobStatus struct {
 
 func (x *JobStatus) Reset() {
 	*x = JobStatus{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[47]
+	mi := &file_core_rpc_rpc_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2990,7 +3421,7 @@ func (x *JobStatus) String() string {
 func (*JobStatus) ProtoMessage() {}
 
 func (x *JobStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[47]
+	mi := &file_core_rpc_rpc_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3003,7 +3434,7 @@ func (x *JobStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobStatus.ProtoReflect.Descriptor instead.
 func (*JobStatus) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{47}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *JobStatus) GetJob() []byte {
@@ -3176,7 +3607,7 @@ type VertexStatus struct {
 
 func (x *VertexStatus) Reset() {
 	*x = VertexStatus{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[48]
+	mi := &file_core_rpc_rpc_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3188,7 +3619,7 @@ func (x *VertexStatus) String() string {
 func (*VertexStatus) ProtoMessage() {}
 
 func (x *VertexStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[48]
+	mi := &file_core_rpc_rpc_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3201,7 +3632,7 @@ func (x *VertexStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VertexStatus.ProtoReflect.Descriptor instead.
 func (*VertexStatus) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{48}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *VertexStatus) GetVertex() uint32 {
@@ -3309,7 +3740,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[49]
+	mi := &file_core_rpc_rpc_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3321,7 +3752,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[49]
+	mi := &file_core_rpc_rpc_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3334,7 +3765,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{49}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Decision) GetAt() int64 {
@@ -3383,7 +3814,7 @@ type JobFailure struct {
 
 func (x *JobFailure) Reset() {
 	*x = JobFailure{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[50]
+	mi := &file_core_rpc_rpc_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3395,7 +3826,7 @@ func (x *JobFailure) String() string {
 func (*JobFailure) ProtoMessage() {}
 
 func (x *JobFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[50]
+	mi := &file_core_rpc_rpc_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3408,7 +3839,7 @@ func (x *JobFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobFailure.ProtoReflect.Descriptor instead.
 func (*JobFailure) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{50}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *JobFailure) GetAt() int64 {
@@ -3445,7 +3876,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[51]
+	mi := &file_core_rpc_rpc_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3457,7 +3888,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[51]
+	mi := &file_core_rpc_rpc_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3470,7 +3901,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{51}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Wait) GetPart() string {
@@ -3509,7 +3940,7 @@ type NodesRequest struct {
 
 func (x *NodesRequest) Reset() {
 	*x = NodesRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[52]
+	mi := &file_core_rpc_rpc_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3521,7 +3952,7 @@ func (x *NodesRequest) String() string {
 func (*NodesRequest) ProtoMessage() {}
 
 func (x *NodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[52]
+	mi := &file_core_rpc_rpc_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3534,7 +3965,7 @@ func (x *NodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodesRequest.ProtoReflect.Descriptor instead.
 func (*NodesRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{52}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{59}
 }
 
 type NodesReply struct {
@@ -3546,7 +3977,7 @@ type NodesReply struct {
 
 func (x *NodesReply) Reset() {
 	*x = NodesReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[53]
+	mi := &file_core_rpc_rpc_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3558,7 +3989,7 @@ func (x *NodesReply) String() string {
 func (*NodesReply) ProtoMessage() {}
 
 func (x *NodesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[53]
+	mi := &file_core_rpc_rpc_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3571,7 +4002,7 @@ func (x *NodesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodesReply.ProtoReflect.Descriptor instead.
 func (*NodesReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{53}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *NodesReply) GetNodes() []*Node {
@@ -3583,26 +4014,32 @@ func (x *NodesReply) GetNodes() []*Node {
 
 // Node is a process of the cluster.
 type Node struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Role          string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"` // master, worker, shuffle
-	Address       string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
-	Host          string                 `protobuf:"bytes,4,opt,name=host,proto3" json:"host,omitempty"`
-	Slots         uint32                 `protobuf:"varint,5,opt,name=slots,proto3" json:"slots,omitempty"`
-	FreeSlots     uint32                 `protobuf:"varint,6,opt,name=free_slots,json=freeSlots,proto3" json:"free_slots,omitempty"`
-	MemoryBytes   int64                  `protobuf:"varint,7,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
-	MemoryUsed    int64                  `protobuf:"varint,8,opt,name=memory_used,json=memoryUsed,proto3" json:"memory_used,omitempty"`
-	Leader        bool                   `protobuf:"varint,9,opt,name=leader,proto3" json:"leader,omitempty"`
-	Draining      bool                   `protobuf:"varint,10,opt,name=draining,proto3" json:"draining,omitempty"`
-	HeardMillis   int64                  `protobuf:"varint,11,opt,name=heard_millis,json=heardMillis,proto3" json:"heard_millis,omitempty"` // since the last heartbeat
-	Shuffle       *ShuffleServer         `protobuf:"bytes,12,opt,name=shuffle,proto3" json:"shuffle,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Id          string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Role        string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"` // master, worker, shuffle
+	Address     string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
+	Host        string                 `protobuf:"bytes,4,opt,name=host,proto3" json:"host,omitempty"`
+	Slots       uint32                 `protobuf:"varint,5,opt,name=slots,proto3" json:"slots,omitempty"`
+	FreeSlots   uint32                 `protobuf:"varint,6,opt,name=free_slots,json=freeSlots,proto3" json:"free_slots,omitempty"`
+	MemoryBytes int64                  `protobuf:"varint,7,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	MemoryUsed  int64                  `protobuf:"varint,8,opt,name=memory_used,json=memoryUsed,proto3" json:"memory_used,omitempty"`
+	Leader      bool                   `protobuf:"varint,9,opt,name=leader,proto3" json:"leader,omitempty"`
+	Draining    bool                   `protobuf:"varint,10,opt,name=draining,proto3" json:"draining,omitempty"`
+	HeardMillis int64                  `protobuf:"varint,11,opt,name=heard_millis,json=heardMillis,proto3" json:"heard_millis,omitempty"` // since it was heard of last
+	Shuffle     *ShuffleServer         `protobuf:"bytes,12,opt,name=shuffle,proto3" json:"shuffle,omitempty"`
+	// Of a server that drains:
+	Drained       bool   `protobuf:"varint,13,opt,name=drained,proto3" json:"drained,omitempty"`                                  // nobody needs it any more
+	KeptExchanges uint32 `protobuf:"varint,14,opt,name=kept_exchanges,json=keptExchanges,proto3" json:"kept_exchanges,omitempty"` // what is left
+	KeptBytes     int64  `protobuf:"varint,15,opt,name=kept_bytes,json=keptBytes,proto3" json:"kept_bytes,omitempty"`
+	Waits         string `protobuf:"bytes,16,opt,name=waits,proto3" json:"waits,omitempty"` // what for, as far as it is known
+	Lost          bool   `protobuf:"varint,17,opt,name=lost,proto3" json:"lost,omitempty"`  // it is not heard of any more
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[54]
+	mi := &file_core_rpc_rpc_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3614,7 +4051,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[54]
+	mi := &file_core_rpc_rpc_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3627,7 +4064,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{54}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Node) GetId() string {
@@ -3714,6 +4151,41 @@ func (x *Node) GetShuffle() *ShuffleServer {
 	return nil
 }
 
+func (x *Node) GetDrained() bool {
+	if x != nil {
+		return x.Drained
+	}
+	return false
+}
+
+func (x *Node) GetKeptExchanges() uint32 {
+	if x != nil {
+		return x.KeptExchanges
+	}
+	return 0
+}
+
+func (x *Node) GetKeptBytes() int64 {
+	if x != nil {
+		return x.KeptBytes
+	}
+	return 0
+}
+
+func (x *Node) GetWaits() string {
+	if x != nil {
+		return x.Waits
+	}
+	return ""
+}
+
+func (x *Node) GetLost() bool {
+	if x != nil {
+		return x.Lost
+	}
+	return false
+}
+
 type LogsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Job           []byte                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
@@ -3724,7 +4196,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[55]
+	mi := &file_core_rpc_rpc_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3736,7 +4208,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[55]
+	mi := &file_core_rpc_rpc_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3749,7 +4221,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{55}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *LogsRequest) GetJob() []byte {
@@ -3775,7 +4247,7 @@ type LogsReply struct {
 
 func (x *LogsReply) Reset() {
 	*x = LogsReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[56]
+	mi := &file_core_rpc_rpc_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3787,7 +4259,7 @@ func (x *LogsReply) String() string {
 func (*LogsReply) ProtoMessage() {}
 
 func (x *LogsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[56]
+	mi := &file_core_rpc_rpc_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3800,7 +4272,7 @@ func (x *LogsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsReply.ProtoReflect.Descriptor instead.
 func (*LogsReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{56}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *LogsReply) GetLines() []*LogLine {
@@ -3822,7 +4294,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[57]
+	mi := &file_core_rpc_rpc_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3834,7 +4306,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[57]
+	mi := &file_core_rpc_rpc_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3847,7 +4319,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{57}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *LogLine) GetAt() int64 {
@@ -3887,7 +4359,7 @@ type DrainNodeRequest struct {
 
 func (x *DrainNodeRequest) Reset() {
 	*x = DrainNodeRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[58]
+	mi := &file_core_rpc_rpc_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3899,7 +4371,7 @@ func (x *DrainNodeRequest) String() string {
 func (*DrainNodeRequest) ProtoMessage() {}
 
 func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[58]
+	mi := &file_core_rpc_rpc_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3912,7 +4384,7 @@ func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNodeRequest.ProtoReflect.Descriptor instead.
 func (*DrainNodeRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{58}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *DrainNodeRequest) GetId() string {
@@ -3930,7 +4402,7 @@ type DrainNodeReply struct {
 
 func (x *DrainNodeReply) Reset() {
 	*x = DrainNodeReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[59]
+	mi := &file_core_rpc_rpc_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3942,7 +4414,7 @@ func (x *DrainNodeReply) String() string {
 func (*DrainNodeReply) ProtoMessage() {}
 
 func (x *DrainNodeReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[59]
+	mi := &file_core_rpc_rpc_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3955,7 +4427,7 @@ func (x *DrainNodeReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNodeReply.ProtoReflect.Descriptor instead.
 func (*DrainNodeReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{59}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{66}
 }
 
 type JoinRequest struct {
@@ -3968,7 +4440,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[60]
+	mi := &file_core_rpc_rpc_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3980,7 +4452,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[60]
+	mi := &file_core_rpc_rpc_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3993,7 +4465,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{60}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *JoinRequest) GetId() string {
@@ -4018,7 +4490,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[61]
+	mi := &file_core_rpc_rpc_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4030,7 +4502,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[61]
+	mi := &file_core_rpc_rpc_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4043,9 +4515,11 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{61}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{68}
 }
 
+// RemoveRequest takes a master out for good, or forgets a worker or shuffle server that
+// is lost.
 type RemoveRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -4055,7 +4529,7 @@ type RemoveRequest struct {
 
 func (x *RemoveRequest) Reset() {
 	*x = RemoveRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[62]
+	mi := &file_core_rpc_rpc_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4067,7 +4541,7 @@ func (x *RemoveRequest) String() string {
 func (*RemoveRequest) ProtoMessage() {}
 
 func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[62]
+	mi := &file_core_rpc_rpc_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4080,7 +4554,7 @@ func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveRequest.ProtoReflect.Descriptor instead.
 func (*RemoveRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{62}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *RemoveRequest) GetId() string {
@@ -4098,7 +4572,7 @@ type RemoveReply struct {
 
 func (x *RemoveReply) Reset() {
 	*x = RemoveReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[63]
+	mi := &file_core_rpc_rpc_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4110,7 +4584,7 @@ func (x *RemoveReply) String() string {
 func (*RemoveReply) ProtoMessage() {}
 
 func (x *RemoveReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[63]
+	mi := &file_core_rpc_rpc_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4123,7 +4597,104 @@ func (x *RemoveReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveReply.ProtoReflect.Descriptor instead.
 func (*RemoveReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{63}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{70}
+}
+
+// SelfRequest asks a master what it knows of the cluster, whether it leads or not.
+type SelfRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SelfRequest) Reset() {
+	*x = SelfRequest{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[71]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SelfRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SelfRequest) ProtoMessage() {}
+
+func (x *SelfRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[71]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SelfRequest.ProtoReflect.Descriptor instead.
+func (*SelfRequest) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{71}
+}
+
+type SelfReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Members       []string               `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`    // ids of the masters of its cluster; none: it is in none yet
+	Founding      bool                   `protobuf:"varint,3,opt,name=founding,proto3" json:"founding,omitempty"` // it is to begin one, if there is none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SelfReply) Reset() {
+	*x = SelfReply{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SelfReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SelfReply) ProtoMessage() {}
+
+func (x *SelfReply) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SelfReply.ProtoReflect.Descriptor instead.
+func (*SelfReply) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{72}
+}
+
+func (x *SelfReply) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SelfReply) GetMembers() []string {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *SelfReply) GetFounding() bool {
+	if x != nil {
+		return x.Founding
+	}
+	return false
 }
 
 type BlobRequest struct {
@@ -4136,7 +4707,7 @@ type BlobRequest struct {
 
 func (x *BlobRequest) Reset() {
 	*x = BlobRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[64]
+	mi := &file_core_rpc_rpc_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4148,7 +4719,7 @@ func (x *BlobRequest) String() string {
 func (*BlobRequest) ProtoMessage() {}
 
 func (x *BlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[64]
+	mi := &file_core_rpc_rpc_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4161,7 +4732,7 @@ func (x *BlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobRequest.ProtoReflect.Descriptor instead.
 func (*BlobRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{64}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *BlobRequest) GetName() string {
@@ -4187,7 +4758,7 @@ type BlobReply struct {
 
 func (x *BlobReply) Reset() {
 	*x = BlobReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[65]
+	mi := &file_core_rpc_rpc_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4199,7 +4770,7 @@ func (x *BlobReply) String() string {
 func (*BlobReply) ProtoMessage() {}
 
 func (x *BlobReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[65]
+	mi := &file_core_rpc_rpc_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4212,7 +4783,7 @@ func (x *BlobReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobReply.ProtoReflect.Descriptor instead.
 func (*BlobReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{65}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *BlobReply) GetData() []byte {
@@ -4235,7 +4806,7 @@ type CoordinatorRequest struct {
 
 func (x *CoordinatorRequest) Reset() {
 	*x = CoordinatorRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[66]
+	mi := &file_core_rpc_rpc_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4247,7 +4818,7 @@ func (x *CoordinatorRequest) String() string {
 func (*CoordinatorRequest) ProtoMessage() {}
 
 func (x *CoordinatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[66]
+	mi := &file_core_rpc_rpc_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4260,7 +4831,7 @@ func (x *CoordinatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorRequest.ProtoReflect.Descriptor instead.
 func (*CoordinatorRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{66}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *CoordinatorRequest) GetJob() *JobRef {
@@ -4298,7 +4869,7 @@ type CoordinatedVertex struct {
 
 func (x *CoordinatedVertex) Reset() {
 	*x = CoordinatedVertex{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[67]
+	mi := &file_core_rpc_rpc_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4310,7 +4881,7 @@ func (x *CoordinatedVertex) String() string {
 func (*CoordinatedVertex) ProtoMessage() {}
 
 func (x *CoordinatedVertex) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[67]
+	mi := &file_core_rpc_rpc_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4323,7 +4894,7 @@ func (x *CoordinatedVertex) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatedVertex.ProtoReflect.Descriptor instead.
 func (*CoordinatedVertex) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{67}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *CoordinatedVertex) GetVertex() *jobgraph.Vertex {
@@ -4369,7 +4940,7 @@ type CoordinatorReply struct {
 
 func (x *CoordinatorReply) Reset() {
 	*x = CoordinatorReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[68]
+	mi := &file_core_rpc_rpc_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4381,7 +4952,7 @@ func (x *CoordinatorReply) String() string {
 func (*CoordinatorReply) ProtoMessage() {}
 
 func (x *CoordinatorReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[68]
+	mi := &file_core_rpc_rpc_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4394,20 +4965,22 @@ func (x *CoordinatorReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorReply.ProtoReflect.Descriptor instead.
 func (*CoordinatorReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{68}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{77}
 }
 
 type SplitRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Job           *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
-	Attempt       *Attempt               `protobuf:"bytes,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Job     *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Attempt *Attempt               `protobuf:"bytes,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Numbers the attempt's requests from 1: the same one again is given the same answer.
+	Sequence      uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SplitRequest) Reset() {
 	*x = SplitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[69]
+	mi := &file_core_rpc_rpc_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4419,7 +4992,7 @@ func (x *SplitRequest) String() string {
 func (*SplitRequest) ProtoMessage() {}
 
 func (x *SplitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[69]
+	mi := &file_core_rpc_rpc_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4432,7 +5005,7 @@ func (x *SplitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitRequest.ProtoReflect.Descriptor instead.
 func (*SplitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{69}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *SplitRequest) GetJob() *JobRef {
@@ -4449,6 +5022,13 @@ func (x *SplitRequest) GetAttempt() *Attempt {
 	return nil
 }
 
+func (x *SplitRequest) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
 type SplitReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ended         bool                   `protobuf:"varint,1,opt,name=ended,proto3" json:"ended,omitempty"` // there will never be one again
@@ -4459,7 +5039,7 @@ type SplitReply struct {
 
 func (x *SplitReply) Reset() {
 	*x = SplitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[70]
+	mi := &file_core_rpc_rpc_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4471,7 +5051,7 @@ func (x *SplitReply) String() string {
 func (*SplitReply) ProtoMessage() {}
 
 func (x *SplitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[70]
+	mi := &file_core_rpc_rpc_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4484,7 +5064,7 @@ func (x *SplitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitReply.ProtoReflect.Descriptor instead.
 func (*SplitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{70}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *SplitReply) GetEnded() bool {
@@ -4512,7 +5092,7 @@ type Split struct {
 
 func (x *Split) Reset() {
 	*x = Split{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[71]
+	mi := &file_core_rpc_rpc_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4524,7 +5104,7 @@ func (x *Split) String() string {
 func (*Split) ProtoMessage() {}
 
 func (x *Split) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[71]
+	mi := &file_core_rpc_rpc_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4537,7 +5117,7 @@ func (x *Split) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Split.ProtoReflect.Descriptor instead.
 func (*Split) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{71}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *Split) GetId() string {
@@ -4573,7 +5153,7 @@ type ResetRequest struct {
 
 func (x *ResetRequest) Reset() {
 	*x = ResetRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[72]
+	mi := &file_core_rpc_rpc_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4585,7 +5165,7 @@ func (x *ResetRequest) String() string {
 func (*ResetRequest) ProtoMessage() {}
 
 func (x *ResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[72]
+	mi := &file_core_rpc_rpc_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4598,7 +5178,7 @@ func (x *ResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetRequest.ProtoReflect.Descriptor instead.
 func (*ResetRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{72}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ResetRequest) GetJob() *JobRef {
@@ -4623,7 +5203,7 @@ type ResetReply struct {
 
 func (x *ResetReply) Reset() {
 	*x = ResetReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[73]
+	mi := &file_core_rpc_rpc_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4635,7 +5215,7 @@ func (x *ResetReply) String() string {
 func (*ResetReply) ProtoMessage() {}
 
 func (x *ResetReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[73]
+	mi := &file_core_rpc_rpc_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4648,7 +5228,7 @@ func (x *ResetReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetReply.ProtoReflect.Descriptor instead.
 func (*ResetReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{73}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{82}
 }
 
 // SnapshotRequest comes when every source has taken its part of the checkpoint.
@@ -4663,7 +5243,7 @@ type SnapshotRequest struct {
 
 func (x *SnapshotRequest) Reset() {
 	*x = SnapshotRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[74]
+	mi := &file_core_rpc_rpc_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4675,7 +5255,7 @@ func (x *SnapshotRequest) String() string {
 func (*SnapshotRequest) ProtoMessage() {}
 
 func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[74]
+	mi := &file_core_rpc_rpc_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4688,7 +5268,7 @@ func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{74}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *SnapshotRequest) GetJob() *JobRef {
@@ -4724,7 +5304,7 @@ type SourcePart struct {
 
 func (x *SourcePart) Reset() {
 	*x = SourcePart{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[75]
+	mi := &file_core_rpc_rpc_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4736,7 +5316,7 @@ func (x *SourcePart) String() string {
 func (*SourcePart) ProtoMessage() {}
 
 func (x *SourcePart) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[75]
+	mi := &file_core_rpc_rpc_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4749,7 +5329,7 @@ func (x *SourcePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourcePart.ProtoReflect.Descriptor instead.
 func (*SourcePart) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{75}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *SourcePart) GetAttempt() *Attempt {
@@ -4784,7 +5364,7 @@ type EnumeratorState struct {
 
 func (x *EnumeratorState) Reset() {
 	*x = EnumeratorState{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[76]
+	mi := &file_core_rpc_rpc_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4796,7 +5376,7 @@ func (x *EnumeratorState) String() string {
 func (*EnumeratorState) ProtoMessage() {}
 
 func (x *EnumeratorState) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[76]
+	mi := &file_core_rpc_rpc_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4809,7 +5389,7 @@ func (x *EnumeratorState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnumeratorState.ProtoReflect.Descriptor instead.
 func (*EnumeratorState) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{76}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *EnumeratorState) GetEnumerator() []byte {
@@ -4838,7 +5418,7 @@ type CoordinatorState struct {
 
 func (x *CoordinatorState) Reset() {
 	*x = CoordinatorState{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[77]
+	mi := &file_core_rpc_rpc_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4850,7 +5430,7 @@ func (x *CoordinatorState) String() string {
 func (*CoordinatorState) ProtoMessage() {}
 
 func (x *CoordinatorState) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[77]
+	mi := &file_core_rpc_rpc_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4863,7 +5443,7 @@ func (x *CoordinatorState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorState.ProtoReflect.Descriptor instead.
 func (*CoordinatorState) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{77}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *CoordinatorState) GetSource() []byte {
@@ -4896,7 +5476,7 @@ type SnapshotReply struct {
 
 func (x *SnapshotReply) Reset() {
 	*x = SnapshotReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[78]
+	mi := &file_core_rpc_rpc_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4908,7 +5488,7 @@ func (x *SnapshotReply) String() string {
 func (*SnapshotReply) ProtoMessage() {}
 
 func (x *SnapshotReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[78]
+	mi := &file_core_rpc_rpc_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4921,7 +5501,7 @@ func (x *SnapshotReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotReply.ProtoReflect.Descriptor instead.
 func (*SnapshotReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{78}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *SnapshotReply) GetVertices() []*VertexPosition {
@@ -4942,7 +5522,7 @@ type VertexPosition struct {
 
 func (x *VertexPosition) Reset() {
 	*x = VertexPosition{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[79]
+	mi := &file_core_rpc_rpc_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4954,7 +5534,7 @@ func (x *VertexPosition) String() string {
 func (*VertexPosition) ProtoMessage() {}
 
 func (x *VertexPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[79]
+	mi := &file_core_rpc_rpc_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4967,7 +5547,7 @@ func (x *VertexPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VertexPosition.ProtoReflect.Descriptor instead.
 func (*VertexPosition) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{79}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *VertexPosition) GetVertex() uint32 {
@@ -4996,7 +5576,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[80]
+	mi := &file_core_rpc_rpc_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5008,7 +5588,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[80]
+	mi := &file_core_rpc_rpc_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5021,7 +5601,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{80}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *CommitRequest) GetJob() *JobRef {
@@ -5060,7 +5640,7 @@ type CommitReply struct {
 
 func (x *CommitReply) Reset() {
 	*x = CommitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[81]
+	mi := &file_core_rpc_rpc_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5072,7 +5652,7 @@ func (x *CommitReply) String() string {
 func (*CommitReply) ProtoMessage() {}
 
 func (x *CommitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[81]
+	mi := &file_core_rpc_rpc_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5085,7 +5665,7 @@ func (x *CommitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitReply.ProtoReflect.Descriptor instead.
 func (*CommitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{81}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{90}
 }
 
 type AbortRequest struct {
@@ -5101,7 +5681,7 @@ type AbortRequest struct {
 
 func (x *AbortRequest) Reset() {
 	*x = AbortRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[82]
+	mi := &file_core_rpc_rpc_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5113,7 +5693,7 @@ func (x *AbortRequest) String() string {
 func (*AbortRequest) ProtoMessage() {}
 
 func (x *AbortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[82]
+	mi := &file_core_rpc_rpc_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5126,7 +5706,7 @@ func (x *AbortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortRequest.ProtoReflect.Descriptor instead.
 func (*AbortRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{82}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *AbortRequest) GetJob() *JobRef {
@@ -5158,7 +5738,7 @@ type AbortReply struct {
 
 func (x *AbortReply) Reset() {
 	*x = AbortReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[83]
+	mi := &file_core_rpc_rpc_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5170,7 +5750,7 @@ func (x *AbortReply) String() string {
 func (*AbortReply) ProtoMessage() {}
 
 func (x *AbortReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[83]
+	mi := &file_core_rpc_rpc_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5183,7 +5763,7 @@ func (x *AbortReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortReply.ProtoReflect.Descriptor instead.
 func (*AbortReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{83}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{92}
 }
 
 // ProgressRequest asks for the splits of a job.
@@ -5196,7 +5776,7 @@ type ProgressRequest struct {
 
 func (x *ProgressRequest) Reset() {
 	*x = ProgressRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[84]
+	mi := &file_core_rpc_rpc_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5208,7 +5788,7 @@ func (x *ProgressRequest) String() string {
 func (*ProgressRequest) ProtoMessage() {}
 
 func (x *ProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[84]
+	mi := &file_core_rpc_rpc_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5221,7 +5801,7 @@ func (x *ProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressRequest.ProtoReflect.Descriptor instead.
 func (*ProgressRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{84}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *ProgressRequest) GetJob() *JobRef {
@@ -5243,7 +5823,7 @@ type ProgressReply struct {
 
 func (x *ProgressReply) Reset() {
 	*x = ProgressReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[85]
+	mi := &file_core_rpc_rpc_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5255,7 +5835,7 @@ func (x *ProgressReply) String() string {
 func (*ProgressReply) ProtoMessage() {}
 
 func (x *ProgressReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[85]
+	mi := &file_core_rpc_rpc_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5268,7 +5848,7 @@ func (x *ProgressReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressReply.ProtoReflect.Descriptor instead.
 func (*ProgressReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{85}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *ProgressReply) GetSplitsAssigned() uint64 {
@@ -5321,7 +5901,7 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"checkpoint\x18\x01 \x01(\x04R\n" +
 	"checkpoint\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12!\n" +
-	"\ftriggered_at\x18\x03 \x01(\x03R\vtriggeredAt\"\x82\x02\n" +
+	"\ftriggered_at\x18\x03 \x01(\x03R\vtriggeredAt\"\x9e\x02\n" +
 	"\x0fRegisterRequest\x12\x16\n" +
 	"\x06worker\x18\x01 \x01(\tR\x06worker\x12\x14\n" +
 	"\x05slots\x18\x02 \x01(\rR\x05slots\x12!\n" +
@@ -5329,15 +5909,22 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\ashuffle\x18\x04 \x01(\v2\x1e.tidemill.rpc.v1.ShuffleServerR\ashuffle\x12\x16\n" +
 	"\x06daemon\x18\x05 \x01(\tR\x06daemon\x12\x18\n" +
 	"\aversion\x18\x06 \x01(\tR\aversion\x122\n" +
-	"\arunning\x18\a \x03(\v2\x18.tidemill.rpc.v1.RunningR\arunning\"h\n" +
+	"\arunning\x18\a \x03(\v2\x18.tidemill.rpc.v1.RunningR\arunning\x12\x1a\n" +
+	"\bdraining\x18\b \x01(\bR\bdraining\"h\n" +
 	"\aRunning\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x122\n" +
-	"\aattempt\x18\x02 \x01(\v2\x18.tidemill.rpc.v1.AttemptR\aattempt\"m\n" +
+	"\aattempt\x18\x02 \x01(\v2\x18.tidemill.rpc.v1.AttemptR\aattempt\"\xa3\x01\n" +
 	"\rRegisterReply\x12\x12\n" +
 	"\x04term\x18\x01 \x01(\x04R\x04term\x12)\n" +
 	"\x10heartbeat_millis\x18\x02 \x01(\x03R\x0fheartbeatMillis\x12\x1d\n" +
 	"\n" +
-	"ticket_key\x18\x03 \x01(\fR\tticketKey\"e\n" +
+	"ticket_key\x18\x03 \x01(\fR\tticketKey\x124\n" +
+	"\bunwanted\x18\x04 \x03(\v2\x18.tidemill.rpc.v1.RunningR\bunwanted\">\n" +
+	"\fLeaveRequest\x12\x16\n" +
+	"\x06worker\x18\x01 \x01(\tR\x06worker\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\f\n" +
+	"\n" +
+	"LeaveReply\"e\n" +
 	"\rShuffleServer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x16\n" +
@@ -5351,10 +5938,11 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"memoryUsed\x12\x12\n" +
 	"\x04jobs\x18\x05 \x03(\fR\x04jobs\x12\x1a\n" +
 	"\bdraining\x18\x06 \x01(\bR\bdraining\x12\x1b\n" +
-	"\tdisk_used\x18\a \x01(\x03R\bdiskUsed\">\n" +
+	"\tdisk_used\x18\a \x01(\x03R\bdiskUsed\"X\n" +
 	"\x0eHeartbeatReply\x12\x18\n" +
 	"\aunknown\x18\x01 \x01(\bR\aunknown\x12\x12\n" +
-	"\x04over\x18\x02 \x03(\fR\x04over\"\xa0\x02\n" +
+	"\x04over\x18\x02 \x03(\fR\x04over\x12\x18\n" +
+	"\adrained\x18\x03 \x01(\bR\adrained\"\xa0\x02\n" +
 	"\fTaskProgress\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x122\n" +
 	"\aattempt\x18\x02 \x01(\v2\x18.tidemill.rpc.v1.AttemptR\aattempt\x12\x17\n" +
@@ -5413,7 +6001,7 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\rCancelRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x124\n" +
 	"\battempts\x18\x02 \x03(\v2\x18.tidemill.rpc.v1.AttemptR\battempts\"\r\n" +
-	"\vCancelReply\"\x83\x04\n" +
+	"\vCancelReply\"\xb8\x04\n" +
 	"\n" +
 	"TaskReport\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x122\n" +
@@ -5427,7 +6015,8 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\bbytes_in\x18\t \x01(\x04R\abytesIn\x12#\n" +
 	"\rspilled_bytes\x18\n" +
 	" \x01(\x04R\fspilledBytes\x12=\n" +
-	"\toperators\x18\v \x03(\v2\x1f.tidemill.rpc.v1.OperatorCountsR\toperators\"\v\n" +
+	"\toperators\x18\v \x03(\v2\x1f.tidemill.rpc.v1.OperatorCountsR\toperators\x123\n" +
+	"\x06filter\x18\f \x01(\v2\x1b.tidemill.rpc.v1.FilterPartR\x06filter\"\v\n" +
 	"\tTaskReply\"\xb8\x01\n" +
 	"\fLaneManifest\x12\x1a\n" +
 	"\bexchange\x18\x01 \x01(\rR\bexchange\x12\x12\n" +
@@ -5451,13 +6040,20 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x124\n" +
 	"\battempts\x18\x02 \x03(\v2\x18.tidemill.rpc.v1.AttemptR\battempts\x122\n" +
 	"\abarrier\x18\x03 \x01(\v2\x18.tidemill.rpc.v1.BarrierR\abarrier\"\x0e\n" +
-	"\fTriggerReply\"\x90\x01\n" +
+	"\fTriggerReply\"\xc5\x01\n" +
 	"\rNotifyRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x124\n" +
 	"\battempts\x18\x02 \x03(\v2\x18.tidemill.rpc.v1.AttemptR\battempts\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x03 \x01(\x04R\n" +
-	"checkpoint\"\r\n" +
+	"checkpoint\x123\n" +
+	"\x06filter\x18\x04 \x01(\v2\x1b.tidemill.rpc.v1.FilterPartR\x06filter\"V\n" +
+	"\n" +
+	"FilterPart\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\rR\x02id\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\rR\x05index\x12\x0e\n" +
+	"\x02of\x18\x03 \x01(\rR\x02of\x12\x12\n" +
+	"\x04keys\x18\x04 \x01(\fR\x04keys\"\r\n" +
 	"\vNotifyReply\"\x86\x03\n" +
 	"\n" +
 	"AckRequest\x12)\n" +
@@ -5485,14 +6081,29 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\texchanges\x18\x02 \x03(\rR\texchanges\x12\x17\n" +
 	"\aend_job\x18\x03 \x01(\bR\x06endJob\x12\x18\n" +
 	"\aresults\x18\x04 \x01(\bR\aresults\"\v\n" +
-	"\tDropReply\"]\n" +
+	"\tDropReply\"s\n" +
 	"\x12ShuffleDropRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x12\x1c\n" +
-	"\texchanges\x18\x02 \x03(\rR\texchanges\"\x12\n" +
+	"\texchanges\x18\x02 \x03(\rR\texchanges\x12\x14\n" +
+	"\x05lanes\x18\x03 \x03(\rR\x05lanes\"\x12\n" +
 	"\x10ShuffleDropReply\"\x0e\n" +
 	"\fDrainRequest\"\f\n" +
 	"\n" +
-	"DrainReply\"\x15\n" +
+	"DrainReply\"\xb2\x01\n" +
+	"\x0fHandOverRequest\x12)\n" +
+	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x12\x1a\n" +
+	"\bexchange\x18\x02 \x01(\rR\bexchange\x12\x12\n" +
+	"\x04lane\x18\x03 \x01(\rR\x04lane\x12\x18\n" +
+	"\aattempt\x18\x04 \x01(\rR\aattempt\x12*\n" +
+	"\x02to\x18\x05 \x01(\v2\x1a.tidemill.rpc.v1.PlacementR\x02to\"J\n" +
+	"\rHandOverReply\x129\n" +
+	"\bmanifest\x18\x01 \x01(\v2\x1d.tidemill.rpc.v1.LaneManifestR\bmanifest\"U\n" +
+	"\fLanesRequest\x12)\n" +
+	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x12\x1a\n" +
+	"\bexchange\x18\x02 \x01(\rR\bexchange\"A\n" +
+	"\n" +
+	"LanesReply\x123\n" +
+	"\x05lanes\x18\x01 \x03(\v2\x1d.tidemill.rpc.v1.LaneManifestR\x05lanes\"\x15\n" +
 	"\x13ShuffleStatsRequest\"\xf6\x01\n" +
 	"\fShuffleStats\x12!\n" +
 	"\fmemory_bytes\x18\x01 \x01(\x03R\vmemoryBytes\x12\x1d\n" +
@@ -5582,7 +6193,7 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\fNodesRequest\"9\n" +
 	"\n" +
 	"NodesReply\x12+\n" +
-	"\x05nodes\x18\x01 \x03(\v2\x15.tidemill.rpc.v1.NodeR\x05nodes\"\xe2\x02\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x15.tidemill.rpc.v1.NodeR\x05nodes\"\xec\x03\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n" +
@@ -5598,7 +6209,13 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\bdraining\x18\n" +
 	" \x01(\bR\bdraining\x12!\n" +
 	"\fheard_millis\x18\v \x01(\x03R\vheardMillis\x128\n" +
-	"\ashuffle\x18\f \x01(\v2\x1e.tidemill.rpc.v1.ShuffleServerR\ashuffle\"3\n" +
+	"\ashuffle\x18\f \x01(\v2\x1e.tidemill.rpc.v1.ShuffleServerR\ashuffle\x12\x18\n" +
+	"\adrained\x18\r \x01(\bR\adrained\x12%\n" +
+	"\x0ekept_exchanges\x18\x0e \x01(\rR\rkeptExchanges\x12\x1d\n" +
+	"\n" +
+	"kept_bytes\x18\x0f \x01(\x03R\tkeptBytes\x12\x14\n" +
+	"\x05waits\x18\x10 \x01(\tR\x05waits\x12\x12\n" +
+	"\x04lost\x18\x11 \x01(\bR\x04lost\"3\n" +
 	"\vLogsRequest\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\fR\x03job\x12\x12\n" +
 	"\x04most\x18\x02 \x01(\rR\x04most\";\n" +
@@ -5618,7 +6235,12 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\tJoinReply\"\x1f\n" +
 	"\rRemoveRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\r\n" +
-	"\vRemoveReply\"5\n" +
+	"\vRemoveReply\"\r\n" +
+	"\vSelfRequest\"Q\n" +
+	"\tSelfReply\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\amembers\x18\x02 \x03(\tR\amembers\x12\x1a\n" +
+	"\bfounding\x18\x03 \x01(\bR\bfounding\"5\n" +
 	"\vBlobRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"\x1f\n" +
@@ -5634,10 +6256,11 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\brestored\x18\x03 \x01(\fR\brestored\x12\x18\n" +
 	"\abounded\x18\x04 \x01(\bR\abounded\x12#\n" +
 	"\rfirst_attempt\x18\x05 \x01(\rR\ffirstAttempt\"\x12\n" +
-	"\x10CoordinatorReply\"m\n" +
+	"\x10CoordinatorReply\"\x89\x01\n" +
 	"\fSplitRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x122\n" +
-	"\aattempt\x18\x02 \x01(\v2\x18.tidemill.rpc.v1.AttemptR\aattempt\"P\n" +
+	"\aattempt\x18\x02 \x01(\v2\x18.tidemill.rpc.v1.AttemptR\aattempt\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\"P\n" +
 	"\n" +
 	"SplitReply\x12\x14\n" +
 	"\x05ended\x18\x01 \x01(\bR\x05ended\x12,\n" +
@@ -5720,7 +6343,7 @@ func file_core_rpc_rpc_proto_rawDescGZIP() []byte {
 }
 
 var file_core_rpc_rpc_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_core_rpc_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 88)
+var file_core_rpc_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 97)
 var file_core_rpc_rpc_proto_goTypes = []any{
 	(TaskState)(0),                  // 0: tidemill.rpc.v1.TaskState
 	(*JobRef)(nil),                  // 1: tidemill.rpc.v1.JobRef
@@ -5730,175 +6353,192 @@ var file_core_rpc_rpc_proto_goTypes = []any{
 	(*RegisterRequest)(nil),         // 5: tidemill.rpc.v1.RegisterRequest
 	(*Running)(nil),                 // 6: tidemill.rpc.v1.Running
 	(*RegisterReply)(nil),           // 7: tidemill.rpc.v1.RegisterReply
-	(*ShuffleServer)(nil),           // 8: tidemill.rpc.v1.ShuffleServer
-	(*HeartbeatRequest)(nil),        // 9: tidemill.rpc.v1.HeartbeatRequest
-	(*HeartbeatReply)(nil),          // 10: tidemill.rpc.v1.HeartbeatReply
-	(*TaskProgress)(nil),            // 11: tidemill.rpc.v1.TaskProgress
-	(*OperatorCounts)(nil),          // 12: tidemill.rpc.v1.OperatorCounts
-	(*FilterCounts)(nil),            // 13: tidemill.rpc.v1.FilterCounts
-	(*Edge)(nil),                    // 14: tidemill.rpc.v1.Edge
-	(*Placement)(nil),               // 15: tidemill.rpc.v1.Placement
-	(*DeployRequest)(nil),           // 16: tidemill.rpc.v1.DeployRequest
-	(*DeployReply)(nil),             // 17: tidemill.rpc.v1.DeployReply
-	(*CancelRequest)(nil),           // 18: tidemill.rpc.v1.CancelRequest
-	(*CancelReply)(nil),             // 19: tidemill.rpc.v1.CancelReply
-	(*TaskReport)(nil),              // 20: tidemill.rpc.v1.TaskReport
-	(*TaskReply)(nil),               // 21: tidemill.rpc.v1.TaskReply
-	(*LaneManifest)(nil),            // 22: tidemill.rpc.v1.LaneManifest
-	(*PartitionTotals)(nil),         // 23: tidemill.rpc.v1.PartitionTotals
-	(*Committable)(nil),             // 24: tidemill.rpc.v1.Committable
-	(*TriggerRequest)(nil),          // 25: tidemill.rpc.v1.TriggerRequest
-	(*TriggerReply)(nil),            // 26: tidemill.rpc.v1.TriggerReply
-	(*NotifyRequest)(nil),           // 27: tidemill.rpc.v1.NotifyRequest
-	(*NotifyReply)(nil),             // 28: tidemill.rpc.v1.NotifyReply
-	(*AckRequest)(nil),              // 29: tidemill.rpc.v1.AckRequest
-	(*AckReply)(nil),                // 30: tidemill.rpc.v1.AckReply
-	(*DeclineRequest)(nil),          // 31: tidemill.rpc.v1.DeclineRequest
-	(*DeclineReply)(nil),            // 32: tidemill.rpc.v1.DeclineReply
-	(*DropRequest)(nil),             // 33: tidemill.rpc.v1.DropRequest
-	(*DropReply)(nil),               // 34: tidemill.rpc.v1.DropReply
-	(*ShuffleDropRequest)(nil),      // 35: tidemill.rpc.v1.ShuffleDropRequest
-	(*ShuffleDropReply)(nil),        // 36: tidemill.rpc.v1.ShuffleDropReply
-	(*DrainRequest)(nil),            // 37: tidemill.rpc.v1.DrainRequest
-	(*DrainReply)(nil),              // 38: tidemill.rpc.v1.DrainReply
-	(*ShuffleStatsRequest)(nil),     // 39: tidemill.rpc.v1.ShuffleStatsRequest
-	(*ShuffleStats)(nil),            // 40: tidemill.rpc.v1.ShuffleStats
-	(*SubmitRequest)(nil),           // 41: tidemill.rpc.v1.SubmitRequest
-	(*SubmitReply)(nil),             // 42: tidemill.rpc.v1.SubmitReply
-	(*GetJobRequest)(nil),           // 43: tidemill.rpc.v1.GetJobRequest
-	(*ListJobsRequest)(nil),         // 44: tidemill.rpc.v1.ListJobsRequest
-	(*ListJobsReply)(nil),           // 45: tidemill.rpc.v1.ListJobsReply
-	(*CancelJobRequest)(nil),        // 46: tidemill.rpc.v1.CancelJobRequest
-	(*CancelJobReply)(nil),          // 47: tidemill.rpc.v1.CancelJobReply
-	(*JobStatus)(nil),               // 48: tidemill.rpc.v1.JobStatus
-	(*VertexStatus)(nil),            // 49: tidemill.rpc.v1.VertexStatus
-	(*Decision)(nil),                // 50: tidemill.rpc.v1.Decision
-	(*JobFailure)(nil),              // 51: tidemill.rpc.v1.JobFailure
-	(*Wait)(nil),                    // 52: tidemill.rpc.v1.Wait
-	(*NodesRequest)(nil),            // 53: tidemill.rpc.v1.NodesRequest
-	(*NodesReply)(nil),              // 54: tidemill.rpc.v1.NodesReply
-	(*Node)(nil),                    // 55: tidemill.rpc.v1.Node
-	(*LogsRequest)(nil),             // 56: tidemill.rpc.v1.LogsRequest
-	(*LogsReply)(nil),               // 57: tidemill.rpc.v1.LogsReply
-	(*LogLine)(nil),                 // 58: tidemill.rpc.v1.LogLine
-	(*DrainNodeRequest)(nil),        // 59: tidemill.rpc.v1.DrainNodeRequest
-	(*DrainNodeReply)(nil),          // 60: tidemill.rpc.v1.DrainNodeReply
-	(*JoinRequest)(nil),             // 61: tidemill.rpc.v1.JoinRequest
-	(*JoinReply)(nil),               // 62: tidemill.rpc.v1.JoinReply
-	(*RemoveRequest)(nil),           // 63: tidemill.rpc.v1.RemoveRequest
-	(*RemoveReply)(nil),             // 64: tidemill.rpc.v1.RemoveReply
-	(*BlobRequest)(nil),             // 65: tidemill.rpc.v1.BlobRequest
-	(*BlobReply)(nil),               // 66: tidemill.rpc.v1.BlobReply
-	(*CoordinatorRequest)(nil),      // 67: tidemill.rpc.v1.CoordinatorRequest
-	(*CoordinatedVertex)(nil),       // 68: tidemill.rpc.v1.CoordinatedVertex
-	(*CoordinatorReply)(nil),        // 69: tidemill.rpc.v1.CoordinatorReply
-	(*SplitRequest)(nil),            // 70: tidemill.rpc.v1.SplitRequest
-	(*SplitReply)(nil),              // 71: tidemill.rpc.v1.SplitReply
-	(*Split)(nil),                   // 72: tidemill.rpc.v1.Split
-	(*ResetRequest)(nil),            // 73: tidemill.rpc.v1.ResetRequest
-	(*ResetReply)(nil),              // 74: tidemill.rpc.v1.ResetReply
-	(*SnapshotRequest)(nil),         // 75: tidemill.rpc.v1.SnapshotRequest
-	(*SourcePart)(nil),              // 76: tidemill.rpc.v1.SourcePart
-	(*EnumeratorState)(nil),         // 77: tidemill.rpc.v1.EnumeratorState
-	(*CoordinatorState)(nil),        // 78: tidemill.rpc.v1.CoordinatorState
-	(*SnapshotReply)(nil),           // 79: tidemill.rpc.v1.SnapshotReply
-	(*VertexPosition)(nil),          // 80: tidemill.rpc.v1.VertexPosition
-	(*CommitRequest)(nil),           // 81: tidemill.rpc.v1.CommitRequest
-	(*CommitReply)(nil),             // 82: tidemill.rpc.v1.CommitReply
-	(*AbortRequest)(nil),            // 83: tidemill.rpc.v1.AbortRequest
-	(*AbortReply)(nil),              // 84: tidemill.rpc.v1.AbortReply
-	(*ProgressRequest)(nil),         // 85: tidemill.rpc.v1.ProgressRequest
-	(*ProgressReply)(nil),           // 86: tidemill.rpc.v1.ProgressReply
-	nil,                             // 87: tidemill.rpc.v1.DeployRequest.OptionsEntry
-	nil,                             // 88: tidemill.rpc.v1.VertexStatus.SubtasksEntry
-	(*jobgraph.Exchange)(nil),       // 89: tidemill.jobgraph.v1.Exchange
-	(*jobgraph.Vertex)(nil),         // 90: tidemill.jobgraph.v1.Vertex
-	(*checkpoint.Restore)(nil),      // 91: tidemill.checkpoint.v1.Restore
-	(*checkpoint.SubtaskState)(nil), // 92: tidemill.checkpoint.v1.SubtaskState
-	(*jobgraph.Graph)(nil),          // 93: tidemill.jobgraph.v1.Graph
+	(*LeaveRequest)(nil),            // 8: tidemill.rpc.v1.LeaveRequest
+	(*LeaveReply)(nil),              // 9: tidemill.rpc.v1.LeaveReply
+	(*ShuffleServer)(nil),           // 10: tidemill.rpc.v1.ShuffleServer
+	(*HeartbeatRequest)(nil),        // 11: tidemill.rpc.v1.HeartbeatRequest
+	(*HeartbeatReply)(nil),          // 12: tidemill.rpc.v1.HeartbeatReply
+	(*TaskProgress)(nil),            // 13: tidemill.rpc.v1.TaskProgress
+	(*OperatorCounts)(nil),          // 14: tidemill.rpc.v1.OperatorCounts
+	(*FilterCounts)(nil),            // 15: tidemill.rpc.v1.FilterCounts
+	(*Edge)(nil),                    // 16: tidemill.rpc.v1.Edge
+	(*Placement)(nil),               // 17: tidemill.rpc.v1.Placement
+	(*DeployRequest)(nil),           // 18: tidemill.rpc.v1.DeployRequest
+	(*DeployReply)(nil),             // 19: tidemill.rpc.v1.DeployReply
+	(*CancelRequest)(nil),           // 20: tidemill.rpc.v1.CancelRequest
+	(*CancelReply)(nil),             // 21: tidemill.rpc.v1.CancelReply
+	(*TaskReport)(nil),              // 22: tidemill.rpc.v1.TaskReport
+	(*TaskReply)(nil),               // 23: tidemill.rpc.v1.TaskReply
+	(*LaneManifest)(nil),            // 24: tidemill.rpc.v1.LaneManifest
+	(*PartitionTotals)(nil),         // 25: tidemill.rpc.v1.PartitionTotals
+	(*Committable)(nil),             // 26: tidemill.rpc.v1.Committable
+	(*TriggerRequest)(nil),          // 27: tidemill.rpc.v1.TriggerRequest
+	(*TriggerReply)(nil),            // 28: tidemill.rpc.v1.TriggerReply
+	(*NotifyRequest)(nil),           // 29: tidemill.rpc.v1.NotifyRequest
+	(*FilterPart)(nil),              // 30: tidemill.rpc.v1.FilterPart
+	(*NotifyReply)(nil),             // 31: tidemill.rpc.v1.NotifyReply
+	(*AckRequest)(nil),              // 32: tidemill.rpc.v1.AckRequest
+	(*AckReply)(nil),                // 33: tidemill.rpc.v1.AckReply
+	(*DeclineRequest)(nil),          // 34: tidemill.rpc.v1.DeclineRequest
+	(*DeclineReply)(nil),            // 35: tidemill.rpc.v1.DeclineReply
+	(*DropRequest)(nil),             // 36: tidemill.rpc.v1.DropRequest
+	(*DropReply)(nil),               // 37: tidemill.rpc.v1.DropReply
+	(*ShuffleDropRequest)(nil),      // 38: tidemill.rpc.v1.ShuffleDropRequest
+	(*ShuffleDropReply)(nil),        // 39: tidemill.rpc.v1.ShuffleDropReply
+	(*DrainRequest)(nil),            // 40: tidemill.rpc.v1.DrainRequest
+	(*DrainReply)(nil),              // 41: tidemill.rpc.v1.DrainReply
+	(*HandOverRequest)(nil),         // 42: tidemill.rpc.v1.HandOverRequest
+	(*HandOverReply)(nil),           // 43: tidemill.rpc.v1.HandOverReply
+	(*LanesRequest)(nil),            // 44: tidemill.rpc.v1.LanesRequest
+	(*LanesReply)(nil),              // 45: tidemill.rpc.v1.LanesReply
+	(*ShuffleStatsRequest)(nil),     // 46: tidemill.rpc.v1.ShuffleStatsRequest
+	(*ShuffleStats)(nil),            // 47: tidemill.rpc.v1.ShuffleStats
+	(*SubmitRequest)(nil),           // 48: tidemill.rpc.v1.SubmitRequest
+	(*SubmitReply)(nil),             // 49: tidemill.rpc.v1.SubmitReply
+	(*GetJobRequest)(nil),           // 50: tidemill.rpc.v1.GetJobRequest
+	(*ListJobsRequest)(nil),         // 51: tidemill.rpc.v1.ListJobsRequest
+	(*ListJobsReply)(nil),           // 52: tidemill.rpc.v1.ListJobsReply
+	(*CancelJobRequest)(nil),        // 53: tidemill.rpc.v1.CancelJobRequest
+	(*CancelJobReply)(nil),          // 54: tidemill.rpc.v1.CancelJobReply
+	(*JobStatus)(nil),               // 55: tidemill.rpc.v1.JobStatus
+	(*VertexStatus)(nil),            // 56: tidemill.rpc.v1.VertexStatus
+	(*Decision)(nil),                // 57: tidemill.rpc.v1.Decision
+	(*JobFailure)(nil),              // 58: tidemill.rpc.v1.JobFailure
+	(*Wait)(nil),                    // 59: tidemill.rpc.v1.Wait
+	(*NodesRequest)(nil),            // 60: tidemill.rpc.v1.NodesRequest
+	(*NodesReply)(nil),              // 61: tidemill.rpc.v1.NodesReply
+	(*Node)(nil),                    // 62: tidemill.rpc.v1.Node
+	(*LogsRequest)(nil),             // 63: tidemill.rpc.v1.LogsRequest
+	(*LogsReply)(nil),               // 64: tidemill.rpc.v1.LogsReply
+	(*LogLine)(nil),                 // 65: tidemill.rpc.v1.LogLine
+	(*DrainNodeRequest)(nil),        // 66: tidemill.rpc.v1.DrainNodeRequest
+	(*DrainNodeReply)(nil),          // 67: tidemill.rpc.v1.DrainNodeReply
+	(*JoinRequest)(nil),             // 68: tidemill.rpc.v1.JoinRequest
+	(*JoinReply)(nil),               // 69: tidemill.rpc.v1.JoinReply
+	(*RemoveRequest)(nil),           // 70: tidemill.rpc.v1.RemoveRequest
+	(*RemoveReply)(nil),             // 71: tidemill.rpc.v1.RemoveReply
+	(*SelfRequest)(nil),             // 72: tidemill.rpc.v1.SelfRequest
+	(*SelfReply)(nil),               // 73: tidemill.rpc.v1.SelfReply
+	(*BlobRequest)(nil),             // 74: tidemill.rpc.v1.BlobRequest
+	(*BlobReply)(nil),               // 75: tidemill.rpc.v1.BlobReply
+	(*CoordinatorRequest)(nil),      // 76: tidemill.rpc.v1.CoordinatorRequest
+	(*CoordinatedVertex)(nil),       // 77: tidemill.rpc.v1.CoordinatedVertex
+	(*CoordinatorReply)(nil),        // 78: tidemill.rpc.v1.CoordinatorReply
+	(*SplitRequest)(nil),            // 79: tidemill.rpc.v1.SplitRequest
+	(*SplitReply)(nil),              // 80: tidemill.rpc.v1.SplitReply
+	(*Split)(nil),                   // 81: tidemill.rpc.v1.Split
+	(*ResetRequest)(nil),            // 82: tidemill.rpc.v1.ResetRequest
+	(*ResetReply)(nil),              // 83: tidemill.rpc.v1.ResetReply
+	(*SnapshotRequest)(nil),         // 84: tidemill.rpc.v1.SnapshotRequest
+	(*SourcePart)(nil),              // 85: tidemill.rpc.v1.SourcePart
+	(*EnumeratorState)(nil),         // 86: tidemill.rpc.v1.EnumeratorState
+	(*CoordinatorState)(nil),        // 87: tidemill.rpc.v1.CoordinatorState
+	(*SnapshotReply)(nil),           // 88: tidemill.rpc.v1.SnapshotReply
+	(*VertexPosition)(nil),          // 89: tidemill.rpc.v1.VertexPosition
+	(*CommitRequest)(nil),           // 90: tidemill.rpc.v1.CommitRequest
+	(*CommitReply)(nil),             // 91: tidemill.rpc.v1.CommitReply
+	(*AbortRequest)(nil),            // 92: tidemill.rpc.v1.AbortRequest
+	(*AbortReply)(nil),              // 93: tidemill.rpc.v1.AbortReply
+	(*ProgressRequest)(nil),         // 94: tidemill.rpc.v1.ProgressRequest
+	(*ProgressReply)(nil),           // 95: tidemill.rpc.v1.ProgressReply
+	nil,                             // 96: tidemill.rpc.v1.DeployRequest.OptionsEntry
+	nil,                             // 97: tidemill.rpc.v1.VertexStatus.SubtasksEntry
+	(*jobgraph.Exchange)(nil),       // 98: tidemill.jobgraph.v1.Exchange
+	(*jobgraph.Vertex)(nil),         // 99: tidemill.jobgraph.v1.Vertex
+	(*checkpoint.Restore)(nil),      // 100: tidemill.checkpoint.v1.Restore
+	(*checkpoint.SubtaskState)(nil), // 101: tidemill.checkpoint.v1.SubtaskState
+	(*jobgraph.Graph)(nil),          // 102: tidemill.jobgraph.v1.Graph
 }
 var file_core_rpc_rpc_proto_depIdxs = []int32{
-	8,  // 0: tidemill.rpc.v1.RegisterRequest.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
-	6,  // 1: tidemill.rpc.v1.RegisterRequest.running:type_name -> tidemill.rpc.v1.Running
-	1,  // 2: tidemill.rpc.v1.Running.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 3: tidemill.rpc.v1.Running.attempt:type_name -> tidemill.rpc.v1.Attempt
-	11, // 4: tidemill.rpc.v1.HeartbeatRequest.tasks:type_name -> tidemill.rpc.v1.TaskProgress
-	1,  // 5: tidemill.rpc.v1.TaskProgress.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 6: tidemill.rpc.v1.TaskProgress.attempt:type_name -> tidemill.rpc.v1.Attempt
-	12, // 7: tidemill.rpc.v1.TaskProgress.operators:type_name -> tidemill.rpc.v1.OperatorCounts
-	13, // 8: tidemill.rpc.v1.OperatorCounts.filters:type_name -> tidemill.rpc.v1.FilterCounts
-	89, // 9: tidemill.rpc.v1.Edge.exchange:type_name -> tidemill.jobgraph.v1.Exchange
-	15, // 10: tidemill.rpc.v1.Edge.placement:type_name -> tidemill.rpc.v1.Placement
-	8,  // 11: tidemill.rpc.v1.Placement.servers:type_name -> tidemill.rpc.v1.ShuffleServer
-	1,  // 12: tidemill.rpc.v1.DeployRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 13: tidemill.rpc.v1.DeployRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	90, // 14: tidemill.rpc.v1.DeployRequest.vertex:type_name -> tidemill.jobgraph.v1.Vertex
-	14, // 15: tidemill.rpc.v1.DeployRequest.in:type_name -> tidemill.rpc.v1.Edge
-	14, // 16: tidemill.rpc.v1.DeployRequest.out:type_name -> tidemill.rpc.v1.Edge
-	91, // 17: tidemill.rpc.v1.DeployRequest.restore:type_name -> tidemill.checkpoint.v1.Restore
-	87, // 18: tidemill.rpc.v1.DeployRequest.options:type_name -> tidemill.rpc.v1.DeployRequest.OptionsEntry
-	1,  // 19: tidemill.rpc.v1.CancelRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 20: tidemill.rpc.v1.CancelRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	1,  // 21: tidemill.rpc.v1.TaskReport.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 22: tidemill.rpc.v1.TaskReport.attempt:type_name -> tidemill.rpc.v1.Attempt
-	0,  // 23: tidemill.rpc.v1.TaskReport.state:type_name -> tidemill.rpc.v1.TaskState
-	3,  // 24: tidemill.rpc.v1.TaskReport.failure:type_name -> tidemill.rpc.v1.Failure
-	22, // 25: tidemill.rpc.v1.TaskReport.manifests:type_name -> tidemill.rpc.v1.LaneManifest
-	24, // 26: tidemill.rpc.v1.TaskReport.committables:type_name -> tidemill.rpc.v1.Committable
-	12, // 27: tidemill.rpc.v1.TaskReport.operators:type_name -> tidemill.rpc.v1.OperatorCounts
-	23, // 28: tidemill.rpc.v1.LaneManifest.partitions:type_name -> tidemill.rpc.v1.PartitionTotals
-	1,  // 29: tidemill.rpc.v1.TriggerRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 30: tidemill.rpc.v1.TriggerRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	4,  // 31: tidemill.rpc.v1.TriggerRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
-	1,  // 32: tidemill.rpc.v1.NotifyRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 33: tidemill.rpc.v1.NotifyRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	1,  // 34: tidemill.rpc.v1.AckRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 35: tidemill.rpc.v1.AckRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	4,  // 36: tidemill.rpc.v1.AckRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
-	92, // 37: tidemill.rpc.v1.AckRequest.state:type_name -> tidemill.checkpoint.v1.SubtaskState
-	24, // 38: tidemill.rpc.v1.AckRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,  // 39: tidemill.rpc.v1.DeclineRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 40: tidemill.rpc.v1.DeclineRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	3,  // 41: tidemill.rpc.v1.DeclineRequest.failure:type_name -> tidemill.rpc.v1.Failure
-	1,  // 42: tidemill.rpc.v1.DropRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	1,  // 43: tidemill.rpc.v1.ShuffleDropRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	93, // 44: tidemill.rpc.v1.SubmitRequest.graph:type_name -> tidemill.jobgraph.v1.Graph
-	48, // 45: tidemill.rpc.v1.ListJobsReply.jobs:type_name -> tidemill.rpc.v1.JobStatus
-	3,  // 46: tidemill.rpc.v1.JobStatus.cause:type_name -> tidemill.rpc.v1.Failure
-	49, // 47: tidemill.rpc.v1.JobStatus.vertices:type_name -> tidemill.rpc.v1.VertexStatus
-	14, // 48: tidemill.rpc.v1.JobStatus.result:type_name -> tidemill.rpc.v1.Edge
-	50, // 49: tidemill.rpc.v1.JobStatus.decisions:type_name -> tidemill.rpc.v1.Decision
-	51, // 50: tidemill.rpc.v1.JobStatus.failures:type_name -> tidemill.rpc.v1.JobFailure
-	52, // 51: tidemill.rpc.v1.JobStatus.waits:type_name -> tidemill.rpc.v1.Wait
-	88, // 52: tidemill.rpc.v1.VertexStatus.subtasks:type_name -> tidemill.rpc.v1.VertexStatus.SubtasksEntry
-	12, // 53: tidemill.rpc.v1.VertexStatus.operators:type_name -> tidemill.rpc.v1.OperatorCounts
-	55, // 54: tidemill.rpc.v1.NodesReply.nodes:type_name -> tidemill.rpc.v1.Node
-	8,  // 55: tidemill.rpc.v1.Node.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
-	58, // 56: tidemill.rpc.v1.LogsReply.lines:type_name -> tidemill.rpc.v1.LogLine
-	1,  // 57: tidemill.rpc.v1.CoordinatorRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	68, // 58: tidemill.rpc.v1.CoordinatorRequest.vertices:type_name -> tidemill.rpc.v1.CoordinatedVertex
-	90, // 59: tidemill.rpc.v1.CoordinatedVertex.vertex:type_name -> tidemill.jobgraph.v1.Vertex
-	1,  // 60: tidemill.rpc.v1.SplitRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 61: tidemill.rpc.v1.SplitRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	72, // 62: tidemill.rpc.v1.SplitReply.split:type_name -> tidemill.rpc.v1.Split
-	1,  // 63: tidemill.rpc.v1.ResetRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,  // 64: tidemill.rpc.v1.ResetRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	1,  // 65: tidemill.rpc.v1.SnapshotRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	76, // 66: tidemill.rpc.v1.SnapshotRequest.sources:type_name -> tidemill.rpc.v1.SourcePart
-	2,  // 67: tidemill.rpc.v1.SourcePart.attempt:type_name -> tidemill.rpc.v1.Attempt
-	72, // 68: tidemill.rpc.v1.EnumeratorState.unreceived:type_name -> tidemill.rpc.v1.Split
-	24, // 69: tidemill.rpc.v1.CoordinatorState.committables:type_name -> tidemill.rpc.v1.Committable
-	80, // 70: tidemill.rpc.v1.SnapshotReply.vertices:type_name -> tidemill.rpc.v1.VertexPosition
-	1,  // 71: tidemill.rpc.v1.CommitRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	24, // 72: tidemill.rpc.v1.CommitRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,  // 73: tidemill.rpc.v1.AbortRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	24, // 74: tidemill.rpc.v1.AbortRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,  // 75: tidemill.rpc.v1.ProgressRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	76, // [76:76] is the sub-list for method output_type
-	76, // [76:76] is the sub-list for method input_type
-	76, // [76:76] is the sub-list for extension type_name
-	76, // [76:76] is the sub-list for extension extendee
-	0,  // [0:76] is the sub-list for field type_name
+	10,  // 0: tidemill.rpc.v1.RegisterRequest.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
+	6,   // 1: tidemill.rpc.v1.RegisterRequest.running:type_name -> tidemill.rpc.v1.Running
+	1,   // 2: tidemill.rpc.v1.Running.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 3: tidemill.rpc.v1.Running.attempt:type_name -> tidemill.rpc.v1.Attempt
+	6,   // 4: tidemill.rpc.v1.RegisterReply.unwanted:type_name -> tidemill.rpc.v1.Running
+	13,  // 5: tidemill.rpc.v1.HeartbeatRequest.tasks:type_name -> tidemill.rpc.v1.TaskProgress
+	1,   // 6: tidemill.rpc.v1.TaskProgress.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 7: tidemill.rpc.v1.TaskProgress.attempt:type_name -> tidemill.rpc.v1.Attempt
+	14,  // 8: tidemill.rpc.v1.TaskProgress.operators:type_name -> tidemill.rpc.v1.OperatorCounts
+	15,  // 9: tidemill.rpc.v1.OperatorCounts.filters:type_name -> tidemill.rpc.v1.FilterCounts
+	98,  // 10: tidemill.rpc.v1.Edge.exchange:type_name -> tidemill.jobgraph.v1.Exchange
+	17,  // 11: tidemill.rpc.v1.Edge.placement:type_name -> tidemill.rpc.v1.Placement
+	10,  // 12: tidemill.rpc.v1.Placement.servers:type_name -> tidemill.rpc.v1.ShuffleServer
+	1,   // 13: tidemill.rpc.v1.DeployRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 14: tidemill.rpc.v1.DeployRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	99,  // 15: tidemill.rpc.v1.DeployRequest.vertex:type_name -> tidemill.jobgraph.v1.Vertex
+	16,  // 16: tidemill.rpc.v1.DeployRequest.in:type_name -> tidemill.rpc.v1.Edge
+	16,  // 17: tidemill.rpc.v1.DeployRequest.out:type_name -> tidemill.rpc.v1.Edge
+	100, // 18: tidemill.rpc.v1.DeployRequest.restore:type_name -> tidemill.checkpoint.v1.Restore
+	96,  // 19: tidemill.rpc.v1.DeployRequest.options:type_name -> tidemill.rpc.v1.DeployRequest.OptionsEntry
+	1,   // 20: tidemill.rpc.v1.CancelRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 21: tidemill.rpc.v1.CancelRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	1,   // 22: tidemill.rpc.v1.TaskReport.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 23: tidemill.rpc.v1.TaskReport.attempt:type_name -> tidemill.rpc.v1.Attempt
+	0,   // 24: tidemill.rpc.v1.TaskReport.state:type_name -> tidemill.rpc.v1.TaskState
+	3,   // 25: tidemill.rpc.v1.TaskReport.failure:type_name -> tidemill.rpc.v1.Failure
+	24,  // 26: tidemill.rpc.v1.TaskReport.manifests:type_name -> tidemill.rpc.v1.LaneManifest
+	26,  // 27: tidemill.rpc.v1.TaskReport.committables:type_name -> tidemill.rpc.v1.Committable
+	14,  // 28: tidemill.rpc.v1.TaskReport.operators:type_name -> tidemill.rpc.v1.OperatorCounts
+	30,  // 29: tidemill.rpc.v1.TaskReport.filter:type_name -> tidemill.rpc.v1.FilterPart
+	25,  // 30: tidemill.rpc.v1.LaneManifest.partitions:type_name -> tidemill.rpc.v1.PartitionTotals
+	1,   // 31: tidemill.rpc.v1.TriggerRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 32: tidemill.rpc.v1.TriggerRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	4,   // 33: tidemill.rpc.v1.TriggerRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
+	1,   // 34: tidemill.rpc.v1.NotifyRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 35: tidemill.rpc.v1.NotifyRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	30,  // 36: tidemill.rpc.v1.NotifyRequest.filter:type_name -> tidemill.rpc.v1.FilterPart
+	1,   // 37: tidemill.rpc.v1.AckRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 38: tidemill.rpc.v1.AckRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	4,   // 39: tidemill.rpc.v1.AckRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
+	101, // 40: tidemill.rpc.v1.AckRequest.state:type_name -> tidemill.checkpoint.v1.SubtaskState
+	26,  // 41: tidemill.rpc.v1.AckRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	1,   // 42: tidemill.rpc.v1.DeclineRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 43: tidemill.rpc.v1.DeclineRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	3,   // 44: tidemill.rpc.v1.DeclineRequest.failure:type_name -> tidemill.rpc.v1.Failure
+	1,   // 45: tidemill.rpc.v1.DropRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	1,   // 46: tidemill.rpc.v1.ShuffleDropRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	1,   // 47: tidemill.rpc.v1.HandOverRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	17,  // 48: tidemill.rpc.v1.HandOverRequest.to:type_name -> tidemill.rpc.v1.Placement
+	24,  // 49: tidemill.rpc.v1.HandOverReply.manifest:type_name -> tidemill.rpc.v1.LaneManifest
+	1,   // 50: tidemill.rpc.v1.LanesRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	24,  // 51: tidemill.rpc.v1.LanesReply.lanes:type_name -> tidemill.rpc.v1.LaneManifest
+	102, // 52: tidemill.rpc.v1.SubmitRequest.graph:type_name -> tidemill.jobgraph.v1.Graph
+	55,  // 53: tidemill.rpc.v1.ListJobsReply.jobs:type_name -> tidemill.rpc.v1.JobStatus
+	3,   // 54: tidemill.rpc.v1.JobStatus.cause:type_name -> tidemill.rpc.v1.Failure
+	56,  // 55: tidemill.rpc.v1.JobStatus.vertices:type_name -> tidemill.rpc.v1.VertexStatus
+	16,  // 56: tidemill.rpc.v1.JobStatus.result:type_name -> tidemill.rpc.v1.Edge
+	57,  // 57: tidemill.rpc.v1.JobStatus.decisions:type_name -> tidemill.rpc.v1.Decision
+	58,  // 58: tidemill.rpc.v1.JobStatus.failures:type_name -> tidemill.rpc.v1.JobFailure
+	59,  // 59: tidemill.rpc.v1.JobStatus.waits:type_name -> tidemill.rpc.v1.Wait
+	97,  // 60: tidemill.rpc.v1.VertexStatus.subtasks:type_name -> tidemill.rpc.v1.VertexStatus.SubtasksEntry
+	14,  // 61: tidemill.rpc.v1.VertexStatus.operators:type_name -> tidemill.rpc.v1.OperatorCounts
+	62,  // 62: tidemill.rpc.v1.NodesReply.nodes:type_name -> tidemill.rpc.v1.Node
+	10,  // 63: tidemill.rpc.v1.Node.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
+	65,  // 64: tidemill.rpc.v1.LogsReply.lines:type_name -> tidemill.rpc.v1.LogLine
+	1,   // 65: tidemill.rpc.v1.CoordinatorRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	77,  // 66: tidemill.rpc.v1.CoordinatorRequest.vertices:type_name -> tidemill.rpc.v1.CoordinatedVertex
+	99,  // 67: tidemill.rpc.v1.CoordinatedVertex.vertex:type_name -> tidemill.jobgraph.v1.Vertex
+	1,   // 68: tidemill.rpc.v1.SplitRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 69: tidemill.rpc.v1.SplitRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	81,  // 70: tidemill.rpc.v1.SplitReply.split:type_name -> tidemill.rpc.v1.Split
+	1,   // 71: tidemill.rpc.v1.ResetRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 72: tidemill.rpc.v1.ResetRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	1,   // 73: tidemill.rpc.v1.SnapshotRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	85,  // 74: tidemill.rpc.v1.SnapshotRequest.sources:type_name -> tidemill.rpc.v1.SourcePart
+	2,   // 75: tidemill.rpc.v1.SourcePart.attempt:type_name -> tidemill.rpc.v1.Attempt
+	81,  // 76: tidemill.rpc.v1.EnumeratorState.unreceived:type_name -> tidemill.rpc.v1.Split
+	26,  // 77: tidemill.rpc.v1.CoordinatorState.committables:type_name -> tidemill.rpc.v1.Committable
+	89,  // 78: tidemill.rpc.v1.SnapshotReply.vertices:type_name -> tidemill.rpc.v1.VertexPosition
+	1,   // 79: tidemill.rpc.v1.CommitRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	26,  // 80: tidemill.rpc.v1.CommitRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	1,   // 81: tidemill.rpc.v1.AbortRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	26,  // 82: tidemill.rpc.v1.AbortRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	1,   // 83: tidemill.rpc.v1.ProgressRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	84,  // [84:84] is the sub-list for method output_type
+	84,  // [84:84] is the sub-list for method input_type
+	84,  // [84:84] is the sub-list for extension type_name
+	84,  // [84:84] is the sub-list for extension extendee
+	0,   // [0:84] is the sub-list for field type_name
 }
 
 func init() { file_core_rpc_rpc_proto_init() }
@@ -5912,7 +6552,7 @@ func file_core_rpc_rpc_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_rpc_rpc_proto_rawDesc), len(file_core_rpc_rpc_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   88,
+			NumMessages:   97,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

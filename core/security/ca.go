@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/tidemill/tidemill/core/failure"
@@ -38,10 +39,18 @@ const (
 	clockSkew = time.Hour
 )
 
-// CA is a cluster's certificate authority. Methods may be called concurrently.
+// CA is a cluster's certificate authority. Beside it there may be others that are trusted,
+// as while one takes the place of another. Methods may be called concurrently, Reload by
+// one goroutine.
 type CA struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	dir  string
+	held atomic.Pointer[material] // issuer and key are the authority's
+}
+
+func newAuthority(key *ecdsa.PrivateKey, cert *x509.Certificate, trusted []*x509.Certificate) *CA {
+	ca := &CA{}
+	ca.held.Store(&material{authorities: trusted, issuer: cert, key: key})
+	return ca
 }
 
 // EnsureCA loads the authority in a directory, or makes one there. Of several processes
@@ -85,14 +94,18 @@ func loadCA(root *os.Root) (*CA, error) {
 	if err != nil {
 		return nil, err
 	}
-	chain, err := readCerts(root, caCertFile)
+	trusted, err := readCerts(root, caCertFile)
 	if err != nil {
 		return nil, err
 	}
-	if cert := chain[0]; !cert.IsCA || !key.PublicKey.Equal(cert.PublicKey) {
-		return nil, failure.Errorf(failure.Usage, "%s: %s is not the certificate of %s", root.Name(), caCertFile, caKeyFile)
+	for _, cert := range trusted {
+		if cert.IsCA && key.PublicKey.Equal(cert.PublicKey) {
+			ca := newAuthority(key, cert, trusted)
+			ca.dir = root.Name()
+			return ca, nil
+		}
 	}
-	return &CA{cert: chain[0], key: key}, nil
+	return nil, failure.Errorf(failure.Usage, "%s: %s is not the certificate of %s", root.Name(), caCertFile, caKeyFile)
 }
 
 // Grant is what a certificate says of its holder.
@@ -117,14 +130,18 @@ func (ca *CA) Issue(g Grant) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newIdentity(cert, ca.cert, key), nil
+	i := newIdentity(cert, key, ca.held.Load().authorities...)
+	if i == nil {
+		return nil, failure.Errorf(failure.Internal, "a certificate for %s is not of its authority", join(g.Roles))
+	}
+	return i, nil
 }
 
 // Certificate is the authority's own, in PEM: what others must have to trust it.
-func (ca *CA) Certificate() []byte { return encodeCerts(ca.cert) }
+func (ca *CA) Certificate() []byte { return encodeCerts(ca.held.Load().issuer) }
 
 // Fingerprint is the SHA-256 of the authority's certificate in hexadecimal.
-func (ca *CA) Fingerprint() string { return fingerprint(ca.cert) }
+func (ca *CA) Fingerprint() string { return fingerprint(ca.held.Load().issuer) }
 
 func fingerprint(c *x509.Certificate) string {
 	sum := sha256.Sum256(c.Raw)
@@ -158,7 +175,8 @@ func (ca *CA) certify(g Grant, key *ecdsa.PublicKey) (*x509.Certificate, error) 
 			t.DNSNames = append(t.DNSNames, h)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, t, ca.cert, key, ca.key)
+	now := ca.held.Load()
+	der, err := x509.CreateCertificate(rand.Reader, t, now.issuer, key, now.key)
 	if err != nil {
 		return nil, fmt.Errorf("sign a certificate for %s: %w", join(g.Roles), err)
 	}

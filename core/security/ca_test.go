@@ -2,6 +2,7 @@ package security
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -90,6 +91,7 @@ func TestBrokenFiles(t *testing.T) {
 		{"worker.crt", "", "not PEM", 0o600, failure.Usage},
 		{"worker.crt", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "certificate in", 0o600, failure.Usage},
 		{caCertFile, "x", "not PEM", 0o600, failure.Usage},
+		{caCertFile, string(newCA(t).Certificate()), "is not of an authority in ca.crt", 0o600, failure.Usage},
 	} {
 		path := filepath.Join(good, c.file)
 		before := readFile(t, path)
@@ -127,7 +129,7 @@ func TestIdentityIsKept(t *testing.T) {
 		}
 	}
 	loaded, err := LoadIdentity(dir, "both")
-	if err != nil || !loaded.key.Equal(made.key) || !loaded.cert.Equal(made.cert) {
+	if err != nil || !loaded.held.Load().key.Equal(made.held.Load().key) || !loaded.held.Load().cert.Equal(made.held.Load().cert) {
 		t.Fatal(err)
 	}
 	if got := join(loaded.Roles()); got != "master or worker" {
@@ -155,8 +157,16 @@ func TestHandshakes(t *testing.T) {
 		return i
 	}
 	unshown := master.Trust.Client()
-	stolen := worker.Client()
-	stolen.Certificates[0].PrivateKey = master.key
+	with := func(i *Identity, key *ecdsa.PrivateKey) *tls.Config {
+		c, shown := i.Trust.Client(), i.held.Load().certificate()
+		shown.PrivateKey = key
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &shown, nil }
+		return c
+	}
+	pool := master.held.Load().pool()
+	stranger := issue(t, foreign, Worker)
+	outside := with(stranger, stranger.held.Load().key)
+	outside.VerifyConnection = nil // it believes everybody
 	for name, c := range map[string]struct {
 		server, client *tls.Config
 		says           string // by one of the two; empty: they talk
@@ -167,17 +177,17 @@ func TestHandshakes(t *testing.T) {
 		"without, where one is wanted":  {master.Server(Worker), unshown, "client didn't provide a certificate"},
 		"caller of another role":        {master.Server(Shuffle), worker.Client(), "of role worker, not shuffle"},
 		"server of another role":        {worker.Server(), worker.Client(Master), "of role worker, not master"},
-		"caller of another cluster":     {master.Server(Worker), &tls.Config{RootCAs: master.pool(), ServerName: ServerName, Certificates: issue(t, foreign, Worker).Client().Certificates}, "signed by unknown authority"},
+		"caller of another cluster":     {master.Server(Worker), outside, "signed by unknown authority"},
 		"server of another cluster":     {issue(t, foreign, Master).Server(), worker.Client(), "signed by unknown authority"},
-		"certificate with another key":  {master.Server(Worker), stolen, "invalid signature by the client certificate"},
+		"certificate with another key":  {master.Server(Worker), with(worker, master.held.Load().key), "invalid signature by the client certificate"},
 		"expired caller":                {master.Server(Worker), grant(Grant{From: time.Now().Add(-48 * time.Hour), Validity: time.Hour}).Client(), "expired"},
 		"expired server":                {grant(Grant{From: time.Now().Add(-48 * time.Hour), Validity: time.Hour}).Server(), worker.Client(), "expired"},
 		"not valid yet":                 {grant(Grant{From: time.Now().Add(2 * clockSkew)}).Server(), worker.Client(), "not yet valid"},
 		"a clock that is a little late": {grant(Grant{From: time.Now().Add(clockSkew - time.Minute)}).Server(), worker.Client(), ""},
-		"old TLS":                       {master.Server(), &tls.Config{RootCAs: master.pool(), ServerName: ServerName, MaxVersion: tls.VersionTLS12}, "unsupported versions"},
-		"by host":                       {grant(Grant{Hosts: []string{"worker-1.example", "192.0.2.7"}}).Server(), &tls.Config{RootCAs: master.pool(), ServerName: "worker-1.example"}, ""},
-		"by address":                    {grant(Grant{Hosts: []string{"worker-1.example", "192.0.2.7"}}).Server(), &tls.Config{RootCAs: master.pool(), ServerName: "192.0.2.7"}, ""},
-		"by another host":               {grant(Grant{Hosts: []string{"worker-1.example"}}).Server(), &tls.Config{RootCAs: master.pool(), ServerName: "worker-2.example"}, "not worker-2.example"},
+		"old TLS":                       {master.Server(), &tls.Config{RootCAs: pool, ServerName: ServerName, MaxVersion: tls.VersionTLS12}, "unsupported versions"},
+		"by host":                       {grant(Grant{Hosts: []string{"worker-1.example", "192.0.2.7"}}).Server(), &tls.Config{RootCAs: pool, ServerName: "worker-1.example"}, ""},
+		"by address":                    {grant(Grant{Hosts: []string{"worker-1.example", "192.0.2.7"}}).Server(), &tls.Config{RootCAs: pool, ServerName: "192.0.2.7"}, ""},
+		"by another host":               {grant(Grant{Hosts: []string{"worker-1.example"}}).Server(), &tls.Config{RootCAs: pool, ServerName: "worker-2.example"}, "not worker-2.example"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := shake(c.server, c.client)

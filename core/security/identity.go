@@ -8,29 +8,62 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"time"
 
 	"github.com/tidemill/tidemill/core/failure"
 )
 
-// Identity is a process's certificate and key, and the authority that it trusts. It is
-// immutable. A client without a certificate has a Trust only.
+// Identity is a process's certificate and key, and the authorities that it trusts. What it
+// holds may be replaced by newer files (Reload): TLS of later connections goes by it. A
+// client without a certificate has a Trust only. Methods may be called concurrently.
 type Identity struct {
 	Trust
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	files source
 }
 
-// Trust is an authority that is believed when it says who somebody is.
+// Trust is what is believed when it says who somebody is: one authority, or two while one
+// takes the place of the other.
 type Trust struct {
-	ca *x509.Certificate
+	held *atomic.Pointer[material]
 }
 
-func newIdentity(cert, ca *x509.Certificate, key *ecdsa.PrivateKey) *Identity {
-	return &Identity{Trust: Trust{ca}, cert: cert, key: key}
+// material is what an identity or a trust holds at a time. It is immutable.
+type material struct {
+	authorities []*x509.Certificate
+	issuer      *x509.Certificate // of cert, among the authorities
+	cert        *x509.Certificate // nil: it is a trust's
+	key         *ecdsa.PrivateKey
+}
+
+func hold(m *material) Trust {
+	t := Trust{new(atomic.Pointer[material])}
+	t.held.Store(m)
+	return t
+}
+
+// newIdentity takes a certificate of one of the authorities; nil: it is of none.
+func newIdentity(cert *x509.Certificate, key *ecdsa.PrivateKey, authorities ...*x509.Certificate) *Identity {
+	for _, ca := range authorities {
+		if cert.CheckSignatureFrom(ca) == nil {
+			return &Identity{Trust: hold(&material{authorities: authorities, issuer: ca, cert: cert, key: key})}
+		}
+	}
+	return nil
 }
 
 // Roles are those of the certificate.
-func (i *Identity) Roles() []Role { return RolesOf(i.cert) }
+func (i *Identity) Roles() []Role { return RolesOf(i.held.Load().cert) }
+
+// Expiry is when the certificate ends, or its authority's if that is sooner.
+func (i *Identity) Expiry() time.Time {
+	m := i.held.Load()
+	if m.issuer.NotAfter.Before(m.cert.NotAfter) {
+		return m.issuer.NotAfter
+	}
+	return m.cert.NotAfter
+}
 
 // Save writes certificate and key into a directory, as NAME.crt and NAME.key, and the
 // authority's certificate. What was there under the name is replaced.
@@ -40,14 +73,15 @@ func (i *Identity) Save(dir, name string) error {
 		return err
 	}
 	defer func() { _ = root.Close() }()
-	key, err := encodeKey(i.key)
+	now := i.held.Load()
+	key, err := encodeKey(now.key)
 	if err != nil {
 		return err
 	}
 	files := []struct {
 		name string
 		data []byte
-	}{{caCertFile, encodeCerts(i.ca)}, {name + ".key", key}, {name + ".crt", encodeCerts(i.cert)}}
+	}{{caCertFile, encodeCerts(now.authorities...)}, {name + ".key", key}, {name + ".crt", encodeCerts(now.cert)}}
 	for _, f := range files {
 		if err := replace(root, f.name, f.data); err != nil {
 			return fmt.Errorf("save %s: %w", filepath.Join(dir, f.name), err)
@@ -79,11 +113,15 @@ func LoadIdentity(dir, name string) (*Identity, error) {
 	if !key.PublicKey.Equal(cert[0].PublicKey) {
 		return nil, failure.Errorf(failure.Usage, "%s: %s.crt is not the certificate of %s.key", dir, name, name)
 	}
-	return newIdentity(cert[0], ca[0], key), nil
+	i := newIdentity(cert[0], key, ca...)
+	if i == nil {
+		return nil, failure.Errorf(failure.Usage, "%s: %s.crt is not of an authority in %s", dir, name, caCertFile)
+	}
+	return i, nil
 }
 
-// LoadTrust loads the authority's certificate alone, as a client without an own one
-// needs it.
+// LoadTrust loads the authorities' certificates alone, as a client without an own one
+// needs them.
 func LoadTrust(dir string) (Trust, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -94,16 +132,28 @@ func LoadTrust(dir string) (Trust, error) {
 	if err != nil {
 		return Trust{}, err
 	}
-	return Trust{ca[0]}, nil
+	return hold(&material{authorities: ca}), nil
 }
 
 // Server is the configuration of a listener. With roles, callers need a certificate
 // that has one of them; with none they may come without, and whoever shows one has its
 // roles looked at later.
 func (i *Identity) Server(callers ...Role) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return i.server(callers), nil
+		},
+	}
+}
+
+// server is Server for one connection. None is resumed: its certificate would be believed
+// for as long as the ticket is good.
+func (i *Identity) server(callers []Role) *tls.Config {
+	now := i.held.Load()
 	c := &tls.Config{
-		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{i.certificate()},
-		ClientCAs: i.pool(), ClientAuth: tls.VerifyClientCertIfGiven,
+		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{now.certificate()},
+		ClientCAs: now.pool(), ClientAuth: tls.VerifyClientCertIfGiven, SessionTicketsDisabled: true,
 	}
 	if len(callers) > 0 {
 		c.ClientAuth, c.VerifyConnection = tls.RequireAndVerifyClientCert, verifyRole(callers)
@@ -115,32 +165,73 @@ func (i *Identity) Server(callers ...Role) *tls.Config {
 // other side must have one of them.
 func (i *Identity) Client(servers ...Role) *tls.Config {
 	c := i.Trust.Client(servers...)
-	c.Certificates = []tls.Certificate{i.certificate()}
+	c.GetClientCertificate = func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		mine := i.held.Load().certificate()
+		if asked.SupportsCertificate(&mine) != nil {
+			return &tls.Certificate{}, nil // the other side does not know our authority: we show none
+		}
+		return &mine, nil
+	}
 	return c
 }
 
 // Client is the configuration of a caller who has no certificate. With roles, the other
 // side must have one of them.
 func (t Trust) Client(servers ...Role) *tls.Config {
-	c := &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: t.pool(), ServerName: ServerName}
-	if len(servers) > 0 {
-		c.VerifyConnection = verifyRole(servers)
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, ServerName: ServerName,
+		InsecureSkipVerify: true, // by crypto/tls: it would go by the authorities of now
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if err := t.held.Load().verify(s.PeerCertificates); err != nil {
+				return &tls.CertificateVerificationError{UnverifiedCertificates: s.PeerCertificates, Err: err}
+			}
+			if len(servers) > 0 {
+				return CheckRole(s.PeerCertificates[0], servers...)
+			}
+			return nil
+		},
 	}
-	return c
 }
 
-// Fingerprint is the SHA-256 of the authority's certificate in hexadecimal.
-func (t Trust) Fingerprint() string { return fingerprint(t.ca) }
+// verify believes a server whose certificate is of an authority.
+func (m *material) verify(chain []*x509.Certificate) error {
+	if len(chain) == 0 {
+		return failure.Errorf(failure.Unauthorized, "the other side shows no certificate")
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{DNSName: ServerName, Roots: m.pool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+	return err
+}
+
+// Check says why a chain that was verified when its connection began is not good any
+// more, or nil: it has ended, or its authority was taken out since.
+func (t Trust) Check(chain []*x509.Certificate, now time.Time) error {
+	for _, c := range chain {
+		if now.After(c.NotAfter) {
+			return failure.Errorf(failure.Unauthorized, "the certificate ended at %s", c.NotAfter.UTC().Format(time.RFC3339))
+		}
+	}
+	if len(chain) == 0 || !slices.ContainsFunc(t.held.Load().authorities, chain[len(chain)-1].Equal) {
+		return failure.Errorf(failure.Unauthorized, "the certificate's authority is not this cluster's any more")
+	}
+	return nil
+}
+
+// Fingerprint is the SHA-256 of the first authority's certificate in hexadecimal.
+func (t Trust) Fingerprint() string { return fingerprint(t.held.Load().authorities[0]) }
 
 // certificate has the authority's certificate in its chain, so that a process that
 // knows only its fingerprint can believe it.
-func (i *Identity) certificate() tls.Certificate {
-	return tls.Certificate{Certificate: [][]byte{i.cert.Raw, i.ca.Raw}, PrivateKey: i.key, Leaf: i.cert}
+func (m *material) certificate() tls.Certificate {
+	return tls.Certificate{Certificate: [][]byte{m.cert.Raw, m.issuer.Raw}, PrivateKey: m.key, Leaf: m.cert}
 }
 
-func (t Trust) pool() *x509.CertPool {
+func (m *material) pool() *x509.CertPool { return poolOf(m.authorities...) }
+
+func poolOf(authorities ...*x509.Certificate) *x509.CertPool {
 	p := x509.NewCertPool()
-	p.AddCert(t.ca)
+	for _, c := range authorities {
+		p.AddCert(c)
+	}
 	return p
 }
 

@@ -43,7 +43,7 @@ func (ca *CA) JoinToken(roles []Role, expiry time.Time) (Token, error) {
 	for _, r := range roles {
 		bits |= 1 << r
 	}
-	sum := sha256.Sum256(ca.cert.Raw)
+	sum := sha256.Sum256(ca.held.Load().issuer.Raw)
 	b := append(make([]byte, 0, joinSize), joinVersion, bits)
 	b = binary.LittleEndian.AppendUint64(b, uint64(expiry.Unix()))
 	b = append(b, sum[:]...)
@@ -81,7 +81,7 @@ func (ca *CA) CheckJoin(shown string, now time.Time) (Join, error) {
 }
 
 // Enroll gives who shows a join token a certificate for the key of a request (Applicant).
-// It returns the certificate and the authority's, in PEM.
+// It returns the certificate, the authority's, and what else is trusted, in PEM.
 func (ca *CA) Enroll(shown string, request []byte, now time.Time) ([]byte, error) {
 	j, err := ca.CheckJoin(shown, now)
 	if err != nil {
@@ -103,11 +103,19 @@ func (ca *CA) Enroll(shown string, request []byte, now time.Time) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	return encodeCerts(cert, ca.cert), nil
+	// Who joins believes the authority that the token names, and by it the others.
+	held := ca.held.Load()
+	answer := []*x509.Certificate{cert, held.issuer}
+	for _, c := range held.authorities {
+		if !c.Equal(held.issuer) {
+			answer = append(answer, c)
+		}
+	}
+	return encodeCerts(answer...), nil
 }
 
 func (ca *CA) joinMAC(body []byte) ([]byte, error) {
-	key, err := ca.key.Bytes()
+	key, err := ca.held.Load().key.Bytes()
 	if err != nil {
 		return nil, fmt.Errorf("the authority's key: %w", err)
 	}
@@ -153,7 +161,7 @@ func (j Join) verify(s tls.ConnectionState) error {
 			continue
 		}
 		_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{
-			DNSName: ServerName, Roots: Trust{c}.pool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+			DNSName: ServerName, Roots: poolOf(c), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		})
 		if err != nil {
 			return &tls.CertificateVerificationError{UnverifiedCertificates: s.PeerCertificates, Err: err}
@@ -190,11 +198,11 @@ func (a *Applicant) Accept(answer []byte) (*Identity, error) {
 	if err != nil {
 		return nil, failure.Errorf(failure.Unauthorized, "certificate: %w", err)
 	}
-	if len(certs) != 2 || sha256.Sum256(certs[1].Raw) != a.join.fingerprint || !a.key.PublicKey.Equal(certs[0].PublicKey) {
+	if len(certs) < 2 || sha256.Sum256(certs[1].Raw) != a.join.fingerprint || !a.key.PublicKey.Equal(certs[0].PublicKey) {
 		return nil, failure.Errorf(failure.Unauthorized, "certificate: it is not the one that was asked for")
 	}
 	if err := certs[0].CheckSignatureFrom(certs[1]); err != nil {
 		return nil, failure.Errorf(failure.Unauthorized, "certificate: %w", err)
 	}
-	return newIdentity(certs[0], certs[1], a.key), nil
+	return newIdentity(certs[0], a.key, certs[1:]...), nil
 }

@@ -37,7 +37,9 @@ func TestJoin(t *testing.T) {
 	}
 	// Somebody who shows our authority without being certified by it.
 	posing := issue(t, foreign, Master)
-	posing.ca = ca.cert
+	mask := *posing.held.Load()
+	mask.issuer = ca.held.Load().issuer
+	posing.held.Store(&mask)
 	if err := shake(posing.Server(), j.Client()); err == nil || !strings.Contains(err.Error(), "signed by unknown authority") {
 		t.Errorf("an impostor: %v", err)
 	}
@@ -62,8 +64,8 @@ func TestJoin(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, answer := range map[string][]byte{
-		"another's": mustEnroll(t, ca, token, other), "nothing": nil, "half": encodeCerts(got.cert),
-		"unsigned": encodeCerts(posing.cert, ca.cert),
+		"another's": mustEnroll(t, ca, token, other), "nothing": nil, "half": encodeCerts(got.held.Load().cert),
+		"unsigned": encodeCerts(mask.cert, mask.issuer),
 	} {
 		if _, err := a.Accept(answer); failure.Of(err) != failure.Unauthorized {
 			t.Errorf("%s: %v", what, err)

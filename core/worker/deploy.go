@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/failpoint"
@@ -91,10 +92,11 @@ func (w *Worker) prepare(jobID id.Job, r *rpc.DeployRequest) (*execution, *metri
 		return nil, nil, err
 	}
 	scope := w.scope(jobID, d)
+	reports := reporter{w.opts.Dialer.Master(), r.GetJob(), w.reports}
 	env := task.Env{
 		Shuffle: w.opts.Shuffle, Connectors: w.opts.Connectors,
-		Splits:   splits{w.opts.Dialer.Coordinator(id.Worker(r.GetCoordinator())), r.GetJob()},
-		Reporter: reporter{w.opts.Dialer.Master(), r.GetJob(), w.reports},
+		Splits:   &splits{coordinator: w.opts.Dialer.Coordinator(id.Worker(r.GetCoordinator())), ref: r.GetJob()},
+		Reporter: reports,
 		Memory:   w.opts.Memory.Child("job "+jobID.String(), 0), Spill: w.opts.Spill, Metrics: scope, Log: w.opts.Log,
 	}
 	if w.opts.Snapshots != nil && (d.Streaming || len(d.Restore.GetOperators()) > 0) {
@@ -107,12 +109,21 @@ func (w *Worker) prepare(jobID id.Job, r *rpc.DeployRequest) (*execution, *metri
 	j := w.jobOf(jobID)
 	env.Filters, env.Builds = j.filters, j.builds
 	w.mu.Unlock()
+	if elsewhere(r.GetIn()) {
+		env.Filters.Share(func(p keyfilter.Part) { reports.filter(r.GetAttempt(), p) })
+	}
 	t, err := w.opts.NewTask(d, env)
 	if err != nil {
 		scope.Close()
 		return nil, nil, err
 	}
 	return &execution{task: t, ended: make(chan struct{}), counts: counters(scope)}, scope, nil
+}
+
+// elsewhere says that other processes may run subtasks of the same job: only then do
+// exchanges have places.
+func elsewhere(in []*rpc.Edge) bool {
+	return slices.ContainsFunc(in, func(e *rpc.Edge) bool { return e.GetPlacement() != nil })
 }
 
 // jobOf is what the worker has of a job, from now on if it had nothing; it holds
@@ -179,7 +190,7 @@ func (w *Worker) launch(jobID id.Job, r *rpc.DeployRequest, x *execution, scope 
 	a := r.GetAttempt().ID()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed {
+	if w.closed || w.leaving {
 		return failure.Wrap(failure.Transient, rpc.ErrUnreachable)
 	}
 	j := w.jobOf(jobID)

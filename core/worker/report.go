@@ -4,28 +4,36 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/keyfilter"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/core/task"
 )
 
-// splits is the coordinator task as one task sees it.
+// splits is the coordinator task as one task sees it, which asks for a split at a time.
 type splits struct {
 	coordinator rpc.CoordinatorClient
 	ref         *rpc.JobRef
+	answered    atomic.Uint64 // requests
 }
 
-var _ task.SplitSource = splits{}
+var _ task.SplitSource = (*splits)(nil)
 
-// NextSplit implements task.SplitSource.
-func (s splits) NextSplit(ctx context.Context, _ id.Job, to id.Attempt) (connector.Split, bool, error) {
-	r, err := s.coordinator.NextSplit(ctx, &rpc.SplitRequest{Job: s.ref, Attempt: rpc.FromAttempt(to)})
-	if err != nil || r.GetEnded() {
+// NextSplit implements task.SplitSource. A request that failed is asked again as the same
+// one, so that no split is handed out to nobody.
+func (s *splits) NextSplit(ctx context.Context, _ id.Job, to id.Attempt) (connector.Split, bool, error) {
+	r, err := s.coordinator.NextSplit(ctx, &rpc.SplitRequest{Job: s.ref, Attempt: rpc.FromAttempt(to), Sequence: s.answered.Load() + 1})
+	if err != nil {
 		return connector.Split{}, false, err
+	}
+	s.answered.Add(1)
+	if r.GetEnded() {
+		return connector.Split{}, false, nil
 	}
 	return r.GetSplit().Connector(), true, nil
 }
@@ -70,6 +78,14 @@ func (r reporter) State(_ id.Job, a id.Attempt, s task.State, done *task.Done, c
 			m.Manifests = append(m.Manifests, written)
 		}
 	}
+	r.outbox.add(func(ctx context.Context) error { _, err := r.master.Report(ctx, m); return err })
+}
+
+// filter passes a part of a runtime filter to the job's other workers, by the master.
+func (r reporter) filter(a *rpc.Attempt, p keyfilter.Part) {
+	m := &rpc.TaskReport{Job: r.ref, Attempt: a, Filter: &rpc.FilterPart{
+		Id: p.ID, Index: uint32(p.Index), Of: uint32(p.Of), Keys: p.EncodedKeys,
+	}}
 	r.outbox.add(func(ctx context.Context) error { _, err := r.master.Report(ctx, m); return err })
 }
 

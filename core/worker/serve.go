@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/keyfilter"
 	"github.com/tidemill/tidemill/core/rpc"
 )
 
@@ -22,8 +23,26 @@ func (w *Worker) Trigger(ctx context.Context, r *rpc.TriggerRequest) (*rpc.Trigg
 
 // Notify implements rpc.WorkerClient.
 func (w *Worker) Notify(ctx context.Context, r *rpc.NotifyRequest) (*rpc.NotifyReply, error) {
+	if f := r.GetFilter(); f != nil {
+		return &rpc.NotifyReply{}, w.takeFilter(ctx, r.GetJob(), f)
+	}
 	c := id.Checkpoint(r.GetCheckpoint())
 	return &rpc.NotifyReply{}, w.tell(ctx, r.GetJob(), r.GetAttempts(), func(t Task) { t.Completed(c) })
+}
+
+// takeFilter adds a part of a runtime filter to those that the job's tasks share here.
+func (w *Worker) takeFilter(ctx context.Context, ref *rpc.JobRef, f *rpc.FilterPart) error {
+	jobID, err := w.admit(ctx, ref)
+	if err != nil {
+		return err
+	}
+	var filters *keyfilter.Set // none takes nothing
+	w.mu.Lock()
+	if j := w.jobs[jobID]; j != nil {
+		filters = j.filters
+	}
+	w.mu.Unlock()
+	return filters.Take(keyfilter.Part{ID: f.GetId(), Index: int(f.GetIndex()), Of: int(f.GetOf()), EncodedKeys: f.GetKeys()})
 }
 
 // tell passes an order on to those of the attempts that run here.

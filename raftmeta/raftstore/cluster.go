@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -25,6 +26,31 @@ const (
 // committed or not.
 func (s *Store) servers() []raft.Server {
 	return s.raft.GetConfiguration().Configuration().Servers
+}
+
+// Bootstrap begins a cluster of this master alone, unless it is in one: Options.Bootstrap,
+// for who must ask the others first. Class Conflict says that a cluster has called it in the
+// meantime, which it is about to be joined to.
+func (s *Store) Bootstrap(ctx context.Context) error {
+	if len(s.servers()) > 0 {
+		return s.alive(ctx)
+	}
+	self := raft.Server{ID: s.self, Address: s.transport.LocalAddr()}
+	err := s.await(ctx, func() raft.Future {
+		return s.raft.BootstrapCluster(raft.Configuration{Servers: []raft.Server{self}})
+	})
+	switch {
+	case errors.Is(err, raft.ErrCantBootstrap) && len(s.servers()) > 0: // somebody else has, or it was joined
+		err = nil
+	case errors.Is(err, raft.ErrCantBootstrap):
+		err = failure.Wrap(failure.Conflict, err)
+	case err == nil:
+		err = s.nudge()
+	}
+	if err != nil {
+		return fmt.Errorf("begin a cluster: %w", classify(err))
+	}
+	return nil
 }
 
 // Members implements raftmeta.Cluster.

@@ -313,6 +313,49 @@ func TestBootstrappedTwice(t *testing.T) {
 	})
 }
 
+// A master may be told to begin a cluster after it has started: once, and not when it is
+// in one.
+func TestBootstrapLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &masters{TB: t, net: newFabric()}
+		defer c.close()
+		for i := range 2 {
+			c.storages = append(c.storages, raftstore.MemoryStorage())
+			c.stores = append(c.stores, open(t, c.storages[i], raftstore.Options{ID: name(i), Network: c.net.network(address(i))}))
+		}
+		if members, err := c.stores[0].Members(t.Context()); err != nil || len(members) > 0 {
+			t.Fatalf("members of none: %v, %v", members, err)
+		}
+		for range 2 {
+			if err := c.stores[0].Bootstrap(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.put("k", "v")
+		c.join(1)
+		if err := c.stores[1].Bootstrap(t.Context()); err != nil {
+			t.Errorf("of one that is in a cluster: %v", err)
+		}
+		for i, s := range c.stores {
+			if members, err := s.Members(t.Context()); err != nil || len(members) != 2 {
+				t.Errorf("master %d: %v, %v", i, members, err)
+			}
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		alone := open(t, raftstore.MemoryStorage(), raftstore.Options{ID: "alone", Network: c.net.network("alone:1")})
+		if err := alone.Bootstrap(ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("with an ended context: %v", err)
+		}
+		if err := alone.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := alone.Bootstrap(t.Context()); !errors.Is(err, raftmeta.ErrClosed) {
+			t.Errorf("when it is closed: %v", err)
+		}
+	})
+}
+
 // A master of another cluster is not let in: its log and its state are others.
 func TestForeignMaster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -72,6 +72,7 @@ type Dispatcher struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup // jobs, the starter and the sweeper
 	wake    chan struct{}  // a job may begin
+	entry   entry          // of new jobs, unless embedded
 
 	mu     sync.Mutex
 	closed bool
@@ -130,7 +131,7 @@ func (t turn) release() { <-t }
 // New returns a dispatcher without jobs; Recover brings those of the store. Unless
 // embedded it holds them until Begin.
 func New(o Options) *Dispatcher {
-	d := &Dispatcher{opts: o.complete(), jobs: map[id.Job]*job{}, wake: make(chan struct{}, 1), since: time.Now()}
+	d := &Dispatcher{opts: o.complete(), jobs: map[id.Job]*job{}, wake: make(chan struct{}, 1), entry: newEntry(), since: time.Now()}
 	d.root, d.stop = context.WithCancel(context.Background())
 	if !o.Embedded {
 		d.held = "workers to come back after a change of the leading master"
@@ -172,6 +173,12 @@ func (d *Dispatcher) Accept(ctx context.Context, jobID id.Job, g *jobgraph.Graph
 			return id.Job{}, err
 		}
 		g = proto.CloneOf(g) // it is kept
+	} else {
+		leave, err := d.entry.pass(ctx)
+		if err != nil {
+			return id.Job{}, fmt.Errorf("accept job %v: %w", jobID, err)
+		}
+		defer leave()
 	}
 	j := newJob(jobID)
 	j.rec = record{Version: recordVersion, Name: g.GetName(), Submitted: time.Now(), Result: hasResult(g)}
@@ -185,9 +192,9 @@ func (d *Dispatcher) Accept(ctx context.Context, jobID id.Job, g *jobgraph.Graph
 	if err := d.store(ctx, j, g); err != nil {
 		d.leave(j)
 		if errors.Is(err, raftmeta.ErrConflict) {
-			return jobID, d.adopt(ctx, jobID)
+			return jobID, elsewhere(d.adopt(ctx, jobID))
 		}
-		return id.Job{}, err
+		return id.Job{}, elsewhere(err)
 	}
 	d.mu.Lock()
 	if d.opts.Embedded {
@@ -319,7 +326,7 @@ func (d *Dispatcher) Cancel(ctx context.Context, jobID id.Job) error {
 		return nil
 	}
 	if err := d.remember(ctx, j, func(r *record) { r.Cancelled = true }); err != nil {
-		return fmt.Errorf("cancel job %v: %w", jobID, err)
+		return fmt.Errorf("cancel job %v: %w", jobID, elsewhere(err))
 	}
 	d.mu.Lock()
 	m := j.master

@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,6 +89,91 @@ func TestLimitOfJobs(t *testing.T) {
 		t.Fatal(s, err)
 	}
 	submit(t, d, "three")
+}
+
+// A burst of jobs has few of them stored at a time, and tells those beyond some more to
+// come again.
+func TestABurstIsAcceptedInTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &slowBlobs{}
+		d, store := start(t, Options{Blobs: slow})
+		var accepting sync.WaitGroup
+		var busy, accepted atomic.Int32
+		for range mostInEntry + 10 {
+			accepting.Go(func() {
+				switch _, err := d.Submit(t.Context(), graph("etl", strings.Repeat("x", 70<<10))); {
+				case err == nil:
+					accepted.Add(1)
+				case errors.Is(err, rpc.ErrBusy) && failure.Of(err) == failure.Transient:
+					busy.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		accepting.Wait()
+		if busy.Load() != 10 || accepted.Load() != mostInEntry || slow.most.Load() != storedAtOnce {
+			t.Errorf("%d busy, %d accepted, %d at once", busy.Load(), accepted.Load(), slow.most.Load())
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 0)
+		defer stop()
+		for range storedAtOnce {
+			d.entry.turns <- struct{}{}
+		}
+		if _, err := d.Submit(ctx, graph("late", "")); !errors.Is(err, context.DeadlineExceeded) || len(d.entry.places) != 0 {
+			t.Error(err, len(d.entry.places))
+		}
+		d.Suspend()
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// slowBlobs take a second each.
+type slowBlobs struct {
+	lossy
+	now, most atomic.Int32
+}
+
+func (s *slowBlobs) Put(ctx context.Context, data []byte) (raftmeta.BlobName, error) {
+	s.now.Add(1)
+	defer s.now.Add(-1)
+	time.Sleep(time.Second)
+	s.most.Store(s.now.Load()) // before anybody leaves
+	time.Sleep(time.Second)
+	return s.lossy.Put(ctx, data)
+}
+
+// deposing is a store that is not the leader's any more, and does not say so at once.
+type deposing struct {
+	raftmeta.Store
+	with error
+}
+
+func (s *deposing) Apply(ctx context.Context, txn raftmeta.Txn) (raftmeta.Revision, error) {
+	if s.with != nil {
+		return 0, s.with
+	}
+	return s.Store.Apply(ctx, txn)
+}
+
+// A client whose master is deposed meanwhile asks the next one, under the same id: in a
+// burst of a thousand jobs thirteen clients were told of the store's error instead.
+func TestClientsOfADeposedMasterAskTheNext(t *testing.T) {
+	_, store := start(t, Options{})
+	deposed := &deposing{Store: store}
+	d := next(t, deposed, Options{})
+	waits := submit(t, d, "waits")
+	for _, with := range []error{raftmeta.ErrNotLeader, raftmeta.ErrUnknown, raftmeta.ErrFenced} {
+		deposed.with = with
+		if _, err := d.Submit(t.Context(), graph("etl", "")); !errors.Is(err, rpc.ErrNotLeader) || !errors.Is(err, with) || failure.Of(err) != failure.Transient {
+			t.Errorf("submit: %v", err)
+		}
+		if err := d.Cancel(t.Context(), waits); !errors.Is(err, rpc.ErrNotLeader) || !errors.Is(err, with) {
+			t.Errorf("cancel: %v", err)
+		}
+	}
 }
 
 func TestGraphsThatAreTooLarge(t *testing.T) {
@@ -177,7 +264,9 @@ func TestPollGivesUp(t *testing.T) {
 		d := New(Options{Resources: resource.New(resource.Options{})})
 		defer d.Suspend()
 		j := newJob(id.NewJob())
+		d.mu.Lock() // the starter looks at the queue already
 		d.jobs[j.id], d.queue = j, []*job{j}
+		d.mu.Unlock()
 		begun := time.Now()
 		if s, err := d.Poll(t.Context(), j.id, "CREATED", false); err != nil || s.GetState() != "CREATED" || time.Since(begun) != PollTimeout {
 			t.Fatal(s, err, time.Since(begun))

@@ -25,7 +25,9 @@
 //
 // # Limits
 //
-// So many jobs may run (Running), the others wait in the order in which they came; so
+// A few jobs are stored at a time, some more wait for that, and the clients of others are
+// told to come again (rpc.ErrBusy), which they do by themselves: a burst of large jobs does
+// not fill the memory. So many jobs may run (Running), the others wait in the order in which they came; so
 // many may run or wait (Jobs); of those that are over the newest are kept (History).
 //
 // An embedded dispatcher stores nothing: its jobs end with the process.

@@ -85,3 +85,19 @@ func (g *Graph) Current(s id.Subtask) (Task, bool) {
 	}
 	return Task{Attempt: x.attempt, State: x.state, Slot: x.slot, Since: x.since}, true
 }
+
+// Done says that nobody can need a blocking exchange any more: its reader has finished, and
+// so have, all the way down, the readers of what that one wrote. What a client reads is
+// never done.
+func (g *Graph) Done(exchange id.Exchange) bool {
+	b := g.borders[exchange]
+	if b == nil || b.to == nil || b.to.state != RegionFinished {
+		return false
+	}
+	for _, out := range b.to.outputs {
+		if !g.Done(out.exchange) {
+			return false
+		}
+	}
+	return true
+}

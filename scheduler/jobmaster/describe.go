@@ -19,6 +19,7 @@ type details struct {
 	decisions []*rpc.Decision
 	failures  []*rpc.JobFailure
 	waits     []*rpc.Wait
+	left      map[string]leftovers // by server
 }
 
 type vertexDetails struct {
@@ -58,7 +59,7 @@ func (m *Master) name() {
 
 // detail reads the graph; only Run's goroutine, or New, calls it.
 func (m *Master) detail() details {
-	d := details{vertices: make([]vertexDetails, len(m.layout.parallelism)), decisions: slices.Clip(m.decisions)}
+	d := details{vertices: make([]vertexDetails, len(m.layout.parallelism)), decisions: slices.Clip(m.decisions), left: m.left()}
 	for _, r := range m.graph.Regions() {
 		for _, v := range m.graph.Members(r.Index) {
 			d.vertices[v].region = uint32(r.Index)

@@ -44,34 +44,40 @@ func (m *Master) conclude(state execgraph.JobState, cause error, staged []*rpc.C
 	sinks := m.checkpoints == nil && len(m.layout.committing()) > 0
 	publish := sinks && state == execgraph.JobFinished
 	sweep := sinks && (m.opts.Runs > 0 || m.graph.Restarts() > 0 || state != execgraph.JobFinished)
-	m.do(func(context.Context) {
-		m.save(func(ctx context.Context) {
-			if publish {
-				w, err := m.hand(ctx, coordinator, staged)
-				sweep = sweep || w != coordinator // who published first died doing so
-				coordinator = w
-				if errors.Is(err, ErrDeposed) {
-					m.suspend(err)
-					return
-				}
-				if err != nil {
-					state, cause = execgraph.JobFailed, fmt.Errorf("publish the output: %w", err)
-					sweep = false // a publication that cannot be undone needs what is staged
-				}
+	m.stay()
+	m.inTurn(func(ctx context.Context) {
+		if publish {
+			w, err := m.hand(ctx, coordinator, staged)
+			sweep = sweep || w != coordinator // who published first died doing so
+			coordinator = w
+			if errors.Is(err, ErrDeposed) {
+				m.suspend(err)
+				return
 			}
-			if state != execgraph.JobFinished {
-				unwanted = append(unwanted, staged...)
+			if err != nil {
+				state, cause = execgraph.JobFailed, fmt.Errorf("publish the output: %w", err)
+				sweep = false // a publication that cannot be undone needs what is staged
 			}
-			if coordinator != "" && (sweep || len(unwanted) > 0) {
-				m.void(ctx, coordinator, unwanted, sweep)
-			}
-			m.dropAll(ctx, workers, lines, state != execgraph.JobFinished)
-			m.dropKept(ctx, servers, state != execgraph.JobFinished)
-			m.post(func() {
-				m.ended = true
-				m.settle(state, cause)
-			})
+		}
+		if state != execgraph.JobFinished {
+			unwanted = append(unwanted, staged...)
+		}
+		if coordinator != "" && (sweep || len(unwanted) > 0) {
+			m.void(ctx, coordinator, unwanted, sweep)
+		}
+		m.dropAll(ctx, workers, lines, state != execgraph.JobFinished)
+		m.dropKept(ctx, servers, state != execgraph.JobFinished)
+		m.post(func() {
+			m.ended = true
+			m.settle(state, cause)
 		})
+	})
+}
+
+// inTurn has f run by the saver, after all calls that were decided before.
+func (m *Master) inTurn(f call) {
+	m.do(func(context.Context) {
+		m.mover.add(func(context.Context) { m.save(f) })
 	})
 }
 

@@ -31,6 +31,7 @@ func (m *Master) ServerLost(server string, cause error) {
 }
 
 func (m *Master) serverLost(server string, cause error) {
+	m.haulsLost(server)
 	if lost := m.lanesAt(server); len(lost) > 0 {
 		cause := failure.Wrap(failure.LostPartition, fmt.Errorf("shuffle server %s is lost: %w", server, cause))
 		m.handle(execgraph.PartitionsLost{Lost: lost, Cause: cause})
@@ -50,9 +51,7 @@ func (m *Master) lanesAt(server string) (out []execgraph.Lost) {
 			if s.ID != server || server == "" {
 				continue
 			}
-			writer, known := m.graph.Current(id.Subtask{Vertex: id.Vertex(x.GetProducer()), Index: uint32(lane)})
-			writing := known && writer.State >= execgraph.AttemptDeploying && !writer.State.Terminal()
-			if writing || m.graph.Written(l.Exchange, uint32(lane)) {
+			if m.isWriting(x, uint32(lane)) || m.graph.Written(l.Exchange, uint32(lane)) {
 				l.Lanes = append(l.Lanes, uint32(lane))
 			}
 		}
@@ -96,9 +95,9 @@ func (m *Master) sendHeld() {
 }
 
 // failed takes the failure of an attempt. One that could not read a stored exchange says
-// nothing of why: who is known to be gone, or does not answer, has lost its lanes; if
-// everybody is there the attempt tries again, and if that fails, too, what it reads is
-// written again.
+// nothing of why: the servers that it read from are asked. Who is gone, or does not answer,
+// has lost its lanes; who answers tells which lanes it has whole. If nothing is missing the
+// attempt tries again, and if that fails, too, what it reads is written again.
 func (m *Master) failed(a id.Attempt, cause error) {
 	inputs := m.storedInputs(a)
 	now, _ := m.graph.Current(a.Subtask)
@@ -106,8 +105,25 @@ func (m *Master) failed(a id.Attempt, cause error) {
 		m.handle(execgraph.TaskFailed{Attempt: a, Cause: cause})
 		return
 	}
+	again := m.doubts[a.Subtask]
+	m.doubts[a.Subtask] = true
+	m.examine(cause, inputs, func(lost []execgraph.Lost) {
+		switch {
+		case len(lost) > 0:
+			delete(m.doubts, a.Subtask)
+		case again:
+			lost = whole(inputs)
+		}
+		m.handle(execgraph.TaskFailed{Attempt: a, Cause: cause, Lost: lost})
+	})
+}
+
+// examine asks the servers of stored exchanges which lanes they have, and tells which of
+// those that should be there are not. Inside one process there is nobody to ask: nothing of
+// these exchanges is there.
+func (m *Master) examine(cause error, exchanges []uint32, then func(lost []execgraph.Lost)) {
 	servers := map[string]bool{}
-	for _, x := range inputs {
+	for _, x := range exchanges {
 		if p := m.places[x]; p != nil {
 			for _, s := range p.at {
 				servers[s.ID] = s.ID != ""
@@ -115,28 +131,62 @@ func (m *Master) failed(a id.Attempt, cause error) {
 		}
 	}
 	delete(servers, "")
-	again := m.doubts[a.Subtask]
-	m.doubts[a.Subtask] = true
 	if len(servers) == 0 {
-		m.handle(execgraph.TaskFailed{Attempt: a, Cause: cause, Lost: whole(inputs)})
+		then(whole(exchanges))
 		return
 	}
 	m.save(func(ctx context.Context) {
 		gone := m.silent(ctx, slices.Sorted(maps.Keys(servers)))
 		for _, s := range gone { // nobody is to write there before its heartbeats are missed
 			m.opts.Resources.Lose(id.Worker(s), fmt.Errorf("it does not answer: %w", cause))
+			delete(servers, s)
 		}
+		have := m.ask(ctx, slices.Sorted(maps.Keys(servers)), exchanges)
 		m.post(func() {
 			var lost []execgraph.Lost
 			for _, s := range gone {
 				lost = append(lost, m.lanesAt(s)...)
 			}
-			if len(gone) == 0 && again {
-				lost = whole(inputs)
-			}
-			m.handle(execgraph.TaskFailed{Attempt: a, Cause: cause, Lost: lost})
+			then(append(lost, m.missing(have, exchanges)...))
 		})
 	})
+}
+
+// ask asks servers which lanes of exchanges they have. One that does not tell is left out.
+func (m *Master) ask(ctx context.Context, servers []string, exchanges []uint32) map[holding]*rpc.LanesReply {
+	have := map[holding]*rpc.LanesReply{}
+	for _, s := range servers {
+		for _, x := range exchanges {
+			ctx, stop := context.WithTimeout(ctx, serverTimeout)
+			r, err := m.opts.Dialer.Shuffle(s).Lanes(ctx, &rpc.LanesRequest{Job: m.ref(), Exchange: x})
+			stop()
+			if err == nil {
+				have[holding{x, s}] = r
+			}
+		}
+	}
+	return have
+}
+
+// missing are the lanes that servers should have, by what is known of them, and do not.
+func (m *Master) missing(have map[holding]*rpc.LanesReply, exchanges []uint32) (out []execgraph.Lost) {
+	for _, x := range exchanges {
+		l := execgraph.Lost{Exchange: id.Exchange(x)}
+		for i, s := range m.places[x].at {
+			told, asked := have[holding{x, s.ID}]
+			w := m.manifests[lane{x, uint32(i)}]
+			if !asked || w == nil || !m.graph.Written(l.Exchange, uint32(i)) {
+				continue
+			}
+			if !slices.ContainsFunc(told.GetLanes(), func(h *rpc.LaneManifest) bool { return h.GetLane() == uint32(i) && sameLane(h, w) }) {
+				l.Lanes = append(l.Lanes, uint32(i))
+			}
+		}
+		if len(l.Lanes) > 0 {
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 func whole(exchanges []uint32) (out []execgraph.Lost) {

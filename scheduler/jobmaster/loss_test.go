@@ -3,6 +3,7 @@ package jobmaster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -30,6 +31,11 @@ type stage struct {
 	mu      sync.Mutex
 	deploys []*rpc.DeployRequest // that nobody has looked at
 	dropped []string             // by servers
+	// lanes are what servers say that they have; nil: nothing.
+	lanes map[string][]*rpc.LaneManifest
+	// handing does what a server does with a lane that it is to hand over; nil: it succeeds.
+	handing func(ctx context.Context, from string, r *rpc.HandOverRequest) error
+	handed  []string
 }
 
 // actor is a worker, or a shuffle server.
@@ -56,11 +62,39 @@ func (a actor) Cancel(_ context.Context, r *rpc.CancelRequest) (*rpc.CancelReply
 
 type keeperActor struct{ actor }
 
-func (k keeperActor) Drop(context.Context, *rpc.ShuffleDropRequest) (*rpc.ShuffleDropReply, error) {
+func (k keeperActor) Drop(_ context.Context, r *rpc.ShuffleDropRequest) (*rpc.ShuffleDropReply, error) {
 	k.stage.mu.Lock()
 	defer k.stage.mu.Unlock()
-	k.stage.dropped = append(k.stage.dropped, k.name)
+	what := k.name
+	if lanes := r.GetLanes(); len(lanes) > 0 {
+		what += fmt.Sprint(" lanes ", lanes)
+	}
+	k.stage.dropped = append(k.stage.dropped, what)
 	return &rpc.ShuffleDropReply{}, nil
+}
+
+func (k keeperActor) Lanes(context.Context, *rpc.LanesRequest) (*rpc.LanesReply, error) {
+	k.stage.mu.Lock()
+	defer k.stage.mu.Unlock()
+	return &rpc.LanesReply{Lanes: k.stage.lanes[k.name]}, nil
+}
+
+func (k keeperActor) HandOver(ctx context.Context, r *rpc.HandOverRequest) (*rpc.HandOverReply, error) {
+	k.stage.mu.Lock()
+	handing := k.stage.handing
+	k.stage.mu.Unlock()
+	if handing != nil {
+		if err := handing(ctx, k.name, r); err != nil {
+			return nil, err
+		}
+	}
+	k.stage.mu.Lock()
+	defer k.stage.mu.Unlock()
+	to := r.GetTo().GetServers()[0].GetId()
+	k.stage.handed = append(k.stage.handed, fmt.Sprintf("lane %d from %s to %s", r.GetLane(), k.name, to))
+	m := laneOf(r.GetLane())
+	m.Attempt = r.GetAttempt()
+	return &rpc.HandOverReply{Manifest: m}, nil
 }
 
 func (k keeperActor) Stats(context.Context, *rpc.ShuffleStatsRequest) (*rpc.ShuffleStats, error) {
@@ -153,16 +187,22 @@ func (s *stage) report(r *rpc.DeployRequest, state rpc.TaskState, change func(*r
 // written is the manifest of a lane with 5 MiB in partition 3 and 40 and nothing else.
 func written(lane uint32) func(*rpc.TaskReport) {
 	return func(r *rpc.TaskReport) {
-		m := &rpc.LaneManifest{Lane: lane}
-		for p := range 64 {
-			t := &rpc.PartitionTotals{}
-			if p == 3 || p == 40 {
-				t.Rows, t.Bytes = 10, 5<<20
-			}
-			m.Partitions = append(m.Partitions, t)
-		}
+		m := laneOf(lane)
+		m.Attempt = r.GetAttempt().GetNumber()
 		r.Manifests = []*rpc.LaneManifest{m}
 	}
+}
+
+func laneOf(lane uint32) *rpc.LaneManifest {
+	m := &rpc.LaneManifest{Lane: lane}
+	for p := range 64 {
+		t := &rpc.PartitionTotals{}
+		if p == 3 || p == 40 {
+			t.Rows, t.Bytes = 10, 5<<20
+		}
+		m.Partitions = append(m.Partitions, t)
+	}
+	return m
 }
 
 func (s *stage) expect(got map[string]*rpc.DeployRequest, want ...string) {
@@ -230,6 +270,7 @@ func TestReaderMissesAServer(t *testing.T) {
 func readerMisses(t *testing.T, known bool) {
 	onStage(t, func(s *stage) {
 		second := s.finishFirst()
+		s.lanes = map[string][]*rpc.LaneManifest{"s1": {laneOf(0)}}
 		s.net.ServeShuffle("s2", nil)
 		if known {
 			s.members.Lose("s2", errors.New("silent"))
@@ -248,11 +289,33 @@ func readerMisses(t *testing.T, known bool) {
 	})
 }
 
-// A reader fails although all servers answer: it tries again, and then what it cannot
+// A reader fails, and a server does not have a lane whole any more: only that one is written
+// again.
+func TestReaderMissesALane(t *testing.T) {
+	onStage(t, func(s *stage) {
+		second := s.finishFirst()
+		other := laneOf(1)
+		other.Partitions[3].Digest++
+		s.lanes = map[string][]*rpc.LaneManifest{"s1": {laneOf(0)}, "s2": {other}}
+		s.report(second["1.0#0"], rpc.TaskState_TASK_STATE_FAILED, func(r *rpc.TaskReport) { r.Failure = rpc.ToFailure(errUnread) })
+		synctest.Wait()
+		time.Sleep(time.Second)
+		again := s.deployed()
+		s.expect(again, "0.1#1")
+		s.report(again["0.1#1"], rpc.TaskState_TASK_STATE_FINISHED, written(1))
+		s.expect(s.deployed(), "1.0#1", "1.1#1")
+		if len(s.dropped) > 0 {
+			t.Errorf("dropped at %v", s.dropped)
+		}
+	})
+}
+
+// A reader fails although all servers have all lanes: it tries again, and then what it cannot
 // read is dropped and written again as a whole.
 func TestReaderIsNotBelievedAtOnce(t *testing.T) {
 	onStage(t, func(s *stage) {
 		second := s.finishFirst()
+		s.lanes = map[string][]*rpc.LaneManifest{"s1": {laneOf(0)}, "s2": {laneOf(1)}}
 		fail := func(r *rpc.DeployRequest) {
 			s.report(r, rpc.TaskState_TASK_STATE_FAILED, func(r *rpc.TaskReport) { r.Failure = rpc.ToFailure(errUnread) })
 			synctest.Wait()

@@ -42,9 +42,10 @@ type Master struct {
 	keeps       map[id.Worker]string // the servers of workers that keep stored lanes themselves
 	manifests   map[lane]*rpc.LaneManifest
 	doubts      map[id.Subtask]bool // whose last attempt could not read what should be there
-	unwanted    []*rpc.Committable  // staged output that could not be discarded yet
-	decisions   []*rpc.Decision
-	parts       []string // names of the regions; nobody changes them
+	moves
+	unwanted  []*rpc.Committable // staged output that could not be discarded yet
+	decisions []*rpc.Decision
+	parts     []string // names of the regions; nobody changes them
 	// uncoordinated is when the coordinator task was lost; zero: it was not.
 	uncoordinated time.Duration
 	resumed       bool // it only publishes what was decided before it
@@ -104,7 +105,7 @@ func New(o Options) (*Master, error) {
 		workers: map[id.Worker]bool{}, timers: map[*time.Timer]bool{}, progress: map[id.Attempt]*rpc.TaskProgress{},
 		lines: map[id.Worker]line{}, places: map[uint32]*place{}, servers: map[string]bool{}, keeps: map[id.Worker]string{},
 		manifests: map[lane]*rpc.LaneManifest{}, doubts: map[id.Subtask]bool{},
-		changed: make(chan struct{}),
+		moves: newMoves(), changed: make(chan struct{}),
 	}
 	m.name()
 	m.status = m.describe()
@@ -121,6 +122,7 @@ func (m *Master) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { perform(calls, m.outbox) })
 	running.Go(func() { perform(calls, m.saver) })
+	running.Go(func() { perform(calls, m.mover) })
 	defer func() {
 		for t := range m.timers {
 			t.Stop()
@@ -139,6 +141,7 @@ func (m *Master) Run(ctx context.Context) {
 			for _, handle := range m.inbox.take() {
 				handle()
 			}
+			m.evacuate()
 			m.publish()
 		case <-ctx.Done():
 			m.handle(execgraph.Suspend{})
@@ -148,7 +151,7 @@ func (m *Master) Run(ctx context.Context) {
 	}
 }
 
-// perform is the goroutine of the outbox, and of the saver.
+// perform is the goroutine of the outbox, the saver or the mover.
 func perform(ctx context.Context, q *queue[call]) {
 	for {
 		select {
@@ -254,10 +257,13 @@ func (m *Master) tryCoordinate(ctx context.Context, try int, then func()) {
 			unpublished = m.restored.Committables
 		}
 	}
-	m.do(func(context.Context) {
-		w, err := m.startCoordinator(ctx, vertices, origin)
+	m.do(func(calls context.Context) { // neither outlives the job master, nor its wish to start
+		during, stop := context.WithCancel(ctx)
+		defer stop()
+		defer context.AfterFunc(calls, stop)()
+		w, err := m.startCoordinator(during, vertices, origin)
 		if err == nil && len(unpublished) > 0 {
-			err = m.commit(ctx, w, &rpc.CommitRequest{
+			err = m.commit(during, w, &rpc.CommitRequest{
 				Job: m.ref(), Checkpoint: m.restored.Manifest.GetCheckpoint(), Committables: unpublished,
 			})
 		}

@@ -100,7 +100,7 @@ func (m *Master) move(x *jobgraph.Exchange, parts map[int]shuffle.Server) {
 	for i, s := range parts {
 		moved = p.set(i, s) || moved
 		if s.ID != "" && stored(x) {
-			m.servers[s.ID] = true
+			m.keep(x.GetId(), s.ID)
 		}
 	}
 	if moved {
@@ -168,10 +168,8 @@ func (m *Master) placement(x *jobgraph.Exchange, rights security.Rights) (*rpc.P
 	if err != nil {
 		return nil, fmt.Errorf("exchange %d: %w", x.GetId(), err)
 	}
-	if len(m.opts.TicketKey) > 0 && !p.Local() {
-		p.Ticket = security.Ticket{
-			Rights: rights, Job: m.opts.Job, Exchange: id.Exchange(x.GetId()), Term: m.opts.Term, Expiry: time.Now().Add(ticketLife),
-		}.Sign(m.opts.TicketKey)
+	if !p.Local() {
+		p.Ticket = m.ticket(x.GetId(), rights)
 	}
 	return rpc.FromPlacement(p), nil
 }

@@ -1,6 +1,9 @@
 package jobmaster
 
 import (
+	"context"
+	"time"
+
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/invariant"
 	"github.com/tidemill/tidemill/core/rpc"
@@ -14,6 +17,10 @@ func (m *Master) report(r *rpc.TaskReport) {
 	a := r.GetAttempt().ID()
 	if !m.known(a) {
 		return // of another job master's layout
+	}
+	if f := r.GetFilter(); f != nil {
+		m.passOn(a, f)
+		return
 	}
 	switch r.GetState() {
 	case rpc.TaskState_TASK_STATE_RUNNING:
@@ -29,6 +36,31 @@ func (m *Master) report(r *rpc.TaskReport) {
 		m.handle(execgraph.TaskCanceled{Attempt: a})
 	default:
 		invariant.Broken("job master: %v reports %v", a, r.GetState())
+	}
+}
+
+// filterTimeout is how long a worker may take to be brought a part of a filter.
+const filterTimeout = time.Second
+
+// passOn brings a part of a runtime filter, made by an attempt's worker, to the others.
+// One that cannot be reached does without: a filter is only ever an advantage.
+func (m *Master) passOn(a id.Attempt, f *rpc.FilterPart) {
+	maker, ok := m.placed[a]
+	if !ok {
+		return
+	}
+	r := &rpc.NotifyRequest{Job: m.ref(), Filter: f}
+	for w := range m.workers {
+		if w == maker.Worker {
+			continue
+		}
+		m.tell(w, func(ctx context.Context) {
+			ctx, stop := context.WithTimeout(ctx, filterTimeout)
+			defer stop()
+			if _, err := m.opts.Dialer.Worker(w).Notify(ctx, r); err != nil {
+				m.opts.Log.Debug("a part of a runtime filter was not brought", "job", m.opts.Job, "worker", w, "error", err)
+			}
+		})
 	}
 }
 

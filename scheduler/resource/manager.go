@@ -25,6 +25,9 @@ type Options struct {
 	// Lost, which may be nil, is told of each worker and shuffle server that is lost or
 	// replaced.
 	Lost func(who Member, cause error)
+	// Drains, which may be nil, is told when a shuffle server begins to drain, and when
+	// one comes, which may take over what others keep.
+	Drains func()
 }
 
 // Manager lends slots. All methods may be called concurrently.
@@ -38,6 +41,7 @@ type Manager struct {
 	arrived chan struct{} // closed and replaced when a member comes
 	changed chan struct{} // closed and replaced when one comes or goes
 	came    int           // how many have registered
+	ended   []State       // servers that were drained
 }
 
 // Member is a process that registers: a worker, or a shuffle server.
@@ -49,6 +53,8 @@ type Member struct {
 	Server shuffle.Server
 	// Daemon is the id of the shuffle server that a worker prefers.
 	Daemon string
+	// Drains says that a shuffle server is to end.
+	Drains bool
 }
 
 // State is a member and what its last heartbeat said.
@@ -57,6 +63,7 @@ type State struct {
 	Free       int // slots
 	MemoryUsed int64
 	Draining   bool
+	Drained    bool // and nobody needs it any more
 	Heard      time.Time
 }
 
@@ -64,6 +71,7 @@ type member struct {
 	Member
 	memoryUsed int64
 	draining   bool
+	drained    bool
 	heard      time.Time
 	order      int // in which they came
 }
@@ -125,12 +133,15 @@ func (m *Manager) expire(now time.Time) {
 // Register makes a member known. One that was known counts as lost first.
 func (m *Manager) Register(who Member) error {
 	if who.ID == "" || who.Slots < 0 || who.Slots == 0 && who.Server.ID == "" {
-		return failure.Errorf(failure.Usage, "register %q with %d slots: it needs a name, and a slot or a place for partitions", who.ID, who.Slots)
+		return failure.Errorf(failure.Usage, "register %.100q with %d slots: it needs a name, and a slot or a place for partitions", who.ID, who.Slots)
+	}
+	if err := who.check(); err != nil {
+		return fmt.Errorf("register %.100q: %w", who.ID, err)
 	}
 	m.Lose(who.ID, fmt.Errorf("it registered again"))
 	m.mu.Lock()
 	m.came++
-	m.members[who.ID] = &member{Member: who, heard: time.Now(), order: m.came}
+	m.members[who.ID] = &member{Member: who, draining: who.Drains, heard: time.Now(), order: m.came}
 	var answers []Answer
 	if who.Slots > 0 {
 		answers = m.pool.AddWorker(who.ID, who.Slots)
@@ -138,6 +149,31 @@ func (m *Manager) Register(who Member) error {
 	m.signal(&m.arrived)
 	m.signal(&m.changed)
 	m.deliver(answers)
+	if who.Slots == 0 {
+		m.drains()
+	}
+	return nil
+}
+
+// Limits of a member: what it says of itself is kept, and plans are made of it.
+const (
+	maxSlots     = 10_000
+	maxNameBytes = 512
+)
+
+// check refuses a member that no machine can be.
+func (m Member) check() error {
+	switch {
+	case m.Slots > maxSlots:
+		return failure.Errorf(failure.Usage, "%d slots, want at most %d", m.Slots, maxSlots)
+	case m.Memory < 0:
+		return failure.Errorf(failure.Usage, "%d bytes of memory", m.Memory)
+	}
+	for _, name := range []string{string(m.ID), m.Server.ID, m.Server.Host, m.Server.Socket, m.Server.Address, m.Daemon} {
+		if len(name) > maxNameBytes {
+			return failure.Errorf(failure.Usage, "a name of %d bytes, want at most %d", len(name), maxNameBytes)
+		}
+	}
 	return nil
 }
 
@@ -149,14 +185,9 @@ func (m *Manager) signal(c *chan struct{}) {
 
 // Heartbeat notes that a member lives, and reports whether it is known.
 func (m *Manager) Heartbeat(w id.Worker, memoryUsed int64, draining bool) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	known, ok := m.members[w]
-	if !ok {
-		return false
-	}
-	known.heard, known.memoryUsed, known.draining = time.Now(), memoryUsed, draining
-	return true
+	return m.note(w, func(known *member) {
+		known.heard, known.memoryUsed, known.draining = time.Now(), memoryUsed, known.draining || draining
+	})
 }
 
 // Members lists all members, oldest first.
@@ -166,9 +197,13 @@ func (m *Manager) Members() []State {
 	sorted := slices.SortedFunc(maps.Values(m.members), func(a, b *member) int { return a.order - b.order })
 	out := make([]State, len(sorted))
 	for i, k := range sorted {
-		out[i] = State{Member: k.Member, Free: m.pool.FreeOf(k.ID), MemoryUsed: k.memoryUsed, Draining: k.draining, Heard: k.heard}
+		out[i] = k.state(m.pool.FreeOf(k.ID))
 	}
 	return out
+}
+
+func (k *member) state(free int) State {
+	return State{Member: k.Member, Free: free, MemoryUsed: k.memoryUsed, Draining: k.draining, Drained: k.drained, Heard: k.heard}
 }
 
 // Reads is where the pipelined partitions are kept that tasks of a worker read; false:
@@ -226,6 +261,7 @@ func (m *Manager) Lose(w id.Worker, cause error) {
 	known := m.members[w]
 	if known != nil {
 		delete(m.members, w)
+		m.end(known)
 		m.pool.RemoveWorker(w)
 		m.signal(&m.changed)
 	}
@@ -261,15 +297,6 @@ func (m *Manager) Changed() <-chan struct{} {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.changed
-}
-
-// Drain has a shuffle server get no new lanes, before its heartbeats say so.
-func (m *Manager) Drain(w id.Worker) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if known := m.members[w]; known != nil {
-		known.draining = true
-	}
 }
 
 // Await waits until there is a worker and returns the number of slots.

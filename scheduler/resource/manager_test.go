@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -69,7 +70,11 @@ func TestSilentMembersAreLost(t *testing.T) {
 
 func TestRefusedMembers(t *testing.T) {
 	m := New(Options{})
-	for _, who := range []Member{{Slots: 1}, {ID: "w", Slots: -1}, {ID: "s"}} {
+	long := strings.Repeat("x", 1000)
+	for _, who := range []Member{
+		{Slots: 1}, {ID: "w", Slots: -1}, {ID: "s"}, {ID: "w", Slots: 1e9}, {ID: id.Worker(long), Slots: 1}, {ID: "w", Slots: 1, Memory: -1},
+		{ID: "w", Slots: 1, Daemon: long}, {ID: "s", Server: shuffle.Server{ID: "s", Socket: long}},
+	} {
 		if err := m.Register(who); failure.Of(err) != failure.Usage {
 			t.Errorf("%+v: %v", who, err)
 		}

@@ -91,7 +91,12 @@ type Node struct {
 	MemoryUsed  int64  `json:"memory_used"`
 	Leader      bool   `json:"leader"`
 	Draining    bool   `json:"draining"`
-	HeardMillis int64  `json:"heard_millis" doc:"since its last heartbeat"`
+	Drained     bool   `json:"drained" doc:"nobody needs a shuffle server any more that drains: it ends, or has"`
+	// What is left at a server that drains.
+	KeptExchanges uint32 `json:"kept_exchanges,omitempty"`
+	KeptBytes     int64  `json:"kept_bytes,omitempty"`
+	Waits         string `json:"waits,omitempty" doc:"what a server waits for that drains"`
+	HeardMillis   int64  `json:"heard_millis" doc:"since its last heartbeat"`
 }
 
 // LogLine is a line that was logged about a job.
@@ -139,7 +144,9 @@ func NodesOf(r *rpc.NodesReply) []Node {
 	for _, n := range r.GetNodes() {
 		out = append(out, Node{
 			ID: n.GetId(), Role: n.GetRole(), Address: n.GetAddress(), Host: n.GetHost(), Slots: n.GetSlots(), FreeSlots: n.GetFreeSlots(),
-			MemoryBytes: n.GetMemoryBytes(), MemoryUsed: n.GetMemoryUsed(), Leader: n.GetLeader(), Draining: n.GetDraining(), HeardMillis: n.GetHeardMillis(),
+			MemoryBytes: n.GetMemoryBytes(), MemoryUsed: n.GetMemoryUsed(), Leader: n.GetLeader(), Draining: n.GetDraining(),
+			Drained: n.GetDrained(), KeptExchanges: n.GetKeptExchanges(), KeptBytes: n.GetKeptBytes(), Waits: n.GetWaits(),
+			HeardMillis: n.GetHeardMillis(),
 		})
 	}
 	slices.SortFunc(out, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.ID, b.ID)) })

@@ -264,7 +264,8 @@ func TestJobIsOver(t *testing.T) {
 	})
 }
 
-// A server that drains takes no new lanes, and is read as before.
+// A server that drains takes lanes that were placed there before; one that has drained takes
+// none. Both are read as before.
 func TestDrain(t *testing.T) {
 	bubble(t, options{servers: []string{"a"}}, func(t *testing.T, c *cluster) {
 		written(t, c)
@@ -272,7 +273,15 @@ func TestDrain(t *testing.T) {
 		if st := c.servers["a"].service.Stats(); !st.Draining || st.Exchanges != 1 || st.BytesIn == 0 || st.MemoryBytes == 0 {
 			t.Errorf("%+v", st)
 		}
-		if _, err := c.Writer(t.Context(), job, 1, 0, 1); failure.Of(err) != failure.Transient || !strings.Contains(err.Error(), "draining") {
+		w, err := c.Writer(t.Context(), job, 1, 0, 1)
+		if err == nil {
+			err = w.Close()
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		c.servers["a"].service.Retire()
+		if _, err := c.Writer(t.Context(), job, 1, 0, 2); failure.Of(err) != failure.Transient || !strings.Contains(err.Error(), "drained") {
 			t.Errorf("have %v", err)
 		}
 		r, err := c.Reader(t.Context(), job, 1, 0, 0)

@@ -76,7 +76,7 @@ func (c *cluster) start(name string, o options) {
 	n.service.Register(n.grpc)
 	go func() {
 		defer close(n.served)
-		if err := n.grpc.Serve(n.listen); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		if err := n.grpc.Serve(n.service.Listener(n.listen, service.DoorOptions{})); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			c.t.Error(err)
 		}
 	}()

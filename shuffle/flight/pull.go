@@ -110,7 +110,7 @@ func (p *pull) poll() (stream.Element, bool, error) {
 		defer p.mu.Unlock()
 		if !p.started {
 			p.started = true
-			signal(p.session.work)
+			p.session.wake()
 		}
 		return stream.Element{}, false, p.err
 	}
@@ -120,7 +120,7 @@ func (p *pull) poll() (stream.Element, bool, error) {
 	p.taken = m.Seq
 	p.untold += int64(m.Bytes())
 	if p.untold >= p.window/4 {
-		signal(p.session.work)
+		p.session.wake()
 	}
 	p.mu.Unlock()
 	e, err := p.element(m)

@@ -166,7 +166,7 @@ func (p *push) offer(m *wire.Message) (wait bool, err error) {
 	m.Seq = p.seq
 	p.queue = append(p.queue, m)
 	p.bytes += int64(m.Bytes())
-	signal(p.session.work)
+	p.session.wake()
 	return false, nil
 }
 

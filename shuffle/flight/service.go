@@ -9,12 +9,11 @@ import (
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
-	"google.golang.org/grpc"
 
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/security"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/local"
-	"github.com/tidemill/tidemill/shuffle/wire"
 )
 
 // Options are what a service needs.
@@ -28,12 +27,11 @@ type Options struct {
 	Local *local.Service
 	// Alloc is what buffers of messages that arrive come from. Required.
 	Alloc memory.Allocator
-	// TLS is for connections by TCP; nil: they are plain. Sockets are plain always.
+	// TLS is for connections by TCP; nil: they are plain, and only this machine is called.
+	// Sockets are plain always.
 	TLS *tls.Config
-	// Credentials are the options, such as those of core/rpc/network.DialOptions, by
-	// which the server at an address (host:port, or unix:PATH) lets this process in. They
-	// replace TLS and Dialer. Nil: connections are made with those two.
-	Credentials func(address string) []grpc.DialOption
+	// Token is shown to servers, once it is known who they are; the zero one is not.
+	Token security.Token
 	// Patience is how long a server that does not answer is asked again, after which it
 	// counts as lost; zero means DefaultPatience. It is less than a server's grace.
 	Patience time.Duration
@@ -47,7 +45,6 @@ const DefaultPatience = 5 * time.Second
 // Service is the shuffle service of a process in a cluster.
 type Service struct {
 	options Options
-	conns   conns
 	ctx     context.Context // of all sessions
 	cancel  context.CancelFunc
 	work    sync.WaitGroup // goroutines of sessions
@@ -62,9 +59,11 @@ var _ shuffle.Service = (*Service)(nil)
 func New(o Options) *Service {
 	o.Patience = cmp.Or(o.Patience, DefaultPatience)
 	if o.Dialer == nil {
-		o.Dialer = (&net.Dialer{}).DialContext
+		// A host of which nothing is heard is found to be gone.
+		alive := net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 2}
+		o.Dialer = (&net.Dialer{KeepAliveConfig: alive}).DialContext
 	}
-	s := &Service{options: o, conns: conns{options: o, frames: wire.Frames(), open: map[endpoint]*grpc.ClientConn{}}}
+	s := &Service{options: o}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -100,13 +99,13 @@ func (s *Service) Drop(ctx context.Context, job id.Job, ex id.Exchange) error {
 	return s.options.Local.Drop(ctx, job, ex)
 }
 
-// Close ends all sessions, of which open writers and readers get an error, waits for
-// their goroutines, and closes all connections.
+// Close ends all sessions, of which open writers and readers get an error, and waits for
+// their goroutines; their connections are closed then.
 func (s *Service) Close() error {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
 	s.cancel()
 	s.work.Wait()
-	return s.conns.close()
+	return nil
 }

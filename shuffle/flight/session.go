@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"sync"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tidemill/tidemill/core/failure"
@@ -26,13 +24,17 @@ type session struct {
 	end     end
 	ctx     context.Context // ends the session without more words
 	cancel  context.CancelFunc
-	work    chan struct{} // there is something to send
 	opened  chan struct{} // closed when the server has answered, or the session ended
 	once    sync.Once     // closes opened
+	talkers sync.WaitGroup
+	batch   []*wire.Message // scratch of the one that talks
 
 	mu      sync.Mutex
-	closing bool  // Close was called: say so and end
-	err     error // why it ended
+	line    *wire.Conn // the stream that messages go out by; nil: there is none
+	work    bool       // there may be something to send
+	talking bool       // a goroutine sends what there is, and ends after that
+	closing bool       // close was called: say so and end
+	err     error      // why it ended
 }
 
 // end is the writer's or reader's side of a session; a session's goroutines call it.
@@ -53,12 +55,12 @@ type end interface {
 	ended(err error)
 }
 
-// start begins a session in two goroutines, which end by themselves: when it is over,
-// has failed, or some time after close.
+// start begins a session in a goroutine, which ends by itself: when it is over, has
+// failed, or some time after close. Another one runs while there is something to send.
 func (s *Service) start(server shuffle.Server, open *wire.Open, e end) *session {
 	open.Server, open.Session = server.ID, rand.Uint64()
 	c := &session{
-		service: s, server: server, open: open, end: e, work: make(chan struct{}, 1), opened: make(chan struct{}),
+		service: s, server: server, open: open, end: e, opened: make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	s.mu.Lock()
@@ -94,7 +96,7 @@ func (c *session) close() {
 	c.mu.Lock()
 	c.closing = true
 	c.mu.Unlock()
-	signal(c.work)
+	c.wake()
 	time.AfterFunc(farewell, c.cancel)
 }
 
@@ -138,13 +140,12 @@ func (c *session) carryAll() error {
 		if now := c.end.passed(); begun && (now > passed || time.Since(opened) > c.service.options.Patience) {
 			pause, last, passed = firstPause, time.Now(), now
 		}
-		again, err := broken(err)
 		switch {
 		case c.service.ctx.Err() != nil:
 			return errClosed
 		case c.ctx.Err() != nil:
 			return nil
-		case !again:
+		case !broken(err):
 			return fmt.Errorf("shuffle server %s: %w", c.server.ID, err)
 		case time.Since(last) > c.service.options.Patience:
 			return c.lost(err)
@@ -174,37 +175,33 @@ func (c *session) lost(err error) error {
 
 // carry opens a stream and uses it until it breaks, or the session is done.
 func (c *session) carry() (begun, done bool, err error) {
-	ctx, cancel := context.WithCancel(c.ctx)
-	defer cancel()
-	st, err := c.service.conns.stream(ctx, c.server)
+	st, err := c.service.options.dial(c.ctx, c.server)
 	if err != nil {
 		return false, false, err
 	}
+	defer c.talkers.Wait()
+	defer func() { _ = st.Close() }() // it is of no more use
+	defer context.AfterFunc(c.ctx, func() { _ = st.Close() })()
 	c.open.Seq = c.end.position()
-	if err := sendControl(st, wire.Header{Kind: wire.KindOpen}, c.open); err != nil && !errors.Is(err, io.EOF) {
-		return false, false, err // after io.EOF the answer says why
-	}
-	answer, err := receive(st)
+	sendErr := sendControl(st, wire.Header{Kind: wire.KindOpen}, c.open)
+	answer, err := st.Recv() // if nothing can be sent the answer says why
 	if err != nil {
-		return false, false, err
+		return false, false, errors.Join(sendErr, err)
 	}
-	if err := c.begin(answer); err != nil {
+	if err := errors.Join(c.begin(answer), st.SetDeadline(time.Time{})); err != nil {
 		return true, true, err
 	}
-	var received sync.WaitGroup
-	received.Go(func() {
-		defer cancel()
-		done, err = c.listen(st)
-	})
-	sendErr := c.talk(ctx, st)
-	if !errors.Is(sendErr, io.EOF) { // else the server ended the stream, and may have said why
-		cancel()
-	}
-	received.Wait()
-	if err == nil && !done {
-		err = sendErr
-	}
+	c.lineIs(st)
+	defer c.lineIs(nil)
+	c.wake()
+	done, err = c.listen(st)
 	return true, done, err
+}
+
+func (c *session) lineIs(st *wire.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.line = st
 }
 
 // begin takes the server's first answer.
@@ -220,44 +217,93 @@ func (c *session) begin(answer *wire.Message) error {
 	c.end.begin(&p)
 	c.open.Again = true
 	c.once.Do(func() { close(c.opened) })
-	signal(c.work)
 	return nil
 }
 
-// talk sends what there is to send, until the stream ends.
-func (c *session) talk(ctx context.Context, st grpc.ClientStream) error {
+// wake has what there is to send sent. Anybody may call it; it does not wait.
+func (c *session) wake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.work = true
+	if c.line != nil && !c.talking {
+		c.talking = true
+		line := c.line
+		c.talkers.Go(func() { c.talk(line) })
+	}
+}
+
+// Messages are sent together while there are more.
+const (
+	togetherMessages = 32
+	togetherBytes    = 256 << 10
+)
+
+// talk sends until there is nothing to send, or the stream breaks: then who listens to it
+// hears why.
+func (c *session) talk(line *wire.Conn) {
 	for {
-		if c.isClosing() {
-			if err := sendControl(st, wire.Header{Kind: wire.KindClose}, nil); err != nil {
-				return err
-			}
-			if err := st.CloseSend(); err != nil {
-				return err
-			}
-			<-ctx.Done() // the server ends the stream
-			return nil
+		closing, more := c.talks(line)
+		if !more {
+			return
 		}
-		m := c.end.next()
-		if m != nil {
-			err := st.SendMsg(m)
-			m.Release()
-			if err != nil {
-				return err
-			}
+		if closing {
+			_ = sendControl(line, wire.Header{Kind: wire.KindClose}, nil) // then the server ends the stream
 			continue
 		}
-		select {
-		case <-c.work:
-		case <-ctx.Done():
-			return ctx.Err()
+		together, bytes := c.batch[:0], 0
+		for m := c.end.next(); m != nil; m = c.end.next() {
+			together = append(together, m)
+			bytes += m.Bytes()
+			if len(together) == togetherMessages || bytes >= togetherBytes {
+				c.again()
+				break
+			}
+		}
+		if len(together) == 0 {
+			continue
+		}
+		err := line.Send(together...)
+		for _, m := range together {
+			m.Release()
+		}
+		clear(together)
+		c.batch = together[:0]
+		if err != nil {
+			c.hungUp(line)
 		}
 	}
 }
 
+// talks reports whether there is something to send on a stream; else talk ends. A session
+// that closes says so once on each stream.
+func (c *session) talks(line *wire.Conn) (closing, more bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.work || c.line != line {
+		c.talking = false
+		return false, false
+	}
+	c.work = false
+	return c.closing, true
+}
+
+// again has talk go on.
+func (c *session) again() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.work = true
+}
+
+// hungUp has nothing more sent on a stream: it broke. What has come until then is heard.
+func (c *session) hungUp(line *wire.Conn) {
+	c.lineIs(nil)
+	_ = line.SetDeadline(time.Now().Add(farewell)) // or it breaks at once
+}
+
 // listen takes what the server says, until the stream ends.
-func (c *session) listen(st grpc.ClientStream) (done bool, err error) {
+func (c *session) listen(st *wire.Conn) (done bool, err error) {
 	for {
-		m, err := receive(st)
+		m, err := st.Recv()
 		switch {
 		case err != nil:
 			return c.isClosing(), err
@@ -271,14 +317,6 @@ func (c *session) listen(st grpc.ClientStream) (done bool, err error) {
 	}
 }
 
-func receive(st grpc.ClientStream) (*wire.Message, error) {
-	m := &wire.Message{}
-	if err := st.RecvMsg(m); err != nil {
-		return nil, err
-	}
-	return m, nil
-}
-
 // reported is the error that a message reports.
 func reported(m *wire.Message) error {
 	var x wire.Error
@@ -288,13 +326,13 @@ func reported(m *wire.Message) error {
 	return x.Err()
 }
 
-func sendControl(st grpc.ClientStream, h wire.Header, content proto.Message) error {
+func sendControl(st *wire.Conn, h wire.Header, content proto.Message) error {
 	m, err := wire.Control(h, content)
 	if err != nil {
 		return err
 	}
 	defer m.Release()
-	return st.SendMsg(m)
+	return st.Send(m)
 }
 
 // signal wakes who waits on a channel of capacity one.

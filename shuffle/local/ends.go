@@ -226,7 +226,11 @@ func (r *jobReader) Poll() (stream.Element, bool, error) { return decoded(r.Poll
 func (r *jobReader) PollEncoded() (stream.Element, bool, error) {
 	e, ok, err := r.poll()
 	if err != nil {
-		err = fmt.Errorf("read partition %v: %w", id.Partition{Exchange: r.exchange.spec.Exchange, Index: r.partition}, err)
+		at := ""
+		if self := r.exchange.options.Self; self != "" {
+			at = " at " + self
+		}
+		err = fmt.Errorf("read partition %v%s: %w", id.Partition{Exchange: r.exchange.spec.Exchange, Index: r.partition}, at, err)
 	}
 	return e, ok, err
 }

@@ -207,14 +207,20 @@ func (e *exchange) seal(lane, attempt uint32, w stream.Watermark) (shuffle.Manif
 	if err != nil {
 		return shuffle.Manifest{}, err
 	}
-	for e.spec.Everywhere && len(m.Partitions) < e.spec.Partitions {
-		m.Partitions = append(m.Partitions, m.Partitions[0])
-	}
+	e.everywhere(&m)
 	e.lanes[lane].ended = w
 	for r := range e.readers {
 		signal(r.ready)
 	}
 	return m, nil
+}
+
+// everywhere has the manifest of what is stored once count for every partition, where it is
+// for all.
+func (e *exchange) everywhere(m *shuffle.Manifest) {
+	for e.spec.Everywhere && len(m.Partitions) < e.spec.Partitions {
+		m.Partitions = append(m.Partitions, m.Partitions[0])
+	}
 }
 
 // ended is where event time of these lanes of a store has ended.

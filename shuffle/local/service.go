@@ -233,7 +233,11 @@ func (s *Service) Ended(job id.Job, ex id.Exchange) ([]uint32, error) {
 	if e.store == nil {
 		return nil, failure.Errorf(failure.NotFound, "exchange %d is not stored", ex)
 	}
-	return e.store.Won(), nil
+	var lanes []uint32
+	for _, m := range e.store.Won() {
+		lanes = append(lanes, m.Lane)
+	}
+	return lanes, nil
 }
 
 // Scan reads lanes of a stored partition that have ended. It is nobody's attempt: it

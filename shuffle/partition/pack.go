@@ -49,10 +49,12 @@ func (p *pack) append(data []byte) (int64, error) {
 
 // read fills data with what lies at offset.
 func (p *pack) read(offset int64, data []byte) error {
-	if _, err := p.file.ReadAt(data, offset); err == io.EOF {
+	_, err := p.file.ReadAt(data, offset)
+	switch {
+	case err == io.EOF:
 		return fmt.Errorf("%w: %s ends before byte %d", shuffle.ErrDataLoss, p.name, offset+int64(len(data)))
-	} else if err != nil {
-		return fmt.Errorf("read back %s: %w", p.name, err)
+	case err != nil:
+		return fmt.Errorf("%w: read back %s: %w", shuffle.ErrDataLoss, p.name, err)
 	}
 	return nil
 }

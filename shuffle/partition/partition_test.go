@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/shuffle"
@@ -159,45 +161,124 @@ func TestSpillAndReadBack(t *testing.T) {
 	}
 }
 
-// Any damage to a file is DATA_LOSS, never other or fewer rows.
+// Any damage to a file is DATA_LOSS, never other or fewer rows, and names lane and attempt.
+// It costs that lane: others are read, and the next attempt takes its place.
 func TestDamageIsDataLoss(t *testing.T) {
 	f := newFixture(t, partition.TierOptions{MemoryBytes: 1})
-	s := f.store(1, 1)
-	f.append(s, 0, 0, f.rows(0, 20))
-	f.append(s, 0, 0, f.rows(20, 20))
-	if _, err := s.Seal(0, 0); err != nil {
-		t.Fatal(err)
-	}
-	name := f.files()[0]
-	whole, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	put := func(data []byte) {
-		if err := os.WriteFile(name, data, 0o600); err != nil {
+	s := f.store(2, 1)
+	write := func(lane, attempt uint32) {
+		t.Helper()
+		for i := range 2 {
+			if err := s.Append(lane, attempt, 0, f.rows(20*i, 20)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Seal(lane, attempt); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for i := 0; i < len(whole); i += 7 {
-		bad := append([]byte(nil), whole...)
-		bad[i] ^= 1
-		put(bad)
-		if _, err := f.read(s, 1, 0); !errors.Is(err, shuffle.ErrDataLoss) {
-			t.Fatalf("byte %d: have %v", i, err)
+	write(1, 0)
+	name := f.files()[0]
+	size := func() int64 {
+		i, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
 		}
+		return i.Size()
 	}
-	half := len(whole) / 2
-	for what, data := range map[string][]byte{
-		"cut": whole[:half], "empty": nil, "swapped": append(append([]byte(nil), whole[half:]...), whole[:half]...),
-	} {
-		put(data)
-		if _, err := f.read(s, 1, 0); !errors.Is(err, shuffle.ErrDataLoss) {
-			t.Errorf("%s: have %v", what, err)
+	attempt, start := uint32(0), size()
+	write(0, 0)
+	length := size() - start
+	bad := func(what string, change func(whole []byte)) {
+		t.Helper()
+		whole, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
 		}
+		change(whole[len(whole)-int(length):])
+		if err := os.WriteFile(name, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			_, err = f.read(s, 1, 0)
+			if !errors.Is(err, shuffle.ErrDataLoss) || failure.Of(err) != failure.LostPartition || !strings.Contains(err.Error(), fmt.Sprintf("lane 0, attempt %d:", attempt)) {
+				t.Fatalf("%s: have %v", what, err)
+			}
+		}
+		if won := s.Won(); len(won) != 1 || won[0].Lane != 1 {
+			t.Fatalf("%s: not lost are %v", what, won)
+		}
+		if attempt++; s.Begin(0, attempt) != nil {
+			t.Fatal("the next attempt does not begin")
+		}
+		write(0, attempt)
 	}
-	put(whole)
-	if have, err := f.read(s, 1, 0); err != nil || len(have) != 40 {
+	for i := 0; i < int(length); i += 7 {
+		bad(fmt.Sprintf("byte %d", i), func(b []byte) { b[i] ^= 1 })
+	}
+	bad("cleared", func(b []byte) { clear(b) })
+	bad("swapped", func(b []byte) {
+		half := len(b) / 2
+		copy(b, append(slices.Clone(b[half:]), b[:half]...))
+	})
+	if have, err := f.read(s, 2, 0); err != nil || len(have) != 80 {
 		t.Errorf("mended: %d rows, %v", len(have), err)
+	}
+	if err := os.Truncate(name, size()-length/2); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.read(s, 1, 0); !errors.Is(err, shuffle.ErrDataLoss) {
+		t.Errorf("cut: have %v", err)
+	}
+}
+
+// A reader in the midst of a lane that is written anew does not go on with other rows.
+func TestReaderOfALaneThatIsReplaced(t *testing.T) {
+	f := newFixture(t, partition.TierOptions{})
+	s := f.store(1, 1)
+	for attempt := range uint32(2) {
+		if err := s.Begin(0, attempt+1); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 2 {
+			if err := s.Append(0, attempt+1, 0, f.rows(20*i, 20)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, err := s.Seal(0, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Begin(0, 1); !errors.Is(err, shuffle.ErrLostRace) {
+		t.Errorf("an attempt that has won writes again: %v", err)
+	}
+	r := s.Reader(0, []uint32{0})
+	b, _, err := r.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Release()
+	s.Forget(0)
+	if _, _, err := r.Next(); !errors.Is(err, shuffle.ErrDataLoss) {
+		t.Errorf("after the lane was forgotten: %v", err)
+	}
+	if err := s.Append(0, 2, 0, f.rows(0, 1)); !errors.Is(err, shuffle.ErrReleased) {
+		t.Errorf("a writer of a lane that was forgotten: %v", err)
+	}
+	if err := s.Begin(0, 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Append(0, 2, 0, f.rows(0, 20)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Seal(0, 2); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := r.Next(); !errors.Is(err, shuffle.ErrDataLoss) {
+		t.Errorf("after it was written anew: %v", err)
+	}
+	if have, err := f.read(s, 1, 0); err != nil || len(have) != 20 {
+		t.Errorf("%d rows, %v", len(have), err)
 	}
 }
 

@@ -2,7 +2,6 @@ package partition
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/shuffle"
-	"github.com/tidemill/tidemill/shuffle/wire"
 )
 
 // spillPiece is how much of a partition is encoded before it is written.
@@ -35,6 +33,9 @@ type Store struct {
 type laneRuns struct {
 	runs   map[uint32]*run // by attempt
 	winner *run
+	// damaged says that a block of the winner could not be read: the lane is lost, and
+	// the next attempt that is sealed takes its place.
+	damaged bool
 }
 
 // run is what one attempt wrote into its lane.
@@ -50,7 +51,7 @@ func New(t *Tier, mem memory.Allocator, schema *arrow.Schema, lanes, partitions 
 	return &Store{tier: t, mem: mem, schema: schema, lanes: make([]laneRuns, lanes), inMemory: make([]int64, partitions)}
 }
 
-// Begin opens a run. An attempt whose lane has been won may write too; it learns
+// Begin opens a run. An attempt whose lane another one has won may write too; it learns
 // of it from Seal.
 func (s *Store) Begin(lane, attempt uint32) error {
 	s.mu.Lock()
@@ -59,9 +60,13 @@ func (s *Store) Begin(lane, attempt uint32) error {
 		return shuffle.ErrReleased
 	}
 	l := &s.lanes[lane]
+	if l.winner != nil && l.winner.attempt == attempt {
+		return shuffle.ErrLostRace // to itself
+	}
 	if l.runs == nil {
 		l.runs = map[uint32]*run{}
 	}
+	s.discard(lane, attempt) // of a writer that is gone
 	l.runs[attempt] = &run{attempt: attempt, parts: make([][]block, len(s.inMemory)), totals: make([]shuffle.PartitionTotals, len(s.inMemory))}
 	return nil
 }
@@ -202,29 +207,45 @@ func (s *Store) Seal(lane, attempt uint32) (shuffle.Manifest, error) {
 	switch {
 	case s.closed || r == nil:
 		return shuffle.Manifest{}, shuffle.ErrReleased
-	case l.winner != nil:
+	case l.winner != nil && !l.damaged:
 		s.discard(lane, attempt)
 		return shuffle.Manifest{}, shuffle.ErrLostRace
 	}
-	l.winner = r
+	l.winner, l.damaged = r, false
 	for _, other := range slices.Collect(maps.Keys(l.runs)) {
 		if other != attempt {
 			s.discard(lane, other)
 		}
 	}
-	return shuffle.Manifest{Lane: lane, Attempt: attempt, Partitions: slices.Clone(r.totals)}, nil
+	return r.manifest(lane), nil
 }
 
-// Won lists the lanes that an attempt has won.
-func (s *Store) Won() (lanes []uint32) {
+func (r *run) manifest(lane uint32) shuffle.Manifest {
+	return shuffle.Manifest{Lane: lane, Attempt: r.attempt, Partitions: slices.Clone(r.totals)}
+}
+
+// Won lists the lanes that an attempt has won and that are not known to be damaged, by
+// what they hold.
+func (s *Store) Won() (lanes []shuffle.Manifest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for lane := range s.lanes {
-		if s.lanes[lane].winner != nil {
-			lanes = append(lanes, uint32(lane))
+		if l := &s.lanes[lane]; l.winner != nil && !l.damaged {
+			lanes = append(lanes, l.winner.manifest(uint32(lane)))
 		}
 	}
 	return lanes
+}
+
+// Forget empties a lane, whoever has written it; open writers get ErrReleased. What it had
+// on disk goes with the files.
+func (s *Store) Forget(lane uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, attempt := range slices.Collect(maps.Keys(s.lanes[lane].runs)) {
+		s.discard(lane, attempt)
+	}
+	s.lanes[lane] = laneRuns{}
 }
 
 // Discard forgets a run that was not sealed.
@@ -270,57 +291,4 @@ func (s *Store) Close() error {
 	}
 	s.packs = nil
 	return errors.Join(errs...)
-}
-
-// at returns block i of a sealed lane's partition, which may be in wire form, and what
-// it counts for; sealed
-// is false when no attempt has won the lane yet, b is nil after the last block.
-func (s *Store) at(lane, partition uint32, i int) (b *stream.Batch, counts shuffle.PartitionTotals, sealed bool, err error) {
-	at, o, sealed, err := s.find(lane, partition, i)
-	counts = shuffle.PartitionTotals{Rows: at.rows, Bytes: uint64(at.bytes), Digest: at.digest}
-	if at.pack == nil || err != nil {
-		return at.batch, counts, sealed, err
-	}
-	// The file is read without the lock: blocks on disk never change.
-	data := wire.NewBuffer(s.mem, int(at.length))
-	if err := at.pack.read(at.offset, data.Bytes()); err != nil {
-		data.Release()
-		return nil, counts, true, fmt.Errorf("block %d of lane %d: %w", i, lane, err)
-	}
-	if b, err = decode(data, s.schema, o, &at); err != nil {
-		return nil, counts, true, fmt.Errorf("block %d of lane %d: %w", i, lane, err)
-	}
-	return b, counts, true, nil
-}
-
-// find looks a block up; one in memory comes with a reference for the caller.
-func (s *Store) find(lane, partition uint32, i int) (at block, o owner, sealed bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	l := &s.lanes[lane]
-	if s.closed {
-		return block{}, owner{}, false, shuffle.ErrReleased
-	}
-	if l.winner == nil {
-		return block{}, owner{}, false, nil
-	}
-	blocks := l.winner.parts[partition]
-	if i == len(blocks) {
-		return block{}, owner{}, true, nil
-	}
-	at = blocks[i]
-	if at.batch != nil {
-		at.batch = at.batch.Share()
-	}
-	return at, owner{lane, l.winner.attempt, partition}, true, nil
-}
-
-// totals is what the manifest of a sealed lane says of a partition.
-func (s *Store) totals(lane, partition uint32) shuffle.PartitionTotals {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if w := s.lanes[lane].winner; w != nil {
-		return w.totals[partition]
-	}
-	return shuffle.PartitionTotals{}
 }

@@ -65,7 +65,7 @@ func start(t testing.TB, o service.Options, l local.Options) *server {
 	s.Register(s.grpc)
 	go func() {
 		defer close(s.served)
-		if err := s.grpc.Serve(s.listen); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		if err := s.grpc.Serve(s.Listener(s.listen, service.DoorOptions{})); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			t.Error(err)
 		}
 	}()

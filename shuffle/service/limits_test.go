@@ -336,7 +336,7 @@ func TestLargeRow(t *testing.T) {
 	tcp := grpc.NewServer(s.ServerOptions()...)
 	s.Register(tcp)
 	served := make(chan error, 1)
-	go func() { served <- tcp.Serve(l) }()
+	go func() { served <- tcp.Serve(s.Listener(l, service.DoorOptions{})) }()
 	own := local.New(local.Options{Alloc: s.alloc})
 	p := flight.New(flight.Options{Local: own, Alloc: s.alloc})
 	ctx := t.Context()

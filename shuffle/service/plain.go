@@ -28,12 +28,15 @@ import (
 // What any Flight client may do: look a stored exchange up, read it as plain record
 // batches, drop it, ask for numbers.
 
-// ticketLife is how long a ticket of GetFlightInfo is good.
-const ticketLife = time.Hour
+// ticketLife is how long a ticket of GetFlightInfo is good to begin a DoGet with: one that
+// turns up in somebody's log later opens nothing.
+const ticketLife = 5 * time.Minute
 
 // GetFlightInfo lists the partitions of a stored exchange, as far as this server has
 // ended lanes of it. The descriptor is the path [job, exchange], in the forms in which
-// they are printed. Whoever the process lets in may read: tickets are given here.
+// they are printed. Whoever the process lets in may read, since the cluster's token and
+// certificates open the results of every job anyway: a job has no owner. The tickets are
+// good to read this exchange, in this term, and not for long.
 func (s *Server) GetFlightInfo(_ context.Context, d *gen.FlightDescriptor) (*gen.FlightInfo, error) {
 	info, err := s.info(d)
 	return info, statusOf(err)

@@ -72,6 +72,7 @@ type Server struct {
 	work     sync.WaitGroup // goroutines of streams and sessions
 	in, out  atomic.Uint64  // bytes
 	draining atomic.Bool
+	retired  atomic.Bool
 
 	opening [64]sync.Mutex // by session: one stream at a time opens it; taken before mu
 
@@ -145,9 +146,12 @@ func (s *Server) end(job id.Job, term id.Term) {
 	}
 }
 
-// Drain has the server take no new lanes of stored exchanges: callers are told to go
-// elsewhere. What is open goes on, and all is read as before.
+// Drain notes that the server is to end. It serves as before, also lanes that were placed
+// here before that was known: its master places no others here.
 func (s *Server) Drain() { s.draining.Store(true) }
+
+// Retire has the server open nothing any more: nobody needs it.
+func (s *Server) Retire() { s.retired.Store(true) }
 
 // Stats is what the server keeps and has done.
 func (s *Server) Stats() Stats {
@@ -191,12 +195,20 @@ func (s *Server) DoExchange(stream gen.FlightService_DoExchangeServer) error {
 		return status.Error(codes.Unavailable, errClosed.Error())
 	}
 	defer s.work.Done()
-	var first wire.Message
-	if err := stream.RecvMsg(&first); err != nil {
-		return err
+	s.exchange(exchanging{stream}, func() {})
+	return nil
+}
+
+// exchange serves a push or a read stream; opened is called when its client may do what
+// it wants. It reports whether nothing more follows, on another stream. The caller has
+// entered.
+func (s *Server) exchange(stream carriage, opened func()) (over bool) {
+	first, err := stream.Recv()
+	if err != nil {
+		return s.refuse(stream, &wire.Open{}, err)
 	}
 	var open wire.Open
-	err := first.Content(&open)
+	err = first.Content(&open)
 	if err == nil && first.Kind != wire.KindOpen {
 		err = failure.Errorf(failure.BadData, "a stream begins with %v", first.Kind)
 	}
@@ -208,6 +220,7 @@ func (s *Server) DoExchange(stream gen.FlightService_DoExchangeServer) error {
 	if err != nil {
 		return s.refuse(stream, &open, err)
 	}
+	opened()
 	return e.serve(stream, &open)
 }
 
@@ -221,17 +234,18 @@ func (s *Server) enter() bool {
 	return !s.closed
 }
 
-// refuse tells the client why, and ends the stream.
-func (s *Server) refuse(stream grpc.ServerStream, open *wire.Open, err error) error {
+// refuse tells the client why, and that it is over.
+func (s *Server) refuse(stream carriage, open *wire.Open, err error) bool {
 	s.options.Log.Info("shuffle stream refused", "stream", open.Summary(), "error", err)
-	return sendError(stream, err)
+	_ = sendError(stream, err) // or it broke
+	return true
 }
 
-func sendError(stream grpc.ServerStream, err error) error {
+func sendError(stream carriage, err error) error {
 	m, encodeErr := wire.Control(wire.Header{Kind: wire.KindError}, wire.FromError(err))
 	if encodeErr != nil {
 		return encodeErr
 	}
 	defer m.Release()
-	return stream.SendMsg(m)
+	return stream.Send(m)
 }

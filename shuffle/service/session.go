@@ -55,6 +55,11 @@ func (s *Server) session(ctx context.Context, open *wire.Open) (*session, error)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", open.Summary(), err)
 	}
+	if open.GetRead() && !open.GetAgain() {
+		if err := failpoint.Hit(failpoint.ShuffleRead); err != nil { // outside of the locks: it may hold
+			return nil, err
+		}
+	}
 	// A client whose first stream broke may come again before that one was done here.
 	opening := &s.opening[open.GetSession()%uint64(len(s.opening))]
 	opening.Lock()
@@ -145,17 +150,14 @@ func (s *Server) begin(ctx context.Context, open *wire.Open, spec shuffle.Spec) 
 			return nil, failure.Errorf(failure.LostPartition, "%s: %w: the server does not know the exchange", open.Summary(), shuffle.ErrDataLoss)
 		}
 	} else {
-		if stored && s.draining.Load() {
-			return nil, failure.Errorf(failure.Transient, "%s: the server is draining", open.Summary())
+		if s.retired.Load() {
+			return nil, failure.Errorf(failure.Transient, "%s: the server has drained", open.Summary())
 		}
 		if err := store.Open(ctx, spec); err != nil {
 			return nil, err
 		}
 	}
 	if open.GetRead() {
-		if err := failpoint.Hit(failpoint.ShuffleRead); err != nil {
-			return nil, err
-		}
 		var lanes []uint32
 		for i := range spec.Lanes {
 			if stored && wire.InBitmap(open.GetLanes(), i) {
@@ -185,10 +187,12 @@ func (e *session) sameAs(open *wire.Open) error {
 	return nil
 }
 
-// serve carries the session on a stream; the one that did before is hung up on.
-func (e *session) serve(to grpc.ServerStream, open *wire.Open) error {
+// serve carries the session on a stream; the one that did before is hung up on. It
+// reports whether the session is over.
+func (e *session) serve(to carriage, open *wire.Open) (over bool) {
 	ctx, cancel := context.WithCancel(to.Context())
 	defer cancel()
+	defer context.AfterFunc(ctx, to.Hurry)()
 	e.mu.Lock()
 	if e.hangUp != nil {
 		e.hangUp()
@@ -198,10 +202,10 @@ func (e *session) serve(to grpc.ServerStream, open *wire.Open) error {
 	select {
 	case e.turn <- struct{}{}:
 	case <-ctx.Done():
-		return ctx.Err()
+		return false
 	}
-	st := &carrier{open: open, ctx: ctx, cancel: cancel, grpc: to, server: e.server}
-	over, err := true, context.Cause(e.ctx)
+	st := &carrier{open: open, ctx: ctx, cancel: cancel, on: to, server: e.server}
+	err := context.Cause(e.ctx)
 	if err == nil {
 		stop := context.AfterFunc(e.ctx, cancel)
 		defer stop()
@@ -215,7 +219,7 @@ func (e *session) serve(to grpc.ServerStream, open *wire.Open) error {
 		over, err = true, failure.Errorf(failure.Transient, "%s: message not taken: %w", e.open.Summary(), *broken)
 	}
 	if err != nil && to.Context().Err() == nil {
-		err = sendError(to, err)
+		_ = sendError(to, err) // or it broke
 	}
 	if over {
 		e.cancel(errOver)
@@ -226,7 +230,7 @@ func (e *session) serve(to grpc.ServerStream, open *wire.Open) error {
 		st.received.Wait()
 		e.leave()
 	})
-	return err
+	return over
 }
 
 var errOver = failure.Errorf(failure.LostPartition, "%w: the session is over", shuffle.ErrDataLoss)
@@ -273,12 +277,49 @@ func (e *session) remove() {
 	delete(e.server.sessions, e.open.GetSession())
 }
 
-// carrier is one gRPC stream that carries a session.
+// carriage is a stream of messages both ways: a bare one, or a DoExchange. One goroutine
+// sends while another one receives.
+type carriage interface {
+	// Context ends with the stream.
+	Context() context.Context
+	// Send sends messages, which stay the caller's. An error says that the stream broke.
+	Send(...*wire.Message) error
+	// Recv returns the next message, which is the caller's; io.EOF: there is none.
+	// wire.ErrBroken says that the stream did, or its context; another error is about
+	// the message.
+	Recv() (*wire.Message, error)
+	// Hurry has a Send that blocks fail soon. Any goroutine calls it.
+	Hurry()
+}
+
+// exchanging is a carriage on gRPC, which ends what blocks when the handler returns.
+type exchanging struct{ grpc.ServerStream }
+
+func (x exchanging) Hurry() {}
+
+func (x exchanging) Send(ms ...*wire.Message) error {
+	for _, m := range ms {
+		if err := x.SendMsg(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x exchanging) Recv() (*wire.Message, error) {
+	m := &wire.Message{}
+	if err := x.RecvMsg(m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// carrier is one stream that carries a session.
 type carrier struct {
 	open     *wire.Open
 	ctx      context.Context
 	cancel   context.CancelFunc
-	grpc     grpc.ServerStream
+	on       carriage
 	server   *Server
 	received sync.WaitGroup        // the receiving goroutine
 	broken   atomic.Pointer[error] // what was wrong with a message, if it was not the stream
@@ -290,9 +331,9 @@ func (st *carrier) receive(take func(*wire.Message) error) {
 	st.received.Go(func() {
 		defer st.cancel()
 		for {
-			m := &wire.Message{}
-			if err := st.grpc.RecvMsg(m); err != nil {
-				if !errors.Is(err, io.EOF) && st.grpc.Context().Err() == nil {
+			m, err := st.on.Recv()
+			if err != nil {
+				if !errors.Is(err, io.EOF) && !errors.Is(err, wire.ErrBroken) && st.on.Context().Err() == nil {
 					st.broken.Store(&err)
 				}
 				return
@@ -305,10 +346,12 @@ func (st *carrier) receive(take func(*wire.Message) error) {
 	})
 }
 
-// send sends a message, which stays the caller's.
-func (st *carrier) send(m *wire.Message) error {
-	st.server.out.Add(uint64(m.Bytes()))
-	return st.grpc.SendMsg(m)
+// send sends messages, which stay the caller's.
+func (st *carrier) send(ms ...*wire.Message) error {
+	for _, m := range ms {
+		st.server.out.Add(uint64(m.Bytes()))
+	}
+	return st.on.Send(ms...)
 }
 
 // control sends a message without rows.

@@ -71,8 +71,27 @@ func (c Codec) Unmarshal(data mem.BufferSlice, v any) error {
 // marshal makes FlightData of which large parts are not copied: the payload is kept
 // until gRPC does not need them any more.
 func (m *Message) marshal() mem.BufferSlice {
+	small, large := m.pieces()
+	var lent *loan
+	if large > 0 {
+		lent = m.payload.lend(large)
+	}
+	out := make(mem.BufferSlice, 0, 2*large+1)
+	m.walk(m.appendFields(make([]byte, 0, small)), func(copied []byte, part *[]byte) {
+		if part == nil {
+			out = append(out, mem.SliceBuffer(copied))
+		} else {
+			out = append(out, mem.NewBuffer(part, lent))
+		}
+	})
+	return out
+}
+
+// pieces is how many bytes of m are copied when it goes out, at most, and how many parts
+// of its body are not.
+func (m *Message) pieces() (small, large int) {
 	p := m.payload
-	small, large := len(p.meta)+len(p.extra)+HeaderBytes+40, 0
+	small = len(p.meta) + len(p.extra) + HeaderBytes + 40
 	for _, part := range p.parts {
 		if len(part) < copyBelow {
 			small += len(part)
@@ -80,49 +99,63 @@ func (m *Message) marshal() mem.BufferSlice {
 			large++
 		}
 	}
-	head := make([]byte, 0, small) // all that is copied; what is not goes in between
+	return small, large
+}
+
+// appendFields appends the fields of FlightData but for the bytes of the body.
+func (m *Message) appendFields(b []byte) []byte {
+	p := m.payload
 	if len(p.meta) > 0 {
-		head = protowire.AppendTag(head, fieldDataHeader, protowire.BytesType)
-		head = protowire.AppendBytes(head, p.meta)
+		b = protowire.AppendTag(b, fieldDataHeader, protowire.BytesType)
+		b = protowire.AppendBytes(b, p.meta)
 	}
 	if m.Kind != InvalidKind {
-		head = protowire.AppendTag(head, fieldMetadata, protowire.BytesType)
-		head = protowire.AppendVarint(head, uint64(HeaderBytes+len(p.extra)))
-		head = m.Header.append(head, p.sum)
-		head = append(head, p.extra...)
+		b = protowire.AppendTag(b, fieldMetadata, protowire.BytesType)
+		b = protowire.AppendVarint(b, uint64(HeaderBytes+len(p.extra)))
+		b = m.Header.append(b, p.sum)
+		b = append(b, p.extra...)
 	}
 	if p.size > 0 {
-		head = protowire.AppendTag(head, fieldBody, protowire.BytesType)
-		head = protowire.AppendVarint(head, uint64(p.size))
+		b = protowire.AppendTag(b, fieldBody, protowire.BytesType)
+		b = protowire.AppendVarint(b, uint64(p.size))
 	}
-	var lent *loan
-	if large > 0 {
-		lent = p.lend(large)
-	}
-	out := make(mem.BufferSlice, 0, 2*large+1)
-	for i := range p.parts {
-		part := &p.parts[i]
+	return b
+}
+
+// walk calls visit with what goes out, in order: pieces of head, which ends in the fields
+// and has room for what of the body is copied, and the parts in between that are not. It
+// returns what is left of head.
+func (m *Message) walk(head []byte, visit func(copied []byte, part *[]byte)) []byte {
+	parts := m.payload.parts
+	for i := range parts {
+		part := &parts[i]
 		if len(*part) < copyBelow {
 			head = append(head, *part...)
 			continue
 		}
 		if len(head) > 0 {
-			out = append(out, mem.SliceBuffer(head))
+			visit(head, nil)
 			head = head[len(head):]
 		}
-		out = append(out, mem.NewBuffer(part, lent))
+		visit(nil, part)
 	}
 	if len(head) > 0 {
-		out = append(out, mem.SliceBuffer(head))
+		visit(head, nil)
 	}
-	return out
+	return head[len(head):]
 }
 
-// unmarshal takes FlightData apart: the body goes into one aligned buffer.
-func (m *Message) unmarshal(alloc memory.Allocator, data mem.BufferSlice) (err error) {
+// unmarshal takes FlightData apart.
+func (m *Message) unmarshal(alloc memory.Allocator, data mem.BufferSlice) error {
+	in := data.Reader()
+	return errors.Join(m.read(alloc, in, data.Len()), in.Close())
+}
+
+// read takes FlightData of that many bytes apart as it comes: the body goes into one
+// aligned buffer.
+func (m *Message) read(alloc memory.Allocator, in source, size int) (err error) {
 	defer tmemory.Recover(&err)
-	r := fields{in: data.Reader(), left: data.Len()}
-	defer func() { err = errors.Join(err, r.in.Close()) }()
+	r := fields{in: in, left: size}
 	var meta, metadata []byte
 	var body *memory.Buffer
 	defer func() {
@@ -189,8 +222,14 @@ func newBody(alloc memory.Allocator, n int) *memory.Buffer {
 
 // fields reads the fields of a protobuf message that are bytes.
 type fields struct {
-	in   *mem.Reader
+	in   source
 	left int
+}
+
+// source is what messages are read from.
+type source interface {
+	io.Reader
+	io.ByteReader
 }
 
 // next is the number of the next field and how many bytes it has; every field of
@@ -216,9 +255,12 @@ func (f *fields) next() (field, n int, err error) {
 func (f *fields) varint() (uint64, error) {
 	var x uint64
 	for shift := 0; shift < 64; shift += 7 {
+		if f.left == 0 {
+			return 0, fmt.Errorf("%w: it ends in a number", ErrMalformed)
+		}
 		b, err := f.in.ReadByte()
 		if err != nil {
-			return 0, fmt.Errorf("%w: it ends in a number", ErrMalformed)
+			return 0, err
 		}
 		f.left--
 		x |= uint64(b&0x7f) << shift
@@ -231,8 +273,6 @@ func (f *fields) varint() (uint64, error) {
 
 func (f *fields) read(into []byte) error {
 	f.left -= len(into)
-	if _, err := io.ReadFull(f.in, into); err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	return nil
+	_, err := io.ReadFull(f.in, into)
+	return err
 }

@@ -381,12 +381,12 @@ func (c *committer) Abort(ctx context.Context, committables []connector.Committa
 	return errors.Join(errs...)
 }
 
-// Sweep implements connector.Sweeper. Besides the job's files it removes what was staged
-// of journals and manifests, which any job may have left; one that lives writes its own
-// again.
+// Sweep implements connector.Sweeper. Besides the job's files and journal it removes what
+// was staged of the common journal and of manifests, which any job may have left; one that
+// lives writes them again.
 func (c *committer) Sweep(ctx context.Context) error {
 	var errs []error
-	for _, prefix := range []string{filePrefix(c.spec.Job), journalPrefix, successFile} {
+	for _, prefix := range []string{filePrefix(c.spec.Job), journalPrefix + c.spec.Job.String(), journalPrefix + overwriteName, successFile} {
 		errs = append(errs, fs.Sweep(ctx, c.loc.fsys, c.loc.path, prefix))
 	}
 	return errors.Join(errs...)
@@ -395,8 +395,9 @@ func (c *committer) Sweep(ctx context.Context) error {
 // Close implements connector.Committer.
 func (c *committer) Close() error { return nil }
 
-// mostWrites is how often a file is written that another job may have swept meanwhile.
-const mostWrites = 3
+// mostWrites is how often a file is written that another job may have swept meanwhile:
+// hundreds may end in one table at a time, each with a sweep.
+const mostWrites = 50
 
 // create writes a file whole.
 func (c *committer) create(ctx context.Context, path string, v any, o fs.CreateOptions) error {

@@ -44,6 +44,9 @@ type Admission struct {
 	// TLS is the listener's side of TLS (security.Identity.Server); nil: none. Unix
 	// sockets never have it.
 	TLS *tls.Config
+	// Check says of a certificate's chain, verified when its connection began, why it is
+	// not good any more (security.Trust.Check); nil: it is good as long as the connection.
+	Check func(chain []*x509.Certificate, now time.Time) error
 	// Token lets in those who show it: without TLS to everything, else to what clients
 	// may do. The zero one lets nobody in.
 	Token security.Token
@@ -93,6 +96,11 @@ func (a Admission) admit(who caller, method string, header metadata.MD) error {
 		return a.enroll(header)
 	}
 	callers := callersOf(method)
+	if len(who.chain) > 0 && a.Check != nil {
+		if err := a.Check(who.chain, time.Now()); err != nil {
+			return status.Error(codes.Unauthenticated, err.Error())
+		}
+	}
 	if who.cert != nil && security.CheckRole(who.cert, callers...) == nil {
 		return nil
 	}
@@ -135,8 +143,9 @@ func (a Admission) enroll(header metadata.MD) error {
 // caller is what the connection says of who calls.
 type caller struct {
 	cert      *x509.Certificate // verified; nil: none was shown
-	encrypted bool              // by TLS
-	visitor   *visitor          // nil: it did not come through a Door
+	chain     []*x509.Certificate
+	encrypted bool     // by TLS
+	visitor   *visitor // nil: it did not come through a Door
 }
 
 func callerOf(ctx context.Context) caller {
@@ -152,7 +161,7 @@ func callerOf(ctx context.Context) caller {
 	if t, ok := info.(credentials.TLSInfo); ok {
 		who.encrypted = true
 		if len(t.State.VerifiedChains) > 0 {
-			who.cert = t.State.PeerCertificates[0]
+			who.cert, who.chain = t.State.PeerCertificates[0], t.State.VerifiedChains[0]
 		}
 	}
 	return who
@@ -163,7 +172,7 @@ func callersOf(method string) []security.Role {
 	switch service(method) {
 	case Master_ServiceDesc.ServiceName:
 		return []security.Role{security.Worker, security.Shuffle}
-	case Worker_ServiceDesc.ServiceName, Shuffle_ServiceDesc.ServiceName, Blobs_ServiceDesc.ServiceName:
+	case Worker_ServiceDesc.ServiceName, Shuffle_ServiceDesc.ServiceName, Blobs_ServiceDesc.ServiceName, Peer_ServiceDesc.ServiceName:
 		return []security.Role{security.Master}
 	case Coordinator_ServiceDesc.ServiceName:
 		return []security.Role{security.Master, security.Worker}
@@ -178,7 +187,7 @@ func callersOf(method string) []security.Role {
 // called there; none: any of the cluster.
 func serversOf(method string) []security.Role {
 	switch service(method) {
-	case Master_ServiceDesc.ServiceName, Cluster_ServiceDesc.ServiceName, Blobs_ServiceDesc.ServiceName, Enrollment_ServiceDesc.ServiceName:
+	case Master_ServiceDesc.ServiceName, Cluster_ServiceDesc.ServiceName, Blobs_ServiceDesc.ServiceName, Peer_ServiceDesc.ServiceName, Enrollment_ServiceDesc.ServiceName:
 		return []security.Role{security.Master}
 	case Worker_ServiceDesc.ServiceName, Coordinator_ServiceDesc.ServiceName:
 		return []security.Role{security.Worker}
@@ -222,7 +231,7 @@ func (c listenerCredentials) ServerHandshake(raw net.Conn) (net.Conn, credential
 		by = c.plain
 	}
 	conn, info, err := by.ServerHandshake(raw)
-	if v, ok := raw.(*visitor); ok && err == nil {
+	if v := visitorUnder(raw); v != nil && err == nil {
 		info = visitorInfo{AuthInfo: info, visitor: v}
 	}
 	return conn, info, err

@@ -92,7 +92,7 @@ func called(t *testing.T, o Options, address, says string) string {
 		}
 	}
 	var out []string
-	for _, s := range []string{"Master", "Cluster", "Join", "Worker", "Coordinator", "Shuffle", "Blobs"} {
+	for _, s := range []string{"Master", "Cluster", "Join", "Worker", "Coordinator", "Shuffle", "Blobs", "Peer"} {
 		if answered[s] {
 			out = append(out, s)
 		}
@@ -108,14 +108,14 @@ func TestAdmission(t *testing.T) {
 	}
 	trust := identity(t, h.ca, security.Client).Trust
 	as := func(ca *security.CA, r security.Role) Options { return Options{TLS: identity(t, ca, r).Client()} }
-	everything := "Master Cluster Join Worker Coordinator Shuffle Blobs"
+	everything := "Master Cluster Join Worker Coordinator Shuffle Blobs Peer"
 	for name, c := range map[string]struct {
 		o         Options
 		at        string
 		permitted string
 		elsewise  string
 	}{
-		"master":                         {o: as(h.ca, security.Master), permitted: "Cluster Join Worker Coordinator Shuffle Blobs", elsewise: "is of role master, not worker or shuffle"},
+		"master":                         {o: as(h.ca, security.Master), permitted: "Cluster Join Worker Coordinator Shuffle Blobs Peer", elsewise: "is of role master, not worker or shuffle"},
 		"worker":                         {o: as(h.ca, security.Worker), permitted: "Master Cluster Coordinator", elsewise: "is of role worker, not master"},
 		"shuffle":                        {o: as(h.ca, security.Shuffle), permitted: "Master Cluster", elsewise: "is of role shuffle, not master"},
 		"client's certificate":           {o: as(h.ca, security.Client), permitted: "Cluster", elsewise: "is of role client, not "},
@@ -148,7 +148,7 @@ func TestAdmission(t *testing.T) {
 func foreigner(t *testing.T, h house, r security.Role) Options {
 	t.Helper()
 	o := Options{TLS: identity(t, h.ca, security.Client).Trust.Client()}
-	o.TLS.Certificates = identity(t, h.foreign, r).Client().Certificates
+	o.TLS.GetClientCertificate = identity(t, h.foreign, r).Client().GetClientCertificate
 	return o
 }
 
@@ -167,7 +167,7 @@ func TestServerOfAnotherRole(t *testing.T) {
 		t.Errorf("went to %s", got)
 	}
 	for range len(reached) {
-		if m := <-reached; strings.HasPrefix(m, "Master") || strings.HasPrefix(m, "Cluster") || strings.HasPrefix(m, "Blobs") {
+		if m := <-reached; strings.HasPrefix(m, "Master") || strings.HasPrefix(m, "Cluster") || strings.HasPrefix(m, "Blobs") || strings.HasPrefix(m, "Peer") {
 			t.Errorf("%s was sent to a worker", m)
 		}
 	}

@@ -2,6 +2,8 @@ package network
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/tidemill/tidemill/core/rpc"
 )
@@ -30,6 +32,10 @@ func (c masterCalls) Acknowledge(ctx context.Context, q *rpc.AckRequest) (*rpc.A
 
 func (c masterCalls) Decline(ctx context.Context, q *rpc.DeclineRequest) (*rpc.DeclineReply, error) {
 	return call[rpc.DeclineReply](ctx, c.to, Master_Decline_FullMethodName, q)
+}
+
+func (c masterCalls) Leave(ctx context.Context, q *rpc.LeaveRequest) (*rpc.LeaveReply, error) {
+	return call[rpc.LeaveReply](ctx, c.to, Master_Leave_FullMethodName, q)
 }
 
 type workerCalls struct{ to target }
@@ -68,8 +74,25 @@ type coordinatorCalls struct{ to target }
 
 var _ rpc.CoordinatorClient = coordinatorCalls{}
 
+// A request for a split is numbered, so it can be asked again when its way broke: the answer
+// may have been lost on it.
+const (
+	splitTries = 3
+	splitPause = 100 * time.Millisecond
+)
+
 func (c coordinatorCalls) NextSplit(ctx context.Context, q *rpc.SplitRequest) (*rpc.SplitReply, error) {
-	return call[rpc.SplitReply](ctx, c.to, Coordinator_NextSplit_FullMethodName, q)
+	for try := 1; ; try++ {
+		r, err := call[rpc.SplitReply](ctx, c.to, Coordinator_NextSplit_FullMethodName, q)
+		if !errors.Is(err, rpc.ErrUnreachable) || q.GetSequence() == 0 || try == splitTries {
+			return r, err
+		}
+		select {
+		case <-time.After(splitPause):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 func (c coordinatorCalls) Reset(ctx context.Context, q *rpc.ResetRequest) (*rpc.ResetReply, error) {
@@ -106,6 +129,14 @@ func (c shuffleCalls) Drain(ctx context.Context, q *rpc.DrainRequest) (*rpc.Drai
 
 func (c shuffleCalls) Stats(ctx context.Context, q *rpc.ShuffleStatsRequest) (*rpc.ShuffleStats, error) {
 	return call[rpc.ShuffleStats](ctx, c.to, Shuffle_Stats_FullMethodName, q)
+}
+
+func (c shuffleCalls) HandOver(ctx context.Context, q *rpc.HandOverRequest) (*rpc.HandOverReply, error) {
+	return call[rpc.HandOverReply](ctx, c.to, Shuffle_HandOver_FullMethodName, q)
+}
+
+func (c shuffleCalls) Lanes(ctx context.Context, q *rpc.LanesRequest) (*rpc.LanesReply, error) {
+	return call[rpc.LanesReply](ctx, c.to, Shuffle_Lanes_FullMethodName, q)
 }
 
 type clusterCalls struct{ to target }
@@ -146,6 +177,14 @@ func (c clusterCalls) Join(ctx context.Context, q *rpc.JoinRequest) (*rpc.JoinRe
 
 func (c clusterCalls) Remove(ctx context.Context, q *rpc.RemoveRequest) (*rpc.RemoveReply, error) {
 	return call[rpc.RemoveReply](ctx, c.to, Cluster_Remove_FullMethodName, q)
+}
+
+type peerCalls struct{ to target }
+
+var _ Peer = peerCalls{}
+
+func (c peerCalls) Self(ctx context.Context, q *rpc.SelfRequest) (*rpc.SelfReply, error) {
+	return call[rpc.SelfReply](ctx, c.to, Peer_Self_FullMethodName, q)
 }
 
 type blobsCalls struct{ to target }

@@ -2,6 +2,7 @@ package network
 
 import (
 	"container/list"
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -20,7 +21,7 @@ const (
 // longest is closed. One connection too many in all, and the newest is.
 //
 // The server must tell it who is no stranger: one of gRPC by ServerOptions, one of HTTP
-// by ConnState.
+// by ConnContext, Admit and ConnState, any other by GuardedBy.
 type Door struct {
 	net.Listener
 	most, strange int
@@ -111,20 +112,90 @@ func (v *visitor) dismiss() {
 	}
 }
 
-// ConnState is for a http.Server behind a Door: a connection is a stranger's but while it
-// asks something.
+// ConnContext is for a http.Server behind a Door: it has Admit find the connection.
+func ConnContext(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, visitorKey{}, visitorOf(c))
+}
+
+type visitorKey struct{}
+
+// Admit says that a request, by its context, was let in: until it is answered its
+// connection is no stranger's. One that merely sends a request is: else a crowd that
+// begins requests and never ends them would fill the Door.
+func Admit(ctx context.Context) {
+	if v, ok := ctx.Value(visitorKey{}).(*visitor); ok && v != nil {
+		v.admit()
+	}
+}
+
+// ConnState is for a http.Server behind a Door: between requests a connection is a
+// stranger's.
 func ConnState(c net.Conn, s http.ConnState) {
+	if v := visitorOf(c); v != nil && s == http.StateIdle {
+		v.dismiss()
+	}
+}
+
+// visitorOf is a connection as its Door knows it; nil: there is none.
+func visitorOf(c net.Conn) *visitor {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
 	}
-	v, ok := c.(*visitor)
-	switch {
-	case !ok:
-	case s == http.StateActive:
-		v.admit()
-	case s == http.StateIdle:
-		v.dismiss()
+	v, _ := c.(*visitor)
+	return v
+}
+
+// GuardedBy is a listener behind the Door that speaks TLS and wants a certificate, as
+// config says: whoever has shown one is no stranger. A handshake is over in time or never.
+func (d *Door) GuardedBy(config *tls.Config) net.Listener { return guarded{d, config} }
+
+type guarded struct {
+	*Door
+	config *tls.Config
+}
+
+// Accept implements net.Listener. The handshake is left to the connection's first use.
+func (g guarded) Accept() (net.Conn, error) {
+	c, err := g.Door.Accept()
+	if err != nil {
+		return nil, err
 	}
+	return &greeted{Conn: tls.Server(c, g.config), visitor: visitorOf(c)}, nil
+}
+
+// greeted is a connection whose handshake comes before its first byte.
+type greeted struct {
+	*tls.Conn
+	visitor *visitor
+	once    sync.Once
+	err     error // of the handshake
+}
+
+func (g *greeted) greet() error {
+	g.once.Do(func() {
+		ctx, stop := context.WithTimeout(context.Background(), helloTimeout)
+		defer stop()
+		if g.err = g.HandshakeContext(ctx); g.err == nil {
+			g.visitor.admit()
+		}
+	})
+	return g.err
+}
+
+// Read implements net.Conn.
+func (g *greeted) Read(b []byte) (int, error) {
+	if err := g.greet(); err != nil {
+		return 0, err
+	}
+	return g.Conn.Read(b)
+}
+
+// Write implements net.Conn.
+func (g *greeted) Write(b []byte) (int, error) {
+	if err := g.greet(); err != nil {
+		return 0, err
+	}
+	return g.Conn.Write(b)
 }
 
 // Close implements net.Conn.

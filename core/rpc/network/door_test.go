@@ -187,7 +187,8 @@ func TestPages(t *testing.T) {
 			c := newCrowd()
 			d := NewDoor(c)
 			asked, proceed := make(chan bool), make(chan bool)
-			s := &http.Server{ConnState: ConnState, ReadHeaderTimeout: time.Second, ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			s := &http.Server{ConnState: ConnState, ConnContext: ConnContext, ReadHeaderTimeout: time.Second, ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				Admit(r.Context())
 				asked <- true
 				<-proceed
 			})}
@@ -239,6 +240,94 @@ func TestPages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who begins requests that nobody lets in, and never ends them, is a stranger: a crowd of
+// those does not fill a door either.
+func TestRequestsWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrowd()
+		d := NewDoor(c)
+		s := &http.Server{ConnState: ConnState, ConnContext: ConnContext, ReadHeaderTimeout: time.Second, ReadTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusUnauthorized)
+		})}
+		served := make(chan error)
+		go func() { served <- s.Serve(d) }()
+		for range 2 * maxStrangers {
+			conn := c.knock()
+			go func() {
+				_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n")
+				_, _ = io.Copy(io.Discard, conn)
+			}()
+		}
+		synctest.Wait()
+		if got := d.openNow(); got > maxStrangers {
+			t.Errorf("%d are open", got)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if got := d.openNow(); got != 0 {
+			t.Errorf("%d are left", got)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+}
+
+// A port where a certificate is wanted, as that of the masters' log: who says nothing, or
+// shows none, is gone after a while; who shows it stays.
+func TestGuarded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := authority(t)
+		master, worker := identity(t, ca, security.Master), identity(t, ca, security.Worker)
+		c := newCrowd()
+		d := NewDoor(c)
+		l := d.GuardedBy(master.Server(security.Master))
+		var serving sync.WaitGroup
+		serving.Go(func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				serving.Go(func() {
+					_, _ = io.Copy(conn, conn)
+					_ = conn.Close()
+				})
+			}
+		})
+		for range 2 * maxStrangers {
+			conn := c.knock()
+			go func() { _, _ = io.Copy(io.Discard, conn) }()
+		}
+		friend, other := tls.Client(c.knock(), master.Client()), tls.Client(c.knock(), worker.Client())
+		said := make([]byte, 5)
+		if _, err := io.WriteString(friend, "hello"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(friend, said); err != nil || string(said) != "hello" {
+			t.Fatalf("%q, %v", said, err)
+		}
+		if _, err := io.ReadFull(other, said); err == nil {
+			t.Error("a worker is served")
+		}
+		synctest.Wait()
+		if got := d.openNow(); got > maxStrangers+1 {
+			t.Errorf("%d are open", got)
+		}
+		time.Sleep(helloTimeout + time.Second)
+		synctest.Wait()
+		if got, strangers := d.openNow(), d.strangersNow(); got != 1 || strangers != 0 {
+			t.Errorf("%d are left, %d of them strangers", got, strangers)
+		}
+		_ = friend.Close()
+		_ = d.Close()
+		serving.Wait()
+	})
 }
 
 func (d *Door) strangersNow() int {

@@ -103,3 +103,7 @@ func unreachable(where, why string) error {
 func elsewhere(err error) bool {
 	return errors.Is(err, rpc.ErrNotLeader) || errors.Is(err, rpc.ErrUnreachable)
 }
+
+// later reports whether a master that answered with err, or another one, may do what is
+// asked for after a pause.
+func later(err error) bool { return elsewhere(err) || errors.Is(err, rpc.ErrBusy) }

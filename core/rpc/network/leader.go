@@ -149,7 +149,7 @@ func (s *search) run(ctx context.Context) error {
 			return failure.Errorf(failure.Usage, "%s: no master's address is known", short(s.method))
 		}
 		err := s.round(ctx, asked)
-		if err == nil || !elsewhere(err) {
+		if err == nil || !later(err) {
 			return err
 		}
 		select {
@@ -178,6 +178,9 @@ func (s *search) round(ctx context.Context, asked []string) error {
 		}
 		if !elsewhere(err) && !errors.Is(err, errStranger) {
 			return err
+		}
+		if s.n.opts.Unanswered != nil && errors.Is(err, rpc.ErrUnreachable) {
+			s.n.opts.Unanswered(s.method)
 		}
 		if last == nil || !errors.Is(err, errStranger) && !errors.Is(last, rpc.ErrNotLeader) {
 			last = err // what a living one says tells more

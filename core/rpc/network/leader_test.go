@@ -88,6 +88,34 @@ func TestLeaderIsFound(t *testing.T) {
 	})
 }
 
+// busyMaster says for a while that it shall be asked later.
+type busyMaster struct {
+	someMaster
+	busy *atomic.Int32
+}
+
+func (m busyMaster) Heartbeat(context.Context, *rpc.HeartbeatRequest) (*rpc.HeartbeatReply, error) {
+	if m.busy.Add(-1) >= 0 {
+		return nil, failure.Wrap(failure.Transient, rpc.ErrBusy)
+	}
+	return &rpc.HeartbeatReply{}, nil
+}
+
+// One that is busy is asked again, and nobody else is.
+func TestBusyMasterIsAskedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		token, in, busy := security.NewToken(), street{}, &atomic.Int32{}
+		busy.Store(3)
+		in.open(t, "busy:1", Services{Master: func() (rpc.MasterClient, error) { return busyMaster{busy: busy}, nil }}, token)
+		in.leader(t, "other:1", token)
+		n := in.dialer(t, Options{Masters: []string{"busy:1", "other:1"}, Token: token})
+		begun := time.Now()
+		if err := heartbeat(t.Context(), n); err != nil || busy.Load() >= 0 || n.leader.rotation()[0] != "busy:1" || time.Since(begun) < 3*firstPause/2 {
+			t.Errorf("%v after %v, %d left, then %v", err, time.Since(begun), busy.Load(), n.leader.rotation())
+		}
+	})
+}
+
 func TestNobodyLeads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		token, in := security.NewToken(), street{}

@@ -40,6 +40,10 @@ type Options struct {
 	AskTimeout time.Duration
 	// Version is the program's, for messages about calls that the other side lacks.
 	Version string
+	// Unanswered is told of each call of the leading master that a master gave no answer to,
+	// and that is therefore made again, the same request to whoever leads; nil: nobody is.
+	// It is called concurrently and returns at once.
+	Unanswered func(method string)
 }
 
 func (o Options) complete() Options {
@@ -93,6 +97,9 @@ func (n *Network) Shuffle(server string) rpc.ShuffleClient { return shuffleCalls
 
 // Blobs is the store of blobs of the master at an address, whether it leads or not.
 func (n *Network) Blobs(master string) Blobs { return blobsCalls{process{n: n, address: master}} }
+
+// Peer is the master at an address, whether it leads or not.
+func (n *Network) Peer(master string) Peer { return peerCalls{process{n: n, address: master}} }
 
 // Close ends all calls and connections.
 func (n *Network) Close() {
@@ -187,7 +194,7 @@ func (n *Network) bound(ctx context.Context, method string, q proto.Message) (co
 // still there is seen by its silence.
 func waits(method string, q proto.Message) bool {
 	switch method {
-	case Coordinator_NextSplit_FullMethodName, Coordinator_Commit_FullMethodName, Coordinator_Abort_FullMethodName:
+	case Coordinator_NextSplit_FullMethodName, Coordinator_Commit_FullMethodName, Coordinator_Abort_FullMethodName, Shuffle_HandOver_FullMethodName:
 		return true
 	case Cluster_GetJob_FullMethodName:
 		g, ok := q.(*rpc.GetJobRequest)

@@ -48,6 +48,7 @@ func everyCall(n *Network, process, master string) []invocation {
 		{"Coordinator", n.Coordinator(id.Worker(process))},
 		{"Shuffle", n.Shuffle(process)},
 		{"Blobs", n.Blobs(master)},
+		{"Peer", n.Peer(master)},
 	}
 	for _, c := range clients {
 		v := reflect.ValueOf(c.is)
@@ -90,7 +91,7 @@ func fill(m protoreflect.Message, depth int) {
 
 // register has a server answer all calls of all services by answer.
 func register(s grpc.ServiceRegistrar, answer func(ctx context.Context, method string, q proto.Message) (proto.Message, error)) {
-	for _, desc := range []grpc.ServiceDesc{Master_ServiceDesc, Worker_ServiceDesc, Coordinator_ServiceDesc, Shuffle_ServiceDesc, Cluster_ServiceDesc, Blobs_ServiceDesc} {
+	for _, desc := range []grpc.ServiceDesc{Master_ServiceDesc, Worker_ServiceDesc, Coordinator_ServiceDesc, Shuffle_ServiceDesc, Cluster_ServiceDesc, Blobs_ServiceDesc, Peer_ServiceDesc} {
 		methods := make([]grpc.MethodDesc, len(desc.Methods))
 		for i, m := range desc.Methods {
 			types, _ := reflect.TypeOf(desc.HandlerType).Elem().MethodByName(m.MethodName)
@@ -162,7 +163,7 @@ func TestEveryCall(t *testing.T) {
 	})
 	n := dialer(t, Options{Masters: []string{address}, Token: token})
 	calls := everyCall(n, address+"-life", address)
-	if len(calls) != 32 {
+	if len(calls) != 36 {
 		t.Fatalf("%d calls", len(calls))
 	}
 	for _, c := range calls {

@@ -24,6 +24,7 @@ type Services struct {
 	// Cluster is asked like Master.
 	Cluster func() (rpc.ClusterClient, error)
 	Blobs   Blobs
+	Peer    Peer
 	// Authority gives certificates to who shows a join token; the server's Admission has
 	// the same one.
 	Authority *security.CA
@@ -37,6 +38,12 @@ type Blobs interface {
 	Put(ctx context.Context, r *rpc.BlobRequest) (*rpc.BlobReply, error)
 	// Get reads a blob; one that is not there is NotFound.
 	Get(ctx context.Context, r *rpc.BlobRequest) (*rpc.BlobReply, error)
+}
+
+// Peer is a master as other masters see it.
+type Peer interface {
+	// Self tells what it knows of the cluster, whether it leads or not.
+	Self(ctx context.Context, r *rpc.SelfRequest) (*rpc.SelfReply, error)
 }
 
 // The generated interfaces of servers are ours and one private method.
@@ -64,6 +71,10 @@ type (
 	blobsServer struct {
 		Blobs
 		UnsafeBlobsServer
+	}
+	peerServer struct {
+		Peer
+		UnsafePeerServer
 	}
 )
 
@@ -99,6 +110,9 @@ func Register(r grpc.ServiceRegistrar, s Services) {
 	}
 	if s.Blobs != nil {
 		add(Blobs_ServiceDesc, func() (any, error) { return blobsServer{Blobs: s.Blobs}, nil })
+	}
+	if s.Peer != nil {
+		add(Peer_ServiceDesc, func() (any, error) { return peerServer{Peer: s.Peer}, nil })
 	}
 	if s.Authority != nil {
 		add(Enrollment_ServiceDesc, func() (any, error) { return enrollment{ca: s.Authority, token: s.Token}, nil })

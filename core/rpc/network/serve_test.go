@@ -31,6 +31,7 @@ type (
 	someShuffle     struct{ rpc.ShuffleClient }
 	someCluster     struct{ rpc.ClusterClient }
 	someBlobs       struct{ Blobs }
+	somePeer        struct{ Peer }
 )
 
 func (m someMaster) Heartbeat(_ context.Context, r *rpc.HeartbeatRequest) (*rpc.HeartbeatReply, error) {
@@ -47,7 +48,7 @@ func TestRegister(t *testing.T) {
 		Master:      func() (rpc.MasterClient, error) { return someMaster{}, nil },
 		Cluster:     func() (rpc.ClusterClient, error) { return someCluster{}, nil },
 		Worker:      someWorker{},
-		Coordinator: someCoordinator{}, Shuffle: someShuffle{}, Blobs: someBlobs{},
+		Coordinator: someCoordinator{}, Shuffle: someShuffle{}, Blobs: someBlobs{}, Peer: somePeer{},
 	}
 	full, _ := serve(t, Admission{Token: token, Version: "v7"}, func(s *grpc.Server) { Register(s, all) })
 	empty, _ := serve(t, Admission{Token: token, Version: "v7"}, func(s *grpc.Server) { Register(s, Services{}) })

@@ -130,13 +130,14 @@ const file_core_rpc_network_services_proto_rawDesc = "" +
 	"\arequest\x18\x01 \x01(\fR\arequest\"G\n" +
 	"\vEnrollReply\x12\"\n" +
 	"\fcertificates\x18\x01 \x01(\fR\fcertificates\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\tR\x05token2\xfc\x02\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token2\xc1\x03\n" +
 	"\x06Master\x12L\n" +
 	"\bRegister\x12 .tidemill.rpc.v1.RegisterRequest\x1a\x1e.tidemill.rpc.v1.RegisterReply\x12O\n" +
 	"\tHeartbeat\x12!.tidemill.rpc.v1.HeartbeatRequest\x1a\x1f.tidemill.rpc.v1.HeartbeatReply\x12A\n" +
 	"\x06Report\x12\x1b.tidemill.rpc.v1.TaskReport\x1a\x1a.tidemill.rpc.v1.TaskReply\x12E\n" +
 	"\vAcknowledge\x12\x1b.tidemill.rpc.v1.AckRequest\x1a\x19.tidemill.rpc.v1.AckReply\x12I\n" +
-	"\aDecline\x12\x1f.tidemill.rpc.v1.DeclineRequest\x1a\x1d.tidemill.rpc.v1.DeclineReply2\x8b\x04\n" +
+	"\aDecline\x12\x1f.tidemill.rpc.v1.DeclineRequest\x1a\x1d.tidemill.rpc.v1.DeclineReply\x12C\n" +
+	"\x05Leave\x12\x1d.tidemill.rpc.v1.LeaveRequest\x1a\x1b.tidemill.rpc.v1.LeaveReply2\x8b\x04\n" +
 	"\x06Worker\x12F\n" +
 	"\x06Deploy\x12\x1e.tidemill.rpc.v1.DeployRequest\x1a\x1c.tidemill.rpc.v1.DeployReply\x12F\n" +
 	"\x06Cancel\x12\x1e.tidemill.rpc.v1.CancelRequest\x1a\x1c.tidemill.rpc.v1.CancelReply\x12I\n" +
@@ -151,11 +152,13 @@ const file_core_rpc_network_services_proto_rawDesc = "" +
 	"\bSnapshot\x12 .tidemill.rpc.v1.SnapshotRequest\x1a\x1e.tidemill.rpc.v1.SnapshotReply\x12F\n" +
 	"\x06Commit\x12\x1e.tidemill.rpc.v1.CommitRequest\x1a\x1c.tidemill.rpc.v1.CommitReply\x12C\n" +
 	"\x05Abort\x12\x1d.tidemill.rpc.v1.AbortRequest\x1a\x1b.tidemill.rpc.v1.AbortReply\x12L\n" +
-	"\bProgress\x12 .tidemill.rpc.v1.ProgressRequest\x1a\x1e.tidemill.rpc.v1.ProgressReply2\xec\x01\n" +
+	"\bProgress\x12 .tidemill.rpc.v1.ProgressRequest\x1a\x1e.tidemill.rpc.v1.ProgressReply2\xff\x02\n" +
 	"\aShuffle\x12N\n" +
 	"\x04Drop\x12#.tidemill.rpc.v1.ShuffleDropRequest\x1a!.tidemill.rpc.v1.ShuffleDropReply\x12C\n" +
 	"\x05Drain\x12\x1d.tidemill.rpc.v1.DrainRequest\x1a\x1b.tidemill.rpc.v1.DrainReply\x12L\n" +
-	"\x05Stats\x12$.tidemill.rpc.v1.ShuffleStatsRequest\x1a\x1d.tidemill.rpc.v1.ShuffleStats2\x98\x05\n" +
+	"\x05Stats\x12$.tidemill.rpc.v1.ShuffleStatsRequest\x1a\x1d.tidemill.rpc.v1.ShuffleStats\x12L\n" +
+	"\bHandOver\x12 .tidemill.rpc.v1.HandOverRequest\x1a\x1e.tidemill.rpc.v1.HandOverReply\x12C\n" +
+	"\x05Lanes\x12\x1d.tidemill.rpc.v1.LanesRequest\x1a\x1b.tidemill.rpc.v1.LanesReply2\x98\x05\n" +
 	"\aCluster\x12F\n" +
 	"\x06Submit\x12\x1e.tidemill.rpc.v1.SubmitRequest\x1a\x1c.tidemill.rpc.v1.SubmitReply\x12D\n" +
 	"\x06GetJob\x12\x1e.tidemill.rpc.v1.GetJobRequest\x1a\x1a.tidemill.rpc.v1.JobStatus\x12L\n" +
@@ -165,7 +168,9 @@ const file_core_rpc_network_services_proto_rawDesc = "" +
 	"\x04Logs\x12\x1c.tidemill.rpc.v1.LogsRequest\x1a\x1a.tidemill.rpc.v1.LogsReply\x12O\n" +
 	"\tDrainNode\x12!.tidemill.rpc.v1.DrainNodeRequest\x1a\x1f.tidemill.rpc.v1.DrainNodeReply\x12@\n" +
 	"\x04Join\x12\x1c.tidemill.rpc.v1.JoinRequest\x1a\x1a.tidemill.rpc.v1.JoinReply\x12F\n" +
-	"\x06Remove\x12\x1e.tidemill.rpc.v1.RemoveRequest\x1a\x1c.tidemill.rpc.v1.RemoveReply2\x89\x01\n" +
+	"\x06Remove\x12\x1e.tidemill.rpc.v1.RemoveRequest\x1a\x1c.tidemill.rpc.v1.RemoveReply2H\n" +
+	"\x04Peer\x12@\n" +
+	"\x04Self\x12\x1c.tidemill.rpc.v1.SelfRequest\x1a\x1a.tidemill.rpc.v1.SelfReply2\x89\x01\n" +
 	"\x05Blobs\x12?\n" +
 	"\x03Put\x12\x1c.tidemill.rpc.v1.BlobRequest\x1a\x1a.tidemill.rpc.v1.BlobReply\x12?\n" +
 	"\x03Get\x12\x1c.tidemill.rpc.v1.BlobRequest\x1a\x1a.tidemill.rpc.v1.BlobReply2T\n" +
@@ -194,61 +199,69 @@ var file_core_rpc_network_services_proto_goTypes = []any{
 	(*rpc.TaskReport)(nil),          // 4: tidemill.rpc.v1.TaskReport
 	(*rpc.AckRequest)(nil),          // 5: tidemill.rpc.v1.AckRequest
 	(*rpc.DeclineRequest)(nil),      // 6: tidemill.rpc.v1.DeclineRequest
-	(*rpc.DeployRequest)(nil),       // 7: tidemill.rpc.v1.DeployRequest
-	(*rpc.CancelRequest)(nil),       // 8: tidemill.rpc.v1.CancelRequest
-	(*rpc.TriggerRequest)(nil),      // 9: tidemill.rpc.v1.TriggerRequest
-	(*rpc.NotifyRequest)(nil),       // 10: tidemill.rpc.v1.NotifyRequest
-	(*rpc.DropRequest)(nil),         // 11: tidemill.rpc.v1.DropRequest
-	(*rpc.CoordinatorRequest)(nil),  // 12: tidemill.rpc.v1.CoordinatorRequest
-	(*rpc.LogsRequest)(nil),         // 13: tidemill.rpc.v1.LogsRequest
-	(*rpc.SplitRequest)(nil),        // 14: tidemill.rpc.v1.SplitRequest
-	(*rpc.ResetRequest)(nil),        // 15: tidemill.rpc.v1.ResetRequest
-	(*rpc.SnapshotRequest)(nil),     // 16: tidemill.rpc.v1.SnapshotRequest
-	(*rpc.CommitRequest)(nil),       // 17: tidemill.rpc.v1.CommitRequest
-	(*rpc.AbortRequest)(nil),        // 18: tidemill.rpc.v1.AbortRequest
-	(*rpc.ProgressRequest)(nil),     // 19: tidemill.rpc.v1.ProgressRequest
-	(*rpc.ShuffleDropRequest)(nil),  // 20: tidemill.rpc.v1.ShuffleDropRequest
-	(*rpc.DrainRequest)(nil),        // 21: tidemill.rpc.v1.DrainRequest
-	(*rpc.ShuffleStatsRequest)(nil), // 22: tidemill.rpc.v1.ShuffleStatsRequest
-	(*rpc.SubmitRequest)(nil),       // 23: tidemill.rpc.v1.SubmitRequest
-	(*rpc.GetJobRequest)(nil),       // 24: tidemill.rpc.v1.GetJobRequest
-	(*rpc.ListJobsRequest)(nil),     // 25: tidemill.rpc.v1.ListJobsRequest
-	(*rpc.CancelJobRequest)(nil),    // 26: tidemill.rpc.v1.CancelJobRequest
-	(*rpc.NodesRequest)(nil),        // 27: tidemill.rpc.v1.NodesRequest
-	(*rpc.DrainNodeRequest)(nil),    // 28: tidemill.rpc.v1.DrainNodeRequest
-	(*rpc.JoinRequest)(nil),         // 29: tidemill.rpc.v1.JoinRequest
-	(*rpc.RemoveRequest)(nil),       // 30: tidemill.rpc.v1.RemoveRequest
-	(*rpc.BlobRequest)(nil),         // 31: tidemill.rpc.v1.BlobRequest
-	(*rpc.RegisterReply)(nil),       // 32: tidemill.rpc.v1.RegisterReply
-	(*rpc.HeartbeatReply)(nil),      // 33: tidemill.rpc.v1.HeartbeatReply
-	(*rpc.TaskReply)(nil),           // 34: tidemill.rpc.v1.TaskReply
-	(*rpc.AckReply)(nil),            // 35: tidemill.rpc.v1.AckReply
-	(*rpc.DeclineReply)(nil),        // 36: tidemill.rpc.v1.DeclineReply
-	(*rpc.DeployReply)(nil),         // 37: tidemill.rpc.v1.DeployReply
-	(*rpc.CancelReply)(nil),         // 38: tidemill.rpc.v1.CancelReply
-	(*rpc.TriggerReply)(nil),        // 39: tidemill.rpc.v1.TriggerReply
-	(*rpc.NotifyReply)(nil),         // 40: tidemill.rpc.v1.NotifyReply
-	(*rpc.DropReply)(nil),           // 41: tidemill.rpc.v1.DropReply
-	(*rpc.CoordinatorReply)(nil),    // 42: tidemill.rpc.v1.CoordinatorReply
-	(*rpc.LogsReply)(nil),           // 43: tidemill.rpc.v1.LogsReply
-	(*rpc.SplitReply)(nil),          // 44: tidemill.rpc.v1.SplitReply
-	(*rpc.ResetReply)(nil),          // 45: tidemill.rpc.v1.ResetReply
-	(*rpc.SnapshotReply)(nil),       // 46: tidemill.rpc.v1.SnapshotReply
-	(*rpc.CommitReply)(nil),         // 47: tidemill.rpc.v1.CommitReply
-	(*rpc.AbortReply)(nil),          // 48: tidemill.rpc.v1.AbortReply
-	(*rpc.ProgressReply)(nil),       // 49: tidemill.rpc.v1.ProgressReply
-	(*rpc.ShuffleDropReply)(nil),    // 50: tidemill.rpc.v1.ShuffleDropReply
-	(*rpc.DrainReply)(nil),          // 51: tidemill.rpc.v1.DrainReply
-	(*rpc.ShuffleStats)(nil),        // 52: tidemill.rpc.v1.ShuffleStats
-	(*rpc.SubmitReply)(nil),         // 53: tidemill.rpc.v1.SubmitReply
-	(*rpc.JobStatus)(nil),           // 54: tidemill.rpc.v1.JobStatus
-	(*rpc.ListJobsReply)(nil),       // 55: tidemill.rpc.v1.ListJobsReply
-	(*rpc.CancelJobReply)(nil),      // 56: tidemill.rpc.v1.CancelJobReply
-	(*rpc.NodesReply)(nil),          // 57: tidemill.rpc.v1.NodesReply
-	(*rpc.DrainNodeReply)(nil),      // 58: tidemill.rpc.v1.DrainNodeReply
-	(*rpc.JoinReply)(nil),           // 59: tidemill.rpc.v1.JoinReply
-	(*rpc.RemoveReply)(nil),         // 60: tidemill.rpc.v1.RemoveReply
-	(*rpc.BlobReply)(nil),           // 61: tidemill.rpc.v1.BlobReply
+	(*rpc.LeaveRequest)(nil),        // 7: tidemill.rpc.v1.LeaveRequest
+	(*rpc.DeployRequest)(nil),       // 8: tidemill.rpc.v1.DeployRequest
+	(*rpc.CancelRequest)(nil),       // 9: tidemill.rpc.v1.CancelRequest
+	(*rpc.TriggerRequest)(nil),      // 10: tidemill.rpc.v1.TriggerRequest
+	(*rpc.NotifyRequest)(nil),       // 11: tidemill.rpc.v1.NotifyRequest
+	(*rpc.DropRequest)(nil),         // 12: tidemill.rpc.v1.DropRequest
+	(*rpc.CoordinatorRequest)(nil),  // 13: tidemill.rpc.v1.CoordinatorRequest
+	(*rpc.LogsRequest)(nil),         // 14: tidemill.rpc.v1.LogsRequest
+	(*rpc.SplitRequest)(nil),        // 15: tidemill.rpc.v1.SplitRequest
+	(*rpc.ResetRequest)(nil),        // 16: tidemill.rpc.v1.ResetRequest
+	(*rpc.SnapshotRequest)(nil),     // 17: tidemill.rpc.v1.SnapshotRequest
+	(*rpc.CommitRequest)(nil),       // 18: tidemill.rpc.v1.CommitRequest
+	(*rpc.AbortRequest)(nil),        // 19: tidemill.rpc.v1.AbortRequest
+	(*rpc.ProgressRequest)(nil),     // 20: tidemill.rpc.v1.ProgressRequest
+	(*rpc.ShuffleDropRequest)(nil),  // 21: tidemill.rpc.v1.ShuffleDropRequest
+	(*rpc.DrainRequest)(nil),        // 22: tidemill.rpc.v1.DrainRequest
+	(*rpc.ShuffleStatsRequest)(nil), // 23: tidemill.rpc.v1.ShuffleStatsRequest
+	(*rpc.HandOverRequest)(nil),     // 24: tidemill.rpc.v1.HandOverRequest
+	(*rpc.LanesRequest)(nil),        // 25: tidemill.rpc.v1.LanesRequest
+	(*rpc.SubmitRequest)(nil),       // 26: tidemill.rpc.v1.SubmitRequest
+	(*rpc.GetJobRequest)(nil),       // 27: tidemill.rpc.v1.GetJobRequest
+	(*rpc.ListJobsRequest)(nil),     // 28: tidemill.rpc.v1.ListJobsRequest
+	(*rpc.CancelJobRequest)(nil),    // 29: tidemill.rpc.v1.CancelJobRequest
+	(*rpc.NodesRequest)(nil),        // 30: tidemill.rpc.v1.NodesRequest
+	(*rpc.DrainNodeRequest)(nil),    // 31: tidemill.rpc.v1.DrainNodeRequest
+	(*rpc.JoinRequest)(nil),         // 32: tidemill.rpc.v1.JoinRequest
+	(*rpc.RemoveRequest)(nil),       // 33: tidemill.rpc.v1.RemoveRequest
+	(*rpc.SelfRequest)(nil),         // 34: tidemill.rpc.v1.SelfRequest
+	(*rpc.BlobRequest)(nil),         // 35: tidemill.rpc.v1.BlobRequest
+	(*rpc.RegisterReply)(nil),       // 36: tidemill.rpc.v1.RegisterReply
+	(*rpc.HeartbeatReply)(nil),      // 37: tidemill.rpc.v1.HeartbeatReply
+	(*rpc.TaskReply)(nil),           // 38: tidemill.rpc.v1.TaskReply
+	(*rpc.AckReply)(nil),            // 39: tidemill.rpc.v1.AckReply
+	(*rpc.DeclineReply)(nil),        // 40: tidemill.rpc.v1.DeclineReply
+	(*rpc.LeaveReply)(nil),          // 41: tidemill.rpc.v1.LeaveReply
+	(*rpc.DeployReply)(nil),         // 42: tidemill.rpc.v1.DeployReply
+	(*rpc.CancelReply)(nil),         // 43: tidemill.rpc.v1.CancelReply
+	(*rpc.TriggerReply)(nil),        // 44: tidemill.rpc.v1.TriggerReply
+	(*rpc.NotifyReply)(nil),         // 45: tidemill.rpc.v1.NotifyReply
+	(*rpc.DropReply)(nil),           // 46: tidemill.rpc.v1.DropReply
+	(*rpc.CoordinatorReply)(nil),    // 47: tidemill.rpc.v1.CoordinatorReply
+	(*rpc.LogsReply)(nil),           // 48: tidemill.rpc.v1.LogsReply
+	(*rpc.SplitReply)(nil),          // 49: tidemill.rpc.v1.SplitReply
+	(*rpc.ResetReply)(nil),          // 50: tidemill.rpc.v1.ResetReply
+	(*rpc.SnapshotReply)(nil),       // 51: tidemill.rpc.v1.SnapshotReply
+	(*rpc.CommitReply)(nil),         // 52: tidemill.rpc.v1.CommitReply
+	(*rpc.AbortReply)(nil),          // 53: tidemill.rpc.v1.AbortReply
+	(*rpc.ProgressReply)(nil),       // 54: tidemill.rpc.v1.ProgressReply
+	(*rpc.ShuffleDropReply)(nil),    // 55: tidemill.rpc.v1.ShuffleDropReply
+	(*rpc.DrainReply)(nil),          // 56: tidemill.rpc.v1.DrainReply
+	(*rpc.ShuffleStats)(nil),        // 57: tidemill.rpc.v1.ShuffleStats
+	(*rpc.HandOverReply)(nil),       // 58: tidemill.rpc.v1.HandOverReply
+	(*rpc.LanesReply)(nil),          // 59: tidemill.rpc.v1.LanesReply
+	(*rpc.SubmitReply)(nil),         // 60: tidemill.rpc.v1.SubmitReply
+	(*rpc.JobStatus)(nil),           // 61: tidemill.rpc.v1.JobStatus
+	(*rpc.ListJobsReply)(nil),       // 62: tidemill.rpc.v1.ListJobsReply
+	(*rpc.CancelJobReply)(nil),      // 63: tidemill.rpc.v1.CancelJobReply
+	(*rpc.NodesReply)(nil),          // 64: tidemill.rpc.v1.NodesReply
+	(*rpc.DrainNodeReply)(nil),      // 65: tidemill.rpc.v1.DrainNodeReply
+	(*rpc.JoinReply)(nil),           // 66: tidemill.rpc.v1.JoinReply
+	(*rpc.RemoveReply)(nil),         // 67: tidemill.rpc.v1.RemoveReply
+	(*rpc.SelfReply)(nil),           // 68: tidemill.rpc.v1.SelfReply
+	(*rpc.BlobReply)(nil),           // 69: tidemill.rpc.v1.BlobReply
 }
 var file_core_rpc_network_services_proto_depIdxs = []int32{
 	2,  // 0: tidemill.rpc.v1.Master.Register:input_type -> tidemill.rpc.v1.RegisterRequest
@@ -256,69 +269,77 @@ var file_core_rpc_network_services_proto_depIdxs = []int32{
 	4,  // 2: tidemill.rpc.v1.Master.Report:input_type -> tidemill.rpc.v1.TaskReport
 	5,  // 3: tidemill.rpc.v1.Master.Acknowledge:input_type -> tidemill.rpc.v1.AckRequest
 	6,  // 4: tidemill.rpc.v1.Master.Decline:input_type -> tidemill.rpc.v1.DeclineRequest
-	7,  // 5: tidemill.rpc.v1.Worker.Deploy:input_type -> tidemill.rpc.v1.DeployRequest
-	8,  // 6: tidemill.rpc.v1.Worker.Cancel:input_type -> tidemill.rpc.v1.CancelRequest
-	9,  // 7: tidemill.rpc.v1.Worker.Trigger:input_type -> tidemill.rpc.v1.TriggerRequest
-	10, // 8: tidemill.rpc.v1.Worker.Notify:input_type -> tidemill.rpc.v1.NotifyRequest
-	11, // 9: tidemill.rpc.v1.Worker.Drop:input_type -> tidemill.rpc.v1.DropRequest
-	12, // 10: tidemill.rpc.v1.Worker.StartCoordinator:input_type -> tidemill.rpc.v1.CoordinatorRequest
-	13, // 11: tidemill.rpc.v1.Worker.Logs:input_type -> tidemill.rpc.v1.LogsRequest
-	14, // 12: tidemill.rpc.v1.Coordinator.NextSplit:input_type -> tidemill.rpc.v1.SplitRequest
-	15, // 13: tidemill.rpc.v1.Coordinator.Reset:input_type -> tidemill.rpc.v1.ResetRequest
-	16, // 14: tidemill.rpc.v1.Coordinator.Snapshot:input_type -> tidemill.rpc.v1.SnapshotRequest
-	17, // 15: tidemill.rpc.v1.Coordinator.Commit:input_type -> tidemill.rpc.v1.CommitRequest
-	18, // 16: tidemill.rpc.v1.Coordinator.Abort:input_type -> tidemill.rpc.v1.AbortRequest
-	19, // 17: tidemill.rpc.v1.Coordinator.Progress:input_type -> tidemill.rpc.v1.ProgressRequest
-	20, // 18: tidemill.rpc.v1.Shuffle.Drop:input_type -> tidemill.rpc.v1.ShuffleDropRequest
-	21, // 19: tidemill.rpc.v1.Shuffle.Drain:input_type -> tidemill.rpc.v1.DrainRequest
-	22, // 20: tidemill.rpc.v1.Shuffle.Stats:input_type -> tidemill.rpc.v1.ShuffleStatsRequest
-	23, // 21: tidemill.rpc.v1.Cluster.Submit:input_type -> tidemill.rpc.v1.SubmitRequest
-	24, // 22: tidemill.rpc.v1.Cluster.GetJob:input_type -> tidemill.rpc.v1.GetJobRequest
-	25, // 23: tidemill.rpc.v1.Cluster.ListJobs:input_type -> tidemill.rpc.v1.ListJobsRequest
-	26, // 24: tidemill.rpc.v1.Cluster.CancelJob:input_type -> tidemill.rpc.v1.CancelJobRequest
-	27, // 25: tidemill.rpc.v1.Cluster.Nodes:input_type -> tidemill.rpc.v1.NodesRequest
-	13, // 26: tidemill.rpc.v1.Cluster.Logs:input_type -> tidemill.rpc.v1.LogsRequest
-	28, // 27: tidemill.rpc.v1.Cluster.DrainNode:input_type -> tidemill.rpc.v1.DrainNodeRequest
-	29, // 28: tidemill.rpc.v1.Cluster.Join:input_type -> tidemill.rpc.v1.JoinRequest
-	30, // 29: tidemill.rpc.v1.Cluster.Remove:input_type -> tidemill.rpc.v1.RemoveRequest
-	31, // 30: tidemill.rpc.v1.Blobs.Put:input_type -> tidemill.rpc.v1.BlobRequest
-	31, // 31: tidemill.rpc.v1.Blobs.Get:input_type -> tidemill.rpc.v1.BlobRequest
-	0,  // 32: tidemill.rpc.v1.Enrollment.Enroll:input_type -> tidemill.rpc.v1.EnrollRequest
-	32, // 33: tidemill.rpc.v1.Master.Register:output_type -> tidemill.rpc.v1.RegisterReply
-	33, // 34: tidemill.rpc.v1.Master.Heartbeat:output_type -> tidemill.rpc.v1.HeartbeatReply
-	34, // 35: tidemill.rpc.v1.Master.Report:output_type -> tidemill.rpc.v1.TaskReply
-	35, // 36: tidemill.rpc.v1.Master.Acknowledge:output_type -> tidemill.rpc.v1.AckReply
-	36, // 37: tidemill.rpc.v1.Master.Decline:output_type -> tidemill.rpc.v1.DeclineReply
-	37, // 38: tidemill.rpc.v1.Worker.Deploy:output_type -> tidemill.rpc.v1.DeployReply
-	38, // 39: tidemill.rpc.v1.Worker.Cancel:output_type -> tidemill.rpc.v1.CancelReply
-	39, // 40: tidemill.rpc.v1.Worker.Trigger:output_type -> tidemill.rpc.v1.TriggerReply
-	40, // 41: tidemill.rpc.v1.Worker.Notify:output_type -> tidemill.rpc.v1.NotifyReply
-	41, // 42: tidemill.rpc.v1.Worker.Drop:output_type -> tidemill.rpc.v1.DropReply
-	42, // 43: tidemill.rpc.v1.Worker.StartCoordinator:output_type -> tidemill.rpc.v1.CoordinatorReply
-	43, // 44: tidemill.rpc.v1.Worker.Logs:output_type -> tidemill.rpc.v1.LogsReply
-	44, // 45: tidemill.rpc.v1.Coordinator.NextSplit:output_type -> tidemill.rpc.v1.SplitReply
-	45, // 46: tidemill.rpc.v1.Coordinator.Reset:output_type -> tidemill.rpc.v1.ResetReply
-	46, // 47: tidemill.rpc.v1.Coordinator.Snapshot:output_type -> tidemill.rpc.v1.SnapshotReply
-	47, // 48: tidemill.rpc.v1.Coordinator.Commit:output_type -> tidemill.rpc.v1.CommitReply
-	48, // 49: tidemill.rpc.v1.Coordinator.Abort:output_type -> tidemill.rpc.v1.AbortReply
-	49, // 50: tidemill.rpc.v1.Coordinator.Progress:output_type -> tidemill.rpc.v1.ProgressReply
-	50, // 51: tidemill.rpc.v1.Shuffle.Drop:output_type -> tidemill.rpc.v1.ShuffleDropReply
-	51, // 52: tidemill.rpc.v1.Shuffle.Drain:output_type -> tidemill.rpc.v1.DrainReply
-	52, // 53: tidemill.rpc.v1.Shuffle.Stats:output_type -> tidemill.rpc.v1.ShuffleStats
-	53, // 54: tidemill.rpc.v1.Cluster.Submit:output_type -> tidemill.rpc.v1.SubmitReply
-	54, // 55: tidemill.rpc.v1.Cluster.GetJob:output_type -> tidemill.rpc.v1.JobStatus
-	55, // 56: tidemill.rpc.v1.Cluster.ListJobs:output_type -> tidemill.rpc.v1.ListJobsReply
-	56, // 57: tidemill.rpc.v1.Cluster.CancelJob:output_type -> tidemill.rpc.v1.CancelJobReply
-	57, // 58: tidemill.rpc.v1.Cluster.Nodes:output_type -> tidemill.rpc.v1.NodesReply
-	43, // 59: tidemill.rpc.v1.Cluster.Logs:output_type -> tidemill.rpc.v1.LogsReply
-	58, // 60: tidemill.rpc.v1.Cluster.DrainNode:output_type -> tidemill.rpc.v1.DrainNodeReply
-	59, // 61: tidemill.rpc.v1.Cluster.Join:output_type -> tidemill.rpc.v1.JoinReply
-	60, // 62: tidemill.rpc.v1.Cluster.Remove:output_type -> tidemill.rpc.v1.RemoveReply
-	61, // 63: tidemill.rpc.v1.Blobs.Put:output_type -> tidemill.rpc.v1.BlobReply
-	61, // 64: tidemill.rpc.v1.Blobs.Get:output_type -> tidemill.rpc.v1.BlobReply
-	1,  // 65: tidemill.rpc.v1.Enrollment.Enroll:output_type -> tidemill.rpc.v1.EnrollReply
-	33, // [33:66] is the sub-list for method output_type
-	0,  // [0:33] is the sub-list for method input_type
+	7,  // 5: tidemill.rpc.v1.Master.Leave:input_type -> tidemill.rpc.v1.LeaveRequest
+	8,  // 6: tidemill.rpc.v1.Worker.Deploy:input_type -> tidemill.rpc.v1.DeployRequest
+	9,  // 7: tidemill.rpc.v1.Worker.Cancel:input_type -> tidemill.rpc.v1.CancelRequest
+	10, // 8: tidemill.rpc.v1.Worker.Trigger:input_type -> tidemill.rpc.v1.TriggerRequest
+	11, // 9: tidemill.rpc.v1.Worker.Notify:input_type -> tidemill.rpc.v1.NotifyRequest
+	12, // 10: tidemill.rpc.v1.Worker.Drop:input_type -> tidemill.rpc.v1.DropRequest
+	13, // 11: tidemill.rpc.v1.Worker.StartCoordinator:input_type -> tidemill.rpc.v1.CoordinatorRequest
+	14, // 12: tidemill.rpc.v1.Worker.Logs:input_type -> tidemill.rpc.v1.LogsRequest
+	15, // 13: tidemill.rpc.v1.Coordinator.NextSplit:input_type -> tidemill.rpc.v1.SplitRequest
+	16, // 14: tidemill.rpc.v1.Coordinator.Reset:input_type -> tidemill.rpc.v1.ResetRequest
+	17, // 15: tidemill.rpc.v1.Coordinator.Snapshot:input_type -> tidemill.rpc.v1.SnapshotRequest
+	18, // 16: tidemill.rpc.v1.Coordinator.Commit:input_type -> tidemill.rpc.v1.CommitRequest
+	19, // 17: tidemill.rpc.v1.Coordinator.Abort:input_type -> tidemill.rpc.v1.AbortRequest
+	20, // 18: tidemill.rpc.v1.Coordinator.Progress:input_type -> tidemill.rpc.v1.ProgressRequest
+	21, // 19: tidemill.rpc.v1.Shuffle.Drop:input_type -> tidemill.rpc.v1.ShuffleDropRequest
+	22, // 20: tidemill.rpc.v1.Shuffle.Drain:input_type -> tidemill.rpc.v1.DrainRequest
+	23, // 21: tidemill.rpc.v1.Shuffle.Stats:input_type -> tidemill.rpc.v1.ShuffleStatsRequest
+	24, // 22: tidemill.rpc.v1.Shuffle.HandOver:input_type -> tidemill.rpc.v1.HandOverRequest
+	25, // 23: tidemill.rpc.v1.Shuffle.Lanes:input_type -> tidemill.rpc.v1.LanesRequest
+	26, // 24: tidemill.rpc.v1.Cluster.Submit:input_type -> tidemill.rpc.v1.SubmitRequest
+	27, // 25: tidemill.rpc.v1.Cluster.GetJob:input_type -> tidemill.rpc.v1.GetJobRequest
+	28, // 26: tidemill.rpc.v1.Cluster.ListJobs:input_type -> tidemill.rpc.v1.ListJobsRequest
+	29, // 27: tidemill.rpc.v1.Cluster.CancelJob:input_type -> tidemill.rpc.v1.CancelJobRequest
+	30, // 28: tidemill.rpc.v1.Cluster.Nodes:input_type -> tidemill.rpc.v1.NodesRequest
+	14, // 29: tidemill.rpc.v1.Cluster.Logs:input_type -> tidemill.rpc.v1.LogsRequest
+	31, // 30: tidemill.rpc.v1.Cluster.DrainNode:input_type -> tidemill.rpc.v1.DrainNodeRequest
+	32, // 31: tidemill.rpc.v1.Cluster.Join:input_type -> tidemill.rpc.v1.JoinRequest
+	33, // 32: tidemill.rpc.v1.Cluster.Remove:input_type -> tidemill.rpc.v1.RemoveRequest
+	34, // 33: tidemill.rpc.v1.Peer.Self:input_type -> tidemill.rpc.v1.SelfRequest
+	35, // 34: tidemill.rpc.v1.Blobs.Put:input_type -> tidemill.rpc.v1.BlobRequest
+	35, // 35: tidemill.rpc.v1.Blobs.Get:input_type -> tidemill.rpc.v1.BlobRequest
+	0,  // 36: tidemill.rpc.v1.Enrollment.Enroll:input_type -> tidemill.rpc.v1.EnrollRequest
+	36, // 37: tidemill.rpc.v1.Master.Register:output_type -> tidemill.rpc.v1.RegisterReply
+	37, // 38: tidemill.rpc.v1.Master.Heartbeat:output_type -> tidemill.rpc.v1.HeartbeatReply
+	38, // 39: tidemill.rpc.v1.Master.Report:output_type -> tidemill.rpc.v1.TaskReply
+	39, // 40: tidemill.rpc.v1.Master.Acknowledge:output_type -> tidemill.rpc.v1.AckReply
+	40, // 41: tidemill.rpc.v1.Master.Decline:output_type -> tidemill.rpc.v1.DeclineReply
+	41, // 42: tidemill.rpc.v1.Master.Leave:output_type -> tidemill.rpc.v1.LeaveReply
+	42, // 43: tidemill.rpc.v1.Worker.Deploy:output_type -> tidemill.rpc.v1.DeployReply
+	43, // 44: tidemill.rpc.v1.Worker.Cancel:output_type -> tidemill.rpc.v1.CancelReply
+	44, // 45: tidemill.rpc.v1.Worker.Trigger:output_type -> tidemill.rpc.v1.TriggerReply
+	45, // 46: tidemill.rpc.v1.Worker.Notify:output_type -> tidemill.rpc.v1.NotifyReply
+	46, // 47: tidemill.rpc.v1.Worker.Drop:output_type -> tidemill.rpc.v1.DropReply
+	47, // 48: tidemill.rpc.v1.Worker.StartCoordinator:output_type -> tidemill.rpc.v1.CoordinatorReply
+	48, // 49: tidemill.rpc.v1.Worker.Logs:output_type -> tidemill.rpc.v1.LogsReply
+	49, // 50: tidemill.rpc.v1.Coordinator.NextSplit:output_type -> tidemill.rpc.v1.SplitReply
+	50, // 51: tidemill.rpc.v1.Coordinator.Reset:output_type -> tidemill.rpc.v1.ResetReply
+	51, // 52: tidemill.rpc.v1.Coordinator.Snapshot:output_type -> tidemill.rpc.v1.SnapshotReply
+	52, // 53: tidemill.rpc.v1.Coordinator.Commit:output_type -> tidemill.rpc.v1.CommitReply
+	53, // 54: tidemill.rpc.v1.Coordinator.Abort:output_type -> tidemill.rpc.v1.AbortReply
+	54, // 55: tidemill.rpc.v1.Coordinator.Progress:output_type -> tidemill.rpc.v1.ProgressReply
+	55, // 56: tidemill.rpc.v1.Shuffle.Drop:output_type -> tidemill.rpc.v1.ShuffleDropReply
+	56, // 57: tidemill.rpc.v1.Shuffle.Drain:output_type -> tidemill.rpc.v1.DrainReply
+	57, // 58: tidemill.rpc.v1.Shuffle.Stats:output_type -> tidemill.rpc.v1.ShuffleStats
+	58, // 59: tidemill.rpc.v1.Shuffle.HandOver:output_type -> tidemill.rpc.v1.HandOverReply
+	59, // 60: tidemill.rpc.v1.Shuffle.Lanes:output_type -> tidemill.rpc.v1.LanesReply
+	60, // 61: tidemill.rpc.v1.Cluster.Submit:output_type -> tidemill.rpc.v1.SubmitReply
+	61, // 62: tidemill.rpc.v1.Cluster.GetJob:output_type -> tidemill.rpc.v1.JobStatus
+	62, // 63: tidemill.rpc.v1.Cluster.ListJobs:output_type -> tidemill.rpc.v1.ListJobsReply
+	63, // 64: tidemill.rpc.v1.Cluster.CancelJob:output_type -> tidemill.rpc.v1.CancelJobReply
+	64, // 65: tidemill.rpc.v1.Cluster.Nodes:output_type -> tidemill.rpc.v1.NodesReply
+	48, // 66: tidemill.rpc.v1.Cluster.Logs:output_type -> tidemill.rpc.v1.LogsReply
+	65, // 67: tidemill.rpc.v1.Cluster.DrainNode:output_type -> tidemill.rpc.v1.DrainNodeReply
+	66, // 68: tidemill.rpc.v1.Cluster.Join:output_type -> tidemill.rpc.v1.JoinReply
+	67, // 69: tidemill.rpc.v1.Cluster.Remove:output_type -> tidemill.rpc.v1.RemoveReply
+	68, // 70: tidemill.rpc.v1.Peer.Self:output_type -> tidemill.rpc.v1.SelfReply
+	69, // 71: tidemill.rpc.v1.Blobs.Put:output_type -> tidemill.rpc.v1.BlobReply
+	69, // 72: tidemill.rpc.v1.Blobs.Get:output_type -> tidemill.rpc.v1.BlobReply
+	1,  // 73: tidemill.rpc.v1.Enrollment.Enroll:output_type -> tidemill.rpc.v1.EnrollReply
+	37, // [37:74] is the sub-list for method output_type
+	0,  // [0:37] is the sub-list for method input_type
 	0,  // [0:0] is the sub-list for extension type_name
 	0,  // [0:0] is the sub-list for extension extendee
 	0,  // [0:0] is the sub-list for field type_name
@@ -337,7 +358,7 @@ func file_core_rpc_network_services_proto_init() {
 			NumEnums:      0,
 			NumMessages:   2,
 			NumExtensions: 0,
-			NumServices:   7,
+			NumServices:   8,
 		},
 		GoTypes:           file_core_rpc_network_services_proto_goTypes,
 		DependencyIndexes: file_core_rpc_network_services_proto_depIdxs,

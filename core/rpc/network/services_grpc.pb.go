@@ -28,6 +28,7 @@ const (
 	Master_Report_FullMethodName      = "/tidemill.rpc.v1.Master/Report"
 	Master_Acknowledge_FullMethodName = "/tidemill.rpc.v1.Master/Acknowledge"
 	Master_Decline_FullMethodName     = "/tidemill.rpc.v1.Master/Decline"
+	Master_Leave_FullMethodName       = "/tidemill.rpc.v1.Master/Leave"
 )
 
 // MasterClient is the client API for Master service.
@@ -39,6 +40,7 @@ type MasterClient interface {
 	Report(ctx context.Context, in *rpc.TaskReport, opts ...grpc.CallOption) (*rpc.TaskReply, error)
 	Acknowledge(ctx context.Context, in *rpc.AckRequest, opts ...grpc.CallOption) (*rpc.AckReply, error)
 	Decline(ctx context.Context, in *rpc.DeclineRequest, opts ...grpc.CallOption) (*rpc.DeclineReply, error)
+	Leave(ctx context.Context, in *rpc.LeaveRequest, opts ...grpc.CallOption) (*rpc.LeaveReply, error)
 }
 
 type masterClient struct {
@@ -99,6 +101,16 @@ func (c *masterClient) Decline(ctx context.Context, in *rpc.DeclineRequest, opts
 	return out, nil
 }
 
+func (c *masterClient) Leave(ctx context.Context, in *rpc.LeaveRequest, opts ...grpc.CallOption) (*rpc.LeaveReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(rpc.LeaveReply)
+	err := c.cc.Invoke(ctx, Master_Leave_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MasterServer is the server API for Master service.
 // All implementations must embed UnimplementedMasterServer
 // for forward compatibility.
@@ -108,6 +120,7 @@ type MasterServer interface {
 	Report(context.Context, *rpc.TaskReport) (*rpc.TaskReply, error)
 	Acknowledge(context.Context, *rpc.AckRequest) (*rpc.AckReply, error)
 	Decline(context.Context, *rpc.DeclineRequest) (*rpc.DeclineReply, error)
+	Leave(context.Context, *rpc.LeaveRequest) (*rpc.LeaveReply, error)
 	mustEmbedUnimplementedMasterServer()
 }
 
@@ -132,6 +145,9 @@ func (UnimplementedMasterServer) Acknowledge(context.Context, *rpc.AckRequest) (
 }
 func (UnimplementedMasterServer) Decline(context.Context, *rpc.DeclineRequest) (*rpc.DeclineReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Decline not implemented")
+}
+func (UnimplementedMasterServer) Leave(context.Context, *rpc.LeaveRequest) (*rpc.LeaveReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Leave not implemented")
 }
 func (UnimplementedMasterServer) mustEmbedUnimplementedMasterServer() {}
 func (UnimplementedMasterServer) testEmbeddedByValue()                {}
@@ -244,6 +260,24 @@ func _Master_Decline_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Master_Leave_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(rpc.LeaveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MasterServer).Leave(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Master_Leave_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MasterServer).Leave(ctx, req.(*rpc.LeaveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Master_ServiceDesc is the grpc.ServiceDesc for Master service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -270,6 +304,10 @@ var Master_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Decline",
 			Handler:    _Master_Decline_Handler,
+		},
+		{
+			MethodName: "Leave",
+			Handler:    _Master_Leave_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -899,9 +937,11 @@ var Coordinator_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	Shuffle_Drop_FullMethodName  = "/tidemill.rpc.v1.Shuffle/Drop"
-	Shuffle_Drain_FullMethodName = "/tidemill.rpc.v1.Shuffle/Drain"
-	Shuffle_Stats_FullMethodName = "/tidemill.rpc.v1.Shuffle/Stats"
+	Shuffle_Drop_FullMethodName     = "/tidemill.rpc.v1.Shuffle/Drop"
+	Shuffle_Drain_FullMethodName    = "/tidemill.rpc.v1.Shuffle/Drain"
+	Shuffle_Stats_FullMethodName    = "/tidemill.rpc.v1.Shuffle/Stats"
+	Shuffle_HandOver_FullMethodName = "/tidemill.rpc.v1.Shuffle/HandOver"
+	Shuffle_Lanes_FullMethodName    = "/tidemill.rpc.v1.Shuffle/Lanes"
 )
 
 // ShuffleClient is the client API for Shuffle service.
@@ -911,6 +951,8 @@ type ShuffleClient interface {
 	Drop(ctx context.Context, in *rpc.ShuffleDropRequest, opts ...grpc.CallOption) (*rpc.ShuffleDropReply, error)
 	Drain(ctx context.Context, in *rpc.DrainRequest, opts ...grpc.CallOption) (*rpc.DrainReply, error)
 	Stats(ctx context.Context, in *rpc.ShuffleStatsRequest, opts ...grpc.CallOption) (*rpc.ShuffleStats, error)
+	HandOver(ctx context.Context, in *rpc.HandOverRequest, opts ...grpc.CallOption) (*rpc.HandOverReply, error)
+	Lanes(ctx context.Context, in *rpc.LanesRequest, opts ...grpc.CallOption) (*rpc.LanesReply, error)
 }
 
 type shuffleClient struct {
@@ -951,6 +993,26 @@ func (c *shuffleClient) Stats(ctx context.Context, in *rpc.ShuffleStatsRequest, 
 	return out, nil
 }
 
+func (c *shuffleClient) HandOver(ctx context.Context, in *rpc.HandOverRequest, opts ...grpc.CallOption) (*rpc.HandOverReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(rpc.HandOverReply)
+	err := c.cc.Invoke(ctx, Shuffle_HandOver_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *shuffleClient) Lanes(ctx context.Context, in *rpc.LanesRequest, opts ...grpc.CallOption) (*rpc.LanesReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(rpc.LanesReply)
+	err := c.cc.Invoke(ctx, Shuffle_Lanes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ShuffleServer is the server API for Shuffle service.
 // All implementations must embed UnimplementedShuffleServer
 // for forward compatibility.
@@ -958,6 +1020,8 @@ type ShuffleServer interface {
 	Drop(context.Context, *rpc.ShuffleDropRequest) (*rpc.ShuffleDropReply, error)
 	Drain(context.Context, *rpc.DrainRequest) (*rpc.DrainReply, error)
 	Stats(context.Context, *rpc.ShuffleStatsRequest) (*rpc.ShuffleStats, error)
+	HandOver(context.Context, *rpc.HandOverRequest) (*rpc.HandOverReply, error)
+	Lanes(context.Context, *rpc.LanesRequest) (*rpc.LanesReply, error)
 	mustEmbedUnimplementedShuffleServer()
 }
 
@@ -976,6 +1040,12 @@ func (UnimplementedShuffleServer) Drain(context.Context, *rpc.DrainRequest) (*rp
 }
 func (UnimplementedShuffleServer) Stats(context.Context, *rpc.ShuffleStatsRequest) (*rpc.ShuffleStats, error) {
 	return nil, status.Error(codes.Unimplemented, "method Stats not implemented")
+}
+func (UnimplementedShuffleServer) HandOver(context.Context, *rpc.HandOverRequest) (*rpc.HandOverReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method HandOver not implemented")
+}
+func (UnimplementedShuffleServer) Lanes(context.Context, *rpc.LanesRequest) (*rpc.LanesReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Lanes not implemented")
 }
 func (UnimplementedShuffleServer) mustEmbedUnimplementedShuffleServer() {}
 func (UnimplementedShuffleServer) testEmbeddedByValue()                 {}
@@ -1052,6 +1122,42 @@ func _Shuffle_Stats_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Shuffle_HandOver_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(rpc.HandOverRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShuffleServer).HandOver(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Shuffle_HandOver_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShuffleServer).HandOver(ctx, req.(*rpc.HandOverRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Shuffle_Lanes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(rpc.LanesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShuffleServer).Lanes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Shuffle_Lanes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShuffleServer).Lanes(ctx, req.(*rpc.LanesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Shuffle_ServiceDesc is the grpc.ServiceDesc for Shuffle service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1070,6 +1176,14 @@ var Shuffle_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Stats",
 			Handler:    _Shuffle_Stats_Handler,
+		},
+		{
+			MethodName: "HandOver",
+			Handler:    _Shuffle_HandOver_Handler,
+		},
+		{
+			MethodName: "Lanes",
+			Handler:    _Shuffle_Lanes_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -1476,6 +1590,112 @@ var Cluster_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Remove",
 			Handler:    _Cluster_Remove_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "core/rpc/network/services.proto",
+}
+
+const (
+	Peer_Self_FullMethodName = "/tidemill.rpc.v1.Peer/Self"
+)
+
+// PeerClient is the client API for Peer service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Peer is a master as other masters see it, whether it leads or not.
+type PeerClient interface {
+	Self(ctx context.Context, in *rpc.SelfRequest, opts ...grpc.CallOption) (*rpc.SelfReply, error)
+}
+
+type peerClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewPeerClient(cc grpc.ClientConnInterface) PeerClient {
+	return &peerClient{cc}
+}
+
+func (c *peerClient) Self(ctx context.Context, in *rpc.SelfRequest, opts ...grpc.CallOption) (*rpc.SelfReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(rpc.SelfReply)
+	err := c.cc.Invoke(ctx, Peer_Self_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PeerServer is the server API for Peer service.
+// All implementations must embed UnimplementedPeerServer
+// for forward compatibility.
+//
+// Peer is a master as other masters see it, whether it leads or not.
+type PeerServer interface {
+	Self(context.Context, *rpc.SelfRequest) (*rpc.SelfReply, error)
+	mustEmbedUnimplementedPeerServer()
+}
+
+// UnimplementedPeerServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedPeerServer struct{}
+
+func (UnimplementedPeerServer) Self(context.Context, *rpc.SelfRequest) (*rpc.SelfReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Self not implemented")
+}
+func (UnimplementedPeerServer) mustEmbedUnimplementedPeerServer() {}
+func (UnimplementedPeerServer) testEmbeddedByValue()              {}
+
+// UnsafePeerServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to PeerServer will
+// result in compilation errors.
+type UnsafePeerServer interface {
+	mustEmbedUnimplementedPeerServer()
+}
+
+func RegisterPeerServer(s grpc.ServiceRegistrar, srv PeerServer) {
+	// If the following call panics, it indicates UnimplementedPeerServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Peer_ServiceDesc, srv)
+}
+
+func _Peer_Self_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(rpc.SelfRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Self(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Self_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Self(ctx, req.(*rpc.SelfRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// Peer_ServiceDesc is the grpc.ServiceDesc for Peer service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Peer_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "tidemill.rpc.v1.Peer",
+	HandlerType: (*PeerServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Self",
+			Handler:    _Peer_Self_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -47,9 +47,6 @@ func opensSet(tokens []lex.Token, i int) bool {
 	return i > 1 && tokens[i-2].Word == lex.BEGIN || i+1 < len(tokens) && tokens[i+1].Word == lex.BEGIN
 }
 
-// Keywords returns all words that the dialect knows, in capitals and alphabetical order, for highlighting and completion.
-func Keywords() []string { return lex.Words() }
-
 // Expected returns the keywords that may follow src, nearest to the grammar's order and without duplicates. It returns none when
 // src has a mistake before its end. A shell that completes a half-written word leaves that word out of src.
 func Expected(src string) []string {

@@ -1,7 +1,6 @@
 package lex
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/tidemill/tidemill/core/sql/ast"
@@ -17,9 +16,6 @@ func (k Keyword) String() string {
 	}
 	return ""
 }
-
-// Words returns the texts of all keywords in alphabetical order.
-func Words() []string { return slices.Clone(names[1:]) }
 
 // Reserved reports whether the keyword cannot be a name without quotes.
 func (k Keyword) Reserved() bool { return reserved[k] }
