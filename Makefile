@@ -103,12 +103,17 @@ fuzz-sql: $(TOOLS)/duckdb ## Compare random SQL with DuckDB's answers (FUZZTIME=
 
 KILLS    ?= 20
 DOCUMENT ?=
+SCENARIO ?=
 
 .PHONY: verify
-verify: ## Kill processes of real clusters and compare results (KILLS=n SEED=n DOCUMENT=docs/reliability.md ARGS=...)
+verify: ## Kill processes of real clusters and compare results (KILLS=n SEED=n DOCUMENT=docs/reliability.md ARGS=..., or SCENARIO=name,...)
 	@mkdir -p .cache/verify
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags failpoint -o .cache/verify/tidemill ./cmd/tidemill
-	$(GO) run ./cmd/verify -tidemill .cache/verify/tidemill -kills $(KILLS) -seed $(SEED) -document '$(DOCUMENT)' $(ARGS)
+	$(GO) run ./cmd/verify -tidemill .cache/verify/tidemill -kills $(KILLS) -seed $(SEED) -document '$(DOCUMENT)' -scenario '$(SCENARIO)' $(if $(JOBS),-jobs $(JOBS)) $(ARGS)
+
+.PHONY: verify-scenarios
+verify-scenarios: ## Play all scenarios of make verify on little data
+	@$(MAKE) verify SCENARIO=all ARGS='-scale 0.05'
 
 .PHONY: test-storage
 test-storage: $(TOOLS)/versitygw-$(VERSITYGW) ## Test the file systems against real servers

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/tidemill/tidemill/core/failure"
 )
@@ -15,6 +16,8 @@ type Member struct {
 	ID      string // for ever
 	Address string // of its log transport
 	Voter   bool   // it counts for majorities; a new one does once it has caught up
+	// Lost is since when the leader, which alone can tell, has not heard of it; zero: it has.
+	Lost time.Time
 }
 
 // Cluster is a Store whose masters may come and go.

@@ -108,6 +108,9 @@ func (m *Master) Nodes(ctx context.Context, _ *rpc.NodesRequest) (*rpc.NodesRepl
 			if n.Leader && m.opts.Address != "" {
 				n.Address = m.opts.Address
 			}
+			if !k.Lost.IsZero() && !n.Leader {
+				n.Lost, n.HeardMillis = true, time.Since(k.Lost).Milliseconds()
+			}
 			reply.Nodes = append(reply.Nodes, n)
 		}
 	} else {
@@ -187,19 +190,6 @@ func (m *Master) Join(ctx context.Context, r *rpc.JoinRequest) (*rpc.JoinReply, 
 	}
 	m.opts.Log.Info("master has joined", "master", r.GetId(), "address", r.GetAddress())
 	return &rpc.JoinReply{}, nil
-}
-
-// Remove implements rpc.ClusterClient.
-func (m *Master) Remove(ctx context.Context, r *rpc.RemoveRequest) (*rpc.RemoveReply, error) {
-	c, err := m.masters()
-	if err != nil {
-		return nil, err
-	}
-	if err := c.Remove(ctx, r.GetId()); err != nil {
-		return nil, fmt.Errorf("remove master %s: %w", r.GetId(), err)
-	}
-	m.opts.Log.Info("master was removed", "master", r.GetId())
-	return &rpc.RemoveReply{}, nil
 }
 
 func (m *Master) masters() (raftmeta.Cluster, error) {

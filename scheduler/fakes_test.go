@@ -203,6 +203,17 @@ func (s replica) Remove(_ context.Context, name string) error {
 	return nil
 }
 
+// lose has a master not be heard of for a minute.
+func (r *replicas) lose(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.members {
+		if r.members[i].ID == name {
+			r.members[i].Lost = time.Now().Add(-time.Minute)
+		}
+	}
+}
+
 // blobs are what a majority keeps.
 type blobs struct{ *replicas }
 

@@ -170,8 +170,20 @@ shuffle h2:7072-bb at h2:7072, 0 of 0 slots, leads false, drains false
 worker h2:7071-aa at h2:7071, 3 of 3 slots, leads false, drains false` {
 			t.Fatal(got)
 		}
+		for name, why := range map[string]string{"m1": "it leads", "m2": "it is alive", server.ID: "it is alive", "nobody": "no such node"} {
+			if _, err := m.Remove(c.root, &rpc.RemoveRequest{Id: name}); err == nil || !strings.Contains(err.Error(), why) {
+				t.Errorf("remove %s: %v", name, err)
+			}
+		}
+		c.store.lose("m2")
+		if r, err := m.Nodes(c.root, &rpc.NodesRequest{}); err != nil || !r.GetNodes()[1].GetLost() || r.GetNodes()[1].GetHeardMillis() != 60_000 {
+			t.Errorf("nodes: %v, %v", r, err)
+		}
 		if _, err := m.Remove(c.root, &rpc.RemoveRequest{Id: "m2"}); err != nil {
 			t.Fatal(err)
+		}
+		if _, err := m.Remove(c.root, &rpc.RemoveRequest{Id: "m1"}); failure.Of(err) != failure.Conflict || !strings.Contains(err.Error(), "the last one") {
+			t.Errorf("remove the last master: %v", err)
 		}
 		drained := &drains{left: 2}
 		c.ServeShuffle(server.ID, drained)

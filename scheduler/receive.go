@@ -30,7 +30,13 @@ func (m *Master) Register(_ context.Context, r *rpc.RegisterRequest) (*rpc.Regis
 		return nil, err
 	}
 	m.opts.Log.Info("member has registered", "member", who.ID, "slots", who.Slots)
-	return &rpc.RegisterReply{Term: uint64(m.term), HeartbeatMillis: m.opts.Heartbeat.Milliseconds(), TicketKey: m.key}, nil
+	reply := &rpc.RegisterReply{Term: uint64(m.term), HeartbeatMillis: m.opts.Heartbeat.Milliseconds(), TicketKey: m.key}
+	for _, k := range r.GetRunning() {
+		if k.GetAttempt() != nil { // it has counted as lost since before the call, or is of an older term
+			reply.Unwanted = append(reply.Unwanted, k)
+		}
+	}
+	return reply, nil
 }
 
 // Leave implements rpc.MasterClient.

@@ -10,6 +10,7 @@ import (
 	arrowmemory "github.com/apache/arrow-go/v18/arrow/memory"
 	"google.golang.org/grpc"
 
+	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
@@ -168,6 +169,7 @@ func (l *load) spec(retention shuffle.Retention) (shuffle.Spec, error) {
 	columns, err := datatype.SchemaFromArrow(l.schema)
 	return shuffle.Spec{
 		Job: id.Job{1}, Exchange: 1, Schema: columns, Lanes: l.streams, Partitions: l.streams, Retention: retention, Paired: true,
+		BudgetBytes: config.ExchangeBudget.Get(config.Config{}), // as jobs have it
 	}, err
 }
 

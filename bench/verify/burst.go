@@ -20,7 +20,7 @@ import (
 // burstScenarios are about many jobs at a time.
 func burstScenarios() []Scenario {
 	return []Scenario{{
-		Name:  "burst",
+		Name: "burst", Long: true,
 		Shows: "many jobs with graphs of 200 KB come at once, the leader of three masters dies with its disk: each is listed and has run once",
 		shape: Shape{Masters: 3, Workers: 2, Shuffles: 1}, play: playBurst,
 	}}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tidemill/tidemill/core/failpoint"
+	"github.com/tidemill/tidemill/core/faultproxy"
 )
 
 // Shape is how many of each role a cluster has.
@@ -26,6 +27,7 @@ type cluster struct {
 	dir     string
 	points  *failpoint.Directory
 	nodes   []*node
+	proxies []*faultproxy.Proxy // before each node, or none
 }
 
 // newCluster prepares a cluster in a directory of its own; start starts it.
@@ -61,7 +63,7 @@ func (c *cluster) add(role Role, number int) (*node, error) {
 	name := fmt.Sprintf("%s-%d", role, number)
 	n := &node{
 		role: role, name: name, address: address, options: c.options, points: filepath.Join(c.dir, "failpoints"),
-		dir: filepath.Join(c.dir, "data", name), logs: c.logs(), masters: c.masters(),
+		dir: filepath.Join(c.dir, "data", name), logs: c.logs(), masters: c.masters(), memory: shuffleMemory,
 	}
 	c.nodes = append(c.nodes, n)
 	return n, nil

@@ -20,7 +20,10 @@ type Counters struct {
 	// failpoint ended, by its name.
 	Kills   map[string]int
 	AtPoint map[string]int
-	Stops   int
+	// Stops are SIGSTOPs, LongStops those after which a master had given the node up.
+	Stops, LongStops int
+	// Networks are faults of networks, by their kind.
+	Networks map[string]int
 	// Damaged are files that kept rows of statements, and had a bit flipped or their end
 	// cut.
 	Damaged int
@@ -41,7 +44,7 @@ type Counters struct {
 }
 
 func newCounters(o Options) *Counters {
-	return &Counters{Seed: o.Seed, Scale: o.Scale, Kills: map[string]int{}, AtPoint: map[string]int{}, Errors: map[string]int{}}
+	return &Counters{Seed: o.Seed, Scale: o.Scale, Kills: map[string]int{}, Networks: map[string]int{}, AtPoint: map[string]int{}, Errors: map[string]int{}}
 }
 
 func sum(counts map[string]int) (n int) {
@@ -94,7 +97,8 @@ func (c *Counters) rows() [][2]string {
 		{"kills", fmt.Sprintf("%d (%s)", c.Killed(), list(c.Kills))},
 		{"of them in a shuffle, commit, publication or seal", count(c.Critical())},
 		{"by failpoint", list(c.AtPoint)},
-		{"stops and continues", count(c.Stops)},
+		{"stops and continues", fmt.Sprintf("%d (%d of them longer than a master waits)", c.Stops, c.LongStops)},
+		{"faults of the network, through a proxy", fmt.Sprintf("%d (%s)", sum(c.Networks), list(c.Networks))},
 		{"files of running statements that were damaged", count(c.Damaged)},
 		{"kills of everything at once", count(c.PowerFailures)},
 		{"right at once", count(c.Right)},
@@ -145,6 +149,22 @@ func (c *Counters) Markdown() string {
 	}
 	for _, text := range slices.Sorted(maps.Keys(c.Errors)) {
 		fmt.Fprintf(&b, "- %d times `%s`\n", c.Errors[text], strings.ReplaceAll(text, "`", "'"))
+	}
+	b.WriteString(scenarioPage())
+	return b.String()
+}
+
+// scenarioPage is the part of the page that tells what scenarios show.
+func scenarioPage() string {
+	var b strings.Builder
+	b.WriteString("\n## Shown at a known moment\n\n`make verify SCENARIO=name,...` holds jobs by a failpoint, does this to a cluster, prints attempts " +
+		"and times, and fails when it is not so.\n`make verify-scenarios` plays all but the long ones.\n\n| scenario | shows |\n|---|---|\n")
+	for _, s := range Scenarios() {
+		long := ""
+		if s.Long {
+			long = " (long)"
+		}
+		fmt.Fprintf(&b, "| `%s`%s | %s |\n", s.Name, long, s.Shows)
 	}
 	return b.String()
 }

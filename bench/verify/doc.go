@@ -15,13 +15,18 @@
 //	    end everything by kill -9, start, look for files, stop in order
 //
 // A fault is a failpoint (core/failpoint) armed for one of the hits that the statement
-// was seen to make, a kill -9 at a random moment, or a SIGSTOP for longer or shorter
-// than a heartbeat's patience. Most kills are by failpoint, because a random moment
-// seldom falls into a commit.
+// was seen to make, a kill -9 at a random moment, a SIGSTOP for longer or shorter than a
+// heartbeat's patience, a bit flipped in each file that keeps rows, or a network that
+// delays, resets, stalls or swallows (core/faultproxy, before every node). Most kills
+// are by failpoint, because a random moment seldom falls into a commit.
 //
 // The seed fixes statements and faults, not how processes interleave. A wrong answer, a
 // mix of two outputs, an unclear error, a role that died by itself or a file left fails
 // the run, which goes on to the end, prints the counters, and keeps the logs.
+//
+// Scenarios are what is not left to chance. A failpoint holds a job at a known moment,
+// something happens to the cluster, and attempts, times, files and answers must be as
+// told: Scenarios lists them.
 //
 // cmd/verify is its program; `make verify KILLS=20 SEED=1` builds what it needs.
 package verify

@@ -24,6 +24,8 @@ const (
 	StopAndContinue
 	// Damage flips a bit in, or cuts, each file that keeps rows of the statement.
 	Damage
+	// BadNetwork does something to the connections of one node for a while.
+	BadNetwork
 )
 
 func (k FaultKind) String() string {
@@ -36,6 +38,8 @@ func (k FaultKind) String() string {
 		return "stop and continue"
 	case Damage:
 		return "damage files"
+	case BadNetwork:
+		return "bad network"
 	default:
 		return "no fault"
 	}
@@ -49,6 +53,8 @@ type fault struct {
 	node  int           // that is killed or stopped
 	after time.Duration // from the statement's start
 	pause time.Duration // until the node is started again, or goes on
+	// network is what BadNetwork does.
+	network networkFault
 }
 
 func (f fault) String() string {
@@ -57,6 +63,9 @@ func (f fault) String() string {
 	}
 	if f.kind == Damage {
 		return fmt.Sprintf("damage files after %v", f.after)
+	}
+	if f.kind == BadNetwork {
+		return fmt.Sprintf("%s at node %d after %v, for %v", f.network, f.node, f.after, f.pause)
 	}
 	what := map[FaultKind]string{KillAtRandom: "kill", StopAndContinue: "stop"}[f.kind]
 	return fmt.Sprintf("%s node %d after %v, for %v", what, f.node, f.after, f.pause)
@@ -69,14 +78,16 @@ type calm struct {
 }
 
 const (
-	// Of every twelve faults seven are kills at failpoints, three at random moments, and
-	// one damages files.
-	pointShare, randomShare, damageShare = 7, 3, 1
-	faultShares                          = 12
-	// A killed node stays away for up to longestPause, a stopped one for up to
-	// longestStop, which is longer than a master's patience.
+	// Of every sixteen faults eight are kills at failpoints, two at random moments, two
+	// damage files, two are of networks, and two stop a node.
+	pointShare, randomShare, damageShare, networkShare = 8, 2, 2, 2
+	faultShares                                        = 16
+	// A killed node stays away for up to longestPause, a stopped one or one with a bad
+	// network for up to longestStop, which is longer than a master's patience.
 	longestPause = 2 * time.Second
-	longestStop  = 5 * time.Second
+	longestStop  = 6 * time.Second
+	// lossPatience is after which silence a master gives a member up.
+	lossPatience = 2 * time.Second
 )
 
 // planFault draws the fault of a round. Where a statement passes no failpoints, there
@@ -95,7 +106,10 @@ func planFault(r *rand.Rand, nodes int, c calm) fault {
 		f.kind = KillAtRandom
 		f.pause = time.Duration(r.Int64N(int64(longestPause)))
 	case n < pointShare+randomShare+damageShare:
-		f.kind = Damage
+		f.kind, f.after = Damage, 0 // as soon as there is one
+	case n < pointShare+randomShare+damageShare+networkShare:
+		f.kind, f.network = BadNetwork, networkFault(1+r.IntN(int(networkFaults)-1))
+		f.pause = time.Duration(r.Int64N(int64(longestStop)))
 	default:
 		f.pause = time.Duration(r.Int64N(int64(longestStop)))
 	}

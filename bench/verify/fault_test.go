@@ -31,7 +31,7 @@ func TestFaultsAreThoseOfTheSeed(t *testing.T) {
 			t.Errorf("fault %d: %v", i, f)
 		}
 	}
-	if counts[KillAtPoint] < counts[KillAtRandom]*3/2 || counts[StopAndContinue] == 0 || counts[Damage] == 0 || counts[noFault] != 0 {
+	if counts[KillAtPoint] < counts[KillAtRandom]*3/2 || counts[StopAndContinue] == 0 || counts[Damage] == 0 || counts[BadNetwork] == 0 || counts[noFault] != 0 {
 		t.Errorf("%v", counts)
 	}
 	for range 100 {
@@ -54,7 +54,7 @@ func TestCountersTellEveryDefect(t *testing.T) {
 	if err := c.Print(&b); err != nil || strings.Count(b.String(), "DEFECT") != 5 {
 		t.Errorf("%v:\n%s", err, b.String())
 	}
-	if page := c.Markdown(); !strings.Contains(page, "| wrong answers and mixed folders | 1 |") || !strings.Contains(page, "2 times `a 'b'`") {
+	if page := c.Markdown(); !strings.Contains(page, "| wrong answers and mixed folders | 1 |") || !strings.Contains(page, "2 times `a 'b'`") || !strings.Contains(page, "| `kill-everything` |") {
 		t.Error(page)
 	}
 }

@@ -23,6 +23,7 @@ type node struct {
 	logs    string // the directory of its lives' output
 	options Options
 	masters []string
+	memory  string   // of a shuffle server
 	more    []string // arguments that this one has beside those of its role
 	points  string   // the directory of failpoints
 

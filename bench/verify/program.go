@@ -39,8 +39,9 @@ func (r Role) String() string {
 	}
 }
 
-// shuffleMemory is what each shuffle server has: little, so that it writes files.
-const shuffleMemory = "64 mb"
+// Each shuffle server has little memory, so that it writes files; less in random rounds,
+// so that damage meets some.
+const shuffleMemory, scarceMemory = "64 mb", "32 mb"
 
 // workerSlots is how many slots each worker has.
 const workerSlots = "2"
@@ -59,7 +60,7 @@ func (n *node) arguments(masters []string) []string {
 	case Worker:
 		args = append(args, "--join", strings.Join(masters, ","), "-D", "worker.slots="+workerSlots)
 	default:
-		args = append(args, "--join", strings.Join(masters, ","), "-D", "worker.memory.size="+shuffleMemory)
+		args = append(args, "--join", strings.Join(masters, ","), "-D", "worker.memory.size="+n.memory)
 	}
 	return append(args, n.more...)
 }

@@ -31,7 +31,13 @@ func (r *run) cluster(ctx context.Context, shape Shape, dir string) (err error) 
 	if r.c, err = newCluster(r.Options, shape, dir); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.c.killAll()) }()
+	for _, n := range r.c.of(Shuffle) {
+		n.memory = scarceMemory
+	}
+	if err := r.c.interpose(ctx, r.Seed); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.c.killAll(), r.c.close()) }()
 	if r.writes, err = r.newOverwrite(ctx, filepath.Join(dir, "output")); err != nil {
 		return err
 	}
@@ -125,8 +131,11 @@ func (r *run) round(ctx context.Context) error {
 		s = r.statements[r.random.IntN(len(r.statements))]
 	}
 	m := modes()[r.random.IntN(len(modes()))]
+	f := planFault(r.random, len(r.c.nodes), r.calms[s.name+m.name])
+	if f.kind == Damage {
+		m = modes()[len(modes())-1] // whose rows are stored
+	}
 	calm := r.calms[s.name+m.name]
-	f := planFault(r.random, len(r.c.nodes), calm)
 	r.count.Rounds++
 	where := fmt.Sprintf("round %d, %s, %s, %s", r.count.Rounds, s.name, m.name, f)
 	start := time.Now()
@@ -264,10 +273,12 @@ func (r *run) strike(ctx context.Context, f fault) error {
 	if pause(ctx, f.after) != nil {
 		return nil // the statement was faster
 	}
-	if f.kind == Damage {
-		n, err := damage(filepath.Join(r.c.dir, "data"), f.node%2 == 0)
-		r.count.Damaged += n
-		return err
+	switch f.kind {
+	case Damage:
+		return r.damage(ctx, f)
+	case BadNetwork:
+		r.count.Networks[f.network.String()]++
+		return r.c.disturb(ctx, f.node, f.network, f.pause)
 	}
 	n := r.c.nodes[f.node]
 	if !n.alive() {
@@ -275,8 +286,11 @@ func (r *run) strike(ctx context.Context, f fault) error {
 	}
 	if f.kind == StopAndContinue {
 		r.count.Stops++
+		if f.pause > lossPatience {
+			r.count.LongStops++
+		}
 		err := n.signal(syscall.SIGSTOP)
-		_ = pause(ctx, f.pause)
+		_ = pause(context.WithoutCancel(ctx), f.pause) // a zombie is to come back when all is over, too
 		return errors.Join(err, n.signal(syscall.SIGCONT))
 	}
 	if err := n.kill(); err != nil {
@@ -285,6 +299,19 @@ func (r *run) strike(ctx context.Context, f fault) error {
 	r.count.Kills[n.role.String()]++
 	_ = pause(ctx, f.pause)
 	return n.start()
+}
+
+// damage strikes once there are files, if there are any before the statement is over.
+func (r *run) damage(ctx context.Context, f fault) error {
+	for {
+		n, err := damage(filepath.Join(r.c.dir, "data"), f.node%2 == 0)
+		if r.count.Damaged += n; n > 0 || err != nil {
+			return err
+		}
+		if pause(ctx, watchPause) != nil {
+			return nil
+		}
+	}
 }
 
 // crashed counts and starts the nodes that have ended by themselves.

@@ -18,6 +18,8 @@ import (
 type Scenario struct {
 	Name  string
 	Shows string
+	// Long ones are played only when they are named.
+	Long  bool
 	shape Shape
 	// nodes prepares the nodes before they start; nil: they are as they are.
 	nodes func(*stage) error
@@ -35,7 +37,7 @@ func Scenarios() []Scenario {
 	return slices.Concat(stageScenarios(), failoverScenarios(), diskScenarios(), doorScenarios(), burstScenarios())
 }
 
-// RunScenarios plays those that are named, all where none is, each on a cluster of its
+// RunScenarios plays those that are named, all short ones where none is, each on a cluster of its
 // own, and fails when one of them is not so.
 func RunScenarios(ctx context.Context, o Options, names []string) error {
 	o, err := o.complete()
@@ -67,7 +69,7 @@ func RunScenarios(ctx context.Context, o Options, names []string) error {
 func choose(names []string) (chosen []Scenario, err error) {
 	all := Scenarios()
 	if len(names) == 0 {
-		return all, nil
+		return slices.DeleteFunc(all, func(s Scenario) bool { return s.Long }), nil
 	}
 	for _, name := range names {
 		i := slices.IndexFunc(all, func(s Scenario) bool { return s.Name == name })

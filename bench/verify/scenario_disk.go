@@ -29,10 +29,10 @@ var errNotShown = errors.New("cannot be shown here")
 const (
 	// smallDiskBytes is room for what a role writes under the job of the scenarios.
 	smallDiskBytes = 64 << 20
-	// Little memory, so that a worker spills and a shuffle server writes files.
-	smallMemory = "32 mb"
+	// Little memory, so that a worker spills; shuffle servers have less anyway.
+	smallMemory = "64 mb"
 	// diskPatience is how long a client may wait for a cluster with a full disk.
-	diskPatience = 25 * time.Second
+	diskPatience = 8 * time.Second
 )
 
 // smallDisks gives each node's data and the output a disk of its own.
@@ -41,7 +41,7 @@ func smallDisks(s *stage) error {
 		if err := s.smallDisk(n.dir); err != nil {
 			return err
 		}
-		if n.role != Master {
+		if n.role == Worker {
 			n.more = []string{"-D", "worker.memory.size=" + smallMemory}
 		}
 	}
@@ -149,28 +149,30 @@ func (t *telling) full(ctx context.Context, name, dir string, n *node, script st
 	if err != nil {
 		return err
 	}
-	lives := "all processes live"
+	lives, named := "all processes live", a.code > 0 && strings.Contains(a.notes, syscall.ENOSPC.Error())
+	var all []error
 	for _, other := range t.nodes {
-		if !other.alive() {
-			lives = other.name + " has ended: " + oneSentence(other.lastWords())
+		if other.alive() {
+			continue
 		}
+		words := other.lastWords()
+		lives = other.name + " has ended: " + words[strings.LastIndexByte(words, '\n')+1:]
+		if other != n || !strings.Contains(lives, syscall.ENOSPC.Error()) {
+			all = append(all, fmt.Errorf("%s: %w", lives, other.ending()))
+		}
+		named = named || other == n // its client knows only that it does not answer
 	}
 	t.say("%s full: exit code %d after %v, %s; %s", name, a.code, a.took.Round(time.Millisecond), oneSentence(a.notes), lives)
-	var all []error
-	if a.code <= 0 || !strings.Contains(a.notes, syscall.ENOSPC.Error()) {
+	if !named {
 		all = append(all, fmt.Errorf("want an error that says %q: %v", syscall.ENOSPC.Error(), a))
 	}
 	if err := os.Remove(filler); err != nil {
 		return err
 	}
 	for _, other := range t.nodes {
-		if other.alive() {
-			continue
+		if !other.alive() {
+			all = append(all, other.start())
 		}
-		if other != n || !strings.Contains(other.lastWords(), syscall.ENOSPC.Error()) {
-			all = append(all, fmt.Errorf("%s has ended: %v: %s", other.name, other.ending(), other.lastWords()))
-		}
-		all = append(all, other.start())
 	}
 	after, err := t.call(ctx, "", "list", "-o", "json")
 	for line := range strings.Lines(before) {

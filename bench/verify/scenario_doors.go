@@ -158,7 +158,7 @@ func (t *telling) forged(ctx context.Context, j job, server string) error {
 		err = doGet(c.ctx, server, c.tls, whole)
 		t.say("%s: %v", c.who, err)
 		if status.Code(err) != c.want {
-			all = append(all, fmt.Errorf("%s: have %v, want %v", c.who, err, c.want))
+			all = append(all, fmt.Errorf("%s: want %v: %w", c.who, c.want, err))
 		}
 	}
 	return errors.Join(all...)

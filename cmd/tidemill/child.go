@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,7 +60,7 @@ func (c *child) start() error {
 		return err
 	}
 	defer func() { _ = out.Close() }() // the child has its own
-	cmd := exec.CommandContext(context.Background(), self, append(c.member.args, "--child")...)
+	cmd := exec.CommandContext(context.Background(), self, c.member.line()...)
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = out, out, apart()
 	input, err := cmd.StdinPipe()
 	if err != nil {
@@ -80,16 +81,11 @@ func (c *child) start() error {
 // watch waits for the end of each life, and begins the next one.
 func (c *child) watch() {
 	defer close(c.watching)
-	served := false
 	for {
 		c.mu.Lock()
 		cmd := c.cmd
 		c.mu.Unlock()
 		err := cmd.Wait()
-		if a, addressed := process.ReadAddress(c.member.dir); addressed == nil && a.PID == cmd.Process.Pid {
-			served = true
-			c.member.keep(a)
-		}
 		c.mu.Lock()
 		stopping := c.stopping
 		c.mu.Unlock()
@@ -99,7 +95,7 @@ func (c *child) watch() {
 		case err == nil: // it was drained
 			c.up.log.Info("ended", "member", c.member.name)
 			return
-		case c.up.flags.noRestart || !served:
+		case c.up.flags.noRestart || !c.member.served.Load():
 			c.up.ended <- c.failed(err)
 			return
 		}
@@ -145,9 +141,18 @@ func (c *child) stop() error {
 
 // keep has the next life of a master serve where this one did.
 func (m *member) keep(a process.Address) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for i := range m.args[:len(m.args)-1] {
 		if m.args[i] == "--listen" {
 			m.args[i+1] = a.Address
 		}
 	}
+}
+
+// line is the command line of a life.
+func (m *member) line() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append(slices.Clone(m.args), "--child")
 }

@@ -16,7 +16,7 @@ import (
 )
 
 func newNodes() *cobra.Command {
-	return newOperating(&cobra.Command{
+	cmd := newOperating(&cobra.Command{
 		Use: "nodes", Short: "List masters, workers and shuffle servers", Args: cobra.NoArgs,
 	}, true, func(ctx context.Context, c rpc.ClusterClient, o *operating, _ []string) error {
 		r, err := c.Nodes(ctx, &rpc.NodesRequest{})
@@ -32,12 +32,28 @@ func newNodes() *cobra.Command {
 			}
 		})
 	})
+	cmd.AddCommand(newRemove())
+	return cmd
+}
+
+func newRemove() *cobra.Command {
+	cmd := newOperating(&cobra.Command{
+		Use:   "remove NODE",
+		Short: "Take a master that is lost out of the cluster, for good; or forget a server that was drained",
+		Args:  usage(cobra.ExactArgs(1)),
+	}, false, func(ctx context.Context, c rpc.ClusterClient, _ *operating, args []string) error {
+		_, err := c.Remove(ctx, &rpc.RemoveRequest{Id: args[0]})
+		return err
+	})
+	return cmd
 }
 
 func remark(n rest.Node) string {
 	switch {
 	case n.Leader:
 		return "leads"
+	case n.Lost:
+		return "lost"
 	case n.Drained:
 		return "drained"
 	case n.Draining:

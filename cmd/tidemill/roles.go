@@ -1,18 +1,14 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -80,7 +76,7 @@ beyond loopback both must be given: --token-file and --tls-dir, or --join-token.
 	cmd.Flags().StringVar(&f.join, "join", "", "`address`es of masters")
 	cmd.Flags().StringVar(&f.joinToken, "join-token", "", "`file` with a join token (tidemill token --join): get certificate and token from a master")
 	cmd.Flags().StringVar(&f.dataDir, "data-dir", "", "`directory` of its own; empty takes one in the home directory")
-	cmd.Flags().StringVar(&f.configFile, "config", "", "read settings from a `file` with lines KEY: VALUE")
+	cmd.Flags().StringVar(&f.configFile, "config", "", "read settings from a `file`, in YAML: keys whole or nested")
 	cmd.Flags().StringArrayVarP(&f.settings, "set", "D", nil, "setting `key=value`")
 	cmd.Flags().StringVar(&f.level, "log", "info", "log `level`: debug, info, warn or error")
 	cmd.Flags().BoolVar(&f.child, "child", false, "end when standard input does")
@@ -236,8 +232,8 @@ func (f *roleFlags) read() (map[string]string, error) {
 		if err != nil {
 			return nil, failure.Wrap(failure.Usage, err)
 		}
-		if settings, err = parseSettings(text); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.configFile, err)
+		if settings, err = parseSettings(f.configFile, text); err != nil {
+			return nil, err
 		}
 	}
 	given, err := pairs("-D", f.settings)
@@ -248,28 +244,6 @@ func (f *roleFlags) read() (map[string]string, error) {
 		settings[key] = value
 	}
 	return settings, nil
-}
-
-// parseSettings reads lines KEY: VALUE, the flat form of YAML.
-func parseSettings(text []byte) (map[string]string, error) {
-	settings := map[string]string{}
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		key, value, ok := strings.Cut(line, ":")
-		if _, twice := settings[key]; !ok || twice || strings.TrimSpace(key) != key {
-			return nil, failure.Errorf(failure.Usage, "line %d: want one line KEY: VALUE for each key", n)
-		}
-		value = strings.TrimSpace(value)
-		if q := len(value); q > 1 && (value[0] == '"' || value[0] == '\'') && value[q-1] == value[0] {
-			value = value[1 : q-1]
-		}
-		settings[key] = value
-	}
-	return settings, lines.Err()
 }
 
 // logger writes lines of a level and above.

@@ -13,7 +13,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,6 +34,7 @@ type upFlags struct {
 	dir       string
 	listen    string
 	http      string
+	masters   int
 	workers   int
 	slots     int
 	settings  []string
@@ -44,8 +47,8 @@ func newUp() *cobra.Command {
 	f := &upFlags{}
 	cmd := &cobra.Command{
 		Use:   "up",
-		Short: "Run a cluster on this machine: a master, workers and a shuffle server",
-		Long: `Run a cluster on this machine until a signal ends it: a master, workers and a shuffle server, each a
+		Short: "Run a cluster on this machine: masters, workers and a shuffle server",
+		Long: `Run a cluster on this machine until a signal ends it: masters, workers and a shuffle server, each a
 process of its own with its data and its log below --data-dir. A token and a certificate authority are
 made there, and commands find the cluster by ` + clusterVariable + `=DIR or --cluster DIR.`,
 		Example: `  tidemill up
@@ -56,6 +59,7 @@ made there, and commands find the cluster by ` + clusterVariable + `=DIR or --cl
 	cmd.Flags().StringVar(&f.dir, "data-dir", home(), "`directory` of the cluster; "+homeVariable)
 	cmd.Flags().StringVar(&f.listen, "listen", "", "`address` of the master; empty takes the one of last time, or a free port")
 	cmd.Flags().StringVar(&f.http, "http", "", "`address` of the REST pages; empty takes 127.0.0.1:8081, or a free port")
+	cmd.Flags().IntVar(&f.masters, "masters", 1, "number of masters; of three one may die")
 	cmd.Flags().IntVar(&f.workers, "workers", 2, "number of workers")
 	cmd.Flags().IntVar(&f.slots, "slots", 0, "slots of each worker; 0 shares the cores out")
 	cmd.Flags().StringArrayVarP(&f.settings, "set", "D", nil, "setting `key=value` of every process")
@@ -81,11 +85,17 @@ type member struct {
 	dir      string
 	args     []string
 	settings map[string]string
+	served   atomic.Bool // since up has started it
+
+	mu sync.Mutex // of args, once it has begun
 }
 
 func (f *upFlags) run(ctx context.Context, out io.Writer) error {
 	if f.workers < 1 {
 		return failure.Errorf(failure.Usage, "--workers %d: want at least one", f.workers)
+	}
+	if f.masters < 1 || f.masters > mostMasters {
+		return failure.Errorf(failure.Usage, "--masters %d: want 1 to %d, and 3 for one to be allowed to die", f.masters, mostMasters)
 	}
 	dir, err := filepath.Abs(f.dir)
 	if err != nil {
@@ -100,7 +110,7 @@ func (f *upFlags) run(ctx context.Context, out io.Writer) error {
 	if err := f.secrets(); err != nil {
 		return err
 	}
-	u := &cluster{flags: f, ended: make(chan error, 2+f.workers)}
+	u := &cluster{flags: f, ended: make(chan error, 1+f.masters+f.workers)}
 	if u.log, err = logger(f.level, os.Stderr); err != nil {
 		return err
 	}
@@ -133,15 +143,22 @@ func (u *cluster) up(ctx context.Context, out io.Writer) error {
 	begun := time.Now()
 	ready, stop := context.WithTimeout(ctx, upPatience)
 	defer stop()
-	master, err := u.master()
+	masters, at, err := u.masters()
 	if err != nil {
 		return err
 	}
-	at, err := u.begin(ready, master)
-	if err != nil {
-		return err
+	c := clusterContext{}
+	for i, m := range masters {
+		a, err := u.begin(ready, m)
+		if err != nil {
+			return err
+		}
+		if at[i] = a.Address; i == 0 {
+			c.HTTP = a.HTTP
+		}
 	}
-	members, err := u.others(at.Address)
+	c.Masters = at
+	members, err := u.others(strings.Join(at, ","))
 	if err != nil {
 		return err
 	}
@@ -150,15 +167,14 @@ func (u *cluster) up(ctx context.Context, out io.Writer) error {
 			return err
 		}
 	}
-	c := clusterContext{Masters: []string{at.Address}, HTTP: at.HTTP}
 	if err := c.write(u.flags.dir); err != nil {
 		return err
 	}
-	if err := u.healthy(ready, len(members)); err != nil {
+	if err := u.healthy(ready, len(masters)+len(members)); err != nil {
 		return err
 	}
 	u.log.Info("the cluster is up", "after", time.Since(begun).Round(time.Millisecond))
-	_, err = fmt.Fprintf(out, "master   %s\nrest     %s/api/v1\ndata     %s\nuse      export %s=%s\n", at.Address, at.HTTP, u.flags.dir, clusterVariable, u.flags.dir)
+	_, err = fmt.Fprintf(out, "master   %s\nrest     %s/api/v1\ndata     %s\nuse      export %s=%s\n", strings.Join(at, ","), c.HTTP, u.flags.dir, clusterVariable, u.flags.dir)
 	if err != nil {
 		return err
 	}
@@ -171,21 +187,57 @@ func (u *cluster) up(ctx context.Context, out io.Writer) error {
 	}
 }
 
-// master is the member that the others join.
-func (u *cluster) master() (*member, error) {
-	listen, http := u.flags.listen, u.flags.http
-	m, err := u.member(security.Master, "master", nil)
+// mostMasters is how many masters up runs at most: more make no cluster safer.
+const mostMasters = 7
+
+// masters are the members that the others join, and where they are to serve. Several are
+// told of each other: one of them begins the cluster, if there is none.
+func (u *cluster) masters() (out []*member, at []string, err error) {
+	name := func(i int) string {
+		if i == 0 {
+			return "master"
+		}
+		return fmt.Sprintf("master-%d", i+1)
+	}
+	for i := u.flags.masters; i < mostMasters; i++ {
+		if process.FoundAt(filepath.Join(u.flags.dir, name(i))) != "" {
+			return nil, nil, failure.Errorf(failure.Usage, "the cluster in %s has more masters, such as %s: say --masters %d, or remove them first (tidemill nodes remove) and their directories", u.flags.dir, name(i), i+1)
+		}
+	}
+	taken := map[string]bool{}
+	for i := range u.flags.masters {
+		m, err := u.member(security.Master, name(i), nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		listen, http := free(process.FoundAt(m.dir)), "127.0.0.1:0"
+		if i == 0 {
+			listen, http = cmp.Or(u.flags.listen, listen), cmp.Or(u.flags.http, free("127.0.0.1:8081"))
+		}
+		for u.flags.masters > 1 && (strings.HasSuffix(listen, ":0") || taken[listen]) {
+			if listen, err = somewhere(); err != nil {
+				return nil, nil, err
+			}
+		}
+		taken[listen] = true
+		m.args = append(m.args, "--listen", listen, "--http", http)
+		out, at = append(out, m), append(at, listen)
+	}
+	for _, m := range out {
+		if len(out) > 1 {
+			m.args = append(m.args, "--join", strings.Join(at, ","), "--bootstrap")
+		}
+	}
+	return out, at, nil
+}
+
+// somewhere is a free address on loopback, for who has to be told of before it listens.
+func somewhere() (string, error) {
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, err
+		return "", failure.Errorf(failure.Transient, "find a free port: %w", err)
 	}
-	if listen == "" {
-		listen = free(process.FoundAt(m.dir))
-	}
-	if http == "" {
-		http = free("127.0.0.1:8081")
-	}
-	m.args = append(m.args, "--listen", listen, "--http", http)
-	return m, nil
+	return l.Addr().String(), l.Close()
 }
 
 // free is an address where somebody can listen, or any on loopback.
@@ -271,6 +323,8 @@ func (u *cluster) begin(ctx context.Context, m *member) (process.Address, error)
 	defer look.Stop()
 	for {
 		if a, err := process.ReadAddress(m.dir); err == nil {
+			m.served.Store(true)
+			m.keep(a)
 			return a, nil
 		}
 		select {
@@ -291,7 +345,7 @@ func given(ctx context.Context, what string) error {
 	return ctx.Err()
 }
 
-// healthy waits until so many members are known to the master.
+// healthy waits until so many members, masters among them, are known to the one that leads.
 func (u *cluster) healthy(ctx context.Context, members int) error {
 	f := clusterFlags{cluster: u.flags.dir, token: filepath.Join(u.flags.dir, tokenFile), tls: filepath.Join(u.flags.dir, tlsDir)}
 	a, err := f.find()
@@ -309,7 +363,7 @@ func (u *cluster) healthy(ctx context.Context, members int) error {
 		}
 		here := 0
 		for _, node := range r.GetNodes() {
-			if node.GetRole() != security.Master.String() {
+			if !node.GetLost() {
 				here++
 			}
 		}
@@ -336,11 +390,23 @@ func (u *cluster) host(ctx context.Context, m *member) (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, _, err := start(ctx, m.kind, o, false)
+	r, _, err := start(ctx, m.kind, o, f.bootstrap)
 	if err != nil {
 		return nil, errors.Join(err, registry.Close())
 	}
-	return func() error { return errors.Join(r.Close(), registry.Close()) }, nil
+	over, watching := make(chan struct{}), sync.WaitGroup{}
+	watching.Go(func() {
+		select {
+		case err := <-r.Failed():
+			u.ended <- fmt.Errorf("the %s has failed: %w", m.name, err)
+		case <-over:
+		}
+	})
+	return func() error {
+		close(over)
+		watching.Wait()
+		return errors.Join(r.Close(), registry.Close())
+	}, nil
 }
 
 // down ends the members, the last one first.

@@ -14,5 +14,16 @@
 // Such a cluster is as a real one to the scheduler: workers may come and go, parallelism
 // is decided region by region, and Kill shows what becomes of jobs.
 //
+// Options.Masters makes several masters: each has a Raft log, blobs and leaderships of its
+// own, over connections in memory that can be cut. Calls go to the one that leads (router).
+// KillMaster ends it, with its disk or not; IsolateMaster cuts it off. Nobody is told of
+// deaths then: they are noticed by silence.
+//
+//	worker, client -- router --+-- master-1 --+
+//	                           +-- master-2 --+-- pipes
+//	                           +-- master-3 --+
+//
+// Locks: masters.mu is taken before fabric.mu; both are held for looks alone.
+//
 // New returns after a few milliseconds; Close leaves no goroutine and no file.
 package minicluster

@@ -292,22 +292,28 @@ func TestRandomDeaths(t *testing.T) {
 			n := startNodes(t, nil)
 			victims := [][]id.Worker{{"worker-1"}, {"worker-2"}, {"server-1"}, {"server-2"}, {"worker-1", "server-2"}, {"worker-2", "server-1"}}[r.IntN(6)]
 			began, next := 0, r.IntN(9)
+			var killing sync.Mutex // an attempt that dies with its worker may be at it still when the job is over
 			var killed error
 			n.mu.Lock()
 			n.begin = func(task.Descriptor) {
 				n.mu.Lock()
-				now := began == next && len(victims) > 0
-				if began++; now {
+				var victim id.Worker
+				if began == next && len(victims) > 0 {
+					victim, victims = victims[0], victims[1:]
 					next += 1 + r.IntN(6)
 				}
+				began++
 				n.mu.Unlock()
-				if now {
-					killed = errors.Join(killed, n.Kill(victims[0]))
-					victims = victims[1:]
+				if victim != "" {
+					killing.Lock()
+					defer killing.Unlock()
+					killed = errors.Join(killed, n.Kill(victim))
 				}
 			}
 			n.mu.Unlock()
 			rows, s := n.query(t, strings.ReplaceAll(script.text, "${dir}", t.TempDir()))
+			killing.Lock()
+			defer killing.Unlock()
 			if killed != nil || rows != script.answer {
 				t.Errorf("%s\nwanted %s; %d restarts, %v, %v", rows, script.answer, s.GetRestarts(), killed, s.GetFailures())
 			}

@@ -52,6 +52,10 @@ type Options struct {
 	// Servers is how many shuffle servers there are beside them, to which workers write in
 	// turn; without one, workers keep what they write themselves.
 	Servers int
+	// Masters is how many there are; zero means one. Several need several workers or
+	// servers, and a directory for their blobs; of them KillMaster ends one.
+	Masters int
+	Blobs   string
 
 	// Shuffle and NewTask replace the parts of that name; nil: the real ones.
 	Shuffle shuffle.Service
@@ -62,7 +66,8 @@ type Options struct {
 type Cluster struct {
 	store     *raftstore.Store
 	transport *rpc.Local
-	master    *scheduler.Master
+	master    *scheduler.Master // nil: there are several
+	masters   *masters
 	nodes     []*node // workers, then shuffle servers
 	shuffle   shuffle.Service
 	closeOwn  func() error                           // of the shuffle service of clients, where it is not a worker's
@@ -90,6 +95,12 @@ func New(ctx context.Context, o Options) (*Cluster, error) {
 }
 
 func (c *Cluster) start(ctx context.Context, o Options) (err error) {
+	if o.Masters > 1 {
+		if err := c.startMasters(ctx, o); err != nil {
+			return err
+		}
+		return c.startNodes(ctx, o)
+	}
 	if c.store, err = raftstore.New(ctx, raftstore.MemoryStorage(), raftstore.Options{}); err != nil {
 		return err
 	}
@@ -119,11 +130,16 @@ func (c *Cluster) start(ctx context.Context, o Options) (err error) {
 // apart says that there are several processes in this one.
 func (o Options) apart() bool { return o.Workers > 1 || o.Servers > 0 }
 
-// Dispatcher runs the cluster's jobs.
+// Dispatcher runs the jobs of a cluster with one master.
 func (c *Cluster) Dispatcher() *dispatcher.Dispatcher { return c.master.Dispatcher() }
 
 // Client is the cluster as clients see it.
-func (c *Cluster) Client() rpc.ClusterClient { return c.master }
+func (c *Cluster) Client() rpc.ClusterClient {
+	if c.masters != nil {
+		return router{of: c.masters}
+	}
+	return c.master
+}
 
 // Dialer reaches the cluster's parts.
 func (c *Cluster) Dialer() rpc.Dialer { return c.transport }
@@ -138,6 +154,9 @@ func (c *Cluster) Close() error {
 	var all error
 	if c.master != nil {
 		all = errors.Join(all, c.master.Close(ctx))
+	}
+	if c.masters != nil {
+		all = errors.Join(all, c.masters.close(ctx))
 	}
 	if c.closeOwn != nil {
 		all = errors.Join(all, c.closeOwn())

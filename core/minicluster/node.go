@@ -40,6 +40,7 @@ type node struct {
 	worker *worker.Worker // nil: a shuffle server
 	door   *door          // nil: nobody comes from elsewhere
 	daemon string         // the shuffle server that a worker prefers, or none
+	quiet  func()         // ends the heartbeats of a shuffle server; nil: there are none
 
 	speaking sync.RWMutex // held by those who speak for it with the master
 	dead     bool         // guarded by speaking
@@ -92,6 +93,9 @@ func (c *Cluster) startWorker(ctx context.Context, o Options, n *node, exchanges
 
 // close ends what the node runs, then what it keeps.
 func (n *node) close() (all error) {
+	if n.quiet != nil {
+		n.quiet()
+	}
 	if n.worker != nil {
 		all = n.worker.Close()
 	}
@@ -115,7 +119,9 @@ func (c *Cluster) Kill(name id.Worker) error {
 		n.speaking.Lock()
 		n.dead = true // or it would register again
 		n.speaking.Unlock()
-		c.master.Resources().Lose(name, errors.New("it was killed"))
+		if c.master != nil { // several masters notice it themselves
+			c.master.Resources().Lose(name, errors.New("it was killed"))
+		}
 		return n.close()
 	}
 	return fmt.Errorf("there is no %s", name)

@@ -111,7 +111,7 @@ func (m *Master) join(ctx context.Context) error {
 		ctx, stop := context.WithTimeout(ctx, joinTimeout)
 		defer stop()
 		_, err := m.network.Cluster().Join(ctx, &rpc.JoinRequest{Id: m.id, Address: m.logAddress})
-		if ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) {
+		if failure.Of(err) == failure.Cancelled { // it took too long, or who led has ended meanwhile
 			err = failure.Wrap(failure.Transient, err)
 		}
 		return err

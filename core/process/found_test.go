@@ -3,7 +3,9 @@ package process
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -57,11 +59,15 @@ func until(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// freePorts are addresses where nobody listens.
+// freePorts are addresses where nobody listens, of ports that the system gives to nobody
+// who asks for any: until they are listened at they would be somebody else's.
 func freePorts(t *testing.T, n int) (out []string) {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for tries := 0; len(out) < n; tries++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err != nil && tries < 1000 {
+			continue
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -238,41 +244,14 @@ func TestAdvertise(t *testing.T) {
 	}
 }
 
-// A master whose store has failed says so, and is ended: here one that begins a second
-// cluster, being told of nobody, when the others call.
-func TestFailedStore(t *testing.T) {
-	c := newTrio(t)
-	defer c.end()
-	for i := range c.masters {
-		c.start(i, i == 0)
-	}
-	for i, m := range c.masters {
-		until(t, "one cluster of "+c.dir(i), func() bool { return whole(m) })
-	}
-	end(t, c.masters[0])
-	c.masters[0] = nil
-	kept := filepath.Join(c.place.dir, c.dir(0), masterDir)
-	at, err := os.ReadFile(filepath.Join(kept, logAddress))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.RemoveAll(kept); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(kept, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(kept, logAddress), at, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	o := c.options(security.Master, c.dir(0))
-	o.Listen = c.at[0]
-	m, err := StartMaster(t.Context(), MasterOptions{Options: o})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := <-m.Failed(); failure.Of(err) != failure.Conflict {
-		t.Errorf("%v (%v)", err, failure.Of(err))
+// A role that cannot go on says so once: whoever has started it ends it then. That a store
+// fails when others call an earlier life of it is shown in raftstore.
+func TestFailedRole(t *testing.T) {
+	m := newPlace(t).master()
+	m.broken(failure.Errorf(failure.Conflict, "the first"))
+	m.broken(failure.Errorf(failure.Conflict, "the second"))
+	if err := <-m.Failed(); failure.Of(err) != failure.Conflict || !strings.Contains(err.Error(), "the first") {
+		t.Error(err)
 	}
 	end(t, m)
 }

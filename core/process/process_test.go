@@ -130,7 +130,12 @@ func TestRoles(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-s.Drained()
-	end(t, w, s, m)
+	end(t, w)
+	left, err := m.Client().Nodes(t.Context(), &rpc.NodesRequest{})
+	if err != nil || len(left.GetNodes()) != 2 { // who ends signs off
+		t.Errorf("nodes: %v, %v", left, err)
+	}
+	end(t, s, m)
 	if _, err := ReadAddress(filepath.Join(p.dir, "worker")); failure.Of(err) != failure.NotFound {
 		t.Errorf("the address of a worker that has ended: %v", err)
 	}

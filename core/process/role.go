@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/joblog"
 	"github.com/tidemill/tidemill/core/metric"
@@ -80,6 +79,22 @@ func (r *role) broken(err error) {
 
 // closer has f called by Close before what was added earlier.
 func (r *role) closer(f func() error) { r.closers = append(r.closers, f) }
+
+// leavePatience is how long a master may take to hear that a role ends. One that does not
+// hear it notices by the heartbeats.
+const leavePatience = time.Second
+
+// leaves has Close tell the master that the role ends, before what was added earlier.
+func (r *role) leaves(leave func(ctx context.Context, reason string) error) {
+	r.closer(func() error {
+		ctx, stop := context.WithTimeout(context.Background(), leavePatience)
+		defer stop()
+		if err := leave(ctx, "it was told to end"); err != nil {
+			r.opts.Log.Warn("the masters were not told that this process ends", "error", err)
+		}
+		return nil
+	})
+}
 
 // failed closes what was begun and returns why.
 func (r *role) failed(err error) error {

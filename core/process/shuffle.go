@@ -52,6 +52,7 @@ func (s *Shuffle) start(ctx context.Context) (err error) {
 		return err
 	}
 	Trim()
+	s.leaves(s.leave)
 	root, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -85,6 +86,12 @@ func (s *Shuffle) register(ctx context.Context) (time.Duration, error) {
 	}
 	s.store.key.note(r)
 	return max(time.Duration(r.GetHeartbeatMillis())*time.Millisecond, minHeartbeat), nil
+}
+
+// leave tells the master that the server ends, with what it keeps.
+func (s *Shuffle) leave(ctx context.Context, reason string) error {
+	_, err := s.network.Master().Leave(ctx, &rpc.LeaveRequest{Worker: s.door.name, Reason: reason})
+	return err
 }
 
 // minHeartbeat is the shortest time between heartbeats, whatever a master wishes.

@@ -68,7 +68,11 @@ func (w *Worker) start(ctx context.Context) error {
 		return err
 	}
 	defer Trim()
-	return w.insist(ctx, "registration", w.worker.Start)
+	if err := w.insist(ctx, "registration", w.worker.Start); err != nil {
+		return err
+	}
+	w.leaves(w.worker.Leave)
+	return nil
 }
 
 // keyed is a worker's network. It notes the key of the cluster's tickets when the worker

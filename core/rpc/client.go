@@ -78,8 +78,8 @@ type ClusterClient interface {
 // does not lead, or is gone, answers Transient.
 type MasterClient interface {
 	// Register makes the worker's slots known, and tells what it runs. Registering again
-	// changes nothing but that what one side runs, or thinks is run, and the other does
-	// not know is ended there.
+	// replaces what was known: the worker's former attempts count as lost, and the reply
+	// tells which of those that it runs it is to end.
 	Register(ctx context.Context, r *RegisterRequest) (*RegisterReply, error)
 	// Heartbeat says that the worker lives, and what its tasks have done.
 	Heartbeat(ctx context.Context, r *HeartbeatRequest) (*HeartbeatReply, error)

@@ -16,7 +16,11 @@ import (
 // concurrently.
 type Local struct {
 	opts LocalOptions
+	*served
+}
 
+// served is who is reached, by all that share it.
+type served struct {
 	mu           sync.RWMutex
 	master       MasterClient
 	workers      map[id.Worker]WorkerClient
@@ -43,8 +47,13 @@ var _ Dialer = (*Local)(nil)
 
 // NewLocal returns a transport that reaches nobody yet.
 func NewLocal(o LocalOptions) *Local {
-	return &Local{opts: o, workers: map[id.Worker]WorkerClient{}, coordinators: map[id.Worker]CoordinatorClient{}, shuffles: map[string]ShuffleClient{}}
+	return &Local{opts: o, served: &served{
+		workers: map[id.Worker]WorkerClient{}, coordinators: map[id.Worker]CoordinatorClient{}, shuffles: map[string]ShuffleClient{},
+	}}
 }
+
+// With returns a transport with settings of its own that reaches the same ones.
+func (l *Local) With(o LocalOptions) *Local { return &Local{opts: o, served: l.served} }
 
 // ServeMaster makes m the leading master; nil: there is none.
 func (l *Local) ServeMaster(m MasterClient) {

@@ -12,6 +12,7 @@ import (
 	"github.com/tidemill/tidemill/core/function"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/minicluster"
+	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/scheduler/gateway"
 )
 
@@ -26,17 +27,21 @@ type cluster struct {
 	// Of the goroutine that kills, and of those who have waited for it.
 	workers, servers []id.Worker
 	joined           int
+	unnoticed        bool // somebody died, which masters notice by silence alone
 	err              error
 }
 
-func startCluster(ctx context.Context, p Plan, settings map[string]string, registry *tidemill.Registry, f *faults) (*cluster, error) {
+// noticed is after how long whoever is silent counts as dead, twice over.
+const noticed = 5 * time.Second
+
+func startCluster(ctx context.Context, p Plan, settings map[string]string, registry *tidemill.Registry, f *faults, blobs string) (*cluster, error) {
 	process, err := config.FromMap(settings, "simulation")
 	if err != nil {
 		return nil, err
 	}
 	whole, err := minicluster.New(ctx, minicluster.Options{
 		Config: process, Connectors: registry.Connector, FileSystems: registry.FileSystems,
-		Wire: f.wire(), Workers: p.Workers, Servers: p.Servers,
+		Wire: f.wire(), Workers: p.Workers, Servers: p.Servers, Masters: p.Masters, Blobs: blobs,
 	})
 	if err != nil {
 		return nil, err
@@ -66,16 +71,45 @@ func (c *cluster) reap(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case f := <-c.deaths:
-			if f.Kind == KillServer {
-				c.die(&c.servers, 1)
-				continue
-			}
-			c.die(&c.workers, 0)
-			time.Sleep(f.Late)
-			c.err = errors.Join(c.err, c.AddWorker(context.WithoutCancel(ctx)))
-			c.workers = append(c.workers, worker(c.joined))
-			c.joined++
+			c.strike(ctx, f)
 		}
+	}
+}
+
+func (c *cluster) strike(ctx context.Context, f Fault) {
+	c.unnoticed = true
+	switch f.Kind {
+	case KillServer:
+		c.die(&c.servers, 1)
+	case KillMaster, LoseMaster:
+		c.err = errors.Join(c.err, c.KillMaster(ctx, f.Kind == LoseMaster, f.Late))
+	case CutMaster:
+		c.IsolateMaster(ctx, f.Late)
+	case DrainServer:
+		c.drain(ctx)
+	case JoinWorker:
+		c.join(ctx)
+	default:
+		c.die(&c.workers, 0)
+		time.Sleep(f.Late)
+		c.join(ctx)
+	}
+}
+
+func (c *cluster) join(ctx context.Context) {
+	c.err = errors.Join(c.err, c.AddWorker(context.WithoutCancel(ctx)))
+	c.workers = append(c.workers, worker(c.joined))
+	c.joined++
+}
+
+// drain has the first of several servers take nothing new. It goes on serving what it
+// keeps until the end; that it cannot be asked is no defect.
+func (c *cluster) drain(ctx context.Context) {
+	if len(c.servers) < 2 {
+		return
+	}
+	if _, err := c.Client().DrainNode(ctx, &rpc.DrainNodeRequest{Id: string(c.servers[0])}); err == nil {
+		c.servers = c.servers[1:]
 	}
 }
 
@@ -88,10 +122,16 @@ func (c *cluster) die(of *[]id.Worker, left int) {
 	*of = (*of)[1:]
 }
 
-// calm ends all dying, and returns what went wrong with it.
+// calm ends all dying, and returns what went wrong with it. Jobs are not given to the dead
+// any more when it returns: those whose restarts come faster than silence is noticed would
+// rightly fail.
 func (c *cluster) calm() error {
 	c.stop()
 	c.reaping.Wait()
+	if c.unnoticed {
+		time.Sleep(noticed)
+		c.unnoticed = false
+	}
 	err := c.err
 	c.err = nil
 	return err

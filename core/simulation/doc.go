@@ -4,11 +4,12 @@
 // tasks, exchanges, commits. Only the edges are replaced: messages go through their
 // encoding on a transport that loses, repeats and delays them, files lie in memory
 // behind a file system that fails, sources fail in the middle, workers and shuffle servers
-// die and others join (exchanges then go by Flight over connections in memory), and the clock is that of
+// die and others join (exchanges then go by Flight over connections in memory), the leading one of three
+// masters dies, loses its disk or is cut off from the others, servers are drained, and the clock is that of
 // a testing/synctest bubble, so that minutes of waiting take no time and whatever still
 // runs at the end is noticed.
 //
-//	seed -> system (workers, slots, shuffle servers, batch sizes, retention, restarts)
+//	seed -> system (masters, workers, slots, shuffle servers, batch sizes, retention, restarts)
 //	     -> statements, each with an answer in closed form
 //	     -> faults and deaths: at the nth message, file operation or read of its kind
 //

@@ -80,7 +80,7 @@ func (f *faults) wire() rpc.LocalOptions {
 			if late, ok := f.due(Late, method); ok {
 				time.Sleep(late.Late)
 			}
-			for _, kind := range []FaultKind{KillWorker, KillServer} {
+			for _, kind := range []FaultKind{KillWorker, KillServer, KillMaster, LoseMaster, CutMaster, DrainServer, JoinWorker} {
 				if death, ok := f.due(kind, method); ok {
 					f.deaths <- death // of each there is one
 				}

@@ -15,11 +15,13 @@ type Plan struct {
 	// Workers, each with so many Slots, and Servers of the shuffle are the system's. One
 	// worker without a server is the embedded engine of programs.
 	Workers, Servers int
-	Slots            int
-	Process          map[string]string // settings of the process
-	Job              map[string]string // settings of every job
-	Statements       []Statement
-	Faults           []Fault
+	// Masters is one, whose store is in memory, or three.
+	Masters    int
+	Slots      int
+	Process    map[string]string // settings of the process
+	Job        map[string]string // settings of every job
+	Statements []Statement
+	Faults     []Fault
 }
 
 // FaultKind is what goes wrong.
@@ -27,19 +29,28 @@ type FaultKind uint8
 
 // The kinds.
 const (
-	noFault    FaultKind = iota
-	Drop                 // a message is lost before it arrives
-	Lose                 // its reply is lost
-	Repeat               // it arrives twice
-	Late                 // it arrives late
-	FailRead             // a source's reader fails
-	FailFile             // a file operation fails and does nothing
-	FailAfter            // a file operation takes effect and fails
-	KillWorker           // a worker dies, and another one joins later
-	KillServer           // a shuffle server dies for good
+	noFault     FaultKind = iota
+	Drop                  // a message is lost before it arrives
+	Lose                  // its reply is lost
+	Repeat                // it arrives twice
+	Late                  // it arrives late
+	FailRead              // a source's reader fails
+	FailFile              // a file operation fails and does nothing
+	FailAfter             // a file operation takes effect and fails
+	KillWorker            // a worker dies, and another one joins later
+	KillServer            // a shuffle server dies for good
+	KillMaster            // the leading master dies, and starts again later
+	LoseMaster            // it dies with its disk, and joins the others later
+	CutMaster             // it is cut off from the others for a while
+	DrainServer           // a shuffle server is drained: what it keeps is handed over
+	JoinWorker            // one more worker joins
 )
 
-var faultNames = [...]string{"no fault", "drop", "lose reply of", "repeat", "delay", "fail", "fail", "fail after", "kill a worker at", "kill a server at"}
+var faultNames = [...]string{
+	"no fault", "drop", "lose reply of", "repeat", "delay", "fail", "fail", "fail after", "kill a worker at", "kill a server at",
+	"kill the leader at", "kill the leader with its disk at", "cut the leader off at",
+	"drain a server at", "one more worker at",
+}
 
 func (k FaultKind) String() string {
 	if int(k) < len(faultNames) {
@@ -91,8 +102,10 @@ func operations() []faultfs.Op {
 const (
 	mostStatements = 4
 	mostFaults     = 5
-	mostNth        = 12
-	mostLate       = 5 * time.Second
+	// mostMasterFaults are those of masters, beside the others.
+	mostMasterFaults = 3
+	mostNth          = 12
+	mostLate         = 5 * time.Second
 )
 
 // NewPlan draws a plan.
@@ -115,7 +128,35 @@ func NewPlan(seed uint64) Plan {
 	for range r.IntN(mostFaults + 1) {
 		p.Faults = append(p.Faults, newFault(r, p))
 	}
+	p.Masters = 1
+	if p.Workers > 1 || p.Servers > 0 {
+		p.addMasters(rand.New(rand.NewPCG(seed, 2)))
+		p.addMoves(rand.New(rand.NewPCG(seed, 3)))
+	}
 	return p
+}
+
+// addMoves has servers drained and workers join in some plans.
+func (p *Plan) addMoves(r *rand.Rand) {
+	for _, kind := range []FaultKind{DrainServer, JoinWorker} {
+		if r.IntN(3) == 0 && (kind == JoinWorker || p.Servers > 1) {
+			p.Faults = append(p.Faults, Fault{Kind: kind, Site: pick(r, messages()...), Nth: 1 + r.IntN(mostNth), Times: 1})
+		}
+	}
+}
+
+// addMasters makes three masters of one in some plans, and faults of them. It has random
+// numbers of its own, so that the rest of a plan does not depend on it.
+func (p *Plan) addMasters(r *rand.Rand) {
+	if p.Masters = pick(r, 1, 3); p.Masters == 1 {
+		return
+	}
+	for range 1 + r.IntN(mostMasterFaults) {
+		p.Faults = append(p.Faults, Fault{
+			Kind: pick(r, KillMaster, LoseMaster, CutMaster), Site: pick(r, messages()...), Nth: 1 + r.IntN(mostNth), Times: 1,
+			Late: time.Duration(r.Int64N(int64(mostLate))),
+		})
+	}
 }
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
@@ -151,7 +192,7 @@ func newFault(r *rand.Rand, p Plan) Fault {
 // String tells the plan in full, for whoever has to find out why it failed.
 func (p Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d, %d workers, %d servers\nprocess %v\njob %v\n", p.Seed, p.Workers, p.Servers, p.Process, p.Job)
+	fmt.Fprintf(&b, "seed %d, %d masters, %d workers, %d servers\nprocess %v\njob %v\n", p.Seed, p.Masters, p.Workers, p.Servers, p.Process, p.Job)
 	for _, s := range p.Statements {
 		fmt.Fprintf(&b, "statement %s\n", s)
 	}

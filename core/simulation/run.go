@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -94,8 +95,11 @@ func (s *system) start(ctx context.Context) error {
 		return err
 	}
 	settings := maps.Clone(s.plan.Process)
-	settings["io.tmp.dir"] = s.tmp
-	if s.cluster, err = startCluster(ctx, s.plan, settings, registry, s.faults); err != nil {
+	settings["io.tmp.dir"] = filepath.Join(s.tmp, "spill")
+	if err := os.Mkdir(settings["io.tmp.dir"], 0o700); err != nil {
+		return err
+	}
+	if s.cluster, err = startCluster(ctx, s.plan, settings, registry, s.faults, filepath.Join(s.tmp, "blobs")); err != nil {
 		return err
 	}
 	s.session, err = s.cluster.gateway.Open(ctx, s.plan.Job)
@@ -292,9 +296,12 @@ func (s *system) close(ctx context.Context) error {
 		err = errors.Join(err, s.cluster.close())
 	}
 	err = errors.Join(err, s.broken)
-	left, readErr := os.ReadDir(s.tmp)
+	left, readErr := os.ReadDir(filepath.Join(s.tmp, "spill"))
 	if len(left) > 0 {
 		err = errors.Join(err, fmt.Errorf("%w: %s is left of spilled data", errWrong, left[0].Name()))
+	}
+	if errors.Is(readErr, os.ErrNotExist) {
+		readErr = nil
 	}
 	return errors.Join(err, readErr, s.tidy(ctx))
 }

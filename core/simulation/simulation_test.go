@@ -40,6 +40,23 @@ func TestSeeds(t *testing.T) {
 	t.Logf("%d statements right, %d failed by %d faults", right, failed, faults)
 }
 
+// Seeds that have found something are run for ever.
+func TestRememberedSeeds(t *testing.T) {
+	for n, story := range map[uint64]string{
+		858:  "a job was given to a worker whose death silence had not told yet, and its restarts were used up",
+		1342: "a job of an earlier leader failed before it had a coordinator task, and left what it had staged",
+	} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			tmp := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				if report, err := simulation.Run(t.Context(), simulation.NewPlan(n), tmp); err != nil {
+					t.Errorf("%s: %v\nhappened %q", story, err, report.Happened)
+				}
+			})
+		})
+	}
+}
+
 // A seed means the same plan every time.
 func TestPlanIsTheSeeds(t *testing.T) {
 	for n := range uint64(50) {

@@ -22,9 +22,10 @@ type Worker struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup // tasks, outbox, heartbeat
 
-	mu     sync.Mutex
-	closed bool
-	jobs   map[id.Job]*job
+	mu      sync.Mutex
+	closed  bool
+	leaving bool // the master is told, or is being told
+	jobs    map[id.Job]*job
 }
 
 // job is what a worker has of one job.
@@ -75,7 +76,7 @@ func (w *Worker) Start(ctx context.Context) error {
 func (w *Worker) register(ctx context.Context) (time.Duration, error) {
 	r := &rpc.RegisterRequest{
 		Worker: string(w.opts.ID), Slots: uint32(w.opts.Slots), MemoryBytes: w.opts.Memory.Limit(), Daemon: w.opts.Daemon,
-		Version: rpc.WireVersion,
+		Version: rpc.WireVersion, Running: w.runs(),
 	}
 	if w.opts.Server.ID != "" {
 		r.Shuffle = rpc.FromServer(w.opts.Server)
@@ -84,6 +85,7 @@ func (w *Worker) register(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, fmt.Errorf("register worker %s: %w", w.opts.ID, err)
 	}
+	w.dismiss(reply.GetUnwanted())
 	return time.Duration(reply.GetHeartbeatMillis()) * time.Millisecond, nil
 }
 
@@ -98,12 +100,15 @@ func (w *Worker) beat(every time.Duration) {
 			return
 		case <-tick.C:
 		}
+		if w.isLeaving() {
+			return
+		}
 		reply, err := w.opts.Dialer.Master().Heartbeat(w.root, w.heartbeat())
 		if err != nil {
 			w.opts.Log.Debug("heartbeat", "worker", w.opts.ID, "error", err)
 			continue
 		}
-		if reply.GetUnknown() {
+		if reply.GetUnknown() && !w.isLeaving() {
 			w.endAll()
 			if _, err := w.register(w.root); err != nil {
 				w.opts.Log.Warn("worker is not registered", "worker", w.opts.ID, "error", err)

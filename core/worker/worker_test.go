@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -89,6 +90,78 @@ func TestNewTermSharesNothing(t *testing.T) {
 		t.Error(err)
 	}
 	if err := dir.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// master is one that a worker registers with and signs off from.
+type master struct {
+	rpc.MasterClient
+	registered []*rpc.RegisterRequest
+	left       []*rpc.LeaveRequest
+	err        error
+}
+
+func (m *master) Register(_ context.Context, r *rpc.RegisterRequest) (*rpc.RegisterReply, error) {
+	m.registered = append(m.registered, r)
+	return &rpc.RegisterReply{Unwanted: r.GetRunning()}, nil
+}
+
+func (m *master) Leave(_ context.Context, r *rpc.LeaveRequest) (*rpc.LeaveReply, error) {
+	m.left = append(m.left, r)
+	return &rpc.LeaveReply{}, m.err
+}
+
+// What a worker runs when it registers, and the master does not want, is cancelled; when it
+// has signed off it takes nothing more.
+func TestRegisterAgainAndLeave(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	ledger, err := memory.New(memory.Options{Limit: 64 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := spill.Open(t.TempDir(), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := &idle{}
+	one.ctx, one.stop = context.WithCancel(context.Background())
+	known, transport := &master{}, rpc.NewLocal(rpc.LocalOptions{})
+	transport.ServeMaster(known)
+	w, err := worker.New(worker.Options{
+		ID: "w", Slots: 1, Dialer: transport, Memory: ledger, Spill: dir, Metrics: metric.NewRegistry(metric.Options{}),
+		Shuffle: local.New(local.Options{Alloc: ledger.Child("shuffle", 0).Allocator()}), Coordinators: coordinator.New(nil),
+		NewTask: func(task.Descriptor, task.Env) (worker.Task, error) { return one, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	deploy := &rpc.DeployRequest{Job: rpc.Ref(id.NewJob(), 1), Attempt: &rpc.Attempt{Number: 7}, Vertex: &jobgraph.Vertex{}}
+	if _, err := w.Deploy(t.Context(), deploy); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Start(t.Context()); err != nil { // the first reply was lost
+		t.Fatal(err)
+	}
+	if told := known.registered[1].GetRunning(); len(known.registered[0].GetRunning()) != 0 || len(told) != 1 || told[0].GetAttempt().GetNumber() != 7 {
+		t.Errorf("told %v", known.registered)
+	}
+	<-one.ctx.Done()
+	if err := w.Leave(t.Context(), "enough"); err != nil || len(known.left) != 1 || known.left[0].GetReason() != "enough" {
+		t.Errorf("%v, %v", known.left, err)
+	}
+	deploy.Attempt = &rpc.Attempt{Subtask: 1}
+	if _, err := w.Deploy(t.Context(), deploy); !errors.Is(err, rpc.ErrUnreachable) {
+		t.Errorf("deployed on a worker that leaves: %v", err)
+	}
+	known.err = errors.New("cut")
+	if err := w.Leave(t.Context(), ""); !errors.Is(err, known.err) {
+		t.Errorf("the master did not hear it: %v", err)
+	}
+	if err := errors.Join(w.Close(), dir.Close()); err != nil {
 		t.Error(err)
 	}
 }

@@ -62,7 +62,7 @@ func (s *Store) Members(ctx context.Context) ([]raftmeta.Member, error) {
 	for _, server := range s.servers() {
 		address, _ := splitAddress(server.Address)
 		members = append(members, raftmeta.Member{
-			ID: nameOf(server.ID), Address: address, Voter: server.Suffrage == raft.Voter,
+			ID: nameOf(server.ID), Address: address, Voter: server.Suffrage == raft.Voter, Lost: s.absent.lost(server.ID),
 		})
 	}
 	return members, nil

@@ -426,6 +426,43 @@ func TestMembership(t *testing.T) {
 	})
 }
 
+// The leader knows which masters it does not hear of, and since when; one that comes back
+// is there again.
+func TestLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newMasters(t, 3, raftstore.Options{})
+		defer c.close()
+		l := c.leader()
+		lost := func() (out []string) {
+			members, err := l.Members(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range members {
+				if !m.Lost.IsZero() {
+					out = append(out, fmt.Sprintf("%s since %v", m.ID, time.Since(m.Lost).Round(time.Second)))
+				}
+			}
+			return out
+		}
+		time.Sleep(10 * time.Second)
+		if got := lost(); len(got) > 0 {
+			t.Errorf("lost: %v", got)
+		}
+		gone := (c.index(l) + 1) % 3
+		c.stop(gone)
+		time.Sleep(10 * time.Second)
+		if got := lost(); len(got) != 1 || got[0] != name(gone)+" since 10s" {
+			t.Errorf("lost: %v", got)
+		}
+		c.start(gone)
+		time.Sleep(10 * time.Second)
+		if got := lost(); len(got) > 0 {
+			t.Errorf("lost: %v", got)
+		}
+	})
+}
+
 // A master that is alone moves, and the next one finds it there; a follower that moves is
 // joined again.
 func TestNewAddresses(t *testing.T) {

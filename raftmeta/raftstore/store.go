@@ -74,6 +74,7 @@ type Store struct {
 	links      *links // nil if it is alone
 	transport  raft.Transport
 	confirmer  confirmer
+	absent     absent
 	membership chan struct{}   // holds a token while a change of members is under way
 	released   chan struct{}   // closed when the network is cut
 	ctx        context.Context // ends with Close
@@ -221,19 +222,26 @@ func (s *Store) follow() {
 		_, ok := o.Data.(raft.LeaderObservation)
 		return ok
 	})
-	s.raft.RegisterObserver(observer)
-	defer s.raft.DeregisterObserver(observer)
+	beats := make(chan raft.Observation, 4*maxMembers)
+	heard := raft.NewObserver(beats, false, heartbeats)
+	for _, o := range []*raft.Observer{observer, heard} {
+		s.raft.RegisterObserver(o)
+		defer s.raft.DeregisterObserver(o)
+	}
 	var own raftmeta.Leadership
 	for {
 		s.publish(s.see(own), nil)
 		select {
 		case leading := <-s.raft.LeaderCh():
 			own = raftmeta.Leadership{}
+			s.absent.begin()
 			if leading {
 				own = s.settle()
 				s.begin(s.readdress)
 			}
 		case <-leaders:
+		case o := <-beats:
+			s.absent.note(o)
 		case <-s.machine.dead:
 			err := s.machine.fail(nil)
 			s.opts.Log.Error("metadata store stops", "error", err)

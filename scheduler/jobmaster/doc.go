@@ -5,8 +5,8 @@
 //	                                                                     |
 //	   workers, coordinator task  <-- outbox (one call after the other) -+
 //
-// Two goroutines: Run, the caller's, owns the graph and everything else of a
-// Master; the outbox performs calls in the order in which they were decided and
+// Run, in the caller's goroutine, owns the graph and everything else of a
+// Master; the outbox, in its own, performs calls in the order in which they were decided and
 // posts what came of them. So the graph never waits for a network, and a deploy
 // never overtakes the start of the coordinator task that it needs.
 //
@@ -43,7 +43,12 @@
 //
 // Losses. With a worker go its attempts, and the coordinator task if it was there, which
 // is started elsewhere; with a shuffle server its lanes. A task that cannot read stored
-// rows is not believed at once: the servers that it read from are asked.
+// rows is not believed at once: the servers that it read from are asked which lanes they
+// have whole, and only what is missing is written again.
+//
+// Draining. A committed lane at a server that drains is handed over to another one; the
+// place changes when that one has committed it. Who reads at the old place keeps it there.
+// Another goroutine, the mover, makes these calls, lane after lane.
 //
 // The inbox holds at most a few messages for each attempt, and the outbox at most
 // what one event decided: both are bounded by the size of the job.

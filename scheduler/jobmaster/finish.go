@@ -44,6 +44,7 @@ func (m *Master) conclude(state execgraph.JobState, cause error, staged []*rpc.C
 	sinks := m.checkpoints == nil && len(m.layout.committing()) > 0
 	publish := sinks && state == execgraph.JobFinished
 	sweep := sinks && (m.opts.Runs > 0 || m.graph.Restarts() > 0 || state != execgraph.JobFinished)
+	again := m.opts.Runs > 0 || m.graph.Restarts() > 0 // something may be staged that nobody here knows of
 	m.stay()
 	m.inTurn(func(ctx context.Context) {
 		if publish {
@@ -62,8 +63,10 @@ func (m *Master) conclude(state execgraph.JobState, cause error, staged []*rpc.C
 		if state != execgraph.JobFinished {
 			unwanted = append(unwanted, staged...)
 		}
-		if coordinator != "" && (sweep || len(unwanted) > 0) {
-			m.void(ctx, coordinator, unwanted, sweep)
+		if sweep && again || coordinator != "" && (sweep || len(unwanted) > 0) {
+			if w := m.void(ctx, coordinator, unwanted, sweep); w != "" && !slices.Contains(workers, w) {
+				workers = append(workers, w)
+			}
 		}
 		m.dropAll(ctx, workers, lines, state != execgraph.JobFinished)
 		m.dropKept(ctx, servers, state != execgraph.JobFinished)
@@ -90,13 +93,38 @@ func (m *Master) suspend(cause error) {
 }
 
 // void discards what will never be published; with sweep also what nobody knows of,
-// because a worker or a master is gone.
-func (m *Master) void(ctx context.Context, w id.Worker, staged []*rpc.Committable, sweep bool) {
+// because a worker or a master is gone. Where the coordinator task is gone, or was never
+// begun, another one does it, whose worker is returned.
+func (m *Master) void(ctx context.Context, w id.Worker, staged []*rpc.Committable, sweep bool) id.Worker {
 	r := &rpc.AbortRequest{Job: m.ref(), Committables: staged, Sweep: sweep}
-	if _, err := m.opts.Dialer.Coordinator(w).Abort(ctx, r); err != nil {
+	err := rpc.ErrGone
+	if w != "" {
+		_, err = m.opts.Dialer.Coordinator(w).Abort(ctx, r)
+	}
+	pause := commitFirstPause
+	for try := 1; sweep && gone(err) && !m.opts.Resources.Fixed() && try <= voidTries; try++ {
+		if w, err = m.startCoordinator(ctx, m.layout.committing(), m.opts.Job); err == nil {
+			_, err = m.opts.Dialer.Coordinator(w).Abort(ctx, r)
+		}
+		if !gone(err) {
+			break
+		}
+		select {
+		case <-time.After(pause):
+			pause = min(2*pause, mostPause)
+		case <-ctx.Done():
+			return w
+		}
+	}
+	if err != nil {
 		m.opts.Log.Warn("staged output was not discarded", "job", m.opts.Job, "error", err)
 	}
+	return w
 }
+
+// voidTries is how often another coordinator task is looked for to discard what is staged:
+// until the death of a worker is noticed.
+const voidTries = 6
 
 // dropAll forgets everything of the job, except checkpoints to restore from.
 func (m *Master) dropAll(ctx context.Context, workers []id.Worker, lines map[id.Worker]line, results bool) {

@@ -66,8 +66,8 @@ const haulTimeout = 30 * time.Minute
 // Evacuate says that servers drain, or that there is another one that may take over.
 func (m *Master) Evacuate() { m.post(func() {}) }
 
-// evacuate has lanes at servers that drain handed over, and what is not needed there
-// forgotten. It runs after whatever has happened.
+// evacuate has lanes at servers that drain handed over, and what is not needed there, or
+// nowhere, forgotten. It runs after whatever has happened.
 func (m *Master) evacuate() {
 	drains := m.opts.Resources.Drains()
 	if m.resumed || m.graph.State() != execgraph.JobRunning && m.graph.State() != execgraph.JobRestarting {
@@ -76,16 +76,22 @@ func (m *Master) evacuate() {
 	if len(drains) > 0 {
 		m.sweepDraining(drains)
 		for _, x := range m.layout.graph.GetExchanges() {
-			if p := m.places[x.GetId()]; p != nil && stored(x) && !x.GetResult() && !m.graph.Done(id.Exchange(x.GetId())) {
+			if p := m.places[x.GetId()]; p != nil && stored(x) && !x.GetResult() && !m.unneeded(x.GetId()) {
 				m.handOverAll(x, p, drains)
 			}
 		}
 	}
 	for h := range m.holdings {
-		if drains[h.server] && !m.holds(h) {
+		if (drains[h.server] || m.unneeded(h.exchange)) && !m.holds(h) {
 			m.forget(h)
 		}
 	}
+}
+
+// unneeded says that nobody can need a stored exchange any more, so it need not wait for the end
+// of the job.
+func (m *Master) unneeded(exchange uint32) bool {
+	return !m.layout.graph.GetExchanges()[exchange].GetResult() && m.graph.Done(id.Exchange(exchange))
 }
 
 // sweepDraining has servers that drain forget what earlier job masters had them keep: this
@@ -230,7 +236,7 @@ func (m *Master) holds(h holding) bool {
 		return true
 	}
 	x := m.layout.graph.GetExchanges()[h.exchange]
-	done := !x.GetResult() && m.graph.Done(id.Exchange(h.exchange))
+	done := m.unneeded(h.exchange)
 	for k, one := range m.hauls {
 		if k.exchange == h.exchange && (one.from.ID == h.server || one.to.ID == h.server) {
 			return true
@@ -253,7 +259,9 @@ func (m *Master) isWriting(x *jobgraph.Exchange, lane uint32) bool {
 // keep notes that a server has something of a stored exchange.
 func (m *Master) keep(exchange uint32, server string) {
 	h := holding{exchange, server}
-	m.holdings[h] = m.holdings[h]
+	if _, known := m.holdings[h]; !known {
+		m.holdings[h] = nil
+	}
 	m.servers[server] = true
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/scheduler/resource"
 	"github.com/tidemill/tidemill/shuffle"
@@ -121,8 +122,10 @@ func TestDrainWhileLanesAreRead(t *testing.T) {
 func TestDrainToNobody(t *testing.T) {
 	onStage(t, func(s *stage) {
 		first := s.deployed()
+		for _, server := range []id.Worker{"s1", "s2"} {
+			s.members.Drain(server)
+		}
 		for i, a := range []string{"0.0#0", "0.1#0"} {
-			s.members.Drain([]id.Worker{"s1", "s2"}[i])
 			s.report(first[a], rpc.TaskState_TASK_STATE_FINISHED, written(uint32(i)))
 		}
 		second := s.deployed()
@@ -269,6 +272,39 @@ func TestJobEndsInHandOver(t *testing.T) {
 		defer s.mu.Unlock()
 		if all := strings.Join(s.dropped, ","); !strings.Contains(all, "s1") || !strings.HasSuffix(all, "s2") && !strings.HasSuffix(all, "s1") {
 			t.Errorf("dropped at %s", all)
+		}
+	})
+}
+
+// What nobody can need any more is dropped while the job goes on: its readers have finished,
+// and nobody reads what they have written.
+func TestExchangeIsReleasedEarly(t *testing.T) {
+	g := twoStages()
+	g.Vertices = append(g.Vertices, &jobgraph.Vertex{Id: 2, Name: "other", Parallelism: 1, Chain: g.GetVertices()[0].GetChain()})
+	onStageOf(t, g, func(s *stage) {
+		others := 0
+		for range 6 {
+			for _, r := range s.deployed() {
+				switch a := r.GetAttempt(); a.GetVertex() {
+				case 0:
+					s.report(r, rpc.TaskState_TASK_STATE_FINISHED, written(a.GetSubtask()))
+				case 1:
+					s.expectDropped()
+					s.report(r, rpc.TaskState_TASK_STATE_FINISHED, nil)
+				default:
+					others++
+				}
+			}
+		}
+		if others == 0 || s.m.Status().State.Terminal() {
+			t.Fatalf("%d subtasks run of the vertex that goes on, the job is %v", others, s.m.Status().State)
+		}
+		s.mu.Lock()
+		slices.Sort(s.dropped)
+		s.mu.Unlock()
+		s.expectDropped("s1", "s2")
+		if n, why := s.kept(); n != 0 {
+			t.Errorf("kept: %d, %q", n, why)
 		}
 	})
 }

@@ -127,7 +127,10 @@ func twoStages() *jobgraph.Graph {
 }
 
 // onStage runs a test with workers w1 and w2, of a slot each, which write to s1 and s2.
-func onStage(t *testing.T, test func(s *stage)) {
+func onStage(t *testing.T, test func(s *stage)) { onStageOf(t, twoStages(), test) }
+
+// onStageOf is onStage of another job.
+func onStageOf(t *testing.T, g *jobgraph.Graph, test func(s *stage)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stage{t: t, net: rpc.NewLocal(rpc.LocalOptions{Serialize: true}), members: resource.New(resource.Options{})}
 		for i, w := range []string{"w1", "w2"} {
@@ -145,7 +148,7 @@ func onStage(t *testing.T, test func(s *stage)) {
 		}
 		var err error
 		s.m, err = New(Options{
-			Job: id.NewJob(), Term: 7, Graph: twoStages(), Slots: 2, Dialer: s.net, Resources: s.members, TicketKey: testKey,
+			Job: id.NewJob(), Term: 7, Graph: g, Slots: 2, Dialer: s.net, Resources: s.members, TicketKey: testKey,
 		})
 		if err != nil {
 			t.Fatal(err)

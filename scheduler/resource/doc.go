@@ -7,6 +7,9 @@
 // the whole cluster lets later ones pass. Where the cluster cannot grow, as in an
 // embedded run, such a request is refused at once.
 //
+// A shuffle server that drains gets nothing new. The manager tells when one begins to, and
+// when one comes that may take over; the jobs do the rest.
+//
 // Pool is the pure part: a call in, grants and refusals out. Manager is the doing
 // part: it serialises the calls, watches heartbeats and delivers the answers.
 //

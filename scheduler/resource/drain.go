@@ -29,6 +29,15 @@ func (m *Manager) Ended() []State {
 	return slices.Clone(m.ended)
 }
 
+// Forget drops a server from those that have ended; false: it is none of them.
+func (m *Manager) Forget(w id.Worker) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before := len(m.ended)
+	m.ended = slices.DeleteFunc(m.ended, func(s State) bool { return s.ID == w })
+	return len(m.ended) < before
+}
+
 // end remembers a server that goes, if it was drained; the caller holds the lock.
 func (m *Manager) end(k *member) {
 	if !k.drained {

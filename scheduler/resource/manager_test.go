@@ -72,8 +72,14 @@ func TestRefusedMembers(t *testing.T) {
 	m := New(Options{})
 	long := strings.Repeat("x", 1000)
 	for _, who := range []Member{
-		{Slots: 1}, {ID: "w", Slots: -1}, {ID: "s"}, {ID: "w", Slots: 1e9}, {ID: id.Worker(long), Slots: 1}, {ID: "w", Slots: 1, Memory: -1},
-		{ID: "w", Slots: 1, Daemon: long}, {ID: "s", Server: shuffle.Server{ID: "s", Socket: long}},
+		{Slots: 1},
+		{ID: "w", Slots: -1},
+		{ID: "s"},
+		{ID: "w", Slots: 1e9},
+		{ID: id.Worker(long), Slots: 1},
+		{ID: "w", Slots: 1, Memory: -1},
+		{ID: "w", Slots: 1, Daemon: long},
+		{ID: "s", Server: shuffle.Server{ID: "s", Socket: long}},
 	} {
 		if err := m.Register(who); failure.Of(err) != failure.Usage {
 			t.Errorf("%+v: %v", who, err)

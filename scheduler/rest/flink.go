@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +18,7 @@ type object = map[string]any
 
 // flink adds the part of Flink's REST interface that tools read.
 func (s *server) flink(mux *http.ServeMux) {
-	pages := map[string]func(ctx context.Context, r *http.Request) (object, error){
+	pages := map[string]page{
 		"GET /config":                s.flinkConfig,
 		"GET /overview":              s.flinkOverview,
 		"GET /jobs":                  s.flinkIDs,
@@ -27,22 +27,35 @@ func (s *server) flink(mux *http.ServeMux) {
 		"GET /jobs/{job}/exceptions": s.flinkExceptions,
 		"PATCH /jobs/{job}":          s.flinkCancel,
 		"GET /taskmanagers":          s.flinkWorkers,
+		"GET /taskmanagers/{node}":   s.flinkWorker,
 	}
+	maps.Copy(pages, s.flinkDetails())
 	for pattern, page := range pages {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			answer, err := page(r.Context(), r)
-			status := http.StatusOK
-			switch {
-			case err != nil:
-				status, answer = statusOf(err), object{"errors": []string{err.Error()}}
-			case r.Method == http.MethodPatch:
-				status = http.StatusAccepted
-			}
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(status)
-			_ = json.NewEncoder(w).Encode(answer)
+			o, err := page(r.Context(), r)
+			answer(w, r, o, err)
 		})
 	}
+	for pattern, list := range s.flinkLists() {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			all, err := list(r.Context(), r)
+			answer(w, r, all, err)
+		})
+	}
+}
+
+// answer writes a page, or an error as Flink tells it.
+func answer(w http.ResponseWriter, r *http.Request, value any, err error) {
+	status := http.StatusOK
+	switch {
+	case err != nil:
+		status, value = statusOf(err), object{"errors": []string{err.Error()}}
+	case r.Method == http.MethodPatch:
+		status = http.StatusAccepted
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(value)
 }
 
 func (s *server) flinkConfig(context.Context, *http.Request) (object, error) {
@@ -119,6 +132,8 @@ func (s *server) flinkJobs(ctx context.Context, _ *http.Request) (object, error)
 	return object{"jobs": jobs}, nil
 }
 
+func now() int64 { return time.Now().UnixMilli() }
+
 // flinkHead is what every page says of a job.
 func flinkHead(j *rpc.JobStatus) object {
 	end := j.GetEnded()
@@ -154,7 +169,7 @@ func (s *server) flinkJob(ctx context.Context, r *http.Request) (object, error) 
 		return nil, err
 	}
 	o := flinkHead(j)
-	o["isStoppable"], o["now"] = false, time.Now().UnixMilli()
+	o["isStoppable"], o["now"] = false, now()
 	o["timestamps"] = object{"CREATED": j.GetSubmitted(), "RUNNING": j.GetStarted(), j.GetState(): max(j.GetEnded(), j.GetStarted(), j.GetSubmitted())}
 	vertices := []object{}
 	for _, v := range j.GetVertices() {
@@ -162,12 +177,15 @@ func (s *server) flinkJob(ctx context.Context, r *http.Request) (object, error) 
 		for _, state := range taskStates() {
 			tasks[state] = v.GetSubtasks()[state]
 		}
-		vertices = append(vertices, object{
-			"id": strconv.FormatUint(uint64(v.GetVertex()), 10), "name": v.GetName(), "parallelism": v.GetParallelism(), "status": flinkState(v),
-			"tasks": tasks, "metrics": object{"read-bytes": v.GetBytesIn(), "read-records": v.GetRowsIn(), "write-records": v.GetRowsOut()},
-		})
+		o := flinkVertexHead(v)
+		o["tasks"], o["metrics"] = tasks, flinkIO(v)
+		for key, value := range flinkTimes(j) {
+			o[key] = value
+		}
+		vertices = append(vertices, o)
 	}
-	o["vertices"], o["status-counts"] = vertices, flinkTasks(j)
+	o["vertices"], o["status-counts"], o["plan"] = vertices, flinkTasks(j), flinkPlan(j)
+	o["job-type"], o["maxParallelism"] = flinkType(j), -1
 	return o, nil
 }
 
@@ -214,11 +232,33 @@ func (s *server) flinkWorkers(ctx context.Context, _ *http.Request) (object, err
 		if n.GetRole() != "worker" {
 			continue
 		}
-		workers = append(workers, object{
-			"id": n.GetId(), "path": n.GetAddress(), "slotsNumber": n.GetSlots(), "freeSlots": n.GetFreeSlots(),
-			"timeSinceLastHeartbeat": time.Now().UnixMilli() - n.GetHeardMillis(),
-			"hardware":               object{"managedMemory": n.GetMemoryBytes()},
-		})
+		workers = append(workers, flinkNode(n))
 	}
 	return object{"taskmanagers": workers}, nil
+}
+
+func flinkNode(n *rpc.Node) object {
+	return object{
+		"id": n.GetId(), "path": n.GetAddress(), "dataPort": 0, "jmxPort": -1, "slotsNumber": n.GetSlots(), "freeSlots": n.GetFreeSlots(),
+		"timeSinceLastHeartbeat": now() - n.GetHeardMillis(),
+		"hardware":               object{"cpuCores": 0, "physicalMemory": n.GetMemoryBytes(), "freeMemory": 0, "managedMemory": n.GetMemoryBytes()},
+		"memoryConfiguration":    object{"managedMemory": n.GetMemoryBytes(), "totalProcessMemory": n.GetMemoryBytes()},
+		"totalResource":          object{}, "freeResource": object{}, "blocked": n.GetDraining(),
+	}
+}
+
+func (s *server) flinkWorker(ctx context.Context, r *http.Request) (object, error) {
+	nodes, err := s.opts.Cluster.Nodes(ctx, &rpc.NodesRequest{})
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range nodes.GetNodes() {
+		if n.GetRole() == "worker" && n.GetId() == r.PathValue("node") {
+			o := flinkNode(n)
+			o["allocatedSlots"] = []object{}
+			o["metrics"] = object{"managedMemoryUsed": n.GetMemoryUsed(), "managedMemoryTotal": n.GetMemoryBytes(), "garbageCollectors": []object{}}
+			return o, nil
+		}
+	}
+	return nil, failure.Errorf(failure.NotFound, "no worker %s", r.PathValue("node"))
 }

@@ -90,13 +90,14 @@ type Node struct {
 	MemoryBytes int64  `json:"memory_bytes"`
 	MemoryUsed  int64  `json:"memory_used"`
 	Leader      bool   `json:"leader"`
+	Lost        bool   `json:"lost" doc:"a master that the leading one does not hear of, since heard_millis"`
 	Draining    bool   `json:"draining"`
 	Drained     bool   `json:"drained" doc:"nobody needs a shuffle server any more that drains: it ends, or has"`
 	// What is left at a server that drains.
 	KeptExchanges uint32 `json:"kept_exchanges,omitempty"`
 	KeptBytes     int64  `json:"kept_bytes,omitempty"`
 	Waits         string `json:"waits,omitempty" doc:"what a server waits for that drains"`
-	HeardMillis   int64  `json:"heard_millis" doc:"since its last heartbeat"`
+	HeardMillis   int64  `json:"heard_millis" doc:"since it was heard of last"`
 }
 
 // LogLine is a line that was logged about a job.
@@ -144,7 +145,7 @@ func NodesOf(r *rpc.NodesReply) []Node {
 	for _, n := range r.GetNodes() {
 		out = append(out, Node{
 			ID: n.GetId(), Role: n.GetRole(), Address: n.GetAddress(), Host: n.GetHost(), Slots: n.GetSlots(), FreeSlots: n.GetFreeSlots(),
-			MemoryBytes: n.GetMemoryBytes(), MemoryUsed: n.GetMemoryUsed(), Leader: n.GetLeader(), Draining: n.GetDraining(),
+			MemoryBytes: n.GetMemoryBytes(), MemoryUsed: n.GetMemoryUsed(), Leader: n.GetLeader(), Lost: n.GetLost(), Draining: n.GetDraining(),
 			Drained: n.GetDrained(), KeptExchanges: n.GetKeptExchanges(), KeptBytes: n.GetKeptBytes(), Waits: n.GetWaits(),
 			HeardMillis: n.GetHeardMillis(),
 		})

@@ -14,7 +14,7 @@
 //
 // # A push stream
 //
-// DoExchange; the first message (wire.Open) names exchange, lane and attempt, the life of
+// A bare stream (wire.Conn); the first message (wire.Open) names exchange, lane and attempt, the life of
 // the server that is meant, and shows the ticket; then come data and control with
 // increasing seq. The server answers with
 //
@@ -31,7 +31,7 @@
 //
 // # A read stream
 //
-// DoExchange with the partition, and of a stored one the lanes, in the first message; the
+// A bare stream with the partition, and of a stored one the lanes, in the first message; the
 // server sends elements once the reader has polled, as far as it has credit, and keeps
 // them until the reader tells that it has them. It ends with the totals, which the reader
 // compares with what it got: a difference is shuffle.ErrDataLoss. A server that is
@@ -45,9 +45,10 @@
 // after the other: after a reset the next one says that it goes on, and both sides
 // compare the last seq that arrived. A server keeps a session for its grace.
 //
-// Goroutines: two for each session, which Service.Close waits for; those of a writer or
-// reader that was closed end by themselves once the server knows, or after a second. One
-// connection to each process, shared by all streams, closed when it has been idle.
+// Goroutines: one for each session, which listens, and another one while there is something
+// to send. Service.Close waits for them; those of a writer or reader that was closed end by
+// themselves once the server knows, or after a second. A stream has a connection of its
+// own, which ends with it.
 //
-// Locks: a push's or pull's, then nothing; a session calls them without its own.
+// Locks: a push's or pull's, then its session's; a session calls them without its own.
 package flight

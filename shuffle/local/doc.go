@@ -16,7 +16,8 @@
 // Retention checkpoint is refused: replay is not built.
 //
 // Credit: a partition holds at most its budget, and beyond it for each lane the
-// guarantee or one batch, whichever is more. A pipe whose reader is closed takes
+// guarantee or one batch, whichever is more; before its reader takes anything, less of
+// what this process writes. A pipe whose reader is closed takes
 // and forgets everything, so that producers can end.
 //
 // A new attempt of a pipe's lane takes back what the last one sent, as long as

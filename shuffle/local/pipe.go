@@ -133,10 +133,20 @@ func (p *pipe) offer(w *writer, b *stream.Batch, bytes int64) (wait bool, err er
 	return false, nil
 }
 
+// unreadBudget is what writers of this process may use of a partition's budget before
+// anything was read: a join that still makes its build side has no use for more, and the
+// sooner the scan that writes waits the more rows it drops by the build side's keys.
+const unreadBudget = 256 << 10
+
 // admits gives credit: within the partition's budget, or the lane's guarantee,
-// or, a batch larger than that, alone.
+// or, a batch larger than that, alone. A producer elsewhere has its whole window from
+// the beginning.
 func (p *pipe) admits(l *pipeLane, bytes int64) bool {
-	return p.used+bytes <= p.budget || l.used+bytes <= p.guarantee || l.used == 0
+	budget := p.budget
+	if !p.wasRead && l.watch == nil {
+		budget = min(budget, unreadBudget)
+	}
+	return p.used+bytes <= budget || l.used+bytes <= p.guarantee || l.used == 0
 }
 
 // stopWaiting ends a writer's wait for credit.

@@ -18,7 +18,8 @@
 //
 // Checked on read: each block's checksum, and, by the reader of a run, rows,
 // bytes and digest of all its blocks against the manifest. What differs is
-// shuffle.ErrDataLoss, never a short read.
+// shuffle.ErrDataLoss, never a short read. It damages the lane: nobody reads it any more,
+// and the next attempt that is sealed takes its place. The others are as they were.
 //
 // Locks: a store's lock is held while it reads and writes its files; it is taken
 // before the tier's, which is a leaf.

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
 	"github.com/tidemill/tidemill/core/failure"
+	tmemory "github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/wire"
 )
@@ -26,7 +29,10 @@ func (s *Store) at(lane, partition uint32, i int) (found, error) {
 		return at, err
 	}
 	// The file is read without the lock: blocks on disk never change.
-	data := wire.NewBuffer(s.mem, int(at.length))
+	data, err := s.room(int(at.length))
+	if err != nil {
+		return at, fmt.Errorf("read block %d of lane %d: %w", i, lane, err)
+	}
 	if err = at.pack.read(at.offset, data.Bytes()); err != nil {
 		data.Release()
 	} else {
@@ -36,6 +42,14 @@ func (s *Store) at(lane, partition uint32, i int) (found, error) {
 		err = s.damage(at.owner, fmt.Errorf("block %d: %w", i, err))
 	}
 	return at, err
+}
+
+// room is a buffer for a block that is read. Where memory is out, that is so for now: the
+// store of a server has many readers, and the lane is not damaged.
+func (s *Store) room(bytes int) (b *memory.Buffer, err error) {
+	defer func() { err = failure.Wrap(failure.Transient, err) }()
+	defer tmemory.Recover(&err)
+	return wire.NewBuffer(s.mem, bytes), nil
 }
 
 // find looks a block up; one in memory comes with a reference for the caller.

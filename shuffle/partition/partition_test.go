@@ -14,6 +14,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/core/failure"
+	tmemory "github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/shuffle"
@@ -319,5 +320,47 @@ func TestSpillFails(t *testing.T) {
 	}
 	if err := s.Append(0, 0, 0, f.rows(0, 5)); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("have %v", err)
+	}
+}
+
+// crowded refuses what it is asked for while it is full, as accounted memory does.
+type crowded struct {
+	memory.Allocator
+	full bool
+}
+
+func (c *crowded) Allocate(n int) []byte {
+	if c.full {
+		panic(&tmemory.ExhaustedError{Account: "shuffle", Wanted: int64(n)})
+	}
+	return c.Allocator.Allocate(n)
+}
+
+// A block is on disk and there is no memory to read it into: the reader is told to try
+// again, the process lives, and the lane is whole once there is room. A shuffle server
+// with little memory died of this.
+func TestNoMemoryToRead(t *testing.T) {
+	f := newFixture(t, partition.TierOptions{MemoryBytes: 1000})
+	room := &crowded{Allocator: f.mem}
+	s := partition.New(f.tier, room, schema, 1, 1)
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := s.Begin(0, 0); err != nil {
+		t.Fatal(err)
+	}
+	f.append(s, 0, 0, f.rows(0, 100))
+	if _, err := s.Seal(0, 0); err != nil {
+		t.Fatal(err)
+	}
+	room.full = true
+	if _, err := f.read(s, 1, 0); failure.Of(err) != failure.Transient || !strings.Contains(err.Error(), "memory exhausted") {
+		t.Errorf("%v", err)
+	}
+	room.full = false
+	if rows, err := f.read(s, 1, 0); err != nil || len(rows) != 100 {
+		t.Errorf("%d rows, %v", len(rows), err)
 	}
 }

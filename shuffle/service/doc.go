@@ -1,11 +1,16 @@
 // Package service is a shuffle server: it keeps partitions for other processes and
 // serves them by Arrow Flight.
 //
-//	push (DoExchange) --> lane of the store        ack, credit -->
-//	read (DoExchange) <-- partition of the store   <-- credit, position
+//	push              --> lane of the store        ack, credit -->
+//	read              <-- partition of the store   <-- credit, position
 //	DoGet             <-- a stored partition, as plain record batches, for any client
 //	DoAction              drop, stats
 //	GetFlightInfo         the partitions of a stored exchange, with tickets
+//
+// Pushes and reads of our own processes come as bare streams (wire.Conn, ADR 0011), on the
+// same port: Listener looks at the first bytes of each connection, keeps those that begin
+// with wire.Preface, and leaves others to gRPC. The same messages in a DoExchange do the
+// same. What follows the preface has to show who it is and what it wants in time.
 //
 // The store is shuffle/local with shuffle/partition below: the same pipes, alignment,
 // tiers and packs as inside a process. Batches pass through it in their wire form

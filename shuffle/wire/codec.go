@@ -197,12 +197,7 @@ func (m *Message) assemble(metadata, meta []byte, body *memory.Buffer) error {
 	if len(metadata) < HeaderBytes {
 		return fmt.Errorf("%w: %d bytes of metadata, which is not of this program", ErrMalformed, len(metadata))
 	}
-	var parts [][]byte
-	var free func()
-	if body != nil {
-		parts, free = [][]byte{body.Bytes()}, body.Release
-	}
-	p := newPayload(metadata[HeaderBytes:], meta, parts, free)
+	p := received(metadata[HeaderBytes:], meta, body)
 	h, err := parseHeader(metadata, p.sum)
 	if err != nil {
 		return err

@@ -57,9 +57,12 @@ func (r *Record) decode() (record arrow.RecordBatch, kinds []stream.RowKind, err
 	arrays := make([]arrow.Array, len(columns))
 	for i, c := range columns {
 		arrays[i] = array.MakeFromData(c)
-		defer arrays[i].Release()
 	}
-	return array.NewRecordBatch(schema, arrays, int64(r.header.Rows)), kinds, nil
+	record = array.NewRecordBatch(schema, arrays, int64(r.header.Rows))
+	for _, a := range arrays {
+		a.Release() // the record holds it
+	}
+	return record, kinds, nil
 }
 
 // resolveAll puts dictionaries into their columns, and returns the schema that says so.
@@ -202,6 +205,7 @@ func loadAt(meta []byte, body *memory.Buffer, start int64, types []arrow.DataTyp
 		}
 	}()
 	columns = make([]arrow.ArrayData, 0, len(types))
+	l.room = make([]*memory.Buffer, 0, mostBuffers*len(types))
 	for i, t := range types {
 		c, err := l.array(t, 0)
 		if err != nil {
@@ -226,6 +230,20 @@ type loader struct {
 	start   int64  // of the message's buffers in body
 	nodes   []byte // 16 bytes each
 	buffers []byte // likewise
+	room    []*memory.Buffer
+}
+
+// mostBuffers is how many an array has, but for what is nested in it.
+const mostBuffers = 3
+
+// place is an empty slice for an array's buffers.
+func (l *loader) place() []*memory.Buffer {
+	if cap(l.room) < mostBuffers {
+		return make([]*memory.Buffer, 0, mostBuffers)
+	}
+	p := l.room[:0:mostBuffers]
+	l.room = l.room[mostBuffers:mostBuffers]
+	return p
 }
 
 const (
@@ -337,7 +355,7 @@ func (l *loader) array(t arrow.DataType, depth int) (_ arrow.ArrayData, err erro
 	if t.ID() == arrow.NULL {
 		return array.NewData(t, rows, []*memory.Buffer{nil}, nil, rows, 0), nil
 	}
-	a := parts{l: l, rows: int64(rows), buffers: make([]*memory.Buffer, 0, 3)}
+	a := parts{l: l, rows: int64(rows), buffers: l.place()}
 	defer a.release()
 	bitmap := int64(0)
 	if nulls > 0 {

@@ -17,7 +17,14 @@
 // bytes and digest from the header; columns it has after Decode, without a copy. A
 // server that only keeps and hands on never asks, so what it sends is what it was sent.
 //
-// Codec is the gRPC codec of the push and consume streams: FlightData is taken apart
+// Conn is a bare stream, by which our own processes push and read (ADR 0011): frames on a
+// connection for each stream, written from where the columns lie and read to where they
+// stay. It begins with a greeting, so that it can share a port:
+//
+//	Preface (8) | TLS around the rest, if the server has it | what the caller shows | frames
+//	frame: length (4) | ^length (4) | FlightData
+//
+// Codec is the gRPC codec of the same messages in a DoExchange: FlightData is taken apart
 // and put together by hand, without copying what goes out and into one buffer for what
 // comes in, with the same bytes as the generated code.
 //

@@ -30,6 +30,7 @@ type payload struct {
 	sum   uint32   // CRC-32C of extra, meta and body
 
 	body *memory.Buffer // what the one part lies in, if the message was received
+	one  [1][]byte      // that part
 
 	refs atomic.Int64
 	free func() // called when nobody needs parts any more; may be nil
@@ -37,22 +38,41 @@ type payload struct {
 
 func newPayload(extra, meta []byte, parts [][]byte, free func()) *payload {
 	p := &payload{extra: extra, meta: meta, parts: parts, free: free}
+	p.complete()
+	return p
+}
+
+// received is the payload of a message that came, of which body, or nil, is in one piece.
+func received(extra, meta []byte, body *memory.Buffer) *payload {
+	p := &payload{extra: extra, meta: meta}
+	if body != nil {
+		p.one[0] = body.Bytes()
+		p.parts = p.one[:]
+	}
+	p.complete()
+	return p
+}
+
+// complete counts and sums what the payload is made of.
+func (p *payload) complete() {
 	p.refs.Store(1)
-	p.sum = checksum(checksum(0, extra), meta)
-	for _, part := range parts {
+	p.sum = checksum(checksum(0, p.extra), p.meta)
+	for _, part := range p.parts {
 		p.size += len(part)
 		p.sum = checksum(p.sum, part)
 	}
-	return p
 }
 
 func (p *payload) retain() { p.refs.Add(1) }
 
 func (p *payload) release() {
 	if n := p.refs.Add(-1); n == 0 {
-		p.parts = nil
+		p.parts, p.one[0] = nil, nil
 		if p.free != nil {
 			p.free()
+		}
+		if p.body != nil {
+			p.body.Release()
 		}
 	} else if n < 0 {
 		panic("wire: payload released too often")

@@ -98,7 +98,7 @@ func (a Admission) admit(who caller, method string, header metadata.MD) error {
 	callers := callersOf(method)
 	if len(who.chain) > 0 && a.Check != nil {
 		if err := a.Check(who.chain, time.Now()); err != nil {
-			return status.Error(codes.Unauthenticated, err.Error())
+			return who.hangUp(err)
 		}
 	}
 	if who.cert != nil && security.CheckRole(who.cert, callers...) == nil {
@@ -146,6 +146,16 @@ type caller struct {
 	chain     []*x509.Certificate
 	encrypted bool     // by TLS
 	visitor   *visitor // nil: it did not come through a Door
+}
+
+// hangUp ends the connection of a caller whose certificate was good when it began. One that
+// has another certificate by now comes again with it.
+func (c caller) hangUp(cause error) error {
+	if c.visitor == nil {
+		return status.Error(codes.Unauthenticated, cause.Error())
+	}
+	_ = c.visitor.Close() // it ends, or has
+	return status.Error(codes.Unavailable, cause.Error())
 }
 
 func callerOf(ctx context.Context) caller {

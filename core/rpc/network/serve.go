@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"runtime/debug"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/core/security"
 )
@@ -117,6 +119,16 @@ func Register(r grpc.ServiceRegistrar, s Services) {
 	if s.Authority != nil {
 		add(Enrollment_ServiceDesc, func() (any, error) { return enrollment{ca: s.Authority, token: s.Token}, nil })
 	}
+}
+
+// Submit validates what comes from outside: nobody has made sure that a client planned it.
+func (s clusterServer) Submit(ctx context.Context, q *rpc.SubmitRequest) (*rpc.SubmitReply, error) {
+	if g := q.GetGraph(); g != nil {
+		if err := jobgraph.Validate(g); err != nil {
+			return nil, failure.Wrap(failure.BadData, fmt.Errorf("submit: %w", err))
+		}
+	}
+	return s.ClusterClient.Submit(ctx, q)
 }
 
 // leads says that nobody leads if there is no receiver.

@@ -60,6 +60,12 @@ func TestRegister(t *testing.T) {
 			}
 			continue
 		}
+		if c.String() == "Cluster.Submit" { // what comes from outside is looked at first
+			if failure.Of(err) != failure.BadData || !strings.Contains(err.Error(), `job graph "text": version 0`) {
+				t.Errorf("%s of a graph that is none: %v", c, err)
+			}
+			continue
+		}
 		if failure.Of(err) != failure.Internal || !strings.Contains(err.Error(), c.method+": internal error: ") {
 			t.Errorf("%s of a receiver that panics: %v", c, err)
 		}
