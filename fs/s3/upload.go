@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -212,8 +213,8 @@ func (u *upload) settle(ctx context.Context, err error) error {
 	switch {
 	case headErr == nil && out.Metadata[writeKey] == u.write:
 		return nil
-	case headErr == nil && refused(err):
-		return fs.ErrExist
+	case headErr == nil && refused(err), missing(headErr) && status(err) == http.StatusPreconditionFailed:
+		return fs.ErrExist // or there was something, which is gone or cannot be seen yet
 	case headErr != nil && !missing(headErr):
 		return errors.Join(err, headErr)
 	}
