@@ -43,6 +43,11 @@ func Assign(v *VertexState, parallelism, groups int) ([]*Restore, error) {
 		if parallelism == former {
 			r.Finished = v.Subtasks[i].Finished
 		}
+		for _, o := range r.Operators {
+			c := Chain{Handles: o.Handles, Shares: o.Shares}
+			c.Sort()
+			o.Handles, o.Shares = c.Handles, c.Shares
+		}
 		out[i] = r
 	}
 	return out, nil
@@ -63,6 +68,12 @@ func (r *Restore) takeHandles(s *SubtaskState, own keygroup.Range) {
 			if h.FirstGroup < uint32(own.Last) && uint32(own.First) < h.LastGroup {
 				into := r.operator(o.Uid)
 				into.Handles = append(into.Handles, h)
+			}
+		}
+		for _, x := range o.Shares {
+			if x.FirstGroup < uint32(own.Last) && uint32(own.First) < x.LastGroup {
+				into := r.operator(o.Uid)
+				into.Shares = append(into.Shares, x)
 			}
 		}
 	}

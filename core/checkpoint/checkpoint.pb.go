@@ -251,8 +251,9 @@ func (x *SubtaskState) GetOperators() []*OperatorState {
 type OperatorState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Uid           string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
-	State         []byte                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"` // what the operator's Snapshot returned
-	Handles       []*Handle              `protobuf:"bytes,3,rep,name=handles,proto3" json:"handles,omitempty"`
+	State         []byte                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`     // what the operator's Snapshot returned
+	Handles       []*Handle              `protobuf:"bytes,3,rep,name=handles,proto3" json:"handles,omitempty"` // in the order in which they are restored
+	Shares        []*Share               `protobuf:"bytes,4,rep,name=shares,proto3" json:"shares,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -308,6 +309,75 @@ func (x *OperatorState) GetHandles() []*Handle {
 	return nil
 }
 
+func (x *OperatorState) GetShares() []*Share {
+	if x != nil {
+		return x.Shares
+	}
+	return nil
+}
+
+// Share says that a snapshot held everything of a range of groups: what earlier ones
+// held of them is stale.
+type Share struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Snapshot      uint32                 `protobuf:"varint,1,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	FirstGroup    uint32                 `protobuf:"varint,2,opt,name=first_group,json=firstGroup,proto3" json:"first_group,omitempty"` // [first, last)
+	LastGroup     uint32                 `protobuf:"varint,3,opt,name=last_group,json=lastGroup,proto3" json:"last_group,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Share) Reset() {
+	*x = Share{}
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Share) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Share) ProtoMessage() {}
+
+func (x *Share) ProtoReflect() protoreflect.Message {
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Share.ProtoReflect.Descriptor instead.
+func (*Share) Descriptor() ([]byte, []int) {
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Share) GetSnapshot() uint32 {
+	if x != nil {
+		return x.Snapshot
+	}
+	return 0
+}
+
+func (x *Share) GetFirstGroup() uint32 {
+	if x != nil {
+		return x.FirstGroup
+	}
+	return 0
+}
+
+func (x *Share) GetLastGroup() uint32 {
+	if x != nil {
+		return x.LastGroup
+	}
+	return 0
+}
+
 // Handle names rows of keyed state: a stretch of a file.
 type Handle struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -319,13 +389,15 @@ type Handle struct {
 	LastGroup     uint32                 `protobuf:"varint,6,opt,name=last_group,json=lastGroup,proto3" json:"last_group,omitempty"`
 	Table         uint32                 `protobuf:"varint,7,opt,name=table,proto3" json:"table,omitempty"`
 	Rows          uint64                 `protobuf:"varint,8,opt,name=rows,proto3" json:"rows,omitempty"`
+	Kind          uint32                 `protobuf:"varint,9,opt,name=kind,proto3" json:"kind,omitempty"`          // state.Kind
+	Snapshot      uint32                 `protobuf:"varint,10,opt,name=snapshot,proto3" json:"snapshot,omitempty"` // of the operator's, counted on through restores
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Handle) Reset() {
 	*x = Handle{}
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[4]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -337,7 +409,7 @@ func (x *Handle) String() string {
 func (*Handle) ProtoMessage() {}
 
 func (x *Handle) ProtoReflect() protoreflect.Message {
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[4]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -350,7 +422,7 @@ func (x *Handle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handle.ProtoReflect.Descriptor instead.
 func (*Handle) Descriptor() ([]byte, []int) {
-	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{4}
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Handle) GetPath() string {
@@ -409,6 +481,20 @@ func (x *Handle) GetRows() uint64 {
 	return 0
 }
 
+func (x *Handle) GetKind() uint32 {
+	if x != nil {
+		return x.Kind
+	}
+	return 0
+}
+
+func (x *Handle) GetSnapshot() uint32 {
+	if x != nil {
+		return x.Snapshot
+	}
+	return 0
+}
+
 // Restore is what one subtask starts from.
 type Restore struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -421,7 +507,7 @@ type Restore struct {
 
 func (x *Restore) Reset() {
 	*x = Restore{}
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[5]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -433,7 +519,7 @@ func (x *Restore) String() string {
 func (*Restore) ProtoMessage() {}
 
 func (x *Restore) ProtoReflect() protoreflect.Message {
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[5]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -446,7 +532,7 @@ func (x *Restore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Restore.ProtoReflect.Descriptor instead.
 func (*Restore) Descriptor() ([]byte, []int) {
-	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{5}
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Restore) GetCheckpoint() uint64 {
@@ -476,13 +562,15 @@ type OperatorRestore struct {
 	Uid           string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
 	States        [][]byte               `protobuf:"bytes,2,rep,name=states,proto3" json:"states,omitempty"` // of the former subtasks assigned to this one
 	Handles       []*Handle              `protobuf:"bytes,3,rep,name=handles,proto3" json:"handles,omitempty"`
+	Shares        []*Share               `protobuf:"bytes,4,rep,name=shares,proto3" json:"shares,omitempty"`
+	Foreign       bool                   `protobuf:"varint,5,opt,name=foreign,proto3" json:"foreign,omitempty"` // of another job, which may remove its files
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OperatorRestore) Reset() {
 	*x = OperatorRestore{}
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[6]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +582,7 @@ func (x *OperatorRestore) String() string {
 func (*OperatorRestore) ProtoMessage() {}
 
 func (x *OperatorRestore) ProtoReflect() protoreflect.Message {
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[6]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +595,7 @@ func (x *OperatorRestore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperatorRestore.ProtoReflect.Descriptor instead.
 func (*OperatorRestore) Descriptor() ([]byte, []int) {
-	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{6}
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *OperatorRestore) GetUid() string {
@@ -529,6 +617,20 @@ func (x *OperatorRestore) GetHandles() []*Handle {
 		return x.Handles
 	}
 	return nil
+}
+
+func (x *OperatorRestore) GetShares() []*Share {
+	if x != nil {
+		return x.Shares
+	}
+	return nil
+}
+
+func (x *OperatorRestore) GetForeign() bool {
+	if x != nil {
+		return x.Foreign
+	}
+	return false
 }
 
 var File_core_checkpoint_checkpoint_proto protoreflect.FileDescriptor
@@ -555,11 +657,18 @@ const file_core_checkpoint_checkpoint_proto_rawDesc = "" +
 	"\fSubtaskState\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x1a\n" +
 	"\bfinished\x18\x02 \x01(\bR\bfinished\x12C\n" +
-	"\toperators\x18\x03 \x03(\v2%.tidemill.checkpoint.v1.OperatorStateR\toperators\"q\n" +
+	"\toperators\x18\x03 \x03(\v2%.tidemill.checkpoint.v1.OperatorStateR\toperators\"\xa8\x01\n" +
 	"\rOperatorState\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\fR\x05state\x128\n" +
-	"\ahandles\x18\x03 \x03(\v2\x1e.tidemill.checkpoint.v1.HandleR\ahandles\"\xce\x01\n" +
+	"\ahandles\x18\x03 \x03(\v2\x1e.tidemill.checkpoint.v1.HandleR\ahandles\x125\n" +
+	"\x06shares\x18\x04 \x03(\v2\x1d.tidemill.checkpoint.v1.ShareR\x06shares\"c\n" +
+	"\x05Share\x12\x1a\n" +
+	"\bsnapshot\x18\x01 \x01(\rR\bsnapshot\x12\x1f\n" +
+	"\vfirst_group\x18\x02 \x01(\rR\n" +
+	"firstGroup\x12\x1d\n" +
+	"\n" +
+	"last_group\x18\x03 \x01(\rR\tlastGroup\"\xfe\x01\n" +
 	"\x06Handle\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x16\n" +
@@ -570,17 +679,22 @@ const file_core_checkpoint_checkpoint_proto_rawDesc = "" +
 	"\n" +
 	"last_group\x18\x06 \x01(\rR\tlastGroup\x12\x14\n" +
 	"\x05table\x18\a \x01(\rR\x05table\x12\x12\n" +
-	"\x04rows\x18\b \x01(\x04R\x04rows\"\x8c\x01\n" +
+	"\x04rows\x18\b \x01(\x04R\x04rows\x12\x12\n" +
+	"\x04kind\x18\t \x01(\rR\x04kind\x12\x1a\n" +
+	"\bsnapshot\x18\n" +
+	" \x01(\rR\bsnapshot\"\x8c\x01\n" +
 	"\aRestore\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\x04R\n" +
 	"checkpoint\x12\x1a\n" +
 	"\bfinished\x18\x02 \x01(\bR\bfinished\x12E\n" +
-	"\toperators\x18\x03 \x03(\v2'.tidemill.checkpoint.v1.OperatorRestoreR\toperators\"u\n" +
+	"\toperators\x18\x03 \x03(\v2'.tidemill.checkpoint.v1.OperatorRestoreR\toperators\"\xc6\x01\n" +
 	"\x0fOperatorRestore\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x16\n" +
 	"\x06states\x18\x02 \x03(\fR\x06states\x128\n" +
-	"\ahandles\x18\x03 \x03(\v2\x1e.tidemill.checkpoint.v1.HandleR\ahandlesB.Z,github.com/tidemill/tidemill/core/checkpointb\x06proto3"
+	"\ahandles\x18\x03 \x03(\v2\x1e.tidemill.checkpoint.v1.HandleR\ahandles\x125\n" +
+	"\x06shares\x18\x04 \x03(\v2\x1d.tidemill.checkpoint.v1.ShareR\x06shares\x12\x18\n" +
+	"\aforeign\x18\x05 \x01(\bR\aforeignB.Z,github.com/tidemill/tidemill/core/checkpointb\x06proto3"
 
 var (
 	file_core_checkpoint_checkpoint_proto_rawDescOnce sync.Once
@@ -594,28 +708,31 @@ func file_core_checkpoint_checkpoint_proto_rawDescGZIP() []byte {
 	return file_core_checkpoint_checkpoint_proto_rawDescData
 }
 
-var file_core_checkpoint_checkpoint_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_core_checkpoint_checkpoint_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_core_checkpoint_checkpoint_proto_goTypes = []any{
 	(*Manifest)(nil),        // 0: tidemill.checkpoint.v1.Manifest
 	(*VertexState)(nil),     // 1: tidemill.checkpoint.v1.VertexState
 	(*SubtaskState)(nil),    // 2: tidemill.checkpoint.v1.SubtaskState
 	(*OperatorState)(nil),   // 3: tidemill.checkpoint.v1.OperatorState
-	(*Handle)(nil),          // 4: tidemill.checkpoint.v1.Handle
-	(*Restore)(nil),         // 5: tidemill.checkpoint.v1.Restore
-	(*OperatorRestore)(nil), // 6: tidemill.checkpoint.v1.OperatorRestore
+	(*Share)(nil),           // 4: tidemill.checkpoint.v1.Share
+	(*Handle)(nil),          // 5: tidemill.checkpoint.v1.Handle
+	(*Restore)(nil),         // 6: tidemill.checkpoint.v1.Restore
+	(*OperatorRestore)(nil), // 7: tidemill.checkpoint.v1.OperatorRestore
 }
 var file_core_checkpoint_checkpoint_proto_depIdxs = []int32{
 	1, // 0: tidemill.checkpoint.v1.Manifest.vertices:type_name -> tidemill.checkpoint.v1.VertexState
 	2, // 1: tidemill.checkpoint.v1.VertexState.subtasks:type_name -> tidemill.checkpoint.v1.SubtaskState
 	3, // 2: tidemill.checkpoint.v1.SubtaskState.operators:type_name -> tidemill.checkpoint.v1.OperatorState
-	4, // 3: tidemill.checkpoint.v1.OperatorState.handles:type_name -> tidemill.checkpoint.v1.Handle
-	6, // 4: tidemill.checkpoint.v1.Restore.operators:type_name -> tidemill.checkpoint.v1.OperatorRestore
-	4, // 5: tidemill.checkpoint.v1.OperatorRestore.handles:type_name -> tidemill.checkpoint.v1.Handle
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	5, // 3: tidemill.checkpoint.v1.OperatorState.handles:type_name -> tidemill.checkpoint.v1.Handle
+	4, // 4: tidemill.checkpoint.v1.OperatorState.shares:type_name -> tidemill.checkpoint.v1.Share
+	7, // 5: tidemill.checkpoint.v1.Restore.operators:type_name -> tidemill.checkpoint.v1.OperatorRestore
+	5, // 6: tidemill.checkpoint.v1.OperatorRestore.handles:type_name -> tidemill.checkpoint.v1.Handle
+	4, // 7: tidemill.checkpoint.v1.OperatorRestore.shares:type_name -> tidemill.checkpoint.v1.Share
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_core_checkpoint_checkpoint_proto_init() }
@@ -629,7 +746,7 @@ func file_core_checkpoint_checkpoint_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_checkpoint_checkpoint_proto_rawDesc), len(file_core_checkpoint_checkpoint_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -36,6 +36,8 @@ type chars struct {
 	isLong bool    // there is one in the table
 	starts []int64 // by slot, of long keys in the arena
 	arena  []byte
+
+	garbage int // bytes of the arena that were removed keys'
 }
 
 func (s *chars) load(cols []arrow.Array, sel []int32, hashes []uint64, _ bool) error {
@@ -196,15 +198,15 @@ func (s *chars) add(d *directory, hashes []uint64, slots, rows []int32) error {
 	s.isLong = true
 	for _, r := range rows {
 		slot, at := s.probe(d, hashes[r], r)
-		if slot >= 0 {
-			slots[r] = slot
+		if slots[r] = slot; slot >= 0 {
 			continue
 		}
-		if err := s.append(r); err != nil {
+		next, err := s.store(d, hashes[r], r)
+		if err != nil {
 			return err
 		}
-		slots[r] = int32(len(s.keys) - 1)
-		d.entries[at] = entry(hashes[r], len(s.keys)-1)
+		slots[r] = int32(next)
+		d.entries[at] = entry(hashes[r], next)
 		if d.used++; d.full() {
 			if err := d.grow(); err != nil {
 				return err
@@ -214,25 +216,69 @@ func (s *chars) add(d *directory, hashes []uint64, slots, rows []int32) error {
 	return nil
 }
 
-// append stores the key of a row as the next slot.
-func (s *chars) append(row int32) (err error) {
+// store keeps the key of a row in a slot of its own.
+func (s *chars) store(d *directory, hash uint64, row int32) (slot int, err error) {
 	if s.starts, err = longer(s.ledger, s.starts, len(s.keys)+1-len(s.starts)); err != nil {
-		return err
+		return 0, err
 	}
 	if s.keys, err = room(s.ledger, s.keys, 1); err != nil {
-		return err
+		return 0, err
 	}
 	key := s.batch[row]
-	if key[1]>>56 == longKey {
-		text := s.text(row)
+	long := key[1]>>56 == longKey
+	text := []byte(nil)
+	if long {
+		text = s.text(row)
 		if s.arena, err = room(s.ledger, s.arena, len(text)); err != nil {
-			return err
+			return 0, err
 		}
-		s.starts[len(s.keys)] = int64(len(s.arena))
+	}
+	if slot, err = d.slot(len(s.keys), hash); err != nil {
+		return 0, err
+	}
+	if long {
+		s.starts[slot] = int64(len(s.arena))
 		s.arena = append(s.arena, text...)
 	}
-	s.keys = append(s.keys, key)
+	s.put(slot, key)
+	return slot, nil
+}
+
+// removed implements store.
+func (s *chars) removed(slot int32) {
+	if s.keys[slot][1]>>56 == longKey {
+		s.garbage += s.length(int(slot))
+	}
+	s.keys[slot] = [2]uint64{}
+}
+
+// leastGarbage is how many bytes of removed texts are worth a compaction.
+const leastGarbage = 1 << 20
+
+// compact implements store: it writes the arena anew.
+func (s *chars) compact(memory.Allocator, []int32) error {
+	if s.garbage < leastGarbage || s.garbage < len(s.arena)/2 {
+		return nil
+	}
+	arena, err := room[byte](s.ledger, nil, len(s.arena)-s.garbage)
+	if err != nil {
+		return err
+	}
+	for slot, key := range s.keys {
+		if key[1]>>56 == longKey {
+			start := int64(len(arena))
+			arena = append(arena, s.stored(int32(slot))...)
+			s.starts[slot] = start
+		}
+	}
+	s.ledger.shrink(int64(cap(s.arena)))
+	s.arena, s.garbage = arena, 0
 	return nil
+}
+
+// charged is what the store has charged.
+func (s *chars) charged() int64 {
+	return int64(cap(s.keys))*16 + int64(cap(s.starts))*8 + int64(cap(s.arena))
 }
 
 func (s *chars) truncate(n int) {
@@ -245,15 +291,20 @@ func (s *chars) arrays(mem memory.Allocator, from, to int, null int32) ([]arrow.
 	for i := range slots {
 		slots[i] = int32(from + i)
 	}
-	a, err := s.take(mem, slots, null)
+	return s.take(mem, slots, null)
+}
+
+// take implements store.
+func (s *chars) take(mem memory.Allocator, slots []int32, null int32) ([]arrow.Array, error) {
+	a, err := s.column(mem, slots, null)
 	if err != nil {
 		return nil, err
 	}
 	return []arrow.Array{a}, nil
 }
 
-// take returns the keys of slots, of which null is the null.
-func (s *chars) take(mem memory.Allocator, slots []int32, null int32) (arrow.Array, error) {
+// column returns the keys of slots, of which null is the null.
+func (s *chars) column(mem memory.Allocator, slots []int32, null int32) (arrow.Array, error) {
 	n, total, nulls := len(slots), 0, 0
 	for _, slot := range slots {
 		total += s.length(int(slot))

@@ -101,6 +101,31 @@ func extend(l *ledger, c *state.Column, n int) (err error) {
 	return err
 }
 
+// reset makes slots of c zero and null.
+func reset(c *state.Column, slots []int32) {
+	for _, s := range slots {
+		c.Valid[s] = false
+	}
+	switch StorageOf(c.Type) {
+	case Integer:
+		for _, s := range slots {
+			c.Int64[s] = 0
+		}
+	case Real:
+		for _, s := range slots {
+			c.Float64[s] = 0
+		}
+	case Wide:
+		for _, s := range slots {
+			c.Dec128[s] = decimal128.Num{}
+		}
+	default:
+		for _, s := range slots {
+			c.Bytes[s] = nil
+		}
+	}
+}
+
 func longer[T any](l *ledger, s []T, n int) ([]T, error) {
 	s, err := room(l, s, n)
 	if err != nil {

@@ -1,6 +1,8 @@
 package hashtable
 
 import (
+	"slices"
+
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
@@ -97,7 +99,7 @@ func (d *dictionary) knows(columns []arrow.Array) bool {
 // dictionary; size is that of combinations.
 func (t *Table) lookupDictionary(keys []arrow.Array, size int, sel []int32, slots []int32, add bool) error {
 	d := &t.dict
-	d.use(keys, size, t.Len())
+	d.use(keys, size, t.added())
 	index := d.indexes(keys, sel)
 	if keys[0].NullN() == 0 {
 		// Mostly all are known: take what is there and see whether it was slots.
@@ -119,18 +121,26 @@ func (t *Table) lookupDictionary(keys []arrow.Array, size int, sel []int32, slot
 		}
 	}
 	if nulls && add && t.null < 0 {
-		if err := t.keys.addNull(); err != nil {
+		if err := t.addNull(hashOfNull(keys, index, sel)); err != nil {
 			return err
 		}
-		t.null = int32(t.Len() - 1)
 	}
 	for i, x := range index {
 		if slots[i] = t.null; x >= 0 {
 			slots[i] = d.slots[x]
 		}
 	}
-	d.keys = t.Len()
+	d.keys = t.added()
 	return nil
+}
+
+// hashOfNull is the hash of the first row whose index says null.
+func hashOfNull(keys []arrow.Array, index, sel []int32) uint64 {
+	r := int32(slices.IndexFunc(index, func(x int32) bool { return x < 0 }))
+	if sel != nil {
+		r = sel[r]
+	}
+	return compute.HashColumns(keys, []int32{r}, nil)[0]
 }
 
 // indexes returns the dictionary index or combination of each row of sel (nil: all),

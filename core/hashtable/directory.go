@@ -13,6 +13,12 @@ type directory struct {
 	mask    uint64
 	used    int
 	ledger  *ledger
+
+	// Of tables that keys are removed from:
+	hashes   []uint64 // by slot; nil where no key can be removed
+	free     []int32  // slots without a key
+	reused   []int32  // those that the lookup under way has taken
+	recycled int      // how many were taken in all
 }
 
 func entry(hash uint64, slot int) uint64 { return hash<<32 | uint64(slot+1) }
@@ -70,6 +76,47 @@ func (d *directory) put(e uint64) {
 	d.entries[at] = e
 }
 
+// slot is where the next new key goes, n being the number of slots that there are.
+func (d *directory) slot(n int, hash uint64) (int, error) {
+	if d.hashes == nil {
+		return n, nil
+	}
+	if last := len(d.free) - 1; last >= 0 {
+		s := d.free[last]
+		d.free, d.reused = d.free[:last], append(d.reused, s)
+		d.hashes[s] = hash
+		d.recycled++
+		return int(s), nil
+	}
+	var err error
+	if d.hashes, err = room(d.ledger, d.hashes, 1); err == nil {
+		d.hashes = append(d.hashes, hash)
+	}
+	return n, err
+}
+
+// remove takes a slot's entry out and closes the gap: entries behind it that would be
+// found from before it move up.
+func (d *directory) remove(slot int32) {
+	at := d.hashes[slot] & d.mask
+	for slotOf(d.entries[at]) != slot {
+		at = (at + 1) & d.mask
+	}
+	hole := at
+	for {
+		at = (at + 1) & d.mask
+		e := d.entries[at]
+		if e == 0 {
+			break
+		}
+		if home := e >> 32 & d.mask; (at-home)&d.mask >= (at-hole)&d.mask {
+			d.entries[hole], hole = e, at
+		}
+	}
+	d.entries[hole] = 0
+	d.used--
+}
+
 // truncate forgets all slots from n on. It is slow: only failures need it.
 func (d *directory) truncate(n int) {
 	var keep []uint64
@@ -83,4 +130,5 @@ func (d *directory) truncate(n int) {
 		d.put(e)
 	}
 	d.used = len(keep)
+	d.hashes = d.hashes[:min(n, len(d.hashes))]
 }

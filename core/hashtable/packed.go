@@ -3,6 +3,7 @@ package hashtable
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
@@ -221,7 +222,7 @@ func (p *packing) column(mem memory.Allocator, c *part, flat []uint64, n, null i
 		for i := range rows {
 			rows[i] = int32(uint32(flat[i*p.width+word] >> shift))
 		}
-		return c.interned.keys.(*chars).take(mem, rows, c.interned.null)
+		return c.interned.keys.(*chars).column(mem, rows, c.interned.null)
 	}
 	col := &state.Column{Type: c.typ, Valid: make([]bool, n)}
 	for i := range col.Valid {
@@ -256,6 +257,81 @@ func (p *packing) column(mem memory.Allocator, c *part, flat []uint64, n, null i
 	return ToArrow(mem, col, 0, n)
 }
 
+// compact makes the tables of character columns anew that hold far more texts than n
+// keys, less the free ones, can use. at is a word of a slot's key.
+func (p *packing) compact(mem memory.Allocator, n int, free []int32, at func(slot, word int) *uint64) error {
+	live := n - len(free)
+	var used []bool // by slot
+	for i := range p.parts {
+		c := &p.parts[i]
+		if c.interned == nil || c.interned.Len() < 2*live+leastTexts {
+			continue
+		}
+		if used == nil {
+			used = make([]bool, n)
+			for s := range used {
+				used[s] = true
+			}
+			for _, s := range free {
+				used[s] = false
+			}
+		}
+		if err := c.intern(mem, used, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leastTexts is how many texts too many are worth a compaction.
+const leastTexts = 1 << 12
+
+// intern makes a column's table anew, of the texts that keys of used slots have.
+func (c *part) intern(mem memory.Allocator, used []bool, at func(slot, word int) *uint64) error {
+	word, shift := c.at>>6, c.at&63
+	old := c.interned
+	number := make([]int32, old.Len()) // by former number: the new one, plus one
+	var texts []int32
+	for slot, u := range used {
+		if !u {
+			continue
+		}
+		was := int32(uint32(*at(slot, word) >> shift))
+		if number[was] == 0 {
+			texts = append(texts, was)
+			number[was] = int32(len(texts))
+		}
+	}
+	column, err := old.keys.(*chars).column(mem, texts, old.null)
+	if err != nil {
+		return err
+	}
+	defer column.Release()
+	next := newChars(datatype.Field{Type: c.typ}, old.ledger)
+	columns, slots := []arrow.Array{column}, make([]int32, len(texts))
+	if err := next.lookup(columns, nil, compute.HashColumns(columns, nil, nil), slots, true); err != nil {
+		next.giveBack()
+		return err
+	}
+	for slot, u := range used {
+		if !u {
+			continue
+		}
+		w := at(slot, word)
+		was := uint32(*w >> shift)
+		*w = *w&^(math.MaxUint32<<shift) | uint64(uint32(slots[number[was]-1]))<<shift
+	}
+	c.interned = next
+	old.giveBack()
+	return nil
+}
+
+// giveBack gives up a table of texts that is part of another.
+func (t *Table) giveBack() {
+	t.releaseParts()
+	t.ledger.shrink(t.keys.(*chars).charged() + int64(len(t.directory.entries))*8)
+}
+
 func (p *packing) release() {
 	for i := range p.parts {
 		if t := p.parts[i].interned; t != nil {
@@ -282,6 +358,20 @@ func (s *oneWord) load(cols []arrow.Array, sel []int32, hashes []uint64, add boo
 
 func (s *oneWord) arrays(mem memory.Allocator, from, to int, null int32) ([]arrow.Array, error) {
 	return s.packing.arrays(mem, s.keys[from:to], int(null)-from)
+}
+
+func (s *oneWord) take(mem memory.Allocator, slots []int32, null int32) ([]arrow.Array, error) {
+	flat := make([]uint64, len(slots))
+	for i, slot := range slots {
+		flat[i] = s.keys[slot]
+	}
+	return s.packing.arrays(mem, flat, slices.Index(slots, null))
+}
+
+func (s *oneWord) removed(slot int32) { s.keys[slot] = 0 }
+
+func (s *oneWord) compact(mem memory.Allocator, free []int32) error {
+	return s.packing.compact(mem, len(s.keys), free, func(slot int, _ int) *uint64 { return &s.keys[slot] })
 }
 
 // fewWords stores keys that pack into so many words.
@@ -318,6 +408,26 @@ func (s *fewWords[T]) arrays(mem memory.Allocator, from, to int, null int32) ([]
 	return s.packing.arrays(mem, flat, int(null)-from)
 }
 
+func (s *fewWords[T]) take(mem memory.Allocator, slots []int32, null int32) ([]arrow.Array, error) {
+	flat := make([]uint64, 0, s.width*len(slots))
+	for _, slot := range slots {
+		k := s.keys[slot]
+		for i := range s.width {
+			flat = append(flat, k[i])
+		}
+	}
+	return s.packing.arrays(mem, flat, slices.Index(slots, null))
+}
+
+func (s *fewWords[T]) removed(slot int32) {
+	var none T
+	s.keys[slot] = none
+}
+
+func (s *fewWords[T]) compact(mem memory.Allocator, free []int32) error {
+	return s.packing.compact(mem, len(s.keys), free, func(slot, word int) *uint64 { return &s.keys[slot][word] })
+}
+
 // manyWords stores longer keys.
 type manyWords struct {
 	strides
@@ -331,6 +441,21 @@ func (s *manyWords) load(cols []arrow.Array, sel []int32, hashes []uint64, add b
 
 func (s *manyWords) arrays(mem memory.Allocator, from, to int, null int32) ([]arrow.Array, error) {
 	return s.packing.arrays(mem, s.keys[from*s.strides.width:to*s.strides.width], int(null)-from)
+}
+
+func (s *manyWords) take(mem memory.Allocator, slots []int32, null int32) ([]arrow.Array, error) {
+	width := s.strides.width
+	flat := make([]uint64, 0, width*len(slots))
+	for _, slot := range slots {
+		flat = append(flat, s.keys[int(slot)*width:][:width]...)
+	}
+	return s.packing.arrays(mem, flat, slices.Index(slots, null))
+}
+
+func (s *manyWords) removed(slot int32) { clear(s.keys[int(slot)*s.strides.width:][:s.strides.width]) }
+
+func (s *manyWords) compact(mem memory.Allocator, free []int32) error {
+	return s.packing.compact(mem, s.n, free, func(slot, word int) *uint64 { return &s.keys[slot*s.strides.width+word] })
 }
 
 var (

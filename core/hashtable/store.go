@@ -27,6 +27,13 @@ type store interface {
 	// arrays returns the key columns of slots [from, to); null is the slot of the
 	// null key or -1.
 	arrays(mem memory.Allocator, from, to int, null int32) ([]arrow.Array, error)
+	// take is arrays of slots in any order.
+	take(mem memory.Allocator, slots []int32, null int32) ([]arrow.Array, error)
+	// removed tells that a slot has no key any more.
+	removed(slot int32)
+	// compact gives up what removed keys hold outside their slots, if it is much; free
+	// are the slots without a key.
+	compact(mem memory.Allocator, free []int32) error
 	// view returns a store of the same keys with scratch of its own; see Table.View.
 	view(l *ledger) store
 	release()
@@ -62,6 +69,15 @@ func (w *words[T]) addNull() (err error) {
 func (w *words[T]) reserve(n int) (err error) {
 	w.keys, err = room(w.ledger, w.keys, n)
 	return err
+}
+
+// put stores the key of a slot, which there is room for.
+func (w *words[T]) put(slot int, key T) {
+	if slot == len(w.keys) {
+		w.keys = append(w.keys, key)
+	} else {
+		w.keys[slot] = key
+	}
 }
 
 func (w *words[T]) first(d *directory, hashes []uint64, slots, miss []int32, add bool) []int32 {
@@ -130,9 +146,13 @@ func (w *words[T]) add(d *directory, hashes []uint64, slots, rows []int32) (err 
 				return err
 			}
 		}
-		slots[r] = int32(len(w.keys))
-		d.entries[at] = entry(h, len(w.keys))
-		w.keys = append(w.keys, key)
+		slot, err := d.slot(len(w.keys), h)
+		if err != nil {
+			return err
+		}
+		w.put(slot, key)
+		slots[r] = int32(slot)
+		d.entries[at] = entry(h, slot)
 		if d.used++; d.full() {
 			if err := d.grow(); err != nil {
 				return err
@@ -223,10 +243,16 @@ func (w *strides) add(d *directory, hashes []uint64, slots, rows []int32) (err e
 		if w.keys, err = room(w.ledger, w.keys, w.width); err != nil {
 			return err
 		}
-		w.keys = append(w.keys, w.batch[int(r)*w.width:][:w.width]...)
-		slots[r] = int32(w.n)
-		d.entries[at] = entry(h, w.n)
-		w.n++
+		slot, err := d.slot(w.n, h)
+		if err != nil {
+			return err
+		}
+		if slot == w.n {
+			w.keys, w.n = w.keys[:len(w.keys)+w.width], w.n+1
+		}
+		copy(w.keys[slot*w.width:][:w.width], w.batch[int(r)*w.width:])
+		slots[r] = int32(slot)
+		d.entries[at] = entry(h, slot)
 		if d.used++; d.full() {
 			if err := d.grow(); err != nil {
 				return err

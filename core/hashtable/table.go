@@ -2,6 +2,7 @@ package hashtable
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -92,6 +93,9 @@ func (t *Table) Len() int { return t.keys.size() }
 // valid until the next Resolve.
 func (t *Table) Values() []*state.Column { return t.values }
 
+// added is how many keys have been added so far.
+func (t *Table) added() int { return t.Len() + t.directory.recycled }
+
 // Bytes is what the table has charged.
 func (t *Table) Bytes() int64 { return t.ledger.used }
 
@@ -99,6 +103,45 @@ func (t *Table) Bytes() int64 { return t.ledger.used }
 func (t *Table) Keys(mem memory.Allocator, from, to int) ([]arrow.Array, error) {
 	return t.keys.arrays(mem, from, to, t.null)
 }
+
+// Take returns the key columns of slots in use, in any order, owned by the caller.
+func (t *Table) Take(mem memory.Allocator, slots []int32) ([]arrow.Array, error) {
+	return t.keys.take(mem, slots, t.null)
+}
+
+// Removable makes Remove and Hashes possible, of a table that is empty.
+func (t *Table) Removable() { t.directory.hashes = []uint64{} }
+
+// Hashes gives the hash of each slot in use; it is valid until the next Resolve.
+func (t *Table) Hashes() []uint64 { return t.directory.hashes }
+
+// Free lists the slots below Len that are not in use.
+func (t *Table) Free() []int32 { return t.directory.free }
+
+// Remove forgets keys by their slots, each of which is in use and comes once. Values
+// become zero and null; the slots are used again.
+func (t *Table) Remove(slots []int32) {
+	if len(slots) == 0 {
+		return
+	}
+	t.dict.forget()
+	for _, s := range slots {
+		if s == t.null {
+			t.null = -1
+		} else {
+			t.directory.remove(s)
+		}
+		t.keys.removed(s)
+	}
+	t.directory.free = append(t.directory.free, slots...)
+	for _, c := range t.values {
+		reset(c, slots)
+	}
+}
+
+// Compact gives up memory that removed keys have left, where that is worth while.
+// Slots stay.
+func (t *Table) Compact(mem memory.Allocator) error { return t.keys.compact(mem, t.directory.free) }
 
 // Reserve makes room for n keys in all, so that adding them costs no growth.
 func (t *Table) Reserve(n int) error {
@@ -134,15 +177,30 @@ func (t *Table) releaseParts() {
 // the key columns, for the rows of sel (nil: all), in their order. When memory is
 // exhausted it fails and adds nothing.
 func (t *Table) Resolve(keys []arrow.Array, sel []int32, hashes []uint64, slots []int32) error {
-	old := t.Len()
+	old, null := t.Len(), t.null
+	t.directory.reused = t.directory.reused[:0]
 	err := t.lookup(keys, sel, hashes, slots, true)
 	for i := 0; err == nil && i < len(t.values); i++ {
 		err = extend(t.ledger, t.values[i], t.Len())
 	}
 	if err != nil {
-		t.truncate(old)
+		t.giveUp(old, null)
 	}
 	return err
+}
+
+// giveUp forgets what a lookup that failed has added.
+func (t *Table) giveUp(old int, null int32) {
+	reused := t.directory.reused
+	for _, s := range reused {
+		if s != t.null {
+			t.directory.remove(s)
+		}
+		t.keys.removed(s)
+	}
+	t.directory.free = append(t.directory.free, reused...)
+	t.truncate(old)
+	t.null = null
 }
 
 // Find is Resolve without adding: rows with an unknown key get -1.
@@ -229,10 +287,9 @@ func (t *Table) lookupPresent(keys []arrow.Array, sel []int32, hashes []uint64, 
 		t.rows, t.at, t.some = append(t.rows, r), append(t.at, int32(i)), append(t.some, hashes[i])
 	}
 	if anyNull && t.null < 0 && add {
-		if err := t.keys.addNull(); err != nil {
+		if err := t.addNull(hashes[slices.Index(valid, false)]); err != nil {
 			return err
 		}
-		t.null = int32(t.Len() - 1)
 	}
 	t.present = sized(t.present, len(t.rows))
 	if len(t.rows) > 0 {
@@ -251,6 +308,35 @@ func (t *Table) lookupPresent(keys []arrow.Array, sel []int32, hashes []uint64, 
 	return nil
 }
 
+// addNull gives the null of a single key column a slot.
+func (t *Table) addNull(hash uint64) (err error) {
+	d := &t.directory
+	if len(d.free) == 0 {
+		if err := t.keys.addNull(); err != nil {
+			return err
+		}
+	}
+	slot, err := d.slot(t.Len()-1, hash)
+	t.null = int32(slot)
+	return err
+}
+
+// Runs hands out the slots in use as runs [from, to), each of at most most slots.
+func (t *Table) Runs(most int, do func(from, to int) error) error {
+	free := slices.Sorted(slices.Values(t.directory.free))
+	free = append(free, int32(t.Len()))
+	from := 0
+	for _, end := range free {
+		for ; from < int(end); from += most {
+			if err := do(from, min(from+most, int(end))); err != nil {
+				return err
+			}
+		}
+		from = int(end) + 1
+	}
+	return nil
+}
+
 // Rows is a table as state.Rows, for operators that keep their rows either in a
 // table of their own or in keyed state.
 type Rows struct {
@@ -258,7 +344,18 @@ type Rows struct {
 	Mem memory.Allocator
 }
 
-// Keys implements state.Rows.
+// Keys implements state.View.
 func (r Rows) Keys(from, to int) ([]arrow.Array, error) { return r.Table.Keys(r.Mem, from, to) }
+
+// Touch implements state.Rows.
+func (r Rows) Touch([]int32) {}
+
+// Each implements state.Rows.
+func (r Rows) Each(do func(v state.View, from, to int) error) error {
+	return r.Runs(stream.MaxRows, func(from, to int) error { return do(r, from, to) })
+}
+
+// Lists implements state.Rows.
+func (r Rows) Lists() state.Lists { return nil }
 
 var _ state.Rows = Rows{}

@@ -16,7 +16,8 @@ type TableSpec struct {
 	ID     uint16
 	Name   string
 	Keys   datatype.Schema
-	Values datatype.Schema
+	Values datatype.Schema // one of each for a key
+	List   datatype.Schema // columns of the rows in each key's list; none: no lists
 }
 
 // Backend is the keyed state of one operator in one subtask. Only its task's
@@ -25,15 +26,43 @@ type Backend interface {
 	// Table opens a declared table, with what was restored for it. Opening an ID
 	// twice, or with columns other than the restored ones, is an error.
 	Table(spec TableSpec) (Table, error)
-	// Restore takes rows of an earlier snapshot; rows of key groups that the
-	// backend does not own are left out. It must precede Table. The batch stays
-	// the caller's.
-	Restore(spec TableSpec, rows arrow.RecordBatch) error
-	// Snapshot freezes the content of all tables. It must be brief: the task
-	// stands still meanwhile.
-	Snapshot() (Snapshot, error)
+	// Restore takes a piece of an earlier snapshot; rows of key groups that the
+	// backend does not own are left out, and so are those that stale, by group, says
+	// a later snapshot holds whole (nil: none). It must precede Table. The piece's
+	// batch stays the caller's.
+	Restore(p Piece, stale []bool) error
+	// Snapshot freezes what is to be written of all tables. It must be brief: the
+	// task stands still meanwhile.
+	Snapshot(scope Scope) (Snapshot, error)
 	// Close frees everything; snapshots taken before stay valid.
 	Close() error
+}
+
+// Scope is how much a snapshot holds.
+type Scope uint8
+
+// The scopes.
+const (
+	InvalidScope Scope = iota
+	// Changes is what has changed since the last snapshot, and a share of the rest,
+	// whole. The pieces of all snapshots since the backend was made are needed, less
+	// those that are covered.
+	Changes
+	// Everything is all there is: nothing before is needed. It comes first, and
+	// where an earlier snapshot was lost.
+	Everything
+)
+
+// String is the scope in a word.
+func (s Scope) String() string {
+	switch s {
+	case Changes:
+		return "changes"
+	case Everything:
+		return "everything"
+	default:
+		return "invalid"
+	}
 }
 
 // Table is one table of a backend.
@@ -49,19 +78,67 @@ type Table interface {
 // Rows are the rows of one namespace.
 type Rows interface {
 	// Resolve finds the slot of each key, adding keys that are new with every
-	// value zero and null. hashes are those of compute.HashColumns over the key
-	// columns, for the selected rows (or all, where sel is nil), in their order;
-	// slots gets one slot each. Columns taken before are invalid afterwards. It
-	// fails, with nothing half added, when memory is exhausted.
+	// value zero and null and an empty list. The keys count as written. hashes are
+	// those of compute.HashColumns over the key columns, for the selected rows (or
+	// all, where sel is nil), in their order; slots gets one slot each. Columns and
+	// chains taken before are invalid afterwards. It fails, with nothing half added,
+	// when memory is exhausted.
 	Resolve(keys []arrow.Array, sel []int32, hashes []uint64, slots []int32) error
-	// Len is the number of keys, and one more than the largest slot.
+	// Find is Resolve without adding: unknown keys get -1, known ones do not count as
+	// written.
+	Find(keys []arrow.Array, sel []int32, hashes []uint64, slots []int32) error
+	// Touch says that the values of slots that Find gave are being written.
+	Touch(slots []int32)
+	// Remove forgets keys, with their lists. A slot comes once and must be in use; it
+	// may be another key's after the next Resolve.
+	Remove(slots []int32)
+	// Len is one more than the largest slot.
 	Len() int
-	// Values gives the value columns by slot; the caller may write to them. They
-	// are valid until the next Resolve.
+	// View is of the slots that Resolve and Find gave. The caller may write to the values
+	// of those that it resolved or touched. Values are valid until the next Resolve or
+	// Find.
+	View
+	// Each hands out all keys in runs of slots of a view that is valid during the call; do
+	// must not call what changes the namespace.
+	Each(do func(v View, from, to int) error) error
+	// Lists are the keys' lists; nil where the table has none.
+	Lists() Lists
+}
+
+// View is keys and values by slot.
+type View interface {
+	// Values gives the value columns by slot.
 	Values() []*Column
-	// Keys returns the key columns of slots [from, to) as new Arrow arrays, which
-	// the caller releases.
+	// Keys returns the key columns of slots [from, to), which are in use, as new Arrow
+	// arrays, which the caller releases.
 	Keys(from, to int) ([]arrow.Array, error)
+}
+
+// Lists are the lists of a namespace's keys.
+type Lists interface {
+	// Add appends a row to the list of each slot: row sel[i] (i, where sel is nil) of
+	// columns, of the types of TableSpec.List, to that of slots[i]. rows, unless nil,
+	// gets their numbers. It fails, with nothing added, when memory is exhausted.
+	Add(slots []int32, columns []arrow.Array, sel []int32, rows []int32) error
+	// Chains lead through the lists: the first row of each slot, and of each row the
+	// next one; -1 ends a list. They are valid until the next Add, Resolve or Find.
+	Chains() (first, next []int32)
+	// Match gives for each i the oldest row of the list of slots[i] that is equal, null
+	// to null, to row sel[i] of columns; of the columns that are nil any value is. A
+	// row is given once; -1 where there is none, or slots[i] is negative.
+	Match(slots []int32, columns []arrow.Array, sel []int32, rows []int32) error
+	// RemoveRows takes rows out of their lists. A key stays, also with an empty list.
+	// Numbers may be other rows' after the next Add.
+	RemoveRows(rows []int32)
+	// Fixed gives the columns by row, those of texts apart, which are nil; the caller
+	// may write to rows that it added or touched. They are valid until the next Add.
+	Fixed() []*Column
+	// TouchRows says that Fixed is being written for these rows.
+	TouchRows(rows []int32)
+	// Take returns column i of rows, -1 giving a null, as a new Arrow array.
+	Take(i int, rows []int32) (arrow.Array, error)
+	// Count is the number of rows in all lists.
+	Count() int
 }
 
 // Column holds one value per slot in the slice that fits its type; the others
@@ -80,14 +157,55 @@ type Column struct {
 	Valid   []bool // false: null
 }
 
+// Kind says what the rows of a piece are.
+type Kind uint8
+
+// The kinds, in the order in which those of one snapshot apply to a table, and the
+// columns of their batches. Every batch begins with the namespace, BIGINT.
+const (
+	InvalidKind Kind = iota
+	DropSpace        // nothing else: what was known of the namespace in Piece.Groups is forgotten
+	RemoveKey        // keys...: forgotten, with their lists
+	RemoveRow        // keys..., sequence BIGINT: rows of lists
+	PutKey           // keys..., values...
+	PutRow           // keys..., sequence BIGINT, list...: replaces the row of that sequence, or is the list's last
+)
+
+// String is the kind in words.
+func (k Kind) String() string {
+	switch k {
+	case DropSpace:
+		return "drop namespace"
+	case RemoveKey:
+		return "remove key"
+	case RemoveRow:
+		return "remove row"
+	case PutKey:
+		return "put key"
+	case PutRow:
+		return "put row"
+	default:
+		return "invalid"
+	}
+}
+
+// Piece is a batch of a snapshot: rows of one kind of one table.
+type Piece struct {
+	Table  TableSpec
+	Kind   Kind
+	Groups keygroup.Range // that rows may be of
+	Rows   arrow.RecordBatch
+}
+
 // Snapshot is frozen content. Write and Release may run on another goroutine
 // than the task's, one after the other.
 type Snapshot interface {
-	// Write hands every row to emit, as batches of the columns
-	// (namespace BIGINT, keys..., values...), table by table and clustered by key
-	// group; groups says which groups a batch may hold. The batch is valid during
-	// the call only.
-	Write(ctx context.Context, emit func(t TableSpec, groups keygroup.Range, rows arrow.RecordBatch) error) error
+	// Whole are the groups of which the snapshot holds everything: pieces of earlier
+	// ones about them are stale.
+	Whole() keygroup.Range
+	// Write hands everything to emit, in the order in which it is restored, clustered
+	// by key group. The batch is valid during the call only.
+	Write(ctx context.Context, emit func(Piece) error) error
 	// Release frees what was frozen.
 	Release()
 }

@@ -23,7 +23,8 @@ type link struct {
 	spec     *jobgraph.Operator
 	operator operator.Operator
 	state    state.Backend // nil: none
-	spill    *spill.Space  // nil before Open
+	keyed    keyed
+	spill    *spill.Space // nil before Open
 	// watermark is what the operator was told last.
 	watermark stream.Watermark
 

@@ -207,5 +207,11 @@ func (t *Task) restore(l *link, ctx *operator.Context) error {
 	if len(saved.GetHandles()) == 0 {
 		return nil
 	}
-	return t.env.Snapshots.Restore(t.ctx, saved.GetHandles(), backend)
+	chain := checkpoint.Chain{Handles: saved.GetHandles(), Shares: saved.GetShares()}
+	if saved.GetForeign() {
+		l.keyed.lost.Store(true) // nothing of this job's is built on files of another
+	} else {
+		l.keyed.chain = chain
+	}
+	return t.env.Snapshots.Restore(t.ctx, chain, t.d.KeyGroups, backend)
 }

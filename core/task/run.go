@@ -56,6 +56,7 @@ type Task struct {
 
 	pressed chan struct{} // somebody waits for memory that an operator might spill
 	writing chan struct{} // a token for each snapshot that is being written
+	written chan struct{} // closed when the last of them has been; nil: there was none
 	writers sync.WaitGroup
 	reports sync.Mutex // one report of the attempt at a time
 }

@@ -2,10 +2,12 @@ package task
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/tidemill/tidemill/core/checkpoint"
 	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/stream"
 )
@@ -17,14 +19,27 @@ const maxWrites = 2
 // frozen is a snapshot that waits to be written.
 type frozen struct {
 	ack    Ack
-	states []frozenState // by operator, those with keyed state
-	paused time.Time     // when the task stood still
+	states []frozenState   // by operator, those with keyed state
+	paused time.Time       // when the task stood still
+	after  <-chan struct{} // closed when the one before has been written, or not; nil: there is none
+	done   chan struct{}
 }
 
 type frozenState struct {
+	link     *link
 	operator *checkpoint.OperatorState
 	name     string
+	scope    state.Scope
 	content  state.Snapshot
+}
+
+// keyed is what a link's keyed state has been written to so far. Snapshots are written
+// one after the other, for each builds on those before.
+type keyed struct {
+	chain checkpoint.Chain // of whoever writes
+	// lost: a snapshot was not written, so that what changed before it is not in the
+	// chain and the next one must hold everything.
+	lost atomic.Bool
 }
 
 // snapshot takes the task's part of a checkpoint: operators' state, keyed state
@@ -37,7 +52,7 @@ func (t *Task) snapshot(b stream.Barrier) error {
 	}
 	for i, l := range t.chain.links {
 		if err := f.take(t, i, l, b); err != nil {
-			f.release()
+			f.lose()
 			return fmt.Errorf("checkpoint %d: %w", b.Checkpoint, err)
 		}
 	}
@@ -49,8 +64,11 @@ func (t *Task) snapshot(b stream.Barrier) error {
 	f.ack.Paused = t.env.Now().Sub(f.paused)
 	select {
 	case t.writing <- struct{}{}:
+		f.after, f.done = t.written, make(chan struct{})
+		t.written = f.done
 		t.writers.Go(func() {
 			defer func() { <-t.writing }()
+			defer close(f.done)
 			t.write(f)
 		})
 	default:
@@ -69,12 +87,16 @@ func (f *frozen) take(t *Task, i int, l *link, b stream.Barrier) error {
 		o.State = s
 	}
 	if l.state != nil {
-		s, err := l.state.Snapshot()
+		scope := state.Changes
+		if l.keyed.lost.Load() {
+			scope = state.Everything
+		}
+		s, err := l.state.Snapshot(scope)
 		if err != nil {
 			return l.wrap(err)
 		}
 		name := fmt.Sprintf("%d-%d-%d.%d", t.d.Attempt.Subtask.Vertex, t.d.Attempt.Subtask.Index, t.d.Attempt.N, i)
-		f.states = append(f.states, frozenState{o, name, s})
+		f.states = append(f.states, frozenState{l, o, name, scope, s})
 	}
 	if len(o.State) > 0 || l.state != nil {
 		f.ack.State.Operators = append(f.ack.State.Operators, o)
@@ -89,17 +111,26 @@ func (f *frozen) release() {
 	f.states = nil
 }
 
+// lose is release of what was not written.
+func (f *frozen) lose() {
+	for _, s := range f.states {
+		s.link.keyed.lost.Store(true)
+	}
+	f.release()
+}
+
 // write stores the frozen state and acknowledges. It runs aside, in a goroutine
 // that Run waits for.
 func (t *Task) write(f *frozen) {
+	if f.after != nil {
+		<-f.after
+	}
 	started := t.env.Now()
 	for _, s := range f.states {
-		handles, err := t.env.Snapshots.Write(t.ctx, t.d.Job, f.ack.Barrier.Checkpoint, s.name, s.content)
-		if err != nil {
+		if err := t.writeState(f.ack.Barrier.Checkpoint, s); err != nil {
 			t.decline(f, fmt.Errorf("write state of %s: %w", s.operator.Uid, err))
 			return
 		}
-		s.operator.Handles = handles
 	}
 	f.release()
 	f.ack.Wrote = t.env.Now().Sub(started)
@@ -108,10 +139,26 @@ func (t *Task) write(f *frozen) {
 	t.env.Reporter.Acknowledge(t.d.Job, t.d.Attempt, f.ack)
 }
 
+// writeState writes the keyed state of one operator behind what was written before.
+func (t *Task) writeState(n id.Checkpoint, s frozenState) error {
+	k := &s.link.keyed
+	if s.scope == state.Changes && k.lost.Load() {
+		return failure.Errorf(failure.Transient, "the snapshot before this one was not written")
+	}
+	handles, err := t.env.Snapshots.Write(t.ctx, t.d.Job, n, s.name, s.content)
+	if err != nil {
+		return err
+	}
+	k.chain.Add(handles, s.content.Whole(), t.d.KeyGroups)
+	k.lost.Store(false)
+	s.operator.Handles, s.operator.Shares = k.chain.Handles, k.chain.Shares
+	return nil
+}
+
 // decline gives up the task's part of a checkpoint. Output that was prepared in
 // it belongs to the next one.
 func (t *Task) decline(f *frozen, cause error) {
-	f.release()
+	f.lose()
 	if len(f.ack.Committables) > 0 && !t.mailbox.post(letter{returned: f.ack.Committables}) {
 		cause = fmt.Errorf("%w; and the mailbox is full", cause)
 	}

@@ -137,8 +137,8 @@ type Snapshots interface {
 	// Write stores a snapshot of one operator under a name that is unique in the
 	// checkpoint, and returns its handles; none for an empty one.
 	Write(ctx context.Context, job id.Job, c id.Checkpoint, name string, s state.Snapshot) ([]*checkpoint.Handle, error)
-	// Restore reads the rows of handles into a backend.
-	Restore(ctx context.Context, handles []*checkpoint.Handle, into state.Backend) error
+	// Restore reads what a chain names into a backend of a job with so many key groups.
+	Restore(ctx context.Context, chain checkpoint.Chain, groups int, into state.Backend) error
 }
 
 // Ack is a subtask's part of a checkpoint.

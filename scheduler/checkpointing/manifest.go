@@ -1,6 +1,7 @@
 package checkpointing
 
 import (
+	"bytes"
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
@@ -50,10 +51,10 @@ type Restored struct {
 	Origin id.Job
 }
 
-// Restore says what each part of a job restores from a manifest. State of a vertex
+// Restore says what each part of a job restores from a manifest, its own or another's. State of a vertex
 // that the job does not have is an error that names it; a vertex without state
 // starts afresh.
-func Restore(m *checkpoint.Manifest, vertices []Vertex, groups int) (*Restored, error) {
+func Restore(job id.Job, m *checkpoint.Manifest, vertices []Vertex, groups int) (*Restored, error) {
 	if m == nil {
 		return nil, nil
 	}
@@ -84,6 +85,9 @@ func Restore(m *checkpoint.Manifest, vertices []Vertex, groups int) (*Restored, 
 		}
 		for n, one := range all {
 			one.Checkpoint = m.GetCheckpoint()
+			for _, o := range one.Operators {
+				o.Foreign = !bytes.Equal(m.GetJob(), job[:])
+			}
 			r.Subtasks[id.Subtask{Vertex: id.Vertex(i), Index: uint32(n)}] = one
 		}
 	}

@@ -29,8 +29,11 @@ type Files interface {
 	Save(ctx context.Context, m *checkpoint.Manifest) (string, error)
 	// Load reads the manifest at a place; its handles get whole paths.
 	Load(ctx context.Context, name string) (*checkpoint.Manifest, error)
-	// Drop removes a checkpoint with all its files.
+	// Drop removes a checkpoint's manifest.
 	Drop(ctx context.Context, job id.Job, c id.Checkpoint) error
+	// Sweep removes the job's state files, up to the newest of the complete checkpoints
+	// that are kept, that none of those names.
+	Sweep(ctx context.Context, job id.Job, keep []*checkpoint.Manifest) error
 }
 
 // Store makes checkpoints complete.
@@ -74,16 +77,41 @@ func (s *Store) Save(ctx context.Context, m *checkpoint.Manifest) error {
 	return nil
 }
 
-// Subsume forgets a complete checkpoint, then removes its files.
+// Subsume forgets a complete checkpoint, then removes its files that no later one needs.
 func (s *Store) Subsume(ctx context.Context, job id.Job, n id.Checkpoint) error {
 	txn := raftmeta.Txn{Term: s.Term}.Delete(bucket, entryKey(job, n), raftmeta.Any)
 	if _, err := s.Meta.Apply(ctx, txn); err != nil {
 		return fmt.Errorf("forget checkpoint %d of job %v: %w", n, job, err)
 	}
-	return s.Discard(ctx, job, n)
+	if err := s.Discard(ctx, job, n); err != nil {
+		return err
+	}
+	return s.sweep(ctx, job)
 }
 
-// Discard removes the files of a checkpoint that is not complete.
+// sweep removes state files that no complete checkpoint needs.
+func (s *Store) sweep(ctx context.Context, job id.Job) error {
+	all, _, err := s.Meta.List(ctx, bucket, job.String()+"/")
+	if err != nil {
+		return fmt.Errorf("find the checkpoints of job %v: %w", job, err)
+	}
+	var keep []*checkpoint.Manifest
+	for _, e := range all {
+		var known entry
+		if err := json.Unmarshal(e.Value, &known); err != nil {
+			return fmt.Errorf("entry of checkpoint %s: %w", e.Key, err)
+		}
+		m, err := s.Files.Load(ctx, known.Manifest)
+		if err != nil {
+			return fmt.Errorf("sweep state files: %w", err)
+		}
+		keep = append(keep, m)
+	}
+	return s.Files.Sweep(ctx, job, keep)
+}
+
+// Discard removes what a checkpoint that is not complete has beside state files, which
+// the next ones may need.
 func (s *Store) Discard(ctx context.Context, job id.Job, n id.Checkpoint) error {
 	if err := s.Files.Drop(ctx, job, n); err != nil {
 		return fmt.Errorf("remove checkpoint %d of job %v: %w", n, job, err)

@@ -63,7 +63,7 @@ func (m *Master) findRestored(ctx context.Context) (*checkpointing.Restored, err
 	if err != nil || manifest == nil {
 		return nil, err
 	}
-	return checkpointing.Restore(manifest, m.checkpointVertices(), int(m.layout.graph.GetKeyGroups()))
+	return checkpointing.Restore(m.opts.Job, manifest, m.checkpointVertices(), int(m.layout.graph.GetKeyGroups()))
 }
 
 // restoreOf is what a subtask starts from.
@@ -117,7 +117,7 @@ func (m *Master) rewind(replaced []id.Attempt) {
 	}
 	if m.checkpoints != nil {
 		m.checkpoint(m.checkpoints.Restarted())
-		restored, err := checkpointing.Restore(m.checkpoints.Latest(), m.checkpointVertices(), int(m.layout.graph.GetKeyGroups()))
+		restored, err := checkpointing.Restore(m.opts.Job, m.checkpoints.Latest(), m.checkpointVertices(), int(m.layout.graph.GetKeyGroups()))
 		if err != nil {
 			m.handle(execgraph.Fail{Cause: err})
 			return

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -16,29 +17,40 @@ import (
 
 // Keys of the metadata in a chunk's schema.
 const (
+	tableKey = "tidemill.table" // since version 2
+	kindKey  = "tidemill.kind"
+	// Of version 1, whose chunks are all of state.PutKey:
 	tableIDKey   = "tidemill.table.id"
 	tableNameKey = "tidemill.table.name"
 	tableKeysKey = "tidemill.table.keys"
 	typeKey      = "tidemill.type"
 )
 
-// encodeChunk writes rows, whose columns are the namespace, the table's keys and
-// its values, so that they describe themselves.
-func encodeChunk(to io.Writer, t state.TableSpec, rows arrow.RecordBatch) error {
-	columns := append(append(datatype.Schema{}, t.Keys...), t.Values...)
-	fields := append([]arrow.Field(nil), rows.Schema().Fields()...)
-	if len(fields) != len(columns)+1 {
-		return fmt.Errorf("state table %s: %d columns in a snapshot of %d", t.Name, len(fields), len(columns)+1)
+// description is a table in a chunk's metadata.
+type description struct {
+	ID     uint16
+	Name   string
+	Keys   []column
+	Values []column `json:",omitempty"`
+	List   []column `json:",omitempty"`
+}
+
+type column struct{ Name, Type string }
+
+// encodeChunk writes the rows of a piece so that they describe themselves.
+func encodeChunk(to io.Writer, p state.Piece) error {
+	t := p.Table
+	want := state.PieceSchema(t, p.Kind)
+	if want.NumFields() != int(p.Rows.NumCols()) {
+		return fmt.Errorf("state table %s: %d columns in a %v of %d", t.Name, p.Rows.NumCols(), p.Kind, want.NumFields())
 	}
-	for i, c := range columns {
-		fields[i+1].Name = c.Name
-		fields[i+1].Metadata = arrow.MetadataFrom(map[string]string{typeKey: c.Type.String()})
+	table, err := json.Marshal(description{ID: t.ID, Name: t.Name, Keys: columns(t.Keys), Values: columns(t.Values), List: columns(t.List)})
+	if err != nil {
+		return fmt.Errorf("describe state table %s: %w", t.Name, err)
 	}
-	metadata := arrow.MetadataFrom(map[string]string{
-		tableIDKey: strconv.Itoa(int(t.ID)), tableNameKey: t.Name, tableKeysKey: strconv.Itoa(len(t.Keys)),
-	})
-	schema := arrow.NewSchema(fields, &metadata)
-	described := array.NewRecordBatch(schema, rows.Columns(), rows.NumRows())
+	metadata := arrow.MetadataFrom(map[string]string{tableKey: string(table), kindKey: strconv.Itoa(int(p.Kind))})
+	schema := arrow.NewSchema(p.Rows.Schema().Fields(), &metadata)
+	described := array.NewRecordBatch(schema, p.Rows.Columns(), p.Rows.NumRows())
 	defer described.Release()
 	w := ipc.NewWriter(to, ipc.WithSchema(schema))
 	if err := w.Write(described); err != nil {
@@ -47,7 +59,55 @@ func encodeChunk(to io.Writer, t state.TableSpec, rows arrow.RecordBatch) error 
 	return w.Close()
 }
 
-// tableOf reads the table's spec back.
+func columns(s datatype.Schema) []column {
+	out := make([]column, len(s))
+	for i, f := range s {
+		out[i] = column{f.Name, f.Type.String()}
+	}
+	return out
+}
+
+func schemaOf(all []column) (datatype.Schema, error) {
+	var s datatype.Schema
+	for _, c := range all {
+		t, err := datatype.Parse(c.Type)
+		if err != nil {
+			return nil, fmt.Errorf("%w: column %s: %w", checkpoint.ErrCorrupt, c.Name, err)
+		}
+		s = append(s, datatype.Field{Name: c.Name, Type: t})
+	}
+	return s, nil
+}
+
+// pieceOf reads the table and kind of a chunk back.
+func pieceOf(s *arrow.Schema) (p state.Piece, err error) {
+	text, ok := s.Metadata().GetValue(tableKey)
+	if !ok {
+		p.Kind = state.PutKey
+		p.Table, err = tableOf(s)
+		return p, err
+	}
+	number, _ := s.Metadata().GetValue(kindKey)
+	kind, err := strconv.ParseUint(number, 10, 8)
+	if err != nil {
+		return p, fmt.Errorf("%w: rows of kind %q", checkpoint.ErrCorrupt, number)
+	}
+	var d description
+	if err := json.Unmarshal([]byte(text), &d); err != nil {
+		return p, fmt.Errorf("%w: no description of the table: %w", checkpoint.ErrCorrupt, err)
+	}
+	p.Kind, p.Table.ID, p.Table.Name = state.Kind(kind), d.ID, d.Name
+	if p.Table.Keys, err = schemaOf(d.Keys); err != nil {
+		return p, err
+	}
+	if p.Table.Values, err = schemaOf(d.Values); err != nil {
+		return p, err
+	}
+	p.Table.List, err = schemaOf(d.List)
+	return p, err
+}
+
+// tableOf reads the table of a chunk of version 1.
 func tableOf(s *arrow.Schema) (state.TableSpec, error) {
 	get := func(m arrow.Metadata, key string) string {
 		v, _ := m.GetValue(key)

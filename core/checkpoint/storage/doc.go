@@ -1,7 +1,10 @@
 // Package storage keeps checkpoints as files on any file system.
 //
-//	<dir>/<job>/chk-<n>/<name>.state    keyed state of one operator of one subtask
-//	<dir>/<job>/chk-<n>/MANIFEST        what the checkpoint is made of
+//	<dir>/<job>/chk-<n>/MANIFEST           what the checkpoint is made of
+//	<dir>/<job>/state/<n>-<name>.state     keyed state of one operator of one subtask
+//
+// A snapshot holds what has changed (core/state), so a manifest names files of earlier
+// checkpoints, too. Sweep removes those that no kept one names.
 //
 // A state file begins with a header and holds chunks, one for each batch that
 // the snapshot emitted; a handle names one chunk:
@@ -10,9 +13,8 @@
 //	Arrow IPC stream: schema, one record batch   chunk 0
 //	Arrow IPC stream ...                         chunk 1
 //
-// A chunk describes itself: the schema's metadata has the table's id, name and
-// number of keys, each field's metadata its SQL type. Its checksum is in the
-// handle.
+// A chunk describes itself: the schema's metadata has the table and the kind of the
+// rows. Its checksum is in the handle.
 //
 // Files become visible whole (fs.Writer.Commit). A manifest names its state
 // files relative to itself, so that a directory can be moved; what Load returns

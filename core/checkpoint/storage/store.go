@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"strconv"
 	"strings"
 
-	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"google.golang.org/protobuf/proto"
@@ -18,15 +18,15 @@ import (
 	"github.com/tidemill/tidemill/core/checkpoint"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
-	"github.com/tidemill/tidemill/core/keygroup"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/fs"
 )
 
 // The versions of state files. A reader knows all of them.
 const (
-	version1       = 1
-	currentVersion = version1
+	version1       = 1 // rows of tables without lists, all of a snapshot
+	version2       = 2 // pieces of snapshots of changes
+	currentVersion = version2
 )
 
 const (
@@ -57,14 +57,15 @@ func (s *Store) Dir(job id.Job, c id.Checkpoint) string {
 	return path.Join(s.dir, job.String(), fmt.Sprintf("chk-%d", c))
 }
 
+// stateDir is where a job's state files lie: later checkpoints name them, too.
+func (s *Store) stateDir(job id.Job) string { return path.Join(s.dir, job.String(), "state") }
+
 // Write stores a snapshot under a name that is unique in the checkpoint and
 // returns its handles. Without rows there is no file.
 func (s *Store) Write(ctx context.Context, job id.Job, c id.Checkpoint, name string, snapshot state.Snapshot) ([]*checkpoint.Handle, error) {
-	w := &stateWriter{store: s, path: path.Join(s.Dir(job, c), name+".state"), checkpoint: c}
+	w := &stateWriter{store: s, path: path.Join(s.stateDir(job), fmt.Sprintf("%d-%s.state", c, name)), checkpoint: c}
 	defer w.abort(ctx)
-	err := snapshot.Write(ctx, func(t state.TableSpec, groups keygroup.Range, rows arrow.RecordBatch) error {
-		return w.add(ctx, t, groups, rows)
-	})
+	err := snapshot.Write(ctx, func(p state.Piece) error { return w.add(ctx, p) })
 	if err == nil {
 		err = w.commit(ctx)
 	}
@@ -85,20 +86,21 @@ type stateWriter struct {
 	chunk      bytes.Buffer
 }
 
-func (w *stateWriter) add(ctx context.Context, t state.TableSpec, groups keygroup.Range, rows arrow.RecordBatch) error {
-	if rows.NumRows() == 0 {
+func (w *stateWriter) add(ctx context.Context, p state.Piece) error {
+	if p.Rows.NumRows() == 0 {
 		return nil
 	}
 	if err := w.open(ctx); err != nil {
 		return err
 	}
 	w.chunk.Reset()
-	if err := encodeChunk(&w.chunk, t, rows); err != nil {
+	if err := encodeChunk(&w.chunk, p); err != nil {
 		return err
 	}
 	h := &checkpoint.Handle{
 		Path: w.path, Offset: w.offset, Length: int64(w.chunk.Len()), Crc32C: checkpoint.Checksum(w.chunk.Bytes()),
-		FirstGroup: uint32(groups.First), LastGroup: uint32(groups.Last), Table: uint32(t.ID), Rows: uint64(rows.NumRows()),
+		FirstGroup: uint32(p.Groups.First), LastGroup: uint32(p.Groups.Last), Table: uint32(p.Table.ID), Rows: uint64(p.Rows.NumRows()),
+		Kind: uint32(p.Kind),
 	}
 	if _, err := w.file.Write(w.chunk.Bytes()); err != nil {
 		return err
@@ -138,15 +140,20 @@ func (w *stateWriter) abort(ctx context.Context) {
 	}
 }
 
-// Restore reads the rows of handles into a backend.
-func (s *Store) Restore(ctx context.Context, handles []*checkpoint.Handle, into state.Backend) error {
+// Restore reads what a chain names into a backend of a job with so many key groups.
+func (s *Store) Restore(ctx context.Context, chain checkpoint.Chain, groups int, into state.Backend) error {
+	var stale []bool
+	snapshot := uint32(0)
 	files := map[string]fs.File{}
 	defer func() {
 		for _, f := range files {
 			_ = f.Close()
 		}
 	}()
-	for _, h := range handles {
+	for i, h := range chain.Handles {
+		if i == 0 || h.Snapshot != snapshot {
+			snapshot, stale = h.Snapshot, chain.Stale(h.Snapshot, groups)
+		}
 		f := files[h.Path]
 		if f == nil {
 			opened, err := s.openState(ctx, h.Path)
@@ -155,7 +162,7 @@ func (s *Store) Restore(ctx context.Context, handles []*checkpoint.Handle, into 
 			}
 			files[h.Path], f = opened, opened
 		}
-		if err := s.restoreChunk(f, h, into); err != nil {
+		if err := s.restoreChunk(f, h, stale, into); err != nil {
 			return fmt.Errorf("restore state file %s, byte %d: %w", h.Path, h.Offset, err)
 		}
 	}
@@ -173,7 +180,7 @@ func (s *Store) openState(ctx context.Context, name string) (fs.File, error) {
 	case err != nil && !errors.Is(err, io.EOF):
 	case err != nil || string(header[:4]) != magic:
 		err = fmt.Errorf("%w: not a state file", checkpoint.ErrCorrupt)
-	case v != version1:
+	case v < version1 || v > currentVersion:
 		err = failure.Errorf(failure.Fatal, "state file of version %d: this program reads up to version %d", v, currentVersion)
 	default:
 		return f, nil
@@ -182,7 +189,7 @@ func (s *Store) openState(ctx context.Context, name string) (fs.File, error) {
 	return nil, err
 }
 
-func (s *Store) restoreChunk(f fs.File, h *checkpoint.Handle, into state.Backend) error {
+func (s *Store) restoreChunk(f fs.File, h *checkpoint.Handle, stale []bool, into state.Backend) error {
 	if h.Offset < headerBytes || h.Length < 0 || h.Offset+h.Length > f.Size() {
 		return fmt.Errorf("%w: %d bytes of a file of %d", checkpoint.ErrCorrupt, h.Length, f.Size())
 	}
@@ -198,14 +205,15 @@ func (s *Store) restoreChunk(f fs.File, h *checkpoint.Handle, into state.Backend
 		return fmt.Errorf("%w: %w", checkpoint.ErrCorrupt, err)
 	}
 	defer r.Release()
-	spec, err := tableOf(r.Schema())
+	p, err := pieceOf(r.Schema())
 	if err != nil {
 		return err
 	}
 	if !r.Next() {
 		return fmt.Errorf("%w: no rows: %w", checkpoint.ErrCorrupt, r.Err())
 	}
-	return into.Restore(spec, r.RecordBatch())
+	p.Groups, p.Rows = h.Groups(), r.RecordBatch()
+	return into.Restore(p, stale)
 }
 
 // Save writes a manifest, whose handles have whole paths, beside its state
@@ -214,11 +222,13 @@ func (s *Store) restoreChunk(f fs.File, h *checkpoint.Handle, into state.Backend
 func (s *Store) Save(ctx context.Context, m *checkpoint.Manifest) (string, error) {
 	var job id.Job
 	copy(job[:], m.Job)
-	dir := s.Dir(job, id.Checkpoint(m.Checkpoint))
-	name := path.Join(dir, manifestName)
+	name := path.Join(s.Dir(job, id.Checkpoint(m.Checkpoint)), manifestName)
 	m = proto.CloneOf(m)
+	beside := s.stateDir(job) + "/"
 	eachHandle(m, func(h *checkpoint.Handle) {
-		h.Path = strings.TrimPrefix(h.Path, dir+"/")
+		if inside, ok := strings.CutPrefix(h.Path, beside); ok {
+			h.Path = "../state/" + inside
+		}
 	})
 	data, err := checkpoint.Encode(m)
 	if err != nil {
@@ -272,10 +282,38 @@ func (s *Store) readAll(ctx context.Context, name string) ([]byte, error) {
 	return data, nil
 }
 
-// Drop removes a checkpoint's files. None there is no error.
+// Drop removes a checkpoint's manifest. None there is no error.
 func (s *Store) Drop(ctx context.Context, job id.Job, c id.Checkpoint) error {
 	if err := s.fsys.RemoveAll(ctx, s.Dir(job, c)); err != nil {
 		return fmt.Errorf("drop checkpoint %d: %w", c, err)
+	}
+	return nil
+}
+
+// Sweep removes the job's state files that were written for checkpoints up to the
+// newest of the complete ones that are kept, and that none of those names: who writes
+// a later checkpoint builds on what one of them has, or begins anew.
+func (s *Store) Sweep(ctx context.Context, job id.Job, keep []*checkpoint.Manifest) error {
+	named, newest := map[string]bool{}, uint64(0)
+	for _, m := range keep {
+		eachHandle(m, func(h *checkpoint.Handle) { named[h.Path] = true })
+		newest = max(newest, m.Checkpoint)
+	}
+	var gone []string
+	err := s.fsys.List(ctx, s.stateDir(job), fs.ListOptions{Staged: true}, func(i fs.Info) error {
+		n, _, _ := strings.Cut(i.Name(), "-")
+		if c, err := strconv.ParseUint(n, 10, 64); err == nil && c <= newest && !named[i.Path] {
+			gone = append(gone, i.Path)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("sweep state files: %w", err)
+	}
+	for _, name := range gone {
+		if err := s.fsys.Remove(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("sweep state files: %w", err)
+		}
 	}
 	return nil
 }

@@ -30,8 +30,9 @@ var spec = state.TableSpec{
 // chunks is a snapshot of some batches, each of one key group.
 type chunks struct{ batches []string }
 
-func (c chunks) Release() {}
-func (c chunks) Write(_ context.Context, emit func(state.TableSpec, keygroup.Range, arrow.RecordBatch) error) error {
+func (c chunks) Release()              {}
+func (c chunks) Whole() keygroup.Range { return keygroup.Range{Last: 8} }
+func (c chunks) Write(_ context.Context, emit func(state.Piece) error) error {
 	fields := []arrow.Field{{Name: "namespace", Type: arrow.PrimitiveTypes.Int64}}
 	fields = append(fields, append(append(datatype.Schema{}, spec.Keys...), spec.Values...).Arrow().Fields()...)
 	for i, text := range c.batches {
@@ -39,7 +40,7 @@ func (c chunks) Write(_ context.Context, emit func(state.TableSpec, keygroup.Ran
 		if err != nil {
 			return err
 		}
-		err = emit(spec, keygroup.Range{First: keygroup.Group(i), Last: keygroup.Group(i + 1)}, r)
+		err = emit(state.Piece{Table: spec, Kind: state.PutKey, Groups: keygroup.Range{First: keygroup.Group(i), Last: keygroup.Group(i + 1)}, Rows: r})
 		r.Release()
 		if err != nil {
 			return err
@@ -55,11 +56,15 @@ type restored struct {
 	rows []string
 }
 
-func (r *restored) Restore(have state.TableSpec, rows arrow.RecordBatch) error {
+func (r *restored) Restore(p state.Piece, stale []bool) error {
+	have := p.Table
+	if p.Kind != state.PutKey || stale != nil || p.Groups.Len() != 1 {
+		r.t.Errorf("have a %v of groups %v, stale %v", p.Kind, p.Groups, stale)
+	}
 	if have.ID != spec.ID || have.Name != spec.Name || !have.Keys.Equal(spec.Keys) || !have.Values.Equal(spec.Values) {
 		r.t.Errorf("have table %+v", have)
 	}
-	text, err := rows.MarshalJSON()
+	text, err := p.Rows.MarshalJSON()
 	r.rows = append(r.rows, strings.TrimSpace(string(text)))
 	return err
 }
@@ -88,14 +93,14 @@ func TestWriteAndRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Moved as a whole, it is still good.
-	if err := fsys.Rename(t.Context(), "/ckpt/"+job.String()+"/chk-5", "/moved"); err != nil {
+	if err := fsys.Rename(t.Context(), "/ckpt/"+job.String(), "/moved"); err != nil {
 		t.Fatal(err)
 	}
-	if m, err = s.Load(t.Context(), "/moved/MANIFEST"); err != nil {
+	if m, err = s.Load(t.Context(), "/moved/chk-5/MANIFEST"); err != nil {
 		t.Fatal(err)
 	}
 	back := &restored{t: t}
-	if err := s.Restore(t.Context(), m.Vertices[0].Subtasks[0].Operators[0].Handles, back); err != nil {
+	if err := s.Restore(t.Context(), checkpoint.Chain{Handles: m.Vertices[0].Subtasks[0].Operators[0].Handles}, 8, back); err != nil {
 		t.Fatal(err)
 	}
 	want := `[{"k":"a","n":1,"namespace":7,"t":"2026-01-01T00:00:00"}` + "\n]|[" + `{"k":"b","n":2,"namespace":8,"t":null}` + "\n]"
@@ -137,13 +142,13 @@ func TestDamageIsNamed(t *testing.T) {
 			continue // the checkpoint's number is for people
 		}
 		overwrite(t, fsys, name, bad)
-		if err := s.Restore(t.Context(), handles, &restored{t: t}); err == nil || !strings.Contains(err.Error(), name) {
+		if err := s.Restore(t.Context(), checkpoint.Chain{Handles: handles}, 8, &restored{t: t}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Fatalf("byte %d: have %v", i, err)
 		}
 	}
 	for n := 0; n < len(whole); n += 97 {
 		overwrite(t, fsys, name, whole[:n])
-		if err := s.Restore(t.Context(), handles, &restored{t: t}); !errors.Is(err, checkpoint.ErrCorrupt) {
+		if err := s.Restore(t.Context(), checkpoint.Chain{Handles: handles}, 8, &restored{t: t}); !errors.Is(err, checkpoint.ErrCorrupt) {
 			t.Fatalf("cut to %d bytes: have %v", n, err)
 		}
 	}
@@ -195,7 +200,7 @@ func TestEachCallMayFail(t *testing.T) {
 	for _, op := range []faultfs.Op{faultfs.Open, faultfs.Read} {
 		fsys.Heal()
 		fsys.Inject(faultfs.Rule{Op: op, Err: broken})
-		if err := s.Restore(t.Context(), handles, &restored{t: t}); !errors.Is(err, broken) {
+		if err := s.Restore(t.Context(), checkpoint.Chain{Handles: handles}, 8, &restored{t: t}); !errors.Is(err, broken) {
 			t.Errorf("%v: have %v", op, err)
 		}
 	}

@@ -9,12 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"go.uber.org/goleak"
 
 	"github.com/tidemill/tidemill/core/datatype"
-	"github.com/tidemill/tidemill/core/keygroup"
 	ledger "github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/spill"
@@ -342,7 +340,7 @@ func (f *feed) run() (err error) {
 }
 
 // open makes the operator, with what was saved.
-func (f *feed) open(saved []byte, tables []savedTable) (err error) {
+func (f *feed) open(saved []byte, tables []state.Piece) (err error) {
 	if f.op, err = f.c.New(); err != nil {
 		return err
 	}
@@ -364,10 +362,10 @@ func (f *feed) open(saved []byte, tables []savedTable) (err error) {
 		}
 		for i, s := range tables {
 			if err == nil {
-				err = f.backend.Restore(s.spec, s.rows)
+				err = f.backend.Restore(s, nil)
 			}
-			s.rows.Release()
-			tables[i].rows = nil
+			s.Rows.Release()
+			tables[i].Rows = nil
 		}
 		if err != nil {
 			return err
@@ -410,11 +408,6 @@ func (f *feed) before() error {
 	return nil
 }
 
-type savedTable struct {
-	spec state.TableSpec
-	rows arrow.RecordBatch
-}
-
 func (f *feed) restore() (err error) {
 	var saved []byte
 	if s, ok := f.op.(operator.Snapshotter); ok {
@@ -425,15 +418,15 @@ func (f *feed) restore() (err error) {
 			return err
 		}
 	}
-	var tables []savedTable
+	var tables []state.Piece
 	if f.backend != nil {
-		s, err := f.backend.Snapshot()
+		s, err := f.backend.Snapshot(state.Everything)
 		if err != nil {
 			return err
 		}
-		err = s.Write(f.ctx, func(spec state.TableSpec, _ keygroup.Range, rows arrow.RecordBatch) error {
-			rows.Retain()
-			tables = append(tables, savedTable{spec, rows})
+		err = s.Write(f.ctx, func(p state.Piece) error {
+			p.Rows.Retain()
+			tables = append(tables, p)
 			return nil
 		})
 		s.Release()

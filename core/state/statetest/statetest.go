@@ -53,6 +53,8 @@ func Run(t *testing.T, f Factory) {
 		"declare":    declare,
 		"exhausted":  exhausted,
 		"write ends": writeEnds,
+		"histories":  histories,
+		"shares":     shares,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, f) })
 	}
@@ -137,12 +139,15 @@ func printed(keys []arrow.Array, row int) string {
 }
 
 // update adds 1 to the sum of random keys.
-func (x *fixture) update(r *rand.Rand, ns int64, n int) error {
+func (x *fixture) update(r *rand.Rand, ns int64, n int) error { return x.updateAmong(r, ns, n, 40) }
+
+// updateAmong adds 1 to the sums of random ones of so many keys.
+func (x *fixture) updateAmong(r *rand.Rand, ns int64, n, distinct int) error {
 	rows, err := x.table.Namespace(ns)
 	if err != nil {
 		return err
 	}
-	keys := x.keys(r, n, 40)
+	keys := x.keys(r, n, distinct)
 	defer compute.ReleaseAll(keys)
 	var sel []int32
 	if r.IntN(2) == 0 {
@@ -180,6 +185,25 @@ func (x *fixture) update(r *rand.Rand, ns int64, n int) error {
 	return nil
 }
 
+// each calls do for every key.
+func each(t *testing.T, rows state.Rows, do func(v []*state.Column, slot int, key string, hash uint64)) {
+	t.Helper()
+	err := rows.Each(func(v state.View, from, to int) error {
+		keys, err := v.Keys(from, to)
+		if err != nil {
+			return err
+		}
+		defer compute.ReleaseAll(keys)
+		for i, h := range compute.HashColumns(keys, nil, nil) {
+			do(v.Values(), from+i, printed(keys, i), h)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // check compares a table with the twin.
 func check(t *testing.T, table state.Table, twin map[int64]map[string]int64) {
 	t.Helper()
@@ -192,20 +216,14 @@ func check(t *testing.T, table state.Table, twin map[int64]map[string]int64) {
 		if rows.Len() == 0 {
 			continue
 		}
-		keys, err := rows.Keys(0, rows.Len())
-		if err != nil {
-			t.Fatal(err)
-		}
 		got[ns] = map[string]int64{}
-		v := rows.Values()
-		for i := range rows.Len() {
-			sum := v[0].Int64[i]
-			got[ns][printed(keys, i)] = sum
-			if v[1].Float64[i] != float64(sum)/2 || v[2].Valid[i] || v[3].Valid[i] != (sum >= 2) {
-				t.Fatalf("values of slot %d do not belong together", i)
+		each(t, rows, func(v []*state.Column, slot int, key string, _ uint64) {
+			sum := v[0].Int64[slot]
+			got[ns][key] = sum
+			if v[1].Float64[slot] != float64(sum)/2 || v[2].Valid[slot] || v[3].Valid[slot] != (sum >= 2) {
+				t.Fatalf("values of slot %d do not belong together", slot)
 			}
-		}
-		compute.ReleaseAll(keys)
+		})
 	}
 	if !maps.EqualFunc(got, twin, func(a, b map[string]int64) bool { return maps.Equal(a, b) }) {
 		t.Fatalf("got  %v\nwant %v", got, twin)
@@ -240,23 +258,24 @@ func random(t *testing.T, f Factory) {
 	}
 }
 
-// piece is a batch of a snapshot.
-type piece struct {
-	spec   state.TableSpec
-	groups keygroup.Range
-	rows   arrow.RecordBatch
+// written is what a snapshot has written.
+type written struct {
+	whole  keygroup.Range
+	pieces []state.Piece
 }
 
-func write(t *testing.T, s state.Snapshot) (out []piece) {
+func write(t *testing.T, s state.Snapshot) written {
 	t.Helper()
-	err := s.Write(context.Background(), func(spec state.TableSpec, groups keygroup.Range, rows arrow.RecordBatch) error {
-		rows.Retain()
-		out = append(out, piece{spec, groups, rows})
+	out := written{whole: s.Whole()}
+	err := s.Write(context.Background(), func(p state.Piece) error {
+		p.Rows.Retain()
+		out.pieces = append(out.pieces, p)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Release()
 	return out
 }
 
@@ -280,7 +299,7 @@ func isolation(t *testing.T, f Factory) {
 		}
 	}
 	frozen := clone(x.twin)
-	s, err := x.backend.Snapshot()
+	s, err := x.backend.Snapshot(state.Everything)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,29 +311,44 @@ func isolation(t *testing.T, f Factory) {
 		t.Fatal(err)
 	}
 	pieces := write(t, s)
-	s.Release()
 	x.backend = x.restored(All, pieces)
 	table, err := x.backend.Table(Spec)
 	if err != nil {
 		t.Fatal(err)
 	}
 	check(t, table, frozen)
-	releasePieces(pieces)
+	pieces.release()
 	x.end()
 }
 
-func releasePieces(pieces []piece) {
-	for _, p := range pieces {
-		p.rows.Release()
+func (w written) release() {
+	for _, p := range w.pieces {
+		p.Rows.Release()
 	}
 }
 
-func (x *fixture) restored(owned keygroup.Range, pieces []piece) state.Backend {
+// restored is a backend with what snapshots, one after the other, have written.
+func (x *fixture) restored(owned keygroup.Range, chain ...written) state.Backend {
 	x.t.Helper()
 	b := x.open(owned)
-	for _, p := range pieces {
-		if err := b.Restore(p.spec, p.rows); err != nil {
-			x.t.Fatal(err)
+	for i, w := range chain {
+		stale := make([]bool, Groups)
+		for _, later := range chain[i+1:] {
+			for g := later.whole.First; g < later.whole.Last; g++ {
+				stale[g] = true
+			}
+		}
+		for _, p := range w.pieces {
+			needed := false
+			for g := p.Groups.First; g < p.Groups.Last; g++ {
+				needed = needed || owned.Contains(g) && !stale[g]
+			}
+			if !needed {
+				continue
+			}
+			if err := b.Restore(p, stale); err != nil {
+				x.t.Fatal(err)
+			}
 		}
 	}
 	return b
@@ -332,21 +366,14 @@ func restoreRanges(t *testing.T, f Factory) {
 			}
 		}
 	}
-	s, err := x.backend.Snapshot()
+	s, err := x.backend.Snapshot(state.Everything)
 	if err != nil {
 		t.Fatal(err)
 	}
 	pieces := write(t, s)
-	s.Release()
 	union := map[int64]map[string]int64{}
 	for _, owned := range []keygroup.Range{{First: 0, Last: 10}, {First: 10, Last: 11}, {First: 11, Last: Groups}} {
-		var mine []piece
-		for _, p := range pieces {
-			if p.groups.First < owned.Last && owned.First < p.groups.Last {
-				mine = append(mine, p)
-			}
-		}
-		b := x.restored(owned, mine)
+		b := x.restored(owned, pieces)
 		table, err := b.Table(Spec)
 		if err != nil {
 			t.Fatal(err)
@@ -359,7 +386,7 @@ func restoreRanges(t *testing.T, f Factory) {
 	if !maps.EqualFunc(union, x.twin, func(a, b map[string]int64) bool { return maps.Equal(a, b) }) {
 		t.Fatalf("got  %v\nwant %v", union, x.twin)
 	}
-	releasePieces(pieces)
+	pieces.release()
 	x.end()
 }
 
@@ -371,21 +398,15 @@ func collect(t *testing.T, table state.Table, owned keygroup.Range, union map[in
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys, err := rows.Keys(0, rows.Len())
-		if err != nil {
-			t.Fatal(err)
-		}
 		if union[ns] == nil {
 			union[ns] = map[string]int64{}
 		}
-		for i, h := range compute.HashColumns(keys, nil, nil) {
-			key := printed(keys, i)
+		each(t, rows, func(v []*state.Column, slot int, key string, h uint64) {
 			if _, twice := union[ns][key]; twice || !owned.Contains(keygroup.Of(h, Groups)) {
 				t.Fatalf("key %s does not belong to groups %v, or is there twice", key, owned)
 			}
-			union[ns][key] = rows.Values()[0].Int64[i]
-		}
-		compute.ReleaseAll(keys)
+			union[ns][key] = v[0].Int64[slot]
+		})
 	}
 }
 
@@ -397,13 +418,12 @@ func declare(t *testing.T, f Factory) {
 	if err := x.update(rand.New(rand.NewPCG(3, 1)), 0, 10); err != nil {
 		t.Fatal(err)
 	}
-	s, err := x.backend.Snapshot()
+	s, err := x.backend.Snapshot(state.Everything)
 	if err != nil {
 		t.Fatal(err)
 	}
 	pieces := write(t, s)
-	s.Release()
-	if err := x.backend.Restore(Spec, pieces[0].rows); err == nil {
+	if err := x.backend.Restore(pieces.pieces[0], nil); err == nil {
 		t.Error("restored after Table")
 	}
 	b := x.restored(All, pieces)
@@ -412,20 +432,22 @@ func declare(t *testing.T, f Factory) {
 	if _, err := b.Table(other); err == nil {
 		t.Error("opened with other columns than the restored ones")
 	}
-	if err := b.Restore(other, pieces[0].rows); err == nil {
+	wrong := pieces.pieces[0]
+	wrong.Table = other
+	if err := b.Restore(wrong, nil); err == nil {
 		t.Error("restored with two sets of columns")
 	}
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
 	b = x.open(All)
-	if err := b.Restore(other, pieces[0].rows); err == nil {
+	if err := b.Restore(wrong, nil); err == nil {
 		t.Error("restored rows of another width")
 	}
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	releasePieces(pieces)
+	pieces.release()
 	x.end()
 }
 
@@ -459,12 +481,12 @@ func writeEnds(t *testing.T, f Factory) {
 	if err := x.update(rand.New(rand.NewPCG(5, 1)), 0, 100); err != nil {
 		t.Fatal(err)
 	}
-	s, err := x.backend.Snapshot()
+	s, err := x.backend.Snapshot(state.Everything)
 	if err != nil {
 		t.Fatal(err)
 	}
 	broken := errors.New("disk full")
-	emit := func(state.TableSpec, keygroup.Range, arrow.RecordBatch) error { return broken }
+	emit := func(state.Piece) error { return broken }
 	if err := s.Write(context.Background(), emit); !errors.Is(err, broken) {
 		t.Errorf("error of emit came back as %v", err)
 	}

@@ -1,0 +1,98 @@
+package checkpoint
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/tidemill/tidemill/core/keygroup"
+)
+
+// Chain is what restores the keyed state of one operator in one subtask: pieces of
+// successive snapshots, less those that later ones have made stale. Snapshots are
+// counted on through restores, so that of each key group the later one has the larger
+// number, whoever has owned it.
+type Chain struct {
+	Handles []*Handle
+	Shares  []*Share
+}
+
+// Next is the number of the next snapshot.
+func (c *Chain) Next() uint32 {
+	n := uint32(0)
+	for _, h := range c.Handles {
+		n = max(n, h.Snapshot)
+	}
+	for _, s := range c.Shares {
+		n = max(n, s.Snapshot)
+	}
+	return n + 1
+}
+
+// Add appends the pieces of a snapshot, which holds everything of the groups in whole,
+// of a job with so many groups, and drops what is stale.
+func (c *Chain) Add(handles []*Handle, whole keygroup.Range, groups int) {
+	n := c.Next()
+	for _, h := range handles {
+		h.Snapshot = n
+	}
+	c.Handles = append(slices.Clone(c.Handles), handles...)
+	c.Shares = slices.Clone(c.Shares)
+	if whole.Len() > 0 {
+		c.Shares = append(c.Shares, &Share{Snapshot: n, FirstGroup: uint32(whole.First), LastGroup: uint32(whole.Last)})
+	}
+	c.Trim(groups)
+}
+
+// Trim drops what is stale.
+func (c *Chain) Trim(groups int) {
+	latest := c.latest(groups)
+	c.Handles = slices.DeleteFunc(c.Handles, func(h *Handle) bool {
+		return covered(latest, h.Snapshot, h.FirstGroup, h.LastGroup)
+	})
+	c.Shares = slices.DeleteFunc(c.Shares, func(s *Share) bool {
+		return covered(latest, s.Snapshot, s.FirstGroup, s.LastGroup)
+	})
+}
+
+// Sort brings the pieces of former subtasks, one after the other, into the order in
+// which they are restored.
+func (c *Chain) Sort() {
+	slices.SortStableFunc(c.Handles, func(a, b *Handle) int { return cmp.Compare(a.Snapshot, b.Snapshot) })
+}
+
+// Stale says, by group, of which ones a later snapshot than n holds everything; nil if
+// of none.
+func (c *Chain) Stale(n uint32, groups int) []bool {
+	var stale []bool
+	for g, latest := range c.latest(groups) {
+		if latest > n {
+			if stale == nil {
+				stale = make([]bool, groups)
+			}
+			stale[g] = true
+		}
+	}
+	return stale
+}
+
+// latest is, by group, the last snapshot that holds everything of it.
+func (c *Chain) latest(groups int) []uint32 {
+	out := make([]uint32, groups)
+	for _, s := range c.Shares {
+		for g := s.FirstGroup; g < s.LastGroup && int(g) < groups; g++ {
+			out[g] = max(out[g], s.Snapshot)
+		}
+	}
+	return out
+}
+
+// covered reports whether of all groups [first, last) a later snapshot than n holds
+// everything.
+func covered(latest []uint32, n, first, last uint32) bool {
+	for g := first; g < last && int(g) < len(latest); g++ {
+		if latest[g] <= n {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,69 @@
+package checkpoint
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/tidemill/tidemill/core/keygroup"
+)
+
+func handle(name string, first, last uint32) *Handle {
+	return &Handle{Path: name, FirstGroup: first, LastGroup: last}
+}
+
+func (c *Chain) text() string {
+	var out []string
+	for _, h := range c.Handles {
+		out = append(out, fmt.Sprintf("%s@%d", h.Path, h.Snapshot))
+	}
+	for _, s := range c.Shares {
+		out = append(out, fmt.Sprintf("%d-%d@%d", s.FirstGroup, s.LastGroup, s.Snapshot))
+	}
+	return fmt.Sprint(out)
+}
+
+// Pieces and shares stay as long as of any of their groups nothing later is whole.
+func TestChainDropsWhatIsStale(t *testing.T) {
+	c := &Chain{}
+	for _, step := range []struct {
+		handles []*Handle
+		whole   keygroup.Range
+		want    string
+	}{
+		{[]*Handle{handle("all", 0, 8)}, keygroup.Range{Last: 8}, "[all@1 0-8@1]"},
+		{[]*Handle{handle("a", 1, 6)}, keygroup.Range{Last: 2}, "[all@1 a@2 0-8@1 0-2@2]"},
+		{[]*Handle{handle("b", 2, 3), handle("c", 7, 8)}, keygroup.Range{First: 2, Last: 6}, "[all@1 a@2 b@3 c@3 0-8@1 0-2@2 2-6@3]"},
+		{nil, keygroup.Range{}, "[all@1 a@2 b@3 c@3 0-8@1 0-2@2 2-6@3]"},
+		{[]*Handle{handle("d", 6, 8)}, keygroup.Range{First: 6, Last: 8}, "[a@2 b@3 d@4 0-2@2 2-6@3 6-8@4]"},
+		{[]*Handle{handle("new", 0, 8)}, keygroup.Range{Last: 8}, "[new@5 0-8@5]"},
+	} {
+		before := c.text()
+		kept := *c
+		c.Add(step.handles, step.whole, 8)
+		if c.text() != step.want {
+			t.Errorf("have %s, want %s", c.text(), step.want)
+		}
+		if kept.text() != before {
+			t.Errorf("Add changed %s to %s, which an acknowledgement may hold", before, kept.text())
+		}
+	}
+}
+
+func TestChainStale(t *testing.T) {
+	c := &Chain{Shares: []*Share{{Snapshot: 2, LastGroup: 2}, {Snapshot: 4, FirstGroup: 1, LastGroup: 3}}}
+	for n, want := range map[uint32][]bool{
+		1: {true, true, true, false},
+		2: {false, true, true, false},
+		3: {false, true, true, false},
+		4: nil,
+	} {
+		if got := c.Stale(n, 4); !slices.Equal(got, want) {
+			t.Errorf("after snapshot %d: %v, want %v", n, got, want)
+		}
+	}
+	c.Handles = []*Handle{{Path: "b", Snapshot: 3}, {Path: "a", Snapshot: 1}, {Path: "c", Snapshot: 3}}
+	if c.Sort(); c.text() != "[a@1 b@3 c@3 0-2@2 1-3@4]" || c.Next() != 5 {
+		t.Error(c.text(), c.Next())
+	}
+}

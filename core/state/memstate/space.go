@@ -1,0 +1,250 @@
+package memstate
+
+import (
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/tidemill/tidemill/core/compute"
+	"github.com/tidemill/tidemill/core/hashtable"
+	"github.com/tidemill/tidemill/core/state"
+	"github.com/tidemill/tidemill/core/stream"
+)
+
+// space is one namespace: keys and values, perhaps lists, and what has happened to
+// them since the last snapshot.
+type space struct {
+	table *table
+	*hashtable.Table
+	lists *lists // nil: none
+
+	saved   bool            // an earlier snapshot has rows of it
+	changed marks           // slots
+	kept    []bool          // by slot: an earlier snapshot has the key
+	gone    [][]arrow.Array // keys that were removed and earlier snapshots have
+
+	index map[int32]map[uint64]int32 // while restoring: rows of long lists by sequence
+}
+
+// lists is a space's lists as an operator sees them.
+type lists struct {
+	*hashtable.Lists
+	space   *space
+	changed marks  // rows
+	since   uint64 // rows of earlier sequences are in earlier snapshots
+	gone    []goneRow
+}
+
+// goneRow is a row that was removed and earlier snapshots have, unless its key went, too.
+type goneRow struct {
+	slot     int32
+	sequence uint64
+}
+
+// marks notes numbers, each once.
+type marks struct {
+	set  []bool
+	list []int32
+}
+
+// add notes numbers, which are below n.
+func (m *marks) add(numbers []int32, n int) {
+	if len(m.list) > 2*n+len(numbers) { // numbers that came and went
+		m.list = m.kept()
+		for _, x := range m.list {
+			m.set[x] = true
+		}
+	}
+	if len(m.set) < n {
+		m.set = append(m.set, make([]bool, max(n, 2*len(m.set))-len(m.set))...)
+	}
+	for _, x := range numbers {
+		if !m.set[x] {
+			m.set[x] = true
+			m.list = append(m.list, x)
+		}
+	}
+}
+
+// drop forgets numbers; they may still stand in list.
+func (m *marks) drop(numbers []int32) {
+	for _, x := range numbers {
+		if int(x) < len(m.set) {
+			m.set[x] = false
+		}
+	}
+}
+
+// has reports whether x is noted.
+func (m *marks) has(x int32) bool { return int(x) < len(m.set) && m.set[x] }
+
+// take returns the numbers and forgets them.
+func (m *marks) take() []int32 {
+	out := m.kept()
+	m.list = nil
+	return out
+}
+
+// kept unmarks all numbers and returns them.
+func (m *marks) kept() []int32 {
+	out := m.list[:0]
+	for _, x := range m.list {
+		if m.set[x] {
+			m.set[x] = false
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+func newSpace(t *table) (*space, error) {
+	keys, err := hashtable.New(t.spec.Keys, t.spec.Values, t.backend.account)
+	if err != nil {
+		return nil, fmt.Errorf("state table %d %s: %w", t.spec.ID, t.spec.Name, err)
+	}
+	keys.Removable()
+	s := &space{table: t, Table: keys}
+	if len(t.spec.List) == 0 {
+		return s, nil
+	}
+	l, err := hashtable.NewLists(t.spec.List, t.backend.account)
+	if err != nil {
+		keys.Release()
+		return nil, fmt.Errorf("state table %d %s: %w", t.spec.ID, t.spec.Name, err)
+	}
+	s.lists = &lists{Lists: l, space: s}
+	return s, nil
+}
+
+// release gives the memory back.
+func (s *space) release() {
+	s.Release()
+	if s.lists != nil {
+		s.lists.Release()
+	}
+	for _, keys := range s.gone {
+		compute.ReleaseAll(keys)
+	}
+	s.gone = nil
+}
+
+// Resolve implements state.Rows.
+func (s *space) Resolve(keys []arrow.Array, sel []int32, hashes []uint64, slots []int32) error {
+	if s.lists != nil { // a key without room for its list must not be added
+		if err := s.lists.Slots(s.Len() + len(hashes)); err != nil {
+			return err
+		}
+	}
+	if err := s.Table.Resolve(keys, sel, hashes, slots); err != nil {
+		return err
+	}
+	s.Touch(slots[:len(hashes)])
+	return nil
+}
+
+// Touch implements state.Rows.
+func (s *space) Touch(slots []int32) {
+	if s.table.backend.tracking {
+		s.changed.add(slots, s.Len())
+	}
+}
+
+// Remove implements state.Rows.
+func (s *space) Remove(slots []int32) {
+	if len(slots) == 0 {
+		return
+	}
+	var known []int32
+	for _, x := range slots {
+		if int(x) < len(s.kept) && s.kept[x] {
+			s.kept[x] = false
+			known = append(known, x)
+		}
+	}
+	if len(known) > 0 {
+		keys, err := s.Take(s.table.backend.alloc, known)
+		if err != nil {
+			panic(fmt.Sprintf("memstate: keys of a batch do not fit an array: %v", err)) // a batch's keys did before
+		}
+		s.gone = append(s.gone, keys)
+	}
+	if s.lists != nil {
+		s.lists.removeAll(slots)
+	}
+	s.changed.drop(slots)
+	s.Table.Remove(slots)
+}
+
+// Each implements state.Rows.
+func (s *space) Each(do func(v state.View, from, to int) error) error {
+	return s.Runs(stream.MaxRows, func(from, to int) error { return do(s, from, to) })
+}
+
+// Keys implements state.View.
+func (s *space) Keys(from, to int) ([]arrow.Array, error) {
+	return s.Table.Keys(s.table.backend.alloc, from, to)
+}
+
+// Lists implements state.Rows.
+func (s *space) Lists() state.Lists {
+	if s.lists == nil {
+		return nil
+	}
+	return s.lists
+}
+
+// Add implements state.Lists.
+func (l *lists) Add(slots []int32, columns []arrow.Array, sel []int32, rows []int32) error {
+	if cap(rows) < len(slots) {
+		rows = make([]int32, len(slots))
+	}
+	rows = rows[:len(slots)]
+	if err := l.Lists.Add(slots, columns, sel, rows); err != nil {
+		return err
+	}
+	l.TouchRows(rows)
+	return nil
+}
+
+// TouchRows implements state.Lists.
+func (l *lists) TouchRows(rows []int32) {
+	if l.space.table.backend.tracking {
+		l.changed.add(rows, len(l.Sequences()))
+	}
+}
+
+// RemoveRows implements state.Lists.
+func (l *lists) RemoveRows(rows []int32) {
+	sequences, owners := l.Sequences(), l.Owners()
+	for _, r := range rows {
+		if q := sequences[r]; q < l.since {
+			l.gone = append(l.gone, goneRow{owners[r], q})
+		}
+	}
+	l.changed.drop(rows)
+	l.Remove(rows)
+}
+
+// removeAll empties the lists of keys that go.
+func (l *lists) removeAll(slots []int32) {
+	first, next := l.Chains()
+	var rows []int32
+	for _, s := range slots {
+		for r := first[s]; r >= 0; r = next[r] {
+			rows = append(rows, r)
+		}
+	}
+	l.changed.drop(rows)
+	l.RemoveAll(slots)
+}
+
+// Take implements state.Lists.
+func (l *lists) Take(i int, rows []int32) (arrow.Array, error) {
+	return l.Lists.Take(l.space.table.backend.alloc, i, rows)
+}
+
+var (
+	_ state.Rows  = (*space)(nil)
+	_ state.View  = (*space)(nil)
+	_ state.Lists = (*lists)(nil)
+)
