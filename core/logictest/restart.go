@@ -9,6 +9,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/client"
 	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/core/sql/ast"
 	"github.com/tidemill/tidemill/core/sql/parser"
 )
@@ -86,7 +87,9 @@ func (r *run) interrupt(ctx context.Context, result client.Result) (ended bool, 
 				continue
 			}
 			err := r.stop()
-			if cause := <-over; cause != nil && !errors.Is(cause, io.EOF) && failure.Of(cause) != failure.Cancelled {
+			cause := <-over
+			expected := errors.Is(cause, io.EOF) || failure.Of(cause) == failure.Cancelled || errors.Is(cause, rpc.ErrNotLeader)
+			if cause != nil && !expected { // an engine that ends has no master that leads
 				err = errors.Join(err, fmt.Errorf("before the restart: %w", cause))
 			}
 			return false, err
