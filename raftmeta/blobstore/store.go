@@ -134,8 +134,9 @@ func (s *Store) send(waiting context.Context, peers []Peer, name raftmeta.BlobNa
 	for _, peer := range peers {
 		sending, cancel := context.WithCancel(s.ctx)
 		s.running.Go(func() {
-			defer cancel()
-			results <- peer.Put(sending, name, data)
+			err := peer.Put(sending, name, data)
+			cancel() // before anybody knows: what is done does not straggle
+			results <- err
 		})
 		s.running.Go(func() {
 			defer cancel()
@@ -151,6 +152,9 @@ func (s *Store) straggle(waiting, sending context.Context) {
 	case <-sending.Done():
 		return
 	case <-waiting.Done():
+	}
+	if sending.Err() != nil {
+		return
 	}
 	select {
 	case s.stragglers <- struct{}{}:

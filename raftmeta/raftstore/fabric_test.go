@@ -17,9 +17,8 @@ import (
 
 // fabric connects addresses.
 type fabric struct {
-	latency func() time.Duration // of one message; nil means none
-
 	mu        sync.Mutex
+	latency   func() time.Duration // of one message; nil means none
 	listeners map[string]*pipeListener
 	stalled   map[[2]string]bool // from, to
 	changed   chan struct{}      // closed and replaced when stalled changes
@@ -31,6 +30,20 @@ func newFabric() *fabric {
 		listeners: map[string]*pipeListener{}, stalled: map[[2]string]bool{},
 		changed: make(chan struct{}), pipes: map[*pipe]struct{}{},
 	}
+}
+
+// delay makes every message from now on take what latency says.
+func (f *fabric) delay(latency func() time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.latency = latency
+}
+
+// listener is what listens at an address now, or nil.
+func (f *fabric) listener(address string) *pipeListener {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.listeners[address]
 }
 
 // network makes an address reachable.
@@ -53,8 +66,10 @@ func (f *fabric) network(address string) *raftstore.Network {
 }
 
 // kill breaks all connections of a network, which makes no more.
-func (f *fabric) kill(n *raftstore.Network) {
-	l := n.Listener.(*pipeListener)
+func (f *fabric) kill(n *raftstore.Network) { f.cut(n.Listener.(*pipeListener)) }
+
+// cut is kill, of the network that listens by l.
+func (f *fabric) cut(l *pipeListener) {
 	close(l.dead)
 	_ = l.Close() // it never fails
 	f.mu.Lock()
@@ -76,9 +91,7 @@ func (f *fabric) dial(ctx context.Context, from, to string) (net.Conn, error) {
 	if err := f.pass(from, to, ctx.Done()); err != nil {
 		return nil, ctx.Err()
 	}
-	f.mu.Lock()
-	l := f.listeners[to]
-	f.mu.Unlock()
+	l := f.listener(to)
 	if l == nil {
 		return nil, fmt.Errorf("dial %s: %w", to, errRefused)
 	}
@@ -196,8 +209,11 @@ func (p *pipe) Write(b []byte) (int, error) {
 		timer := time.AfterFunc(time.Until(deadline), func() { close(stop) })
 		defer timer.Stop()
 	}
-	if p.of.latency != nil {
-		<-time.After(p.of.latency()) // the bubble's clock
+	p.of.mu.Lock()
+	latency := p.of.latency
+	p.of.mu.Unlock()
+	if latency != nil {
+		<-time.After(latency()) // the bubble's clock
 	}
 	if err := p.of.pass(p.from, p.to, stop); err != nil {
 		return 0, os.ErrDeadlineExceeded

@@ -95,7 +95,7 @@ type node struct {
 func simulate(t *testing.T, seed uint64, stale bool) (w *world) {
 	synctest.Test(t, func(t *testing.T) {
 		w = &world{T: t, seed: seed, stale: stale, net: newFabric(), random: rand.New(rand.NewPCG(seed, 7))}
-		w.net.latency = func() time.Duration { return w.upTo(4 * time.Millisecond) }
+		w.net.delay(func() time.Duration { return w.upTo(4 * time.Millisecond) })
 		n := 3
 		if seed%3 == 0 {
 			n = 5
