@@ -21,6 +21,26 @@
 // takes over by writing it, and adds a Check of that write's revision to each
 // transaction. No clock takes part in either.
 //
+// # One cluster
+//
+// A master counts as the life of its storage, not by its name: one that lost its disk has
+// forgotten what it promised and what it acknowledged, so it votes and leads again only when
+// the others have taken its earlier life out and itself in, caught up. It must not begin a
+// cluster while it belongs to one. So
+//
+//   - who was told of other masters begins one only when each of them has answered that it
+//     is in none;
+//   - who was told of nobody begins one, and gives it up, by an error of class Conflict that
+//     ends the process, as soon as it hears that others count on an earlier life of it. They
+//     go on calling that life, where its log was and, once it counts as lost, at its door:
+//     it hears so within seconds of its start, if they reach it at all. What was accepted
+//     in between is lost, so masters should be told of each other;
+//   - a leader that a majority does not answer gives up within its lease, and reads ask a
+//     majority in any case. What it does nevertheless is fenced by its term.
+//
+// Whether a candidate may be elected is decided by the members that it knows, for it may
+// know of a change that those who are asked have not heard of.
+//
 // # Reading
 //
 // Get and List are linearizable: they see every transaction that was

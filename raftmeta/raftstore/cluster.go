@@ -28,6 +28,11 @@ func (s *Store) servers() []raft.Server {
 	return s.raft.GetConfiguration().Configuration().Servers
 }
 
+// voters are those of them that count.
+func (s *Store) voters() []raft.Server {
+	return slices.DeleteFunc(slices.Clone(s.servers()), func(server raft.Server) bool { return server.Suffrage != raft.Voter })
+}
+
 // Bootstrap begins a cluster of this master alone, unless it is in one: Options.Bootstrap,
 // for who must ask the others first. Class Conflict says that a cluster has called it in the
 // meantime, which it is about to be joined to.

@@ -173,9 +173,13 @@ func (s *Store) startRaft(storage Storage) (only bool, err error) {
 		_, s.transport = raft.NewInmemTransport(raftAddress("", s.self))
 	} else {
 		s.links = newLinks(s.self, s.opts.Network, s.machine.fail)
-		s.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-			Stream: s.links, MaxPool: 3, Timeout: callTimeout, Logger: c.Logger,
-		})
+		s.transport = &electorate{
+			Transport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+				Stream: s.links, MaxPool: 3, Timeout: callTimeout, Logger: c.Logger,
+				MaxRPCsInFlight: 1, // no pipeline, which may stop for ever: TestEntriesAreNotPipelined
+			}),
+			voters: s.voters, rpcs: make(chan raft.RPC),
+		}
 	}
 	if !used && (s.opts.Bootstrap || s.links == nil) {
 		self := raft.Server{ID: s.self, Address: s.transport.LocalAddr()}
@@ -193,6 +197,7 @@ func (s *Store) startRaft(storage Storage) (only bool, err error) {
 		return false, errors.Join(err, s.cut())
 	}
 	if s.links != nil {
+		s.running.Go(func() { s.transport.(*electorate).run(s.released) })
 		s.links.raft <- s.raft
 	}
 	return alone(s.raft, s.self), nil
