@@ -2,6 +2,7 @@ package config
 
 import (
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -25,14 +26,58 @@ var (
 		"Time between checkpoints of a streaming job; 0 takes none.", PerJob)
 	CheckpointTimeout = durationOption("execution.checkpointing.timeout", "10 min",
 		"A checkpoint that takes longer is given up.", PerJob)
+	UnalignedCheckpoints = boolOption("execution.checkpointing.unaligned.enabled", true,
+		"Whether barriers may overtake rows in flight, which then are part of the checkpoint.", PerJob)
+	AlignedTimeout = durationOption("execution.checkpointing.aligned-checkpoint-timeout", "5 s",
+		"Barriers overtake rows in flight where subtasks have waited for them for so long; 0 at once.", PerJob)
+	StateBackend = stringOption("state.backend.type", "hashmap",
+		"Where streaming operators keep their state: hashmap in memory; pebble in memory as far as its budget goes and on local disk beyond. rocksdb is another name for pebble.", PerJob,
+		"hashmap", "pebble", "rocksdb")
+	StateBudget = bytesOption("state.backend.pebble.memory.fixed-per-operator", "0",
+		"Memory for the keys that each operator of a subtask keeps at hand if state is on disk; 0 takes a quarter of what the worker has for a slot.", PerJob)
 	CheckpointDir = stringOption("state.checkpoints.dir", "",
 		"Directory of checkpoints, on any file system.", PerJob)
 	CheckpointsRetained = intOption("state.checkpoints.num-retained", 1, 1, 1000,
 		"Completed checkpoints that are kept.", PerJob)
 	RestorePath = stringOption("execution.state-recovery.path", "",
 		"Checkpoint or savepoint that a job starts from; a job's checkpoint directory takes its newest.", PerJob)
+	CheckpointRetention = stringOption("execution.checkpointing.externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION",
+		"What stays of a job's checkpoints when it is over: RETAIN_ON_CANCELLATION all; DELETE_ON_CANCELLATION those of a job that failed; NO_EXTERNALIZED_CHECKPOINTS, Flink's default, none.", PerJob,
+		"RETAIN_ON_CANCELLATION", "DELETE_ON_CANCELLATION", "NO_EXTERNALIZED_CHECKPOINTS")
+	IgnoreUnclaimedState = boolOption("execution.state-recovery.ignore-unclaimed-state", false,
+		"Whether a job starts from a checkpoint or savepoint although it has no place for some of its state, which is left out.", PerJob)
+	SavepointDir = stringOption("state.savepoints.dir", "",
+		"Directory in which each savepoint gets one of its own, on any file system, unless the request names another.", PerJob)
 	IdleTimeout = durationOption("table.exec.source.idle-timeout", "5 s",
-		"A source that is silent for so long is left out of watermarks; 0 never.", PerJob)
+		"A source, or a split of one that tells its splits apart, that is silent for so long is left out of watermarks; 0 never.", PerJob)
+	FutureLimit = durationOption("table.exec.source.future-limit", "1 d",
+		"How far the event time of a row of an unbounded table may be ahead of the clock and still advance the watermark; 0 any time.", PerJob)
+
+	MiniBatch = boolOption("table.exec.mini-batch.enabled", false,
+		"Whether group-bys of streaming jobs hold changes back for the allowed latency, to tell those of a key as one.", PerJob)
+	MiniBatchLatency = durationOption("table.exec.mini-batch.allow-latency", "0",
+		"Longest time that changes are held back if mini-batches are enabled; 0 tells them with each batch.", PerJob)
+	MiniBatchSize = intOption("table.exec.mini-batch.size", -1, -1, math.MaxInt32,
+		"Accepted and without effect: changes of 65,536 groups are told at once, however long they may be held.", PerJob)
+	StateTTL = durationOption("table.exec.state.ttl", "0",
+		"Time after which streaming operators forget keys that nothing has come for; 0 never. What comes later for such a key counts as the first.", PerJob)
+	MaxPartialMatches = intOption("table.exec.match.max-partial-matches", 10_000, 1, math.MaxInt32,
+		"Partial matches of MATCH_RECOGNIZE that a partition may have at a time; one with more fails the job.", PerJob)
+	ResultMode = stringOption("sql-client.execution.result-mode", "table",
+		"What a streaming query over inputs that end gives: table its rows, changelog the changes that lead to them.", PerJob,
+		"table", "changelog")
+
+	SchedulerMode = stringOption("scheduler-mode", "",
+		"What a streaming job does with slots beyond those that it asks for: reactive takes all that there are, whatever parallelism.default is.", PerJob,
+		"", "reactive")
+	RescaleCooldown = durationOption("jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling", "30 s",
+		"After it has started or restarted a streaming job does not grow for so long; who asks for another parallelism need not wait.", PerJob)
+	RescaleSettle = durationOption("jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout", "1 s",
+		"How long slots must have been free before a streaming job grows into them.", PerJob)
+	RescaleIncrease = intOption("jobmanager.adaptive-scheduler.min-parallelism-increase", 1, 1, 32768,
+		"How many more subtasks there must be room for before a streaming job grows.", PerJob)
+	RescaleFailures = intOption("jobmanager.adaptive-scheduler.rescale-trigger.max-checkpoint-failures", 2, 1, 1000,
+		"Checkpoints that may fail before a rescaling is given up; the job goes on as it is.", PerJob)
 
 	RestartStrategy = stringOption("restart-strategy.type", "automatic",
 		"What happens when a job fails: none, fixed-delay, failure-rate or exponential-delay, which automatic is in a cluster; in one process it is none.", PerJob,
@@ -81,6 +126,14 @@ var (
 		"Directory for data that does not fit memory; empty takes the system's.", PerProcess)
 	SpillLimit = bytesOption("io.tmp.limit", "64 gb",
 		"Most bytes a process writes there.", PerProcess)
+	StateDir = stringOption("state.backend.local-dir", "",
+		"Directory for state on disk; empty: below io.tmp.dir.", PerProcess)
+	RemoteDir = stringOption("shuffle.remote.dir", "",
+		"Directory, on any file system, for stored exchange data that the local disk has no room for; empty: there is none.", PerProcess)
+	RemoteAfter = floatOption("shuffle.remote.after", 0.8, 0.01, 1,
+		"Share of io.tmp.limit from which sealed exchange data is moved there.", PerProcess)
+	RemoteSegment = bytesOption("shuffle.remote.min-segment", "64 mb",
+		"Least that is moved there of an exchange at once; what is sealed of smaller ones stays on disk.", PerProcess)
 
 	S3Endpoint = stringOption("s3.endpoint", "",
 		"URL of an S3 server; empty takes Amazon's, or AWS_ENDPOINT_URL.", PerProcess)
@@ -105,13 +158,16 @@ var (
 
 var all = []Info{
 	Parallelism.info, RuntimeMode.info, BatchRows.info, JobName.info, MaxParallelism.info, LocalTimeZone.info,
-	CheckpointInterval.info, CheckpointTimeout.info, CheckpointDir.info, CheckpointsRetained.info, RestorePath.info,
-	IdleTimeout.info, RestartStrategy.info, RestartAttempts.info, RestartDelay.info,
+	CheckpointInterval.info, CheckpointTimeout.info, UnalignedCheckpoints.info, AlignedTimeout.info, StateBackend.info, StateBudget.info, CheckpointDir.info, CheckpointsRetained.info, RestorePath.info,
+	CheckpointRetention.info, IgnoreUnclaimedState.info, SavepointDir.info,
+	IdleTimeout.info, FutureLimit.info, MiniBatch.info, MiniBatchLatency.info, MiniBatchSize.info, StateTTL.info, MaxPartialMatches.info, ResultMode.info,
+	SchedulerMode.info, RescaleCooldown.info, RescaleSettle.info, RescaleIncrease.info, RescaleFailures.info,
+	RestartStrategy.info, RestartAttempts.info, RestartDelay.info,
 	FailureRateMost.info, FailureRateInterval.info, FailureRateDelay.info, BackoffInitial.info, BackoffMost.info,
 	BackoffMultiplier.info, BackoffReset.info, BackoffAttempts.info,
 	ExchangeFlush.info, ExchangeBudget.info, ExchangeRetention.info, BroadcastLimit.info, RuntimeFilter.info,
 	OperatorTime.info,
-	Memory.info, Slots.info, SpillDir.info, SpillLimit.info,
+	Memory.info, Slots.info, SpillDir.info, SpillLimit.info, StateDir.info, RemoteDir.info, RemoteAfter.info, RemoteSegment.info,
 	S3Endpoint.info, S3Region.info, S3PathStyle.info, S3AccessKey.info, S3SecretKey.info, S3InstanceMetadata.info,
 	HadoopConfDir.info, KerberosKeytab.info, KerberosPrincipal.info,
 }

@@ -33,11 +33,23 @@ func (s *store) measure(scope *metric.Scope) {
 	show("tidemill_spill_bytes", "Disk that spilled rows and stored partitions take.", func() float64 { return float64(s.spill.Used()) })
 	show("tidemill_shuffle_memory_bytes", "Memory that partitions take.", func() float64 { return float64(s.server.Stats().MemoryBytes) })
 	show("tidemill_shuffle_disk_bytes", "Disk that stored partitions take.", func() float64 { return float64(s.server.Stats().DiskBytes) })
+	show("tidemill_shuffle_remote_bytes", "Bytes of stored partitions in the remote tier.", func() float64 { return float64(s.tier.Usage().Remote) })
+	show("tidemill_shuffle_moved_bytes", "Bytes of stored partitions that were moved to the remote tier since the start.", func() float64 { return float64(s.tier.Usage().Moved) })
+	show("tidemill_shuffle_failed_moves", "Segments that were not moved to the remote tier when it was tried, since the start.", func() float64 { return float64(s.tier.Usage().FailedMoves) })
+	show("tidemill_shuffle_waiting_writes", "Writes that wait for room on disk.", func() float64 { return float64(s.tier.Usage().Waiting) })
+	show("tidemill_shuffle_disk_full", "1 when the last write of a stored partition to disk found no room.", func() float64 { return flag(s.tier.Usage().Full != nil) })
 	show("tidemill_shuffle_exchanges", "Exchanges of which something is kept.", func() float64 { return float64(s.server.Stats().Exchanges) })
 	show("tidemill_shuffle_writers", "Streams that write to other processes' order.", func() float64 { return float64(s.server.Stats().Writers) })
 	show("tidemill_shuffle_readers", "Streams that read to other processes' order.", func() float64 { return float64(s.server.Stats().Readers) })
 	show("tidemill_shuffle_received_bytes", "Bytes that other processes have written here since the start.", func() float64 { return float64(s.server.Stats().BytesIn) })
 	show("tidemill_shuffle_sent_bytes", "Bytes that other processes have read here since the start.", func() float64 { return float64(s.server.Stats().BytesOut) })
+}
+
+func flag(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
 }
 
 // jobStates are those of which a master shows how many jobs are in them.

@@ -20,6 +20,7 @@ import (
 type store struct {
 	ledger *memory.Ledger
 	spill  *spill.Directory
+	tier   *partition.Tier
 	local  *local.Service
 	server *service.Server
 	// exchanges reach what others keep; of a worker they are its tasks'.
@@ -30,6 +31,11 @@ type store struct {
 // exchangePart is the part of the memory that a partition of an exchange may hold for
 // its reader, as in core/minicluster.
 const exchangePart = 128
+
+// maxStreams bounds the streams of other processes. With those that are being opened they are
+// fewer than the connections that a listener has (network.Door), so that who is too many
+// hears so, and calls have room.
+const maxStreams = 3_000
 
 // keep opens what keeps partitions, with the disk at DIR/name, which an earlier life's
 // files are removed from. It is closed with the role.
@@ -50,15 +56,22 @@ func (r *role) keep(name string) (*store, error) {
 		return nil, err
 	}
 	r.closer(s.spill.Close)
+	remote, closeTier, err := r.remoteTier()
+	if err != nil {
+		return nil, err
+	}
+	s.tier = partition.NewTier(partition.TierOptions{
+		MemoryBytes: min(partition.DefaultMemoryBytes, s.ledger.Limit()/8), Dir: s.spill.Root(), Disk: s.spill, Remote: remote,
+	})
+	r.closer(func() error { return closeTier(s.tier) })
 	alloc := s.ledger.Child("shuffle", 0).Allocator()
 	self := r.door.server()
 	s.local = local.New(local.Options{
-		Self: self.ID, Alloc: alloc, MostBudget: s.ledger.Limit()/exchangePart + 1,
-		Tier: partition.NewTier(partition.TierOptions{
-			MemoryBytes: min(partition.DefaultMemoryBytes, s.ledger.Limit()/8), Dir: s.spill.Root(), Disk: s.spill,
-		}),
+		Self: self.ID, Alloc: alloc, MostBudget: s.ledger.Limit()/exchangePart + 1, Tier: s.tier,
 	})
-	s.server = service.New(service.Options{Self: self, Store: s.local, Alloc: alloc, TicketKey: s.key.get, Log: r.opts.Log})
+	s.server = service.New(service.Options{
+		Self: self, Store: s.local, Alloc: alloc, TicketKey: s.key.get, Log: r.opts.Log, MaxStreams: maxStreams,
+	})
 	r.door.streams = s.server
 	r.closer(s.server.Close)
 	s.exchanges = flight.New(flight.Options{

@@ -91,6 +91,9 @@ func (d *Directory) Path() string { return d.path }
 // Used is the number of bytes reserved.
 func (d *Directory) Used() int64 { return d.used.Load() }
 
+// Level is the number of bytes reserved, and the limit of it; zero is none.
+func (d *Directory) Level() (used, limit int64) { return d.used.Load(), d.limit }
+
 // Close removes the directory with all that is in it.
 func (d *Directory) Close() error {
 	if d == nil {

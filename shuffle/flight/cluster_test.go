@@ -10,9 +10,9 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/memnet"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/flight"
 	"github.com/tidemill/tidemill/shuffle/local"
@@ -38,7 +38,7 @@ type node struct {
 	local   *local.Service
 	service *service.Server
 	grpc    *grpc.Server
-	listen  *bufconn.Listener
+	listen  *memnet.Listener
 	served  chan struct{}
 }
 
@@ -69,7 +69,7 @@ func newCluster(t testing.TB, o options) *cluster {
 
 func (c *cluster) start(name string, o options) {
 	o.local.Self = name
-	n := &node{local: local.New(o.local), listen: bufconn.Listen(256 << 10), served: make(chan struct{})}
+	n := &node{local: local.New(o.local), listen: memnet.Listen(256 << 10), served: make(chan struct{})}
 	o.service.Self, o.service.Store, o.service.Alloc = shuffle.Server{ID: name, Address: name}, n.local, o.alloc
 	n.service = service.New(o.service)
 	n.grpc = grpc.NewServer(n.service.ServerOptions()...)

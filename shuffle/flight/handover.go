@@ -40,21 +40,8 @@ func (s *Service) handOver(ctx context.Context, from local.Lane, to shuffle.Plac
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
 	for _, part := range from.Parts() {
-		rows := from.Rows(part)
-		for {
-			b, end, err := rows.Next()
-			if err != nil {
-				return err
-			}
-			if end {
-				break
-			}
-			if b == nil {
-				return failure.Wrap(failure.LostPartition, shuffle.ErrDataLoss) // it was dropped
-			}
-			if err := w.Send(ctx, part, b); err != nil {
-				return err
-			}
+		if err := sendPart(ctx, from, part, w); err != nil {
+			return err
 		}
 	}
 	if from.Ended > stream.MinWatermark {
@@ -67,4 +54,22 @@ func (s *Service) handOver(ctx context.Context, from local.Lane, to shuffle.Plac
 		err = failure.Errorf(failure.Internal, "it was written as %+v and arrived as %+v", have, got)
 	}
 	return err
+}
+
+// sendPart sends what a lane has for a partition.
+func sendPart(ctx context.Context, from local.Lane, part uint32, to shuffle.Writer) error {
+	rows := from.Rows(part)
+	defer rows.Close()
+	for {
+		b, end, err := rows.Next()
+		if err != nil || end {
+			return err
+		}
+		if b == nil {
+			return failure.Wrap(failure.LostPartition, shuffle.ErrDataLoss) // it was dropped
+		}
+		if err := to.Send(ctx, part, b); err != nil {
+			return err
+		}
+	}
 }

@@ -3,9 +3,9 @@ package flight
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/tidemill/tidemill/shuffle"
+	"github.com/tidemill/tidemill/shuffle/local"
 	"github.com/tidemill/tidemill/shuffle/wire"
 )
 
@@ -126,11 +126,11 @@ func (p *push) ended(err error) {
 }
 
 // send queues a message, once there is credit for it. It owns m.
-func (p *push) send(ctx context.Context, w *waiting, m *wire.Message) error {
+func (p *push) send(ctx context.Context, w *local.Waiting, m *wire.Message) error {
 	for {
 		wait, err := p.offer(m)
 		if err == nil && wait {
-			if err = w.await(ctx, p.changed); err == nil {
+			if err = w.Await(ctx, p.changed); err == nil {
 				continue
 			}
 		}
@@ -193,35 +193,4 @@ func (p *push) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.forget(p.seq)
-}
-
-// waiting has a producer do something while it waits for credit.
-type waiting struct {
-	wanted <-chan struct{} // nil: never
-	do     func()
-}
-
-// meanwhileAfter is how long a writer waits for credit before it does what is wanted.
-const meanwhileAfter = 50 * time.Millisecond
-
-// await waits until changed is signalled.
-func (w *waiting) await(ctx context.Context, changed <-chan struct{}) error {
-	var due <-chan time.Time
-	for {
-		select {
-		case <-changed:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-w.wanted:
-			if due == nil {
-				timer := time.NewTimer(meanwhileAfter)
-				defer timer.Stop()
-				due = timer.C
-			}
-		case <-due:
-			due = nil
-			w.do()
-		}
-	}
 }

@@ -188,8 +188,11 @@ func (c *session) carry() (begun, done bool, err error) {
 	if err != nil {
 		return false, false, errors.Join(sendErr, err)
 	}
-	if err := errors.Join(c.begin(answer), st.SetDeadline(time.Time{})); err != nil {
+	if err := c.begin(answer); err != nil {
 		return true, true, err
+	}
+	if err := st.SetDeadline(time.Time{}); err != nil {
+		return true, false, err
 	}
 	c.lineIs(st)
 	defer c.lineIs(nil)

@@ -11,6 +11,7 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/shuffle"
+	"github.com/tidemill/tidemill/shuffle/local"
 	"github.com/tidemill/tidemill/shuffle/partition"
 	"github.com/tidemill/tidemill/shuffle/wire"
 )
@@ -26,7 +27,7 @@ type writer struct {
 	pushes  []*push
 	route   []int // by partition: an index into pushes, or here
 	totals  []shuffle.PartitionTotals
-	waiting waiting
+	waiting local.Waiting
 	ended   bool
 }
 
@@ -90,7 +91,7 @@ func (w *writer) open(ctx context.Context, server shuffle.Server) (route int, er
 
 // WhileWaiting implements shuffle.PatientWriter.
 func (w *writer) WhileWaiting(wanted <-chan struct{}, do func()) {
-	w.waiting = waiting{wanted: wanted, do: do}
+	w.waiting = local.Waiting{Wanted: wanted, Do: do}
 	if p, ok := w.local.(shuffle.PatientWriter); ok {
 		p.WhileWaiting(wanted, do)
 	}

@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/failpoint"
@@ -24,8 +23,7 @@ type writer struct {
 	wake      chan struct{}             // signalled when a pipe may have credit
 	finished  bool
 
-	wanted    <-chan struct{} // signalled when meanwhile should be called; nil: never
-	meanwhile func()          // see WhileWaiting
+	waiting Waiting
 }
 
 func newWriter(e *exchange, lane, attempt uint32) *writer {
@@ -58,7 +56,7 @@ func (w *writer) Send(ctx context.Context, part uint32, b *stream.Batch) error {
 			b.Release()
 			return w.wrap(err)
 		}
-		return w.wrap(w.exchange.store.Append(w.lane, w.attempt, part, b))
+		return w.wrap(w.exchange.store.Append(ctx, w.lane, w.attempt, part, b))
 	}
 	if w.exchange.spec.Everywhere {
 		defer b.Release()
@@ -88,32 +86,8 @@ func (w *writer) pass(ctx context.Context, part int, b *stream.Batch) error {
 }
 
 // WhileWaiting implements shuffle.PatientWriter.
-func (w *writer) WhileWaiting(wanted <-chan struct{}, do func()) { w.wanted, w.meanwhile = wanted, do }
-
-// meanwhileAfter is how long Send waits for credit before it has its caller do what
-// is wanted meanwhile: readers that are only slow give credit sooner.
-const meanwhileAfter = 50 * time.Millisecond
-
-// await waits for credit.
-func (w *writer) await(ctx context.Context) error {
-	var due <-chan time.Time
-	for {
-		select {
-		case <-w.wake:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-w.wanted:
-			if due == nil {
-				timer := time.NewTimer(meanwhileAfter)
-				defer timer.Stop()
-				due = timer.C
-			}
-		case <-due:
-			due = nil
-			w.meanwhile()
-		}
-	}
+func (w *writer) WhileWaiting(wanted <-chan struct{}, do func()) {
+	w.waiting = Waiting{Wanted: wanted, Do: do}
 }
 
 // Broadcast appends an element without rows to every partition. It never waits
@@ -266,5 +240,6 @@ func (r *jobReader) Close() error {
 	r.exchange.mu.Lock()
 	defer r.exchange.mu.Unlock()
 	delete(r.exchange.readers, r)
+	r.rows.Close()
 	return nil
 }

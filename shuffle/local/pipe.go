@@ -98,7 +98,7 @@ func (p *pipe) send(ctx context.Context, w *writer, b *stream.Batch, bytes int64
 	for {
 		wait, err := p.offer(w, b, bytes)
 		if err == nil && wait {
-			if err = w.await(ctx); err == nil {
+			if err = w.waiting.Await(ctx, w.wake); err == nil {
 				continue
 			}
 			p.stopWaiting(w)

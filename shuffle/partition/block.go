@@ -12,14 +12,15 @@ import (
 	"github.com/tidemill/tidemill/shuffle/wire"
 )
 
-// block is a batch of a run, in memory or on disk.
+// block is a batch of a run, in memory, on disk or in the remote tier.
 type block struct {
-	batch  *stream.Batch // nil: on disk
+	batch  *stream.Batch // nil: it has a pack or an object
 	bytes  int64         // stream.Batch.Bytes
 	seq    uint64        // its place in the run's partition
 	rows   uint64
 	digest uint64
 	pack   *pack
+	object *object
 	offset int64
 	length int64
 }

@@ -22,26 +22,58 @@ type found struct {
 }
 
 // at returns block i of a lane's partition, with a batch that the caller owns and that may
-// be in wire form. A block that cannot be read damages the lane.
-func (s *Store) at(lane, partition uint32, i int) (found, error) {
-	at, err := s.find(lane, partition, i)
-	if err != nil || !at.sealed || at.end || at.batch != nil {
-		return at, err
+// be in wire form. A block that cannot be read damages the lane, unless that may pass.
+func (s *Store) at(lane, partition uint32, i int, way *far) (found, error) {
+	for {
+		at, err := s.find(lane, partition, i)
+		if err != nil || !at.sealed || at.end || at.batch != nil {
+			return at, err
+		}
+		// It is read without the lock: such blocks never change, but they move.
+		err = s.load(&at, way)
+		switch {
+		case err == nil:
+			return at, nil
+		case !s.stands(&at, i):
+			continue
+		case errors.Is(err, shuffle.ErrReleased) || failure.Of(err) == failure.Transient:
+			return at, fmt.Errorf("read block %d of lane %d: %w", i, lane, err)
+		}
+		return at, s.damage(at.owner, fmt.Errorf("block %d: %w", i, err))
 	}
-	// The file is read without the lock: blocks on disk never change.
+}
+
+// load reads a block from where it was found.
+func (s *Store) load(at *found, way *far) error {
 	data, err := s.room(int(at.length))
 	if err != nil {
-		return at, fmt.Errorf("read block %d of lane %d: %w", i, lane, err)
+		return err
 	}
-	if err = at.pack.read(at.offset, data.Bytes()); err != nil {
-		data.Release()
+	if at.pack != nil {
+		err = at.pack.read(at.offset, data.Bytes())
 	} else {
-		at.batch, err = decode(data, s.schema, at.owner, &at.block)
+		err = way.read(s, at.object, at.partition, at.offset, data.Bytes())
 	}
 	if err != nil {
-		err = s.damage(at.owner, fmt.Errorf("block %d: %w", i, err))
+		data.Release()
+		return err
 	}
-	return at, err
+	if at.batch, err = decode(data, s.schema, at.owner, &at.block); err != nil && at.object != nil {
+		return fmt.Errorf("%s: %w", at.object.info.Path, err)
+	}
+	return err
+}
+
+// stands tells whether a block is still where it was found.
+func (s *Store) stands(at *found, i int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.lanes[at.lane].winner
+	if s.closed || w == nil || w.attempt != at.attempt || i >= len(w.parts[at.partition]) {
+		return false
+	}
+	b := &w.parts[at.partition][i]
+	return b.pack == at.pack && b.object == at.object && b.offset == at.offset
 }
 
 // room is a buffer for a block that is read. Where memory is out, that is so for now: the
@@ -63,6 +95,7 @@ func (s *Store) find(lane, partition uint32, i int) (found, error) {
 	if l.winner == nil {
 		return found{}, nil
 	}
+	l.used = s.tier.clock.Add(1)
 	at := found{owner: owner{lane, l.winner.attempt, partition}, sealed: true}
 	if l.damaged {
 		return at, dataLoss(at.owner, errDamaged)

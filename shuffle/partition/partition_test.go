@@ -85,7 +85,7 @@ func (f *fixture) rows(from, n int) *stream.Batch {
 
 func (f *fixture) append(s *partition.Store, lane, part uint32, b *stream.Batch) {
 	f.t.Helper()
-	if err := s.Append(lane, 0, part, b); err != nil {
+	if err := s.Append(f.t.Context(), lane, 0, part, b); err != nil {
 		f.t.Fatal(err)
 	}
 }
@@ -170,7 +170,7 @@ func TestDamageIsDataLoss(t *testing.T) {
 	write := func(lane, attempt uint32) {
 		t.Helper()
 		for i := range 2 {
-			if err := s.Append(lane, attempt, 0, f.rows(20*i, 20)); err != nil {
+			if err := s.Append(t.Context(), lane, attempt, 0, f.rows(20*i, 20)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -242,7 +242,7 @@ func TestReaderOfALaneThatIsReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range 2 {
-			if err := s.Append(0, attempt+1, 0, f.rows(20*i, 20)); err != nil {
+			if err := s.Append(t.Context(), 0, attempt+1, 0, f.rows(20*i, 20)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -263,13 +263,13 @@ func TestReaderOfALaneThatIsReplaced(t *testing.T) {
 	if _, _, err := r.Next(); !errors.Is(err, shuffle.ErrDataLoss) {
 		t.Errorf("after the lane was forgotten: %v", err)
 	}
-	if err := s.Append(0, 2, 0, f.rows(0, 1)); !errors.Is(err, shuffle.ErrReleased) {
+	if err := s.Append(t.Context(), 0, 2, 0, f.rows(0, 1)); !errors.Is(err, shuffle.ErrReleased) {
 		t.Errorf("a writer of a lane that was forgotten: %v", err)
 	}
 	if err := s.Begin(0, 2); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Append(0, 2, 0, f.rows(0, 20)); err != nil {
+	if err := s.Append(t.Context(), 0, 2, 0, f.rows(0, 20)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Seal(0, 2); err != nil {
@@ -287,7 +287,7 @@ func TestReaderOfALaneThatIsReplaced(t *testing.T) {
 func TestNoRoom(t *testing.T) {
 	f := newFixture(t, partition.TierOptions{MemoryBytes: 10, QuotaBytes: 100})
 	s := f.store(1, 1)
-	if err := s.Append(0, 0, 0, f.rows(0, 5)); err == nil || !strings.Contains(err.Error(), "quota") {
+	if err := s.Append(t.Context(), 0, 0, 0, f.rows(0, 5)); err == nil || !strings.Contains(err.Error(), "quota") {
 		t.Errorf("have %v", err)
 	}
 	shared, err := spill.Open(t.TempDir(), 150)
@@ -299,14 +299,14 @@ func TestNoRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = newFixture(t, partition.TierOptions{MemoryBytes: 10, Disk: shared}).store(1, 1)
-	if err := s.Append(0, 0, 0, f.rows(0, 5)); err == nil || !strings.Contains(err.Error(), "io.tmp.limit") {
+	if err := s.Append(t.Context(), 0, 0, 0, f.rows(0, 5)); err == nil || !strings.Contains(err.Error(), "io.tmp.limit") {
 		t.Errorf("have %v", err)
 	}
 	none := partition.New(partition.NewTier(partition.TierOptions{MemoryBytes: 10}), f.mem, schema, 1, 1)
 	if err := none.Begin(0, 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := none.Append(0, 0, 0, f.rows(0, 5)); err == nil || !strings.Contains(err.Error(), "spill directory") {
+	if err := none.Append(t.Context(), 0, 0, 0, f.rows(0, 5)); err == nil || !strings.Contains(err.Error(), "spill directory") {
 		t.Errorf("have %v", err)
 	}
 }
@@ -318,7 +318,7 @@ func TestSpillFails(t *testing.T) {
 	if err := f.dir.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Append(0, 0, 0, f.rows(0, 5)); !errors.Is(err, os.ErrClosed) {
+	if err := s.Append(t.Context(), 0, 0, 0, f.rows(0, 5)); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("have %v", err)
 	}
 }

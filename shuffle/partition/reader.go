@@ -8,7 +8,7 @@ import (
 )
 
 // Reader reads one partition, lane after lane, so that the order is the same
-// every time. One goroutine uses it.
+// every time. One goroutine uses it, and closes it.
 type Reader struct {
 	store     *Store
 	partition uint32
@@ -16,6 +16,7 @@ type Reader struct {
 	block     int      // of the first of them
 	attempt   uint32   // that has written it; of the first block on
 	seen      shuffle.PartitionTotals
+	way       far
 }
 
 // Reader returns a reader that stands before the first of these lanes.
@@ -30,7 +31,7 @@ func (s *Store) Reader(partition uint32, lanes []uint32) *Reader {
 func (r *Reader) Next() (b *stream.Batch, end bool, err error) {
 	for len(r.lanes) > 0 {
 		lane := r.lanes[0]
-		at, err := r.store.at(lane, r.partition, r.block)
+		at, err := r.store.at(lane, r.partition, r.block, &r.way)
 		if err == nil && r.block > 0 && (!at.sealed || at.attempt != r.attempt) {
 			if at.batch != nil {
 				at.batch.Release()
@@ -57,5 +58,9 @@ func (r *Reader) Next() (b *stream.Batch, end bool, err error) {
 		}
 		r.lanes, r.block, r.seen = r.lanes[1:], 0, shuffle.PartitionTotals{}
 	}
+	r.Close()
 	return nil, true, nil
 }
+
+// Close gives back what was read ahead. It may be called more than once.
+func (r *Reader) Close() { r.way.close() }

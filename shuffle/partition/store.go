@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"slices"
@@ -22,12 +23,17 @@ type Store struct {
 	tier   *Tier
 	mem    memory.Allocator
 	schema *arrow.Schema
+	number uint64          // of the tier's stores
+	ctx    context.Context // of reads from the remote tier; it ends with Close
+	cancel context.CancelFunc
 
 	mu       sync.Mutex
 	lanes    []laneRuns
 	inMemory []int64 // bytes, by partition
 	packs    []*pack
+	objects  uint64 // that were begun in the remote tier
 	closed   bool
+	failed   []error // of packs that were not removed
 }
 
 type laneRuns struct {
@@ -36,6 +42,7 @@ type laneRuns struct {
 	// damaged says that a block of the winner could not be read: the lane is lost, and
 	// the next attempt that is sealed takes its place.
 	damaged bool
+	used    uint64 // when it was sealed or read last, by the tier's clock
 }
 
 // run is what one attempt wrote into its lane.
@@ -43,12 +50,20 @@ type run struct {
 	attempt uint32
 	parts   [][]block // by partition
 	totals  []shuffle.PartitionTotals
+	disk    int64 // bytes on local disk
 }
 
 // New returns an empty store of batches of that schema. mem is what blocks that are
 // read back from disk are allocated from.
 func New(t *Tier, mem memory.Allocator, schema *arrow.Schema, lanes, partitions int) *Store {
-	return &Store{tier: t, mem: mem, schema: schema, lanes: make([]laneRuns, lanes), inMemory: make([]int64, partitions)}
+	s := &Store{
+		tier: t, mem: mem, schema: schema, number: t.stores.Add(1), lanes: make([]laneRuns, lanes), inMemory: make([]int64, partitions),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if t.mover != nil {
+		t.mover.keep(s, true)
+	}
+	return s
 }
 
 // Begin opens a run. An attempt whose lane another one has won may write too; it learns
@@ -71,32 +86,53 @@ func (s *Store) Begin(lane, attempt uint32) error {
 	return nil
 }
 
-// Append adds a batch without a selection to a run. It owns b.
-func (s *Store) Append(lane, attempt, partition uint32, b *stream.Batch) error {
+// Append adds a batch without a selection to a run. It owns b. Where there is a remote
+// tier, it waits for room on disk for some time.
+func (s *Store) Append(ctx context.Context, lane, attempt, partition uint32, b *stream.Batch) error {
 	added := block{batch: b, bytes: b.Bytes(), rows: uint64(b.Len()), digest: Digest(b)}
+	for left := s.tier.patience(); ; {
+		room := s.tier.given()
+		err := s.append(owner{lane, attempt, partition}, added)
+		if err == nil {
+			return nil
+		}
+		again := false
+		if errors.Is(err, errFull) {
+			var ended error
+			if again, ended = s.tier.wait(ctx, room, &left); ended != nil {
+				err = ended
+			}
+		}
+		if !again {
+			b.Release()
+			return err
+		}
+	}
+}
+
+// append places a block. After an error it is still the caller's.
+func (s *Store) append(o owner, added block) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.lanes[lane].runs[attempt]
+	r := s.lanes[o.lane].runs[o.attempt]
 	if s.closed || r == nil {
-		b.Release()
 		return shuffle.ErrReleased
 	}
-	added.seq = uint64(len(r.parts[partition]))
-	if err := s.place(owner{lane, attempt, partition}, &added); err != nil {
-		b.Release()
+	added.seq = uint64(len(r.parts[o.partition]))
+	if err := s.placeNew(o, r, &added); err != nil {
 		return err
 	}
-	r.parts[partition] = append(r.parts[partition], added)
-	t := &r.totals[partition]
+	r.parts[o.partition] = append(r.parts[o.partition], added)
+	t := &r.totals[o.partition]
 	t.Rows += added.rows
 	t.Bytes += uint64(added.bytes)
 	t.Digest += added.digest
 	return nil
 }
 
-// place finds room for a new block: in memory, if need be after spilling the
+// placeNew finds room for a new block: in memory, if need be after spilling the
 // largest partitions; otherwise on disk.
-func (s *Store) place(o owner, b *block) error {
+func (s *Store) placeNew(o owner, r *run, b *block) error {
 	for !s.tier.reserveMemory(b.bytes) {
 		largest := 0
 		for p, n := range s.inMemory {
@@ -105,7 +141,7 @@ func (s *Store) place(o owner, b *block) error {
 			}
 		}
 		if s.inMemory[largest] < b.bytes { // others hold the tier, or b is huge
-			return s.write(o, []*block{b})
+			return s.write(o, r, []*block{b})
 		}
 		if err := s.spill(uint32(largest)); err != nil {
 			return err
@@ -128,13 +164,13 @@ func (s *Store) spill(partition uint32) error {
 					size += b.bytes
 				}
 				if size >= spillPiece {
-					if err := s.moveOut(o, piece, size); err != nil {
+					if err := s.moveOut(o, r, piece, size); err != nil {
 						return err
 					}
 					piece, size = piece[:0], 0
 				}
 			}
-			if err := s.moveOut(o, piece, size); err != nil {
+			if err := s.moveOut(o, r, piece, size); err != nil {
 				return err
 			}
 		}
@@ -142,11 +178,11 @@ func (s *Store) spill(partition uint32) error {
 	return nil
 }
 
-func (s *Store) moveOut(o owner, blocks []*block, size int64) error {
+func (s *Store) moveOut(o owner, r *run, blocks []*block, size int64) error {
 	if len(blocks) == 0 {
 		return nil
 	}
-	if err := s.write(o, blocks); err != nil {
+	if err := s.write(o, r, blocks); err != nil {
 		return err
 	}
 	s.inMemory[o.partition] -= size
@@ -154,8 +190,8 @@ func (s *Store) moveOut(o owner, blocks []*block, size int64) error {
 	return nil
 }
 
-// write puts blocks of one owner on disk and releases their batches.
-func (s *Store) write(o owner, blocks []*block) error {
+// write puts blocks of one owner, in a run, on disk and releases their batches.
+func (s *Store) write(o owner, r *run, blocks []*block) error {
 	var buf []byte
 	lengths := make([]int64, len(blocks))
 	for i, b := range blocks {
@@ -174,6 +210,7 @@ func (s *Store) write(o owner, blocks []*block) error {
 	if err != nil {
 		return err
 	}
+	r.disk += int64(len(buf))
 	for i, b := range blocks {
 		b.pack, b.offset, b.length = at, offset, lengths[i]
 		offset += lengths[i]
@@ -211,11 +248,14 @@ func (s *Store) Seal(lane, attempt uint32) (shuffle.Manifest, error) {
 		s.discard(lane, attempt)
 		return shuffle.Manifest{}, shuffle.ErrLostRace
 	}
-	l.winner, l.damaged = r, false
+	l.winner, l.damaged, l.used = r, false, s.tier.clock.Add(1)
 	for _, other := range slices.Collect(maps.Keys(l.runs)) {
 		if other != attempt {
 			s.discard(lane, other)
 		}
+	}
+	if s.tier.mover != nil && s.tier.pressed() {
+		s.tier.mover.hurry()
 	}
 	return r.manifest(lane), nil
 }
@@ -237,8 +277,7 @@ func (s *Store) Won() (lanes []shuffle.Manifest) {
 	return lanes
 }
 
-// Forget empties a lane, whoever has written it; open writers get ErrReleased. What it had
-// on disk goes with the files.
+// Forget empties a lane, whoever has written it; open writers get ErrReleased.
 func (s *Store) Forget(lane uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -257,38 +296,58 @@ func (s *Store) Discard(lane, attempt uint32) {
 	}
 }
 
-// discard frees a run's memory; its blocks on disk go with their file.
+// discard frees a run's memory, and what it had on disk and below.
 func (s *Store) discard(lane, attempt uint32) {
 	r := s.lanes[lane].runs[attempt]
 	if r == nil {
 		return
 	}
 	delete(s.lanes[lane].runs, attempt)
+	var holes []hole
 	for p, blocks := range r.parts {
 		for _, b := range blocks {
-			if b.batch != nil {
+			switch {
+			case b.batch != nil:
 				b.batch.Release()
 				s.inMemory[p] -= b.bytes
 				s.tier.give(b.bytes, 0)
+			case b.pack != nil:
+				holes = append(holes, hole{b.pack, b.offset, b.offset + b.length})
+			default:
+				s.tier.dropped(b.length)
+				if b.object.live -= b.length; b.object.live == 0 && !s.closed {
+					s.tier.mover.doom(b.object.info.Path)
+				}
 			}
 		}
+	}
+	if !s.closed {
+		s.dig(holes)
 	}
 }
 
 // Close frees memory and removes files; later calls get ErrReleased.
 func (s *Store) Close() error {
+	s.cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	was := s.closed
 	s.closed = true
 	for lane := range s.lanes {
 		for _, attempt := range slices.Collect(maps.Keys(s.lanes[lane].runs)) {
 			s.discard(uint32(lane), attempt)
 		}
 	}
-	var errs []error
+	errs := s.failed
 	for _, p := range s.packs {
 		errs = append(errs, p.remove())
 	}
-	s.packs = nil
+	s.packs, s.failed = nil, nil
+	if m := s.tier.mover; m != nil && !was {
+		m.keep(s, false)
+		if s.objects > 0 {
+			m.doom(m.dir(s))
+		}
+	}
 	return errors.Join(errs...)
 }

@@ -26,7 +26,8 @@
 // any more (a heartbeat tells). What a dead process left on disk is removed at the next
 // start in the same directory: its index was in memory, so nobody can read it.
 //
-// Limits: streams, exchanges, bytes in memory and on disk, size of a message. Beyond
-// them callers are refused by name; a full disk fails the attempt that writes, and
-// nothing else.
+// Limits: streams, exchanges, bytes in memory and on disk, size of a message; of a first
+// message, before its ticket was looked at, 1 MiB. Beyond them callers are refused by name. A
+// full disk has the attempt that writes wait while sealed data can go to the remote tier;
+// otherwise it fails that attempt, and nothing else.
 package service

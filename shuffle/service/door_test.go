@@ -216,6 +216,50 @@ func TestCrowd(t *testing.T) {
 	})
 }
 
+// A client with more streams than the server has is told so, stream by stream; those that it
+// has, and calls, go on.
+func TestTooManyStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most, lanes = 500, 800 // 3,000 and 5,000 take seconds
+		s := start(t, service.Options{MaxStreams: most}, local.Options{})
+		defer s.stop()
+		p := s.producer()
+		sp := spec(lanes, 1, shuffle.RetainJob, 0)
+		if err := p.Open(t.Context(), sp); err != nil {
+			t.Fatal(err)
+		}
+		var open []shuffle.Writer
+		for lane := range uint32(lanes) {
+			w, err := p.Writer(t.Context(), sp.Job, sp.Exchange, lane, 0)
+			switch {
+			case err == nil:
+				open = append(open, w)
+			case failure.Of(err) != failure.Transient || !strings.Contains(err.Error(), "the server has 500 streams, its limit"):
+				t.Fatal(err)
+			}
+		}
+		if st := s.Stats(); len(open) != most || st.Writers != most {
+			t.Errorf("%d streams are open, the server has %+v", len(open), st)
+		}
+		for i, w := range open {
+			if i%100 == 0 {
+				if err := w.Send(t.Context(), 0, batch(s.alloc, int64(i), "x")); err != nil {
+					t.Error(err)
+				}
+				if _, err := w.Finish(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := w.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // Without a certificate nobody is let in where there is TLS, whatever the ticket; nor by a
 // connection that does not begin with it.
 func TestBareTLS(t *testing.T) {

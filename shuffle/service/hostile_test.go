@@ -18,12 +18,12 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/mem"
-	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/memnet"
 	"github.com/tidemill/tidemill/core/security"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/shuffle"
@@ -49,14 +49,14 @@ type server struct {
 	store  *local.Service
 	alloc  *memory.CheckedAllocator
 	grpc   *grpc.Server
-	listen *bufconn.Listener
+	listen *memnet.Listener
 	served chan struct{}
 	conns  []*grpc.ClientConn
 }
 
 func start(t testing.TB, o service.Options, l local.Options) *server {
 	t.Helper()
-	s := &server{t: t, alloc: memory.NewCheckedAllocator(memory.NewGoAllocator()), listen: bufconn.Listen(256 << 10), served: make(chan struct{})}
+	s := &server{t: t, alloc: memory.NewCheckedAllocator(memory.NewGoAllocator()), listen: memnet.Listen(256 << 10), served: make(chan struct{})}
 	l.Self, l.Alloc = "a-1", s.alloc
 	s.store = local.New(l)
 	o.Self, o.Store, o.Alloc = shuffle.Server{ID: "a-1", Address: "a"}, s.store, s.alloc
@@ -246,7 +246,13 @@ func TestHostileStreams(t *testing.T) {
 		"four billion lanes":     {first(func(x *wire.Open) { x.Exchange.Lanes = 1<<32 - 1 }), "4294967295 lanes", failure.BadData},
 		"no lanes":               {first(func(x *wire.Open) { x.Exchange.Lanes = 0 }), "0 lanes", failure.Internal},
 		"no row type":            {first(func(x *wire.Open) { x.Exchange.Schema = "ROW<" }), "malformed", failure.BadData},
-		"a long schema":          {first(func(x *wire.Open) { x.Exchange.Schema = strings.Repeat("ROW<", 1<<19) }), "schema of 2097152 bytes", failure.BadData},
+		"a long schema":          {first(func(x *wire.Open) { x.Exchange.Schema = strings.Repeat("ROW<", 1<<17) }), "want a field name", failure.BadData},
+		"a first message of 2 MiB": {
+			first(func(x *wire.Open) { x.Ticket = make([]byte, 2<<20) }), "at most 1048576 may come here", failure.Fatal,
+		},
+		"a first message of 5 MiB": {
+			func(_ testing.TB, c *client, _ memory.Allocator) { c.send(make([]byte, 5<<20)) }, "larger than max", failure.Fatal,
+		},
 		"unknown retention":      {first(func(x *wire.Open) { x.Exchange.Retention = 9 }), "retention 9", failure.BadData},
 		"a lane too many":        {first(func(x *wire.Open) { x.Index = 2 }), "has 2 lanes", failure.Internal},
 		"a partition too many":   {first(func(x *wire.Open) { x.Read, x.Index = true, 1<<31 }), "has 2 partitions", failure.Internal},
@@ -335,7 +341,7 @@ func TestTickets(t *testing.T) {
 		says   string
 	}{
 		"none":             {nil, "0 bytes instead of"},
-		"oversized":        {make([]byte, 1<<20), "bytes instead of"},
+		"oversized":        {make([]byte, 1<<19), "bytes instead of"},
 		"forged":           {forged, "not signed by this cluster"},
 		"of another key":   {good.Sign(security.NewKey()), "not signed by this cluster"},
 		"expired":          {with(func(x *security.Ticket) { x.Expiry = now }), "expired"},

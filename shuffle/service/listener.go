@@ -111,11 +111,12 @@ func (d *door) hand(o other) bool {
 	}
 }
 
-// enter counts a connection, unless there are too many.
+// enter counts a connection, unless there are too many. Those that are a few more than there
+// may be streams are let in to hear why they are refused (Server.session).
 func (d *door) enter(c net.Conn) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed || d.opening >= maxOpening || len(d.open)-d.opening >= d.server.options.MaxStreams {
+	if d.closed || d.opening >= maxOpening || len(d.open)-d.opening >= d.server.options.MaxStreams+maxOpening {
 		return false
 	}
 	d.open[c] = struct{}{}

@@ -116,6 +116,7 @@ func (s *Server) get(t *gen.Ticket, to gen.FlightService_DoGetServer) (err error
 	if err != nil || !open {
 		return notKept(job, ex, err)
 	}
+	defer rows.Close()
 	schema := spec.Schema.Arrow()
 	w := flight.NewRecordWriter(to, ipc.WithSchema(schema), ipc.WithAllocator(s.options.Alloc))
 	defer func() { err = errors.Join(err, w.Close()) }()

@@ -105,12 +105,14 @@ func New(o Options) *Server {
 // ServerOptions.
 func (s *Server) Register(r grpc.ServiceRegistrar) { gen.RegisterFlightServiceServer(r, s) }
 
-// ServerOptions are the codec, windows and limits that a gRPC server needs to serve
-// s. Other services of the same server work with them as they do without.
+// ServerOptions are the codec and windows that a gRPC server needs to serve s. Other services
+// of the same server work with them as they do without. How large a request may be is the
+// gRPC server's to say: it has one limit for all methods, and whoever has a token may send so
+// much. Our own streams do not come by gRPC.
 func (s *Server) ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(wire.Codec{Alloc: s.options.Alloc}),
-		grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes),
+		grpc.MaxSendMsgSize(wire.MaxMessageBytes),
 		grpc.InitialWindowSize(wire.StreamWindow), grpc.InitialConnWindowSize(wire.ConnWindow),
 		grpc.ReadBufferSize(wire.SocketBuffer), grpc.WriteBufferSize(wire.SocketBuffer),
 		experimental.BufferPool(wire.Frames()),
@@ -195,7 +197,8 @@ func (s *Server) DoExchange(stream gen.FlightService_DoExchangeServer) error {
 		return status.Error(codes.Unavailable, errClosed.Error())
 	}
 	defer s.work.Done()
-	s.exchange(exchanging{stream}, func() {})
+	x := &exchanging{stream, maxOpenBytes}
+	s.exchange(x, func() { x.most = wire.MaxMessageBytes })
 	return nil
 }
 

@@ -293,11 +293,14 @@ type carriage interface {
 }
 
 // exchanging is a carriage on gRPC, which ends what blocks when the handler returns.
-type exchanging struct{ grpc.ServerStream }
+type exchanging struct {
+	grpc.ServerStream
+	most int // bytes of what is received
+}
 
-func (x exchanging) Hurry() {}
+func (x *exchanging) Hurry() {}
 
-func (x exchanging) Send(ms ...*wire.Message) error {
+func (x *exchanging) Send(ms ...*wire.Message) error {
 	for _, m := range ms {
 		if err := x.SendMsg(m); err != nil {
 			return err
@@ -306,12 +309,12 @@ func (x exchanging) Send(ms ...*wire.Message) error {
 	return nil
 }
 
-func (x exchanging) Recv() (*wire.Message, error) {
-	m := &wire.Message{}
+func (x *exchanging) Recv() (*wire.Message, error) {
+	m := &wire.Bounded{Most: x.most}
 	if err := x.RecvMsg(m); err != nil {
 		return nil, err
 	}
-	return m, nil
+	return &m.Message, nil
 }
 
 // carrier is one stream that carries a session.

@@ -49,6 +49,12 @@ type Codec struct {
 
 var _ encoding.CodecV2 = Codec{}
 
+// Bounded is a message that is received only if it has at most so many bytes.
+type Bounded struct {
+	Message
+	Most int
+}
+
 // Name implements encoding.CodecV2: the content type is that of any Flight client.
 func (Codec) Name() string { return "proto" }
 
@@ -62,7 +68,13 @@ func (c Codec) Marshal(v any) (mem.BufferSlice, error) {
 
 // Unmarshal implements encoding.CodecV2.
 func (c Codec) Unmarshal(data mem.BufferSlice, v any) error {
-	if m, ok := v.(*Message); ok {
+	switch m := v.(type) {
+	case *Message:
+		return m.unmarshal(c.Alloc, data)
+	case *Bounded:
+		if n := data.Len(); n > m.Most {
+			return fmt.Errorf("%w: %d bytes, and at most %d may come here", ErrMalformed, n, m.Most)
+		}
 		return m.unmarshal(c.Alloc, data)
 	}
 	return encoding.GetCodecV2("proto").Unmarshal(data, v)
