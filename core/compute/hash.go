@@ -33,6 +33,23 @@ func combine(h, v uint64) uint64 {
 	return high ^ low ^ bits.RotateLeft64(h, 23)
 }
 
+// routedHalf is the half of a hash by which rows are sent to subtasks (core/keygroup); hash
+// tables use the other one.
+const routedHalf = 0xffffffff << 32
+
+// HashRouted is HashColumns of keys by the first columns of which rows are routed, 0 meaning
+// all: their key groups are those of the first columns alone.
+func HashRouted(cols []arrow.Array, routed int, sel []int32, out []uint64) []uint64 {
+	out = HashColumns(cols, sel, out)
+	if routed == 0 || routed == len(cols) {
+		return out
+	}
+	for i, h := range HashColumns(cols[:routed], sel, nil) {
+		out[i] = h&routedHalf | out[i]&^uint64(routedHalf)
+	}
+	return out
+}
+
 // HashColumns hashes rows over cols, from left to right: one hash for each row of
 // sel, or for each physical row when sel is nil. The hashes are written to out if
 // its capacity allows, else to a new slice, which is returned.

@@ -291,16 +291,20 @@ func Load(c *state.Column, a arrow.Array, sel, slots []int32) {
 			c.Dec128[s] = v[i]
 		}
 	}
-	texts := compute.Texts{}
-	if StorageOf(c.Type) == Chars {
-		texts = compute.NewTexts(a)
+	valid := compute.Validity(a, sel, nil)
+	for i, s := range slots {
+		c.Valid[s] = valid == nil || valid[i]
 	}
+	if StorageOf(c.Type) != Chars {
+		return
+	}
+	texts := compute.NewTexts(a)
 	for i, s := range slots {
 		r := i
 		if sel != nil {
 			r = int(sel[i])
 		}
-		if c.Valid[s] = a.IsValid(r); c.Valid[s] && c.Bytes != nil {
+		if c.Bytes[s] = nil; c.Valid[s] {
 			c.Bytes[s] = append([]byte(nil), texts.At(r)...)
 		}
 	}

@@ -212,7 +212,7 @@ func (t *Table) lookupWanted(keys []arrow.Array, add bool) error {
 	if t.single {
 		columns, rows = d.values, d.wanted
 	}
-	d.hashes = compute.HashColumns(columns, rows, d.hashes)
+	d.hashes = compute.HashRouted(columns, t.routed, rows, d.hashes)
 	d.found = sized(d.found, len(rows))
 	find := t.lookupRows
 	if t.single && d.values[0].NullN() > 0 {

@@ -30,6 +30,12 @@
 // long as batches bring the same one; where a key is made of small dictionaries
 // only, once for each combination of values.
 //
+// A table that is Removable keeps the hash of each key, too: Remove closes the gap in
+// the directory and gives the slot to the next new key, so that slots stay where their
+// keys do. Compact gives up what removed texts have left, once it is half of all.
+//
+// Lists gives each slot a list of rows, whose numbers are handled alike.
+//
 // A null is a key like any other: GROUP BY puts nulls together. Joins leave rows
 // with null keys out before they ask. Floats are equal as GROUP BY sees them:
 // -0.0 is 0.0 and every NaN is one key.

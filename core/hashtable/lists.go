@@ -279,6 +279,16 @@ func (l *Lists) Take(mem memory.Allocator, i int, rows []int32) (arrow.Array, er
 
 // TakeValues returns slots of c, -1 giving a null, as a new array of its type.
 func TakeValues(mem memory.Allocator, c *state.Column, slots []int32) (arrow.Array, error) {
+	if fixed, ok := c.Type.Arrow().(arrow.FixedWidthDataType); ok && allValid(c, slots) {
+		switch storage := StorageOf(c.Type); {
+		case storage == Integer && fixed.BitWidth() == 64:
+			return takeFixed[int64](mem, fixed, c.Int64, slots), nil
+		case storage == Integer && fixed.BitWidth() == 32:
+			return takeFixed[int32](mem, fixed, c.Int64, slots), nil
+		case storage == Real && fixed.BitWidth() == 64:
+			return takeFixed[float64](mem, fixed, c.Float64, slots), nil
+		}
+	}
 	out := NullColumn(c.Type, len(slots))
 	for i, s := range slots {
 		out.Valid[i] = s >= 0 && c.Valid[s]
@@ -296,6 +306,27 @@ func TakeValues(mem memory.Allocator, c *state.Column, slots []int32) (arrow.Arr
 	return ToArrow(mem, out, 0, len(slots))
 }
 
+// allValid reports whether no slot gives a null.
+func allValid(c *state.Column, slots []int32) bool {
+	for _, s := range slots {
+		if s < 0 || !c.Valid[s] {
+			return false
+		}
+	}
+	return true
+}
+
+// takeFixed is TakeValues without nulls, straight into the array.
+func takeFixed[T int32 | int64 | float64, I int64 | float64](mem memory.Allocator, dt arrow.DataType, values []I, slots []int32) arrow.Array {
+	buf := memory.NewResizableBuffer(mem)
+	buf.Resize(len(slots) * dt.(arrow.FixedWidthDataType).Bytes())
+	out := arrow.GetData[T](buf.Bytes())
+	for i, s := range slots {
+		out[i] = T(values[s])
+	}
+	return wrap(dt, len(slots), nil, buf, 0)
+}
+
 func gather[T any](out, values []T, slots []int32) {
 	for i, s := range slots {
 		if s >= 0 {
@@ -303,3 +334,13 @@ func gather[T any](out, values []T, slots []int32) {
 		}
 	}
 }
+
+// Bytes is what the lists have charged.
+func (l *Lists) Bytes() int64 { return l.ledger.used }
+
+// Capacity is how many rows there is room for.
+func (l *Lists) Capacity() int { return cap(l.next) }
+
+// Continue makes sequences of rows to come at least this one: of lists that take the
+// place of others.
+func (l *Lists) Continue(upcoming uint64) { l.upcoming = max(l.upcoming, upcoming) }

@@ -23,6 +23,7 @@ type Table struct {
 	single    bool  // one key column: its null has a slot of its own
 	null      int32 // that slot, -1 while there is none
 	dict      dictionary
+	routed    int // key columns by which rows are routed; 0: all
 
 	miss    []int32
 	rows    []int32 // rows without null, when there are nulls
@@ -99,6 +100,9 @@ func (t *Table) added() int { return t.Len() + t.directory.recycled }
 // Bytes is what the table has charged.
 func (t *Table) Bytes() int64 { return t.ledger.used }
 
+// Capacity is how many keys of a Removable table there is room for.
+func (t *Table) Capacity() int { return cap(t.directory.hashes) }
+
 // Keys returns the key columns of slots [from, to), owned by the caller.
 func (t *Table) Keys(mem memory.Allocator, from, to int) ([]arrow.Array, error) {
 	return t.keys.arrays(mem, from, to, t.null)
@@ -111,6 +115,10 @@ func (t *Table) Take(mem memory.Allocator, slots []int32) ([]arrow.Array, error)
 
 // Removable makes Remove and Hashes possible, of a table that is empty.
 func (t *Table) Removable() { t.directory.hashes = []uint64{} }
+
+// Routed says that hashes are those of compute.HashRouted by the first key columns, 0 meaning
+// all, of a table that is empty.
+func (t *Table) Routed(columns int) { t.routed = columns }
 
 // Hashes gives the hash of each slot in use; it is valid until the next Resolve.
 func (t *Table) Hashes() []uint64 { return t.directory.hashes }

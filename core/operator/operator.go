@@ -39,6 +39,14 @@ type Snapshotter interface {
 	Completed(checkpoint id.Checkpoint) error
 }
 
+// Spread is a Snapshotter whose state goes to every subtask: Context.Restored has what all
+// former ones returned, in their order, of which each subtask takes its part.
+type Spread interface {
+	Snapshotter
+	// Everywhere reports whether it does.
+	Everywhere() bool
+}
+
 // InputSelector is an operator that must read one input before another, such as
 // a join its build side.
 type InputSelector interface {
@@ -105,6 +113,14 @@ type Output interface {
 	Emit(b *stream.Batch) error
 }
 
+// SideOutput is an Output with others beside it; an operator whose spec names sides is
+// given one.
+type SideOutput interface {
+	Output
+	// EmitSide passes b on to those that read a side, numbered from 1, as Emit does.
+	EmitSide(side int, b *stream.Batch) error
+}
+
 // IdleOutput is an Output that also takes idleness and watermarks; sources and
 // watermark assigners are given one.
 type IdleOutput interface {
@@ -157,6 +173,14 @@ type Spiller interface {
 	Spill() error
 }
 
+// Holder is an operator that keeps slots or rows of evictable tables of keyed state
+// between elements, such as groups whose changes it has not told yet.
+type Holder interface {
+	// LetGo forgets them, before keys are moved out of memory; it may emit what is held
+	// back because of them.
+	LetGo() error
+}
+
 // Yielder is a source that can give back the memory it holds of what it is reading.
 // The task asks it to while it waits for its output to be taken.
 type Yielder interface {
@@ -168,4 +192,11 @@ type Yielder interface {
 // between elements, at least about every second while nothing comes.
 type Ticker interface {
 	Tick(now time.Time) error
+}
+
+// Delayer is an operator that may tell rows of a time that the watermark has passed.
+type Delayer interface {
+	// Delayed is how far the watermark goes that follows what was told. The task asks
+	// after each Watermark.
+	Delayed() stream.Watermark
 }

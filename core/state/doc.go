@@ -21,6 +21,14 @@
 // A Backend belongs to one operator of one subtask, holds the key groups that
 // the subtask owns, and is used by that task's goroutine alone.
 //
+// # State larger than memory
+//
+// A table may be evictable (TableSpec.Evictable): its operator looks keys up anew in each
+// batch and keeps no slots beyond. A backend that is an Evictor then moves keys that have
+// not been asked for to disk, but only when its task says so, between elements: within a
+// call of an operator slots stay. Resolve and Find bring keys back. An operator that does
+// keep something between elements lets go of it when it is told to (operator.Holder).
+//
 // # Snapshots are changes
 //
 // What Resolve, Touch, Add, Remove and Drop were called for since the last Snapshot
@@ -39,6 +47,7 @@
 // it owns and leaves the others. Who keeps the pieces drops those of which all groups
 // are in a later snapshot's Whole.
 //
-// Implementations: core/state/memstate (hash tables in memory). Every
-// implementation passes core/state/statetest.
+// Implementations: core/state/memstate (hash tables in memory) and
+// core/state/pebblestate (the same with a store on local disk behind). Both pass
+// core/state/statetest.
 package state

@@ -18,6 +18,13 @@ type TableSpec struct {
 	Keys   datatype.Schema
 	Values datatype.Schema // one of each for a key
 	List   datatype.Schema // columns of the rows in each key's list; none: no lists
+	// Routed is how many key columns, the first ones, decide the key group: those by which
+	// rows are sent to their subtask. 0: all.
+	Routed int
+	// Evictable says that the operator keeps no slot, row or view of the table where its
+	// task may call Evictor.Evict: keys that have not been asked for lately may leave
+	// memory then. All others stay.
+	Evictable bool
 }
 
 // Backend is the keyed state of one operator in one subtask. Only its task's
@@ -36,6 +43,17 @@ type Backend interface {
 	Snapshot(scope Scope) (Snapshot, error)
 	// Close frees everything; snapshots taken before stay valid.
 	Close() error
+}
+
+// Evictor is a backend whose evictable tables may be larger than memory. Only its task's
+// goroutine calls it.
+type Evictor interface {
+	// Crowded reports whether memory is at its limit, so that Evict is due. It costs
+	// next to nothing: tasks ask between elements.
+	Crowded() bool
+	// Evict moves keys out of memory. Slots, rows of lists and views of evictable tables
+	// that were taken before are invalid afterwards.
+	Evict() error
 }
 
 // Scope is how much a snapshot holds.
@@ -79,30 +97,32 @@ type Table interface {
 type Rows interface {
 	// Resolve finds the slot of each key, adding keys that are new with every
 	// value zero and null and an empty list. The keys count as written. hashes are
-	// those of compute.HashColumns over the key columns, for the selected rows (or
+	// those of compute.HashRouted over the key columns, for the selected rows (or
 	// all, where sel is nil), in their order; slots gets one slot each. Columns and
 	// chains taken before are invalid afterwards. It fails, with nothing half added,
 	// when memory is exhausted.
 	Resolve(keys []arrow.Array, sel []int32, hashes []uint64, slots []int32) error
 	// Find is Resolve without adding: unknown keys get -1, known ones do not count as
-	// written.
+	// written. Of an evictable table it invalidates what Resolve does, and what Add does,
+	// for keys may come back to memory.
 	Find(keys []arrow.Array, sel []int32, hashes []uint64, slots []int32) error
 	// Touch says that the values of slots that Find gave are being written.
 	Touch(slots []int32)
 	// Remove forgets keys, with their lists. A slot comes once and must be in use; it
 	// may be another key's after the next Resolve.
 	Remove(slots []int32)
-	// Len is one more than the largest slot.
+	// Len is one more than the largest slot, 0 where there is none. Of an evictable table
+	// there may be keys without a slot.
 	Len() int
 	// View is of the slots that Resolve and Find gave. The caller may write to the values
 	// of those that it resolved or touched. Values are valid until the next Resolve or
 	// Find.
 	View
-	// Each hands out all keys in runs of slots of a view that is valid during the call; do
-	// must not call what changes the namespace.
+	// Each hands out all keys in runs of slots of a view, which is valid during the call;
+	// do must not call what changes or looks up the namespace. The slots are those of
+	// Resolve and Find, unless the table is evictable: then they mean something to the
+	// view only, which must not be written to.
 	Each(do func(v View, from, to int) error) error
-	// Lists are the keys' lists; nil where the table has none.
-	Lists() Lists
 }
 
 // View is keys and values by slot.
@@ -112,6 +132,8 @@ type View interface {
 	// Keys returns the key columns of slots [from, to), which are in use, as new Arrow
 	// arrays, which the caller releases.
 	Keys(from, to int) ([]arrow.Array, error)
+	// Lists are the keys' lists; nil where the table has none.
+	Lists() Lists
 }
 
 // Lists are the lists of a namespace's keys.
@@ -123,10 +145,16 @@ type Lists interface {
 	// Chains lead through the lists: the first row of each slot, and of each row the
 	// next one; -1 ends a list. They are valid until the next Add, Resolve or Find.
 	Chains() (first, next []int32)
+	// Owners gives the slot of each row. They are valid until the next Add.
+	Owners() []int32
 	// Match gives for each i the oldest row of the list of slots[i] that is equal, null
 	// to null, to row sel[i] of columns; of the columns that are nil any value is. A
 	// row is given once; -1 where there is none, or slots[i] is negative.
 	Match(slots []int32, columns []arrow.Array, sel []int32, rows []int32) error
+	// Replace writes the columns of rows, of which none comes twice, anew: each keeps its
+	// place in its list. Fixed and Chains stay valid. It fails when memory is exhausted;
+	// then the texts of the rows are undefined.
+	Replace(rows []int32, columns []arrow.Array, sel []int32) error
 	// RemoveRows takes rows out of their lists. A key stays, also with an empty list.
 	// Numbers may be other rows' after the next Add.
 	RemoveRows(rows []int32)
@@ -137,7 +165,7 @@ type Lists interface {
 	TouchRows(rows []int32)
 	// Take returns column i of rows, -1 giving a null, as a new Arrow array.
 	Take(i int, rows []int32) (arrow.Array, error)
-	// Count is the number of rows in all lists.
+	// Count is the number of rows in all lists that are in memory.
 	Count() int
 }
 

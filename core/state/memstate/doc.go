@@ -12,4 +12,21 @@
 // again as the changes are, and at least so much that the shares go round in 64
 // snapshots. With 1 % changed each time a restore reads at most about twice what
 // there is, and no snapshot writes more than three times its changes.
+//
+// # Larger than memory
+//
+// NewTiered puts a Store behind the tables: an ordered map of keys to records, which hold
+// all of a key. Between elements (Evict) keys that a hand going round the slots finds not
+// asked for lately go there; Resolve and Find read those back that are not in memory,
+// together, and ask a filter first, so that keys which are certainly new cost no read.
+//
+//	Resolve --> keys, values, lists --miss--> filter --maybe--> store: record
+//	               |                                              ^
+//	               +------- Evict: what the store has not --------+
+//
+// A record stays in the store while its key is in memory, and does not count then: what
+// is in memory is newer. So a key that was only read leaves without being written. Records
+// that are part of the next snapshot have an entry under the snapshot's number; a snapshot
+// is what is in memory, as above, and what a frozen view of the store says of the rest,
+// read aside: the share of the key groups and the records with an entry.
 package memstate

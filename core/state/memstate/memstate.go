@@ -1,6 +1,7 @@
 package memstate
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -22,6 +23,7 @@ type Backend struct {
 	share   keygroup.Group // where the next share begins
 	// tracking: there is an earlier snapshot to which the next one adds its changes.
 	tracking bool
+	tier     *tier // nil: memory is all
 }
 
 // table is one table; its opened flag says that an operator has it.
@@ -47,9 +49,15 @@ func (b *Backend) Table(spec state.TableSpec) (state.Table, error) {
 	if t.opened {
 		return nil, failure.Errorf(failure.Internal, "state table %d %s is open already", spec.ID, spec.Name)
 	}
-	t.opened = true
+	t.opened, t.spec.Evictable = true, spec.Evictable
 	for _, s := range t.spaces {
 		s.index = nil // of the restore
+		if t.tiered() {
+			continue
+		}
+		if err := s.stay(); err != nil {
+			return nil, fmt.Errorf("state table %d %s back to memory: %w", spec.ID, spec.Name, err)
+		}
 	}
 	return t, nil
 }
@@ -61,6 +69,9 @@ func (b *Backend) declare(spec state.TableSpec) (*table, error) {
 		t = &table{backend: b, spec: spec, spaces: map[int64]*space{}, dropped: map[int64]bool{}}
 		b.tables[spec.ID] = t
 		return t, nil
+	}
+	if t.spec.Routed != spec.Routed {
+		return nil, failure.Errorf(failure.Fatal, "state table %d %s is sent to its subtasks by %d columns, its restored state by %d", spec.ID, spec.Name, spec.Routed, t.spec.Routed)
 	}
 	if !t.spec.Keys.Equal(spec.Keys) || !t.spec.Values.Equal(spec.Values) || !t.spec.List.Equal(spec.List) {
 		return nil, failure.Errorf(failure.Fatal, "state table %d %s has columns (%s; %s; %s), its restored state (%s; %s; %s)",
@@ -77,6 +88,9 @@ func (b *Backend) Close() error {
 		}
 	}
 	clear(b.tables)
+	if b.tier != nil {
+		return b.tier.store.Close()
+	}
 	return nil
 }
 
@@ -85,7 +99,7 @@ func (t *table) space(ns int64) (*space, error) {
 	if s, ok := t.spaces[ns]; ok {
 		return s, nil
 	}
-	s, err := newSpace(t)
+	s, err := newSpace(t, ns)
 	if err != nil {
 		return nil, err
 	}
@@ -113,6 +127,9 @@ func (t *table) Drop(ns int64) {
 	}
 	if s.saved {
 		t.dropped[ns] = true
+	}
+	if err := s.forgetStored(); err != nil {
+		t.backend.tier.fail(err)
 	}
 	s.release()
 	delete(t.spaces, ns)

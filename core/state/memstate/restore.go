@@ -41,6 +41,9 @@ func (b *Backend) Restore(p state.Piece, stale []bool) error {
 	if err != nil {
 		return fmt.Errorf("restore state table %d %s: %w", p.Table.ID, p.Table.Name, err)
 	}
+	if b.Crowded() {
+		return b.Evict()
+	}
 	return nil
 }
 
@@ -80,8 +83,15 @@ func (t *table) restoreDrops(p state.Piece, wanted func(keygroup.Group) bool) er
 		if err != nil {
 			return err
 		}
-		s.forget(gone)
-		if s.Len() == len(s.Free()) {
+		if err := s.forget(gone); err != nil {
+			return err
+		}
+		if s.cold != nil && s.cold.away > 0 {
+			if err := s.forgetAway(func(g keygroup.Group) bool { return p.Groups.Contains(g) && wanted(g) }); err != nil {
+				return err
+			}
+		}
+		if s.Len() == len(s.Free()) && (s.cold == nil || s.cold.away == 0) {
 			s.release()
 			delete(t.spaces, ns)
 		}
@@ -90,21 +100,50 @@ func (t *table) restoreDrops(p state.Piece, wanted func(keygroup.Group) bool) er
 }
 
 // forget removes keys that an earlier piece brought and a later one takes away.
-func (s *space) forget(slots []int32) {
-	if s.lists != nil {
-		s.lists.removeAll(slots)
+func (s *space) forget(slots []int32) error {
+	if s.cold != nil {
+		if err := s.deleteStored(slots); err != nil {
+			return err
+		}
 	}
 	for _, x := range slots {
 		delete(s.index, x)
 		s.kept[x] = false
 	}
-	s.Table.Remove(slots)
+	s.takeOut(slots)
+	return nil
+}
+
+// forgetAway is forget of keys of some groups that are in the store only.
+func (s *space) forgetAway(gone func(keygroup.Group) bool) error {
+	b := s.table.backend
+	change, n := b.tier.store.Change(), int64(0)
+	frozen, err := b.tier.store.Freeze()
+	if err != nil {
+		return err
+	}
+	prefix := appendSpace(nil, s.table.spec.ID, s.ns)
+	err = frozen.Scan(prefix, after(prefix), func(key, _ []byte) error {
+		if !gone(keygroup.Of(hashOf(key), b.groups)) {
+			return nil
+		}
+		n++
+		return change.Delete(key)
+	})
+	if closed := frozen.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return err
+	}
+	s.cold.away, s.cold.stored = s.cold.away-n, s.cold.stored-n
+	return change.Commit()
 }
 
 // restoreRows takes the rows that the backend owns, by namespaces.
 func (t *table) restoreRows(p state.Piece, wanted func(keygroup.Group) bool) error {
 	spaces, keys := p.Rows.Column(0).(*array.Int64), p.Rows.Columns()[1:1+len(t.spec.Keys)]
-	hashes := compute.HashColumns(keys, nil, nil)
+	hashes := compute.HashRouted(keys, t.spec.Routed, nil, nil)
 	var order []int64
 	by := map[int64]*share{}
 	for i, h := range hashes {
@@ -146,8 +185,7 @@ func (s *space) restore(p state.Piece, keys []arrow.Array, rows *share) error {
 		if p.Kind == state.RemoveRow {
 			return s.restoreRemoved(slots, rows.sel, more[0].(*array.Int64))
 		}
-		s.forget(slices.DeleteFunc(slots, func(x int32) bool { return x < 0 }))
-		return nil
+		return s.forget(slices.DeleteFunc(slots, func(x int32) bool { return x < 0 }))
 	}
 	if s.lists != nil {
 		if err := s.lists.Slots(s.Len() + len(slots)); err != nil {
@@ -156,6 +194,12 @@ func (s *space) restore(p state.Piece, keys []arrow.Array, rows *share) error {
 	}
 	if err := s.Table.Resolve(keys, rows.sel, rows.hashes, slots); err != nil {
 		return err
+	}
+	if s.cold != nil {
+		if err := s.bring(keys, rows.sel, rows.hashes, slots); err != nil {
+			return err
+		}
+		s.modified(slots)
 	}
 	s.kept = grown(s.kept, s.Len())
 	for _, x := range slots {
@@ -179,6 +223,7 @@ func (s *space) restoreRemoved(slots, sel []int32, sequences *array.Int64) error
 		q := uint64(sequences.Value(int(sel[i])))
 		if r := s.rowOf(x, q); r >= 0 {
 			delete(s.index[x], q)
+			s.lists.modified([]int32{r})
 			s.lists.Remove([]int32{r})
 		}
 	}

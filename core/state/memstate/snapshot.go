@@ -27,11 +27,18 @@ type snapshot struct {
 	alloc  memory.Allocator
 	whole  keygroup.Range
 	pieces []state.Piece
+	away   *away // what is in the store; nil: there is none
 }
 
 // Snapshot implements state.Backend: it copies what is to be written.
 func (b *Backend) Snapshot(scope state.Scope) (state.Snapshot, error) {
 	s := &snapshot{alloc: b.alloc}
+	if b.tier != nil {
+		if b.tier.failed != nil {
+			return nil, b.tier.failed
+		}
+		s.away = &away{backend: b, cycle: b.tier.cycle}
+	}
 	if scope != state.Changes || !b.tracking {
 		s.whole = b.owned
 	} else {
@@ -43,6 +50,13 @@ func (b *Backend) Snapshot(scope state.Scope) (state.Snapshot, error) {
 			s.Release()
 			b.tracking = false // what has been forgotten of changes is in the next one, with all the rest
 			return nil, fmt.Errorf("freeze state table %d %s: %w", id, t.spec.Name, err)
+		}
+	}
+	if s.away != nil {
+		if err := s.away.freeze(s.whole); err != nil {
+			s.Release()
+			b.tracking = false
+			return nil, fmt.Errorf("freeze the store: %w", err)
 		}
 	}
 	b.tracking = true
@@ -63,6 +77,10 @@ func (b *Backend) nextShare() keygroup.Range {
 			if s.lists != nil {
 				changes += len(s.lists.changed.list) + len(s.lists.gone)
 				all += s.lists.Count()
+			}
+			if s.cold != nil {
+				changes += int(s.cold.changed)
+				all += int(s.cold.away)
 			}
 		}
 		changes += len(t.dropped)
@@ -94,7 +112,7 @@ func (t *table) freeze(s *snapshot) error {
 	}
 	var kinds [state.PutRow + 1][]state.Piece
 	for _, ns := range t.Namespaces() {
-		if err := t.spaces[ns].freeze(ns, s.whole, &kinds); err != nil {
+		if err := t.spaces[ns].freeze(s, &kinds); err != nil {
 			for _, pieces := range kinds {
 				releasePieces(pieces)
 			}
@@ -121,10 +139,10 @@ func (t *table) spacePiece(kind state.Kind, spaces []int64) (state.Piece, error)
 }
 
 // freeze adds the pieces of a namespace by kind.
-func (s *space) freeze(ns int64, whole keygroup.Range, kinds *[state.PutRow + 1][]state.Piece) (err error) {
-	b := s.table.backend
+func (s *space) freeze(into *snapshot, kinds *[state.PutRow + 1][]state.Piece) (err error) {
+	b, whole := s.table.backend, into.whole
 	everything := whole == b.owned
-	f := &freezer{space: s, ns: ns, everything: everything}
+	f := &freezer{space: s, ns: s.ns, everything: everything}
 	if kinds[state.RemoveKey], err = f.removedKeys(kinds[state.RemoveKey]); err != nil {
 		return err
 	}
@@ -142,6 +160,11 @@ func (s *space) freeze(ns int64, whole keygroup.Range, kinds *[state.PutRow + 1]
 		s.kept[x] = true
 	}
 	s.saved = s.saved || len(slots) > 0
+	if s.cold != nil {
+		if err := into.away.leaveOut(s, slots); err != nil {
+			return err
+		}
+	}
 	if s.lists == nil {
 		return nil
 	}
@@ -330,10 +353,18 @@ func (f *freezer) removedRows(out []state.Piece) ([]state.Piece, error) {
 	l.gone = nil
 	var slots, at []int32
 	for i, g := range gone {
-		if !f.everything && f.space.kept[g.slot] {
+		if !f.everything && int(g.slot) < len(f.space.kept) && f.space.kept[g.slot] && g.life == f.space.life(g.slot) {
 			slots, at = append(slots, g.slot), append(at, int32(i))
 		}
 	}
+	for _, columns := range l.goneAway {
+		if f.everything {
+			compute.ReleaseAll(columns)
+			continue
+		}
+		out = append(out, f.piece(state.RemoveRow, f.space.table.backend.owned, columns))
+	}
+	l.goneAway = nil
 	alloc := f.space.table.backend.alloc
 	return f.pieces(out, state.RemoveRow, slots, at, func(_, at []int32) ([]arrow.Array, error) {
 		sequences := make([]int64, len(at))
@@ -364,6 +395,9 @@ func (s *snapshot) Write(ctx context.Context, emit func(state.Piece) error) erro
 		}
 		from = to
 	}
+	if s.away != nil {
+		return s.away.write(ctx, s.whole, emit)
+	}
 	return nil
 }
 
@@ -389,6 +423,9 @@ func (s *snapshot) emit(pieces []state.Piece, emit func(state.Piece) error) erro
 func (s *snapshot) Release() {
 	releasePieces(s.pieces)
 	s.pieces = nil
+	if s.away != nil {
+		s.away.release()
+	}
 }
 
 func releasePieces(pieces []state.Piece) {

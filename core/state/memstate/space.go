@@ -15,8 +15,10 @@ import (
 // them since the last snapshot.
 type space struct {
 	table *table
+	ns    int64
 	*hashtable.Table
 	lists *lists // nil: none
+	cold  *cold  // nil: all keys stay in memory
 
 	saved   bool            // an earlier snapshot has rows of it
 	changed marks           // slots
@@ -33,11 +35,14 @@ type lists struct {
 	changed marks  // rows
 	since   uint64 // rows of earlier sequences are in earlier snapshots
 	gone    []goneRow
+	// goneAway is the same of keys that are not in memory: their columns and a sequence.
+	goneAway [][]arrow.Array
 }
 
 // goneRow is a row that was removed and earlier snapshots have, unless its key went, too.
 type goneRow struct {
 	slot     int32
+	life     uint32 // of the slot
 	sequence uint64
 }
 
@@ -97,13 +102,17 @@ func (m *marks) kept() []int32 {
 	return out
 }
 
-func newSpace(t *table) (*space, error) {
+func newSpace(t *table, ns int64) (*space, error) {
 	keys, err := hashtable.New(t.spec.Keys, t.spec.Values, t.backend.account)
 	if err != nil {
 		return nil, fmt.Errorf("state table %d %s: %w", t.spec.ID, t.spec.Name, err)
 	}
 	keys.Removable()
-	s := &space{table: t, Table: keys}
+	keys.Routed(t.spec.Routed)
+	s := &space{table: t, ns: ns, Table: keys}
+	if t.tiered() {
+		s.cold = &cold{}
+	}
 	if len(t.spec.List) == 0 {
 		return s, nil
 	}
@@ -121,6 +130,10 @@ func (s *space) release() {
 	s.Release()
 	if s.lists != nil {
 		s.lists.Release()
+		s.lists.releaseGone()
+	}
+	if s.cold != nil {
+		s.cold.filter.release(s.table.backend.account)
 	}
 	for _, keys := range s.gone {
 		compute.ReleaseAll(keys)
@@ -130,6 +143,9 @@ func (s *space) release() {
 
 // Resolve implements state.Rows.
 func (s *space) Resolve(keys []arrow.Array, sel []int32, hashes []uint64, slots []int32) error {
+	if err := s.Compact(s.table.backend.alloc); err != nil {
+		return err
+	}
 	if s.lists != nil { // a key without room for its list must not be added
 		if err := s.lists.Slots(s.Len() + len(hashes)); err != nil {
 			return err
@@ -138,8 +154,21 @@ func (s *space) Resolve(keys []arrow.Array, sel []int32, hashes []uint64, slots 
 	if err := s.Table.Resolve(keys, sel, hashes, slots); err != nil {
 		return err
 	}
+	if s.cold != nil {
+		if err := s.bring(keys, sel, hashes, slots[:len(hashes)]); err != nil {
+			return err
+		}
+	}
 	s.Touch(slots[:len(hashes)])
 	return nil
+}
+
+// Find implements state.Rows.
+func (s *space) Find(keys []arrow.Array, sel []int32, hashes []uint64, slots []int32) error {
+	if err := s.Table.Find(keys, sel, hashes, slots); err != nil || s.cold == nil {
+		return err
+	}
+	return s.find(keys, sel, hashes, slots[:len(hashes)])
 }
 
 // Touch implements state.Rows.
@@ -147,6 +176,7 @@ func (s *space) Touch(slots []int32) {
 	if s.table.backend.tracking {
 		s.changed.add(slots, s.Len())
 	}
+	s.modified(slots)
 }
 
 // Remove implements state.Rows.
@@ -168,8 +198,21 @@ func (s *space) Remove(slots []int32) {
 		}
 		s.gone = append(s.gone, keys)
 	}
+	if s.cold != nil {
+		if err := s.deleteStored(slots); err != nil {
+			s.table.backend.tier.fail(err)
+		}
+	}
+	s.takeOut(slots)
+}
+
+// takeOut is Remove of keys of which nothing is to be noted.
+func (s *space) takeOut(slots []int32) {
 	if s.lists != nil {
 		s.lists.removeAll(slots)
+	}
+	if s.cold != nil {
+		s.cold.leave(slots)
 	}
 	s.changed.drop(slots)
 	s.Table.Remove(slots)
@@ -177,7 +220,18 @@ func (s *space) Remove(slots []int32) {
 
 // Each implements state.Rows.
 func (s *space) Each(do func(v state.View, from, to int) error) error {
-	return s.Runs(stream.MaxRows, func(from, to int) error { return do(s, from, to) })
+	err := s.Runs(stream.MaxRows, func(from, to int) error { return do(s, from, to) })
+	if err != nil || s.cold == nil || s.cold.away == 0 {
+		return err
+	}
+	return s.eachAway(func(k *chunk) error {
+		v, err := s.viewOf(k)
+		if err != nil {
+			return err
+		}
+		defer v.release()
+		return do(v, 0, k.len())
+	})
 }
 
 // Keys implements state.View.
@@ -199,11 +253,24 @@ func (l *lists) Add(slots []int32, columns []arrow.Array, sel []int32, rows []in
 		rows = make([]int32, len(slots))
 	}
 	rows = rows[:len(slots)]
+	if err := l.Compact(); err != nil {
+		return err
+	}
 	if err := l.Lists.Add(slots, columns, sel, rows); err != nil {
 		return err
 	}
 	l.TouchRows(rows)
+	l.space.modified(slots)
 	return nil
+}
+
+// Replace implements state.Lists.
+func (l *lists) Replace(rows []int32, columns []arrow.Array, sel []int32) error {
+	if err := l.Compact(); err != nil {
+		return err
+	}
+	l.TouchRows(rows)
+	return l.Lists.Replace(rows, columns, sel)
 }
 
 // TouchRows implements state.Lists.
@@ -211,6 +278,7 @@ func (l *lists) TouchRows(rows []int32) {
 	if l.space.table.backend.tracking {
 		l.changed.add(rows, len(l.Sequences()))
 	}
+	l.modified(rows)
 }
 
 // RemoveRows implements state.Lists.
@@ -218,10 +286,11 @@ func (l *lists) RemoveRows(rows []int32) {
 	sequences, owners := l.Sequences(), l.Owners()
 	for _, r := range rows {
 		if q := sequences[r]; q < l.since {
-			l.gone = append(l.gone, goneRow{owners[r], q})
+			l.gone = append(l.gone, goneRow{owners[r], l.space.life(owners[r]), q})
 		}
 	}
 	l.changed.drop(rows)
+	l.modified(rows)
 	l.Remove(rows)
 }
 

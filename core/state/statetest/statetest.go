@@ -42,6 +42,17 @@ var Spec = state.TableSpec{
 		{Name: "total", Type: datatype.DecimalOf(38, 2)},
 		{Name: "text", Type: datatype.Of(datatype.Varchar)},
 	},
+	Evictable: true,
+}
+
+// relieve moves keys out of memory, as a task does between elements.
+func relieve(t *testing.T, b state.Backend) {
+	t.Helper()
+	if e, ok := b.(state.Evictor); ok && e.Crowded() {
+		if err := e.Evict(); err != nil && !errors.Is(err, errExhausted) {
+			t.Fatal(err)
+		}
+	}
 }
 
 // Run runs the suite.
@@ -55,6 +66,8 @@ func Run(t *testing.T, f Factory) {
 		"write ends": writeEnds,
 		"histories":  histories,
 		"shares":     shares,
+		"churn":      churn,
+		"routed":     routed,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, f) })
 	}
@@ -143,6 +156,7 @@ func (x *fixture) update(r *rand.Rand, ns int64, n int) error { return x.updateA
 
 // updateAmong adds 1 to the sums of random ones of so many keys.
 func (x *fixture) updateAmong(r *rand.Rand, ns int64, n, distinct int) error {
+	defer relieve(x.t, x.backend)
 	rows, err := x.table.Namespace(ns)
 	if err != nil {
 		return err
@@ -186,7 +200,7 @@ func (x *fixture) updateAmong(r *rand.Rand, ns int64, n, distinct int) error {
 }
 
 // each calls do for every key.
-func each(t *testing.T, rows state.Rows, do func(v []*state.Column, slot int, key string, hash uint64)) {
+func each(t *testing.T, rows state.Rows, do func(v state.View, slot int, key string, hash uint64)) {
 	t.Helper()
 	err := rows.Each(func(v state.View, from, to int) error {
 		keys, err := v.Keys(from, to)
@@ -195,7 +209,7 @@ func each(t *testing.T, rows state.Rows, do func(v []*state.Column, slot int, ke
 		}
 		defer compute.ReleaseAll(keys)
 		for i, h := range compute.HashColumns(keys, nil, nil) {
-			do(v.Values(), from+i, printed(keys, i), h)
+			do(v, from+i, printed(keys, i), h)
 		}
 		return nil
 	})
@@ -213,12 +227,15 @@ func check(t *testing.T, table state.Table, twin map[int64]map[string]int64) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if rows.Len() == 0 {
-			continue
-		}
-		got[ns] = map[string]int64{}
-		each(t, rows, func(v []*state.Column, slot int, key string, _ uint64) {
+		each(t, rows, func(view state.View, slot int, key string, _ uint64) {
+			v := view.Values()
 			sum := v[0].Int64[slot]
+			if got[ns] == nil {
+				got[ns] = map[string]int64{}
+			}
+			if _, twice := got[ns][key]; twice {
+				t.Fatalf("key %s comes twice", key)
+			}
 			got[ns][key] = sum
 			if v[1].Float64[slot] != float64(sum)/2 || v[2].Valid[slot] || v[3].Valid[slot] != (sum >= 2) {
 				t.Fatalf("values of slot %d do not belong together", slot)
@@ -401,11 +418,11 @@ func collect(t *testing.T, table state.Table, owned keygroup.Range, union map[in
 		if union[ns] == nil {
 			union[ns] = map[string]int64{}
 		}
-		each(t, rows, func(v []*state.Column, slot int, key string, h uint64) {
+		each(t, rows, func(v state.View, slot int, key string, h uint64) {
 			if _, twice := union[ns][key]; twice || !owned.Contains(keygroup.Of(h, Groups)) {
 				t.Fatalf("key %s does not belong to groups %v, or is there twice", key, owned)
 			}
-			union[ns][key] = v[0].Int64[slot]
+			union[ns][key] = v.Values()[0].Int64[slot]
 		})
 	}
 }

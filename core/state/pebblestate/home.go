@@ -1,0 +1,266 @@
+package pebblestate
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/keygroup"
+	"github.com/tidemill/tidemill/core/state/memstate"
+	"github.com/tidemill/tidemill/core/stream"
+)
+
+// Options are where a home is and what it may take. Zero values mean the defaults.
+type Options struct {
+	// Dir is a directory of the home's own, made if need be. What is in it is removed.
+	Dir string
+	// FS is the file system; the system's.
+	FS vfs.FS
+	// Disk is asked before bytes are written, and told when they are gone; nil: there is
+	// no limit.
+	Disk Disk
+	// Account is charged for cache and buffers while there is a Pebble; nil: nobody is.
+	Account stream.Account
+	// CacheBytes is the size of the cache of blocks; 32 MB: filters and indexes of 20
+	// million keys.
+	CacheBytes int64
+	// BufferBytes is the size of a write buffer, of which there are two at most, and a
+	// third for what is being committed; 8 MB.
+	BufferBytes int64
+	// Files is how many files are open at a time; 1,024.
+	Files int
+	// Compactions is how many run at a time; 1.
+	Compactions int
+	Log         *slog.Logger // nil: discarded
+}
+
+// Disk limits bytes on disk; core/spill's directory is one.
+type Disk interface {
+	Reserve(n int64) error
+	Give(n int64)
+}
+
+func (o Options) complete() Options {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.CacheBytes, o.BufferBytes = cmp.Or(o.CacheBytes, 32<<20), cmp.Or(o.BufferBytes, 8<<20)
+	o.Files, o.Compactions = cmp.Or(o.Files, 1024), cmp.Or(o.Compactions, 1)
+	return o
+}
+
+// held is the memory of a Pebble.
+func (o Options) held() int64 { return o.CacheBytes + 3*o.BufferBytes }
+
+// Home is where the backends of a worker put what leaves memory. It may be used by many
+// goroutines.
+type Home struct {
+	opts Options
+
+	mu     sync.Mutex
+	made   int
+	db     *database // nil: there is none
+	closed bool
+}
+
+// Open makes a home. The Pebble is opened when the first backend needs it.
+func Open(o Options) (*Home, error) {
+	o = o.complete()
+	if o.Dir == "" {
+		return nil, failure.Errorf(failure.Internal, "a home of state without a directory")
+	}
+	if err := o.FS.RemoveAll(o.Dir); err != nil {
+		return nil, failure.Errorf(failure.Usage, "clear directory of state %s: %w", o.Dir, err)
+	}
+	if err := o.FS.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, failure.Errorf(failure.Usage, "make directory of state %s: %w", o.Dir, err)
+	}
+	return &Home{opts: o}, nil
+}
+
+// New returns empty state, as memstate.New does, whose evictable tables take about budget
+// bytes of memory.
+func (h *Home) New(groups int, owned keygroup.Range, alloc memory.Allocator, account stream.Account, budget int64) *memstate.Backend {
+	return memstate.NewTiered(groups, owned, alloc, account, &store{home: h}, budget)
+}
+
+// Close removes the directory. Backends and their snapshots must have been closed.
+func (h *Home) Close() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	if h.db != nil {
+		return failure.Errorf(failure.Internal, "directory of state %s is closed while %d use it", h.opts.Dir, h.db.users)
+	}
+	if err := h.opts.FS.RemoveAll(h.opts.Dir); err != nil {
+		return fmt.Errorf("remove directory of state %s: %w", h.opts.Dir, err)
+	}
+	return nil
+}
+
+// Stats are bytes that have gone to and from disk since the current Pebble was opened.
+type Stats struct {
+	Read, Written int64
+	Disk          int64 // bytes on disk
+}
+
+// Stats are zero while there is no Pebble.
+func (h *Home) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.db == nil {
+		return Stats{}
+	}
+	g := h.db.guard
+	return Stats{Read: g.read.Load(), Written: g.written.Load(), Disk: int64(h.db.pebble.Metrics().DiskSpaceUsage())}
+}
+
+// database is a Pebble.
+type database struct {
+	home     *Home
+	dir      string
+	pebble   *pebble.DB
+	guard    *guard
+	users    int    // guarded by Home.mu
+	prefixes uint32 // guarded by Home.mu
+}
+
+// acquire returns a Pebble and a prefix for one more user.
+func (h *Home) acquire() (*database, uint32, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, 0, failure.Errorf(failure.Internal, "directory of state %s is closed", h.opts.Dir)
+	}
+	if h.db == nil || h.db.guard.err() != nil {
+		db, err := h.open()
+		if err != nil {
+			return nil, 0, err
+		}
+		h.db = db
+	}
+	h.db.users++
+	h.db.prefixes++
+	return h.db, h.db.prefixes, nil
+}
+
+// share is acquire of one that is in use.
+func (d *database) share() {
+	d.home.mu.Lock()
+	defer d.home.mu.Unlock()
+	d.users++
+}
+
+// release lets go of a Pebble; the last one closes it and removes what it has written.
+func (d *database) release() error {
+	h := d.home
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if d.users--; d.users > 0 {
+		return nil
+	}
+	if h.db == d {
+		h.db = nil
+	}
+	return d.close()
+}
+
+// open makes a Pebble.
+func (h *Home) open() (*database, error) {
+	o := h.opts
+	if o.Account != nil {
+		if err := o.Account.Grow(o.held()); err != nil {
+			return nil, fmt.Errorf("memory for state on disk in %s: %w", o.Dir, err)
+		}
+	}
+	h.made++
+	d := &database{home: h, dir: o.FS.PathJoin(o.Dir, fmt.Sprint(h.made))}
+	d.guard = newGuard(o.FS, d.dir, o.Disk)
+	cache := pebble.NewCache(o.CacheBytes)
+	defer cache.Unref()
+	var err error
+	if d.pebble, err = pebble.Open(d.dir, d.options(cache)); err == nil {
+		err = d.guard.err()
+	}
+	if err != nil {
+		err = failure.Errorf(failure.Transient, "open state in %s: %w", d.dir, err)
+		if closed := d.close(); closed != nil {
+			o.Log.Warn("close state that was not opened", "dir", d.dir, "error", closed)
+		}
+		return nil, err
+	}
+	return d, nil
+}
+
+// fileBytes is how large files of a Pebble get.
+const fileBytes = 4 << 20
+
+// options are those of a store that is written in batches, read by key, and thrown away.
+func (d *database) options(cache *pebble.Cache) *pebble.Options {
+	o := d.home.opts
+	out := &pebble.Options{
+		FS: d.guard, Logger: logger{d}, DisableWAL: true, Cache: cache, MaxOpenFiles: o.Files + 10,
+		FormatMajorVersion: pebble.FormatNewest, MemTableSize: uint64(o.BufferBytes), MemTableStopWritesThreshold: 2,
+		L0CompactionThreshold: 4, L0StopWritesThreshold: 1 << 10, LBaseMaxBytes: 64 << 20,
+		CompactionConcurrencyRange: func() (int, int) { return 1, o.Compactions },
+		DisableTableStats:          true, NoSyncOnClose: true,
+	}
+	for i := range out.Levels {
+		// A file's filter must be small beside a shard of the cache, or it is read anew for
+		// each key: 200 KB a lookup, measured with files that double from level to level.
+		out.TargetFileSizes[i] = fileBytes
+		out.Levels[i] = levelOptions()
+	}
+	// Corruption comes back as an error of who reads.
+	out.EventListener = &pebble.EventListener{
+		DataCorruption:  func(info pebble.DataCorruptionInfo) { d.guard.fail(info.Details) },
+		BackgroundError: func(err error) { d.guard.fail(err) },
+	}
+	return out
+}
+
+// close ends a Pebble that nobody uses any more.
+func (d *database) close() (err error) {
+	o := d.home.opts
+	if d.pebble != nil {
+		if err = d.pebble.Close(); err != nil {
+			err = failure.Errorf(failure.Transient, "close state in %s: %w", d.dir, err)
+		}
+		if d.guard.err() != nil {
+			err = nil // it was told before
+		}
+	}
+	d.guard.giveAll()
+	if o.Account != nil {
+		o.Account.Shrink(o.held())
+	}
+	if removed := o.FS.RemoveAll(d.dir); removed != nil && err == nil {
+		err = fmt.Errorf("remove state in %s: %w", d.dir, removed)
+	}
+	return err
+}
+
+// logger takes what Pebble has to say.
+type logger struct{ database *database }
+
+func (l logger) Infof(string, ...any) {}
+
+func (l logger) Errorf(format string, args ...any) {
+	l.database.home.opts.Log.Warn(fmt.Sprintf(format, args...), "dir", l.database.dir)
+}
+
+// Fatalf would end the process: here it ends the store.
+func (l logger) Fatalf(format string, args ...any) {
+	l.database.guard.fail(fmt.Errorf(format, args...))
+}
+
+var _ pebble.Logger = logger{}
