@@ -2,12 +2,15 @@ package connector
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/metric"
 	"github.com/tidemill/tidemill/core/predicate"
 	"github.com/tidemill/tidemill/core/stream"
 )
@@ -18,14 +21,20 @@ type Table struct {
 	Options    map[string]string // the WITH clause, 'connector' included
 	Schema     datatype.Schema   // physical columns; empty: ask Describe
 	Partitions []string          // partition columns, part of Schema
+	PrimaryKey []string          // as declared; columns of Schema
 }
 
 // Description is what the planner learns of a table. Negative numbers are
 // unknown.
 type Description struct {
-	Schema      datatype.Schema
-	Partitions  []string
-	Bounded     bool
+	Schema     datatype.Schema
+	Partitions []string
+	Bounded    bool
+	// NarrowRows: a wanted column may be a ROW with only some of the table's fields, and
+	// those that are left out cost nothing.
+	NarrowRows bool
+	// ManySplits: readers are SplitReaders, and event times may differ from split to split.
+	ManySplits  bool
 	Rows, Bytes int64
 	Files       int64
 	// Version changes whenever the rows of what is described may have changed; empty:
@@ -64,6 +73,41 @@ type OptionChecker interface {
 	CheckOptions(t Table) error
 }
 
+// ChangelogSink is the ability of a Connector whose sinks take more than inserts.
+type ChangelogSink interface {
+	// Accepts tells which changes of rows a writer of the table takes. Connectors that
+	// are no ChangelogSink take Inserts.
+	Accepts(t Table) Changes
+}
+
+// Changes are the kinds of rows that a sink takes.
+type Changes uint8
+
+// The kinds. Of Upserts the table has a primary key: rows come as inserts, updates-after
+// and deletes, each of which replaces what was of its key; of a delete the key alone need
+// be right. Of Retractions every row that is replaced is taken back before, by all its
+// columns.
+const (
+	InvalidChanges Changes = iota
+	Inserts
+	Upserts
+	Retractions
+)
+
+// String is the kind in a word.
+func (c Changes) String() string {
+	switch c {
+	case Inserts:
+		return "inserts"
+	case Upserts:
+		return "upserts"
+	case Retractions:
+		return "retractions"
+	default:
+		return "invalid"
+	}
+}
+
 // SourceSpec says what to read.
 type SourceSpec struct {
 	Table       Table
@@ -81,10 +125,18 @@ type Split struct {
 	Bytes int64 // estimate; 0: unknown
 }
 
+// LaterError is Next's answer where there is no split now, but may be one later.
+type LaterError struct {
+	After time.Duration // when to ask again
+}
+
+// Error implements error.
+func (e *LaterError) Error() string { return fmt.Sprintf("no split for the next %v", e.After) }
+
 // Enumerator hands out splits. One goroutine uses it.
 type Enumerator interface {
 	// Next returns a split for a subtask, or false when there will never be one
-	// again for it.
+	// again for it. A *LaterError leaves others their turn meanwhile.
 	Next(ctx context.Context, subtask int) (Split, bool, error)
 	// Return takes back splits of a failed attempt.
 	Return(splits []Split)
@@ -97,6 +149,8 @@ type Enumerator interface {
 type ReaderEnv struct {
 	Subtask   int
 	Alloc     memory.Allocator
+	Account   stream.Account // of what it keeps besides Arrow buffers; nil: nobody counts
+	Metrics   *metric.Scope  // may be nil
 	BatchRows int
 	Now       func() time.Time // processing time
 	// SlowSplits: a split takes a while to come, since somebody far away is asked for it.
@@ -142,6 +196,42 @@ type YieldingReader interface {
 	Yield()
 }
 
+// SplitReader is the ability of a Reader to tell its splits apart, so that each has a
+// watermark of its own. It is used like the Reader.
+type SplitReader interface {
+	// Of is the split that the last batch Poll returned is of; a batch is of one split.
+	Of() string
+	// Splits are those in hand, of which rows may come. A split that is not there any more
+	// has ended.
+	Splits() []string
+	// Pause has Poll return nothing of these splits, and of all others again.
+	Pause(splits map[string]bool)
+}
+
+// Looker is the ability of a Connector to find the rows of keys.
+type Looker interface {
+	// Lookup starts a subtask's access to the table. keys are columns of s.Columns.
+	Lookup(ctx context.Context, s SourceSpec, keys []int, env LookupEnv) (Lookup, error)
+}
+
+// LookupEnv is what a Lookup is given.
+type LookupEnv struct {
+	Subtask   int
+	Alloc     memory.Allocator
+	Account   stream.Account // of what it keeps besides Arrow buffers
+	BatchRows int
+	Now       func() time.Time
+}
+
+// Lookup finds rows. One goroutine uses it.
+type Lookup interface {
+	// Find returns the rows of n keys, none of which is null, as one batch of
+	// SourceSpec.Columns that the caller owns, and of each of its rows, ascending, the
+	// place of its key in keys.
+	Find(ctx context.Context, keys []arrow.Array, n int) (rows arrow.RecordBatch, of []int32, err error)
+	Close() error
+}
+
 // Wait says why Poll returned no batch.
 type Wait uint8
 
@@ -166,7 +256,8 @@ type SinkSpec struct {
 type WriterEnv struct {
 	Attempt  id.Attempt
 	Alloc    memory.Allocator
-	Restored [][]byte // what Snapshot returned
+	Account  stream.Account // of what it keeps besides Arrow buffers; nil: nobody counts
+	Restored [][]byte       // what Snapshot returned
 }
 
 // Committable names staged output; Data is the connector's.
@@ -187,6 +278,13 @@ type Writer interface {
 	Snapshot() ([]byte, error)
 	// Close discards what was not prepared.
 	Close() error
+}
+
+// TimedWriter is the ability of a Writer to make use of event time. It is used like the
+// Writer.
+type TimedWriter interface {
+	// Advance says that no rows before w, in Unix milliseconds, are to be expected any more.
+	Advance(w int64) error
 }
 
 // Sweeper is the ability of a Committer to remove what a job has staged and nobody has

@@ -16,7 +16,7 @@ import (
 // Each line of a script is one event: `advance INPUT TIME`, `idle INPUT`,
 // `active INPUT`, `finish INPUT`; the output is what downstream is told.
 func TestCombiner(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/combiner", func(t *testing.T, path string) {
 		var c *eventtime.Combiner
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			if d.HasArg("inputs") {

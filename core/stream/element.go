@@ -40,7 +40,15 @@ const (
 	CheckpointKind              // periodic; a newer one subsumes it
 	SavepointKind               // asked for by a user, who owns it
 	FinalCheckpoint             // the last one of a stream that ended
+	StopSavepoint               // sources are silent after it, until it is given up: the job ends with it
+	DrainSavepoint              // StopSavepoint, before which event time comes to its end
 )
+
+// Savepoint says that a user has asked for it.
+func (k BarrierKind) Savepoint() bool { return k == SavepointKind || k.Stops() }
+
+// Stops says that the job ends with it.
+func (k BarrierKind) Stops() bool { return k == StopSavepoint || k == DrainSavepoint }
 
 // String is the kind's name.
 func (k BarrierKind) String() string {
@@ -51,6 +59,10 @@ func (k BarrierKind) String() string {
 		return "savepoint"
 	case FinalCheckpoint:
 		return "final checkpoint"
+	case StopSavepoint:
+		return "savepoint and stop"
+	case DrainSavepoint:
+		return "savepoint, drain and stop"
 	default:
 		return fmt.Sprintf("barrier kind %d", uint8(k))
 	}

@@ -13,6 +13,12 @@ import (
 // Name is the value of the 'connector' option.
 const Name = "blackhole"
 
+// The options.
+const (
+	latencyColumn = "latency.column"
+	latencyReport = "latency.report"
+)
+
 // Connector takes rows and drops them. The zero value is ready to use.
 type Connector struct{}
 
@@ -24,7 +30,7 @@ var (
 // Name implements connector.Connector.
 func (Connector) Name() string { return Name }
 
-// Describe implements connector.Connector. The connector has no options.
+// Describe implements connector.Connector.
 func (c Connector) Describe(_ context.Context, t connector.Table, _ *predicate.Predicate) (connector.Description, error) {
 	return connector.Description{Schema: t.Schema, Bounded: true}, c.CheckOptions(t)
 }
@@ -32,7 +38,7 @@ func (c Connector) Describe(_ context.Context, t connector.Table, _ *predicate.P
 // CheckOptions implements connector.OptionChecker.
 func (Connector) CheckOptions(t connector.Table) error {
 	for key := range t.Options {
-		if key != "connector" {
+		if key != "connector" && key != latencyColumn && key != latencyReport {
 			return failure.Errorf(failure.InvalidSQL, "table %s: connector %s has no option '%s'", t.Name, Name, key)
 		}
 	}
@@ -54,8 +60,9 @@ func writeOnly(s connector.SourceSpec) error {
 }
 
 // Writer implements connector.Connector.
-func (Connector) Writer(context.Context, connector.SinkSpec, connector.WriterEnv) (connector.Writer, error) {
-	return &writer{}, nil
+func (Connector) Writer(_ context.Context, s connector.SinkSpec, env connector.WriterEnv) (connector.Writer, error) {
+	c, err := newClock(s, env.Attempt)
+	return &writer{clock: c}, err
 }
 
 // Committer implements connector.Connector.
@@ -64,9 +71,15 @@ func (Connector) Committer(context.Context, connector.SinkSpec) (connector.Commi
 }
 
 // writer counts rows, so that a job reports what it wrote.
-type writer struct{ rows int64 }
+type writer struct {
+	rows  int64
+	clock *clock // nil: nobody asks
+}
 
 func (w *writer) Write(_ context.Context, b *stream.Batch) error {
+	if w.clock != nil {
+		w.clock.take(b)
+	}
 	w.rows += int64(b.Len())
 	b.Release()
 	return nil
@@ -82,7 +95,13 @@ func (w *writer) Prepare(context.Context) ([]connector.Committable, error) {
 }
 
 func (w *writer) Snapshot() ([]byte, error) { return nil, nil }
-func (w *writer) Close() error              { return nil }
+
+func (w *writer) Close() error {
+	if w.clock == nil {
+		return nil
+	}
+	return w.clock.close()
+}
 
 // committer has nothing to publish.
 type committer struct{}
@@ -92,3 +111,6 @@ func (committer) Commit(context.Context, id.Checkpoint, []connector.Committable,
 }
 func (committer) Abort(context.Context, []connector.Committable) error { return nil }
 func (committer) Close() error                                         { return nil }
+
+// Accepts implements connector.ChangelogSink: a change is dropped like a row.
+func (Connector) Accepts(connector.Table) connector.Changes { return connector.Retractions }

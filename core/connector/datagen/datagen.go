@@ -43,7 +43,7 @@ func (Connector) Enumerator(_ context.Context, s connector.SourceSpec, restored 
 		return nil, err
 	}
 	n := max(s.Parallelism, 1)
-	e := &enumerator{subtasks: int64(n)}
+	e := &enumerator{subtasks: n, restored: restored != nil, owners: map[string]int{}}
 	if restored != nil {
 		if err := json.Unmarshal(restored, &e.left); err != nil {
 			return nil, failure.Errorf(failure.Fatal, "table %s: restore splits: %w", s.Table.Name, err)
@@ -103,23 +103,91 @@ func parseClass(s connector.Split) (class, error) {
 	return c, nil
 }
 
+// halves are the two classes of every other row of c.
+func (c class) halves() [2]class {
+	return [2]class{{First: c.First, Step: 2 * c.Step}, {First: c.First + c.Step, Step: 2 * c.Step}}
+}
+
 // enumerator hands each class out once, and always to the same subtask. A subtask
 // that is through with its own must not take another's: the class begins at
 // row 0, so its event times would be far behind the watermark of what the
-// subtask has read.
+// subtask has read. Where a job goes on with more subtasks than there are classes, these
+// are halved.
 type enumerator struct {
-	subtasks int64
+	subtasks int
+	restored bool
 	left     []connector.Split
+	owned    bool           // each of left has its owner
+	owners   map[string]int // subtasks, by the id of the split
+}
+
+// own gives each class that is left to a subtask. They are halved only where all are here.
+func (e *enumerator) own() error {
+	if e.owned {
+		return nil
+	}
+	e.owned = true
+	all, err := e.all()
+	if err != nil {
+		return err
+	}
+	for e.restored && all && len(e.left) < e.subtasks {
+		if err := e.halve(); err != nil {
+			return err
+		}
+	}
+	for _, s := range e.left {
+		if _, known := e.owners[s.ID]; !known {
+			e.owners[s.ID] = len(e.owners) % e.subtasks
+		}
+	}
+	return nil
+}
+
+// all says whether every row is of a class that is left.
+func (e *enumerator) all() (bool, error) {
+	rows := 0.0
+	for _, s := range e.left {
+		c, err := parseClass(s)
+		if err != nil {
+			return false, err
+		}
+		rows += 1 / float64(c.Step)
+	}
+	return rows > 1-1e-6, nil
+}
+
+// halve replaces a class with the most rows by its halves.
+func (e *enumerator) halve() error {
+	widest, at := class{}, 0
+	for i, s := range e.left {
+		c, err := parseClass(s)
+		if err != nil {
+			return err
+		}
+		if i == 0 || c.Step < widest.Step {
+			widest, at = c, i
+		}
+	}
+	var halves []connector.Split
+	for _, c := range widest.halves() {
+		split, err := c.split()
+		if err != nil {
+			return err
+		}
+		halves = append(halves, split)
+	}
+	e.left = slices.Replace(e.left, at, at+1, halves...)
+	return nil
 }
 
 // Next implements connector.Enumerator.
 func (e *enumerator) Next(_ context.Context, subtask int) (connector.Split, bool, error) {
+	if err := e.own(); err != nil {
+		return connector.Split{}, false, err
+	}
 	for i, s := range e.left {
-		c, err := parseClass(s)
-		if err != nil {
-			return connector.Split{}, false, err
-		}
-		if c.First%c.Step%e.subtasks == int64(subtask) {
+		if e.owners[s.ID] == subtask {
 			e.left = slices.Delete(e.left, i, i+1)
 			return s, true, nil
 		}
@@ -128,7 +196,9 @@ func (e *enumerator) Next(_ context.Context, subtask int) (connector.Split, bool
 }
 
 // Return implements connector.Enumerator.
-func (e *enumerator) Return(splits []connector.Split) { e.left = slices.Concat(splits, e.left) }
+func (e *enumerator) Return(splits []connector.Split) {
+	e.left, e.owned = slices.Concat(splits, e.left), false
+}
 
 // Snapshot implements connector.Enumerator.
 func (e *enumerator) Snapshot() ([]byte, error) { return json.Marshal(e.left) }

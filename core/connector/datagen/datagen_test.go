@@ -295,3 +295,33 @@ func TestLongTexts(t *testing.T) {
 	}
 	b.Release()
 }
+
+// A job goes on with another parallelism: each subtask has something to read, and every row
+// is read once.
+func TestClassesOfAnotherParallelism(t *testing.T) {
+	for _, c := range []struct {
+		before, after int
+		want          string
+	}{{1, 3, "[0 mod 4 2 mod 4 1 mod 2]"}, {3, 2, "[0 mod 3 2 mod 3 1 mod 3]"}, {2, 2, "[0 mod 2 1 mod 2]"}} {
+		e, err := Connector{}.Enumerator(t.Context(), spec(t, c.before, map[string]string{}, "a INT"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back []connector.Split
+		for i := range c.before {
+			split, _, _ := e.Next(t.Context(), i)
+			back = append(back, split)
+		}
+		data, err := e.Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, err = (Connector{}).Enumerator(t.Context(), spec(t, c.after, map[string]string{}, "a INT"), data); err != nil {
+			t.Fatal(err)
+		}
+		e.Return(back)
+		if got := fmt.Sprint(handedOut(t, e, c.after)); got != c.want {
+			t.Errorf("from %d to %d: %s, want %s", c.before, c.after, got, c.want)
+		}
+	}
+}

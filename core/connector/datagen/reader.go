@@ -1,7 +1,9 @@
 package datagen
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -11,7 +13,8 @@ import (
 	"github.com/tidemill/tidemill/core/stream"
 )
 
-// reader generates the rows of its classes, in turn, at the table's rate.
+// reader generates the rows of its classes at the table's rate, first those of the one that
+// is furthest behind: rows come about in their order.
 type reader struct {
 	opts    table
 	fields  []field
@@ -20,7 +23,6 @@ type reader struct {
 	ready   chan struct{}
 	timer   *time.Timer
 	classes []*generated
-	next    int   // class to poll next
 	most    int64 // rows of a batch
 }
 
@@ -63,9 +65,8 @@ func (r *reader) Ready() <-chan struct{} { return r.ready }
 // Poll implements connector.Reader.
 func (r *reader) Poll(context.Context) (*stream.Batch, connector.Wait, error) {
 	soonest := time.Duration(-1)
-	for range r.classes {
-		c := r.classes[r.next%len(r.classes)]
-		r.next++
+	slices.SortFunc(r.classes, func(a, b *generated) int { return cmp.Compare(a.First, b.First) })
+	for _, c := range r.classes {
 		n, wait := r.due(c)
 		if n > 0 {
 			return r.generate(c, n), connector.NoWait, nil

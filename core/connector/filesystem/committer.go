@@ -129,18 +129,40 @@ func (c *committer) resume(ctx context.Context) error {
 
 // Commit implements connector.Committer.
 func (c *committer) Commit(ctx context.Context, _ id.Checkpoint, committables []connector.Committable, final bool) error {
-	j, err := c.plan(ctx, committables)
+	files, told, err := apart(committables)
+	if err != nil {
+		return err
+	}
+	j, err := c.plan(ctx, files)
 	if err != nil {
 		return err
 	}
 	final = final && c.spec.Bounded
 	if len(j.New)+len(j.Replaced) > 0 {
-		return c.publish(ctx, j, final)
+		err = c.publish(ctx, j, final)
+	} else if final {
+		err = c.succeed(ctx, j)
 	}
-	if final {
-		return c.succeed(ctx, j)
+	if err != nil {
+		return err
 	}
-	return nil
+	return c.complete(ctx, told)
+}
+
+// apart takes the files and what is told of partitions apart.
+func apart(committables []connector.Committable) (files []staged, told []marks, err error) {
+	for _, one := range committables {
+		s, err := parseStaged(one)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case s.Marks != nil:
+			told = append(told, *s.Marks)
+		default:
+			files = append(files, s)
+		}
+	}
+	return files, told, nil
 }
 
 // mostClaims is how often a job finishes what another one publishes before it publishes
@@ -149,13 +171,13 @@ const mostClaims = 100
 
 // plan returns the journal of an interrupted publication of this job, or writes
 // a new one.
-func (c *committer) plan(ctx context.Context, committables []connector.Committable) (journal, error) {
+func (c *committer) plan(ctx context.Context, files []staged) (journal, error) {
 	for try := 1; ; try++ {
 		j, found, err := c.own(ctx)
 		if found || err != nil {
 			return j, err
 		}
-		j, done, err := c.draw(ctx, committables)
+		j, done, err := c.draw(ctx, files)
 		if err != nil || done || len(j.New)+len(j.Replaced) == 0 {
 			return j, err
 		}
@@ -187,15 +209,8 @@ func (c *committer) redraw(ctx context.Context, j journal) (journal, error) {
 }
 
 // draw makes the journal of what is about to be published; done: it was, before.
-func (c *committer) draw(ctx context.Context, committables []connector.Committable) (j journal, done bool, err error) {
-	j = journal{Version: splitVersion, Job: c.spec.Job.String()}
-	for _, one := range committables {
-		s, err := parseStaged(one)
-		if err != nil {
-			return j, false, err
-		}
-		j.New = append(j.New, s)
-	}
+func (c *committer) draw(ctx context.Context, files []staged) (j journal, done bool, err error) {
+	j = journal{Version: splitVersion, Job: c.spec.Job.String(), New: files}
 	if !c.spec.Overwrite {
 		return j, false, nil
 	}
@@ -293,18 +308,20 @@ func (c *committer) exchange(ctx context.Context, j journal) error {
 	if err := failpoint.Hit(failpoint.PublishBegin); err != nil {
 		return err
 	}
-	for _, r := range j.Replaced {
-		if err := c.loc.fsys.Rename(ctx, r.Path, r.Hidden); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	err := together(len(j.Replaced), func(i int) error {
+		return ignoreMissing(c.loc.fsys.Rename(ctx, j.Replaced[i].Path, j.Replaced[i].Hidden))
+	})
+	if err != nil {
+		return err
 	}
-	for _, s := range j.New {
+	err = together(len(j.New), func(i int) error {
 		if err := failpoint.Hit(failpoint.PublishStep); err != nil {
 			return err
 		}
-		if err := c.recover.Publish(ctx, s.Token); err != nil {
-			return err
-		}
+		return c.recover.Publish(ctx, j.New[i].Token)
+	})
+	if err != nil {
+		return err
 	}
 	return failpoint.Hit(failpoint.PublishEnd)
 }
@@ -336,10 +353,11 @@ func (c *committer) close(ctx context.Context, j journal, path string) error {
 // finish removes what is hidden, then the journal. What cannot be removed stays
 // hidden and keeps the journal, so that a later try removes it.
 func (c *committer) finish(ctx context.Context, j journal, path string) error {
-	for _, r := range j.Replaced {
-		if err := ignoreMissing(c.loc.fsys.Remove(ctx, r.Hidden)); err != nil {
-			return err
-		}
+	err := together(len(j.Replaced), func(i int) error {
+		return ignoreMissing(c.loc.fsys.Remove(ctx, j.Replaced[i].Hidden))
+	})
+	if err != nil {
+		return err
 	}
 	return c.close(ctx, j, path)
 }
@@ -369,7 +387,7 @@ func (c *committer) Abort(ctx context.Context, committables []connector.Committa
 	undo := false
 	for _, one := range committables {
 		s, err := parseStaged(one)
-		if err == nil {
+		if err == nil && s.Marks == nil {
 			undo = undo || slices.ContainsFunc(j.New, func(n staged) bool { return n.Path == s.Path })
 			err = c.recover.Discard(ctx, s.Token)
 		}

@@ -26,11 +26,11 @@ func (c *Connector) Describe(ctx context.Context, t connector.Table, pred *predi
 	if err != nil {
 		return connector.Description{}, err
 	}
-	d := connector.Description{Schema: t.Schema, Partitions: t.Partitions, Bounded: true}
+	d := connector.Description{Schema: t.Schema, Partitions: t.Partitions, Bounded: loc.every == 0}
 	files, err := loc.list(ctx)
 	if err != nil {
 		if len(t.Schema) > 0 && failure.Of(err) == failure.NotFound {
-			return d, nil
+			return grows(d), nil
 		}
 		return d, err
 	}
@@ -49,9 +49,21 @@ func (c *Connector) Describe(ctx context.Context, t connector.Table, pred *predi
 		return d, err
 	}
 	d.TotalPartitions, d.MatchPartitions = countPartitions(files), countPartitions(kept)
+	if !d.Bounded {
+		return grows(d), nil
+	}
 	d.Files = int64(len(kept))
 	d.Version = version(kept)
 	return d, c.measure(ctx, loc, kept, &d)
+}
+
+// grows is the description of a table to which files may come: what is there now says
+// little.
+func grows(d connector.Description) connector.Description {
+	if !d.Bounded {
+		d.Rows, d.Bytes, d.Files, d.TotalPartitions, d.MatchPartitions = -1, -1, -1, -1, -1
+	}
+	return d
 }
 
 func (c *Connector) infer(ctx context.Context, loc location, files []file, d *connector.Description) error {

@@ -12,6 +12,14 @@
 //
 //	path -> files -> partitions pruned -> spans (row groups) pruned -> splits
 //
+// With 'source.monitor-interval' the table never ends: the enumerator looks for new files
+// that often, and its snapshots hold a ledger of those that it has seen. A file counts
+// once, by its path, and must be whole when it appears there: what is written under
+// hidden names and renamed, as all our writers do.
+//
+// Rows are looked up in memory: each subtask reads the whole table, and again as the
+// lookup options say.
+//
 // # Writing
 //
 // A writer stages one file per table partition through the file system's
@@ -24,6 +32,10 @@
 //  2. replaced files are renamed to hidden names;
 //  3. new files are published;
 //  4. _SUCCESS, the manifest, is written; hidden files and journal are removed.
+//
+// A stream's files are published with each checkpoint, and its table partitions get success
+// files when they are complete, by the clock or by event time (sink.partition-commit.*;
+// partition.go).
 //
 // After a failure in 2 or 3 the same may be tried again; aborting undoes both. The
 // files of a complete checkpoint are never aborted. After a crash the next committer of the table,

@@ -61,6 +61,7 @@ type enumerator struct {
 	files  []file            // not yet cut
 	ready  []connector.Split // cut, not yet handed out
 	given  int               // handed out since the start or restore
+	ledger *ledger           // of a table that grows
 }
 
 // position is the enumerator's snapshot.
@@ -68,6 +69,7 @@ type position struct {
 	Version int
 	Files   []pending `json:",omitempty"`
 	Ready   []connector.Split
+	Seen    []byte `json:",omitempty"` // the ledger's
 }
 
 type pending struct {
@@ -77,18 +79,13 @@ type pending struct {
 }
 
 func newEnumerator(ctx context.Context, c *Connector, loc location, s connector.SourceSpec, restored []byte) (*enumerator, error) {
-	e := &enumerator{c: c, loc: loc, spec: s}
+	e := &enumerator{c: c, loc: loc, spec: s, ledger: newLedger(loc.every)}
 	if restored != nil {
 		return e, e.restore(restored)
 	}
-	files, err := loc.list(ctx)
-	if err != nil {
+	if err := e.look(ctx); err != nil {
 		return nil, err
 	}
-	if e.files, err = prune(files, s.Table.Schema, s.Table.Partitions, s.Predicate); err != nil {
-		return nil, err
-	}
-	e.aim()
 	return e, nil
 }
 
@@ -105,8 +102,17 @@ func (e *enumerator) aim() {
 // Next implements connector.Enumerator.
 func (e *enumerator) Next(ctx context.Context, _ int) (connector.Split, bool, error) {
 	for len(e.ready) == 0 {
-		if len(e.files) == 0 {
+		if len(e.files) == 0 && e.ledger == nil {
 			return connector.Split{}, false, nil
+		}
+		if len(e.files) == 0 {
+			if wait := e.ledger.wait(); wait > 0 {
+				return connector.Split{}, false, &connector.LaterError{After: wait}
+			}
+			if err := e.look(ctx); err != nil {
+				return connector.Split{}, false, err
+			}
+			continue
 		}
 		f := e.files[0]
 		if err := e.cut(ctx, f); err != nil {
@@ -162,7 +168,7 @@ func (e *enumerator) Total() (splits uint64, bytes int64) {
 
 // Snapshot implements connector.Enumerator.
 func (e *enumerator) Snapshot() ([]byte, error) {
-	p := position{Version: splitVersion, Ready: e.ready}
+	p := position{Version: splitVersion, Ready: e.ready, Seen: e.ledger.snapshot()}
 	for _, f := range e.files {
 		p.Files = append(p.Files, pending{Path: f.info.Path, Size: f.info.Size, ETag: f.info.ETag})
 	}
@@ -175,6 +181,9 @@ func (e *enumerator) restore(data []byte) error {
 		return failure.Errorf(failure.Fatal, "restore splits of %s: position of version %d: %w", e.loc.uri, p.Version, err)
 	}
 	e.ready = p.Ready
+	if e.ledger != nil {
+		e.ledger.restore(p.Seen)
+	}
 	for _, f := range p.Files {
 		e.files = append(e.files, file{
 			info:       fs.Info{Path: f.Path, Size: f.Size, ETag: f.ETag},

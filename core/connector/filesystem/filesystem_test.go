@@ -86,6 +86,15 @@ func (w *world) stage(s connector.SinkSpec, rows string) []connector.Committable
 	return c
 }
 
+func filesOf(t *testing.T, committables []connector.Committable) []staged {
+	t.Helper()
+	files, _, err := apart(committables)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
 func (w *world) commit(s connector.SinkSpec, c []connector.Committable) error {
 	committer, err := w.c.Committer(w.t.Context(), s)
 	if err != nil {
@@ -318,7 +327,7 @@ func TestInterruptedPublicationIsFinishedByTheNextJob(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.plan(t.Context(), w.stage(killed, second)); err != nil { // and no further
+	if _, err := c.plan(t.Context(), filesOf(t, w.stage(killed, second))); err != nil { // and no further
 		t.Fatal(err)
 	}
 	next := w.sink(false)
@@ -380,12 +389,12 @@ func TestOverwritesAreOneAfterTheOther(t *testing.T) {
 	steps := map[string]func(w *world, one, other *committer, staged []connector.Committable){
 		"before its journal": func(*world, *committer, *committer, []connector.Committable) {},
 		"with its journal": func(_ *world, one, _ *committer, staged []connector.Committable) {
-			if _, err := one.plan(t.Context(), staged); err != nil {
+			if _, err := one.plan(t.Context(), filesOf(t, staged)); err != nil {
 				t.Fatal(err)
 			}
 		},
 		"half published": func(_ *world, one, _ *committer, staged []connector.Committable) {
-			j, err := one.plan(t.Context(), staged)
+			j, err := one.plan(t.Context(), filesOf(t, staged))
 			if err != nil {
 				t.Fatal(err)
 			}

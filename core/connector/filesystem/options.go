@@ -3,6 +3,7 @@ package filesystem
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/connector"
@@ -23,16 +24,19 @@ const (
 	optFormat    = "format"
 	optFileSize  = "sink.rolling-policy.file-size"
 	optMissing   = "source.allow-missing-columns"
+	optMonitor   = "source.monitor-interval"
 )
 
-var known = []string{optConnector, optPath, optFormat, optFileSize, optMissing}
+var known = slices.Concat([]string{optConnector, optPath, optFormat, optFileSize, optMissing, optMonitor}, commitOptions, connector.LookupOptions())
 
 // Limits.
 const (
 	defaultFileSize = 256 << 20
 	minSpanBytes    = 1 << 20
 	maxSpanBytes    = 64 << 20
-	maxOpenFiles    = 256 // by one writer; beyond, the one written longest ago is sealed
+	// By one writer; beyond, the one written longest ago is sealed. Rows that come to all
+	// partitions in turn then make a file of each few, so it is more than tables often have.
+	maxOpenFiles = 1024
 	// maxBuffered is what the open files of one writer may hold back in memory
 	// together; beyond, those that hold the most write it out.
 	maxBuffered = 128 << 20
@@ -49,6 +53,8 @@ type location struct {
 	options      formats.Options
 	fileSize     int64
 	allowMissing bool
+	completion   *completion   // of table partitions; nil: nobody is told
+	every        time.Duration // how often new files are looked for; 0: never
 }
 
 func (c *Connector) locate(t connector.Table) (location, error) {
@@ -75,12 +81,23 @@ func (c *Connector) locate(t connector.Table) (location, error) {
 			return loc, failure.Errorf(failure.InvalidSQL, "table %s: option '%s': %q is not a size such as 128mb", t.Name, optFileSize, size)
 		}
 	}
+	if every := t.Options[optMonitor]; every != "" {
+		if loc.every, err = config.ParseDuration(every); err != nil || loc.every < time.Millisecond {
+			return loc, failure.Errorf(failure.InvalidSQL, "table %s: option '%s': %q is not a time such as 10 s", t.Name, optMonitor, every)
+		}
+	}
 	switch v := strings.ToLower(t.Options[optMissing]); v {
 	case "", "false":
 	case "true":
 		loc.allowMissing = true
 	default:
 		return loc, failure.Errorf(failure.InvalidSQL, "table %s: option '%s': %q is not true or false", t.Name, optMissing, v)
+	}
+	if loc.completion, err = parseCompletion(t); err != nil {
+		return loc, err
+	}
+	if _, err := connector.ParseLookup(t, connector.FullCache); err != nil {
+		return loc, err
 	}
 	return loc, checkFormat(loc.format, t)
 }

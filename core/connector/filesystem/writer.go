@@ -20,9 +20,11 @@ import (
 	"github.com/tidemill/tidemill/fs"
 )
 
-// staged is what a committable's Data says: one sealed file.
+// staged is what a committable's Data says: one sealed file, or only what the writer has to
+// say of partitions.
 type staged struct {
 	Version   int
+	Marks     *marks `json:",omitempty"`
 	Path      string
 	Partition string // directory below the table, "" for none
 	Token     []byte
@@ -56,6 +58,7 @@ type writer struct {
 	files    int
 	batches  int64
 	buffered int64 // by all open files
+	pending  *pendingPartitions
 }
 
 // sinkLocation is locate with what a sink needs besides.
@@ -96,6 +99,12 @@ func newWriter(loc location, s connector.SinkSpec, env connector.WriterEnv) (*wr
 			return nil, failure.Errorf(failure.InvalidSQL, "table %s: partition column %s gets no value", s.Table.Name, name)
 		}
 		w.keys = append(w.keys, i)
+	}
+	if loc.completion != nil {
+		var err error
+		if w.pending, err = newPending(loc.completion, env.Restored); err != nil {
+			return nil, err
+		}
 	}
 	if len(w.inFile) == 0 {
 		return nil, failure.Errorf(failure.InvalidSQL, "table %s: every column is a partition column", s.Table.Name)
@@ -245,17 +254,31 @@ func (w *writer) sealOldest(ctx context.Context) error {
 	return w.seal(ctx, oldest)
 }
 
-func (w *writer) seal(ctx context.Context, p *part) error {
-	if err := p.out.Close(); err != nil {
-		return fmt.Errorf("write %s: %w", p.path, err)
+// seal makes files durable and committables of them: several at a time, for each waits
+// for the disk.
+func (w *writer) seal(ctx context.Context, parts ...*part) error {
+	for _, p := range parts {
+		if err := p.out.Close(); err != nil {
+			return fmt.Errorf("write %s: %w", p.path, err)
+		}
 	}
-	size := p.out.Bytes()
-	token, err := p.file.Seal(ctx)
-	if err != nil {
+	tokens := make([][]byte, len(parts))
+	err := together(len(parts), func(i int) (err error) {
+		tokens[i], err = parts[i].file.Seal(ctx)
 		return err
+	})
+	for i, p := range parts { // what is sealed is told also of those that others have failed beside
+		if tokens[i] != nil {
+			err = errors.Join(err, w.sealedAs(p, tokens[i]))
+		}
 	}
+	return err
+}
+
+func (w *writer) sealedAs(p *part, token []byte) error {
 	delete(w.open, p.partition)
 	w.buffered -= p.buffered
+	size := p.out.Bytes()
 	data, err := json.Marshal(staged{
 		Version: splitVersion, Path: p.path, Partition: p.partition, Token: token, Rows: p.rows, Bytes: size,
 	})
@@ -263,6 +286,17 @@ func (w *writer) seal(ctx context.Context, p *part) error {
 		return fmt.Errorf("encode committable of %s: %w", p.path, err)
 	}
 	w.sealed = append(w.sealed, connector.Committable{Data: data, Rows: p.rows, Bytes: size, Files: 1})
+	if w.pending != nil {
+		return w.pending.wrote(p.partition)
+	}
+	return nil
+}
+
+// Advance implements connector.TimedWriter.
+func (w *writer) Advance(watermark int64) error {
+	if w.pending != nil {
+		w.pending.Watermark = watermark
+	}
 	return nil
 }
 
@@ -273,18 +307,35 @@ func (w *writer) Prepare(ctx context.Context) ([]connector.Committable, error) {
 		parts = append(parts, p)
 	}
 	slices.SortFunc(parts, func(a, b *part) int { return strings.Compare(a.path, b.path) })
-	for _, p := range parts {
-		if err := w.seal(ctx, p); err != nil {
+	if err := w.seal(ctx, parts...); err != nil {
+		return nil, err
+	}
+	if w.pending != nil {
+		fresh := map[string]bool{} // what is published with this checkpoint is not complete before
+		for _, one := range w.sealed {
+			if s, err := parseStaged(one); err == nil {
+				fresh[s.Partition] = true
+			}
+		}
+		mark, err := w.pending.prepared(ctx, w.loc, fresh)
+		if err != nil {
 			return nil, err
 		}
+		w.sealed = append(w.sealed, mark)
 	}
 	out := w.sealed
 	w.sealed = nil
 	return out, nil
 }
 
-// Snapshot implements connector.Writer: after Prepare nothing is left open.
-func (w *writer) Snapshot() ([]byte, error) { return nil, nil }
+// Snapshot implements connector.Writer: after Prepare no file is left open, but partitions
+// may wait for their success files.
+func (w *writer) Snapshot() ([]byte, error) {
+	if w.pending == nil || len(w.pending.Pending) == 0 {
+		return nil, nil
+	}
+	return json.Marshal(w.pending.marks)
+}
 
 // Close implements connector.Writer. Sealed files that no Prepare has returned
 // are discarded with the open ones.
@@ -297,7 +348,7 @@ func (w *writer) Close() error {
 	}
 	for _, c := range w.sealed {
 		s, err := parseStaged(c)
-		if err == nil {
+		if err == nil && s.Marks == nil {
 			err = w.recover.Discard(ctx, s.Token)
 		}
 		errs = append(errs, err)
@@ -305,6 +356,8 @@ func (w *writer) Close() error {
 	w.sealed = nil
 	return errors.Join(errs...)
 }
+
+var _ connector.TimedWriter = (*writer)(nil)
 
 func parseStaged(c connector.Committable) (staged, error) {
 	var s staged
