@@ -119,6 +119,10 @@ verify-scenarios: ## Play all scenarios of make verify on little data
 test-storage: $(TOOLS)/versitygw-$(VERSITYGW) ## Test the file systems against real servers
 	TIDEMILL_VERSITYGW=$(CURDIR)/$< GO=$(GO) tools/storage/test.sh -timeout $(TEST_TIMEOUT)
 
+.PHONY: test-streams
+test-streams: ## Test Kafka tables against a real broker, which is killed, with workers, and comes back
+	GO=$(GO) tools/streams/test.sh -timeout $(TEST_TIMEOUT)
+
 .PHONY: bench
 bench: $(TOOLS)/duckdb $(TOOLS)/benchstat ## Run benchmarks (BENCH=regexp PKG=./... COUNT=n BASE=file to compare)
 	@mkdir -p .cache/bench
@@ -162,6 +166,7 @@ ci: ## Run everything that must be green before a merge
 	@$(STAGE) race       $(MAKE) race
 	@$(STAGE) verify-sql $(MAKE) verify-sql
 	@$(STAGE) storage    $(MAKE) test-storage
+	@$(STAGE) streams    $(MAKE) test-streams
 	@$(STAGE) flight     $(MAKE) test-flight
 	@$(STAGE) demo       $(MAKE) demo
 

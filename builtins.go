@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -12,6 +13,9 @@ import (
 	"github.com/tidemill/tidemill/core/connector/blackhole"
 	"github.com/tidemill/tidemill/core/connector/datagen"
 	"github.com/tidemill/tidemill/core/connector/filesystem"
+	"github.com/tidemill/tidemill/core/connector/kafka"
+	"github.com/tidemill/tidemill/core/connector/nexmark"
+	"github.com/tidemill/tidemill/core/connector/print"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/suggest"
@@ -49,8 +53,8 @@ func (r *Registry) Close() error {
 	return errors.Join(errs...)
 }
 
-// Builtins returns what comes with the engine: the connectors filesystem, datagen
-// and blackhole; the formats parquet, csv, json and arrow; the file systems file, s3,
+// Builtins returns what comes with the engine: the connectors filesystem, kafka,
+// upsert-kafka, datagen, nexmark, blackhole and print; the formats parquet, csv, json and arrow; the file systems file, s3,
 // hdfs and mem, the last empty and the registry's own. The settings are those of the
 // process, as in Options; nil takes the defaults.
 func Builtins(settings map[string]string) (*Registry, error) {
@@ -65,7 +69,13 @@ func Builtins(settings map[string]string) (*Registry, error) {
 	if r.Formats, err = formats.NewRegistry(parquet.Format{}, csv.Format{}, json.Format{}, arrowipc.Format{}); err != nil {
 		return nil, err
 	}
-	for _, c := range []connector.Connector{filesystem.New(r.FileSystems, r.Formats), datagen.Connector{}, blackhole.Connector{}} {
+	for _, c := range []connector.Connector{
+		filesystem.New(r.FileSystems, r.Formats), kafka.New(r.Formats), kafka.NewUpsert(r.Formats),
+		datagen.Connector{},
+		nexmark.Connector{},
+		blackhole.Connector{},
+		print.New(os.Stdout, os.Stderr),
+	} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}
