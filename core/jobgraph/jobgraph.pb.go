@@ -578,6 +578,119 @@ func (BoundKind) EnumDescriptor() ([]byte, []int) {
 	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{9}
 }
 
+type PatternKind int32
+
+const (
+	PatternKind_PATTERN_INVALID     PatternKind = 0
+	PatternKind_PATTERN_VARIABLE    PatternKind = 1
+	PatternKind_PATTERN_SEQUENCE    PatternKind = 2
+	PatternKind_PATTERN_ALTERNATION PatternKind = 3
+	PatternKind_PATTERN_PERMUTATION PatternKind = 4
+	PatternKind_PATTERN_EXCLUSION   PatternKind = 5 // matched, but no row of the output with ALL ROWS
+)
+
+// Enum value maps for PatternKind.
+var (
+	PatternKind_name = map[int32]string{
+		0: "PATTERN_INVALID",
+		1: "PATTERN_VARIABLE",
+		2: "PATTERN_SEQUENCE",
+		3: "PATTERN_ALTERNATION",
+		4: "PATTERN_PERMUTATION",
+		5: "PATTERN_EXCLUSION",
+	}
+	PatternKind_value = map[string]int32{
+		"PATTERN_INVALID":     0,
+		"PATTERN_VARIABLE":    1,
+		"PATTERN_SEQUENCE":    2,
+		"PATTERN_ALTERNATION": 3,
+		"PATTERN_PERMUTATION": 4,
+		"PATTERN_EXCLUSION":   5,
+	}
+)
+
+func (x PatternKind) Enum() *PatternKind {
+	p := new(PatternKind)
+	*p = x
+	return p
+}
+
+func (x PatternKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PatternKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_core_jobgraph_jobgraph_proto_enumTypes[10].Descriptor()
+}
+
+func (PatternKind) Type() protoreflect.EnumType {
+	return &file_core_jobgraph_jobgraph_proto_enumTypes[10]
+}
+
+func (x PatternKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PatternKind.Descriptor instead.
+func (PatternKind) EnumDescriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{10}
+}
+
+type AfterMatch int32
+
+const (
+	AfterMatch_AFTER_MATCH_INVALID       AfterMatch = 0
+	AfterMatch_AFTER_MATCH_PAST_LAST_ROW AfterMatch = 1
+	AfterMatch_AFTER_MATCH_NEXT_ROW      AfterMatch = 2
+	AfterMatch_AFTER_MATCH_TO_FIRST      AfterMatch = 3 // of a variable
+	AfterMatch_AFTER_MATCH_TO_LAST       AfterMatch = 4
+)
+
+// Enum value maps for AfterMatch.
+var (
+	AfterMatch_name = map[int32]string{
+		0: "AFTER_MATCH_INVALID",
+		1: "AFTER_MATCH_PAST_LAST_ROW",
+		2: "AFTER_MATCH_NEXT_ROW",
+		3: "AFTER_MATCH_TO_FIRST",
+		4: "AFTER_MATCH_TO_LAST",
+	}
+	AfterMatch_value = map[string]int32{
+		"AFTER_MATCH_INVALID":       0,
+		"AFTER_MATCH_PAST_LAST_ROW": 1,
+		"AFTER_MATCH_NEXT_ROW":      2,
+		"AFTER_MATCH_TO_FIRST":      3,
+		"AFTER_MATCH_TO_LAST":       4,
+	}
+)
+
+func (x AfterMatch) Enum() *AfterMatch {
+	p := new(AfterMatch)
+	*p = x
+	return p
+}
+
+func (x AfterMatch) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AfterMatch) Descriptor() protoreflect.EnumDescriptor {
+	return file_core_jobgraph_jobgraph_proto_enumTypes[11].Descriptor()
+}
+
+func (AfterMatch) Type() protoreflect.EnumType {
+	return &file_core_jobgraph_jobgraph_proto_enumTypes[11]
+}
+
+func (x AfterMatch) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AfterMatch.Descriptor instead.
+func (AfterMatch) EnumDescriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{11}
+}
+
 // Graph is one job. Vertices and exchanges are numbered from 0 in the order of
 // their lists; vertices stand in topological order, feedback edges apart.
 type Graph struct {
@@ -788,6 +901,7 @@ type Exchange struct {
 	Schema          []*Field               `protobuf:"bytes,9,rep,name=schema,proto3" json:"schema,omitempty"`
 	Feedback        bool                   `protobuf:"varint,10,opt,name=feedback,proto3" json:"feedback,omitempty"`
 	RetentionReason string                 `protobuf:"bytes,11,opt,name=retention_reason,json=retentionReason,proto3" json:"retention_reason,omitempty"` // why the planner chose it, for EXPLAIN
+	Side            uint32                 `protobuf:"varint,12,opt,name=side,proto3" json:"side,omitempty"`                                             // which output of the producer's last operator: 0 the main one, else a Process's side
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -897,6 +1011,13 @@ func (x *Exchange) GetRetentionReason() string {
 		return x.RetentionReason
 	}
 	return ""
+}
+
+func (x *Exchange) GetSide() uint32 {
+	if x != nil {
+		return x.Side
+	}
+	return 0
 }
 
 // Field is a column: its type in the form that datatype.Parse reads.
@@ -1037,6 +1158,16 @@ type Operator struct {
 	//	*Operator_Expand
 	//	*Operator_Unnest
 	//	*Operator_GroupTopN
+	//	*Operator_UpdatingAggregate
+	//	*Operator_UpdatingJoin
+	//	*Operator_UpdatingTopN
+	//	*Operator_UpdatingOver
+	//	*Operator_Materialize
+	//	*Operator_WindowTable
+	//	*Operator_Process
+	//	*Operator_TemporalJoin
+	//	*Operator_LookupJoin
+	//	*Operator_MatchRecognize
 	Spec          isOperator_Spec `protobuf_oneof:"spec"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1251,6 +1382,96 @@ func (x *Operator) GetGroupTopN() *GroupTopN {
 	return nil
 }
 
+func (x *Operator) GetUpdatingAggregate() *UpdatingAggregate {
+	if x != nil {
+		if x, ok := x.Spec.(*Operator_UpdatingAggregate); ok {
+			return x.UpdatingAggregate
+		}
+	}
+	return nil
+}
+
+func (x *Operator) GetUpdatingJoin() *UpdatingJoin {
+	if x != nil {
+		if x, ok := x.Spec.(*Operator_UpdatingJoin); ok {
+			return x.UpdatingJoin
+		}
+	}
+	return nil
+}
+
+func (x *Operator) GetUpdatingTopN() *UpdatingTopN {
+	if x != nil {
+		if x, ok := x.Spec.(*Operator_UpdatingTopN); ok {
+			return x.UpdatingTopN
+		}
+	}
+	return nil
+}
+
+func (x *Operator) GetUpdatingOver() *UpdatingOver {
+	if x != nil {
+		if x, ok := x.Spec.(*Operator_UpdatingOver); ok {
+			return x.UpdatingOver
+		}
+	}
+	return nil
+}
+
+func (x *Operator) GetMaterialize() *Materialize {
+	if x != nil {
+		if x, ok := x.Spec.(*Operator_Materialize); ok {
+			return x.Materialize
+		}
+	}
+	return nil
+}
+
+func (x *Operator) GetWindowTable() *WindowTable {
+	if x != nil {
+		if x, ok := x.Spec.(*Operator_WindowTable); ok {
+			return x.WindowTable
+		}
+	}
+	return nil
+}
+
+func (x *Operator) GetProcess() *Process {
+	if x != nil {
+		if x, ok := x.Spec.(*Operator_Process); ok {
+			return x.Process
+		}
+	}
+	return nil
+}
+
+func (x *Operator) GetTemporalJoin() *TemporalJoin {
+	if x != nil {
+		if x, ok := x.Spec.(*Operator_TemporalJoin); ok {
+			return x.TemporalJoin
+		}
+	}
+	return nil
+}
+
+func (x *Operator) GetLookupJoin() *LookupJoin {
+	if x != nil {
+		if x, ok := x.Spec.(*Operator_LookupJoin); ok {
+			return x.LookupJoin
+		}
+	}
+	return nil
+}
+
+func (x *Operator) GetMatchRecognize() *MatchRecognize {
+	if x != nil {
+		if x, ok := x.Spec.(*Operator_MatchRecognize); ok {
+			return x.MatchRecognize
+		}
+	}
+	return nil
+}
+
 type isOperator_Spec interface {
 	isOperator_Spec()
 }
@@ -1319,6 +1540,46 @@ type Operator_GroupTopN struct {
 	GroupTopN *GroupTopN `protobuf:"bytes,25,opt,name=group_top_n,json=groupTopN,proto3,oneof"`
 }
 
+type Operator_UpdatingAggregate struct {
+	UpdatingAggregate *UpdatingAggregate `protobuf:"bytes,26,opt,name=updating_aggregate,json=updatingAggregate,proto3,oneof"`
+}
+
+type Operator_UpdatingJoin struct {
+	UpdatingJoin *UpdatingJoin `protobuf:"bytes,27,opt,name=updating_join,json=updatingJoin,proto3,oneof"`
+}
+
+type Operator_UpdatingTopN struct {
+	UpdatingTopN *UpdatingTopN `protobuf:"bytes,28,opt,name=updating_top_n,json=updatingTopN,proto3,oneof"`
+}
+
+type Operator_UpdatingOver struct {
+	UpdatingOver *UpdatingOver `protobuf:"bytes,29,opt,name=updating_over,json=updatingOver,proto3,oneof"`
+}
+
+type Operator_Materialize struct {
+	Materialize *Materialize `protobuf:"bytes,30,opt,name=materialize,proto3,oneof"`
+}
+
+type Operator_WindowTable struct {
+	WindowTable *WindowTable `protobuf:"bytes,31,opt,name=window_table,json=windowTable,proto3,oneof"`
+}
+
+type Operator_Process struct {
+	Process *Process `protobuf:"bytes,32,opt,name=process,proto3,oneof"`
+}
+
+type Operator_TemporalJoin struct {
+	TemporalJoin *TemporalJoin `protobuf:"bytes,33,opt,name=temporal_join,json=temporalJoin,proto3,oneof"`
+}
+
+type Operator_LookupJoin struct {
+	LookupJoin *LookupJoin `protobuf:"bytes,34,opt,name=lookup_join,json=lookupJoin,proto3,oneof"`
+}
+
+type Operator_MatchRecognize struct {
+	MatchRecognize *MatchRecognize `protobuf:"bytes,35,opt,name=match_recognize,json=matchRecognize,proto3,oneof"`
+}
+
 func (*Operator_Source) isOperator_Spec() {}
 
 func (*Operator_Values) isOperator_Spec() {}
@@ -1351,6 +1612,26 @@ func (*Operator_Unnest) isOperator_Spec() {}
 
 func (*Operator_GroupTopN) isOperator_Spec() {}
 
+func (*Operator_UpdatingAggregate) isOperator_Spec() {}
+
+func (*Operator_UpdatingJoin) isOperator_Spec() {}
+
+func (*Operator_UpdatingTopN) isOperator_Spec() {}
+
+func (*Operator_UpdatingOver) isOperator_Spec() {}
+
+func (*Operator_Materialize) isOperator_Spec() {}
+
+func (*Operator_WindowTable) isOperator_Spec() {}
+
+func (*Operator_Process) isOperator_Spec() {}
+
+func (*Operator_TemporalJoin) isOperator_Spec() {}
+
+func (*Operator_LookupJoin) isOperator_Spec() {}
+
+func (*Operator_MatchRecognize) isOperator_Spec() {}
+
 // Source reads a table through its connector. Splits come from the coordinator
 // task's enumerator.
 type Source struct {
@@ -1367,8 +1648,11 @@ type Source struct {
 	TableColumns     []*Field               `protobuf:"bytes,10,rep,name=table_columns,json=tableColumns,proto3" json:"table_columns,omitempty"` // all physical columns of the table, read or not
 	// Rows that these drop are asked for by nobody. They need not be dropped; those
 	// that are save decoding.
-	RowFilters    []*exprpb.Expr `protobuf:"bytes,11,rep,name=row_filters,json=rowFilters,proto3" json:"row_filters,omitempty"` // over columns; never fail
-	KeyFilters    []*KeyFilter   `protobuf:"bytes,12,rep,name=key_filters,json=keyFilters,proto3" json:"key_filters,omitempty"`
+	RowFilters []*exprpb.Expr `protobuf:"bytes,11,rep,name=row_filters,json=rowFilters,proto3" json:"row_filters,omitempty"` // over columns; never fail
+	KeyFilters []*KeyFilter   `protobuf:"bytes,12,rep,name=key_filters,json=keyFilters,proto3" json:"key_filters,omitempty"`
+	// Watermarks are made here, split by split, and combined: the reader tells of which
+	// split a batch is. None: an assigner follows, or there are none.
+	Watermark     *WatermarkAssigner `protobuf:"bytes,13,opt,name=watermark,proto3" json:"watermark,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1483,6 +1767,13 @@ func (x *Source) GetRowFilters() []*exprpb.Expr {
 func (x *Source) GetKeyFilters() []*KeyFilter {
 	if x != nil {
 		return x.KeyFilters
+	}
+	return nil
+}
+
+func (x *Source) GetWatermark() *WatermarkAssigner {
+	if x != nil {
+		return x.Watermark
 	}
 	return nil
 }
@@ -1762,10 +2053,22 @@ func (x *Calc) GetProjection() []*exprpb.Expr {
 
 // WatermarkAssigner derives watermarks from a time column.
 type WatermarkAssigner struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Column        uint32                 `protobuf:"varint,1,opt,name=column,proto3" json:"column,omitempty"`                           // the event-time column
-	Watermark     *exprpb.Expr           `protobuf:"bytes,2,opt,name=watermark,proto3" json:"watermark,omitempty"`                      // its watermark, over the input columns
-	IdleMillis    int64                  `protobuf:"varint,3,opt,name=idle_millis,json=idleMillis,proto3" json:"idle_millis,omitempty"` // 0: never idle
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Column     uint32                 `protobuf:"varint,1,opt,name=column,proto3" json:"column,omitempty"`                           // the event-time column
+	Watermark  *exprpb.Expr           `protobuf:"bytes,2,opt,name=watermark,proto3" json:"watermark,omitempty"`                      // its watermark, over the input columns; none: of processing
+	IdleMillis int64                  `protobuf:"varint,3,opt,name=idle_millis,json=idleMillis,proto3" json:"idle_millis,omitempty"` // 0: never idle
+	// The column is the time at which a row came here, and the watermark that of the
+	// clock, also while nothing comes.
+	Processing bool `protobuf:"varint,4,opt,name=processing,proto3" json:"processing,omitempty"`
+	// An event time that is further ahead of the clock does not advance the watermark; 0: any
+	// does.
+	FutureMillis int64 `protobuf:"varint,5,opt,name=future_millis,json=futureMillis,proto3" json:"future_millis,omitempty"`
+	// In a source: a split whose watermark is further ahead of the slowest one's waits. 0: none
+	// does.
+	DriftMillis   int64        `protobuf:"varint,6,opt,name=drift_millis,json=driftMillis,proto3" json:"drift_millis,omitempty"`
+	AlignMillis   int64        `protobuf:"varint,7,opt,name=align_millis,json=alignMillis,proto3" json:"align_millis,omitempty"` // how often that is looked at
+	Time          *exprpb.Expr `protobuf:"bytes,8,opt,name=time,proto3" json:"time,omitempty"`                                   // instead of column, over the input columns
+	Timeless      bool         `protobuf:"varint,9,opt,name=timeless,proto3" json:"timeless,omitempty"`                          // rows may be without a time: most of these nobody asks for
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1819,6 +2122,48 @@ func (x *WatermarkAssigner) GetIdleMillis() int64 {
 		return x.IdleMillis
 	}
 	return 0
+}
+
+func (x *WatermarkAssigner) GetProcessing() bool {
+	if x != nil {
+		return x.Processing
+	}
+	return false
+}
+
+func (x *WatermarkAssigner) GetFutureMillis() int64 {
+	if x != nil {
+		return x.FutureMillis
+	}
+	return 0
+}
+
+func (x *WatermarkAssigner) GetDriftMillis() int64 {
+	if x != nil {
+		return x.DriftMillis
+	}
+	return 0
+}
+
+func (x *WatermarkAssigner) GetAlignMillis() int64 {
+	if x != nil {
+		return x.AlignMillis
+	}
+	return 0
+}
+
+func (x *WatermarkAssigner) GetTime() *exprpb.Expr {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *WatermarkAssigner) GetTimeless() bool {
+	if x != nil {
+		return x.Timeless
+	}
+	return false
 }
 
 // AggregateCall is one aggregate function over input columns.
@@ -2162,7 +2507,7 @@ func (x *Unnest) GetOuter() bool {
 type Window struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          WindowKind             `protobuf:"varint,1,opt,name=kind,proto3,enum=tidemill.jobgraph.v1.WindowKind" json:"kind,omitempty"`
-	SizeMillis    int64                  `protobuf:"varint,2,opt,name=size_millis,json=sizeMillis,proto3" json:"size_millis,omitempty"`
+	SizeMillis    int64                  `protobuf:"varint,2,opt,name=size_millis,json=sizeMillis,proto3" json:"size_millis,omitempty"`    // SESSION: the gap
 	SlideMillis   int64                  `protobuf:"varint,3,opt,name=slide_millis,json=slideMillis,proto3" json:"slide_millis,omitempty"` // HOP: slide; CUMULATE: step
 	OffsetMillis  int64                  `protobuf:"varint,4,opt,name=offset_millis,json=offsetMillis,proto3" json:"offset_millis,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2885,6 +3230,1273 @@ func (x *Limit) GetLimit() int64 {
 	return 0
 }
 
+// Closing says when a value v of a time column comes no more: once the watermark has
+// reached v + after_millis. Rows that bring it still are late.
+type Closing struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Column        uint32                 `protobuf:"varint,1,opt,name=column,proto3" json:"column,omitempty"`
+	AfterMillis   int64                  `protobuf:"zigzag64,2,opt,name=after_millis,json=afterMillis,proto3" json:"after_millis,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Closing) Reset() {
+	*x = Closing{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Closing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Closing) ProtoMessage() {}
+
+func (x *Closing) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Closing.ProtoReflect.Descriptor instead.
+func (*Closing) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Closing) GetColumn() uint32 {
+	if x != nil {
+		return x.Column
+	}
+	return 0
+}
+
+func (x *Closing) GetAfterMillis() int64 {
+	if x != nil {
+		return x.AfterMillis
+	}
+	return 0
+}
+
+// UpdatingAggregate groups an input that need not end and tells how the results of
+// groups change. Output as of Aggregate, with row kinds; of a partial: keys,
+// accumulator columns, and the number of rows added less those taken back, BIGINT.
+type UpdatingAggregate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Phase         Phase                  `protobuf:"varint,1,opt,name=phase,proto3,enum=tidemill.jobgraph.v1.Phase" json:"phase,omitempty"`
+	Keys          []uint32               `protobuf:"varint,2,rep,packed,name=keys,proto3" json:"keys,omitempty"`
+	Calls         []*AggregateCall       `protobuf:"bytes,3,rep,name=calls,proto3" json:"calls,omitempty"`
+	Retracting    bool                   `protobuf:"varint,4,opt,name=retracting,proto3" json:"retracting,omitempty"`                         // the input takes rows back
+	UpdateBefore  bool                   `protobuf:"varint,5,opt,name=update_before,json=updateBefore,proto3" json:"update_before,omitempty"` // it is told what a row was before it changed
+	Closing       *Closing               `protobuf:"bytes,6,opt,name=closing,proto3" json:"closing,omitempty"`                                // of a key: results come once, when it is closed, as inserts; then the group is forgotten
+	HoldMillis    int64                  `protobuf:"varint,7,opt,name=hold_millis,json=holdMillis,proto3" json:"hold_millis,omitempty"`       // changes may be held back so long, to be told as one; 0: for a batch
+	KeepMillis    int64                  `protobuf:"varint,8,opt,name=keep_millis,json=keepMillis,proto3" json:"keep_millis,omitempty"`       // groups that nothing has come for so long are forgotten; 0: never
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdatingAggregate) Reset() {
+	*x = UpdatingAggregate{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdatingAggregate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdatingAggregate) ProtoMessage() {}
+
+func (x *UpdatingAggregate) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdatingAggregate.ProtoReflect.Descriptor instead.
+func (*UpdatingAggregate) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *UpdatingAggregate) GetPhase() Phase {
+	if x != nil {
+		return x.Phase
+	}
+	return Phase_PHASE_INVALID
+}
+
+func (x *UpdatingAggregate) GetKeys() []uint32 {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *UpdatingAggregate) GetCalls() []*AggregateCall {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+func (x *UpdatingAggregate) GetRetracting() bool {
+	if x != nil {
+		return x.Retracting
+	}
+	return false
+}
+
+func (x *UpdatingAggregate) GetUpdateBefore() bool {
+	if x != nil {
+		return x.UpdateBefore
+	}
+	return false
+}
+
+func (x *UpdatingAggregate) GetClosing() *Closing {
+	if x != nil {
+		return x.Closing
+	}
+	return nil
+}
+
+func (x *UpdatingAggregate) GetHoldMillis() int64 {
+	if x != nil {
+		return x.HoldMillis
+	}
+	return 0
+}
+
+func (x *UpdatingAggregate) GetKeepMillis() int64 {
+	if x != nil {
+		return x.KeepMillis
+	}
+	return 0
+}
+
+// UpdatingJoin joins inputs that need not end; it keeps both. Output: left columns,
+// then right columns; of semi and anti joins the left ones. It tells inserts and
+// deletes.
+type UpdatingJoin struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Type            JoinType               `protobuf:"varint,1,opt,name=type,proto3,enum=tidemill.jobgraph.v1.JoinType" json:"type,omitempty"` // not RIGHT_SEMI, RIGHT_ANTI
+	LeftKeys        []uint32               `protobuf:"varint,2,rep,packed,name=left_keys,json=leftKeys,proto3" json:"left_keys,omitempty"`
+	RightKeys       []uint32               `protobuf:"varint,3,rep,packed,name=right_keys,json=rightKeys,proto3" json:"right_keys,omitempty"`
+	Residual        *exprpb.Expr           `protobuf:"bytes,4,opt,name=residual,proto3" json:"residual,omitempty"`                                    // over left then right columns
+	LeftRetracting  bool                   `protobuf:"varint,5,opt,name=left_retracting,json=leftRetracting,proto3" json:"left_retracting,omitempty"` // the input takes rows back
+	RightRetracting bool                   `protobuf:"varint,6,opt,name=right_retracting,json=rightRetracting,proto3" json:"right_retracting,omitempty"`
+	LeftClosing     *Closing               `protobuf:"bytes,7,opt,name=left_closing,json=leftClosing,proto3" json:"left_closing,omitempty"` // a row of it finds no partner any more, and may be forgotten
+	RightClosing    *Closing               `protobuf:"bytes,8,opt,name=right_closing,json=rightClosing,proto3" json:"right_closing,omitempty"`
+	// That a row of an outer or anti join has no partner is told when the row is closed,
+	// not at once and taken back later: the output is inserts.
+	AtClosing       bool  `protobuf:"varint,9,opt,name=at_closing,json=atClosing,proto3" json:"at_closing,omitempty"`
+	LeftKeepMillis  int64 `protobuf:"varint,10,opt,name=left_keep_millis,json=leftKeepMillis,proto3" json:"left_keep_millis,omitempty"` // rows older than that are forgotten; 0: never
+	RightKeepMillis int64 `protobuf:"varint,11,opt,name=right_keep_millis,json=rightKeepMillis,proto3" json:"right_keep_millis,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *UpdatingJoin) Reset() {
+	*x = UpdatingJoin{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdatingJoin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdatingJoin) ProtoMessage() {}
+
+func (x *UpdatingJoin) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdatingJoin.ProtoReflect.Descriptor instead.
+func (*UpdatingJoin) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *UpdatingJoin) GetType() JoinType {
+	if x != nil {
+		return x.Type
+	}
+	return JoinType_JOIN_INVALID
+}
+
+func (x *UpdatingJoin) GetLeftKeys() []uint32 {
+	if x != nil {
+		return x.LeftKeys
+	}
+	return nil
+}
+
+func (x *UpdatingJoin) GetRightKeys() []uint32 {
+	if x != nil {
+		return x.RightKeys
+	}
+	return nil
+}
+
+func (x *UpdatingJoin) GetResidual() *exprpb.Expr {
+	if x != nil {
+		return x.Residual
+	}
+	return nil
+}
+
+func (x *UpdatingJoin) GetLeftRetracting() bool {
+	if x != nil {
+		return x.LeftRetracting
+	}
+	return false
+}
+
+func (x *UpdatingJoin) GetRightRetracting() bool {
+	if x != nil {
+		return x.RightRetracting
+	}
+	return false
+}
+
+func (x *UpdatingJoin) GetLeftClosing() *Closing {
+	if x != nil {
+		return x.LeftClosing
+	}
+	return nil
+}
+
+func (x *UpdatingJoin) GetRightClosing() *Closing {
+	if x != nil {
+		return x.RightClosing
+	}
+	return nil
+}
+
+func (x *UpdatingJoin) GetAtClosing() bool {
+	if x != nil {
+		return x.AtClosing
+	}
+	return false
+}
+
+func (x *UpdatingJoin) GetLeftKeepMillis() int64 {
+	if x != nil {
+		return x.LeftKeepMillis
+	}
+	return 0
+}
+
+func (x *UpdatingJoin) GetRightKeepMillis() int64 {
+	if x != nil {
+		return x.RightKeepMillis
+	}
+	return 0
+}
+
+// UpdatingTopN keeps the rows of each group that at most offset + limit others come
+// before, as the ranking counts, less the first offset of them, and tells how they
+// change. Output: the input columns, then with rank the row's rank, BIGINT.
+type UpdatingTopN struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Groups        []uint32               `protobuf:"varint,1,rep,packed,name=groups,proto3" json:"groups,omitempty"`
+	Order         []*SortKey             `protobuf:"bytes,2,rep,name=order,proto3" json:"order,omitempty"`
+	Ranking       Ranking                `protobuf:"varint,3,opt,name=ranking,proto3,enum=tidemill.jobgraph.v1.Ranking" json:"ranking,omitempty"`
+	Offset        int64                  `protobuf:"varint,4,opt,name=offset,proto3" json:"offset,omitempty"`
+	Limit         int64                  `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	Rank          bool                   `protobuf:"varint,6,opt,name=rank,proto3" json:"rank,omitempty"`
+	Retracting    bool                   `protobuf:"varint,7,opt,name=retracting,proto3" json:"retracting,omitempty"`
+	UpdateBefore  bool                   `protobuf:"varint,8,opt,name=update_before,json=updateBefore,proto3" json:"update_before,omitempty"`
+	Closing       *Closing               `protobuf:"bytes,9,opt,name=closing,proto3" json:"closing,omitempty"` // of a group column: rows come once, when it is closed, as inserts
+	KeepMillis    int64                  `protobuf:"varint,10,opt,name=keep_millis,json=keepMillis,proto3" json:"keep_millis,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdatingTopN) Reset() {
+	*x = UpdatingTopN{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdatingTopN) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdatingTopN) ProtoMessage() {}
+
+func (x *UpdatingTopN) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdatingTopN.ProtoReflect.Descriptor instead.
+func (*UpdatingTopN) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *UpdatingTopN) GetGroups() []uint32 {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *UpdatingTopN) GetOrder() []*SortKey {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *UpdatingTopN) GetRanking() Ranking {
+	if x != nil {
+		return x.Ranking
+	}
+	return Ranking_RANKING_INVALID
+}
+
+func (x *UpdatingTopN) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *UpdatingTopN) GetLimit() int64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *UpdatingTopN) GetRank() bool {
+	if x != nil {
+		return x.Rank
+	}
+	return false
+}
+
+func (x *UpdatingTopN) GetRetracting() bool {
+	if x != nil {
+		return x.Retracting
+	}
+	return false
+}
+
+func (x *UpdatingTopN) GetUpdateBefore() bool {
+	if x != nil {
+		return x.UpdateBefore
+	}
+	return false
+}
+
+func (x *UpdatingTopN) GetClosing() *Closing {
+	if x != nil {
+		return x.Closing
+	}
+	return nil
+}
+
+func (x *UpdatingTopN) GetKeepMillis() int64 {
+	if x != nil {
+		return x.KeepMillis
+	}
+	return 0
+}
+
+// UpdatingOver computes window functions over an input that need not end. Output: the
+// input columns, then one column a call.
+type UpdatingOver struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Partition    []uint32               `protobuf:"varint,1,rep,packed,name=partition,proto3" json:"partition,omitempty"`
+	Order        []*SortKey             `protobuf:"bytes,2,rep,name=order,proto3" json:"order,omitempty"`
+	Calls        []*OverCall            `protobuf:"bytes,3,rep,name=calls,proto3" json:"calls,omitempty"`
+	Retracting   bool                   `protobuf:"varint,4,opt,name=retracting,proto3" json:"retracting,omitempty"`
+	UpdateBefore bool                   `protobuf:"varint,5,opt,name=update_before,json=updateBefore,proto3" json:"update_before,omitempty"`
+	// Of the first column of the order: rows come once, when it is closed, as inserts, in
+	// that order; frames end at the current row. None: each change is told.
+	Closing       *Closing `protobuf:"bytes,6,opt,name=closing,proto3" json:"closing,omitempty"`
+	KeepMillis    int64    `protobuf:"varint,7,opt,name=keep_millis,json=keepMillis,proto3" json:"keep_millis,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdatingOver) Reset() {
+	*x = UpdatingOver{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdatingOver) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdatingOver) ProtoMessage() {}
+
+func (x *UpdatingOver) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdatingOver.ProtoReflect.Descriptor instead.
+func (*UpdatingOver) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *UpdatingOver) GetPartition() []uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return nil
+}
+
+func (x *UpdatingOver) GetOrder() []*SortKey {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *UpdatingOver) GetCalls() []*OverCall {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+func (x *UpdatingOver) GetRetracting() bool {
+	if x != nil {
+		return x.Retracting
+	}
+	return false
+}
+
+func (x *UpdatingOver) GetUpdateBefore() bool {
+	if x != nil {
+		return x.UpdateBefore
+	}
+	return false
+}
+
+func (x *UpdatingOver) GetClosing() *Closing {
+	if x != nil {
+		return x.Closing
+	}
+	return nil
+}
+
+func (x *UpdatingOver) GetKeepMillis() int64 {
+	if x != nil {
+		return x.KeepMillis
+	}
+	return 0
+}
+
+// Materialize keeps the rows that a changelog leaves.
+type Materialize struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of rows with equal keys only the last that came and was not taken back is told
+	// further, as an insert, update or delete. None: rows are told apart by all columns.
+	Keys          []uint32 `protobuf:"varint,1,rep,packed,name=keys,proto3" json:"keys,omitempty"`
+	AtEnd         bool     `protobuf:"varint,2,opt,name=at_end,json=atEnd,proto3" json:"at_end,omitempty"` // rows are told once, when the input ends, as inserts
+	UpdateBefore  bool     `protobuf:"varint,3,opt,name=update_before,json=updateBefore,proto3" json:"update_before,omitempty"`
+	KeyOnly       bool     `protobuf:"varint,4,opt,name=key_only,json=keyOnly,proto3" json:"key_only,omitempty"` // a delete needs no more than the keys to be right
+	KeepMillis    int64    `protobuf:"varint,5,opt,name=keep_millis,json=keepMillis,proto3" json:"keep_millis,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Materialize) Reset() {
+	*x = Materialize{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Materialize) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Materialize) ProtoMessage() {}
+
+func (x *Materialize) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Materialize.ProtoReflect.Descriptor instead.
+func (*Materialize) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Materialize) GetKeys() []uint32 {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *Materialize) GetAtEnd() bool {
+	if x != nil {
+		return x.AtEnd
+	}
+	return false
+}
+
+func (x *Materialize) GetUpdateBefore() bool {
+	if x != nil {
+		return x.UpdateBefore
+	}
+	return false
+}
+
+func (x *Materialize) GetKeyOnly() bool {
+	if x != nil {
+		return x.KeyOnly
+	}
+	return false
+}
+
+func (x *Materialize) GetKeepMillis() int64 {
+	if x != nil {
+		return x.KeepMillis
+	}
+	return 0
+}
+
+// WindowTable gives rows the windows of TUMBLE, HOP or CUMULATE that their time falls in:
+// a row for each. Output: the input columns, then window_start, window_end, window_time.
+type WindowTable struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Window        *Window                `protobuf:"bytes,1,opt,name=window,proto3" json:"window,omitempty"`
+	TimeColumn    uint32                 `protobuf:"varint,2,opt,name=time_column,json=timeColumn,proto3" json:"time_column,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WindowTable) Reset() {
+	*x = WindowTable{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WindowTable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WindowTable) ProtoMessage() {}
+
+func (x *WindowTable) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WindowTable.ProtoReflect.Descriptor instead.
+func (*WindowTable) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *WindowTable) GetWindow() *Window {
+	if x != nil {
+		return x.Window
+	}
+	return nil
+}
+
+func (x *WindowTable) GetTimeColumn() uint32 {
+	if x != nil {
+		return x.TimeColumn
+	}
+	return 0
+}
+
+// Process runs a function of the program that submitted the job: every process that runs
+// the job has it, by this name.
+type Process struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Function string                 `protobuf:"bytes,1,opt,name=function,proto3" json:"function,omitempty"`
+	Keys     []uint32               `protobuf:"varint,2,rep,packed,name=keys,proto3" json:"keys,omitempty"` // of input 0: what its keyed state and timers belong to
+	// Outputs beside the main one, numbered from 1; an operator that has some is the last of
+	// its chain.
+	Sides         []*SideOutput `protobuf:"bytes,3,rep,name=sides,proto3" json:"sides,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Process) Reset() {
+	*x = Process{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Process) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Process) ProtoMessage() {}
+
+func (x *Process) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Process.ProtoReflect.Descriptor instead.
+func (*Process) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *Process) GetFunction() string {
+	if x != nil {
+		return x.Function
+	}
+	return ""
+}
+
+func (x *Process) GetKeys() []uint32 {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *Process) GetSides() []*SideOutput {
+	if x != nil {
+		return x.Sides
+	}
+	return nil
+}
+
+type SideOutput struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Schema        []*Field               `protobuf:"bytes,2,rep,name=schema,proto3" json:"schema,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SideOutput) Reset() {
+	*x = SideOutput{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SideOutput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SideOutput) ProtoMessage() {}
+
+func (x *SideOutput) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SideOutput.ProtoReflect.Descriptor instead.
+func (*SideOutput) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *SideOutput) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SideOutput) GetSchema() []*Field {
+	if x != nil {
+		return x.Schema
+	}
+	return nil
+}
+
+// TemporalJoin joins each row of input 0 with the version that input 1 had of its key at the
+// row's time. Input 1 is a changelog of upserts by right_keys; a version begins at its
+// right_time and ends where the next one of its key begins. Rows are joined once the
+// watermarks of both inputs have passed their time; versions that no row can ask for any
+// more are forgotten. Output: left columns, then right columns; inserts.
+type TemporalJoin struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          JoinType               `protobuf:"varint,1,opt,name=type,proto3,enum=tidemill.jobgraph.v1.JoinType" json:"type,omitempty"` // INNER or LEFT
+	LeftKeys      []uint32               `protobuf:"varint,2,rep,packed,name=left_keys,json=leftKeys,proto3" json:"left_keys,omitempty"`
+	RightKeys     []uint32               `protobuf:"varint,3,rep,packed,name=right_keys,json=rightKeys,proto3" json:"right_keys,omitempty"` // the upsert key of input 1
+	LeftTime      uint32                 `protobuf:"varint,4,opt,name=left_time,json=leftTime,proto3" json:"left_time,omitempty"`
+	RightTime     uint32                 `protobuf:"varint,5,opt,name=right_time,json=rightTime,proto3" json:"right_time,omitempty"`
+	Residual      *exprpb.Expr           `protobuf:"bytes,6,opt,name=residual,proto3" json:"residual,omitempty"` // over left then right columns
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TemporalJoin) Reset() {
+	*x = TemporalJoin{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TemporalJoin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TemporalJoin) ProtoMessage() {}
+
+func (x *TemporalJoin) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TemporalJoin.ProtoReflect.Descriptor instead.
+func (*TemporalJoin) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *TemporalJoin) GetType() JoinType {
+	if x != nil {
+		return x.Type
+	}
+	return JoinType_JOIN_INVALID
+}
+
+func (x *TemporalJoin) GetLeftKeys() []uint32 {
+	if x != nil {
+		return x.LeftKeys
+	}
+	return nil
+}
+
+func (x *TemporalJoin) GetRightKeys() []uint32 {
+	if x != nil {
+		return x.RightKeys
+	}
+	return nil
+}
+
+func (x *TemporalJoin) GetLeftTime() uint32 {
+	if x != nil {
+		return x.LeftTime
+	}
+	return 0
+}
+
+func (x *TemporalJoin) GetRightTime() uint32 {
+	if x != nil {
+		return x.RightTime
+	}
+	return 0
+}
+
+func (x *TemporalJoin) GetResidual() *exprpb.Expr {
+	if x != nil {
+		return x.Residual
+	}
+	return nil
+}
+
+// LookupJoin asks a table for the rows of keys as they are when a row comes. Output: input
+// columns, then the table's columns.
+type LookupJoin struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          JoinType               `protobuf:"varint,1,opt,name=type,proto3,enum=tidemill.jobgraph.v1.JoinType" json:"type,omitempty"` // INNER or LEFT
+	Table         *Source                `protobuf:"bytes,2,opt,name=table,proto3" json:"table,omitempty"`
+	LeftKeys      []uint32               `protobuf:"varint,3,rep,packed,name=left_keys,json=leftKeys,proto3" json:"left_keys,omitempty"`
+	RightKeys     []uint32               `protobuf:"varint,4,rep,packed,name=right_keys,json=rightKeys,proto3" json:"right_keys,omitempty"` // columns of table.columns
+	Residual      *exprpb.Expr           `protobuf:"bytes,5,opt,name=residual,proto3" json:"residual,omitempty"`                            // over left then table columns
+	CacheRows     int64                  `protobuf:"varint,6,opt,name=cache_rows,json=cacheRows,proto3" json:"cache_rows,omitempty"`        // answers kept, an unknown key being one; 0: none
+	CacheMillis   int64                  `protobuf:"varint,7,opt,name=cache_millis,json=cacheMillis,proto3" json:"cache_millis,omitempty"`  // how long; 0: as long as there is room
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LookupJoin) Reset() {
+	*x = LookupJoin{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LookupJoin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LookupJoin) ProtoMessage() {}
+
+func (x *LookupJoin) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LookupJoin.ProtoReflect.Descriptor instead.
+func (*LookupJoin) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *LookupJoin) GetType() JoinType {
+	if x != nil {
+		return x.Type
+	}
+	return JoinType_JOIN_INVALID
+}
+
+func (x *LookupJoin) GetTable() *Source {
+	if x != nil {
+		return x.Table
+	}
+	return nil
+}
+
+func (x *LookupJoin) GetLeftKeys() []uint32 {
+	if x != nil {
+		return x.LeftKeys
+	}
+	return nil
+}
+
+func (x *LookupJoin) GetRightKeys() []uint32 {
+	if x != nil {
+		return x.RightKeys
+	}
+	return nil
+}
+
+func (x *LookupJoin) GetResidual() *exprpb.Expr {
+	if x != nil {
+		return x.Residual
+	}
+	return nil
+}
+
+func (x *LookupJoin) GetCacheRows() int64 {
+	if x != nil {
+		return x.CacheRows
+	}
+	return 0
+}
+
+func (x *LookupJoin) GetCacheMillis() int64 {
+	if x != nil {
+		return x.CacheMillis
+	}
+	return 0
+}
+
+// Pattern is a regular expression over rows: its parts, repeated.
+type Pattern struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          PatternKind            `protobuf:"varint,1,opt,name=kind,proto3,enum=tidemill.jobgraph.v1.PatternKind" json:"kind,omitempty"`
+	Parts         []*Pattern             `protobuf:"bytes,2,rep,name=parts,proto3" json:"parts,omitempty"`
+	Variable      uint32                 `protobuf:"varint,3,opt,name=variable,proto3" json:"variable,omitempty"` // of a VARIABLE
+	Least         uint32                 `protobuf:"varint,4,opt,name=least,proto3" json:"least,omitempty"`
+	Most          int64                  `protobuf:"varint,5,opt,name=most,proto3" json:"most,omitempty"` // -1: any number
+	Reluctant     bool                   `protobuf:"varint,6,opt,name=reluctant,proto3" json:"reluctant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pattern) Reset() {
+	*x = Pattern{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pattern) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pattern) ProtoMessage() {}
+
+func (x *Pattern) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pattern.ProtoReflect.Descriptor instead.
+func (*Pattern) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *Pattern) GetKind() PatternKind {
+	if x != nil {
+		return x.Kind
+	}
+	return PatternKind_PATTERN_INVALID
+}
+
+func (x *Pattern) GetParts() []*Pattern {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *Pattern) GetVariable() uint32 {
+	if x != nil {
+		return x.Variable
+	}
+	return 0
+}
+
+func (x *Pattern) GetLeast() uint32 {
+	if x != nil {
+		return x.Least
+	}
+	return 0
+}
+
+func (x *Pattern) GetMost() int64 {
+	if x != nil {
+		return x.Most
+	}
+	return 0
+}
+
+func (x *Pattern) GetReluctant() bool {
+	if x != nil {
+		return x.Reluctant
+	}
+	return false
+}
+
+// MatchReference is a value of the rows matched so far: a column of the first or last row of
+// a variable, or an aggregate over all its rows.
+type MatchReference struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Variable      int32                  `protobuf:"varint,1,opt,name=variable,proto3" json:"variable,omitempty"` // -1: any
+	First         bool                   `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`       // counted from the first row, else from the last one
+	Offset        uint32                 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`     // rows on from the first, or back from the last
+	Column        uint32                 `protobuf:"varint,4,opt,name=column,proto3" json:"column,omitempty"`
+	Aggregate     *AggregateCall         `protobuf:"bytes,5,opt,name=aggregate,proto3" json:"aggregate,omitempty"` // instead of a column
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MatchReference) Reset() {
+	*x = MatchReference{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MatchReference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MatchReference) ProtoMessage() {}
+
+func (x *MatchReference) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MatchReference.ProtoReflect.Descriptor instead.
+func (*MatchReference) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *MatchReference) GetVariable() int32 {
+	if x != nil {
+		return x.Variable
+	}
+	return 0
+}
+
+func (x *MatchReference) GetFirst() bool {
+	if x != nil {
+		return x.First
+	}
+	return false
+}
+
+func (x *MatchReference) GetOffset() uint32 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *MatchReference) GetColumn() uint32 {
+	if x != nil {
+		return x.Column
+	}
+	return 0
+}
+
+func (x *MatchReference) GetAggregate() *AggregateCall {
+	if x != nil {
+		return x.Aggregate
+	}
+	return nil
+}
+
+type MatchVariable struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Define        *exprpb.Expr           `protobuf:"bytes,2,opt,name=define,proto3" json:"define,omitempty"` // over the input columns, then its references; none: true
+	References    []*MatchReference      `protobuf:"bytes,3,rep,name=references,proto3" json:"references,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MatchVariable) Reset() {
+	*x = MatchVariable{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MatchVariable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MatchVariable) ProtoMessage() {}
+
+func (x *MatchVariable) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MatchVariable.ProtoReflect.Descriptor instead.
+func (*MatchVariable) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *MatchVariable) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MatchVariable) GetDefine() *exprpb.Expr {
+	if x != nil {
+		return x.Define
+	}
+	return nil
+}
+
+func (x *MatchVariable) GetReferences() []*MatchReference {
+	if x != nil {
+		return x.References
+	}
+	return nil
+}
+
+// MatchRecognize finds runs of rows of a partition, in order, that a pattern describes.
+// Rows are taken once the watermark has passed them. Output: the partition columns, then
+// one column a measure; a row for each match.
+type MatchRecognize struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partition     []uint32               `protobuf:"varint,1,rep,packed,name=partition,proto3" json:"partition,omitempty"`
+	Order         []*SortKey             `protobuf:"bytes,2,rep,name=order,proto3" json:"order,omitempty"` // the first is the time column, ascending
+	Pattern       *Pattern               `protobuf:"bytes,3,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	Variables     []*MatchVariable       `protobuf:"bytes,4,rep,name=variables,proto3" json:"variables,omitempty"`
+	Measures      []*MatchReference      `protobuf:"bytes,5,rep,name=measures,proto3" json:"measures,omitempty"`
+	After         AfterMatch             `protobuf:"varint,7,opt,name=after,proto3,enum=tidemill.jobgraph.v1.AfterMatch" json:"after,omitempty"`
+	AfterVariable uint32                 `protobuf:"varint,8,opt,name=after_variable,json=afterVariable,proto3" json:"after_variable,omitempty"`
+	WithinMillis  int64                  `protobuf:"varint,9,opt,name=within_millis,json=withinMillis,proto3" json:"within_millis,omitempty"` // from the first to the last row of a match; 0: any
+	MaxPartial    int64                  `protobuf:"varint,10,opt,name=max_partial,json=maxPartial,proto3" json:"max_partial,omitempty"`      // partial matches that a partition may have at a time
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MatchRecognize) Reset() {
+	*x = MatchRecognize{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MatchRecognize) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MatchRecognize) ProtoMessage() {}
+
+func (x *MatchRecognize) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MatchRecognize.ProtoReflect.Descriptor instead.
+func (*MatchRecognize) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *MatchRecognize) GetPartition() []uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return nil
+}
+
+func (x *MatchRecognize) GetOrder() []*SortKey {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *MatchRecognize) GetPattern() *Pattern {
+	if x != nil {
+		return x.Pattern
+	}
+	return nil
+}
+
+func (x *MatchRecognize) GetVariables() []*MatchVariable {
+	if x != nil {
+		return x.Variables
+	}
+	return nil
+}
+
+func (x *MatchRecognize) GetMeasures() []*MatchReference {
+	if x != nil {
+		return x.Measures
+	}
+	return nil
+}
+
+func (x *MatchRecognize) GetAfter() AfterMatch {
+	if x != nil {
+		return x.After
+	}
+	return AfterMatch_AFTER_MATCH_INVALID
+}
+
+func (x *MatchRecognize) GetAfterVariable() uint32 {
+	if x != nil {
+		return x.AfterVariable
+	}
+	return 0
+}
+
+func (x *MatchRecognize) GetWithinMillis() int64 {
+	if x != nil {
+		return x.WithinMillis
+	}
+	return 0
+}
+
+func (x *MatchRecognize) GetMaxPartial() int64 {
+	if x != nil {
+		return x.MaxPartial
+	}
+	return 0
+}
+
 // Union passes every input through.
 type Union struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2894,7 +4506,7 @@ type Union struct {
 
 func (x *Union) Reset() {
 	*x = Union{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[29]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2906,7 +4518,7 @@ func (x *Union) String() string {
 func (*Union) ProtoMessage() {}
 
 func (x *Union) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[29]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2919,7 +4531,7 @@ func (x *Union) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Union.ProtoReflect.Descriptor instead.
 func (*Union) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{29}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{44}
 }
 
 // Sink writes a table through its connector.
@@ -2932,13 +4544,14 @@ type Sink struct {
 	PartitionColumns []string               `protobuf:"bytes,5,rep,name=partition_columns,json=partitionColumns,proto3" json:"partition_columns,omitempty"`
 	StaticPartition  map[string]string      `protobuf:"bytes,6,rep,name=static_partition,json=staticPartition,proto3" json:"static_partition,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Overwrite        bool                   `protobuf:"varint,7,opt,name=overwrite,proto3" json:"overwrite,omitempty"`
+	PrimaryKey       []string               `protobuf:"bytes,8,rep,name=primary_key,json=primaryKey,proto3" json:"primary_key,omitempty"` // columns whose changes the sink takes by key
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Sink) Reset() {
 	*x = Sink{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[30]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2950,7 +4563,7 @@ func (x *Sink) String() string {
 func (*Sink) ProtoMessage() {}
 
 func (x *Sink) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[30]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2963,7 +4576,7 @@ func (x *Sink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sink.ProtoReflect.Descriptor instead.
 func (*Sink) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{30}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Sink) GetConnector() string {
@@ -3015,6 +4628,13 @@ func (x *Sink) GetOverwrite() bool {
 	return false
 }
 
+func (x *Sink) GetPrimaryKey() []string {
+	if x != nil {
+		return x.PrimaryKey
+	}
+	return nil
+}
+
 var File_core_jobgraph_jobgraph_proto protoreflect.FileDescriptor
 
 const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
@@ -3040,7 +4660,7 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x0fmax_parallelism\x18\x05 \x01(\rR\x0emaxParallelism\x124\n" +
 	"\x05chain\x18\x06 \x03(\v2\x1e.tidemill.jobgraph.v1.OperatorR\x05chain\x12\x16\n" +
 	"\x06inputs\x18\a \x03(\rR\x06inputs\x12\x18\n" +
-	"\aoutputs\x18\b \x03(\rR\aoutputs\"\xb6\x03\n" +
+	"\aoutputs\x18\b \x03(\rR\aoutputs\"\xca\x03\n" +
 	"\bExchange\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x1a\n" +
 	"\bproducer\x18\x02 \x01(\rR\bproducer\x12\x1a\n" +
@@ -3053,7 +4673,8 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x06schema\x18\t \x03(\v2\x1b.tidemill.jobgraph.v1.FieldR\x06schema\x12\x1a\n" +
 	"\bfeedback\x18\n" +
 	" \x01(\bR\bfeedback\x12)\n" +
-	"\x10retention_reason\x18\v \x01(\tR\x0fretentionReason\"/\n" +
+	"\x10retention_reason\x18\v \x01(\tR\x0fretentionReason\x12\x12\n" +
+	"\x04side\x18\f \x01(\rR\x04side\"/\n" +
 	"\x05Field\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\"b\n" +
@@ -3063,7 +4684,7 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"descending\x18\x02 \x01(\bR\n" +
 	"descending\x12\x1f\n" +
 	"\vnulls_first\x18\x03 \x01(\bR\n" +
-	"nullsFirst\"\xa1\b\n" +
+	"nullsFirst\"\x88\x0e\n" +
 	"\bOperator\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x123\n" +
@@ -3085,8 +4706,19 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x04over\x18\x16 \x01(\v2\x1a.tidemill.jobgraph.v1.OverH\x00R\x04over\x126\n" +
 	"\x06expand\x18\x17 \x01(\v2\x1c.tidemill.jobgraph.v1.ExpandH\x00R\x06expand\x126\n" +
 	"\x06unnest\x18\x18 \x01(\v2\x1c.tidemill.jobgraph.v1.UnnestH\x00R\x06unnest\x12A\n" +
-	"\vgroup_top_n\x18\x19 \x01(\v2\x1f.tidemill.jobgraph.v1.GroupTopNH\x00R\tgroupTopNB\x06\n" +
-	"\x04spec\"\xe3\x04\n" +
+	"\vgroup_top_n\x18\x19 \x01(\v2\x1f.tidemill.jobgraph.v1.GroupTopNH\x00R\tgroupTopN\x12X\n" +
+	"\x12updating_aggregate\x18\x1a \x01(\v2'.tidemill.jobgraph.v1.UpdatingAggregateH\x00R\x11updatingAggregate\x12I\n" +
+	"\rupdating_join\x18\x1b \x01(\v2\".tidemill.jobgraph.v1.UpdatingJoinH\x00R\fupdatingJoin\x12J\n" +
+	"\x0eupdating_top_n\x18\x1c \x01(\v2\".tidemill.jobgraph.v1.UpdatingTopNH\x00R\fupdatingTopN\x12I\n" +
+	"\rupdating_over\x18\x1d \x01(\v2\".tidemill.jobgraph.v1.UpdatingOverH\x00R\fupdatingOver\x12E\n" +
+	"\vmaterialize\x18\x1e \x01(\v2!.tidemill.jobgraph.v1.MaterializeH\x00R\vmaterialize\x12F\n" +
+	"\fwindow_table\x18\x1f \x01(\v2!.tidemill.jobgraph.v1.WindowTableH\x00R\vwindowTable\x129\n" +
+	"\aprocess\x18  \x01(\v2\x1d.tidemill.jobgraph.v1.ProcessH\x00R\aprocess\x12I\n" +
+	"\rtemporal_join\x18! \x01(\v2\".tidemill.jobgraph.v1.TemporalJoinH\x00R\ftemporalJoin\x12C\n" +
+	"\vlookup_join\x18\" \x01(\v2 .tidemill.jobgraph.v1.LookupJoinH\x00R\n" +
+	"lookupJoin\x12O\n" +
+	"\x0fmatch_recognize\x18# \x01(\v2$.tidemill.jobgraph.v1.MatchRecognizeH\x00R\x0ematchRecognizeB\x06\n" +
+	"\x04spec\"\xaa\x05\n" +
 	"\x06Source\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x14\n" +
 	"\x05table\x18\x02 \x01(\tR\x05table\x12C\n" +
@@ -3102,7 +4734,8 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\vrow_filters\x18\v \x03(\v2\x16.tidemill.expr.v1.ExprR\n" +
 	"rowFilters\x12@\n" +
 	"\vkey_filters\x18\f \x03(\v2\x1f.tidemill.jobgraph.v1.KeyFilterR\n" +
-	"keyFilters\x1a:\n" +
+	"keyFilters\x12E\n" +
+	"\twatermark\x18\r \x01(\v2'.tidemill.jobgraph.v1.WatermarkAssignerR\twatermark\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"K\n" +
@@ -3123,12 +4756,20 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x06filter\x18\x01 \x01(\v2\x16.tidemill.expr.v1.ExprR\x06filter\x126\n" +
 	"\n" +
 	"projection\x18\x02 \x03(\v2\x16.tidemill.expr.v1.ExprR\n" +
-	"projection\"\x82\x01\n" +
+	"projection\"\xd5\x02\n" +
 	"\x11WatermarkAssigner\x12\x16\n" +
 	"\x06column\x18\x01 \x01(\rR\x06column\x124\n" +
 	"\twatermark\x18\x02 \x01(\v2\x16.tidemill.expr.v1.ExprR\twatermark\x12\x1f\n" +
 	"\vidle_millis\x18\x03 \x01(\x03R\n" +
-	"idleMillis\"\xb8\x01\n" +
+	"idleMillis\x12\x1e\n" +
+	"\n" +
+	"processing\x18\x04 \x01(\bR\n" +
+	"processing\x12#\n" +
+	"\rfuture_millis\x18\x05 \x01(\x03R\ffutureMillis\x12!\n" +
+	"\fdrift_millis\x18\x06 \x01(\x03R\vdriftMillis\x12!\n" +
+	"\falign_millis\x18\a \x01(\x03R\valignMillis\x12*\n" +
+	"\x04time\x18\b \x01(\v2\x16.tidemill.expr.v1.ExprR\x04time\x12\x1a\n" +
+	"\btimeless\x18\t \x01(\bR\btimeless\"\xb8\x01\n" +
 	"\rAggregateCall\x12\x1a\n" +
 	"\bfunction\x18\x01 \x01(\tR\bfunction\x12\x12\n" +
 	"\x04args\x18\x02 \x03(\rR\x04args\x12\x1a\n" +
@@ -3209,8 +4850,135 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x05limit\x18\x03 \x01(\x03R\x05limit\"5\n" +
 	"\x05Limit\x12\x16\n" +
 	"\x06offset\x18\x01 \x01(\x03R\x06offset\x12\x14\n" +
-	"\x05limit\x18\x02 \x01(\x03R\x05limit\"\a\n" +
-	"\x05Union\"\xdb\x03\n" +
+	"\x05limit\x18\x02 \x01(\x03R\x05limit\"D\n" +
+	"\aClosing\x12\x16\n" +
+	"\x06column\x18\x01 \x01(\rR\x06column\x12!\n" +
+	"\fafter_millis\x18\x02 \x01(\x12R\vafterMillis\"\xd5\x02\n" +
+	"\x11UpdatingAggregate\x121\n" +
+	"\x05phase\x18\x01 \x01(\x0e2\x1b.tidemill.jobgraph.v1.PhaseR\x05phase\x12\x12\n" +
+	"\x04keys\x18\x02 \x03(\rR\x04keys\x129\n" +
+	"\x05calls\x18\x03 \x03(\v2#.tidemill.jobgraph.v1.AggregateCallR\x05calls\x12\x1e\n" +
+	"\n" +
+	"retracting\x18\x04 \x01(\bR\n" +
+	"retracting\x12#\n" +
+	"\rupdate_before\x18\x05 \x01(\bR\fupdateBefore\x127\n" +
+	"\aclosing\x18\x06 \x01(\v2\x1d.tidemill.jobgraph.v1.ClosingR\aclosing\x12\x1f\n" +
+	"\vhold_millis\x18\a \x01(\x03R\n" +
+	"holdMillis\x12\x1f\n" +
+	"\vkeep_millis\x18\b \x01(\x03R\n" +
+	"keepMillis\"\x81\x04\n" +
+	"\fUpdatingJoin\x122\n" +
+	"\x04type\x18\x01 \x01(\x0e2\x1e.tidemill.jobgraph.v1.JoinTypeR\x04type\x12\x1b\n" +
+	"\tleft_keys\x18\x02 \x03(\rR\bleftKeys\x12\x1d\n" +
+	"\n" +
+	"right_keys\x18\x03 \x03(\rR\trightKeys\x122\n" +
+	"\bresidual\x18\x04 \x01(\v2\x16.tidemill.expr.v1.ExprR\bresidual\x12'\n" +
+	"\x0fleft_retracting\x18\x05 \x01(\bR\x0eleftRetracting\x12)\n" +
+	"\x10right_retracting\x18\x06 \x01(\bR\x0frightRetracting\x12@\n" +
+	"\fleft_closing\x18\a \x01(\v2\x1d.tidemill.jobgraph.v1.ClosingR\vleftClosing\x12B\n" +
+	"\rright_closing\x18\b \x01(\v2\x1d.tidemill.jobgraph.v1.ClosingR\frightClosing\x12\x1d\n" +
+	"\n" +
+	"at_closing\x18\t \x01(\bR\tatClosing\x12(\n" +
+	"\x10left_keep_millis\x18\n" +
+	" \x01(\x03R\x0eleftKeepMillis\x12*\n" +
+	"\x11right_keep_millis\x18\v \x01(\x03R\x0frightKeepMillis\"\xf5\x02\n" +
+	"\fUpdatingTopN\x12\x16\n" +
+	"\x06groups\x18\x01 \x03(\rR\x06groups\x123\n" +
+	"\x05order\x18\x02 \x03(\v2\x1d.tidemill.jobgraph.v1.SortKeyR\x05order\x127\n" +
+	"\aranking\x18\x03 \x01(\x0e2\x1d.tidemill.jobgraph.v1.RankingR\aranking\x12\x16\n" +
+	"\x06offset\x18\x04 \x01(\x03R\x06offset\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\x03R\x05limit\x12\x12\n" +
+	"\x04rank\x18\x06 \x01(\bR\x04rank\x12\x1e\n" +
+	"\n" +
+	"retracting\x18\a \x01(\bR\n" +
+	"retracting\x12#\n" +
+	"\rupdate_before\x18\b \x01(\bR\fupdateBefore\x127\n" +
+	"\aclosing\x18\t \x01(\v2\x1d.tidemill.jobgraph.v1.ClosingR\aclosing\x12\x1f\n" +
+	"\vkeep_millis\x18\n" +
+	" \x01(\x03R\n" +
+	"keepMillis\"\xb6\x02\n" +
+	"\fUpdatingOver\x12\x1c\n" +
+	"\tpartition\x18\x01 \x03(\rR\tpartition\x123\n" +
+	"\x05order\x18\x02 \x03(\v2\x1d.tidemill.jobgraph.v1.SortKeyR\x05order\x124\n" +
+	"\x05calls\x18\x03 \x03(\v2\x1e.tidemill.jobgraph.v1.OverCallR\x05calls\x12\x1e\n" +
+	"\n" +
+	"retracting\x18\x04 \x01(\bR\n" +
+	"retracting\x12#\n" +
+	"\rupdate_before\x18\x05 \x01(\bR\fupdateBefore\x127\n" +
+	"\aclosing\x18\x06 \x01(\v2\x1d.tidemill.jobgraph.v1.ClosingR\aclosing\x12\x1f\n" +
+	"\vkeep_millis\x18\a \x01(\x03R\n" +
+	"keepMillis\"\x99\x01\n" +
+	"\vMaterialize\x12\x12\n" +
+	"\x04keys\x18\x01 \x03(\rR\x04keys\x12\x15\n" +
+	"\x06at_end\x18\x02 \x01(\bR\x05atEnd\x12#\n" +
+	"\rupdate_before\x18\x03 \x01(\bR\fupdateBefore\x12\x19\n" +
+	"\bkey_only\x18\x04 \x01(\bR\akeyOnly\x12\x1f\n" +
+	"\vkeep_millis\x18\x05 \x01(\x03R\n" +
+	"keepMillis\"d\n" +
+	"\vWindowTable\x124\n" +
+	"\x06window\x18\x01 \x01(\v2\x1c.tidemill.jobgraph.v1.WindowR\x06window\x12\x1f\n" +
+	"\vtime_column\x18\x02 \x01(\rR\n" +
+	"timeColumn\"q\n" +
+	"\aProcess\x12\x1a\n" +
+	"\bfunction\x18\x01 \x01(\tR\bfunction\x12\x12\n" +
+	"\x04keys\x18\x02 \x03(\rR\x04keys\x126\n" +
+	"\x05sides\x18\x03 \x03(\v2 .tidemill.jobgraph.v1.SideOutputR\x05sides\"U\n" +
+	"\n" +
+	"SideOutput\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
+	"\x06schema\x18\x02 \x03(\v2\x1b.tidemill.jobgraph.v1.FieldR\x06schema\"\xee\x01\n" +
+	"\fTemporalJoin\x122\n" +
+	"\x04type\x18\x01 \x01(\x0e2\x1e.tidemill.jobgraph.v1.JoinTypeR\x04type\x12\x1b\n" +
+	"\tleft_keys\x18\x02 \x03(\rR\bleftKeys\x12\x1d\n" +
+	"\n" +
+	"right_keys\x18\x03 \x03(\rR\trightKeys\x12\x1b\n" +
+	"\tleft_time\x18\x04 \x01(\rR\bleftTime\x12\x1d\n" +
+	"\n" +
+	"right_time\x18\x05 \x01(\rR\trightTime\x122\n" +
+	"\bresidual\x18\x06 \x01(\v2\x16.tidemill.expr.v1.ExprR\bresidual\"\xa6\x02\n" +
+	"\n" +
+	"LookupJoin\x122\n" +
+	"\x04type\x18\x01 \x01(\x0e2\x1e.tidemill.jobgraph.v1.JoinTypeR\x04type\x122\n" +
+	"\x05table\x18\x02 \x01(\v2\x1c.tidemill.jobgraph.v1.SourceR\x05table\x12\x1b\n" +
+	"\tleft_keys\x18\x03 \x03(\rR\bleftKeys\x12\x1d\n" +
+	"\n" +
+	"right_keys\x18\x04 \x03(\rR\trightKeys\x122\n" +
+	"\bresidual\x18\x05 \x01(\v2\x16.tidemill.expr.v1.ExprR\bresidual\x12\x1d\n" +
+	"\n" +
+	"cache_rows\x18\x06 \x01(\x03R\tcacheRows\x12!\n" +
+	"\fcache_millis\x18\a \x01(\x03R\vcacheMillis\"\xd9\x01\n" +
+	"\aPattern\x125\n" +
+	"\x04kind\x18\x01 \x01(\x0e2!.tidemill.jobgraph.v1.PatternKindR\x04kind\x123\n" +
+	"\x05parts\x18\x02 \x03(\v2\x1d.tidemill.jobgraph.v1.PatternR\x05parts\x12\x1a\n" +
+	"\bvariable\x18\x03 \x01(\rR\bvariable\x12\x14\n" +
+	"\x05least\x18\x04 \x01(\rR\x05least\x12\x12\n" +
+	"\x04most\x18\x05 \x01(\x03R\x04most\x12\x1c\n" +
+	"\treluctant\x18\x06 \x01(\bR\treluctant\"\xb5\x01\n" +
+	"\x0eMatchReference\x12\x1a\n" +
+	"\bvariable\x18\x01 \x01(\x05R\bvariable\x12\x14\n" +
+	"\x05first\x18\x02 \x01(\bR\x05first\x12\x16\n" +
+	"\x06offset\x18\x03 \x01(\rR\x06offset\x12\x16\n" +
+	"\x06column\x18\x04 \x01(\rR\x06column\x12A\n" +
+	"\taggregate\x18\x05 \x01(\v2#.tidemill.jobgraph.v1.AggregateCallR\taggregate\"\x99\x01\n" +
+	"\rMatchVariable\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12.\n" +
+	"\x06define\x18\x02 \x01(\v2\x16.tidemill.expr.v1.ExprR\x06define\x12D\n" +
+	"\n" +
+	"references\x18\x03 \x03(\v2$.tidemill.jobgraph.v1.MatchReferenceR\n" +
+	"references\"\xc6\x03\n" +
+	"\x0eMatchRecognize\x12\x1c\n" +
+	"\tpartition\x18\x01 \x03(\rR\tpartition\x123\n" +
+	"\x05order\x18\x02 \x03(\v2\x1d.tidemill.jobgraph.v1.SortKeyR\x05order\x127\n" +
+	"\apattern\x18\x03 \x01(\v2\x1d.tidemill.jobgraph.v1.PatternR\apattern\x12A\n" +
+	"\tvariables\x18\x04 \x03(\v2#.tidemill.jobgraph.v1.MatchVariableR\tvariables\x12@\n" +
+	"\bmeasures\x18\x05 \x03(\v2$.tidemill.jobgraph.v1.MatchReferenceR\bmeasures\x126\n" +
+	"\x05after\x18\a \x01(\x0e2 .tidemill.jobgraph.v1.AfterMatchR\x05after\x12%\n" +
+	"\x0eafter_variable\x18\b \x01(\rR\rafterVariable\x12#\n" +
+	"\rwithin_millis\x18\t \x01(\x03R\fwithinMillis\x12\x1f\n" +
+	"\vmax_partial\x18\n" +
+	" \x01(\x03R\n" +
+	"maxPartial\"\a\n" +
+	"\x05Union\"\xfc\x03\n" +
 	"\x04Sink\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x14\n" +
 	"\x05table\x18\x02 \x01(\tR\x05table\x12A\n" +
@@ -3218,7 +4986,9 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\acolumns\x18\x04 \x03(\v2\x1b.tidemill.jobgraph.v1.FieldR\acolumns\x12+\n" +
 	"\x11partition_columns\x18\x05 \x03(\tR\x10partitionColumns\x12Z\n" +
 	"\x10static_partition\x18\x06 \x03(\v2/.tidemill.jobgraph.v1.Sink.StaticPartitionEntryR\x0fstaticPartition\x12\x1c\n" +
-	"\toverwrite\x18\a \x01(\bR\toverwrite\x1a:\n" +
+	"\toverwrite\x18\a \x01(\bR\toverwrite\x12\x1f\n" +
+	"\vprimary_key\x18\b \x03(\tR\n" +
+	"primaryKey\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aB\n" +
@@ -3292,7 +5062,21 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x0fBOUND_PRECEDING\x10\x02\x12\x15\n" +
 	"\x11BOUND_CURRENT_ROW\x10\x03\x12\x13\n" +
 	"\x0fBOUND_FOLLOWING\x10\x04\x12\x1d\n" +
-	"\x19BOUND_UNBOUNDED_FOLLOWING\x10\x05B,Z*github.com/tidemill/tidemill/core/jobgraphb\x06proto3"
+	"\x19BOUND_UNBOUNDED_FOLLOWING\x10\x05*\x97\x01\n" +
+	"\vPatternKind\x12\x13\n" +
+	"\x0fPATTERN_INVALID\x10\x00\x12\x14\n" +
+	"\x10PATTERN_VARIABLE\x10\x01\x12\x14\n" +
+	"\x10PATTERN_SEQUENCE\x10\x02\x12\x17\n" +
+	"\x13PATTERN_ALTERNATION\x10\x03\x12\x17\n" +
+	"\x13PATTERN_PERMUTATION\x10\x04\x12\x15\n" +
+	"\x11PATTERN_EXCLUSION\x10\x05*\x91\x01\n" +
+	"\n" +
+	"AfterMatch\x12\x17\n" +
+	"\x13AFTER_MATCH_INVALID\x10\x00\x12\x1d\n" +
+	"\x19AFTER_MATCH_PAST_LAST_ROW\x10\x01\x12\x18\n" +
+	"\x14AFTER_MATCH_NEXT_ROW\x10\x02\x12\x18\n" +
+	"\x14AFTER_MATCH_TO_FIRST\x10\x03\x12\x17\n" +
+	"\x13AFTER_MATCH_TO_LAST\x10\x04B,Z*github.com/tidemill/tidemill/core/jobgraphb\x06proto3"
 
 var (
 	file_core_jobgraph_jobgraph_proto_rawDescOnce sync.Once
@@ -3306,8 +5090,8 @@ func file_core_jobgraph_jobgraph_proto_rawDescGZIP() []byte {
 	return file_core_jobgraph_jobgraph_proto_rawDescData
 }
 
-var file_core_jobgraph_jobgraph_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_core_jobgraph_jobgraph_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_core_jobgraph_jobgraph_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
+var file_core_jobgraph_jobgraph_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_core_jobgraph_jobgraph_proto_goTypes = []any{
 	(Mode)(0),                 // 0: tidemill.jobgraph.v1.Mode
 	(Distribution)(0),         // 1: tidemill.jobgraph.v1.Distribution
@@ -3319,116 +5103,176 @@ var file_core_jobgraph_jobgraph_proto_goTypes = []any{
 	(Ranking)(0),              // 7: tidemill.jobgraph.v1.Ranking
 	(FrameUnit)(0),            // 8: tidemill.jobgraph.v1.FrameUnit
 	(BoundKind)(0),            // 9: tidemill.jobgraph.v1.BoundKind
-	(*Graph)(nil),             // 10: tidemill.jobgraph.v1.Graph
-	(*Vertex)(nil),            // 11: tidemill.jobgraph.v1.Vertex
-	(*Exchange)(nil),          // 12: tidemill.jobgraph.v1.Exchange
-	(*Field)(nil),             // 13: tidemill.jobgraph.v1.Field
-	(*SortKey)(nil),           // 14: tidemill.jobgraph.v1.SortKey
-	(*Operator)(nil),          // 15: tidemill.jobgraph.v1.Operator
-	(*Source)(nil),            // 16: tidemill.jobgraph.v1.Source
-	(*KeyFilter)(nil),         // 17: tidemill.jobgraph.v1.KeyFilter
-	(*Predicate)(nil),         // 18: tidemill.jobgraph.v1.Predicate
-	(*Values)(nil),            // 19: tidemill.jobgraph.v1.Values
-	(*ValuesRow)(nil),         // 20: tidemill.jobgraph.v1.ValuesRow
-	(*Calc)(nil),              // 21: tidemill.jobgraph.v1.Calc
-	(*WatermarkAssigner)(nil), // 22: tidemill.jobgraph.v1.WatermarkAssigner
-	(*AggregateCall)(nil),     // 23: tidemill.jobgraph.v1.AggregateCall
-	(*Aggregate)(nil),         // 24: tidemill.jobgraph.v1.Aggregate
-	(*Expand)(nil),            // 25: tidemill.jobgraph.v1.Expand
-	(*ExpandSet)(nil),         // 26: tidemill.jobgraph.v1.ExpandSet
-	(*Unnest)(nil),            // 27: tidemill.jobgraph.v1.Unnest
-	(*Window)(nil),            // 28: tidemill.jobgraph.v1.Window
-	(*WindowAggregate)(nil),   // 29: tidemill.jobgraph.v1.WindowAggregate
-	(*Join)(nil),              // 30: tidemill.jobgraph.v1.Join
-	(*Over)(nil),              // 31: tidemill.jobgraph.v1.Over
-	(*OverCall)(nil),          // 32: tidemill.jobgraph.v1.OverCall
-	(*GroupTopN)(nil),         // 33: tidemill.jobgraph.v1.GroupTopN
-	(*Frame)(nil),             // 34: tidemill.jobgraph.v1.Frame
-	(*FrameBound)(nil),        // 35: tidemill.jobgraph.v1.FrameBound
-	(*Sort)(nil),              // 36: tidemill.jobgraph.v1.Sort
-	(*TopN)(nil),              // 37: tidemill.jobgraph.v1.TopN
-	(*Limit)(nil),             // 38: tidemill.jobgraph.v1.Limit
-	(*Union)(nil),             // 39: tidemill.jobgraph.v1.Union
-	(*Sink)(nil),              // 40: tidemill.jobgraph.v1.Sink
-	nil,                       // 41: tidemill.jobgraph.v1.Graph.OptionsEntry
-	nil,                       // 42: tidemill.jobgraph.v1.Source.OptionsEntry
-	nil,                       // 43: tidemill.jobgraph.v1.Sink.OptionsEntry
-	nil,                       // 44: tidemill.jobgraph.v1.Sink.StaticPartitionEntry
-	(*exprpb.Expr)(nil),       // 45: tidemill.expr.v1.Expr
-	(*exprpb.Literal)(nil),    // 46: tidemill.expr.v1.Literal
+	(PatternKind)(0),          // 10: tidemill.jobgraph.v1.PatternKind
+	(AfterMatch)(0),           // 11: tidemill.jobgraph.v1.AfterMatch
+	(*Graph)(nil),             // 12: tidemill.jobgraph.v1.Graph
+	(*Vertex)(nil),            // 13: tidemill.jobgraph.v1.Vertex
+	(*Exchange)(nil),          // 14: tidemill.jobgraph.v1.Exchange
+	(*Field)(nil),             // 15: tidemill.jobgraph.v1.Field
+	(*SortKey)(nil),           // 16: tidemill.jobgraph.v1.SortKey
+	(*Operator)(nil),          // 17: tidemill.jobgraph.v1.Operator
+	(*Source)(nil),            // 18: tidemill.jobgraph.v1.Source
+	(*KeyFilter)(nil),         // 19: tidemill.jobgraph.v1.KeyFilter
+	(*Predicate)(nil),         // 20: tidemill.jobgraph.v1.Predicate
+	(*Values)(nil),            // 21: tidemill.jobgraph.v1.Values
+	(*ValuesRow)(nil),         // 22: tidemill.jobgraph.v1.ValuesRow
+	(*Calc)(nil),              // 23: tidemill.jobgraph.v1.Calc
+	(*WatermarkAssigner)(nil), // 24: tidemill.jobgraph.v1.WatermarkAssigner
+	(*AggregateCall)(nil),     // 25: tidemill.jobgraph.v1.AggregateCall
+	(*Aggregate)(nil),         // 26: tidemill.jobgraph.v1.Aggregate
+	(*Expand)(nil),            // 27: tidemill.jobgraph.v1.Expand
+	(*ExpandSet)(nil),         // 28: tidemill.jobgraph.v1.ExpandSet
+	(*Unnest)(nil),            // 29: tidemill.jobgraph.v1.Unnest
+	(*Window)(nil),            // 30: tidemill.jobgraph.v1.Window
+	(*WindowAggregate)(nil),   // 31: tidemill.jobgraph.v1.WindowAggregate
+	(*Join)(nil),              // 32: tidemill.jobgraph.v1.Join
+	(*Over)(nil),              // 33: tidemill.jobgraph.v1.Over
+	(*OverCall)(nil),          // 34: tidemill.jobgraph.v1.OverCall
+	(*GroupTopN)(nil),         // 35: tidemill.jobgraph.v1.GroupTopN
+	(*Frame)(nil),             // 36: tidemill.jobgraph.v1.Frame
+	(*FrameBound)(nil),        // 37: tidemill.jobgraph.v1.FrameBound
+	(*Sort)(nil),              // 38: tidemill.jobgraph.v1.Sort
+	(*TopN)(nil),              // 39: tidemill.jobgraph.v1.TopN
+	(*Limit)(nil),             // 40: tidemill.jobgraph.v1.Limit
+	(*Closing)(nil),           // 41: tidemill.jobgraph.v1.Closing
+	(*UpdatingAggregate)(nil), // 42: tidemill.jobgraph.v1.UpdatingAggregate
+	(*UpdatingJoin)(nil),      // 43: tidemill.jobgraph.v1.UpdatingJoin
+	(*UpdatingTopN)(nil),      // 44: tidemill.jobgraph.v1.UpdatingTopN
+	(*UpdatingOver)(nil),      // 45: tidemill.jobgraph.v1.UpdatingOver
+	(*Materialize)(nil),       // 46: tidemill.jobgraph.v1.Materialize
+	(*WindowTable)(nil),       // 47: tidemill.jobgraph.v1.WindowTable
+	(*Process)(nil),           // 48: tidemill.jobgraph.v1.Process
+	(*SideOutput)(nil),        // 49: tidemill.jobgraph.v1.SideOutput
+	(*TemporalJoin)(nil),      // 50: tidemill.jobgraph.v1.TemporalJoin
+	(*LookupJoin)(nil),        // 51: tidemill.jobgraph.v1.LookupJoin
+	(*Pattern)(nil),           // 52: tidemill.jobgraph.v1.Pattern
+	(*MatchReference)(nil),    // 53: tidemill.jobgraph.v1.MatchReference
+	(*MatchVariable)(nil),     // 54: tidemill.jobgraph.v1.MatchVariable
+	(*MatchRecognize)(nil),    // 55: tidemill.jobgraph.v1.MatchRecognize
+	(*Union)(nil),             // 56: tidemill.jobgraph.v1.Union
+	(*Sink)(nil),              // 57: tidemill.jobgraph.v1.Sink
+	nil,                       // 58: tidemill.jobgraph.v1.Graph.OptionsEntry
+	nil,                       // 59: tidemill.jobgraph.v1.Source.OptionsEntry
+	nil,                       // 60: tidemill.jobgraph.v1.Sink.OptionsEntry
+	nil,                       // 61: tidemill.jobgraph.v1.Sink.StaticPartitionEntry
+	(*exprpb.Expr)(nil),       // 62: tidemill.expr.v1.Expr
+	(*exprpb.Literal)(nil),    // 63: tidemill.expr.v1.Literal
 }
 var file_core_jobgraph_jobgraph_proto_depIdxs = []int32{
-	0,  // 0: tidemill.jobgraph.v1.Graph.mode:type_name -> tidemill.jobgraph.v1.Mode
-	11, // 1: tidemill.jobgraph.v1.Graph.vertices:type_name -> tidemill.jobgraph.v1.Vertex
-	12, // 2: tidemill.jobgraph.v1.Graph.exchanges:type_name -> tidemill.jobgraph.v1.Exchange
-	41, // 3: tidemill.jobgraph.v1.Graph.options:type_name -> tidemill.jobgraph.v1.Graph.OptionsEntry
-	15, // 4: tidemill.jobgraph.v1.Vertex.chain:type_name -> tidemill.jobgraph.v1.Operator
-	1,  // 5: tidemill.jobgraph.v1.Exchange.distribution:type_name -> tidemill.jobgraph.v1.Distribution
-	2,  // 6: tidemill.jobgraph.v1.Exchange.retention:type_name -> tidemill.jobgraph.v1.Retention
-	14, // 7: tidemill.jobgraph.v1.Exchange.order:type_name -> tidemill.jobgraph.v1.SortKey
-	13, // 8: tidemill.jobgraph.v1.Exchange.schema:type_name -> tidemill.jobgraph.v1.Field
-	13, // 9: tidemill.jobgraph.v1.Operator.output:type_name -> tidemill.jobgraph.v1.Field
-	16, // 10: tidemill.jobgraph.v1.Operator.source:type_name -> tidemill.jobgraph.v1.Source
-	19, // 11: tidemill.jobgraph.v1.Operator.values:type_name -> tidemill.jobgraph.v1.Values
-	21, // 12: tidemill.jobgraph.v1.Operator.calc:type_name -> tidemill.jobgraph.v1.Calc
-	22, // 13: tidemill.jobgraph.v1.Operator.watermark:type_name -> tidemill.jobgraph.v1.WatermarkAssigner
-	24, // 14: tidemill.jobgraph.v1.Operator.aggregate:type_name -> tidemill.jobgraph.v1.Aggregate
-	29, // 15: tidemill.jobgraph.v1.Operator.window_aggregate:type_name -> tidemill.jobgraph.v1.WindowAggregate
-	30, // 16: tidemill.jobgraph.v1.Operator.join:type_name -> tidemill.jobgraph.v1.Join
-	36, // 17: tidemill.jobgraph.v1.Operator.sort:type_name -> tidemill.jobgraph.v1.Sort
-	37, // 18: tidemill.jobgraph.v1.Operator.top_n:type_name -> tidemill.jobgraph.v1.TopN
-	38, // 19: tidemill.jobgraph.v1.Operator.limit:type_name -> tidemill.jobgraph.v1.Limit
-	39, // 20: tidemill.jobgraph.v1.Operator.union:type_name -> tidemill.jobgraph.v1.Union
-	40, // 21: tidemill.jobgraph.v1.Operator.sink:type_name -> tidemill.jobgraph.v1.Sink
-	31, // 22: tidemill.jobgraph.v1.Operator.over:type_name -> tidemill.jobgraph.v1.Over
-	25, // 23: tidemill.jobgraph.v1.Operator.expand:type_name -> tidemill.jobgraph.v1.Expand
-	27, // 24: tidemill.jobgraph.v1.Operator.unnest:type_name -> tidemill.jobgraph.v1.Unnest
-	33, // 25: tidemill.jobgraph.v1.Operator.group_top_n:type_name -> tidemill.jobgraph.v1.GroupTopN
-	42, // 26: tidemill.jobgraph.v1.Source.options:type_name -> tidemill.jobgraph.v1.Source.OptionsEntry
-	13, // 27: tidemill.jobgraph.v1.Source.columns:type_name -> tidemill.jobgraph.v1.Field
-	18, // 28: tidemill.jobgraph.v1.Source.predicate:type_name -> tidemill.jobgraph.v1.Predicate
-	13, // 29: tidemill.jobgraph.v1.Source.table_columns:type_name -> tidemill.jobgraph.v1.Field
-	45, // 30: tidemill.jobgraph.v1.Source.row_filters:type_name -> tidemill.expr.v1.Expr
-	17, // 31: tidemill.jobgraph.v1.Source.key_filters:type_name -> tidemill.jobgraph.v1.KeyFilter
-	46, // 32: tidemill.jobgraph.v1.Predicate.literals:type_name -> tidemill.expr.v1.Literal
-	18, // 33: tidemill.jobgraph.v1.Predicate.terms:type_name -> tidemill.jobgraph.v1.Predicate
-	20, // 34: tidemill.jobgraph.v1.Values.rows:type_name -> tidemill.jobgraph.v1.ValuesRow
-	46, // 35: tidemill.jobgraph.v1.ValuesRow.values:type_name -> tidemill.expr.v1.Literal
-	45, // 36: tidemill.jobgraph.v1.Calc.filter:type_name -> tidemill.expr.v1.Expr
-	45, // 37: tidemill.jobgraph.v1.Calc.projection:type_name -> tidemill.expr.v1.Expr
-	45, // 38: tidemill.jobgraph.v1.WatermarkAssigner.watermark:type_name -> tidemill.expr.v1.Expr
-	3,  // 39: tidemill.jobgraph.v1.Aggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	23, // 40: tidemill.jobgraph.v1.Aggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	26, // 41: tidemill.jobgraph.v1.Expand.sets:type_name -> tidemill.jobgraph.v1.ExpandSet
-	4,  // 42: tidemill.jobgraph.v1.Window.kind:type_name -> tidemill.jobgraph.v1.WindowKind
-	3,  // 43: tidemill.jobgraph.v1.WindowAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	28, // 44: tidemill.jobgraph.v1.WindowAggregate.window:type_name -> tidemill.jobgraph.v1.Window
-	23, // 45: tidemill.jobgraph.v1.WindowAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	5,  // 46: tidemill.jobgraph.v1.WindowAggregate.properties:type_name -> tidemill.jobgraph.v1.WindowProperty
-	6,  // 47: tidemill.jobgraph.v1.Join.type:type_name -> tidemill.jobgraph.v1.JoinType
-	45, // 48: tidemill.jobgraph.v1.Join.residual:type_name -> tidemill.expr.v1.Expr
-	17, // 49: tidemill.jobgraph.v1.Join.filters:type_name -> tidemill.jobgraph.v1.KeyFilter
-	14, // 50: tidemill.jobgraph.v1.Over.order:type_name -> tidemill.jobgraph.v1.SortKey
-	32, // 51: tidemill.jobgraph.v1.Over.calls:type_name -> tidemill.jobgraph.v1.OverCall
-	23, // 52: tidemill.jobgraph.v1.OverCall.call:type_name -> tidemill.jobgraph.v1.AggregateCall
-	34, // 53: tidemill.jobgraph.v1.OverCall.frame:type_name -> tidemill.jobgraph.v1.Frame
-	3,  // 54: tidemill.jobgraph.v1.GroupTopN.phase:type_name -> tidemill.jobgraph.v1.Phase
-	14, // 55: tidemill.jobgraph.v1.GroupTopN.order:type_name -> tidemill.jobgraph.v1.SortKey
-	7,  // 56: tidemill.jobgraph.v1.GroupTopN.ranking:type_name -> tidemill.jobgraph.v1.Ranking
-	8,  // 57: tidemill.jobgraph.v1.Frame.unit:type_name -> tidemill.jobgraph.v1.FrameUnit
-	35, // 58: tidemill.jobgraph.v1.Frame.from:type_name -> tidemill.jobgraph.v1.FrameBound
-	35, // 59: tidemill.jobgraph.v1.Frame.to:type_name -> tidemill.jobgraph.v1.FrameBound
-	9,  // 60: tidemill.jobgraph.v1.FrameBound.kind:type_name -> tidemill.jobgraph.v1.BoundKind
-	14, // 61: tidemill.jobgraph.v1.Sort.keys:type_name -> tidemill.jobgraph.v1.SortKey
-	14, // 62: tidemill.jobgraph.v1.TopN.keys:type_name -> tidemill.jobgraph.v1.SortKey
-	43, // 63: tidemill.jobgraph.v1.Sink.options:type_name -> tidemill.jobgraph.v1.Sink.OptionsEntry
-	13, // 64: tidemill.jobgraph.v1.Sink.columns:type_name -> tidemill.jobgraph.v1.Field
-	44, // 65: tidemill.jobgraph.v1.Sink.static_partition:type_name -> tidemill.jobgraph.v1.Sink.StaticPartitionEntry
-	66, // [66:66] is the sub-list for method output_type
-	66, // [66:66] is the sub-list for method input_type
-	66, // [66:66] is the sub-list for extension type_name
-	66, // [66:66] is the sub-list for extension extendee
-	0,  // [0:66] is the sub-list for field type_name
+	0,   // 0: tidemill.jobgraph.v1.Graph.mode:type_name -> tidemill.jobgraph.v1.Mode
+	13,  // 1: tidemill.jobgraph.v1.Graph.vertices:type_name -> tidemill.jobgraph.v1.Vertex
+	14,  // 2: tidemill.jobgraph.v1.Graph.exchanges:type_name -> tidemill.jobgraph.v1.Exchange
+	58,  // 3: tidemill.jobgraph.v1.Graph.options:type_name -> tidemill.jobgraph.v1.Graph.OptionsEntry
+	17,  // 4: tidemill.jobgraph.v1.Vertex.chain:type_name -> tidemill.jobgraph.v1.Operator
+	1,   // 5: tidemill.jobgraph.v1.Exchange.distribution:type_name -> tidemill.jobgraph.v1.Distribution
+	2,   // 6: tidemill.jobgraph.v1.Exchange.retention:type_name -> tidemill.jobgraph.v1.Retention
+	16,  // 7: tidemill.jobgraph.v1.Exchange.order:type_name -> tidemill.jobgraph.v1.SortKey
+	15,  // 8: tidemill.jobgraph.v1.Exchange.schema:type_name -> tidemill.jobgraph.v1.Field
+	15,  // 9: tidemill.jobgraph.v1.Operator.output:type_name -> tidemill.jobgraph.v1.Field
+	18,  // 10: tidemill.jobgraph.v1.Operator.source:type_name -> tidemill.jobgraph.v1.Source
+	21,  // 11: tidemill.jobgraph.v1.Operator.values:type_name -> tidemill.jobgraph.v1.Values
+	23,  // 12: tidemill.jobgraph.v1.Operator.calc:type_name -> tidemill.jobgraph.v1.Calc
+	24,  // 13: tidemill.jobgraph.v1.Operator.watermark:type_name -> tidemill.jobgraph.v1.WatermarkAssigner
+	26,  // 14: tidemill.jobgraph.v1.Operator.aggregate:type_name -> tidemill.jobgraph.v1.Aggregate
+	31,  // 15: tidemill.jobgraph.v1.Operator.window_aggregate:type_name -> tidemill.jobgraph.v1.WindowAggregate
+	32,  // 16: tidemill.jobgraph.v1.Operator.join:type_name -> tidemill.jobgraph.v1.Join
+	38,  // 17: tidemill.jobgraph.v1.Operator.sort:type_name -> tidemill.jobgraph.v1.Sort
+	39,  // 18: tidemill.jobgraph.v1.Operator.top_n:type_name -> tidemill.jobgraph.v1.TopN
+	40,  // 19: tidemill.jobgraph.v1.Operator.limit:type_name -> tidemill.jobgraph.v1.Limit
+	56,  // 20: tidemill.jobgraph.v1.Operator.union:type_name -> tidemill.jobgraph.v1.Union
+	57,  // 21: tidemill.jobgraph.v1.Operator.sink:type_name -> tidemill.jobgraph.v1.Sink
+	33,  // 22: tidemill.jobgraph.v1.Operator.over:type_name -> tidemill.jobgraph.v1.Over
+	27,  // 23: tidemill.jobgraph.v1.Operator.expand:type_name -> tidemill.jobgraph.v1.Expand
+	29,  // 24: tidemill.jobgraph.v1.Operator.unnest:type_name -> tidemill.jobgraph.v1.Unnest
+	35,  // 25: tidemill.jobgraph.v1.Operator.group_top_n:type_name -> tidemill.jobgraph.v1.GroupTopN
+	42,  // 26: tidemill.jobgraph.v1.Operator.updating_aggregate:type_name -> tidemill.jobgraph.v1.UpdatingAggregate
+	43,  // 27: tidemill.jobgraph.v1.Operator.updating_join:type_name -> tidemill.jobgraph.v1.UpdatingJoin
+	44,  // 28: tidemill.jobgraph.v1.Operator.updating_top_n:type_name -> tidemill.jobgraph.v1.UpdatingTopN
+	45,  // 29: tidemill.jobgraph.v1.Operator.updating_over:type_name -> tidemill.jobgraph.v1.UpdatingOver
+	46,  // 30: tidemill.jobgraph.v1.Operator.materialize:type_name -> tidemill.jobgraph.v1.Materialize
+	47,  // 31: tidemill.jobgraph.v1.Operator.window_table:type_name -> tidemill.jobgraph.v1.WindowTable
+	48,  // 32: tidemill.jobgraph.v1.Operator.process:type_name -> tidemill.jobgraph.v1.Process
+	50,  // 33: tidemill.jobgraph.v1.Operator.temporal_join:type_name -> tidemill.jobgraph.v1.TemporalJoin
+	51,  // 34: tidemill.jobgraph.v1.Operator.lookup_join:type_name -> tidemill.jobgraph.v1.LookupJoin
+	55,  // 35: tidemill.jobgraph.v1.Operator.match_recognize:type_name -> tidemill.jobgraph.v1.MatchRecognize
+	59,  // 36: tidemill.jobgraph.v1.Source.options:type_name -> tidemill.jobgraph.v1.Source.OptionsEntry
+	15,  // 37: tidemill.jobgraph.v1.Source.columns:type_name -> tidemill.jobgraph.v1.Field
+	20,  // 38: tidemill.jobgraph.v1.Source.predicate:type_name -> tidemill.jobgraph.v1.Predicate
+	15,  // 39: tidemill.jobgraph.v1.Source.table_columns:type_name -> tidemill.jobgraph.v1.Field
+	62,  // 40: tidemill.jobgraph.v1.Source.row_filters:type_name -> tidemill.expr.v1.Expr
+	19,  // 41: tidemill.jobgraph.v1.Source.key_filters:type_name -> tidemill.jobgraph.v1.KeyFilter
+	24,  // 42: tidemill.jobgraph.v1.Source.watermark:type_name -> tidemill.jobgraph.v1.WatermarkAssigner
+	63,  // 43: tidemill.jobgraph.v1.Predicate.literals:type_name -> tidemill.expr.v1.Literal
+	20,  // 44: tidemill.jobgraph.v1.Predicate.terms:type_name -> tidemill.jobgraph.v1.Predicate
+	22,  // 45: tidemill.jobgraph.v1.Values.rows:type_name -> tidemill.jobgraph.v1.ValuesRow
+	63,  // 46: tidemill.jobgraph.v1.ValuesRow.values:type_name -> tidemill.expr.v1.Literal
+	62,  // 47: tidemill.jobgraph.v1.Calc.filter:type_name -> tidemill.expr.v1.Expr
+	62,  // 48: tidemill.jobgraph.v1.Calc.projection:type_name -> tidemill.expr.v1.Expr
+	62,  // 49: tidemill.jobgraph.v1.WatermarkAssigner.watermark:type_name -> tidemill.expr.v1.Expr
+	62,  // 50: tidemill.jobgraph.v1.WatermarkAssigner.time:type_name -> tidemill.expr.v1.Expr
+	3,   // 51: tidemill.jobgraph.v1.Aggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	25,  // 52: tidemill.jobgraph.v1.Aggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	28,  // 53: tidemill.jobgraph.v1.Expand.sets:type_name -> tidemill.jobgraph.v1.ExpandSet
+	4,   // 54: tidemill.jobgraph.v1.Window.kind:type_name -> tidemill.jobgraph.v1.WindowKind
+	3,   // 55: tidemill.jobgraph.v1.WindowAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	30,  // 56: tidemill.jobgraph.v1.WindowAggregate.window:type_name -> tidemill.jobgraph.v1.Window
+	25,  // 57: tidemill.jobgraph.v1.WindowAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	5,   // 58: tidemill.jobgraph.v1.WindowAggregate.properties:type_name -> tidemill.jobgraph.v1.WindowProperty
+	6,   // 59: tidemill.jobgraph.v1.Join.type:type_name -> tidemill.jobgraph.v1.JoinType
+	62,  // 60: tidemill.jobgraph.v1.Join.residual:type_name -> tidemill.expr.v1.Expr
+	19,  // 61: tidemill.jobgraph.v1.Join.filters:type_name -> tidemill.jobgraph.v1.KeyFilter
+	16,  // 62: tidemill.jobgraph.v1.Over.order:type_name -> tidemill.jobgraph.v1.SortKey
+	34,  // 63: tidemill.jobgraph.v1.Over.calls:type_name -> tidemill.jobgraph.v1.OverCall
+	25,  // 64: tidemill.jobgraph.v1.OverCall.call:type_name -> tidemill.jobgraph.v1.AggregateCall
+	36,  // 65: tidemill.jobgraph.v1.OverCall.frame:type_name -> tidemill.jobgraph.v1.Frame
+	3,   // 66: tidemill.jobgraph.v1.GroupTopN.phase:type_name -> tidemill.jobgraph.v1.Phase
+	16,  // 67: tidemill.jobgraph.v1.GroupTopN.order:type_name -> tidemill.jobgraph.v1.SortKey
+	7,   // 68: tidemill.jobgraph.v1.GroupTopN.ranking:type_name -> tidemill.jobgraph.v1.Ranking
+	8,   // 69: tidemill.jobgraph.v1.Frame.unit:type_name -> tidemill.jobgraph.v1.FrameUnit
+	37,  // 70: tidemill.jobgraph.v1.Frame.from:type_name -> tidemill.jobgraph.v1.FrameBound
+	37,  // 71: tidemill.jobgraph.v1.Frame.to:type_name -> tidemill.jobgraph.v1.FrameBound
+	9,   // 72: tidemill.jobgraph.v1.FrameBound.kind:type_name -> tidemill.jobgraph.v1.BoundKind
+	16,  // 73: tidemill.jobgraph.v1.Sort.keys:type_name -> tidemill.jobgraph.v1.SortKey
+	16,  // 74: tidemill.jobgraph.v1.TopN.keys:type_name -> tidemill.jobgraph.v1.SortKey
+	3,   // 75: tidemill.jobgraph.v1.UpdatingAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	25,  // 76: tidemill.jobgraph.v1.UpdatingAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	41,  // 77: tidemill.jobgraph.v1.UpdatingAggregate.closing:type_name -> tidemill.jobgraph.v1.Closing
+	6,   // 78: tidemill.jobgraph.v1.UpdatingJoin.type:type_name -> tidemill.jobgraph.v1.JoinType
+	62,  // 79: tidemill.jobgraph.v1.UpdatingJoin.residual:type_name -> tidemill.expr.v1.Expr
+	41,  // 80: tidemill.jobgraph.v1.UpdatingJoin.left_closing:type_name -> tidemill.jobgraph.v1.Closing
+	41,  // 81: tidemill.jobgraph.v1.UpdatingJoin.right_closing:type_name -> tidemill.jobgraph.v1.Closing
+	16,  // 82: tidemill.jobgraph.v1.UpdatingTopN.order:type_name -> tidemill.jobgraph.v1.SortKey
+	7,   // 83: tidemill.jobgraph.v1.UpdatingTopN.ranking:type_name -> tidemill.jobgraph.v1.Ranking
+	41,  // 84: tidemill.jobgraph.v1.UpdatingTopN.closing:type_name -> tidemill.jobgraph.v1.Closing
+	16,  // 85: tidemill.jobgraph.v1.UpdatingOver.order:type_name -> tidemill.jobgraph.v1.SortKey
+	34,  // 86: tidemill.jobgraph.v1.UpdatingOver.calls:type_name -> tidemill.jobgraph.v1.OverCall
+	41,  // 87: tidemill.jobgraph.v1.UpdatingOver.closing:type_name -> tidemill.jobgraph.v1.Closing
+	30,  // 88: tidemill.jobgraph.v1.WindowTable.window:type_name -> tidemill.jobgraph.v1.Window
+	49,  // 89: tidemill.jobgraph.v1.Process.sides:type_name -> tidemill.jobgraph.v1.SideOutput
+	15,  // 90: tidemill.jobgraph.v1.SideOutput.schema:type_name -> tidemill.jobgraph.v1.Field
+	6,   // 91: tidemill.jobgraph.v1.TemporalJoin.type:type_name -> tidemill.jobgraph.v1.JoinType
+	62,  // 92: tidemill.jobgraph.v1.TemporalJoin.residual:type_name -> tidemill.expr.v1.Expr
+	6,   // 93: tidemill.jobgraph.v1.LookupJoin.type:type_name -> tidemill.jobgraph.v1.JoinType
+	18,  // 94: tidemill.jobgraph.v1.LookupJoin.table:type_name -> tidemill.jobgraph.v1.Source
+	62,  // 95: tidemill.jobgraph.v1.LookupJoin.residual:type_name -> tidemill.expr.v1.Expr
+	10,  // 96: tidemill.jobgraph.v1.Pattern.kind:type_name -> tidemill.jobgraph.v1.PatternKind
+	52,  // 97: tidemill.jobgraph.v1.Pattern.parts:type_name -> tidemill.jobgraph.v1.Pattern
+	25,  // 98: tidemill.jobgraph.v1.MatchReference.aggregate:type_name -> tidemill.jobgraph.v1.AggregateCall
+	62,  // 99: tidemill.jobgraph.v1.MatchVariable.define:type_name -> tidemill.expr.v1.Expr
+	53,  // 100: tidemill.jobgraph.v1.MatchVariable.references:type_name -> tidemill.jobgraph.v1.MatchReference
+	16,  // 101: tidemill.jobgraph.v1.MatchRecognize.order:type_name -> tidemill.jobgraph.v1.SortKey
+	52,  // 102: tidemill.jobgraph.v1.MatchRecognize.pattern:type_name -> tidemill.jobgraph.v1.Pattern
+	54,  // 103: tidemill.jobgraph.v1.MatchRecognize.variables:type_name -> tidemill.jobgraph.v1.MatchVariable
+	53,  // 104: tidemill.jobgraph.v1.MatchRecognize.measures:type_name -> tidemill.jobgraph.v1.MatchReference
+	11,  // 105: tidemill.jobgraph.v1.MatchRecognize.after:type_name -> tidemill.jobgraph.v1.AfterMatch
+	60,  // 106: tidemill.jobgraph.v1.Sink.options:type_name -> tidemill.jobgraph.v1.Sink.OptionsEntry
+	15,  // 107: tidemill.jobgraph.v1.Sink.columns:type_name -> tidemill.jobgraph.v1.Field
+	61,  // 108: tidemill.jobgraph.v1.Sink.static_partition:type_name -> tidemill.jobgraph.v1.Sink.StaticPartitionEntry
+	109, // [109:109] is the sub-list for method output_type
+	109, // [109:109] is the sub-list for method input_type
+	109, // [109:109] is the sub-list for extension type_name
+	109, // [109:109] is the sub-list for extension extendee
+	0,   // [0:109] is the sub-list for field type_name
 }
 
 func init() { file_core_jobgraph_jobgraph_proto_init() }
@@ -3453,14 +5297,24 @@ func file_core_jobgraph_jobgraph_proto_init() {
 		(*Operator_Expand)(nil),
 		(*Operator_Unnest)(nil),
 		(*Operator_GroupTopN)(nil),
+		(*Operator_UpdatingAggregate)(nil),
+		(*Operator_UpdatingJoin)(nil),
+		(*Operator_UpdatingTopN)(nil),
+		(*Operator_UpdatingOver)(nil),
+		(*Operator_Materialize)(nil),
+		(*Operator_WindowTable)(nil),
+		(*Operator_Process)(nil),
+		(*Operator_TemporalJoin)(nil),
+		(*Operator_LookupJoin)(nil),
+		(*Operator_MatchRecognize)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_jobgraph_jobgraph_proto_rawDesc), len(file_core_jobgraph_jobgraph_proto_rawDesc)),
-			NumEnums:      10,
-			NumMessages:   35,
+			NumEnums:      12,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

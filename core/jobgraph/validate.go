@@ -191,11 +191,27 @@ func (v *validator) vertex(i int, vertex *Vertex) error {
 		if int(id) >= len(v.g.Exchanges) || int(v.g.Exchanges[id].Producer) != i {
 			return fmt.Errorf("output %d is not an exchange from it", id)
 		}
-		if out := vertex.Chain[len(vertex.Chain)-1].Output; !sameFields(out, v.g.Exchanges[id].Schema) {
-			return fmt.Errorf("output %d has another schema than the last operator", id)
+		if err := v.output(vertex, v.g.Exchanges[id]); err != nil {
+			return fmt.Errorf("output %d %w", id, err)
 		}
 	}
 	return v.chain(vertex)
+}
+
+// output checks an exchange against what the last operator emits into it.
+func (v *validator) output(vertex *Vertex, e *Exchange) error {
+	last := vertex.Chain[len(vertex.Chain)-1]
+	out, sides := last.Output, last.GetProcess().GetSides()
+	switch {
+	case int(e.Side) > len(sides):
+		return fmt.Errorf("takes side %d of %d", e.Side, len(sides))
+	case e.Side > 0:
+		out = sides[e.Side-1].Schema
+	}
+	if !sameFields(out, e.Schema) {
+		return fmt.Errorf("has another schema than the last operator")
+	}
+	return nil
 }
 
 func sameFields(a, b []*Field) bool {
@@ -213,6 +229,9 @@ func (v *validator) chain(vertex *Vertex) error {
 		}
 		if op.GetSink() != nil && (i < len(vertex.Chain)-1 || len(vertex.Outputs) > 0) {
 			return fmt.Errorf("sink %s is not the end of its vertex", op.Name)
+		}
+		if len(op.GetProcess().GetSides()) > 0 && i < len(vertex.Chain)-1 {
+			return fmt.Errorf("%s has more than one output and is not the end of its vertex", op.Name)
 		}
 		inputs = []int{len(op.Output)}
 	}

@@ -19,10 +19,12 @@ func checkOperator(op *Operator, inputs []int) error {
 	switch op.Spec.(type) {
 	case *Operator_Source, *Operator_Values:
 		wanted = 0
-	case *Operator_Join:
+	case *Operator_Join, *Operator_UpdatingJoin, *Operator_TemporalJoin:
 		wanted = 2
 	case *Operator_Union:
 		wanted = len(inputs)
+	case *Operator_Process:
+		wanted = min(max(len(inputs), 1), 2)
 	case nil:
 		return fmt.Errorf("no spec")
 	}
@@ -45,10 +47,7 @@ func checkSpec(op *Operator, inputs []int) error {
 	case *Operator_Calc:
 		return checkCalc(s.Calc, op, inputs[0])
 	case *Operator_Watermark:
-		if int(s.Watermark.Column) >= inputs[0] {
-			return fmt.Errorf("time column %d of %d", s.Watermark.Column, inputs[0])
-		}
-		return checkExpr(s.Watermark.Watermark, inputs[0])
+		return checkWatermark(s.Watermark, inputs[0])
 	case *Operator_Aggregate:
 		return checkAggregate(s.Aggregate, inputs[0])
 	case *Operator_WindowAggregate:
@@ -59,6 +58,10 @@ func checkSpec(op *Operator, inputs []int) error {
 		return checkOver(s.Over, op, inputs[0])
 	case *Operator_GroupTopN:
 		return checkGroupTopN(s.GroupTopN, inputs[0])
+	case *Operator_UpdatingAggregate, *Operator_UpdatingJoin, *Operator_UpdatingTopN, *Operator_UpdatingOver, *Operator_Materialize, *Operator_WindowTable:
+		return checkUpdating(op, inputs)
+	case *Operator_MatchRecognize:
+		return checkMatch(s.MatchRecognize, len(op.Output), inputs[0])
 	case *Operator_Expand:
 		return checkExpand(s.Expand, op, inputs[0])
 	case *Operator_Unnest:
@@ -74,6 +77,12 @@ func checkSpec(op *Operator, inputs []int) error {
 		if s.Limit.Limit < -1 || s.Limit.Offset < 0 {
 			return fmt.Errorf("limit %d, offset %d", s.Limit.Limit, s.Limit.Offset)
 		}
+	case *Operator_LookupJoin:
+		return checkLookup(s.LookupJoin, inputs[0])
+	case *Operator_TemporalJoin:
+		return checkTemporal(s.TemporalJoin, inputs)
+	case *Operator_Process:
+		return checkProcess(s.Process, inputs[0])
 	case *Operator_Union:
 		for _, width := range inputs {
 			if width != len(op.Output) {
@@ -87,6 +96,21 @@ func checkSpec(op *Operator, inputs []int) error {
 		return schema(s.Sink.Columns)
 	}
 	return nil
+}
+
+func checkProcess(p *Process, width int) error {
+	if p.Function == "" {
+		return fmt.Errorf("no function")
+	}
+	for _, side := range p.Sides {
+		if len(side.Schema) == 0 {
+			return fmt.Errorf("side output %s without columns", side.Name)
+		}
+		if err := schema(side.Schema); err != nil {
+			return fmt.Errorf("side output %s: %w", side.Name, err)
+		}
+	}
+	return columns("key", p.Keys, width)
 }
 
 func checkCalc(c *Calc, op *Operator, width int) error {
@@ -261,7 +285,29 @@ func checkSource(s *Source) error {
 	if err := checkKeyFilters(s.KeyFilters, len(s.Columns)); err != nil {
 		return err
 	}
+	if w := s.Watermark; w != nil {
+		if w.Processing {
+			return fmt.Errorf("a source's watermark of processing time")
+		}
+		if err := checkWatermark(w, len(s.Columns)); err != nil {
+			return err
+		}
+	}
 	return schema(s.Columns)
+}
+
+func checkWatermark(w *WatermarkAssigner, width int) error {
+	if w.Time != nil {
+		if err := checkExpr(w.Time, width); err != nil {
+			return fmt.Errorf("time: %w", err)
+		}
+	} else if int(w.Column) >= width {
+		return fmt.Errorf("time column %d of %d", w.Column, width)
+	}
+	if w.Processing {
+		return nil
+	}
+	return checkExpr(w.Watermark, width)
 }
 
 func checkKeyFilters(all []*KeyFilter, width int) error {

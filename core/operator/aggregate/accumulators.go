@@ -86,9 +86,13 @@ type call struct {
 // NewAccumulators plans calls over input columns. A final phase, whose input
 // is accumulators, ignores arguments and filters.
 func NewAccumulators(calls []*jobgraph.AggregateCall) (*Accumulators, error) {
+	return planCalls(calls, newAccumulator)
+}
+
+func planCalls(calls []*jobgraph.AggregateCall, accumulatorOf func(*jobgraph.AggregateCall) (accumulator, error)) (*Accumulators, error) {
 	a := &Accumulators{}
 	for i, c := range calls {
-		acc, err := newAccumulator(c)
+		acc, err := accumulatorOf(c)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Name, err)
 		}

@@ -230,6 +230,7 @@ func (a *Aggregate) resolveAll(n int) error {
 	}
 	a.slots = a.slots[:n]
 	clear(a.slots)
+	a.groups.rows.Touch(a.slots[:min(n, 1)])
 	return nil
 }
 

@@ -55,8 +55,9 @@ func (d *Distinct) Columns() datatype.Schema {
 
 // Firsts narrows rows, which have the slots of their groups, to those whose group
 // and value are not in seen yet, and adds them there. keys are the group's key
-// columns, none where there is one group. The result is valid until the next
-// call.
+// columns, none where there is one group. seen must be a table of which no key is
+// removed: new keys are told by their slots, which then follow each other. The result
+// is valid until the next call.
 func (d *Distinct) Firsts(mem memory.Allocator, seen state.Rows, keys, in []arrow.Array, sel, slots []int32) ([]int32, []int32, error) {
 	args := make([]arrow.Array, len(d.call.args))
 	for i, a := range d.call.args {

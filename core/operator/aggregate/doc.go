@@ -23,5 +23,10 @@
 // Groups that do not fit memory are spilled as accumulators, by hash, and merged
 // when input has ended; see spill.go. A partial phase emits them instead.
 //
-// Accumulators is the part that windows share.
+// Accumulators is the part that windows share. Those of NewRetracting can take rows back;
+// the columns of these functions are others:
+//
+//	SUM, SUM0                    sum, values BIGINT NOT NULL: the sum of none is null
+//	SUM, SUM0, AVG of doubles    exact sum: BYTES, values BIGINT NOT NULL
+//	STDDEV_*, VAR_*              exact sums of values and squares: BYTES, values BIGINT NOT NULL
 package aggregate

@@ -16,6 +16,7 @@ import (
 	"github.com/tidemill/tidemill/core/keyfilter"
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/operator/residual"
 	"github.com/tidemill/tidemill/core/stream"
 )
 
@@ -45,7 +46,7 @@ type Join struct {
 	left, right datatype.Schema
 	pairs       *arrow.Schema // left, then right columns
 	equal       []int         // by right column: the left one that is equal in each pair, or -1
-	residual    expr.Expr     // nil: none
+	residual    *residual.Condition
 	filters     []*jobgraph.KeyFilter
 	deps        Deps
 
@@ -77,7 +78,7 @@ func New(spec *jobgraph.Join, left, right datatype.Schema, deps Deps) (operator.
 		if l >= len(left) || r >= len(right) {
 			return nil, fmt.Errorf("join: key columns %d of %d and %d of %d", l, len(left), r, len(right))
 		}
-		if !comparable(left[l].Type, right[r].Type) {
+		if !Comparable(left[l].Type, right[r].Type) {
 			return nil, failure.Errorf(failure.Internal, "join: key %s of type %s and key %s of type %s", left[l].Name, left[l].Type, right[r].Name, right[r].Type)
 		}
 		j.leftKeys, j.rightKeys = append(j.leftKeys, l), append(j.rightKeys, r)
@@ -93,17 +94,16 @@ func New(spec *jobgraph.Join, left, right datatype.Schema, deps Deps) (operator.
 	}
 	j.pairs = all.Arrow()
 	j.equal = j.equalColumns()
-	if spec.Residual != nil {
-		var err error
-		if j.residual, err = expr.FromProto(spec.Residual); err != nil {
-			return nil, fmt.Errorf("join condition: %w", err)
-		}
+	var err error
+	if j.residual, err = residual.New(spec.Residual, len(all)); err != nil {
+		return nil, err
 	}
 	return j, nil
 }
 
-// comparable reports whether keys of both types are laid out alike.
-func comparable(a, b datatype.Type) bool {
+// Comparable reports whether keys of both types are laid out alike, so that equal ones
+// hash and compare equal.
+func Comparable(a, b datatype.Type) bool {
 	if hashtable.StorageOf(a) == hashtable.Chars {
 		return hashtable.StorageOf(b) == hashtable.Chars
 	}
@@ -153,12 +153,8 @@ func (j *Join) onlyBuild() bool {
 // Open implements operator.Operator.
 func (j *Join) Open(ctx *operator.Context) (err error) {
 	j.ctx = ctx
-	if j.residual != nil {
-		o := j.deps.Expr
-		o.Allocator = ctx.Alloc
-		if j.check, err = expr.Compile(j.residual, j.deps.Functions, o); err != nil {
-			return fmt.Errorf("join condition: %w", err)
-		}
+	if j.check, err = j.residual.Compile(j.deps.Functions, j.deps.Expr, ctx.Alloc); err != nil {
+		return err
 	}
 	j.probe = probe{join: j}
 	if ctx.Contend != nil {

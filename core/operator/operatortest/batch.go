@@ -2,12 +2,11 @@ package operatortest
 
 import (
 	"fmt"
-	"math/rand/v2"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
-	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/stream"
 )
@@ -16,14 +15,17 @@ import (
 func (f *feed) batch(table Table, from, to int) *stream.Batch {
 	var rows [][]any
 	var sel []int32
+	var kinds []stream.RowKind
+	changes := slices.ContainsFunc(table.Steps[from:to], func(s Step) bool { return s.Kind > stream.Insert })
 	for _, s := range table.Steps[from:to] {
 		if f.way.sel {
 			for f.rand.IntN(3) == 0 { // a row that does not count: another one, again
 				rows = append(rows, table.Steps[f.rand.IntN(to)].orElse(s.Row))
+				kinds = append(kinds, stream.Insert)
 			}
 			sel = append(sel, int32(len(rows)))
 		}
-		rows = append(rows, s.Row)
+		rows, kinds = append(rows, s.Row), append(kinds, max(s.Kind, stream.Insert))
 	}
 	record := Record(f.mem, table.Schema, rows)
 	defer record.Release()
@@ -41,7 +43,9 @@ func (f *feed) batch(table Table, from, to int) *stream.Batch {
 	for _, c := range columns {
 		c.Release()
 	}
-	b.Sel = sel
+	if b.Sel = sel; changes {
+		b.Kinds = kinds
+	}
 	return b
 }
 
@@ -76,30 +80,4 @@ func (f *feed) encode(c arrow.Array) arrow.Array {
 		}
 	}
 	return b.NewArray()
-}
-
-// withNulls returns the tables with nulls in random places that allow them.
-func withNulls(tables []Table, seed uint64) []Table {
-	r := rand.New(rand.NewPCG(seed, 3))
-	out := make([]Table, len(tables))
-	for i, t := range tables {
-		out[i] = Table{Schema: t.Schema}
-		for _, s := range t.Steps {
-			if s.Row != nil {
-				s.Row = rowWithNulls(r, t.Schema, s.Row)
-			}
-			out[i].Steps = append(out[i].Steps, s)
-		}
-	}
-	return out
-}
-
-func rowWithNulls(r *rand.Rand, schema datatype.Schema, row []any) []any {
-	out := make([]any, len(row))
-	for i, v := range row {
-		if out[i] = v; schema[i].Type.Nullable && r.IntN(4) == 0 {
-			out[i] = nil
-		}
-	}
-	return out
 }

@@ -9,6 +9,7 @@
 //	stopped by Close after every step; with an output that fails at every Emit
 //	memory exhausted at every charge
 //	snapshot, thrown away and restored after every step (Case.Stateful)
+//	the same from a snapshot of everything and what later ones say has changed
 //	a budget far below many random rows, against none (Case.Spills)
 //	random nulls in the input, against a naive twin (Case.Twin)
 //
@@ -22,6 +23,11 @@
 //	a | 1
 //	b | NULL
 //	watermark 5000
+//	-U a | 1
+//	+U a | 2
+//
+// A row may begin with its kind; without one it is an insert. Of a Case.Changelog it
+// is compared what the changes leave.
 //
 // Strings stand as they are, or in quotes where they begin or end with a space
 // or say NULL; times as 2024-01-31, 13:45:00.5, 2024-01-31 13:45:00.5.

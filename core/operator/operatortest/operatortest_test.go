@@ -5,8 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/keygroup"
 	"github.com/tidemill/tidemill/core/operator"
@@ -28,7 +31,35 @@ type passing struct {
 	ctx   *operator.Context
 	kept  *stream.Batch
 	seen  int
+	state state.Rows // how many rows there were, by the one key that there is
+	slots []int32
 	stop  chan struct{}
+}
+
+// count adds the rows of a batch to the keyed state.
+func (p *passing) count(rows int) error {
+	key := array.NewInt64Builder(p.ctx.Alloc)
+	defer key.Release()
+	key.Append(0)
+	column := key.NewArray()
+	defer column.Release()
+	keys := []arrow.Array{column}
+	hashes := compute.HashColumns(keys, nil, nil)
+	if err := p.state.Find(keys, nil, hashes, p.slots); err != nil {
+		return err
+	}
+	switch {
+	case p.slots[0] < 0:
+		if err := p.state.Resolve(keys, nil, hashes, p.slots); err != nil {
+			return err
+		}
+	case p.fault != "hides what it writes":
+		p.state.Touch(p.slots)
+	}
+	n := p.state.Values()[0]
+	n.Int64[p.slots[0]] += int64(rows)
+	n.Valid[p.slots[0]] = true
+	return nil
 }
 
 func (p *passing) Open(ctx *operator.Context) error {
@@ -36,6 +67,14 @@ func (p *passing) Open(ctx *operator.Context) error {
 	for _, s := range ctx.Restored {
 		p.seen += len(s)
 	}
+	table, err := ctx.State.Table(state.TableSpec{ID: 1, Name: "rows", Keys: ParseSchema("k BIGINT"), Values: ParseSchema("n BIGINT")})
+	if err != nil {
+		return err
+	}
+	if p.state, err = table.Namespace(0); err != nil {
+		return err
+	}
+	p.slots = make([]int32, 1)
 	if p.fault == "starts a goroutine" {
 		p.stop = make(chan struct{})
 		go func() { <-p.stop }()
@@ -49,7 +88,19 @@ func (p *passing) Open(ctx *operator.Context) error {
 	return nil
 }
 
+// checkCount compares the keyed state with what the operator knows.
+func (p *passing) checkCount() error {
+	if kept := p.state.Values()[0].Int64; p.state.Len() > 0 && int(kept[0]) != p.seen%1000 {
+		return fmt.Errorf("%d rows in keyed state, %d seen", kept[0], p.seen%1000)
+	}
+	return nil
+}
+
 func (p *passing) Process(_ int, b *stream.Batch) error {
+	if err := p.count(b.Len()); err != nil {
+		b.Release()
+		return err
+	}
 	p.seen += b.Len()
 	switch {
 	case p.fault == "drops the selection":
@@ -70,6 +121,9 @@ func (p *passing) Watermark(stream.Watermark) error { return nil }
 
 // EndInput emits how many rows there were, as a row.
 func (p *passing) EndInput(int) error {
+	if err := p.checkCount(); err != nil {
+		return err
+	}
 	n := p.seen % 1000
 	return p.ctx.Output.Emit(stream.NewBatch(Record(p.ctx.Alloc, pair, [][]any{{"rows", int64(n)}})))
 }
@@ -163,7 +217,7 @@ func TestHarness(t *testing.T) {
 	}
 	for _, f := range []fault{
 		"drops the selection", "keeps a batch", "forgets the tenth row", "hides an error",
-		"forgets its state", "keeps a charge", "starts a goroutine",
+		"forgets its state", "hides what it writes", "keeps a charge", "starts a goroutine",
 	} {
 		if text := verdict(f); text == "" {
 			t.Errorf("an operator that %s passes", f)

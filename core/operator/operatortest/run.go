@@ -28,7 +28,7 @@ type Case struct {
 	// New makes the operator; it is called for every run.
 	New func() (operator.Operator, error)
 	// Inputs are the tables that go in. Of several inputs all end before the
-	// final watermark; watermarks stand in the first.
+	// final watermark; before, it is the least of those inputs that bring any.
 	Inputs []Table
 	// Output is the schema of what comes out, for printing.
 	Output datatype.Schema
@@ -37,6 +37,12 @@ type Case struct {
 	// Twin computes the rows that must come out of random input; Want then is not
 	// needed.
 	Twin func(in [][][]any) [][]any
+	// Changelog says that not the changes matter that come out but the rows that they
+	// leave. A change that takes back what is not there is an error.
+	Changelog bool
+	// Upsert are the columns by which changes replace each other: updates come without
+	// what was before, and of deletes no more than these columns must be right.
+	Upsert []int
 	// Ordered says that the order of rows matters.
 	Ordered bool
 	// Stateful says that the operator takes part in checkpoints.
@@ -54,6 +60,8 @@ type Case struct {
 	SpillRow func(n int, row []any)
 	// Undrained says that there is no final watermark at the end of input.
 	Undrained bool
+
+	spill *spill.Directory // of all runs of the case; nil: each opens one
 }
 
 // T is the part of testing.T that the harness uses.
@@ -73,7 +81,20 @@ func Run(t T, c Case) {
 	if c.BatchRows == 0 {
 		c.BatchRows = 4
 	}
+	dir, err := spill.Open("", 0)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	c.spill = dir
+	defer func() {
+		if err := dir.Close(); err != nil {
+			t.Errorf("%v", err)
+		}
+	}()
 	c.check(t, "", 1)
+	if c.Backend != nil {
+		c.onDisk(t)
+	}
 	if c.Spills {
 		c.spills(t)
 	}
@@ -106,13 +127,15 @@ type variant struct {
 
 	stopAt    int // step before which the run is closed; 0: never
 	restoreAt int // step before which it is restored; 0: never
+	chainAt   int // first step of which a snapshot is taken, more being built on it; 0: none
+	chainBy   int // steps between these
 	failEmit  int // emit that fails, from 1; 0: none
 	failGrow  int // charge that fails, from 1; 0: none
 }
 
 func (v variant) String() string {
-	return fmt.Sprintf("batch %d, selection %v, dictionaries %v, seed %d, stop %d, restore %d, fail emit %d, fail charge %d",
-		v.batch, v.sel, v.dictionaries, v.seed, v.stopAt, v.restoreAt, v.failEmit, v.failGrow)
+	return fmt.Sprintf("batch %d, selection %v, dictionaries %v, seed %d, stop %d, restore %d, chain %d by %d, fail emit %d, fail charge %d",
+		v.batch, v.sel, v.dictionaries, v.seed, v.stopAt, v.restoreAt, v.chainAt, v.chainBy, v.failEmit, v.failGrow)
 }
 
 // plain runs to the end in every shape of batches and returns the steps of one.
@@ -146,7 +169,7 @@ func (c Case) want() []string {
 			}
 			header += datatype.QuoteName(f.Name) + " " + f.Type.String()
 		}
-		return printed(c.Output, Parse(header+"\n"+strings.TrimSpace(c.Want)).Rows())
+		return printedSteps(c.Output, Parse(header+"\n"+strings.TrimSpace(c.Want)).Steps)
 	}
 	in := make([][][]any, len(c.Inputs))
 	for i, t := range c.Inputs {
@@ -159,6 +182,16 @@ func printed(s datatype.Schema, rows [][]any) []string {
 	out := make([]string, len(rows))
 	for i, r := range rows {
 		out[i] = FormatRow(s, r)
+	}
+	return out
+}
+
+func printedSteps(s datatype.Schema, steps []Step) []string {
+	out := make([]string, len(steps))
+	for i, step := range steps {
+		if out[i] = FormatRow(s, step.Row); step.Kind > stream.Insert {
+			out[i] = step.Kind.String() + " " + out[i]
+		}
 	}
 	return out
 }
@@ -216,6 +249,18 @@ func (c Case) restored(t T, way variant, steps int) {
 		}
 		c.compare(t, way.String(), r.rows, want)
 	}
+	if way.restoreAt = 0; c.Backend == nil {
+		return
+	}
+	for _, way.chainAt = range []int{1, 2, max(steps/2, 3)} {
+		for way.chainBy = 1; way.chainBy <= 3; way.chainBy++ {
+			r := c.run(t, way)
+			if r.err != nil {
+				t.Fatalf("%v: %v", way, r.err)
+			}
+			c.compare(t, way.String(), r.rows, want)
+		}
+	}
 }
 
 var (
@@ -256,6 +301,7 @@ type sink struct {
 	fail  int
 	limit int
 	bad   error
+	table folding // of a changelog
 }
 
 func (s *sink) Emit(b *stream.Batch) error {
@@ -269,8 +315,23 @@ func (s *sink) Emit(b *stream.Batch) error {
 	if n := int(b.Record.NumCols()); n != len(s.c.Output) {
 		return fmt.Errorf("batch of %d columns, want %d", n, len(s.c.Output))
 	}
-	s.r.rows = append(s.r.rows, printed(s.c.Output, ReadRows(b))...)
+	if s.c.Changelog {
+		s.fold(b)
+		return nil
+	}
+	s.r.rows = append(s.r.rows, printedSteps(s.c.Output, readSteps(b))...)
 	return nil
+}
+
+// fold applies the changes of a batch.
+func (s *sink) fold(b *stream.Batch) {
+	s.table.schema, s.table.keys = s.c.Output, s.c.Upsert
+	for _, step := range readSteps(b) {
+		if err := s.table.apply(step.Kind, step.Row); err != nil && s.bad == nil {
+			s.bad = err
+		}
+	}
+	s.r.rows = printed(s.c.Output, s.table.rows)
 }
 
 func (s *sink) Advance(w stream.Watermark) error {
@@ -318,15 +379,18 @@ type feed struct {
 	ctx     *operator.Context
 	step    int
 	ended   []bool
-	dir     *spill.Directory
+	times   []stream.Watermark // by input; of those that bring none, the last
+	dir     *spill.Directory   // of this run alone
 	space   *spill.Space
 	spilled int64
 	limited *ledger.Account // nil: no budget
+	kept    kept            // of a chain of snapshots
 }
 
 var errClosed = errors.New("closed by the test")
 
 func (f *feed) run() (err error) {
+	defer f.kept.release()
 	if err = f.open(nil, nil); err == nil {
 		err = f.all()
 	}
@@ -339,15 +403,20 @@ func (f *feed) run() (err error) {
 	return err
 }
 
-// open makes the operator, with what was saved.
-func (f *feed) open(saved []byte, tables []state.Piece) (err error) {
+// open makes the operator, with what was saved; restore, unless nil, fills its keyed
+// state.
+func (f *feed) open(saved []byte, restore func(state.Backend) error) (err error) {
 	if f.op, err = f.c.New(); err != nil {
 		return err
 	}
-	if f.dir, err = spill.Open("", 0); err != nil {
-		return err
+	dir := f.c.spill
+	if dir == nil {
+		if f.dir, err = spill.Open("", 0); err != nil {
+			return err
+		}
+		dir = f.dir
 	}
-	f.space = f.dir.Space("operator", spill.Counters{})
+	f.space = dir.Space("operator", spill.Counters{})
 	f.ctx = &operator.Context{
 		Context: context.Background(), Parallelism: 1, Output: f.out, Memory: f.account, Alloc: f.mem,
 		Contend: func() *ledger.Share { return nil }, Spill: f.space,
@@ -360,17 +429,17 @@ func (f *feed) open(saved []byte, tables []state.Piece) (err error) {
 		if f.backend, err = f.c.Backend(f.mem, f.account); err != nil {
 			return err
 		}
-		for i, s := range tables {
-			if err == nil {
-				err = f.backend.Restore(s, nil)
+		if restore != nil {
+			if err := restore(f.backend); err != nil {
+				return err
 			}
-			s.Rows.Release()
-			tables[i].Rows = nil
-		}
-		if err != nil {
-			return err
 		}
 		f.ctx.State = f.backend
+		if f.way.chainAt > 0 {
+			if err := f.pad(); err != nil {
+				return err
+			}
+		}
 	}
 	if f.limited != nil {
 		f.ctx.Memory, f.ctx.Contend = f.limited, f.limited.Contend
@@ -388,9 +457,13 @@ func (f *feed) close() (err error) {
 		err = errors.Join(err, f.backend.Close())
 		f.backend = nil
 	}
-	if f.dir != nil {
+	if f.space != nil {
 		f.spilled += f.space.Written()
-		err = errors.Join(err, f.space.Close(), f.dir.Close())
+		err = errors.Join(err, f.space.Close())
+		f.space = nil
+	}
+	if f.dir != nil {
+		err = errors.Join(err, f.dir.Close())
 		f.dir = nil
 	}
 	return err
@@ -405,39 +478,29 @@ func (f *feed) before() error {
 	case f.way.restoreAt:
 		return f.restore()
 	}
+	if at := f.way.chainAt; at > 0 && f.step >= at && (f.step-at)%f.way.chainBy == 0 {
+		return f.chained()
+	}
 	return nil
 }
 
-func (f *feed) restore() (err error) {
-	var saved []byte
-	if s, ok := f.op.(operator.Snapshotter); ok {
-		if saved, err = s.Snapshot(stream.Barrier{Checkpoint: 1, Kind: stream.CheckpointKind}); err != nil {
-			return err
-		}
-		if err := s.Completed(1); err != nil {
-			return err
-		}
+// restore makes the operator anew from all it has.
+func (f *feed) restore() error {
+	saved, err := f.saved()
+	if err != nil {
+		return err
 	}
-	var tables []state.Piece
+	var all kept
+	defer all.release()
 	if f.backend != nil {
-		s, err := f.backend.Snapshot(state.Everything)
-		if err != nil {
-			return err
-		}
-		err = s.Write(f.ctx, func(p state.Piece) error {
-			p.Rows.Retain()
-			tables = append(tables, p)
-			return nil
-		})
-		s.Release()
-		if err != nil {
+		if err := all.add(f); err != nil {
 			return err
 		}
 	}
 	if err := f.close(); err != nil {
 		return err
 	}
-	return f.open(saved, tables)
+	return f.open(saved, all.restore)
 }
 
 // all feeds every input to its end; of the last one's end the operator is told
@@ -454,6 +517,9 @@ func (f *feed) all() error {
 				return f.finish(input)
 			}
 			if err := f.end(input); err != nil {
+				return err
+			}
+			if err := f.watermark(input, stream.MaxWatermark); err != nil {
 				return err
 			}
 			continue
@@ -514,11 +580,36 @@ func (f *feed) feedSome(input int, table Table, from int) (int, error) {
 		return 0, err
 	}
 	if table.Steps[from].Row == nil {
-		return 1, f.op.Watermark(table.Steps[from].Watermark)
+		return 1, f.watermark(input, table.Steps[from].Watermark)
 	}
 	to := from
 	for to < len(table.Steps) && to-from < f.way.batch && table.Steps[to].Row != nil {
 		to++
 	}
-	return to - from, f.op.Process(input, f.batch(table, from, to))
+	if err := f.op.Process(input, f.batch(table, from, to)); err != nil {
+		return to - from, err
+	}
+	return to - from, f.evict()
+}
+
+// watermark tells the operator if the least of the inputs' watermarks advances.
+func (f *feed) watermark(input int, w stream.Watermark) error {
+	if f.times == nil {
+		for _, t := range f.c.Inputs {
+			at := stream.MaxWatermark
+			if slices.ContainsFunc(t.Steps, func(s Step) bool { return s.Row == nil }) {
+				at = stream.MinWatermark
+			}
+			f.times = append(f.times, at)
+		}
+	}
+	before := slices.Min(f.times)
+	f.times[input] = w
+	if least := slices.Min(f.times); least <= before || least == stream.MaxWatermark { // the last comes at the end
+		return nil
+	}
+	if err := f.op.Watermark(slices.Min(f.times)); err != nil {
+		return err
+	}
+	return f.evict()
 }

@@ -28,18 +28,22 @@ type Table struct {
 // Step is a row or, without one, a watermark.
 type Step struct {
 	Row       []any
+	Kind      stream.RowKind // of the row; invalid: Insert
 	Watermark stream.Watermark
 }
 
-// Rows returns the rows without the watermarks.
+// Rows returns the rows that the changes leave, without the watermarks. It panics where
+// one takes back what is not there.
 func (t Table) Rows() [][]any {
-	var rows [][]any
+	f := folding{schema: t.Schema}
 	for _, s := range t.Steps {
 		if s.Row != nil {
-			rows = append(rows, s.Row)
+			if err := f.apply(s.Kind, s.Row); err != nil {
+				panic(fmt.Sprintf("operatortest: %v", err))
+			}
 		}
 	}
-	return rows
+	return f.rows
 }
 
 // Parse reads a table; it panics on text that is none, because the text is part
@@ -57,6 +61,7 @@ func Parse(text string) Table {
 			t.Steps = append(t.Steps, Step{Watermark: stream.Watermark(n)})
 			continue
 		}
+		kind, line := cutKind(line)
 		cells := strings.Split(line, "|")
 		if len(cells) != len(t.Schema) {
 			panic(fmt.Sprintf("operatortest: %d values in %q, want %d", len(cells), line, len(t.Schema)))
@@ -69,7 +74,7 @@ func Parse(text string) Table {
 			}
 			row[i] = v
 		}
-		t.Steps = append(t.Steps, Step{Row: row})
+		t.Steps = append(t.Steps, Step{Row: row, Kind: kind})
 	}
 	return t
 }
@@ -216,4 +221,17 @@ func ReadRows(b *stream.Batch) [][]any {
 		}
 	}
 	return rows
+}
+
+// readSteps returns the selected rows of a batch with their kinds.
+func readSteps(b *stream.Batch) []Step {
+	steps := make([]Step, b.Len())
+	for i, row := range ReadRows(b) {
+		at := i
+		if b.Sel != nil {
+			at = int(b.Sel[i])
+		}
+		steps[i] = Step{Row: row, Kind: b.Kind(at)}
+	}
+	return steps
 }

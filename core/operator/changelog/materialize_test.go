@@ -1,0 +1,82 @@
+package changelog_test
+
+import (
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/keygroup"
+	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/operator/changelog"
+	"github.com/tidemill/tidemill/core/operator/operatortest"
+	"github.com/tidemill/tidemill/core/state"
+	"github.com/tidemill/tidemill/core/state/memstate"
+	"github.com/tidemill/tidemill/core/stream"
+)
+
+// What changes leave, told at the end and while they come, by all columns and by key.
+
+func backend(mem memory.Allocator, account stream.Account) (state.Backend, error) {
+	return memstate.New(operatortest.Groups, keygroup.Range{Last: operatortest.Groups}, mem, account), nil
+}
+
+const history = `
+k STRING, v BIGINT
+a | 1
+b | 2
+b | 2
+c | NULL
+-U a | 1
++U a | 3
+NULL | 4
+-D b | 2
+c | 5
+d | 6
+-D d | 6
+-D c | 5
+b | 7
+e | 8
+e | 9
+-U e | 9
++U e | 10
+-D e | 8`
+
+func TestMaterialize(t *testing.T) {
+	in := operatortest.Parse(history)
+	for _, c := range []struct {
+		name   string
+		spec   *jobgraph.Materialize
+		want   string
+		upsert []int
+	}{
+		{"all columns", &jobgraph.Materialize{AtEnd: true}, "a | 3\nb | 2\nb | 7\nc | NULL\nNULL | 4\ne | 10", nil},
+		{"by key at the end", &jobgraph.Materialize{Keys: []uint32{0}, AtEnd: true}, "a | 3\nb | 7\nc | NULL\nNULL | 4\ne | 10", nil},
+		{"by key", &jobgraph.Materialize{Keys: []uint32{0}, UpdateBefore: true}, "a | 3\nb | 7\nc | NULL\nNULL | 4\ne | 10", nil},
+		{"upsert", &jobgraph.Materialize{Keys: []uint32{0}}, "a | 3\nb | 7\nc | NULL\nNULL | 4\ne | 10", []int{0}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			operatortest.Run(t, operatortest.Case{
+				Inputs: []operatortest.Table{in}, Output: in.Schema, Want: c.want, Changelog: true, Upsert: c.upsert,
+				Stateful: true, Backend: backend,
+				New: func() (operator.Operator, error) { return changelog.New(c.spec, in.Schema) },
+			})
+		})
+	}
+}
+
+func TestMaterializeRefused(t *testing.T) {
+	for name, spec := range map[string]*jobgraph.Materialize{"no end": {}, "wrong key": {Keys: []uint32{2}}} {
+		if _, err := changelog.New(spec, operatortest.ParseSchema("k STRING, v BIGINT")); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	op, err := changelog.New(&jobgraph.Materialize{AtEnd: true}, operatortest.ParseSchema("v ARRAY<INT>"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer op.Close()
+	if err := op.Open(&operator.Context{}); err == nil {
+		t.Error("rows of arrays are told apart")
+	}
+}
