@@ -29,6 +29,10 @@ const (
 	PublishEnd = "publish-end"
 	// CheckpointPublish: the parts of a checkpoint are written, it is not complete.
 	CheckpointPublish = "checkpoint-publish"
+	// CheckpointComplete: the entry of a checkpoint is written, nothing of it is published.
+	CheckpointComplete = "checkpoint-complete"
+	// SinkWrite: a sink is about to take a batch.
+	SinkWrite = "sink-write"
 	// SinkCommit: committables are about to reach their committer.
 	SinkCommit = "sink-commit"
 	// Deploy: a worker is about to start an attempt.
@@ -39,7 +43,7 @@ const (
 func Names() []string {
 	return []string{
 		RaftApply, JobStored, JobEnd, LaneCommit, LaneCommitted, ShuffleBlock, ShuffleRead, SpillWrite,
-		FileCommit, PublishBegin, PublishStep, PublishEnd, CheckpointPublish, SinkCommit, Deploy,
+		FileCommit, PublishBegin, PublishStep, PublishEnd, CheckpointPublish, CheckpointComplete, SinkWrite, SinkCommit, Deploy,
 	}
 }
 

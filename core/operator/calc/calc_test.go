@@ -152,6 +152,25 @@ func TestEventTimeOfNull(t *testing.T) {
 	}
 }
 
+// A row from the far future is passed on and counted, and does not move the watermark: it
+// would make all others late.
+func TestEventTimeOfTheFuture(t *testing.T) {
+	in := operatortest.Parse(events)
+	d := deps
+	d.Expr.Now = func() time.Time { return time.Date(2024, 1, 1, 0, 0, 1, 0, time.UTC) }
+	op, err := calc.NewWatermarkAssigner(&jobgraph.WatermarkAssigner{Watermark: expr.ToProto(column(in.Schema, 0)), Time: expr.ToProto(column(in.Schema, 0)), FutureMillis: 2000}, in.Schema, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := operatortest.NewFeed(t, op, in)
+	f.Rows(4)
+	f.Close()
+	want := "2024-01-01 00:00:01\n2024-01-01 00:00:03\n2024-01-01 00:00:02\n2024-01-01 00:00:07\nwatermark 1704067203000"
+	if got := strings.Join(f.Output(), "\n"); got != want || op.(*calc.WatermarkAssigner).Future() != 1 {
+		t.Fatalf("%d too far, got\n%s", op.(*calc.WatermarkAssigner).Future(), got)
+	}
+}
+
 func TestIdle(t *testing.T) {
 	in := operatortest.Parse(events)
 	op, err := assigner(in.Schema, 1000)

@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
-	"github.com/tidemill/tidemill/core/expr"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/operator"
@@ -16,16 +14,11 @@ import (
 // WatermarkAssigner is the operator of a jobgraph.WatermarkAssigner. Its context's
 // output must be an operator.IdleOutput.
 type WatermarkAssigner struct {
-	column int
-	expr   expr.Expr
-	idle   time.Duration
-	deps   Deps
+	times *EventTime
+	idle  time.Duration
 
 	out     operator.IdleOutput
-	program *expr.Program
 	current stream.Watermark
-	ints    []int64
-	valid   []bool
 
 	busy   bool      // there have been rows since the last Tick
 	since  time.Time // when the last Tick found rows
@@ -37,17 +30,14 @@ func NewWatermarkAssigner(spec *jobgraph.WatermarkAssigner, in datatype.Schema, 
 	if int(spec.Column) >= len(in) {
 		return nil, fmt.Errorf("watermark: time column %d of %d", spec.Column, len(in))
 	}
-	e, err := expr.FromProto(spec.Watermark)
+	if spec.Processing {
+		return newProcessingTime(spec, in, deps)
+	}
+	times, err := NewEventTime(spec, in, deps)
 	if err != nil {
-		return nil, fmt.Errorf("watermark: %w", err)
+		return nil, err
 	}
-	if !e.Type().IsTimestamp() {
-		return nil, fmt.Errorf("watermark: it is of type %s, not a timestamp", e.Type())
-	}
-	return &WatermarkAssigner{
-		column: int(spec.Column), expr: e, deps: deps, current: stream.MinWatermark,
-		idle: time.Duration(spec.IdleMillis) * time.Millisecond,
-	}, nil
+	return &WatermarkAssigner{times: times, current: stream.MinWatermark, idle: time.Duration(spec.IdleMillis) * time.Millisecond}, nil
 }
 
 // Open implements operator.Operator.
@@ -57,13 +47,11 @@ func (w *WatermarkAssigner) Open(ctx *operator.Context) (err error) {
 		return failure.Errorf(failure.Internal, "watermark: the output takes no watermarks")
 	}
 	w.out = out
-	o := w.deps.Expr
-	o.Allocator = ctx.Alloc
-	if w.program, err = expr.Compile(w.expr, w.deps.Functions, o); err != nil {
-		return fmt.Errorf("watermark: %w", err)
-	}
-	return nil
+	return w.times.Open(ctx.Alloc)
 }
+
+// Future is how many rows had event times too far ahead of the clock, since it was opened.
+func (w *WatermarkAssigner) Future() int64 { return w.times.Future() }
 
 // Process implements operator.Operator: the rows go on, then the watermark.
 func (w *WatermarkAssigner) Process(_ int, b *stream.Batch) error {
@@ -79,7 +67,7 @@ func (w *WatermarkAssigner) Process(_ int, b *stream.Batch) error {
 			return err
 		}
 	}
-	next, err := w.latest(b)
+	next, err := w.times.Latest(b)
 	if err != nil {
 		b.Release()
 		return err
@@ -89,52 +77,6 @@ func (w *WatermarkAssigner) Process(_ int, b *stream.Batch) error {
 	}
 	w.current = next
 	return w.out.Advance(next)
-}
-
-// latest is the greatest watermark of b's rows.
-func (w *WatermarkAssigner) latest(b *stream.Batch) (stream.Watermark, error) {
-	if err := w.checkTimes(b); err != nil {
-		return 0, err
-	}
-	a, err := w.program.Eval(b)
-	if err != nil {
-		return 0, err
-	}
-	defer a.Release()
-	var v []int64
-	v, w.ints = compute.Integers(a, b.Sel, w.ints)
-	valid := compute.Validity(a, b.Sel, w.valid)
-	latest, found := int64(0), false
-	for i, x := range v {
-		if (valid == nil || valid[i]) && (!found || x > latest) {
-			latest, found = x, true
-		}
-	}
-	if valid != nil {
-		w.valid = valid
-	}
-	if !found {
-		return stream.MinWatermark, nil
-	}
-	return stream.Watermark(compute.Millis(w.expr.Type(), latest)), nil
-}
-
-// checkTimes refuses rows without an event time.
-func (w *WatermarkAssigner) checkTimes(b *stream.Batch) error {
-	times := b.Column(w.column)
-	if times.NullN() == 0 {
-		return nil
-	}
-	for i := range b.Len() {
-		r := i
-		if b.Sel != nil {
-			r = int(b.Sel[i])
-		}
-		if times.IsNull(r) {
-			return failure.Errorf(failure.BadData, "event time column %s is null in a row", b.Record.ColumnName(w.column))
-		}
-	}
-	return nil
 }
 
 // Tick implements operator.Ticker: without rows for the idle timeout the output

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/failpoint"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/stream"
@@ -45,18 +46,27 @@ func (s *Sink) failed(doing string, err error) error {
 func (s *Sink) Open(ctx *operator.Context) (err error) {
 	s.ctx = ctx
 	s.writer, err = s.deps.Connector.Writer(ctx, s.spec, connector.WriterEnv{
-		Attempt: ctx.Attempt, Alloc: ctx.Alloc, Restored: ctx.Restored,
+		Attempt: ctx.Attempt, Alloc: ctx.Alloc, Account: ctx.Memory, Restored: ctx.Restored,
 	})
 	return s.failed("open", err)
 }
 
 // Process implements operator.Operator.
 func (s *Sink) Process(_ int, b *stream.Batch) error {
+	if err := failpoint.Hit(failpoint.SinkWrite); err != nil {
+		b.Release()
+		return s.failed("write", err)
+	}
 	return s.failed("write", s.writer.Write(s.ctx, b))
 }
 
 // Watermark implements operator.Operator.
-func (s *Sink) Watermark(stream.Watermark) error { return nil }
+func (s *Sink) Watermark(w stream.Watermark) error {
+	if timed, ok := s.writer.(connector.TimedWriter); ok {
+		return s.failed("advance event time", timed.Advance(int64(w)))
+	}
+	return nil
+}
 
 // EndInput implements operator.Operator: what was written is made ready to
 // publish.

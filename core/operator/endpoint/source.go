@@ -9,8 +9,11 @@ import (
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/memory"
+	"github.com/tidemill/tidemill/core/metric"
 	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/operator/calc"
 	"github.com/tidemill/tidemill/core/stream"
 )
 
@@ -32,6 +35,12 @@ type SourceDeps struct {
 	Filters RowFilters
 	// Now is processing time; nil: time.Now.
 	Now func() time.Time
+	// Metrics are the reader's; may be nil.
+	Metrics *metric.Scope
+	// Watermark says how watermarks are made of the rows of each split; nil: they are not
+	// made here.
+	Watermark *jobgraph.WatermarkAssigner
+	Calc      calc.Deps // of its expressions
 }
 
 // Source is the operator of a jobgraph.Source.
@@ -40,16 +49,17 @@ type Source struct {
 	deps SourceDeps
 	ctx  *operator.Context
 
-	reader connector.Reader
-	keyed  []*keyed        // the runtime filters that it was given
-	loan   *memory.Loan    // nil: what the reader holds it keeps
-	inner  context.Context // ends with Close
-	cancel context.CancelFunc
-	asked  sync.WaitGroup
-	answer chan answer   // of the request that is out; nil: none is
-	woken  chan struct{} // signalled when there is an answer
-	wait   connector.Wait
-	noMore bool // there are no further splits
+	reader     connector.Reader
+	watermarks *watermarks     // nil: none are made here
+	keyed      []*keyed        // the runtime filters that it was given
+	loan       *memory.Loan    // nil: what the reader holds it keeps
+	inner      context.Context // ends with Close
+	cancel     context.CancelFunc
+	asked      sync.WaitGroup
+	answer     chan answer   // of the request that is out; nil: none is
+	woken      chan struct{} // signalled when there is an answer
+	wait       connector.Wait
+	noMore     bool // there are no further splits
 	// received counts the splits that this attempt was given.
 	received uint64
 	rows     int64
@@ -70,7 +80,11 @@ func NewSource(spec connector.SourceSpec, deps SourceDeps) (operator.Source, err
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	return &Source{spec: spec, deps: deps}, nil
+	w, err := newWatermarks(deps.Watermark, spec.Columns, deps.Calc)
+	if err != nil {
+		return nil, fmt.Errorf("source %s: %w", spec.Table.Name, err)
+	}
+	return &Source{spec: spec, deps: deps, watermarks: w}, nil
 }
 
 // Open implements operator.Operator.
@@ -88,13 +102,16 @@ func (s *Source) Open(ctx *operator.Context) error {
 		}
 	}
 	reader, err := s.deps.Connector.Reader(inner, s.spec, connector.ReaderEnv{
-		Subtask: int(ctx.Attempt.Subtask.Index), Alloc: ctx.Alloc, BatchRows: ctx.BatchRows, Now: s.deps.Now,
+		Subtask: int(ctx.Attempt.Subtask.Index), Alloc: ctx.Alloc, Account: ctx.Memory, Metrics: s.deps.Metrics, BatchRows: ctx.BatchRows, Now: s.deps.Now,
 		Filters: filters, SlowSplits: s.deps.SlowSplits,
 	})
 	if err != nil {
 		return s.failed("open", err)
 	}
 	s.reader = reader
+	if err := s.watermarks.open(ctx, reader); err != nil {
+		return s.failed("open", err)
+	}
 	s.borrow()
 	for _, saved := range ctx.Restored {
 		_, splits, err := decodeSplits(saved)
@@ -111,6 +128,9 @@ func (s *Source) Open(ctx *operator.Context) error {
 }
 
 func (s *Source) failed(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
 	return fmt.Errorf("source %s: %s: %w", s.spec.Table.Name, doing, err)
 }
 
@@ -129,11 +149,20 @@ func (s *Source) Poll() (operator.Status, error) {
 	if err != nil {
 		return operator.InvalidStatus, s.failed("read", err)
 	}
+	if err := s.watermarks.hold(); err != nil {
+		if b != nil {
+			b.Release()
+		}
+		return operator.InvalidStatus, err
+	}
 	s.wait = wait
 	switch {
 	case b != nil:
 		s.wait = connector.NoWait
 		s.rows += int64(b.Len())
+		if s.watermarks != nil {
+			return operator.More, s.watermarks.emit(b)
+		}
 		return operator.More, s.ctx.Output.Emit(b)
 	case wait == connector.ForData:
 		return operator.Waiting, nil

@@ -60,7 +60,7 @@ func SinkSpec(job id.Job, s *jobgraph.Sink, bounded bool) (connector.SinkSpec, e
 	}
 	return connector.SinkSpec{
 		Job:             job,
-		Table:           connector.Table{Name: s.Table, Options: s.Options, Schema: columns, Partitions: s.PartitionColumns},
+		Table:           connector.Table{Name: s.Table, Options: s.Options, Schema: columns, Partitions: s.PartitionColumns, PrimaryKey: s.PrimaryKey},
 		Columns:         columns,
 		Overwrite:       s.Overwrite,
 		StaticPartition: s.StaticPartition,

@@ -35,6 +35,13 @@ func Received(snapshot []byte) (uint64, error) {
 	return received, err
 }
 
+// Splits reads from a source's snapshot the splits that the attempt had in hand, each with
+// how far it had been read.
+func Splits(snapshot []byte) ([]connector.Split, error) {
+	_, splits, err := decodeSplits(snapshot)
+	return splits, err
+}
+
 func decodeSplits(b []byte) (received uint64, splits []connector.Split, err error) {
 	damaged := failure.Errorf(failure.BadData, "saved splits of %d bytes are damaged", len(b))
 	if len(b) < 6 || crc32.Checksum(b[:len(b)-4], castagnoli) != binary.LittleEndian.Uint32(b[len(b)-4:]) {

@@ -9,6 +9,7 @@ import (
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/operator/operatortest"
 	"github.com/tidemill/tidemill/core/operator/order"
+	"github.com/tidemill/tidemill/core/stream"
 )
 
 // The operators of the package through the conformance harness, Sort and TopN
@@ -102,6 +103,62 @@ func TestLimit(t *testing.T) {
 			},
 		})
 	}
+}
+
+// What former subtasks have counted is added up, however many there were: no more rows
+// pass than the limit says, and none if it had been reached.
+func TestLimitRestored(t *testing.T) {
+	in := operatortest.Parse(sample)
+	for _, c := range []struct {
+		counted []int64 // of former subtasks
+		want    int
+	}{{nil, 3}, {[]int64{1}, 2}, {[]int64{1, 1}, 1}, {[]int64{2, 5}, 0}, {[]int64{3}, 0}} {
+		op, err := order.NewLimit(&jobgraph.Limit{Limit: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		limit := &restored{Operator: op}
+		for _, n := range c.counted {
+			former, err := order.NewLimit(&jobgraph.Limit{Limit: 3})
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows := operatortest.Table{Schema: in.Schema, Steps: in.Steps[:n]}
+			if err := operatortest.Feed(t, former, rows); err != nil {
+				t.Fatal(err)
+			}
+			saved, err := former.(operator.Snapshotter).Snapshot(stream.Barrier{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			limit.saved = append(limit.saved, saved)
+		}
+		got, err := operatortest.Collect(t, limit, 2, in)
+		if err != nil || len(got) != c.want {
+			t.Errorf("%v counted: %d rows pass, want %d (%v)", c.counted, len(got), c.want, err)
+		}
+		if done := op.(operator.Finisher).Done(); !done {
+			t.Errorf("%v counted: more is wanted", c.counted)
+		}
+	}
+	op, err := order.NewLimit(&jobgraph.Limit{Limit: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := op.Open(&operator.Context{Restored: [][]byte{{0x80}}}); err == nil {
+		t.Error("damaged state is taken")
+	}
+}
+
+// restored is an operator that is given what was saved.
+type restored struct {
+	operator.Operator
+	saved [][]byte
+}
+
+func (r *restored) Open(ctx *operator.Context) error {
+	ctx.Restored = r.saved
+	return r.Operator.Open(ctx)
 }
 
 func TestUnion(t *testing.T) {

@@ -190,6 +190,7 @@ func (a *Aggregate) resolve(rows state.Rows, keys []arrow.Array, sel []int32, ha
 	}
 	clear(slots)
 	if rows.Len() > 0 {
+		rows.Touch(slots[:1])
 		return slots, nil
 	}
 	key, err := compute.Constant(a.ctx.Alloc, a.keyTypes[0].Type, int64(0), 1)

@@ -59,16 +59,22 @@ func (a *Aggregate) merge(parts []int64) (*hashtable.Table, error) {
 }
 
 func (a *Aggregate) mergeSlice(merged *hashtable.Table, rows state.Rows) error {
-	for from := 0; from < rows.Len(); from += a.ctx.BatchRows {
-		to := min(from+a.ctx.BatchRows, rows.Len())
-		if err := a.mergeSlots(merged, rows, from, to); err != nil {
-			return err
-		}
-	}
-	return nil
+	return a.runs(rows, func(v state.View, from, to int) error { return a.mergeSlots(merged, v, from, to) })
 }
 
-func (a *Aggregate) mergeSlots(merged *hashtable.Table, rows state.Rows, from, to int) error {
+// runs hands out the keys of a slice, as many at a time as an output batch has rows.
+func (a *Aggregate) runs(rows state.Rows, do func(v state.View, from, to int) error) error {
+	return rows.Each(func(v state.View, from, to int) error {
+		for ; from < to; from += a.ctx.BatchRows {
+			if err := do(v, from, min(from+a.ctx.BatchRows, to)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (a *Aggregate) mergeSlots(merged *hashtable.Table, rows state.View, from, to int) error {
 	keys, err := rows.Keys(from, to)
 	if err != nil {
 		return err
@@ -88,9 +94,8 @@ func (a *Aggregate) mergeSlots(merged *hashtable.Table, rows state.Rows, from, t
 
 // emitWindow emits results and window properties of every key.
 func (a *Aggregate) emitWindow(rows state.Rows, end int64) error {
-	for from := 0; from < rows.Len(); from += a.ctx.BatchRows {
-		to := min(from+a.ctx.BatchRows, rows.Len())
-		results, err := a.acc.Results(a.ctx.Alloc, rows.Values(), from, to)
+	return a.runs(rows, func(v state.View, from, to int) error {
+		results, err := a.acc.Results(a.ctx.Alloc, v.Values(), from, to)
 		if err != nil {
 			return err
 		}
@@ -98,11 +103,8 @@ func (a *Aggregate) emitWindow(rows state.Rows, end int64) error {
 			at := len(a.output) - len(a.properties) + i
 			results = append(results, a.property(p, a.output[at].Type, end, to-from))
 		}
-		if err := a.emit(rows, from, to, results); err != nil {
-			return err
-		}
-	}
-	return nil
+		return a.emit(v, from, to, results)
+	})
 }
 
 // property is a column of n times a window's start, end or time.
@@ -118,7 +120,7 @@ func (a *Aggregate) property(p jobgraph.WindowProperty, t datatype.Type, end int
 }
 
 // emit passes columns on behind the keys of slots [from, to), and releases them.
-func (a *Aggregate) emit(rows state.Rows, from, to int, columns []arrow.Array) error {
+func (a *Aggregate) emit(rows state.View, from, to int, columns []arrow.Array) error {
 	defer func() { compute.ReleaseAll(columns) }()
 	if !a.global {
 		keys, err := rows.Keys(from, to)

@@ -1,7 +1,6 @@
 package window
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"time"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/hashtable"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/keygroup"
@@ -141,7 +141,7 @@ func (a *Aggregate) Open(ctx *operator.Context) (err error) {
 		a.own = memstate.New(1, keygroup.Range{Last: 1}, ctx.Alloc, ctx.Memory)
 		backend = a.own
 	}
-	a.table, err = backend.Table(state.TableSpec{ID: stateTable, Name: "slices", Keys: a.keyTypes, Values: a.acc.Columns()})
+	a.table, err = backend.Table(state.TableSpec{ID: stateTable, Name: "slices", Keys: a.keyTypes, Values: a.acc.Columns(), Evictable: a.evictable()})
 	if err != nil {
 		return fmt.Errorf("window: %w", err)
 	}
@@ -153,15 +153,8 @@ func (a *Aggregate) Open(ctx *operator.Context) (err error) {
 			}
 		}
 	}
-	for i, saved := range ctx.Restored {
-		w, n := binary.Varint(saved)
-		if n <= 0 {
-			return failure.Errorf(failure.BadData, "window: saved watermark of %d bytes is damaged", len(saved))
-		}
-		// Aligned barriers find the same watermark in all subtasks.
-		if i == 0 || stream.Watermark(w) < a.fired {
-			a.fired = stream.Watermark(w)
-		}
+	if a.fired, err = ctx.RestoredWatermark(a.fired); err != nil {
+		return fmt.Errorf("window: %w", err)
 	}
 	for _, end := range a.table.Namespaces() {
 		if err := a.chargeHeld(end); err != nil {
@@ -169,6 +162,14 @@ func (a *Aggregate) Open(ctx *operator.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// evictable reports whether keys may leave memory: where no bytes of them are charged,
+// and there is more than one.
+func (a *Aggregate) evictable() bool {
+	return !a.global && !slices.ContainsFunc(a.acc.Columns(), func(f datatype.Field) bool {
+		return hashtable.StorageOf(f.Type) == hashtable.Chars
+	})
 }
 
 // Watermark implements operator.Operator: it fires windows.
@@ -224,7 +225,7 @@ func (a *Aggregate) Snapshot(stream.Barrier) ([]byte, error) {
 	if a.phase == jobgraph.Phase_PHASE_PARTIAL {
 		return nil, a.flush()
 	}
-	return binary.AppendVarint(nil, int64(a.fired)), nil
+	return operator.SaveWatermark(a.fired), nil
 }
 
 // Completed implements operator.Snapshotter.

@@ -1,0 +1,160 @@
+package calc
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/tidemill/tidemill/core/compute"
+	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/expr"
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/stream"
+)
+
+// EventTime derives watermarks from the rows of batches, by a jobgraph.WatermarkAssigner
+// that is not of processing time. One goroutine uses it.
+type EventTime struct {
+	column int
+	time   expr.Expr // instead of the column; nil: none
+	expr   expr.Expr
+	free   bool          // rows may be without a time
+	limit  time.Duration // of how far times may be ahead of the clock; 0: any
+	deps   Deps
+
+	program *expr.Program
+	times   *expr.Program
+	ahead   int64
+	ints    []int64
+	valid   []bool
+}
+
+// NewEventTime returns what spec says, for batches of these columns.
+func NewEventTime(spec *jobgraph.WatermarkAssigner, in datatype.Schema, deps Deps) (*EventTime, error) {
+	t := &EventTime{column: int(spec.Column), free: spec.Timeless, limit: time.Duration(spec.FutureMillis) * time.Millisecond, deps: deps}
+	if deps.Expr.Now == nil {
+		t.limit = 0
+	}
+	var err error
+	if t.expr, err = expr.FromProto(spec.Watermark); err != nil {
+		return nil, fmt.Errorf("watermark: %w", err)
+	}
+	if !t.expr.Type().IsTimestamp() {
+		return nil, fmt.Errorf("watermark: it is of type %s, not a timestamp", t.expr.Type())
+	}
+	if spec.Time != nil {
+		if t.time, err = expr.FromProto(spec.Time); err != nil {
+			return nil, fmt.Errorf("watermark: time column: %w", err)
+		}
+	} else if t.column >= len(in) {
+		return nil, fmt.Errorf("watermark: time column %d of %d", spec.Column, len(in))
+	}
+	return t, nil
+}
+
+// Open prepares it; Latest allocates from alloc.
+func (t *EventTime) Open(alloc memory.Allocator) (err error) {
+	o := t.deps.Expr
+	o.Allocator = alloc
+	if t.program, err = expr.Compile(t.expr, t.deps.Functions, o); err != nil {
+		return fmt.Errorf("watermark: %w", err)
+	}
+	if t.time != nil {
+		if t.times, err = expr.Compile(t.time, t.deps.Functions, o); err != nil {
+			return fmt.Errorf("watermark: time column: %w", err)
+		}
+	}
+	return nil
+}
+
+// Future is how many rows were too far ahead of the clock to count.
+func (t *EventTime) Future() int64 { return t.ahead }
+
+// Latest is the greatest watermark of b's rows, MinWatermark if none has one. A row without
+// an event time is an error, unless such rows are expected.
+func (t *EventTime) Latest(b *stream.Batch) (stream.Watermark, error) {
+	if !t.free {
+		if err := t.checkTimes(b); err != nil {
+			return 0, err
+		}
+	}
+	a, err := t.program.Eval(b)
+	if err != nil {
+		return 0, err
+	}
+	defer a.Release()
+	var v []int64
+	v, t.ints = compute.Integers(a, b.Sel, t.ints)
+	valid := compute.Validity(a, b.Sel, t.valid)
+	if valid != nil {
+		t.valid = valid
+	}
+	latest, found := greatest(v, valid)
+	if !found {
+		return stream.MinWatermark, nil
+	}
+	w := stream.Watermark(compute.Millis(t.expr.Type(), latest))
+	if t.limit > 0 {
+		if most := stream.Watermark(t.deps.Expr.Now().Add(t.limit).UnixMilli()); w > most {
+			return t.within(v, valid, most), nil
+		}
+	}
+	return w, nil
+}
+
+// within is the greatest watermark that is not above most.
+func (t *EventTime) within(v []int64, valid []bool, most stream.Watermark) stream.Watermark {
+	latest := stream.MinWatermark
+	for i, x := range v {
+		if valid != nil && !valid[i] {
+			continue
+		}
+		if w := stream.Watermark(compute.Millis(t.expr.Type(), x)); w > most {
+			t.ahead++
+		} else {
+			latest = max(latest, w)
+		}
+	}
+	return latest
+}
+
+func greatest(v []int64, valid []bool) (latest int64, found bool) {
+	for i, x := range v {
+		if (valid == nil || valid[i]) && (!found || x > latest) {
+			latest, found = x, true
+		}
+	}
+	return latest, found
+}
+
+// checkTimes refuses rows without an event time.
+func (t *EventTime) checkTimes(b *stream.Batch) error {
+	var name string
+	var times arrow.Array
+	if t.times != nil {
+		a, err := t.times.Eval(b)
+		if err != nil {
+			return err
+		}
+		defer a.Release()
+		name, times = expr.String(t.time), a
+	} else {
+		name, times = b.Record.ColumnName(t.column), b.Column(t.column)
+	}
+	if times.NullN() == 0 {
+		return nil
+	}
+	for i := range b.Len() {
+		r := i
+		if b.Sel != nil {
+			r = int(b.Sel[i])
+		}
+		if times.IsNull(r) {
+			return failure.Errorf(failure.BadData, "event time column %s is null in a row", name)
+		}
+	}
+	return nil
+}
