@@ -86,6 +86,29 @@ func (a *Alignment) Barrier(i int, b stream.Barrier) (step Step) {
 	return a.advance(step)
 }
 
+// Overtake says that b is not waited for any more: its barriers are ignored from now on,
+// and no input is blocked. waits says of each input whether its barrier is still to come.
+// It reports false, and nothing changes, where the checkpoint or a newer one is under way
+// or over already.
+func (a *Alignment) Overtake(b stream.Barrier) (waits []bool, step Step, ok bool) {
+	if a.over(b.Checkpoint) || b.Checkpoint < a.current.Checkpoint {
+		return nil, Step{}, false
+	}
+	if b.Checkpoint > a.current.Checkpoint {
+		if step.Overtaken = a.current.Checkpoint; step.Overtaken != 0 {
+			a.end()
+		}
+		a.current = b
+	}
+	waits = make([]bool, len(a.inputs))
+	for i, in := range a.inputs {
+		waits[i] = !in.blocked && !in.finished
+	}
+	step.Outcome, step.Barrier = Aligned, b
+	a.end()
+	return waits, step, true
+}
+
 // Finish says that input i has ended; it counts as having every barrier.
 func (a *Alignment) Finish(i int) Step {
 	a.inputs[i].finished = true

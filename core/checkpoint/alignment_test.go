@@ -15,7 +15,7 @@ import (
 )
 
 // Each line of an alignment script is one event: `barrier INPUT CHECKPOINT`,
-// `finish INPUT`, `cancel CHECKPOINT`; the output is the outcome and which inputs
+// `finish INPUT`, `cancel CHECKPOINT`, `overtake CHECKPOINT`; the output is the outcome and which inputs
 // are blocked afterwards.
 func TestAlignment(t *testing.T) {
 	var a *checkpoint.Alignment
@@ -58,6 +58,21 @@ func alignmentEvent(t *testing.T, a *checkpoint.Alignment, event string, n [2]in
 			return "unblocked"
 		}
 		return "noted"
+	case "overtake":
+		waits, step, ok := a.Overtake(stream.Barrier{Checkpoint: id.Checkpoint(n[0]), Kind: stream.CheckpointKind})
+		if !ok {
+			return "over"
+		}
+		out := fmt.Sprint(step.Outcome, " ", step.Barrier.Checkpoint)
+		if step.Overtaken != 0 {
+			out += fmt.Sprint(", overtook ", step.Overtaken)
+		}
+		for i, still := range waits {
+			if still {
+				out += fmt.Sprint(", still to come on ", i)
+			}
+		}
+		return out
 	default:
 		t.Fatalf("unknown event %s", event)
 	}
@@ -82,6 +97,17 @@ func TestAssign(t *testing.T) {
 		d.ScanArgs(t, "to", &parallelism)
 		d.ScanArgs(t, "groups", &groups)
 		all, err := checkpoint.Assign(v, parallelism, groups)
+		if err == nil && d.HasArg("inputs") {
+			var inputs []checkpoint.Input
+			for _, a := range d.CmdArgs {
+				for _, how := range a.Vals {
+					if a.Key == "inputs" {
+						inputs = append(inputs, checkpoint.Input{Hashed: how == "hash"})
+					}
+				}
+			}
+			err = checkpoint.AssignInFlight(v, all, groups, inputs)
+		}
 		if err != nil {
 			return fmt.Sprintln("error:", err)
 		}
@@ -94,6 +120,12 @@ func TestAssign(t *testing.T) {
 			for _, o := range r.Operators {
 				fmt.Fprintf(&out, " %s states %q files", o.Uid, o.States)
 				for _, h := range o.Handles {
+					fmt.Fprintf(&out, " %s%v", h.Path, h.Groups())
+				}
+			}
+			for _, f := range r.InFlight {
+				fmt.Fprintf(&out, " in flight on %d", f.Input)
+				for _, h := range f.Blocks {
 					fmt.Fprintf(&out, " %s%v", h.Path, h.Groups())
 				}
 			}

@@ -14,7 +14,8 @@ func (h *Handle) Groups() keygroup.Range {
 // Assign says what each of parallelism subtasks restores of a vertex's state. Of
 // keyed state a subtask reads the handles that hold any of its key groups. The
 // operators' own state of former subtask i goes to the same index where the
-// parallelism is the same, and is otherwise spread contiguously. A subtask is
+// parallelism is the same, and is otherwise spread contiguously; one that is marked so
+// goes to all. A subtask is
 // FINISHED where all the former ones that it continues were; a subtask without
 // former ones continues nothing and is FINISHED only where all were.
 func Assign(v *VertexState, parallelism, groups int) ([]*Restore, error) {
@@ -35,9 +36,7 @@ func Assign(v *VertexState, parallelism, groups int) ([]*Restore, error) {
 		r := &Restore{Finished: allFinished}
 		own := owners.Range(i)
 		for old, s := range v.Subtasks {
-			if old*parallelism/former == i {
-				r.takeStates(s)
-			}
+			r.takeStates(s, old*parallelism/former == i)
 			r.takeHandles(s, own)
 		}
 		if parallelism == former {
@@ -53,9 +52,10 @@ func Assign(v *VertexState, parallelism, groups int) ([]*Restore, error) {
 	return out, nil
 }
 
-func (r *Restore) takeStates(s *SubtaskState) {
+// takeStates takes the states of a former subtask that go everywhere, and with own all.
+func (r *Restore) takeStates(s *SubtaskState, own bool) {
 	for _, o := range s.Operators {
-		if len(o.State) > 0 {
+		if len(o.State) > 0 && (own || o.Everywhere) {
 			into := r.operator(o.Uid)
 			into.States = append(into.States, o.State)
 		}

@@ -26,13 +26,16 @@ const (
 
 // Manifest describes one complete checkpoint of a job.
 type Manifest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Job           []byte                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"` // 16 bytes
-	Checkpoint    uint64                 `protobuf:"varint,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
-	Kind          uint32                 `protobuf:"varint,3,opt,name=kind,proto3" json:"kind,omitempty"`                                  // stream.BarrierKind
-	TriggeredAt   int64                  `protobuf:"varint,4,opt,name=triggered_at,json=triggeredAt,proto3" json:"triggered_at,omitempty"` // milliseconds since the epoch
-	KeyGroups     uint32                 `protobuf:"varint,5,opt,name=key_groups,json=keyGroups,proto3" json:"key_groups,omitempty"`
-	Vertices      []*VertexState         `protobuf:"bytes,6,rep,name=vertices,proto3" json:"vertices,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Job         []byte                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"` // 16 bytes
+	Checkpoint  uint64                 `protobuf:"varint,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Kind        uint32                 `protobuf:"varint,3,opt,name=kind,proto3" json:"kind,omitempty"`                                  // stream.BarrierKind
+	TriggeredAt int64                  `protobuf:"varint,4,opt,name=triggered_at,json=triggeredAt,proto3" json:"triggered_at,omitempty"` // milliseconds since the epoch
+	KeyGroups   uint32                 `protobuf:"varint,5,opt,name=key_groups,json=keyGroups,proto3" json:"key_groups,omitempty"`
+	Vertices    []*VertexState         `protobuf:"bytes,6,rep,name=vertices,proto3" json:"vertices,omitempty"`
+	// The job's graph, with the uids that state is matched by, as it was planned: another
+	// planner goes on with it.
+	Plan          []byte `protobuf:"bytes,7,opt,name=plan,proto3" json:"plan,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -105,6 +108,13 @@ func (x *Manifest) GetKeyGroups() uint32 {
 func (x *Manifest) GetVertices() []*VertexState {
 	if x != nil {
 		return x.Vertices
+	}
+	return nil
+}
+
+func (x *Manifest) GetPlan() []byte {
+	if x != nil {
+		return x.Plan
 	}
 	return nil
 }
@@ -192,6 +202,7 @@ type SubtaskState struct {
 	Index         uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
 	Finished      bool                   `protobuf:"varint,2,opt,name=finished,proto3" json:"finished,omitempty"` // had ended its input; it is not run again
 	Operators     []*OperatorState       `protobuf:"bytes,3,rep,name=operators,proto3" json:"operators,omitempty"`
+	InFlight      []*InFlight            `protobuf:"bytes,4,rep,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -247,20 +258,92 @@ func (x *SubtaskState) GetOperators() []*OperatorState {
 	return nil
 }
 
+func (x *SubtaskState) GetInFlight() []*InFlight {
+	if x != nil {
+		return x.InFlight
+	}
+	return nil
+}
+
+// InFlight is what had been sent to a subtask before a barrier that overtook it, and comes
+// before everything else when the subtask is restored. Blocks are batches as Arrow IPC
+// messages, in order.
+type InFlight struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Input         uint32                 `protobuf:"varint,1,opt,name=input,proto3" json:"input,omitempty"` // position among the vertex's inputs
+	Lane          uint32                 `protobuf:"varint,2,opt,name=lane,proto3" json:"lane,omitempty"`
+	Blocks        []*Handle              `protobuf:"bytes,3,rep,name=blocks,proto3" json:"blocks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InFlight) Reset() {
+	*x = InFlight{}
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InFlight) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InFlight) ProtoMessage() {}
+
+func (x *InFlight) ProtoReflect() protoreflect.Message {
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InFlight.ProtoReflect.Descriptor instead.
+func (*InFlight) Descriptor() ([]byte, []int) {
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *InFlight) GetInput() uint32 {
+	if x != nil {
+		return x.Input
+	}
+	return 0
+}
+
+func (x *InFlight) GetLane() uint32 {
+	if x != nil {
+		return x.Lane
+	}
+	return 0
+}
+
+func (x *InFlight) GetBlocks() []*Handle {
+	if x != nil {
+		return x.Blocks
+	}
+	return nil
+}
+
 // OperatorState is the state of one operator of the chain.
 type OperatorState struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Uid           string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
-	State         []byte                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`     // what the operator's Snapshot returned
-	Handles       []*Handle              `protobuf:"bytes,3,rep,name=handles,proto3" json:"handles,omitempty"` // in the order in which they are restored
-	Shares        []*Share               `protobuf:"bytes,4,rep,name=shares,proto3" json:"shares,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Uid     string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
+	State   []byte                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`     // what the operator's Snapshot returned
+	Handles []*Handle              `protobuf:"bytes,3,rep,name=handles,proto3" json:"handles,omitempty"` // in the order in which they are restored
+	Shares  []*Share               `protobuf:"bytes,4,rep,name=shares,proto3" json:"shares,omitempty"`
+	// Each subtask gets the states of all former ones, in their order, and takes its part.
+	Everywhere    bool `protobuf:"varint,5,opt,name=everywhere,proto3" json:"everywhere,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OperatorState) Reset() {
 	*x = OperatorState{}
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[3]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -272,7 +355,7 @@ func (x *OperatorState) String() string {
 func (*OperatorState) ProtoMessage() {}
 
 func (x *OperatorState) ProtoReflect() protoreflect.Message {
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[3]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -285,7 +368,7 @@ func (x *OperatorState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperatorState.ProtoReflect.Descriptor instead.
 func (*OperatorState) Descriptor() ([]byte, []int) {
-	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{3}
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *OperatorState) GetUid() string {
@@ -316,6 +399,13 @@ func (x *OperatorState) GetShares() []*Share {
 	return nil
 }
 
+func (x *OperatorState) GetEverywhere() bool {
+	if x != nil {
+		return x.Everywhere
+	}
+	return false
+}
+
 // Share says that a snapshot held everything of a range of groups: what earlier ones
 // held of them is stale.
 type Share struct {
@@ -329,7 +419,7 @@ type Share struct {
 
 func (x *Share) Reset() {
 	*x = Share{}
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[4]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -341,7 +431,7 @@ func (x *Share) String() string {
 func (*Share) ProtoMessage() {}
 
 func (x *Share) ProtoReflect() protoreflect.Message {
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[4]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -354,7 +444,7 @@ func (x *Share) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Share.ProtoReflect.Descriptor instead.
 func (*Share) Descriptor() ([]byte, []int) {
-	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{4}
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Share) GetSnapshot() uint32 {
@@ -397,7 +487,7 @@ type Handle struct {
 
 func (x *Handle) Reset() {
 	*x = Handle{}
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[5]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -409,7 +499,7 @@ func (x *Handle) String() string {
 func (*Handle) ProtoMessage() {}
 
 func (x *Handle) ProtoReflect() protoreflect.Message {
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[5]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -422,7 +512,7 @@ func (x *Handle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handle.ProtoReflect.Descriptor instead.
 func (*Handle) Descriptor() ([]byte, []int) {
-	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{5}
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Handle) GetPath() string {
@@ -501,13 +591,14 @@ type Restore struct {
 	Checkpoint    uint64                 `protobuf:"varint,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	Finished      bool                   `protobuf:"varint,2,opt,name=finished,proto3" json:"finished,omitempty"` // nothing to run
 	Operators     []*OperatorRestore     `protobuf:"bytes,3,rep,name=operators,proto3" json:"operators,omitempty"`
+	InFlight      []*InFlight            `protobuf:"bytes,4,rep,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"` // of former subtasks; of a hashed input only rows of own groups count
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Restore) Reset() {
 	*x = Restore{}
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[6]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -519,7 +610,7 @@ func (x *Restore) String() string {
 func (*Restore) ProtoMessage() {}
 
 func (x *Restore) ProtoReflect() protoreflect.Message {
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[6]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -532,7 +623,7 @@ func (x *Restore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Restore.ProtoReflect.Descriptor instead.
 func (*Restore) Descriptor() ([]byte, []int) {
-	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{6}
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Restore) GetCheckpoint() uint64 {
@@ -556,6 +647,13 @@ func (x *Restore) GetOperators() []*OperatorRestore {
 	return nil
 }
 
+func (x *Restore) GetInFlight() []*InFlight {
+	if x != nil {
+		return x.InFlight
+	}
+	return nil
+}
+
 // OperatorRestore is what one operator of the chain starts from.
 type OperatorRestore struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -570,7 +668,7 @@ type OperatorRestore struct {
 
 func (x *OperatorRestore) Reset() {
 	*x = OperatorRestore{}
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[7]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -582,7 +680,7 @@ func (x *OperatorRestore) String() string {
 func (*OperatorRestore) ProtoMessage() {}
 
 func (x *OperatorRestore) ProtoReflect() protoreflect.Message {
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[7]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -595,7 +693,7 @@ func (x *OperatorRestore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperatorRestore.ProtoReflect.Descriptor instead.
 func (*OperatorRestore) Descriptor() ([]byte, []int) {
-	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{7}
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *OperatorRestore) GetUid() string {
@@ -637,7 +735,7 @@ var File_core_checkpoint_checkpoint_proto protoreflect.FileDescriptor
 
 const file_core_checkpoint_checkpoint_proto_rawDesc = "" +
 	"\n" +
-	" core/checkpoint/checkpoint.proto\x12\x16tidemill.checkpoint.v1\"\xd3\x01\n" +
+	" core/checkpoint/checkpoint.proto\x12\x16tidemill.checkpoint.v1\"\xe7\x01\n" +
 	"\bManifest\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\fR\x03job\x12\x1e\n" +
 	"\n" +
@@ -647,22 +745,31 @@ const file_core_checkpoint_checkpoint_proto_rawDesc = "" +
 	"\ftriggered_at\x18\x04 \x01(\x03R\vtriggeredAt\x12\x1d\n" +
 	"\n" +
 	"key_groups\x18\x05 \x01(\rR\tkeyGroups\x12?\n" +
-	"\bvertices\x18\x06 \x03(\v2#.tidemill.checkpoint.v1.VertexStateR\bvertices\"\xb9\x01\n" +
+	"\bvertices\x18\x06 \x03(\v2#.tidemill.checkpoint.v1.VertexStateR\bvertices\x12\x12\n" +
+	"\x04plan\x18\a \x01(\fR\x04plan\"\xb9\x01\n" +
 	"\vVertexState\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
 	"\vparallelism\x18\x03 \x01(\rR\vparallelism\x12@\n" +
 	"\bsubtasks\x18\x04 \x03(\v2$.tidemill.checkpoint.v1.SubtaskStateR\bsubtasks\x12 \n" +
-	"\vcoordinator\x18\x05 \x01(\fR\vcoordinator\"\x85\x01\n" +
+	"\vcoordinator\x18\x05 \x01(\fR\vcoordinator\"\xc4\x01\n" +
 	"\fSubtaskState\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x1a\n" +
 	"\bfinished\x18\x02 \x01(\bR\bfinished\x12C\n" +
-	"\toperators\x18\x03 \x03(\v2%.tidemill.checkpoint.v1.OperatorStateR\toperators\"\xa8\x01\n" +
+	"\toperators\x18\x03 \x03(\v2%.tidemill.checkpoint.v1.OperatorStateR\toperators\x12=\n" +
+	"\tin_flight\x18\x04 \x03(\v2 .tidemill.checkpoint.v1.InFlightR\binFlight\"l\n" +
+	"\bInFlight\x12\x14\n" +
+	"\x05input\x18\x01 \x01(\rR\x05input\x12\x12\n" +
+	"\x04lane\x18\x02 \x01(\rR\x04lane\x126\n" +
+	"\x06blocks\x18\x03 \x03(\v2\x1e.tidemill.checkpoint.v1.HandleR\x06blocks\"\xc8\x01\n" +
 	"\rOperatorState\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\fR\x05state\x128\n" +
 	"\ahandles\x18\x03 \x03(\v2\x1e.tidemill.checkpoint.v1.HandleR\ahandles\x125\n" +
-	"\x06shares\x18\x04 \x03(\v2\x1d.tidemill.checkpoint.v1.ShareR\x06shares\"c\n" +
+	"\x06shares\x18\x04 \x03(\v2\x1d.tidemill.checkpoint.v1.ShareR\x06shares\x12\x1e\n" +
+	"\n" +
+	"everywhere\x18\x05 \x01(\bR\n" +
+	"everywhere\"c\n" +
 	"\x05Share\x12\x1a\n" +
 	"\bsnapshot\x18\x01 \x01(\rR\bsnapshot\x12\x1f\n" +
 	"\vfirst_group\x18\x02 \x01(\rR\n" +
@@ -682,13 +789,14 @@ const file_core_checkpoint_checkpoint_proto_rawDesc = "" +
 	"\x04rows\x18\b \x01(\x04R\x04rows\x12\x12\n" +
 	"\x04kind\x18\t \x01(\rR\x04kind\x12\x1a\n" +
 	"\bsnapshot\x18\n" +
-	" \x01(\rR\bsnapshot\"\x8c\x01\n" +
+	" \x01(\rR\bsnapshot\"\xcb\x01\n" +
 	"\aRestore\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\x04R\n" +
 	"checkpoint\x12\x1a\n" +
 	"\bfinished\x18\x02 \x01(\bR\bfinished\x12E\n" +
-	"\toperators\x18\x03 \x03(\v2'.tidemill.checkpoint.v1.OperatorRestoreR\toperators\"\xc6\x01\n" +
+	"\toperators\x18\x03 \x03(\v2'.tidemill.checkpoint.v1.OperatorRestoreR\toperators\x12=\n" +
+	"\tin_flight\x18\x04 \x03(\v2 .tidemill.checkpoint.v1.InFlightR\binFlight\"\xc6\x01\n" +
 	"\x0fOperatorRestore\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x16\n" +
 	"\x06states\x18\x02 \x03(\fR\x06states\x128\n" +
@@ -708,31 +816,35 @@ func file_core_checkpoint_checkpoint_proto_rawDescGZIP() []byte {
 	return file_core_checkpoint_checkpoint_proto_rawDescData
 }
 
-var file_core_checkpoint_checkpoint_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_core_checkpoint_checkpoint_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_core_checkpoint_checkpoint_proto_goTypes = []any{
 	(*Manifest)(nil),        // 0: tidemill.checkpoint.v1.Manifest
 	(*VertexState)(nil),     // 1: tidemill.checkpoint.v1.VertexState
 	(*SubtaskState)(nil),    // 2: tidemill.checkpoint.v1.SubtaskState
-	(*OperatorState)(nil),   // 3: tidemill.checkpoint.v1.OperatorState
-	(*Share)(nil),           // 4: tidemill.checkpoint.v1.Share
-	(*Handle)(nil),          // 5: tidemill.checkpoint.v1.Handle
-	(*Restore)(nil),         // 6: tidemill.checkpoint.v1.Restore
-	(*OperatorRestore)(nil), // 7: tidemill.checkpoint.v1.OperatorRestore
+	(*InFlight)(nil),        // 3: tidemill.checkpoint.v1.InFlight
+	(*OperatorState)(nil),   // 4: tidemill.checkpoint.v1.OperatorState
+	(*Share)(nil),           // 5: tidemill.checkpoint.v1.Share
+	(*Handle)(nil),          // 6: tidemill.checkpoint.v1.Handle
+	(*Restore)(nil),         // 7: tidemill.checkpoint.v1.Restore
+	(*OperatorRestore)(nil), // 8: tidemill.checkpoint.v1.OperatorRestore
 }
 var file_core_checkpoint_checkpoint_proto_depIdxs = []int32{
-	1, // 0: tidemill.checkpoint.v1.Manifest.vertices:type_name -> tidemill.checkpoint.v1.VertexState
-	2, // 1: tidemill.checkpoint.v1.VertexState.subtasks:type_name -> tidemill.checkpoint.v1.SubtaskState
-	3, // 2: tidemill.checkpoint.v1.SubtaskState.operators:type_name -> tidemill.checkpoint.v1.OperatorState
-	5, // 3: tidemill.checkpoint.v1.OperatorState.handles:type_name -> tidemill.checkpoint.v1.Handle
-	4, // 4: tidemill.checkpoint.v1.OperatorState.shares:type_name -> tidemill.checkpoint.v1.Share
-	7, // 5: tidemill.checkpoint.v1.Restore.operators:type_name -> tidemill.checkpoint.v1.OperatorRestore
-	5, // 6: tidemill.checkpoint.v1.OperatorRestore.handles:type_name -> tidemill.checkpoint.v1.Handle
-	4, // 7: tidemill.checkpoint.v1.OperatorRestore.shares:type_name -> tidemill.checkpoint.v1.Share
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	1,  // 0: tidemill.checkpoint.v1.Manifest.vertices:type_name -> tidemill.checkpoint.v1.VertexState
+	2,  // 1: tidemill.checkpoint.v1.VertexState.subtasks:type_name -> tidemill.checkpoint.v1.SubtaskState
+	4,  // 2: tidemill.checkpoint.v1.SubtaskState.operators:type_name -> tidemill.checkpoint.v1.OperatorState
+	3,  // 3: tidemill.checkpoint.v1.SubtaskState.in_flight:type_name -> tidemill.checkpoint.v1.InFlight
+	6,  // 4: tidemill.checkpoint.v1.InFlight.blocks:type_name -> tidemill.checkpoint.v1.Handle
+	6,  // 5: tidemill.checkpoint.v1.OperatorState.handles:type_name -> tidemill.checkpoint.v1.Handle
+	5,  // 6: tidemill.checkpoint.v1.OperatorState.shares:type_name -> tidemill.checkpoint.v1.Share
+	8,  // 7: tidemill.checkpoint.v1.Restore.operators:type_name -> tidemill.checkpoint.v1.OperatorRestore
+	3,  // 8: tidemill.checkpoint.v1.Restore.in_flight:type_name -> tidemill.checkpoint.v1.InFlight
+	6,  // 9: tidemill.checkpoint.v1.OperatorRestore.handles:type_name -> tidemill.checkpoint.v1.Handle
+	5,  // 10: tidemill.checkpoint.v1.OperatorRestore.shares:type_name -> tidemill.checkpoint.v1.Share
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_core_checkpoint_checkpoint_proto_init() }
@@ -746,7 +858,7 @@ func file_core_checkpoint_checkpoint_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_checkpoint_checkpoint_proto_rawDesc), len(file_core_checkpoint_checkpoint_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -9,6 +9,9 @@
 //	input 0  r r r |B| . . .      blocked: what follows B waits
 //	input 1  r r r r r |B|        the last one: Aligned, and all go on
 //
+// A checkpoint may overtake: then no input is blocked any more, and what comes before the
+// barriers that are still to come is in flight, and a part of it.
+//
 // Metadata: a Manifest names every vertex by its stable uid, with the handles of
 // its keyed state, the bytes of its operators' own state, which subtasks had
 // FINISHED, and the coordinator's state. It is encoded with a version and a
@@ -17,5 +20,6 @@
 //	"TMCP" | version u32 | length u32 | crc32c u32 | protobuf Manifest
 //
 // Restore: Assign says for each subtask of the new parallelism, which may be
-// another, which handles it reads and whose operator state it is given.
+// another, which handles it reads and whose operator state it is given; AssignInFlight
+// what had been in flight to whom.
 package checkpoint

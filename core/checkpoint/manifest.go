@@ -26,6 +26,31 @@ var ErrCorrupt = errors.New("corrupt checkpoint data")
 // Checksum is the CRC-32C that manifests and handles carry.
 func Checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
+// EachHandle visits what a manifest names in files, to be changed in place.
+func EachHandle(m *Manifest, visit func(*Handle)) {
+	for _, v := range m.Vertices {
+		for _, s := range v.Subtasks {
+			for _, o := range s.Operators {
+				for _, h := range o.Handles {
+					visit(h)
+				}
+			}
+			for _, f := range s.InFlight {
+				for _, h := range f.Blocks {
+					visit(h)
+				}
+			}
+		}
+	}
+}
+
+// Bytes is how much a restore reads of what a manifest names, and of it itself.
+func Bytes(m *Manifest) uint64 {
+	n := uint64(proto.Size(m))
+	EachHandle(m, func(h *Handle) { n += uint64(h.Length) })
+	return n
+}
+
 // Encode returns the manifest's bytes as they lie in a file.
 func Encode(m *Manifest) ([]byte, error) {
 	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)

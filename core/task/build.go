@@ -14,12 +14,22 @@ import (
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/operator/aggregate"
 	"github.com/tidemill/tidemill/core/operator/calc"
+	"github.com/tidemill/tidemill/core/operator/changelog"
 	"github.com/tidemill/tidemill/core/operator/endpoint"
 	"github.com/tidemill/tidemill/core/operator/expand"
 	"github.com/tidemill/tidemill/core/operator/join"
+	"github.com/tidemill/tidemill/core/operator/lookupjoin"
+	"github.com/tidemill/tidemill/core/operator/match"
 	"github.com/tidemill/tidemill/core/operator/order"
 	"github.com/tidemill/tidemill/core/operator/over"
+	"github.com/tidemill/tidemill/core/operator/process"
+	"github.com/tidemill/tidemill/core/operator/session"
+	"github.com/tidemill/tidemill/core/operator/temporaljoin"
 	"github.com/tidemill/tidemill/core/operator/unnest"
+	"github.com/tidemill/tidemill/core/operator/updateagg"
+	"github.com/tidemill/tidemill/core/operator/updatejoin"
+	"github.com/tidemill/tidemill/core/operator/updateover"
+	"github.com/tidemill/tidemill/core/operator/updatetop"
 	"github.com/tidemill/tidemill/core/operator/window"
 	"github.com/tidemill/tidemill/shuffle"
 )
@@ -45,9 +55,20 @@ func (t *Task) newOperator(spec *jobgraph.Operator, inputs []datatype.Schema, ou
 	case *jobgraph.Operator_Aggregate:
 		return aggregate.New(s.Aggregate, in)
 	case *jobgraph.Operator_WindowAggregate:
+		if s.WindowAggregate.GetWindow().GetKind() == jobgraph.WindowKind_WINDOW_SESSION {
+			return session.New(s.WindowAggregate, in, out)
+		}
 		return window.New(s.WindowAggregate, in, out)
+	case *jobgraph.Operator_UpdatingAggregate:
+		return updateagg.New(s.UpdatingAggregate, in, out)
 	case *jobgraph.Operator_Join:
 		return t.newJoin(s.Join, inputs)
+	case *jobgraph.Operator_UpdatingJoin:
+		return t.newUpdatingJoin(s.UpdatingJoin, inputs)
+	case *jobgraph.Operator_TemporalJoin:
+		return t.newTemporalJoin(s.TemporalJoin, inputs)
+	case *jobgraph.Operator_LookupJoin:
+		return t.newLookupJoin(s.LookupJoin, in)
 	case *jobgraph.Operator_Expand:
 		return expand.New(s.Expand, in, out)
 	case *jobgraph.Operator_Unnest:
@@ -60,10 +81,23 @@ func (t *Task) newOperator(spec *jobgraph.Operator, inputs []datatype.Schema, ou
 		return order.NewTopN(s.TopN, in)
 	case *jobgraph.Operator_GroupTopN:
 		return order.NewGroupTopN(s.GroupTopN, in)
+	case *jobgraph.Operator_UpdatingOver:
+		return updateover.New(s.UpdatingOver, in, out)
+	case *jobgraph.Operator_MatchRecognize:
+		calc := t.calcDeps()
+		return match.New(s.MatchRecognize, in, out, match.Deps{Functions: calc.Functions, Expr: calc.Expr})
+	case *jobgraph.Operator_UpdatingTopN:
+		return updatetop.New(s.UpdatingTopN, in, out)
 	case *jobgraph.Operator_Limit:
 		return order.NewLimit(s.Limit)
 	case *jobgraph.Operator_Union:
 		return order.NewUnion(), nil
+	case *jobgraph.Operator_WindowTable:
+		return window.NewTable(s.WindowTable, in, out)
+	case *jobgraph.Operator_Materialize:
+		return changelog.New(s.Materialize, in)
+	case *jobgraph.Operator_Process:
+		return process.New(spec.Uid, s.Process, in, t.env.Functions)
 	case *jobgraph.Operator_Sink:
 		return t.newSink(spec.Uid, s.Sink)
 	default:
@@ -85,6 +119,45 @@ func (t *Task) newJoin(spec *jobgraph.Join, inputs []datatype.Schema) (operator.
 	return join.New(spec, inputs[0], inputs[1], deps)
 }
 
+func (t *Task) newUpdatingJoin(spec *jobgraph.UpdatingJoin, inputs []datatype.Schema) (operator.Operator, error) {
+	if len(inputs) != 2 {
+		return nil, failure.Errorf(failure.Internal, "a join of %d inputs", len(inputs))
+	}
+	calc := t.calcDeps()
+	return updatejoin.New(spec, inputs[0], inputs[1], updatejoin.Deps{Functions: calc.Functions, Expr: calc.Expr})
+}
+
+func (t *Task) newTemporalJoin(spec *jobgraph.TemporalJoin, inputs []datatype.Schema) (operator.Operator, error) {
+	if len(inputs) != 2 {
+		return nil, failure.Errorf(failure.Internal, "a join of %d inputs", len(inputs))
+	}
+	calc := t.calcDeps()
+	return temporaljoin.New(spec, inputs[0], inputs[1], temporaljoin.Deps{Functions: calc.Functions, Expr: calc.Expr})
+}
+
+func (t *Task) newLookupJoin(spec *jobgraph.LookupJoin, in datatype.Schema) (operator.Operator, error) {
+	source, err := endpoint.SourceSpec(spec.Table, t.d.Parallelism)
+	if err != nil {
+		return nil, err
+	}
+	c, err := t.env.Connectors(spec.Table.GetConnector())
+	if err != nil {
+		return nil, err
+	}
+	looker, ok := c.(connector.Looker)
+	if !ok {
+		return nil, failure.Errorf(failure.InvalidSQL, "table %s: connector %s finds no rows by key", source.Table.Name, c.Name())
+	}
+	settings, err := connector.ParseLookup(source.Table, connector.FullCache)
+	if err != nil {
+		return nil, err
+	}
+	calc := t.calcDeps()
+	return lookupjoin.New(spec, in, lookupjoin.Deps{
+		Looker: looker, Source: source, Retries: settings.Retries, Functions: calc.Functions, Expr: calc.Expr,
+	})
+}
+
 func (t *Task) calcDeps() calc.Deps {
 	return calc.Deps{Functions: function.Builtins(), Expr: expr.Options{Now: t.env.Now, Location: t.d.Options.Zone}}
 }
@@ -100,7 +173,8 @@ func (t *Task) newSource(s *jobgraph.Source) (operator.Operator, error) {
 	}
 	deps := t.calcDeps()
 	return endpoint.NewSource(spec, endpoint.SourceDeps{
-		Connector: c, Splits: splitsOf{t}, SlowSplits: t.env.SlowSplits, Now: t.env.Now, Filters: endpoint.RowFilters{
+		Connector: c, Splits: splitsOf{t}, SlowSplits: t.env.SlowSplits, Now: t.env.Now, Metrics: t.env.Metrics,
+		Watermark: s.Watermark, Calc: deps, Filters: endpoint.RowFilters{
 			Conditions: s.RowFilters, Keys: s.KeyFilters, Set: t.env.Filters, Functions: deps.Functions, Expr: deps.Expr,
 		},
 	})

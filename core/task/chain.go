@@ -31,8 +31,12 @@ type link struct {
 	// Optional abilities, nil where the operator has them not.
 	snapshotter operator.Snapshotter
 	finisher    operator.Finisher
+	later       later
 	ticker      operator.Ticker
 	spiller     operator.Spiller
+	holder      operator.Holder
+	delayer     operator.Delayer
+	evictor     state.Evictor
 	share       *memory.Share // nil: does not contend for memory
 
 	account *memory.Account // nil before Open
@@ -72,7 +76,10 @@ type outlet struct {
 	next  int
 }
 
-var _ operator.IdleOutput = outlet{}
+var (
+	_ operator.IdleOutput = outlet{}
+	_ operator.SideOutput = outlet{}
+)
 
 // Emit hands b to the next operator, or to the routes. What a source emits is
 // what its task has read.
@@ -90,9 +97,19 @@ func (o outlet) Emit(b *stream.Batch) error {
 		return err
 	}
 	if o.next == len(o.chain.links) {
-		return o.chain.send(b)
+		return o.chain.send(0, b)
 	}
 	return o.chain.links[o.next].process(0, b)
+}
+
+// EmitSide hands b to the routes of a side of the last operator.
+func (o outlet) EmitSide(side int, b *stream.Batch) error {
+	o.chain.links[o.next-1].count(b)
+	if err := o.chain.task.ctx.Err(); err != nil {
+		b.Release()
+		return err
+	}
+	return o.chain.send(uint32(side), b)
 }
 
 // Advance tells what follows of a watermark.
@@ -115,11 +132,16 @@ func (l *link) process(input int, b *stream.Batch) error {
 	if err != nil {
 		return l.wrap(err)
 	}
+	l.look()
+	return nil
+}
+
+// look notes an operator that needs no more input.
+func (l *link) look() {
 	if l.finisher != nil && l.finisher.Done() {
 		l.chain.task.satisfied = true
 		l.chain.enough = max(l.chain.enough, l.index)
 	}
-	return nil
 }
 
 func (l *link) endInput(input int) error {
@@ -149,9 +171,15 @@ func (t *Task) yield() {
 	}
 }
 
-// relieve has operators spill whose share of memory is over.
+// relieve has operators spill whose share of memory is over, and keyed state move to disk
+// what it has too much of.
 func (c *chain) relieve() error {
 	for _, l := range c.links {
+		if l.evictor != nil && l.evictor.Crowded() {
+			if err := l.evict(); err != nil {
+				return l.wrap(err)
+			}
+		}
 		if l.spiller != nil && l.share.Over() {
 			former := c.clock.enter(l.index)
 			err := l.spiller.Spill()
@@ -162,6 +190,19 @@ func (c *chain) relieve() error {
 		}
 	}
 	return nil
+}
+
+// evict moves keyed state to disk, of which the operator keeps no slots then.
+func (l *link) evict() error {
+	if l.holder != nil {
+		former := l.chain.clock.enter(l.index)
+		err := l.holder.LetGo()
+		l.chain.clock.enter(former)
+		if err != nil {
+			return err
+		}
+	}
+	return l.evictor.Evict()
 }
 
 func (l *link) wrap(err error) error {
@@ -197,6 +238,9 @@ func (c *chain) advance(from int, w stream.Watermark) error {
 		if err != nil {
 			return l.wrap(err)
 		}
+		if l.delayer != nil {
+			w = min(w, l.delayer.Delayed())
+		}
 	}
 	if w <= c.watermark {
 		return nil
@@ -231,21 +275,28 @@ func (c *chain) broadcast(e stream.Element) error {
 	return nil
 }
 
-// send gives b to every route.
-func (c *chain) send(b *stream.Batch) error {
+// send gives b to every route of a side; 0 is the main output.
+func (c *chain) send(side uint32, b *stream.Batch) error {
 	c.task.metrics.rowsOut.Add(uint64(b.Len()))
 	defer c.clock.enter(c.clock.enter(outside))
-	if len(c.routes) == 0 {
+	last := -1 // the route that gets b itself
+	for i := range c.routes {
+		if c.task.d.Out[i].Exchange.Side != side {
+			continue
+		}
+		if last >= 0 {
+			if err := c.routes[last].Emit(c.task.ctx, b.Share()); err != nil {
+				b.Release()
+				return err
+			}
+		}
+		last = i
+	}
+	if last < 0 {
 		b.Release()
 		return nil
 	}
-	for _, r := range c.routes[1:] {
-		if err := r.Emit(c.task.ctx, b.Share()); err != nil {
-			b.Release()
-			return err
-		}
-	}
-	return c.routes[0].Emit(c.task.ctx, b)
+	return c.routes[last].Emit(c.task.ctx, b)
 }
 
 // pending reports whether rows wait in a route's buffer.

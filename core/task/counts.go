@@ -37,6 +37,36 @@ func (l *link) counts() OperatorCounts {
 	return c
 }
 
+// later is an operator that leaves out rows which come after their time is over.
+type later interface {
+	// Late is how many rows that were, since it was opened.
+	Late() int64
+}
+
+// ahead is an operator that gives rows no say on event time which are too far ahead of
+// the clock.
+type ahead interface {
+	// Future is how many rows that were, since it was opened.
+	Future() int64
+}
+
+// countLate tells the counters of rows that come too late, or too early, what has come
+// since the last time.
+func (t *Task) countLate() {
+	late, early := uint64(0), uint64(0)
+	for _, l := range t.chain.links {
+		if l.later != nil {
+			late += uint64(l.later.Late())
+		}
+		if a, ok := l.operator.(ahead); ok {
+			early += uint64(a.Future())
+		}
+	}
+	t.metrics.late.Add(late - t.late)
+	t.metrics.future.Add(early - t.future)
+	t.late, t.future = late, early
+}
+
 // counted is a Done with the counts of the task; Run's goroutine calls it.
 func (t *Task) counted() *Done {
 	m := &t.metrics
@@ -44,6 +74,7 @@ func (t *Task) counted() *Done {
 	if t.chain == nil {
 		return done
 	}
+	t.countLate()
 	for _, l := range t.chain.links {
 		done.Operators = append(done.Operators, l.counts())
 	}

@@ -4,6 +4,12 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/metric"
+	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/operator/order"
+	"github.com/tidemill/tidemill/core/spill"
 )
 
 // An operator's time ends where the next one takes over and goes on when that
@@ -31,5 +37,36 @@ func TestClock(t *testing.T) {
 	var nobody *clock
 	if nobody.enter(0) != outside || nobody.of(0) != 0 {
 		t.Error("a nil clock counts")
+	}
+}
+
+// dropping is an operator that has left out some rows.
+type dropping struct {
+	operator.Operator
+	late int64
+}
+
+func (d *dropping) Late() int64 { return d.late }
+
+// What operators left out is counted once, whenever one asks, also at the task's end.
+func TestLateRows(t *testing.T) {
+	var scope *metric.Scope
+	counter := func() *metric.Counter { return scope.Counter("test_total", "Tests.") }
+	task := &Task{metrics: metrics{
+		rowsIn: counter(), rowsOut: counter(), bytesIn: counter(), late: counter(), future: counter(), spill: spill.Counters{Bytes: counter()},
+	}}
+	task.chain = &chain{task: task}
+	first, second := &dropping{late: 2}, &dropping{late: 1}
+	for i, op := range []operator.Operator{first, order.NewUnion(), second} {
+		task.addLink(i, &jobgraph.Operator{}, op)
+	}
+	for range 2 {
+		if task.countLate(); task.metrics.late.Value() != 3 {
+			t.Errorf("%d late rows, want 3", task.metrics.late.Value())
+		}
+	}
+	first.late = 7
+	if task.counted(); task.metrics.late.Value() != 8 {
+		t.Errorf("%d late rows, want 8", task.metrics.late.Value())
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/route"
@@ -95,6 +96,9 @@ func (t *Task) openGates() error {
 		}
 		t.gates = append(t.gates, g)
 	}
+	if err := t.assignRestored(); err != nil {
+		return err
+	}
 	t.open = len(t.gates)
 	t.time, t.alignment = eventtime.NewCombiner(len(t.gates)), checkpoint.NewAlignment(len(t.gates))
 	return nil
@@ -166,8 +170,11 @@ func (t *Task) addLink(i int, spec *jobgraph.Operator, op operator.Operator) {
 	l := &link{chain: t.chain, index: i, spec: spec, operator: op, watermark: stream.MinWatermark}
 	l.snapshotter, _ = op.(operator.Snapshotter)
 	l.finisher, _ = op.(operator.Finisher)
+	l.later, _ = op.(later)
 	l.ticker, _ = op.(operator.Ticker)
 	l.spiller, _ = op.(operator.Spiller)
+	l.delayer, _ = op.(operator.Delayer)
+	l.holder, _ = op.(operator.Holder)
 	l.sink = spec.GetSink() != nil
 	t.chain.links = append(t.chain.links, l)
 }
@@ -186,7 +193,11 @@ func (t *Task) openLink(l *link) error {
 	if err := t.restore(l, ctx); err != nil {
 		return l.wrap(err)
 	}
-	return l.wrap(l.operator.Open(ctx))
+	if err := l.operator.Open(ctx); err != nil {
+		return l.wrap(err)
+	}
+	l.look() // what was restored may have been all
+	return nil
 }
 
 // restore makes the operator's keyed state, if it has any, and gives it and the
@@ -204,6 +215,7 @@ func (t *Task) restore(l *link, ctx *operator.Context) error {
 		return err
 	}
 	l.state, ctx.State = backend, backend
+	l.evictor, _ = backend.(state.Evictor)
 	if len(saved.GetHandles()) == 0 {
 		return nil
 	}

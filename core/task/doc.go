@@ -18,6 +18,11 @@
 // called, its keyed state is frozen, the barrier goes on; then a goroutine of
 // the task's writes the frozen state and acknowledges.
 //
+// Overtaking: told to, a task takes its snapshot before the barrier has come on all
+// inputs. It then drains those up to the barrier, without processing, so that producers
+// that wait for credit come to theirs; what it read is written with the frozen state, and
+// processed in its turn. A restored task gets it before anything else.
+//
 // End: after the last input's end (or the source's), operators get the final
 // watermark, EndInput and Close; the lanes are finished and their manifests
 // reported. Cancel ends a task at any point; its lanes are given up.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/tidemill/tidemill/core/checkpoint"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/operator/order"
+	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/merge"
 )
@@ -14,6 +16,39 @@ import (
 type gate struct {
 	from  shuffle.Reader
 	ended bool
+	// restored is what was in flight at the checkpoint that the task starts from, ahead
+	// what has been read before its turn. Both come before anything else, in this order.
+	restored []*checkpoint.Handle
+	ahead    []stream.Element
+}
+
+// poll returns the next element of input i.
+func (t *Task) poll(i int) (stream.Element, bool, error) {
+	g := t.gates[i]
+	for len(g.ahead) == 0 && len(g.restored) > 0 {
+		if err := t.readRestored(i); err != nil {
+			return stream.Element{}, false, err
+		}
+	}
+	switch {
+	case len(g.ahead) > 0:
+		e := g.ahead[0]
+		g.ahead[0] = stream.Element{}
+		g.ahead = g.ahead[1:]
+		return e, true, nil
+	case t.capture.waits(i):
+		return stream.Element{}, false, nil // what comes goes through drain
+	}
+	return g.from.Poll()
+}
+
+// close gives up what was read before its turn, and ends reading.
+func (g *gate) close() error {
+	for _, e := range g.ahead {
+		e.Release()
+	}
+	g.ahead = nil
+	return g.from.Close()
 }
 
 // openGate opens the partitions that the subtask reads of an exchange.

@@ -1,6 +1,9 @@
 package task
 
 import (
+	"cmp"
+
+	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/keygroup"
 	"github.com/tidemill/tidemill/core/operator"
@@ -18,6 +21,15 @@ func (t *Task) newState(spec *jobgraph.Operator, ctx *operator.Context) (state.B
 		phase = s.Aggregate.Phase
 	case *jobgraph.Operator_WindowAggregate:
 		phase = s.WindowAggregate.Phase
+	case *jobgraph.Operator_UpdatingAggregate:
+		phase = s.UpdatingAggregate.Phase
+	case *jobgraph.Operator_UpdatingJoin, *jobgraph.Operator_UpdatingTopN, *jobgraph.Operator_UpdatingOver, *jobgraph.Operator_Materialize, *jobgraph.Operator_MatchRecognize, *jobgraph.Operator_TemporalJoin:
+		phase = jobgraph.Phase_PHASE_SINGLE
+	case *jobgraph.Operator_Process:
+		if len(s.Process.Keys) == 0 {
+			return nil, nil
+		}
+		phase = jobgraph.Phase_PHASE_SINGLE
 	default:
 		return nil, nil
 	}
@@ -29,5 +41,12 @@ func (t *Task) newState(spec *jobgraph.Operator, ctx *operator.Context) (state.B
 		return nil, err
 	}
 	own := owners.Range(int(t.d.Attempt.Subtask.Index))
-	return memstate.New(t.d.KeyGroups, own, ctx.Alloc, ctx.Memory), nil
+	if !t.d.Options.StateOnDisk {
+		return memstate.New(t.d.KeyGroups, own, ctx.Alloc, ctx.Memory), nil
+	}
+	if t.env.State == nil {
+		return nil, failure.Errorf(failure.Internal, "a worker without a place for state on disk")
+	}
+	budget := cmp.Or(t.d.Options.StateBudget, t.env.StateBudget)
+	return t.env.State.New(t.d.KeyGroups, own, ctx.Alloc, ctx.Memory, budget), nil
 }

@@ -10,13 +10,13 @@ import (
 // maxLetters bounds the mailbox: many more than a coordinator has in flight.
 const maxLetters = 1024
 
-// letter is something that others want of a task. Exactly one field is set.
+// letter is something that others want of a task. Exactly one of trigger, completed and
+// givenUp is set.
 type letter struct {
 	trigger   *stream.Barrier
+	overtake  bool // the barrier is not waited for
 	completed id.Checkpoint
-	// returned are committables of a checkpoint that could not be written; they
-	// belong to the next one.
-	returned []Committable
+	givenUp   id.Checkpoint
 }
 
 // mailbox takes letters from any goroutine; the task's takes them out.

@@ -48,9 +48,14 @@ type Task struct {
 	alignment *checkpoint.Alignment
 	// alignedSince is when the first barrier of a pending alignment came.
 	alignedSince time.Time
+	taken        id.Checkpoint // the newest that the task has taken its part of
+	capture      *capture      // nil: no checkpoint has overtaken what is in flight
 	prepared     []Committable // by sinks, for the next acknowledgement
 	ended        bool          // the lanes are finished
 	satisfied    bool          // an operator needs no more input
+	silent       id.Checkpoint // the savepoint that stops the job: the source emits nothing after it; zero: none
+	late         uint64        // rows that metrics.late knows of
+	future       uint64        // and metrics.future
 	flush, tick  *time.Timer   // nil channels while not armed
 	flushArmed   bool
 
@@ -59,11 +64,15 @@ type Task struct {
 	written chan struct{} // closed when the last of them has been; nil: there was none
 	writers sync.WaitGroup
 	reports sync.Mutex // one report of the attempt at a time
+	// returned was made ready to publish in checkpoints that were declined: it belongs to
+	// the next one that is acknowledged. Under reports.
+	returned []Committable
 }
 
 type metrics struct {
 	rowsIn, rowsOut, bytesIn *metric.Counter
 	idle, blocked            *metric.Counter
+	late, future             *metric.Counter
 	spill                    spill.Counters
 }
 
@@ -109,6 +118,8 @@ func New(d Descriptor, env Env) (*Task, error) {
 			Bytes: env.Metrics.Counter("tidemill_task_spilled_bytes_total", "Bytes that operators wrote to disk because they did not fit memory."),
 			Files: env.Metrics.Counter("tidemill_task_spill_files_total", "Files of spilled data."),
 		},
+		future:  env.Metrics.Counter("tidemill_task_future_rows_total", "Rows whose event time was too far ahead of the clock to advance the watermark."),
+		late:    env.Metrics.Counter("tidemill_task_late_rows_total", "Rows that operators left out because they came after their time was over."),
 		blocked: env.Metrics.Counter("tidemill_task_blocked_nanoseconds_total", "Time in which the task gave batches to exchanges, waiting for credit included."),
 	}
 	return t, nil
@@ -116,16 +127,26 @@ func New(d Descriptor, env Env) (*Task, error) {
 
 // Trigger asks a source task for its part of a checkpoint. Others get barriers
 // from their inputs and ignore it.
-func (t *Task) Trigger(b stream.Barrier) {
-	if !t.mailbox.post(letter{trigger: &b}) {
+func (t *Task) Trigger(b stream.Barrier) { t.ask(letter{trigger: &b}) }
+
+// Overtake asks the task for its part of a checkpoint at once, also where the barrier has
+// not come on all inputs: what comes before it is in flight and a part of it, too.
+func (t *Task) Overtake(b stream.Barrier) { t.ask(letter{trigger: &b, overtake: true}) }
+
+func (t *Task) ask(l letter) {
+	if !t.mailbox.post(l) {
 		t.reports.Lock()
 		defer t.reports.Unlock()
-		t.env.Reporter.Decline(t.d.Job, t.d.Attempt, b.Checkpoint, failure.Errorf(failure.Transient, "the mailbox is full"))
+		t.env.Reporter.Decline(t.d.Job, t.d.Attempt, l.trigger.Checkpoint, failure.Errorf(failure.Transient, "the mailbox is full"))
 	}
 }
 
 // Completed says that a checkpoint is complete for good.
 func (t *Task) Completed(c id.Checkpoint) { t.mailbox.post(letter{completed: c}) }
+
+// GivenUp says that a checkpoint will not be complete: a source that was silent after it
+// goes on.
+func (t *Task) GivenUp(c id.Checkpoint) { t.mailbox.post(letter{givenUp: c}) }
 
 // Cancel ends the task as soon as it looks, wherever it waits. It does not wait
 // for it.
@@ -227,11 +248,19 @@ func (t *Task) work() error {
 
 // step takes one element, or polls the source once.
 func (t *Task) step() (progress, end bool, err error) {
+	if t.silent != 0 {
+		return false, false, nil
+	}
 	if t.source != nil {
 		former := t.chain.clock.enter(0)
 		status, err := t.source.Poll()
 		t.chain.clock.enter(former)
 		return status == operator.More, status == operator.Finished, t.chain.links[0].wrap(err)
+	}
+	if t.capture != nil {
+		if came, err := t.drain(); came || err != nil || t.capture != nil && !t.capture.quiet(t.env.Now()) {
+			return came, false, err
+		}
 	}
 	want := -1
 	if t.selector != nil {
@@ -243,7 +272,7 @@ func (t *Task) step() (progress, end bool, err error) {
 		if g := t.gates[i]; g.ended || t.alignment.Blocked(i) || want >= 0 && i != want {
 			continue
 		}
-		e, ok, err := t.gates[i].from.Poll()
+		e, ok, err := t.poll(i)
 		if err != nil {
 			return false, false, err
 		}
@@ -286,7 +315,7 @@ func (t *Task) count(b *stream.Batch) {
 func (t *Task) align(s checkpoint.Step) error {
 	if s.Overtaken != 0 {
 		t.reports.Lock()
-		t.env.Reporter.Decline(t.d.Job, t.d.Attempt, s.Overtaken, failure.Errorf(failure.Transient, "a newer checkpoint overtook it"))
+		t.env.Reporter.Decline(t.d.Job, t.d.Attempt, s.Overtaken, errNewer())
 		t.reports.Unlock()
 	}
 	if s.Outcome != checkpoint.Aligned {
@@ -331,8 +360,6 @@ func (t *Task) letters() error {
 		switch {
 		case !ok:
 			return nil
-		case l.returned != nil:
-			t.prepared = append(l.returned, t.prepared...)
 		case l.completed != 0:
 			for _, link := range t.chain.links {
 				if link.snapshotter != nil {
@@ -341,12 +368,44 @@ func (t *Task) letters() error {
 					}
 				}
 			}
-		case t.source != nil && t.d.Streaming && !t.ended:
-			if err := t.snapshot(*l.trigger); err != nil {
+		case l.givenUp != 0:
+			if l.givenUp == t.silent {
+				t.silent = 0
+			}
+		default:
+			if err := t.asked(l); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// triggered takes a source's part of a checkpoint. With one that stops the job nothing
+// follows, until it is given up: a later one says so, too.
+func (t *Task) triggered(b stream.Barrier) error {
+	if b.Kind == stream.DrainSavepoint && t.silent == 0 {
+		if err := unlessEnough(t.chain.advance(0, stream.MaxWatermark)); err != nil {
+			return err
+		}
+	}
+	t.silent = 0
+	if b.Kind.Stops() {
+		t.silent = b.Checkpoint
+	}
+	return t.snapshot(b)
+}
+
+// asked takes the task's part of a checkpoint that it was asked for.
+func (t *Task) asked(l letter) error {
+	switch {
+	case !t.d.Streaming || t.ended || l.trigger.Checkpoint <= t.taken:
+		return nil
+	case t.source != nil:
+		return t.triggered(*l.trigger)
+	case l.overtake:
+		return t.overtake(*l.trigger)
+	}
+	return nil
 }
 
 // timers sends rows that have waited long enough, and lets operators see the
@@ -362,6 +421,10 @@ func (t *Task) timers() error {
 		return t.chain.flush()
 	case <-t.tick.C:
 		t.tick.Reset(tickEvery)
+		t.countLate()
+		if t.silent != 0 {
+			return nil
+		}
 		return t.chain.tick(t.env.Now())
 	default:
 		return nil
@@ -375,6 +438,7 @@ func (t *Task) wait() {
 	defer func() { t.metrics.idle.Add(uint64(max(0, t.env.Now().Sub(since)))) }()
 	var first, second <-chan struct{}
 	switch {
+	case t.silent != 0:
 	case t.source != nil:
 		first = t.source.Ready()
 	case len(t.gates) > 2:
@@ -423,6 +487,7 @@ func (t *Task) waitMany() {
 
 // finish ends event time and the operators' inputs, then the lanes.
 func (t *Task) finish() (*Done, error) {
+	t.abandon(failure.Errorf(failure.Transient, "the task ends")) // its barrier went before what it has emitted since
 	drained := t.source != nil || t.satisfied
 	if drained {
 		if err := unlessEnough(t.chain.advance(0, stream.MaxWatermark)); err != nil {
@@ -453,7 +518,7 @@ func (t *Task) finishLanes() (*Done, error) {
 	if err := t.letters(); err != nil {
 		return nil, err
 	}
-	done.Committables = t.prepared
+	done.Committables = append(t.returned, t.prepared...) // nobody writes any more
 	return done, nil
 }
 
@@ -473,8 +538,11 @@ func (t *Task) closeAll() (err error) {
 		}
 	}()
 	var errs []error
+	if t.capture != nil {
+		t.capture.frozen.lose()
+	}
 	for _, g := range t.gates {
-		errs = append(errs, g.from.Close())
+		errs = append(errs, g.close())
 	}
 	if t.chain != nil {
 		errs = append(errs, t.chain.close())

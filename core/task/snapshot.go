@@ -8,6 +8,7 @@ import (
 	"github.com/tidemill/tidemill/core/checkpoint"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/stream"
 )
@@ -19,9 +20,10 @@ const maxWrites = 2
 // frozen is a snapshot that waits to be written.
 type frozen struct {
 	ack    Ack
-	states []frozenState   // by operator, those with keyed state
-	paused time.Time       // when the task stood still
-	after  <-chan struct{} // closed when the one before has been written, or not; nil: there is none
+	states []frozenState     // by operator, those with keyed state
+	flight [][]*stream.Batch // by input: what the barrier overtook
+	paused time.Time         // when the task stood still
+	after  <-chan struct{}   // closed when the one before has been written, or not; nil: there is none
 	done   chan struct{}
 }
 
@@ -45,6 +47,20 @@ type keyed struct {
 // snapshot takes the task's part of a checkpoint: operators' state, keyed state
 // frozen, then the barrier goes on. The rest happens aside.
 func (t *Task) snapshot(b stream.Barrier) error {
+	t.abandon(errNewer())
+	f, err := t.freeze(b)
+	if err != nil {
+		return err
+	}
+	t.writeAside(f)
+	return nil
+}
+
+func errNewer() error { return failure.Errorf(failure.Transient, "a newer checkpoint overtook it") }
+
+// freeze takes what the operators and their state hold, and sends the barrier on.
+func (t *Task) freeze(b stream.Barrier) (*frozen, error) {
+	t.taken = b.Checkpoint
 	f := &frozen{paused: t.env.Now(), ack: Ack{Barrier: b, State: &checkpoint.SubtaskState{Index: t.d.Attempt.Subtask.Index}}}
 	if !t.alignedSince.IsZero() {
 		f.ack.Aligned = f.paused.Sub(t.alignedSince)
@@ -53,15 +69,20 @@ func (t *Task) snapshot(b stream.Barrier) error {
 	for i, l := range t.chain.links {
 		if err := f.take(t, i, l, b); err != nil {
 			f.lose()
-			return fmt.Errorf("checkpoint %d: %w", b.Checkpoint, err)
+			return nil, fmt.Errorf("checkpoint %d: %w", b.Checkpoint, err)
 		}
 	}
 	f.ack.Committables, t.prepared = t.prepared, nil
 	if err := t.chain.broadcast(stream.Element{Kind: stream.BarrierElement, Barrier: b}); err != nil {
 		f.release()
-		return err
+		return nil, err
 	}
 	f.ack.Paused = t.env.Now().Sub(f.paused)
+	return f, nil
+}
+
+// writeAside has a goroutine write and acknowledge.
+func (t *Task) writeAside(f *frozen) {
 	select {
 	case t.writing <- struct{}{}:
 		f.after, f.done = t.written, make(chan struct{})
@@ -74,7 +95,6 @@ func (t *Task) snapshot(b stream.Barrier) error {
 	default:
 		t.decline(f, failure.Errorf(failure.Transient, "%d earlier snapshots are still being written", maxWrites))
 	}
-	return nil
 }
 
 func (f *frozen) take(t *Task, i int, l *link, b stream.Barrier) error {
@@ -85,6 +105,9 @@ func (f *frozen) take(t *Task, i int, l *link, b stream.Barrier) error {
 			return l.wrap(err)
 		}
 		o.State = s
+		if spread, ok := l.snapshotter.(operator.Spread); ok {
+			o.Everywhere = spread.Everywhere()
+		}
 	}
 	if l.state != nil {
 		scope := state.Changes
@@ -109,6 +132,12 @@ func (f *frozen) release() {
 		s.content.Release()
 	}
 	f.states = nil
+	for _, batches := range f.flight {
+		for _, b := range batches {
+			b.Release()
+		}
+	}
+	f.flight = nil
 }
 
 // lose is release of what was not written.
@@ -132,10 +161,15 @@ func (t *Task) write(f *frozen) {
 			return
 		}
 	}
+	if err := t.writeInFlight(f); err != nil {
+		t.decline(f, fmt.Errorf("write what is in flight: %w", err))
+		return
+	}
 	f.release()
 	f.ack.Wrote = t.env.Now().Sub(started)
 	t.reports.Lock()
 	defer t.reports.Unlock()
+	f.ack.Committables, t.returned = append(t.returned, f.ack.Committables...), nil
 	t.env.Reporter.Acknowledge(t.d.Job, t.d.Attempt, f.ack)
 }
 
@@ -159,10 +193,8 @@ func (t *Task) writeState(n id.Checkpoint, s frozenState) error {
 // it belongs to the next one.
 func (t *Task) decline(f *frozen, cause error) {
 	f.lose()
-	if len(f.ack.Committables) > 0 && !t.mailbox.post(letter{returned: f.ack.Committables}) {
-		cause = fmt.Errorf("%w; and the mailbox is full", cause)
-	}
 	t.reports.Lock()
 	defer t.reports.Unlock()
+	t.returned = append(t.returned, f.ack.Committables...)
 	t.env.Reporter.Decline(t.d.Job, t.d.Attempt, f.ack.Barrier.Checkpoint, cause)
 }

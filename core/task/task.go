@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -15,8 +16,10 @@ import (
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/metric"
 	"github.com/tidemill/tidemill/core/operator/join"
+	"github.com/tidemill/tidemill/core/operator/process"
 	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/state"
+	"github.com/tidemill/tidemill/core/state/pebblestate"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/shuffle"
 )
@@ -68,8 +71,16 @@ type Options struct {
 	// ExchangeBudget bounds what a partition holds in memory for its reader
 	// (`exchange.budget`); zero leaves it to the shuffle service.
 	ExchangeBudget int64
+	// MostInFlight bounds what is kept of what a checkpoint overtakes; 128 MiB. Credit
+	// bounds it before: what exchanges hold, and what producers still send of the batch
+	// they were blocked with.
+	MostInFlight int64
 	// Zone is the session's time zone (`table.local-time-zone`); nil means UTC.
 	Zone *time.Location
+	// StateOnDisk has keyed state that does not fit StateBudget bytes (0: Env.StateBudget)
+	// of an operator in Env.State (`state.backend.type`).
+	StateOnDisk bool
+	StateBudget int64
 	// Timed has the time of each operator measured (`metrics.operator-time`).
 	Timed bool
 
@@ -79,6 +90,7 @@ type Options struct {
 func (o Options) complete() Options {
 	o.BatchRows = cmp.Or(o.BatchRows, stream.TargetRows)
 	o.Flush = cmp.Or(o.Flush, 5*time.Millisecond)
+	o.MostInFlight = cmp.Or(o.MostInFlight, 128<<20)
 	return o
 }
 
@@ -88,6 +100,8 @@ type Env struct {
 	Shuffle shuffle.Service
 	// Connectors finds a connector by the value of its 'connector' option.
 	Connectors func(name string) (connector.Connector, error)
+	// Functions finds the functions of the program's own operators; nil: there are none.
+	Functions  process.Functions
 	Splits     SplitSource
 	SlowSplits bool // Splits asks another process
 	Reporter   Reporter
@@ -101,9 +115,13 @@ type Env struct {
 	// Builds is where joins of the job share what they build here; nil: nowhere.
 	Builds *join.Builds
 	// Spill is where operators put what does not fit memory.
-	Spill   *spill.Directory
-	Metrics *metric.Scope // may be nil
-	Log     *slog.Logger  // nil: discarded
+	Spill *spill.Directory
+	// State is where keyed state goes that does not fit; needed where Options.StateOnDisk
+	// is set.
+	State       *pebblestate.Home
+	StateBudget int64
+	Metrics     *metric.Scope // may be nil
+	Log         *slog.Logger  // nil: discarded
 	// Now is processing time; nil: time.Now.
 	Now func() time.Time
 }
@@ -139,6 +157,11 @@ type Snapshots interface {
 	Write(ctx context.Context, job id.Job, c id.Checkpoint, name string, s state.Snapshot) ([]*checkpoint.Handle, error)
 	// Restore reads what a chain names into a backend of a job with so many key groups.
 	Restore(ctx context.Context, chain checkpoint.Chain, groups int, into state.Backend) error
+	// WriteInFlight stores blocks of what is in flight under a name that is unique in the
+	// checkpoint, and returns a handle of each, without its rows and groups.
+	WriteInFlight(ctx context.Context, job id.Job, c id.Checkpoint, name string, blocks iter.Seq2[[]byte, error]) ([]*checkpoint.Handle, error)
+	// ReadInFlight reads a block back.
+	ReadInFlight(ctx context.Context, h *checkpoint.Handle) ([]byte, error)
 }
 
 // Ack is a subtask's part of a checkpoint.
@@ -150,6 +173,10 @@ type Ack struct {
 	// Aligned is how long inputs waited for each other, Paused how long the task
 	// stood still for its snapshot, Wrote how long the rest took aside.
 	Aligned, Paused, Wrote time.Duration
+	// Overtaken: the barrier had not come on all inputs; InFlight is how many bytes came
+	// before it.
+	Overtaken bool
+	InFlight  int64
 }
 
 // Committable is a sink's staged output with the operator it came from.

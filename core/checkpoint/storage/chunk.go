@@ -33,6 +33,7 @@ type description struct {
 	Keys   []column
 	Values []column `json:",omitempty"`
 	List   []column `json:",omitempty"`
+	Routed int      `json:",omitempty"`
 }
 
 type column struct{ Name, Type string }
@@ -44,7 +45,7 @@ func encodeChunk(to io.Writer, p state.Piece) error {
 	if want.NumFields() != int(p.Rows.NumCols()) {
 		return fmt.Errorf("state table %s: %d columns in a %v of %d", t.Name, p.Rows.NumCols(), p.Kind, want.NumFields())
 	}
-	table, err := json.Marshal(description{ID: t.ID, Name: t.Name, Keys: columns(t.Keys), Values: columns(t.Values), List: columns(t.List)})
+	table, err := json.Marshal(description{ID: t.ID, Name: t.Name, Keys: columns(t.Keys), Values: columns(t.Values), List: columns(t.List), Routed: t.Routed})
 	if err != nil {
 		return fmt.Errorf("describe state table %s: %w", t.Name, err)
 	}
@@ -96,7 +97,7 @@ func pieceOf(s *arrow.Schema) (p state.Piece, err error) {
 	if err := json.Unmarshal([]byte(text), &d); err != nil {
 		return p, fmt.Errorf("%w: no description of the table: %w", checkpoint.ErrCorrupt, err)
 	}
-	p.Kind, p.Table.ID, p.Table.Name = state.Kind(kind), d.ID, d.Name
+	p.Kind, p.Table.ID, p.Table.Name, p.Table.Routed = state.Kind(kind), d.ID, d.Name, d.Routed
 	if p.Table.Keys, err = schemaOf(d.Keys); err != nil {
 		return p, err
 	}

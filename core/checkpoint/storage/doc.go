@@ -2,6 +2,7 @@
 //
 //	<dir>/<job>/chk-<n>/MANIFEST           what the checkpoint is made of
 //	<dir>/<job>/state/<n>-<name>.state     keyed state of one operator of one subtask
+//	<dir>/<job>/state/<n>-<name>.inflight  what was in flight to one input of a subtask, in blocks
 //
 // A snapshot holds what has changed (core/state), so a manifest names files of earlier
 // checkpoints, too. Sweep removes those that no kept one names.

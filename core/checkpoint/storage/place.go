@@ -11,15 +11,10 @@ import (
 
 // Open opens where a job with these settings keeps its checkpoints: below
 // state.checkpoints.dir; a job that only restores, where it restores from; any
-// other in memory, where nothing is ever written.
+// other in memory, where nothing is ever written. It reads files of all file systems, if
+// they are named by URIs.
 func Open(r *fs.Registry, job config.Config, mem memory.Allocator) (*Store, fs.FileSystem, error) {
 	dir, from := config.CheckpointDir.Get(job), config.RestorePath.Get(job)
-	if dir != "" && from != "" {
-		if a, b := scheme(dir), scheme(from); a != b {
-			return nil, nil, failure.Errorf(failure.Usage, "%s is on %s and %s on %s: they must be on one file system",
-				config.CheckpointDir.Key(), a, config.RestorePath.Key(), b)
-		}
-	}
 	if dir == "" {
 		dir = from
 	}
@@ -31,7 +26,9 @@ func Open(r *fs.Registry, job config.Config, mem memory.Allocator) (*Store, fs.F
 	if err != nil {
 		return nil, nil, failure.Wrap(failure.Usage, err)
 	}
-	return New(fsys, inside, mem), fsys, nil
+	s := New(fsys, inside, mem)
+	s.scheme, s.others = scheme(dir), r
+	return s, fsys, nil
 }
 
 func scheme(uri string) string {

@@ -44,12 +44,15 @@ type Store struct {
 	fsys fs.FileSystem
 	dir  string
 	mem  memory.Allocator
+	// scheme is that of dir; others finds files of other ones.
+	scheme string
+	others *fs.Registry
 }
 
 // New returns a store that keeps its files below dir; what it reads is allocated
 // from mem.
 func New(fsys fs.FileSystem, dir string, mem memory.Allocator) *Store {
-	return &Store{fsys: fsys, dir: dir, mem: mem}
+	return &Store{fsys: fsys, dir: dir, mem: mem, scheme: fs.DefaultScheme}
 }
 
 // Dir is where a checkpoint's files lie.
@@ -169,8 +172,31 @@ func (s *Store) Restore(ctx context.Context, chain checkpoint.Chain, groups int,
 	return nil
 }
 
+// open opens a file by its path, or by a URI (Locate).
+func (s *Store) open(ctx context.Context, name string) (fs.File, error) {
+	fsys := s.fsys
+	if scheme, _ := fs.SplitURI(name); scheme != "" && s.others != nil {
+		var err error
+		if fsys, name, err = s.others.Resolve(name); err != nil {
+			return nil, err
+		}
+	}
+	return fsys.Open(ctx, name)
+}
+
+// Locate returns a manifest that names files by URIs: stores on any file system read them.
+func (s *Store) Locate(m *checkpoint.Manifest) *checkpoint.Manifest {
+	m = proto.CloneOf(m)
+	checkpoint.EachHandle(m, func(h *checkpoint.Handle) {
+		if scheme, _ := fs.SplitURI(h.Path); scheme == "" {
+			h.Path = s.scheme + "://" + h.Path
+		}
+	})
+	return m
+}
+
 func (s *Store) openState(ctx context.Context, name string) (fs.File, error) {
-	f, err := s.fsys.Open(ctx, name)
+	f, err := s.open(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -190,15 +216,9 @@ func (s *Store) openState(ctx context.Context, name string) (fs.File, error) {
 }
 
 func (s *Store) restoreChunk(f fs.File, h *checkpoint.Handle, stale []bool, into state.Backend) error {
-	if h.Offset < headerBytes || h.Length < 0 || h.Offset+h.Length > f.Size() {
-		return fmt.Errorf("%w: %d bytes of a file of %d", checkpoint.ErrCorrupt, h.Length, f.Size())
-	}
-	data := make([]byte, h.Length)
-	if _, err := f.ReadAt(data, h.Offset); err != nil && !errors.Is(err, io.EOF) {
+	data, err := readPiece(f, h)
+	if err != nil {
 		return err
-	}
-	if checkpoint.Checksum(data) != h.Crc32C {
-		return fmt.Errorf("%w: checksum differs", checkpoint.ErrCorrupt)
 	}
 	r, err := ipc.NewReader(bytes.NewReader(data), ipc.WithAllocator(s.mem))
 	if err != nil {
@@ -225,7 +245,7 @@ func (s *Store) Save(ctx context.Context, m *checkpoint.Manifest) (string, error
 	name := path.Join(s.Dir(job, id.Checkpoint(m.Checkpoint)), manifestName)
 	m = proto.CloneOf(m)
 	beside := s.stateDir(job) + "/"
-	eachHandle(m, func(h *checkpoint.Handle) {
+	checkpoint.EachHandle(m, func(h *checkpoint.Handle) {
 		if inside, ok := strings.CutPrefix(h.Path, beside); ok {
 			h.Path = "../state/" + inside
 		}
@@ -258,7 +278,7 @@ func (s *Store) Load(ctx context.Context, name string) (*checkpoint.Manifest, er
 	if err != nil {
 		return nil, fmt.Errorf("read manifest %s: %w", name, err)
 	}
-	eachHandle(m, func(h *checkpoint.Handle) {
+	checkpoint.EachHandle(m, func(h *checkpoint.Handle) {
 		if !path.IsAbs(h.Path) && !strings.HasPrefix(h.Path, s.dir+"/") {
 			h.Path = path.Join(path.Dir(name), h.Path)
 		}
@@ -290,13 +310,49 @@ func (s *Store) Drop(ctx context.Context, job id.Job, c id.Checkpoint) error {
 	return nil
 }
 
+// DropJob removes everything of a job. None there is no error.
+func (s *Store) DropJob(ctx context.Context, job id.Job) error {
+	return s.fsys.RemoveAll(ctx, path.Join(s.dir, job.String()))
+}
+
+// Verify reads every piece of state that a manifest names, by whole paths, and compares its
+// checksum. Damage is ErrCorrupt, and named.
+func (s *Store) Verify(ctx context.Context, m *checkpoint.Manifest) error {
+	files := map[string]fs.File{}
+	defer func() {
+		for _, f := range files {
+			_ = f.Close()
+		}
+	}()
+	seen := map[string]bool{}
+	var failed error
+	checkpoint.EachHandle(m, func(h *checkpoint.Handle) {
+		key := fmt.Sprintf("%s@%d", h.Path, h.Offset)
+		if failed != nil || seen[key] {
+			return
+		}
+		seen[key] = true
+		f := files[h.Path]
+		if f == nil {
+			if f, failed = s.open(ctx, h.Path); failed != nil {
+				return
+			}
+			files[h.Path] = f
+		}
+		if _, err := readPiece(f, h); err != nil {
+			failed = fmt.Errorf("state file %s, byte %d: %w", h.Path, h.Offset, err)
+		}
+	})
+	return failed
+}
+
 // Sweep removes the job's state files that were written for checkpoints up to the
 // newest of the complete ones that are kept, and that none of those names: who writes
 // a later checkpoint builds on what one of them has, or begins anew.
 func (s *Store) Sweep(ctx context.Context, job id.Job, keep []*checkpoint.Manifest) error {
 	named, newest := map[string]bool{}, uint64(0)
 	for _, m := range keep {
-		eachHandle(m, func(h *checkpoint.Handle) { named[h.Path] = true })
+		checkpoint.EachHandle(m, func(h *checkpoint.Handle) { named[h.Path] = true })
 		newest = max(newest, m.Checkpoint)
 	}
 	var gone []string
@@ -316,16 +372,4 @@ func (s *Store) Sweep(ctx context.Context, job id.Job, keep []*checkpoint.Manife
 		}
 	}
 	return nil
-}
-
-func eachHandle(m *checkpoint.Manifest, do func(*checkpoint.Handle)) {
-	for _, v := range m.Vertices {
-		for _, sub := range v.Subtasks {
-			for _, o := range sub.Operators {
-				for _, h := range o.Handles {
-					do(h)
-				}
-			}
-		}
-	}
 }
