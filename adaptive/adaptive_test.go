@@ -4,6 +4,8 @@ package adaptive
 //
 //	region [slots=N] [wanted=N]   lines: NAME [fixed=N] [most=N] [like=PLACE] [bytes=N]
 //	ranges n=N                    one line: bytes of the partitions
+//	streaming slots=N             lines: NAME [fixed=N] [like=PLACE] [least=N] [most=N]
+//	growth width=N could=N now=D since=D started=D [cooldown=D] [settle=D] [increase=N]
 
 import (
 	"fmt"
@@ -11,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/datadriven"
 	"pgregory.net/rapid"
@@ -35,11 +38,62 @@ func TestDecisions(t *testing.T) {
 				}
 				bounds, decision := Ranges("exchange 0", bytes, n)
 				return fmt.Sprintf("%v\n%s", bounds, show(decision))
+			case "streaming":
+				var slots int
+				d.ScanArgs(t, "slots", &slots)
+				n, decision := Streaming(scalables(t, d.Input), slots)
+				return fmt.Sprintf("%v\n%s", n, show(decision))
+			case "growth":
+				return growth(t, d)
 			}
 			t.Fatalf("unknown command %s", d.Cmd)
 			return ""
 		})
 	})
+}
+
+func scalables(t *testing.T, input string) (out []Scalable) {
+	for line := range strings.Lines(input) {
+		f := strings.Fields(line)
+		v := Scalable{Name: f[0], Like: -1}
+		for _, arg := range f[1:] {
+			key, value, _ := strings.Cut(arg, "=")
+			n := number(t, value)
+			switch key {
+			case "fixed":
+				v.Fixed = n
+			case "like":
+				v.Like = n
+			case "least":
+				v.Least = n
+			case "most":
+				v.Most = n
+			}
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func growth(t *testing.T, d *datadriven.TestData) string {
+	var width, could int
+	d.ScanArgs(t, "width", &width)
+	d.ScanArgs(t, "could", &could)
+	after := func(name string) (out time.Duration) {
+		var text string
+		if d.MaybeScanArgs(t, name, &text); text == "" {
+			return 0
+		}
+		out, err := time.ParseDuration(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	g := Growth{Cooldown: after("cooldown"), Settle: after("settle")}
+	d.MaybeScanArgs(t, "increase", &g.Increase)
+	wait, why, worth := g.Wait(after("now"), after("since"), after("started"), width, could)
+	return fmt.Sprintf("worth it: %v, wait: %v %s\n", worth, wait, why)
 }
 
 func show(d Decision) string {

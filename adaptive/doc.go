@@ -3,6 +3,8 @@
 //
 //	Region    how many subtasks each vertex of a region gets, when it is about to start
 //	Ranges    which partitions each subtask reads: contiguous, about equal in bytes
+//	Streaming how many subtasks each vertex of a streaming job gets, at each start
+//	Growth    when a streaming job is stopped to use slots that have become free
 //
 // The job master asks before it requests slots for a region: by then the inputs of the
 // region are complete and their sizes known. A job runs with the slots that there are

@@ -59,11 +59,12 @@ func (c *Candidate) Run(ctx context.Context) error {
 			wait, stop = context.WithTimeout(ctx, retryPause)
 		}
 		now, err := c.opts.Master.Store.Leadership(wait, known)
+		paused := wait.Err() != nil // and not what the store says, which is for good
 		stop()
 		switch {
 		case ctx.Err() != nil || errors.Is(err, raftmeta.ErrClosed):
 			return nil
-		case err != nil && wait.Err() != nil:
+		case err != nil && paused:
 			now = known
 		case err != nil:
 			return fmt.Errorf("follow the leading master: %w", err)

@@ -4,9 +4,11 @@ package scheduler_test
 // not published again, and how jobs ended is remembered.
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,6 +129,43 @@ func TestALeaderThatCannotBeginTriesAgain(t *testing.T) {
 		time.Sleep(time.Second)
 		if _, err := c.find(); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// failing is a store that fails for good at its first transaction.
+type failing struct {
+	raftmeta.Cluster
+	failed *atomic.Bool
+}
+
+var errBroken = failure.Errorf(failure.Conflict, "others know another life of this store")
+
+func (f failing) Apply(context.Context, raftmeta.Txn) (raftmeta.Revision, error) {
+	f.failed.Store(true)
+	return 0, errBroken
+}
+
+func (f failing) Leadership(ctx context.Context, known raftmeta.Leadership) (raftmeta.Leadership, error) {
+	if f.failed.Load() {
+		return raftmeta.Leadership{}, errBroken
+	}
+	return f.Cluster.Leadership(ctx, known)
+}
+
+// A store that fails while a leadership begins ends the candidate, which says why. Once
+// it was taken for the pause between two tries, which went on for ever without any.
+func TestAStoreThatFailsAtTheBeginningIsToldOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := newReplicas()
+		all.elect("m1")
+		m := scheduler.NewCandidate(scheduler.CandidateOptions{Master: scheduler.Options{
+			Store: failing{replica{all, "m1"}, &atomic.Bool{}}, Blobs: blobs{all}, Dialer: rpc.NewLocal(rpc.LocalOptions{}), Name: "m1",
+		}})
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		if err := m.Run(ctx); !errors.Is(err, errBroken) || failure.Of(err) != failure.Conflict {
+			t.Errorf("it ends with %v", err)
 		}
 	})
 }

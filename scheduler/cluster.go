@@ -92,6 +92,24 @@ func (m *Master) CancelJob(ctx context.Context, r *rpc.CancelJobRequest) (*rpc.C
 	return &rpc.CancelJobReply{}, m.dispatcher.Cancel(ctx, jobID)
 }
 
+// Savepoint implements rpc.ClusterClient.
+func (m *Master) Savepoint(ctx context.Context, r *rpc.SavepointRequest) (*rpc.SavepointReply, error) {
+	jobID, err := m.named(r.GetJob())
+	if err != nil {
+		return nil, err
+	}
+	return m.dispatcher.Savepoint(ctx, jobID, r)
+}
+
+// Checkpoints implements rpc.ClusterClient.
+func (m *Master) Checkpoints(_ context.Context, r *rpc.CheckpointsRequest) (*rpc.CheckpointsReply, error) {
+	jobID, err := m.named(r.GetJob())
+	if err != nil {
+		return nil, err
+	}
+	return m.dispatcher.Checkpoints(jobID, int(min(r.GetMost(), defaultMost)))
+}
+
 // Nodes implements rpc.ClusterClient.
 func (m *Master) Nodes(ctx context.Context, _ *rpc.NodesRequest) (*rpc.NodesReply, error) {
 	if err := m.alive(); err != nil {
@@ -120,7 +138,7 @@ func (m *Master) Nodes(ctx context.Context, _ *rpc.NodesRequest) (*rpc.NodesRepl
 		n := &rpc.Node{
 			Id: string(k.ID), Role: "worker", Address: rpc.AddressOf(string(k.ID)), Host: k.Server.Host,
 			Slots: uint32(k.Slots), FreeSlots: uint32(k.Free), MemoryBytes: k.Memory, MemoryUsed: k.MemoryUsed,
-			Draining: k.Draining, HeardMillis: time.Since(k.Heard).Milliseconds(), Shuffle: rpc.FromServer(k.Server),
+			Draining: k.Draining, HeardMillis: time.Since(k.Heard).Milliseconds(), Shuffle: rpc.FromServer(k.Server), Full: k.Full,
 		}
 		if k.Slots == 0 {
 			n.Role = "shuffle"

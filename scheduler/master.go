@@ -109,7 +109,7 @@ func begin(ctx context.Context, o Options, term id.Term) (*Master, error) {
 		}
 	}
 	o = m.opts
-	m.resources = resource.New(resource.Options{Fixed: o.Fixed, Timeout: o.Timeout, Lost: m.lost, Drains: m.evacuate})
+	m.resources = resource.New(resource.Options{Fixed: o.Fixed, Timeout: o.Timeout, Lost: m.lost, Aside: m.aside, Drains: m.evacuate})
 	m.dispatcher = dispatcher.New(dispatcher.Options{
 		Store: o.Store, Blobs: o.Blobs, Term: term, Dialer: o.Dialer, Resources: m.resources, Log: o.Log,
 		TicketKey: m.key, History: o.History, Running: o.Running, Embedded: o.Fixed, Checkpoints: m.checkpoints,
@@ -183,6 +183,15 @@ func (m *Master) Suspend() {
 
 // evacuate has jobs look after what they keep at servers that drain.
 func (m *Master) evacuate() { m.dispatcher.Evacuate() }
+
+// aside logs that a worker is given nothing more, or, with a nil cause, that it is again.
+func (m *Master) aside(w id.Worker, cause error) {
+	if cause == nil {
+		m.opts.Log.Info("worker is heard of again", "worker", w)
+		return
+	}
+	m.opts.Log.Warn("worker is set aside until it is heard of", "worker", w, "cause", cause)
+}
 
 // lost tells jobs of a member that is gone.
 func (m *Master) lost(who resource.Member, cause error) {

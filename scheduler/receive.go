@@ -24,7 +24,7 @@ func (m *Master) Register(_ context.Context, r *rpc.RegisterRequest) (*rpc.Regis
 	who := resource.Member{
 		ID: id.Worker(r.GetWorker()), Slots: int(r.GetSlots()), Memory: r.GetMemoryBytes(),
 		Server: r.GetShuffle().Server(), Daemon: r.GetDaemon(),
-		Drains: r.GetDraining(),
+		Drains: r.GetDraining(), Address: addressOf(r.GetWorker()),
 	}
 	if err := m.resources.Register(who); err != nil {
 		return nil, err
@@ -37,6 +37,14 @@ func (m *Master) Register(_ context.Context, r *rpc.RegisterRequest) (*rpc.Regis
 		}
 	}
 	return reply, nil
+}
+
+// addressOf is where the process of that name is called; empty: its name does not say.
+func addressOf(name string) string {
+	if at := rpc.AddressOf(name); strings.Contains(at, ":") {
+		return at
+	}
+	return ""
 }
 
 // Leave implements rpc.MasterClient.
@@ -75,6 +83,7 @@ func (m *Master) Heartbeat(ctx context.Context, r *rpc.HeartbeatRequest) (*rpc.H
 	if !m.resources.Heartbeat(id.Worker(r.GetWorker()), r.GetMemoryUsed(), r.GetDraining()) {
 		return &rpc.HeartbeatReply{Unknown: true}, nil
 	}
+	m.resources.NoteFull(id.Worker(r.GetWorker()), r.GetFull())
 	for _, p := range r.GetTasks() {
 		if j, err := m.master(p.GetJob()); err == nil {
 			j.Progress(p)

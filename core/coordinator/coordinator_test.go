@@ -108,7 +108,7 @@ func request(restored []byte) *rpc.CoordinatorRequest {
 
 func start(t *testing.T, f *fake, restored []byte) *Host {
 	t.Helper()
-	h := New(func(string) (connector.Connector, error) { return f, nil })
+	h := New(func(string) (connector.Connector, error) { return f, nil }, nil)
 	if err := h.Start(t.Context(), request(restored)); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/tidemill/tidemill/core/checkpoint"
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
@@ -19,9 +20,14 @@ import (
 // Connectors finds a connector by the value of its 'connector' option.
 type Connectors func(name string) (connector.Connector, error)
 
+// Gatherer copies the files of a checkpoint, which its manifest names by URIs, into a
+// directory; core/checkpoint/storage.Gather is one.
+type Gatherer func(ctx context.Context, m *checkpoint.Manifest, dir string) (*checkpoint.Manifest, error)
+
 // Host runs the coordinator tasks of a worker.
 type Host struct {
 	connectors Connectors
+	gatherer   Gatherer
 
 	mu    sync.Mutex
 	terms rpc.Terms
@@ -30,8 +36,10 @@ type Host struct {
 
 var _ rpc.CoordinatorClient = (*Host)(nil)
 
-// New returns a host without tasks.
-func New(c Connectors) *Host { return &Host{connectors: c, tasks: map[id.Job]*task{}} }
+// New returns a host without tasks. Without a Gatherer no job can take savepoints.
+func New(c Connectors, g Gatherer) *Host {
+	return &Host{connectors: c, gatherer: g, tasks: map[id.Job]*task{}}
+}
 
 // task is the coordinator task of one job.
 type task struct {
@@ -103,12 +111,19 @@ func (h *Host) addSource(ctx context.Context, t *task, v *rpc.CoordinatedVertex,
 	if err != nil {
 		return err
 	}
-	if back := restored.GetUnreceived(); len(back) > 0 {
-		splits := make([]connector.Split, len(back))
-		for i, split := range back {
-			splits[i] = split.Connector()
+	var back []connector.Split
+	for _, split := range restored.GetUnreceived() {
+		back = append(back, split.Connector())
+	}
+	for _, part := range restored.GetParts() {
+		splits, err := endpoint.Splits(part)
+		if err != nil {
+			return errors.Join(fmt.Errorf("source %s: %w", spec.Table.Name, err), enum.Close())
 		}
-		enum.Return(splits)
+		back = append(back, splits...)
+	}
+	if len(back) > 0 {
+		enum.Return(back)
 	}
 	t.sources[id.Vertex(v.GetVertex().GetId())] = newSource(spec.Table.Name, enum, v.GetBounded(), int(v.GetParallelism()), v.GetFirstAttempt())
 	return nil

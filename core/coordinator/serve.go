@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/tidemill/tidemill/core/checkpoint"
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
@@ -23,6 +24,9 @@ func (h *Host) NextSplit(ctx context.Context, r *rpc.SplitRequest) (*rpc.SplitRe
 		return nil, failure.Errorf(failure.Internal, "job %v: attempt %v asks for a split, and its vertex has no source", t.job, a)
 	}
 	split, ok, err := s.next(ctx, a, r.GetSequence())
+	if _, later := errors.AsType[*connector.LaterError](err); later {
+		return &rpc.SplitReply{Later: true}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -125,6 +129,31 @@ func (t *task) group(all []*rpc.Committable) (map[string][]connector.Committable
 		out[c.GetOperator()] = append(out[c.GetOperator()], c.Connector())
 	}
 	return out, nil
+}
+
+// Gather implements rpc.CoordinatorClient.
+func (h *Host) Gather(ctx context.Context, r *rpc.GatherRequest) (*rpc.GatherReply, error) {
+	job, _, err := h.terms.Admit(r.GetJob())
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	_, runs := h.tasks[job]
+	h.mu.Unlock()
+	if !runs {
+		h.terms.Forget(job)
+	}
+	if h.gatherer == nil {
+		return nil, failure.Errorf(failure.Usage, "this cluster keeps no savepoints")
+	}
+	m, err := h.gatherer(ctx, r.GetManifest(), r.GetDirectory())
+	if errors.Is(err, checkpoint.ErrCorrupt) {
+		err = failure.Wrap(failure.BadData, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &rpc.GatherReply{Manifest: m}, nil
 }
 
 // Progress implements rpc.CoordinatorClient.

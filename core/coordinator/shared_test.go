@@ -31,7 +31,7 @@ func (b *byTurns) Next(_ context.Context, subtask int) (connector.Split, bool, e
 func TestSplitsOfSubtasksThatNeverWere(t *testing.T) {
 	for _, bounded := range []bool{true, false} {
 		b := &byTurns{classes: strings.Fields("a b c")}
-		h := New(func(string) (connector.Connector, error) { return b, nil })
+		h := New(func(string) (connector.Connector, error) { return b, nil }, nil)
 		q := request(nil)
 		q.Vertices[0].Parallelism, q.Vertices[0].Bounded = 3, bounded
 		q.Vertices[0].Vertex.Chain = q.Vertices[0].GetVertex().GetChain()[:1]

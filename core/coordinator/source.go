@@ -2,9 +2,11 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -100,9 +102,30 @@ func (s *source) admits(a id.Attempt) error {
 	return nil
 }
 
+// patience is how long a request waits for a split to come before it is to be asked again.
+const patience = time.Minute
+
 // next answers an attempt's request of that number, in the way in which it was answered
-// before. Requests without one, zero, are each another.
-func (s *source) next(ctx context.Context, a id.Attempt, sequence uint64) (split connector.Split, ok bool, err error) {
+// before. Requests without one, zero, are each another. A *connector.LaterError is no
+// answer.
+func (s *source) next(ctx context.Context, a id.Attempt, sequence uint64) (connector.Split, bool, error) {
+	for waited := time.Duration(0); ; {
+		split, ok, err := s.once(ctx, a, sequence)
+		later, isLater := errors.AsType[*connector.LaterError](err)
+		if !isLater || waited >= patience {
+			return split, ok, err
+		}
+		select {
+		case <-time.After(later.After):
+			waited += later.After
+		case <-ctx.Done():
+			return connector.Split{}, false, ctx.Err()
+		}
+	}
+}
+
+// once is next without patience.
+func (s *source) once(ctx context.Context, a id.Attempt, sequence uint64) (split connector.Split, ok bool, err error) {
 	err = s.turn.patiently(ctx, func(ctx context.Context) error {
 		if err := s.admits(a); err != nil {
 			return err

@@ -8,10 +8,10 @@ import (
 	"sync"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/keeper"
+	"github.com/tidemill/tidemill/core/memnet"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/shuffle"
 	"github.com/tidemill/tidemill/shuffle/flight"
@@ -90,13 +90,13 @@ type door struct {
 	server    *service.Server
 	exchanges *flight.Service
 	grpc      *grpc.Server
-	listener  *bufconn.Listener
+	listener  *memnet.Listener
 	serving   sync.WaitGroup
 }
 
 // open gives a node a door.
 func (c *Cluster) open(n *node) {
-	d := &door{self: shuffle.Server{ID: string(n.id), Host: string(n.id), Address: string(n.id)}, listener: bufconn.Listen(connBytes)}
+	d := &door{self: shuffle.Server{ID: string(n.id), Host: string(n.id), Address: string(n.id)}, listener: memnet.Listen(connBytes)}
 	alloc := n.ledger.Child("exchanges", 0).Allocator()
 	d.server = service.New(service.Options{Self: d.self, Store: n.local, Alloc: alloc, TicketKey: func() []byte {
 		if key := c.key.Load(); key != nil {

@@ -8,7 +8,7 @@
 // Arrow Flight on connections in memory:
 //
 //	worker-1 --+                +-- server-1     stored lanes
-//	worker-2 --+-- bufconn -----+
+//	worker-2 --+-- in memory -+
 //	client   --+                +-- worker-1, worker-2   pipelined partitions
 //
 // Such a cluster is as a real one to the scheduler: workers may come and go, parallelism

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -16,6 +17,7 @@ import (
 	"github.com/tidemill/tidemill"
 	"github.com/tidemill/tidemill/core/client"
 	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/function"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/minicluster"
@@ -37,6 +39,8 @@ type nodes struct {
 
 	mu    sync.Mutex
 	begin func(d task.Descriptor) // called before each attempt is made
+
+	overtaken atomic.Int64 // orders to overtake what is in flight
 }
 
 func startNodes(t *testing.T, settings map[string]string) *nodes {
@@ -44,8 +48,9 @@ func startNodes(t *testing.T, settings map[string]string) *nodes {
 	return startNodesWith(t, settings, map[string]string{"io.tmp.dir": t.TempDir()})
 }
 
-// startNodesWith also has settings of the processes.
-func startNodesWith(t *testing.T, settings, process map[string]string) *nodes {
+// startNodesWith also has settings of the processes, and connectors besides those that are
+// built in.
+func startNodesWith(t *testing.T, settings, process map[string]string, more ...connector.Connector) *nodes {
 	t.Helper()
 	leaks := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, leaks) })
@@ -58,6 +63,11 @@ func startNodesWith(t *testing.T, settings, process map[string]string) *nodes {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, c := range more {
+		if err := registry.Register(c); err != nil {
+			t.Fatal(err)
+		}
+	}
 	n := &nodes{}
 	n.Cluster, err = minicluster.New(t.Context(), minicluster.Options{
 		Config: c, Connectors: registry.Connector, FileSystems: registry.FileSystems, Workers: 2, Servers: 2,
@@ -69,7 +79,8 @@ func startNodesWith(t *testing.T, settings, process map[string]string) *nodes {
 			if begin != nil {
 				begin(d)
 			}
-			return task.New(d, env)
+			one, err := task.New(d, env)
+			return noticing{one, func() { n.overtaken.Add(1) }}, err
 		},
 	})
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/metric"
+	"github.com/tidemill/tidemill/core/operator/process"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/core/task"
 	"github.com/tidemill/tidemill/core/worker"
@@ -36,6 +37,8 @@ type Options struct {
 	Config config.Config
 	// Connectors finds a connector by the value of its 'connector' option.
 	Connectors func(name string) (connector.Connector, error)
+	// Functions finds the functions of the program's own operators; nil: there are none.
+	Functions process.Functions
 	// FileSystems hold checkpoints.
 	FileSystems *fs.Registry
 	Metrics     *metric.Registry // nil: one of its own

@@ -48,7 +48,9 @@ func (s *scripted) Run(context.Context) error {
 	return nil
 }
 func (s *scripted) Trigger(stream.Barrier)  {}
+func (s *scripted) Overtake(stream.Barrier) {}
 func (s *scripted) Completed(id.Checkpoint) {}
+func (s *scripted) GivenUp(id.Checkpoint)   {}
 func (s *scripted) Cancel()                 { s.cancel() }
 
 // dropped counts what is dropped of a service without exchanges.

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/tidemill/tidemill/core/checkpoint"
 	"github.com/tidemill/tidemill/core/checkpoint/storage"
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/coordinator"
@@ -36,11 +37,13 @@ type node struct {
 	id     id.Worker
 	ledger *memory.Ledger
 	spill  *spill.Directory
-	local  *local.Service
-	worker *worker.Worker // nil: a shuffle server
-	door   *door          // nil: nobody comes from elsewhere
-	daemon string         // the shuffle server that a worker prefers, or none
-	quiet  func()         // ends the heartbeats of a shuffle server; nil: there are none
+	// stateDisk is where state on disk goes; nil: where spilled rows go.
+	stateDisk *spill.Directory
+	local     *local.Service
+	worker    *worker.Worker // nil: a shuffle server
+	door      *door          // nil: nobody comes from elsewhere
+	daemon    string         // the shuffle server that a worker prefers, or none
+	quiet     func()         // ends the heartbeats of a shuffle server; nil: there are none
 
 	speaking sync.RWMutex // held by those who speak for it with the master
 	dead     bool         // guarded by speaking
@@ -57,6 +60,11 @@ func (c *Cluster) newNode(name id.Worker, o Options, parts int64) (n *node, err 
 	if n.spill, err = spill.Open(config.SpillDir.Get(o.Config), config.SpillLimit.Get(o.Config)); err != nil {
 		return nil, err
 	}
+	if dir := config.StateDir.Get(o.Config); dir != "" {
+		if n.stateDisk, err = spill.Open(dir, config.SpillLimit.Get(o.Config)); err != nil {
+			return nil, err
+		}
+	}
 	n.local = local.New(local.Options{
 		Self:       string(name),
 		Alloc:      n.ledger.Child("shuffle", 0).Allocator(),
@@ -71,10 +79,12 @@ func (c *Cluster) newNode(name id.Worker, o Options, parts int64) (n *node, err 
 // startWorker has a node run tasks.
 func (c *Cluster) startWorker(ctx context.Context, o Options, n *node, exchanges shuffle.Service) (err error) {
 	state := n.ledger.Child("checkpoints", 0).Allocator()
-	coordinators := coordinator.New(o.Connectors)
+	coordinators := coordinator.New(o.Connectors, func(ctx context.Context, m *checkpoint.Manifest, dir string) (*checkpoint.Manifest, error) {
+		return storage.Gather(ctx, o.FileSystems, m, dir)
+	})
 	options := worker.Options{
 		ID: n.id, Slots: cmp.Or(config.Slots.Get(o.Config), runtime.GOMAXPROCS(0)), Dialer: keyed{c.transport, c, n},
-		Shuffle: exchanges, Connectors: o.Connectors, Memory: n.ledger, Spill: n.spill, Coordinators: coordinators,
+		Shuffle: exchanges, Connectors: o.Connectors, Functions: o.Functions, Memory: n.ledger, Spill: n.spill, StateDisk: n.stateDisk, Coordinators: coordinators,
 		Snapshots: func(_ id.Job, job config.Config) (task.Snapshots, error) {
 			files, _, err := storage.Open(o.FileSystems, job, state)
 			return files, err
@@ -101,6 +111,9 @@ func (n *node) close() (all error) {
 	}
 	if n.door != nil {
 		all = errors.Join(all, n.door.close())
+	}
+	if n.stateDisk != nil {
+		all = errors.Join(all, n.stateDisk.Close())
 	}
 	return errors.Join(all, n.spill.Close())
 }

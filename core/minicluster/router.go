@@ -102,6 +102,21 @@ func (r router) ListJobs(ctx context.Context, q *rpc.ListJobsRequest) (*rpc.List
 	return ask(ctx, r.of, (*scheduler.Master).ListJobs, q)
 }
 
+// Savepoint implements rpc.ClusterClient.
+func (r router) Savepoint(ctx context.Context, q *rpc.SavepointRequest) (*rpc.SavepointReply, error) {
+	return ask(ctx, r.of, (*scheduler.Master).Savepoint, q)
+}
+
+// Checkpoints implements rpc.ClusterClient.
+func (r router) Checkpoints(ctx context.Context, q *rpc.CheckpointsRequest) (*rpc.CheckpointsReply, error) {
+	return ask(ctx, r.of, (*scheduler.Master).Checkpoints, q)
+}
+
+// Rescale implements rpc.ClusterClient.
+func (r router) Rescale(ctx context.Context, q *rpc.RescaleRequest) (*rpc.RescaleReply, error) {
+	return ask(ctx, r.of, (*scheduler.Master).Rescale, q)
+}
+
 // Nodes implements rpc.ClusterClient.
 func (r router) Nodes(ctx context.Context, q *rpc.NodesRequest) (*rpc.NodesReply, error) {
 	return ask(ctx, r.of, (*scheduler.Master).Nodes, q)

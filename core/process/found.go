@@ -11,6 +11,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/raftmeta"
 )
 
 // A master that lost its disk has forgotten that there is a cluster. If it began one
@@ -22,9 +23,13 @@ import (
 //	                                   and goes first by its name
 //	none is, but not all have answered ask again: who is silent may be in one
 //
-// Who knows of no other master has nobody to ask, and begins a cluster.
+// Who knows of no other master has nobody to ask, and begins a cluster. If it is one of
+// another cluster's, having lost its disk, the others tell it, and it ends: by its log's
+// address, where they go on calling its earlier life (raftstore), or, if its log is elsewhere
+// now, at its door, where the leading master asks all that it does not hear of.
 const (
 	askTimeout  = 2 * time.Second
+	lostPause   = time.Second // between two questions of a leader to those that it lost
 	askPause    = 100 * time.Millisecond
 	mostAsking  = time.Second // between two rounds of questions
 	joinTimeout = time.Minute // for the answer to one request to join
@@ -118,20 +123,60 @@ func (m *Master) join(ctx context.Context) error {
 	})
 }
 
+// callLost has a master that leads tell those that it does not hear of whose they are, until
+// ctx ends.
+func (m *Master) callLost(ctx context.Context) {
+	tick := time.NewTicker(lostPause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if _, err := m.candidate.Leading(); err != nil {
+			continue
+		}
+		members, err := m.store.Members(ctx)
+		if err != nil {
+			return // the store has failed, or is closed
+		}
+		q := &rpc.SelfRequest{Asker: m.id, Members: idsOf(members)}
+		asking, stop := context.WithTimeout(ctx, askTimeout)
+		var calls sync.WaitGroup
+		for _, k := range members {
+			if !k.Lost.IsZero() {
+				calls.Go(func() { _, _ = m.network.Peer(k.ID).Self(asking, q) }) // most are dead
+			}
+		}
+		calls.Wait()
+		stop()
+	}
+}
+
+func idsOf(members []raftmeta.Member) (ids []string) {
+	for _, k := range members {
+		ids = append(ids, k.ID)
+	}
+	return ids
+}
+
 // self is this master as others see it.
 type self struct {
 	m *Master
 }
 
-// Self implements network.Peer.
-func (s self) Self(ctx context.Context, _ *rpc.SelfRequest) (*rpc.SelfReply, error) {
+// Self implements network.Peer. A master that is alone and hears that it is one of the
+// asker's cluster has begun a second one, and ends.
+func (s self) Self(ctx context.Context, q *rpc.SelfRequest) (*rpc.SelfReply, error) {
 	members, err := s.m.store.Members(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r := &rpc.SelfReply{Id: s.m.id, Founding: s.m.founding.Load()}
-	for _, k := range members {
-		r.Members = append(r.Members, k.ID)
+	r := &rpc.SelfReply{Id: s.m.id, Founding: s.m.founding.Load(), Members: idsOf(members)}
+	if len(members) == 1 && q.GetAsker() != "" && q.GetAsker() != s.m.id && slices.Contains(q.GetMembers(), s.m.id) {
+		s.m.broken(failure.Errorf(failure.Conflict,
+			"this master is one of %s and has begun another cluster, having lost its disk: it must be told of them, and join", strings.Join(q.GetMembers(), ", ")))
 	}
 	return r, nil
 }

@@ -255,3 +255,46 @@ func TestFailedRole(t *testing.T) {
 	}
 	end(t, m)
 }
+
+// A master that has lost its disk and is told of nobody begins a second cluster; it hears
+// of that from the others and ends, whether its log is where they call it or elsewhere.
+func TestSecondCluster(t *testing.T) {
+	for name, keepAddress := range map[string]bool{"log where it was": true, "log elsewhere": false} {
+		t.Run(name, func(t *testing.T) {
+			c := newTrio(t)
+			defer c.end()
+			for i := range c.masters {
+				c.start(i, i == 0)
+			}
+			for i, m := range c.masters {
+				until(t, "one cluster of "+c.dir(i), func() bool { return whole(m) })
+			}
+			end(t, c.masters[0])
+			c.masters[0] = nil
+			kept := filepath.Join(c.place.dir, c.dir(0), masterDir)
+			at, err := os.ReadFile(filepath.Join(kept, logAddress))
+			if err == nil {
+				err = os.RemoveAll(kept)
+			}
+			if err == nil && keepAddress {
+				if err = os.Mkdir(kept, 0o700); err == nil {
+					err = os.WriteFile(filepath.Join(kept, logAddress), at, 0o600)
+				}
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := c.options(security.Master, c.dir(0))
+			o.Listen = c.at[0]
+			m, err := StartMaster(t.Context(), MasterOptions{Options: o})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := <-m.Failed(); failure.Of(err) != failure.Conflict {
+				t.Errorf("%v (%v)", err, failure.Of(err))
+			}
+			end(t, m)
+			until(t, "the others lead on", func() bool { return c.key(t.Context()) != "" })
+		})
+	}
+}

@@ -115,6 +115,7 @@ func (m *Master) start(ctx context.Context, bootstrap bool) error {
 			Authority: m.opts.Authority, Token: m.opts.Token,
 		})
 	}, m.pages())
+	m.running.Go(func() { m.callLost(root) })
 	if len(m.opts.Masters) > 0 {
 		m.running.Go(func() { m.enter(root) })
 	}

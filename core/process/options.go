@@ -11,6 +11,7 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/joblog"
 	"github.com/tidemill/tidemill/core/metric"
+	"github.com/tidemill/tidemill/core/operator/process"
 	"github.com/tidemill/tidemill/core/security"
 	"github.com/tidemill/tidemill/fs"
 )
@@ -41,6 +42,8 @@ type Options struct {
 	Version   string
 	// Connectors finds a connector by the value of its 'connector' option.
 	Connectors func(name string) (connector.Connector, error)
+	// Functions finds the functions of the program's own operators; nil: there are none.
+	Functions process.Functions
 	// FileSystems hold tables and checkpoints.
 	FileSystems *fs.Registry
 	Metrics     *metric.Registry // nil: one of its own

@@ -139,5 +139,8 @@ func (s *Shuffle) heartbeat() *rpc.HeartbeatRequest {
 	now := s.store.server.Stats()
 	q := &rpc.HeartbeatRequest{Worker: s.door.name, MemoryUsed: s.store.ledger.Used(), Draining: now.Draining, DiskUsed: now.DiskBytes}
 	q.Jobs = s.store.jobs()
+	if full := s.store.tier.Usage().Full; full != nil {
+		q.Full = full.Error()
+	}
 	return q
 }

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/tidemill/tidemill/core/checkpoint"
 	"github.com/tidemill/tidemill/core/checkpoint/storage"
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/coordinator"
@@ -15,6 +16,7 @@ import (
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/core/rpc/network"
 	"github.com/tidemill/tidemill/core/security"
+	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/task"
 	"github.com/tidemill/tidemill/core/worker"
 	"github.com/tidemill/tidemill/scheduler/rest"
@@ -45,11 +47,20 @@ func (w *Worker) start(ctx context.Context) error {
 		return err
 	}
 	state := s.ledger.Child("checkpoints", 0).Allocator()
-	coordinators := coordinator.New(w.opts.Connectors)
+	var stateDisk *spill.Directory // nil: where spilled rows go
+	if dir := config.StateDir.Get(w.opts.Config); dir != "" {
+		if stateDisk, err = spill.Open(dir, config.SpillLimit.Get(w.opts.Config)); err != nil {
+			return err
+		}
+		w.closer(stateDisk.Close)
+	}
+	coordinators := coordinator.New(w.opts.Connectors, func(ctx context.Context, m *checkpoint.Manifest, dir string) (*checkpoint.Manifest, error) {
+		return storage.Gather(ctx, w.opts.FileSystems, m, dir)
+	})
 	w.worker, err = worker.New(worker.Options{
 		ID: id.Worker(w.door.name), Slots: cmp.Or(config.Slots.Get(w.opts.Config), runtime.GOMAXPROCS(0)),
 		Dialer: keyed{w.network, s, w.opts.Log}, Shuffle: s.exchanges, Server: w.door.server(), Apart: true,
-		Connectors: w.opts.Connectors, Memory: s.ledger, Spill: s.spill, Coordinators: coordinators,
+		Connectors: w.opts.Connectors, Functions: w.opts.Functions, Memory: s.ledger, Spill: s.spill, StateDisk: stateDisk, Coordinators: coordinators,
 		Snapshots: func(_ id.Job, job config.Config) (task.Snapshots, error) {
 			files, _, err := storage.Open(w.opts.FileSystems, job, state)
 			return files, err

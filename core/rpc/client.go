@@ -18,7 +18,7 @@ type WorkerClient interface {
 	Cancel(ctx context.Context, r *CancelRequest) (*CancelReply, error)
 	// Trigger asks sources for a barrier.
 	Trigger(ctx context.Context, r *TriggerRequest) (*TriggerReply, error)
-	// Notify tells attempts that a checkpoint is complete.
+	// Notify tells attempts that a checkpoint is complete, or given up.
 	Notify(ctx context.Context, r *NotifyRequest) (*NotifyReply, error)
 	// Drop forgets exchanges of a job, or all that the worker has of it. With
 	// end_job it returns when nothing of the job runs here any more.
@@ -61,6 +61,15 @@ type ClusterClient interface {
 	// CancelJob asks a job to end. One that is over stays as it is; its result, if there
 	// is one, need not be kept any longer.
 	CancelJob(ctx context.Context, r *CancelJobRequest) (*CancelJobReply, error)
+	// Savepoint takes a savepoint, and waits for it a while: an answer without a path says
+	// that it is still under way, and the same request waits on. One that fails leaves the
+	// job as it is.
+	Savepoint(ctx context.Context, r *SavepointRequest) (*SavepointReply, error)
+	// Checkpoints tells what is remembered of a job's checkpoints.
+	Checkpoints(ctx context.Context, r *CheckpointsRequest) (*CheckpointsReply, error)
+	// Rescale says between how many subtasks the vertices of a streaming job are to run, or
+	// reads it. It answers once that is stored; the job's status tells when it holds.
+	Rescale(ctx context.Context, r *RescaleRequest) (*RescaleReply, error)
 	// Nodes lists the masters, workers and shuffle servers.
 	Nodes(ctx context.Context, r *NodesRequest) (*NodesReply, error)
 	// Logs collects the newest lines about a job from masters and workers.
@@ -108,6 +117,10 @@ type CoordinatorClient interface {
 	Commit(ctx context.Context, r *CommitRequest) (*CommitReply, error)
 	// Abort removes what committables have staged.
 	Abort(ctx context.Context, r *AbortRequest) (*AbortReply, error)
+	// Gather copies the files of a checkpoint into a directory, which then needs nothing
+	// else: all of them, or nothing stays there. Damaged ones are BadData. A job without
+	// coordinator is served, too.
+	Gather(ctx context.Context, r *GatherRequest) (*GatherReply, error)
 	// Progress counts splits.
 	Progress(ctx context.Context, r *ProgressRequest) (*ProgressReply, error)
 }

@@ -143,6 +143,10 @@ func (e *echo) Abort(_ context.Context, q *AbortRequest) (*AbortReply, error) {
 	return answer[AbortReply](e, q)
 }
 
+func (e *echo) Gather(_ context.Context, q *GatherRequest) (*GatherReply, error) {
+	return answer[GatherReply](e, q)
+}
+
 func (e *echo) Progress(_ context.Context, q *ProgressRequest) (*ProgressReply, error) {
 	return answer[ProgressReply](e, q)
 }

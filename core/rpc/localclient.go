@@ -133,6 +133,10 @@ func (c localCoordinator) Abort(ctx context.Context, q *AbortRequest) (*AbortRep
 	return call(ctx, c.l, "coordinator.Abort", c.find, CoordinatorClient.Abort, q)
 }
 
+func (c localCoordinator) Gather(ctx context.Context, q *GatherRequest) (*GatherReply, error) {
+	return call(ctx, c.l, "coordinator.Gather", c.find, CoordinatorClient.Gather, q)
+}
+
 func (c localCoordinator) Progress(ctx context.Context, q *ProgressRequest) (*ProgressReply, error) {
 	return call(ctx, c.l, "coordinator.Progress", c.find, CoordinatorClient.Progress, q)
 }

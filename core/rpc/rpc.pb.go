@@ -715,6 +715,7 @@ type HeartbeatRequest struct {
 	Jobs          [][]byte               `protobuf:"bytes,5,rep,name=jobs,proto3" json:"jobs,omitempty"`          // of a shuffle server: what it keeps something of
 	Draining      bool                   `protobuf:"varint,6,opt,name=draining,proto3" json:"draining,omitempty"` // it takes nothing new
 	DiskUsed      int64                  `protobuf:"varint,7,opt,name=disk_used,json=diskUsed,proto3" json:"disk_used,omitempty"`
+	Full          string                 `protobuf:"bytes,8,opt,name=full,proto3" json:"full,omitempty"` // why a shuffle server has no room on disk; empty: it has
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -796,6 +797,13 @@ func (x *HeartbeatRequest) GetDiskUsed() int64 {
 		return x.DiskUsed
 	}
 	return 0
+}
+
+func (x *HeartbeatRequest) GetFull() string {
+	if x != nil {
+		return x.Full
+	}
+	return ""
 }
 
 type HeartbeatReply struct {
@@ -1899,10 +1907,13 @@ func (x *Committable) GetFiles() int64 {
 }
 
 type TriggerRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Job           *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
-	Attempts      []*Attempt             `protobuf:"bytes,2,rep,name=attempts,proto3" json:"attempts,omitempty"`
-	Barrier       *Barrier               `protobuf:"bytes,3,opt,name=barrier,proto3" json:"barrier,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Job      *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Attempts []*Attempt             `protobuf:"bytes,2,rep,name=attempts,proto3" json:"attempts,omitempty"`
+	Barrier  *Barrier               `protobuf:"bytes,3,opt,name=barrier,proto3" json:"barrier,omitempty"`
+	// The attempts, any of the job's, take their part at once, also where the barrier has not
+	// come yet: what comes before it is in flight.
+	Overtake      bool `protobuf:"varint,4,opt,name=overtake,proto3" json:"overtake,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1958,6 +1969,13 @@ func (x *TriggerRequest) GetBarrier() *Barrier {
 	return nil
 }
 
+func (x *TriggerRequest) GetOvertake() bool {
+	if x != nil {
+		return x.Overtake
+	}
+	return false
+}
+
 type TriggerReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1994,7 +2012,7 @@ func (*TriggerReply) Descriptor() ([]byte, []int) {
 	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{27}
 }
 
-// NotifyRequest says that a checkpoint of attempts is complete, or brings a part of a
+// NotifyRequest says that a checkpoint of attempts is complete or given up, or brings a part of a
 // runtime filter that another worker has made.
 type NotifyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2002,6 +2020,7 @@ type NotifyRequest struct {
 	Attempts      []*Attempt             `protobuf:"bytes,2,rep,name=attempts,proto3" json:"attempts,omitempty"`
 	Checkpoint    uint64                 `protobuf:"varint,3,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	Filter        *FilterPart            `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
+	GivenUp       bool                   `protobuf:"varint,5,opt,name=given_up,json=givenUp,proto3" json:"given_up,omitempty"` // the checkpoint: sources that are silent after its barrier go on
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2062,6 +2081,13 @@ func (x *NotifyRequest) GetFilter() *FilterPart {
 		return x.Filter
 	}
 	return nil
+}
+
+func (x *NotifyRequest) GetGivenUp() bool {
+	if x != nil {
+		return x.GivenUp
+	}
+	return false
 }
 
 // FilterPart is keyfilter.Part.
@@ -2179,6 +2205,9 @@ type AckRequest struct {
 	AlignedNanos  int64                    `protobuf:"varint,6,opt,name=aligned_nanos,json=alignedNanos,proto3" json:"aligned_nanos,omitempty"`
 	PausedNanos   int64                    `protobuf:"varint,7,opt,name=paused_nanos,json=pausedNanos,proto3" json:"paused_nanos,omitempty"`
 	WroteNanos    int64                    `protobuf:"varint,8,opt,name=wrote_nanos,json=wroteNanos,proto3" json:"wrote_nanos,omitempty"`
+	WroteBytes    uint64                   `protobuf:"varint,9,opt,name=wrote_bytes,json=wroteBytes,proto3" json:"wrote_bytes,omitempty"` // of state, anew
+	InFlightBytes uint64                   `protobuf:"varint,10,opt,name=in_flight_bytes,json=inFlightBytes,proto3" json:"in_flight_bytes,omitempty"`
+	Overtaken     bool                     `protobuf:"varint,11,opt,name=overtaken,proto3" json:"overtaken,omitempty"` // the barrier had not come on all inputs
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2267,6 +2296,27 @@ func (x *AckRequest) GetWroteNanos() int64 {
 		return x.WroteNanos
 	}
 	return 0
+}
+
+func (x *AckRequest) GetWroteBytes() uint64 {
+	if x != nil {
+		return x.WroteBytes
+	}
+	return 0
+}
+
+func (x *AckRequest) GetInFlightBytes() uint64 {
+	if x != nil {
+		return x.InFlightBytes
+	}
+	return 0
+}
+
+func (x *AckRequest) GetOvertaken() bool {
+	if x != nil {
+		return x.Overtaken
+	}
+	return false
 }
 
 type AckReply struct {
@@ -3376,6 +3426,727 @@ func (*CancelJobReply) Descriptor() ([]byte, []int) {
 	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{53}
 }
 
+// SavepointRequest asks for a savepoint: a checkpoint of which the job forgets nothing and
+// that names no files but its own.
+type SavepointRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Job       []byte                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Directory string                 `protobuf:"bytes,2,opt,name=directory,proto3" json:"directory,omitempty"` // where it gets a directory; empty: state.savepoints.dir
+	Stop      bool                   `protobuf:"varint,3,opt,name=stop,proto3" json:"stop,omitempty"`          // the job ends with it, and publishes it before
+	Drain     bool                   `protobuf:"varint,4,opt,name=drain,proto3" json:"drain,omitempty"`        // with stop: event time comes to its end before
+	// The client's name for this call: repeated with the same one, it waits on. 16 bytes.
+	Request       []byte `protobuf:"bytes,5,opt,name=request,proto3" json:"request,omitempty"`
+	Known         bool   `protobuf:"varint,6,opt,name=known,proto3" json:"known,omitempty"`                 // nothing is begun: a request that is not known is NotFound
+	AtOnce        bool   `protobuf:"varint,7,opt,name=at_once,json=atOnce,proto3" json:"at_once,omitempty"` // the answer is not waited for
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SavepointRequest) Reset() {
+	*x = SavepointRequest{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SavepointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SavepointRequest) ProtoMessage() {}
+
+func (x *SavepointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SavepointRequest.ProtoReflect.Descriptor instead.
+func (*SavepointRequest) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *SavepointRequest) GetJob() []byte {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *SavepointRequest) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+func (x *SavepointRequest) GetStop() bool {
+	if x != nil {
+		return x.Stop
+	}
+	return false
+}
+
+func (x *SavepointRequest) GetDrain() bool {
+	if x != nil {
+		return x.Drain
+	}
+	return false
+}
+
+func (x *SavepointRequest) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *SavepointRequest) GetKnown() bool {
+	if x != nil {
+		return x.Known
+	}
+	return false
+}
+
+func (x *SavepointRequest) GetAtOnce() bool {
+	if x != nil {
+		return x.AtOnce
+	}
+	return false
+}
+
+type SavepointReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"` // empty: it is still under way
+	Checkpoint    uint64                 `protobuf:"varint,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SavepointReply) Reset() {
+	*x = SavepointReply{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SavepointReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SavepointReply) ProtoMessage() {}
+
+func (x *SavepointReply) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SavepointReply.ProtoReflect.Descriptor instead.
+func (*SavepointReply) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *SavepointReply) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *SavepointReply) GetCheckpoint() uint64 {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return 0
+}
+
+type CheckpointsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           []byte                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Most          uint32                 `protobuf:"varint,2,opt,name=most,proto3" json:"most,omitempty"` // 0: 100
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointsRequest) Reset() {
+	*x = CheckpointsRequest{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointsRequest) ProtoMessage() {}
+
+func (x *CheckpointsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointsRequest.ProtoReflect.Descriptor instead.
+func (*CheckpointsRequest) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *CheckpointsRequest) GetJob() []byte {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *CheckpointsRequest) GetMost() uint32 {
+	if x != nil {
+		return x.Most
+	}
+	return 0
+}
+
+// CheckpointsReply is what the job's master remembers of its checkpoints.
+type CheckpointsReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoints   []*CheckpointStatus    `protobuf:"bytes,1,rep,name=checkpoints,proto3" json:"checkpoints,omitempty"` // newest first
+	Completed     uint64                 `protobuf:"varint,2,opt,name=completed,proto3" json:"completed,omitempty"`
+	Failed        uint64                 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
+	RestoredFrom  string                 `protobuf:"bytes,4,opt,name=restored_from,json=restoredFrom,proto3" json:"restored_from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointsReply) Reset() {
+	*x = CheckpointsReply{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointsReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointsReply) ProtoMessage() {}
+
+func (x *CheckpointsReply) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointsReply.ProtoReflect.Descriptor instead.
+func (*CheckpointsReply) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *CheckpointsReply) GetCheckpoints() []*CheckpointStatus {
+	if x != nil {
+		return x.Checkpoints
+	}
+	return nil
+}
+
+func (x *CheckpointsReply) GetCompleted() uint64 {
+	if x != nil {
+		return x.Completed
+	}
+	return 0
+}
+
+func (x *CheckpointsReply) GetFailed() uint64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *CheckpointsReply) GetRestoredFrom() string {
+	if x != nil {
+		return x.RestoredFrom
+	}
+	return ""
+}
+
+type CheckpointStatus struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoint    uint64                 `protobuf:"varint,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`                                   // checkpoint, savepoint, final
+	State         string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`                                 // IN_PROGRESS, COMPLETED, FAILED, by Flink's names
+	TriggeredAt   int64                  `protobuf:"varint,4,opt,name=triggered_at,json=triggeredAt,proto3" json:"triggered_at,omitempty"` // Unix milliseconds
+	EndedAt       int64                  `protobuf:"varint,5,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	Path          string                 `protobuf:"bytes,6,opt,name=path,proto3" json:"path,omitempty"` // of its manifest
+	Failure       *Failure               `protobuf:"bytes,7,opt,name=failure,proto3" json:"failure,omitempty"`
+	Subtasks      uint32                 `protobuf:"varint,8,opt,name=subtasks,proto3" json:"subtasks,omitempty"`
+	Acknowledged  uint32                 `protobuf:"varint,9,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	WroteBytes    uint64                 `protobuf:"varint,10,opt,name=wrote_bytes,json=wroteBytes,proto3" json:"wrote_bytes,omitempty"` // anew
+	Bytes         uint64                 `protobuf:"varint,11,opt,name=bytes,proto3" json:"bytes,omitempty"`                             // that a restore reads
+	InFlightBytes uint64                 `protobuf:"varint,12,opt,name=in_flight_bytes,json=inFlightBytes,proto3" json:"in_flight_bytes,omitempty"`
+	Overtaken     uint32                 `protobuf:"varint,13,opt,name=overtaken,proto3" json:"overtaken,omitempty"`                           // subtasks that did not wait for all barriers
+	AlignedNanos  int64                  `protobuf:"varint,14,opt,name=aligned_nanos,json=alignedNanos,proto3" json:"aligned_nanos,omitempty"` // the longest of all subtasks
+	PausedNanos   int64                  `protobuf:"varint,15,opt,name=paused_nanos,json=pausedNanos,proto3" json:"paused_nanos,omitempty"`
+	WroteNanos    int64                  `protobuf:"varint,16,opt,name=wrote_nanos,json=wroteNanos,proto3" json:"wrote_nanos,omitempty"`
+	Kept          bool                   `protobuf:"varint,17,opt,name=kept,proto3" json:"kept,omitempty"` // its files are still there
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointStatus) Reset() {
+	*x = CheckpointStatus{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointStatus) ProtoMessage() {}
+
+func (x *CheckpointStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointStatus.ProtoReflect.Descriptor instead.
+func (*CheckpointStatus) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *CheckpointStatus) GetCheckpoint() uint64 {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return 0
+}
+
+func (x *CheckpointStatus) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *CheckpointStatus) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *CheckpointStatus) GetTriggeredAt() int64 {
+	if x != nil {
+		return x.TriggeredAt
+	}
+	return 0
+}
+
+func (x *CheckpointStatus) GetEndedAt() int64 {
+	if x != nil {
+		return x.EndedAt
+	}
+	return 0
+}
+
+func (x *CheckpointStatus) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *CheckpointStatus) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
+func (x *CheckpointStatus) GetSubtasks() uint32 {
+	if x != nil {
+		return x.Subtasks
+	}
+	return 0
+}
+
+func (x *CheckpointStatus) GetAcknowledged() uint32 {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return 0
+}
+
+func (x *CheckpointStatus) GetWroteBytes() uint64 {
+	if x != nil {
+		return x.WroteBytes
+	}
+	return 0
+}
+
+func (x *CheckpointStatus) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *CheckpointStatus) GetInFlightBytes() uint64 {
+	if x != nil {
+		return x.InFlightBytes
+	}
+	return 0
+}
+
+func (x *CheckpointStatus) GetOvertaken() uint32 {
+	if x != nil {
+		return x.Overtaken
+	}
+	return 0
+}
+
+func (x *CheckpointStatus) GetAlignedNanos() int64 {
+	if x != nil {
+		return x.AlignedNanos
+	}
+	return 0
+}
+
+func (x *CheckpointStatus) GetPausedNanos() int64 {
+	if x != nil {
+		return x.PausedNanos
+	}
+	return 0
+}
+
+func (x *CheckpointStatus) GetWroteNanos() int64 {
+	if x != nil {
+		return x.WroteNanos
+	}
+	return 0
+}
+
+func (x *CheckpointStatus) GetKept() bool {
+	if x != nil {
+		return x.Kept
+	}
+	return false
+}
+
+// RescaleRequest says with how many subtasks a streaming job is to run. It goes on from a
+// checkpoint that is taken for it.
+type RescaleRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           []byte                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Parallelism   uint32                 `protobuf:"varint,2,opt,name=parallelism,proto3" json:"parallelism,omitempty"` // of all vertices that are not bound to one; 0: as vertices say
+	Vertices      []*VertexBounds        `protobuf:"bytes,3,rep,name=vertices,proto3" json:"vertices,omitempty"`
+	Read          bool                   `protobuf:"varint,4,opt,name=read,proto3" json:"read,omitempty"` // nothing is changed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RescaleRequest) Reset() {
+	*x = RescaleRequest{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RescaleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RescaleRequest) ProtoMessage() {}
+
+func (x *RescaleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RescaleRequest.ProtoReflect.Descriptor instead.
+func (*RescaleRequest) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *RescaleRequest) GetJob() []byte {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *RescaleRequest) GetParallelism() uint32 {
+	if x != nil {
+		return x.Parallelism
+	}
+	return 0
+}
+
+func (x *RescaleRequest) GetVertices() []*VertexBounds {
+	if x != nil {
+		return x.Vertices
+	}
+	return nil
+}
+
+func (x *RescaleRequest) GetRead() bool {
+	if x != nil {
+		return x.Read
+	}
+	return false
+}
+
+// VertexBounds is between how many subtasks a vertex runs.
+type VertexBounds struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vertex        uint32                 `protobuf:"varint,1,opt,name=vertex,proto3" json:"vertex,omitempty"`
+	Least         uint32                 `protobuf:"varint,2,opt,name=least,proto3" json:"least,omitempty"`
+	Most          uint32                 `protobuf:"varint,3,opt,name=most,proto3" json:"most,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VertexBounds) Reset() {
+	*x = VertexBounds{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VertexBounds) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VertexBounds) ProtoMessage() {}
+
+func (x *VertexBounds) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VertexBounds.ProtoReflect.Descriptor instead.
+func (*VertexBounds) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *VertexBounds) GetVertex() uint32 {
+	if x != nil {
+		return x.Vertex
+	}
+	return 0
+}
+
+func (x *VertexBounds) GetLeast() uint32 {
+	if x != nil {
+		return x.Least
+	}
+	return 0
+}
+
+func (x *VertexBounds) GetMost() uint32 {
+	if x != nil {
+		return x.Most
+	}
+	return 0
+}
+
+// RescaleReply comes when the requirements are stored; JobStatus says when they hold.
+type RescaleReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vertices      []*VertexBounds        `protobuf:"bytes,1,rep,name=vertices,proto3" json:"vertices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RescaleReply) Reset() {
+	*x = RescaleReply{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RescaleReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RescaleReply) ProtoMessage() {}
+
+func (x *RescaleReply) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RescaleReply.ProtoReflect.Descriptor instead.
+func (*RescaleReply) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *RescaleReply) GetVertices() []*VertexBounds {
+	if x != nil {
+		return x.Vertices
+	}
+	return nil
+}
+
+// GatherRequest has a coordinator task copy the files of a checkpoint into a directory.
+type GatherRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Manifest      *checkpoint.Manifest   `protobuf:"bytes,2,opt,name=manifest,proto3" json:"manifest,omitempty"` // with whole paths
+	Directory     string                 `protobuf:"bytes,3,opt,name=directory,proto3" json:"directory,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GatherRequest) Reset() {
+	*x = GatherRequest{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GatherRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GatherRequest) ProtoMessage() {}
+
+func (x *GatherRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GatherRequest.ProtoReflect.Descriptor instead.
+func (*GatherRequest) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *GatherRequest) GetJob() *JobRef {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *GatherRequest) GetManifest() *checkpoint.Manifest {
+	if x != nil {
+		return x.Manifest
+	}
+	return nil
+}
+
+func (x *GatherRequest) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+type GatherReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Manifest      *checkpoint.Manifest   `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"` // of the copies
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GatherReply) Reset() {
+	*x = GatherReply{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GatherReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GatherReply) ProtoMessage() {}
+
+func (x *GatherReply) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GatherReply.ProtoReflect.Descriptor instead.
+func (*GatherReply) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *GatherReply) GetManifest() *checkpoint.Manifest {
+	if x != nil {
+		return x.Manifest
+	}
+	return nil
+}
+
 // JobStatus is a job as the master knows it. Times are in Unix milliseconds on the
 // clock of the master that saw them.
 type JobStatus struct {
@@ -3395,21 +4166,22 @@ type JobStatus struct {
 	Vertices     []*VertexStatus        `protobuf:"bytes,13,rep,name=vertices,proto3" json:"vertices,omitempty"`
 	// Once it can be read: the edge as the client, its consumer, is told of it. peers is
 	// the number of its lanes.
-	Result         *Edge         `protobuf:"bytes,14,opt,name=result,proto3" json:"result,omitempty"`
-	Decisions      []*Decision   `protobuf:"bytes,15,rep,name=decisions,proto3" json:"decisions,omitempty"`
-	Failures       []*JobFailure `protobuf:"bytes,16,rep,name=failures,proto3" json:"failures,omitempty"`
-	SplitsAssigned uint64        `protobuf:"varint,17,opt,name=splits_assigned,json=splitsAssigned,proto3" json:"splits_assigned,omitempty"`
-	SplitsTotal    uint64        `protobuf:"varint,18,opt,name=splits_total,json=splitsTotal,proto3" json:"splits_total,omitempty"`
-	Over           bool          `protobuf:"varint,19,opt,name=over,proto3" json:"over,omitempty"`
-	Waits          []*Wait       `protobuf:"bytes,20,rep,name=waits,proto3" json:"waits,omitempty"`
-	Term           uint64        `protobuf:"varint,21,opt,name=term,proto3" json:"term,omitempty"` // of its job master: result is opened under it
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	Result           *Edge             `protobuf:"bytes,14,opt,name=result,proto3" json:"result,omitempty"`
+	Decisions        []*Decision       `protobuf:"bytes,15,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	Failures         []*JobFailure     `protobuf:"bytes,16,rep,name=failures,proto3" json:"failures,omitempty"`
+	SplitsAssigned   uint64            `protobuf:"varint,17,opt,name=splits_assigned,json=splitsAssigned,proto3" json:"splits_assigned,omitempty"`
+	SplitsTotal      uint64            `protobuf:"varint,18,opt,name=splits_total,json=splitsTotal,proto3" json:"splits_total,omitempty"`
+	Over             bool              `protobuf:"varint,19,opt,name=over,proto3" json:"over,omitempty"`
+	Waits            []*Wait           `protobuf:"bytes,20,rep,name=waits,proto3" json:"waits,omitempty"`
+	Term             uint64            `protobuf:"varint,21,opt,name=term,proto3" json:"term,omitempty"`                                                // of its job master: result is opened under it
+	EndedCheckpoints *CheckpointsReply `protobuf:"bytes,22,opt,name=ended_checkpoints,json=endedCheckpoints,proto3" json:"ended_checkpoints,omitempty"` // with over
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *JobStatus) Reset() {
 	*x = JobStatus{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[54]
+	mi := &file_core_rpc_rpc_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3421,7 +4193,7 @@ func (x *JobStatus) String() string {
 func (*JobStatus) ProtoMessage() {}
 
 func (x *JobStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[54]
+	mi := &file_core_rpc_rpc_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3434,7 +4206,7 @@ func (x *JobStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobStatus.ProtoReflect.Descriptor instead.
 func (*JobStatus) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{54}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *JobStatus) GetJob() []byte {
@@ -3584,6 +4356,13 @@ func (x *JobStatus) GetTerm() uint64 {
 	return 0
 }
 
+func (x *JobStatus) GetEndedCheckpoints() *CheckpointsReply {
+	if x != nil {
+		return x.EndedCheckpoints
+	}
+	return nil
+}
+
 type VertexStatus struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
 	Vertex       uint32                 `protobuf:"varint,1,opt,name=vertex,proto3" json:"vertex,omitempty"`
@@ -3607,7 +4386,7 @@ type VertexStatus struct {
 
 func (x *VertexStatus) Reset() {
 	*x = VertexStatus{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[55]
+	mi := &file_core_rpc_rpc_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3619,7 +4398,7 @@ func (x *VertexStatus) String() string {
 func (*VertexStatus) ProtoMessage() {}
 
 func (x *VertexStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[55]
+	mi := &file_core_rpc_rpc_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3632,7 +4411,7 @@ func (x *VertexStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VertexStatus.ProtoReflect.Descriptor instead.
 func (*VertexStatus) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{55}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *VertexStatus) GetVertex() uint32 {
@@ -3740,7 +4519,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[56]
+	mi := &file_core_rpc_rpc_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3752,7 +4531,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[56]
+	mi := &file_core_rpc_rpc_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3765,7 +4544,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{56}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *Decision) GetAt() int64 {
@@ -3814,7 +4593,7 @@ type JobFailure struct {
 
 func (x *JobFailure) Reset() {
 	*x = JobFailure{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[57]
+	mi := &file_core_rpc_rpc_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3826,7 +4605,7 @@ func (x *JobFailure) String() string {
 func (*JobFailure) ProtoMessage() {}
 
 func (x *JobFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[57]
+	mi := &file_core_rpc_rpc_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3839,7 +4618,7 @@ func (x *JobFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobFailure.ProtoReflect.Descriptor instead.
 func (*JobFailure) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{57}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *JobFailure) GetAt() int64 {
@@ -3876,7 +4655,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[58]
+	mi := &file_core_rpc_rpc_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3888,7 +4667,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[58]
+	mi := &file_core_rpc_rpc_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3901,7 +4680,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{58}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *Wait) GetPart() string {
@@ -3940,7 +4719,7 @@ type NodesRequest struct {
 
 func (x *NodesRequest) Reset() {
 	*x = NodesRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[59]
+	mi := &file_core_rpc_rpc_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3952,7 +4731,7 @@ func (x *NodesRequest) String() string {
 func (*NodesRequest) ProtoMessage() {}
 
 func (x *NodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[59]
+	mi := &file_core_rpc_rpc_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3965,7 +4744,7 @@ func (x *NodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodesRequest.ProtoReflect.Descriptor instead.
 func (*NodesRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{59}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{69}
 }
 
 type NodesReply struct {
@@ -3977,7 +4756,7 @@ type NodesReply struct {
 
 func (x *NodesReply) Reset() {
 	*x = NodesReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[60]
+	mi := &file_core_rpc_rpc_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3989,7 +4768,7 @@ func (x *NodesReply) String() string {
 func (*NodesReply) ProtoMessage() {}
 
 func (x *NodesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[60]
+	mi := &file_core_rpc_rpc_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4002,7 +4781,7 @@ func (x *NodesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodesReply.ProtoReflect.Descriptor instead.
 func (*NodesReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{60}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *NodesReply) GetNodes() []*Node {
@@ -4033,13 +4812,14 @@ type Node struct {
 	KeptBytes     int64  `protobuf:"varint,15,opt,name=kept_bytes,json=keptBytes,proto3" json:"kept_bytes,omitempty"`
 	Waits         string `protobuf:"bytes,16,opt,name=waits,proto3" json:"waits,omitempty"` // what for, as far as it is known
 	Lost          bool   `protobuf:"varint,17,opt,name=lost,proto3" json:"lost,omitempty"`  // it is not heard of any more
+	Full          string `protobuf:"bytes,18,opt,name=full,proto3" json:"full,omitempty"`   // why a shuffle server has no room on disk
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[61]
+	mi := &file_core_rpc_rpc_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4051,7 +4831,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[61]
+	mi := &file_core_rpc_rpc_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4064,7 +4844,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{61}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *Node) GetId() string {
@@ -4186,6 +4966,13 @@ func (x *Node) GetLost() bool {
 	return false
 }
 
+func (x *Node) GetFull() string {
+	if x != nil {
+		return x.Full
+	}
+	return ""
+}
+
 type LogsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Job           []byte                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
@@ -4196,7 +4983,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[62]
+	mi := &file_core_rpc_rpc_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4208,7 +4995,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[62]
+	mi := &file_core_rpc_rpc_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4221,7 +5008,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{62}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *LogsRequest) GetJob() []byte {
@@ -4247,7 +5034,7 @@ type LogsReply struct {
 
 func (x *LogsReply) Reset() {
 	*x = LogsReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[63]
+	mi := &file_core_rpc_rpc_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4259,7 +5046,7 @@ func (x *LogsReply) String() string {
 func (*LogsReply) ProtoMessage() {}
 
 func (x *LogsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[63]
+	mi := &file_core_rpc_rpc_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4272,7 +5059,7 @@ func (x *LogsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsReply.ProtoReflect.Descriptor instead.
 func (*LogsReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{63}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *LogsReply) GetLines() []*LogLine {
@@ -4294,7 +5081,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[64]
+	mi := &file_core_rpc_rpc_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4306,7 +5093,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[64]
+	mi := &file_core_rpc_rpc_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4319,7 +5106,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{64}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *LogLine) GetAt() int64 {
@@ -4359,7 +5146,7 @@ type DrainNodeRequest struct {
 
 func (x *DrainNodeRequest) Reset() {
 	*x = DrainNodeRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[65]
+	mi := &file_core_rpc_rpc_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4371,7 +5158,7 @@ func (x *DrainNodeRequest) String() string {
 func (*DrainNodeRequest) ProtoMessage() {}
 
 func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[65]
+	mi := &file_core_rpc_rpc_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4384,7 +5171,7 @@ func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNodeRequest.ProtoReflect.Descriptor instead.
 func (*DrainNodeRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{65}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *DrainNodeRequest) GetId() string {
@@ -4402,7 +5189,7 @@ type DrainNodeReply struct {
 
 func (x *DrainNodeReply) Reset() {
 	*x = DrainNodeReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[66]
+	mi := &file_core_rpc_rpc_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4414,7 +5201,7 @@ func (x *DrainNodeReply) String() string {
 func (*DrainNodeReply) ProtoMessage() {}
 
 func (x *DrainNodeReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[66]
+	mi := &file_core_rpc_rpc_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4427,7 +5214,7 @@ func (x *DrainNodeReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNodeReply.ProtoReflect.Descriptor instead.
 func (*DrainNodeReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{66}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{76}
 }
 
 type JoinRequest struct {
@@ -4440,7 +5227,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[67]
+	mi := &file_core_rpc_rpc_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4452,7 +5239,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[67]
+	mi := &file_core_rpc_rpc_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4465,7 +5252,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{67}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *JoinRequest) GetId() string {
@@ -4490,7 +5277,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[68]
+	mi := &file_core_rpc_rpc_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4502,7 +5289,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[68]
+	mi := &file_core_rpc_rpc_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4515,7 +5302,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{68}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{78}
 }
 
 // RemoveRequest takes a master out for good, or forgets a worker or shuffle server that
@@ -4529,7 +5316,7 @@ type RemoveRequest struct {
 
 func (x *RemoveRequest) Reset() {
 	*x = RemoveRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[69]
+	mi := &file_core_rpc_rpc_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4541,7 +5328,7 @@ func (x *RemoveRequest) String() string {
 func (*RemoveRequest) ProtoMessage() {}
 
 func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[69]
+	mi := &file_core_rpc_rpc_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4554,7 +5341,7 @@ func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveRequest.ProtoReflect.Descriptor instead.
 func (*RemoveRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{69}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *RemoveRequest) GetId() string {
@@ -4572,7 +5359,7 @@ type RemoveReply struct {
 
 func (x *RemoveReply) Reset() {
 	*x = RemoveReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[70]
+	mi := &file_core_rpc_rpc_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4584,7 +5371,7 @@ func (x *RemoveReply) String() string {
 func (*RemoveReply) ProtoMessage() {}
 
 func (x *RemoveReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[70]
+	mi := &file_core_rpc_rpc_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4597,19 +5384,21 @@ func (x *RemoveReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveReply.ProtoReflect.Descriptor instead.
 func (*RemoveReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{70}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{80}
 }
 
 // SelfRequest asks a master what it knows of the cluster, whether it leads or not.
 type SelfRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Asker         string                 `protobuf:"bytes,1,opt,name=asker,proto3" json:"asker,omitempty"`     // id of the leading master that asks; none: it does not lead
+	Members       []string               `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"` // ids of the masters of the asker's cluster
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SelfRequest) Reset() {
 	*x = SelfRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[71]
+	mi := &file_core_rpc_rpc_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4621,7 +5410,7 @@ func (x *SelfRequest) String() string {
 func (*SelfRequest) ProtoMessage() {}
 
 func (x *SelfRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[71]
+	mi := &file_core_rpc_rpc_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4634,7 +5423,21 @@ func (x *SelfRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelfRequest.ProtoReflect.Descriptor instead.
 func (*SelfRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{71}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{81}
+}
+
+func (x *SelfRequest) GetAsker() string {
+	if x != nil {
+		return x.Asker
+	}
+	return ""
+}
+
+func (x *SelfRequest) GetMembers() []string {
+	if x != nil {
+		return x.Members
+	}
+	return nil
 }
 
 type SelfReply struct {
@@ -4648,7 +5451,7 @@ type SelfReply struct {
 
 func (x *SelfReply) Reset() {
 	*x = SelfReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[72]
+	mi := &file_core_rpc_rpc_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4660,7 +5463,7 @@ func (x *SelfReply) String() string {
 func (*SelfReply) ProtoMessage() {}
 
 func (x *SelfReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[72]
+	mi := &file_core_rpc_rpc_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4673,7 +5476,7 @@ func (x *SelfReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelfReply.ProtoReflect.Descriptor instead.
 func (*SelfReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{72}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *SelfReply) GetId() string {
@@ -4707,7 +5510,7 @@ type BlobRequest struct {
 
 func (x *BlobRequest) Reset() {
 	*x = BlobRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[73]
+	mi := &file_core_rpc_rpc_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4719,7 +5522,7 @@ func (x *BlobRequest) String() string {
 func (*BlobRequest) ProtoMessage() {}
 
 func (x *BlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[73]
+	mi := &file_core_rpc_rpc_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4732,7 +5535,7 @@ func (x *BlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobRequest.ProtoReflect.Descriptor instead.
 func (*BlobRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{73}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *BlobRequest) GetName() string {
@@ -4758,7 +5561,7 @@ type BlobReply struct {
 
 func (x *BlobReply) Reset() {
 	*x = BlobReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[74]
+	mi := &file_core_rpc_rpc_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4770,7 +5573,7 @@ func (x *BlobReply) String() string {
 func (*BlobReply) ProtoMessage() {}
 
 func (x *BlobReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[74]
+	mi := &file_core_rpc_rpc_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4783,7 +5586,7 @@ func (x *BlobReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobReply.ProtoReflect.Descriptor instead.
 func (*BlobReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{74}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *BlobReply) GetData() []byte {
@@ -4806,7 +5609,7 @@ type CoordinatorRequest struct {
 
 func (x *CoordinatorRequest) Reset() {
 	*x = CoordinatorRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[75]
+	mi := &file_core_rpc_rpc_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4818,7 +5621,7 @@ func (x *CoordinatorRequest) String() string {
 func (*CoordinatorRequest) ProtoMessage() {}
 
 func (x *CoordinatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[75]
+	mi := &file_core_rpc_rpc_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4831,7 +5634,7 @@ func (x *CoordinatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorRequest.ProtoReflect.Descriptor instead.
 func (*CoordinatorRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{75}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *CoordinatorRequest) GetJob() *JobRef {
@@ -4869,7 +5672,7 @@ type CoordinatedVertex struct {
 
 func (x *CoordinatedVertex) Reset() {
 	*x = CoordinatedVertex{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[76]
+	mi := &file_core_rpc_rpc_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4881,7 +5684,7 @@ func (x *CoordinatedVertex) String() string {
 func (*CoordinatedVertex) ProtoMessage() {}
 
 func (x *CoordinatedVertex) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[76]
+	mi := &file_core_rpc_rpc_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4894,7 +5697,7 @@ func (x *CoordinatedVertex) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatedVertex.ProtoReflect.Descriptor instead.
 func (*CoordinatedVertex) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{76}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *CoordinatedVertex) GetVertex() *jobgraph.Vertex {
@@ -4940,7 +5743,7 @@ type CoordinatorReply struct {
 
 func (x *CoordinatorReply) Reset() {
 	*x = CoordinatorReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[77]
+	mi := &file_core_rpc_rpc_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4952,7 +5755,7 @@ func (x *CoordinatorReply) String() string {
 func (*CoordinatorReply) ProtoMessage() {}
 
 func (x *CoordinatorReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[77]
+	mi := &file_core_rpc_rpc_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4965,7 +5768,7 @@ func (x *CoordinatorReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorReply.ProtoReflect.Descriptor instead.
 func (*CoordinatorReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{77}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{87}
 }
 
 type SplitRequest struct {
@@ -4980,7 +5783,7 @@ type SplitRequest struct {
 
 func (x *SplitRequest) Reset() {
 	*x = SplitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[78]
+	mi := &file_core_rpc_rpc_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4992,7 +5795,7 @@ func (x *SplitRequest) String() string {
 func (*SplitRequest) ProtoMessage() {}
 
 func (x *SplitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[78]
+	mi := &file_core_rpc_rpc_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5005,7 +5808,7 @@ func (x *SplitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitRequest.ProtoReflect.Descriptor instead.
 func (*SplitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{78}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *SplitRequest) GetJob() *JobRef {
@@ -5033,13 +5836,14 @@ type SplitReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ended         bool                   `protobuf:"varint,1,opt,name=ended,proto3" json:"ended,omitempty"` // there will never be one again
 	Split         *Split                 `protobuf:"bytes,2,opt,name=split,proto3" json:"split,omitempty"`
+	Later         bool                   `protobuf:"varint,3,opt,name=later,proto3" json:"later,omitempty"` // there is none yet: to be asked again as the same request
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SplitReply) Reset() {
 	*x = SplitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[79]
+	mi := &file_core_rpc_rpc_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5051,7 +5855,7 @@ func (x *SplitReply) String() string {
 func (*SplitReply) ProtoMessage() {}
 
 func (x *SplitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[79]
+	mi := &file_core_rpc_rpc_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5064,7 +5868,7 @@ func (x *SplitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitReply.ProtoReflect.Descriptor instead.
 func (*SplitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{79}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *SplitReply) GetEnded() bool {
@@ -5081,6 +5885,13 @@ func (x *SplitReply) GetSplit() *Split {
 	return nil
 }
 
+func (x *SplitReply) GetLater() bool {
+	if x != nil {
+		return x.Later
+	}
+	return false
+}
+
 type Split struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -5092,7 +5903,7 @@ type Split struct {
 
 func (x *Split) Reset() {
 	*x = Split{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[80]
+	mi := &file_core_rpc_rpc_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5104,7 +5915,7 @@ func (x *Split) String() string {
 func (*Split) ProtoMessage() {}
 
 func (x *Split) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[80]
+	mi := &file_core_rpc_rpc_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5117,7 +5928,7 @@ func (x *Split) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Split.ProtoReflect.Descriptor instead.
 func (*Split) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{80}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *Split) GetId() string {
@@ -5153,7 +5964,7 @@ type ResetRequest struct {
 
 func (x *ResetRequest) Reset() {
 	*x = ResetRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[81]
+	mi := &file_core_rpc_rpc_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5165,7 +5976,7 @@ func (x *ResetRequest) String() string {
 func (*ResetRequest) ProtoMessage() {}
 
 func (x *ResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[81]
+	mi := &file_core_rpc_rpc_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5178,7 +5989,7 @@ func (x *ResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetRequest.ProtoReflect.Descriptor instead.
 func (*ResetRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{81}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *ResetRequest) GetJob() *JobRef {
@@ -5203,7 +6014,7 @@ type ResetReply struct {
 
 func (x *ResetReply) Reset() {
 	*x = ResetReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[82]
+	mi := &file_core_rpc_rpc_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5215,7 +6026,7 @@ func (x *ResetReply) String() string {
 func (*ResetReply) ProtoMessage() {}
 
 func (x *ResetReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[82]
+	mi := &file_core_rpc_rpc_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5228,7 +6039,7 @@ func (x *ResetReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetReply.ProtoReflect.Descriptor instead.
 func (*ResetReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{82}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{92}
 }
 
 // SnapshotRequest comes when every source has taken its part of the checkpoint.
@@ -5243,7 +6054,7 @@ type SnapshotRequest struct {
 
 func (x *SnapshotRequest) Reset() {
 	*x = SnapshotRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[83]
+	mi := &file_core_rpc_rpc_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5255,7 +6066,7 @@ func (x *SnapshotRequest) String() string {
 func (*SnapshotRequest) ProtoMessage() {}
 
 func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[83]
+	mi := &file_core_rpc_rpc_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5268,7 +6079,7 @@ func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{83}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *SnapshotRequest) GetJob() *JobRef {
@@ -5304,7 +6115,7 @@ type SourcePart struct {
 
 func (x *SourcePart) Reset() {
 	*x = SourcePart{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[84]
+	mi := &file_core_rpc_rpc_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5316,7 +6127,7 @@ func (x *SourcePart) String() string {
 func (*SourcePart) ProtoMessage() {}
 
 func (x *SourcePart) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[84]
+	mi := &file_core_rpc_rpc_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5329,7 +6140,7 @@ func (x *SourcePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourcePart.ProtoReflect.Descriptor instead.
 func (*SourcePart) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{84}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *SourcePart) GetAttempt() *Attempt {
@@ -5355,16 +6166,19 @@ func (x *SourcePart) GetState() []byte {
 
 // EnumeratorState is the state of a source vertex's half in a checkpoint.
 type EnumeratorState struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Enumerator    []byte                 `protobuf:"bytes,1,opt,name=enumerator,proto3" json:"enumerator,omitempty"`
-	Unreceived    []*Split               `protobuf:"bytes,2,rep,name=unreceived,proto3" json:"unreceived,omitempty"` // handed out, but not in any source's part
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Enumerator []byte                 `protobuf:"bytes,1,opt,name=enumerator,proto3" json:"enumerator,omitempty"`
+	Unreceived []*Split               `protobuf:"bytes,2,rep,name=unreceived,proto3" json:"unreceived,omitempty"` // handed out, but not in any source's part
+	// Of a restore with another parallelism: the sources' parts. Their splits are handed out
+	// anew, from where they had come to.
+	Parts         [][]byte `protobuf:"bytes,3,rep,name=parts,proto3" json:"parts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EnumeratorState) Reset() {
 	*x = EnumeratorState{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[85]
+	mi := &file_core_rpc_rpc_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5376,7 +6190,7 @@ func (x *EnumeratorState) String() string {
 func (*EnumeratorState) ProtoMessage() {}
 
 func (x *EnumeratorState) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[85]
+	mi := &file_core_rpc_rpc_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5389,7 +6203,7 @@ func (x *EnumeratorState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnumeratorState.ProtoReflect.Descriptor instead.
 func (*EnumeratorState) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{85}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *EnumeratorState) GetEnumerator() []byte {
@@ -5406,6 +6220,13 @@ func (x *EnumeratorState) GetUnreceived() []*Split {
 	return nil
 }
 
+func (x *EnumeratorState) GetParts() [][]byte {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
 // CoordinatorState is the coordinator's part of a vertex in a checkpoint.
 type CoordinatorState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -5418,7 +6239,7 @@ type CoordinatorState struct {
 
 func (x *CoordinatorState) Reset() {
 	*x = CoordinatorState{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[86]
+	mi := &file_core_rpc_rpc_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5430,7 +6251,7 @@ func (x *CoordinatorState) String() string {
 func (*CoordinatorState) ProtoMessage() {}
 
 func (x *CoordinatorState) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[86]
+	mi := &file_core_rpc_rpc_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5443,7 +6264,7 @@ func (x *CoordinatorState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorState.ProtoReflect.Descriptor instead.
 func (*CoordinatorState) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{86}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *CoordinatorState) GetSource() []byte {
@@ -5476,7 +6297,7 @@ type SnapshotReply struct {
 
 func (x *SnapshotReply) Reset() {
 	*x = SnapshotReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[87]
+	mi := &file_core_rpc_rpc_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5488,7 +6309,7 @@ func (x *SnapshotReply) String() string {
 func (*SnapshotReply) ProtoMessage() {}
 
 func (x *SnapshotReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[87]
+	mi := &file_core_rpc_rpc_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5501,7 +6322,7 @@ func (x *SnapshotReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotReply.ProtoReflect.Descriptor instead.
 func (*SnapshotReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{87}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *SnapshotReply) GetVertices() []*VertexPosition {
@@ -5522,7 +6343,7 @@ type VertexPosition struct {
 
 func (x *VertexPosition) Reset() {
 	*x = VertexPosition{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[88]
+	mi := &file_core_rpc_rpc_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5534,7 +6355,7 @@ func (x *VertexPosition) String() string {
 func (*VertexPosition) ProtoMessage() {}
 
 func (x *VertexPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[88]
+	mi := &file_core_rpc_rpc_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5547,7 +6368,7 @@ func (x *VertexPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VertexPosition.ProtoReflect.Descriptor instead.
 func (*VertexPosition) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{88}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *VertexPosition) GetVertex() uint32 {
@@ -5576,7 +6397,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[89]
+	mi := &file_core_rpc_rpc_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5588,7 +6409,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[89]
+	mi := &file_core_rpc_rpc_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5601,7 +6422,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{89}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *CommitRequest) GetJob() *JobRef {
@@ -5640,7 +6461,7 @@ type CommitReply struct {
 
 func (x *CommitReply) Reset() {
 	*x = CommitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[90]
+	mi := &file_core_rpc_rpc_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5652,7 +6473,7 @@ func (x *CommitReply) String() string {
 func (*CommitReply) ProtoMessage() {}
 
 func (x *CommitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[90]
+	mi := &file_core_rpc_rpc_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5665,7 +6486,7 @@ func (x *CommitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitReply.ProtoReflect.Descriptor instead.
 func (*CommitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{90}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{100}
 }
 
 type AbortRequest struct {
@@ -5681,7 +6502,7 @@ type AbortRequest struct {
 
 func (x *AbortRequest) Reset() {
 	*x = AbortRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[91]
+	mi := &file_core_rpc_rpc_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5693,7 +6514,7 @@ func (x *AbortRequest) String() string {
 func (*AbortRequest) ProtoMessage() {}
 
 func (x *AbortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[91]
+	mi := &file_core_rpc_rpc_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5706,7 +6527,7 @@ func (x *AbortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortRequest.ProtoReflect.Descriptor instead.
 func (*AbortRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{91}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *AbortRequest) GetJob() *JobRef {
@@ -5738,7 +6559,7 @@ type AbortReply struct {
 
 func (x *AbortReply) Reset() {
 	*x = AbortReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[92]
+	mi := &file_core_rpc_rpc_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5750,7 +6571,7 @@ func (x *AbortReply) String() string {
 func (*AbortReply) ProtoMessage() {}
 
 func (x *AbortReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[92]
+	mi := &file_core_rpc_rpc_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5763,7 +6584,7 @@ func (x *AbortReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortReply.ProtoReflect.Descriptor instead.
 func (*AbortReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{92}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{102}
 }
 
 // ProgressRequest asks for the splits of a job.
@@ -5776,7 +6597,7 @@ type ProgressRequest struct {
 
 func (x *ProgressRequest) Reset() {
 	*x = ProgressRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[93]
+	mi := &file_core_rpc_rpc_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5788,7 +6609,7 @@ func (x *ProgressRequest) String() string {
 func (*ProgressRequest) ProtoMessage() {}
 
 func (x *ProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[93]
+	mi := &file_core_rpc_rpc_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5801,7 +6622,7 @@ func (x *ProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressRequest.ProtoReflect.Descriptor instead.
 func (*ProgressRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{93}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *ProgressRequest) GetJob() *JobRef {
@@ -5823,7 +6644,7 @@ type ProgressReply struct {
 
 func (x *ProgressReply) Reset() {
 	*x = ProgressReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[94]
+	mi := &file_core_rpc_rpc_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5835,7 +6656,7 @@ func (x *ProgressReply) String() string {
 func (*ProgressReply) ProtoMessage() {}
 
 func (x *ProgressReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[94]
+	mi := &file_core_rpc_rpc_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5848,7 +6669,7 @@ func (x *ProgressReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressReply.ProtoReflect.Descriptor instead.
 func (*ProgressReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{94}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *ProgressReply) GetSplitsAssigned() uint64 {
@@ -5929,7 +6750,7 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x16\n" +
 	"\x06socket\x18\x03 \x01(\tR\x06socket\x12\x18\n" +
-	"\aaddress\x18\x04 \x01(\tR\aaddress\"\xe1\x01\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\"\xf5\x01\n" +
 	"\x10HeartbeatRequest\x12\x16\n" +
 	"\x06worker\x18\x01 \x01(\tR\x06worker\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x123\n" +
@@ -5938,7 +6759,8 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"memoryUsed\x12\x12\n" +
 	"\x04jobs\x18\x05 \x03(\fR\x04jobs\x12\x1a\n" +
 	"\bdraining\x18\x06 \x01(\bR\bdraining\x12\x1b\n" +
-	"\tdisk_used\x18\a \x01(\x03R\bdiskUsed\"X\n" +
+	"\tdisk_used\x18\a \x01(\x03R\bdiskUsed\x12\x12\n" +
+	"\x04full\x18\b \x01(\tR\x04full\"X\n" +
 	"\x0eHeartbeatReply\x12\x18\n" +
 	"\aunknown\x18\x01 \x01(\bR\aunknown\x12\x12\n" +
 	"\x04over\x18\x02 \x03(\fR\x04over\x12\x18\n" +
@@ -6035,26 +6857,28 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x12\n" +
 	"\x04rows\x18\x03 \x01(\x03R\x04rows\x12\x14\n" +
 	"\x05bytes\x18\x04 \x01(\x03R\x05bytes\x12\x14\n" +
-	"\x05files\x18\x05 \x01(\x03R\x05files\"\xa5\x01\n" +
+	"\x05files\x18\x05 \x01(\x03R\x05files\"\xc1\x01\n" +
 	"\x0eTriggerRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x124\n" +
 	"\battempts\x18\x02 \x03(\v2\x18.tidemill.rpc.v1.AttemptR\battempts\x122\n" +
-	"\abarrier\x18\x03 \x01(\v2\x18.tidemill.rpc.v1.BarrierR\abarrier\"\x0e\n" +
-	"\fTriggerReply\"\xc5\x01\n" +
+	"\abarrier\x18\x03 \x01(\v2\x18.tidemill.rpc.v1.BarrierR\abarrier\x12\x1a\n" +
+	"\bovertake\x18\x04 \x01(\bR\bovertake\"\x0e\n" +
+	"\fTriggerReply\"\xe0\x01\n" +
 	"\rNotifyRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x124\n" +
 	"\battempts\x18\x02 \x03(\v2\x18.tidemill.rpc.v1.AttemptR\battempts\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x03 \x01(\x04R\n" +
 	"checkpoint\x123\n" +
-	"\x06filter\x18\x04 \x01(\v2\x1b.tidemill.rpc.v1.FilterPartR\x06filter\"V\n" +
+	"\x06filter\x18\x04 \x01(\v2\x1b.tidemill.rpc.v1.FilterPartR\x06filter\x12\x19\n" +
+	"\bgiven_up\x18\x05 \x01(\bR\agivenUp\"V\n" +
 	"\n" +
 	"FilterPart\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x0e\n" +
 	"\x02of\x18\x03 \x01(\rR\x02of\x12\x12\n" +
 	"\x04keys\x18\x04 \x01(\fR\x04keys\"\r\n" +
-	"\vNotifyReply\"\x86\x03\n" +
+	"\vNotifyReply\"\xed\x03\n" +
 	"\n" +
 	"AckRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x122\n" +
@@ -6065,7 +6889,12 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\raligned_nanos\x18\x06 \x01(\x03R\falignedNanos\x12!\n" +
 	"\fpaused_nanos\x18\a \x01(\x03R\vpausedNanos\x12\x1f\n" +
 	"\vwrote_nanos\x18\b \x01(\x03R\n" +
-	"wroteNanos\"\n" +
+	"wroteNanos\x12\x1f\n" +
+	"\vwrote_bytes\x18\t \x01(\x04R\n" +
+	"wroteBytes\x12&\n" +
+	"\x0fin_flight_bytes\x18\n" +
+	" \x01(\x04R\rinFlightBytes\x12\x1c\n" +
+	"\tovertaken\x18\v \x01(\bR\tovertaken\"\n" +
 	"\n" +
 	"\bAckReply\"\xc3\x01\n" +
 	"\x0eDeclineRequest\x12)\n" +
@@ -6132,7 +6961,68 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\x04jobs\x18\x01 \x03(\v2\x1a.tidemill.rpc.v1.JobStatusR\x04jobs\"$\n" +
 	"\x10CancelJobRequest\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\fR\x03job\"\x10\n" +
-	"\x0eCancelJobReply\"\xed\x05\n" +
+	"\x0eCancelJobReply\"\xb5\x01\n" +
+	"\x10SavepointRequest\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\fR\x03job\x12\x1c\n" +
+	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x12\n" +
+	"\x04stop\x18\x03 \x01(\bR\x04stop\x12\x14\n" +
+	"\x05drain\x18\x04 \x01(\bR\x05drain\x12\x18\n" +
+	"\arequest\x18\x05 \x01(\fR\arequest\x12\x14\n" +
+	"\x05known\x18\x06 \x01(\bR\x05known\x12\x17\n" +
+	"\aat_once\x18\a \x01(\bR\x06atOnce\"D\n" +
+	"\x0eSavepointReply\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x02 \x01(\x04R\n" +
+	"checkpoint\":\n" +
+	"\x12CheckpointsRequest\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\fR\x03job\x12\x12\n" +
+	"\x04most\x18\x02 \x01(\rR\x04most\"\xb2\x01\n" +
+	"\x10CheckpointsReply\x12C\n" +
+	"\vcheckpoints\x18\x01 \x03(\v2!.tidemill.rpc.v1.CheckpointStatusR\vcheckpoints\x12\x1c\n" +
+	"\tcompleted\x18\x02 \x01(\x04R\tcompleted\x12\x16\n" +
+	"\x06failed\x18\x03 \x01(\x04R\x06failed\x12#\n" +
+	"\rrestored_from\x18\x04 \x01(\tR\frestoredFrom\"\x9c\x04\n" +
+	"\x10CheckpointStatus\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\x04R\n" +
+	"checkpoint\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12!\n" +
+	"\ftriggered_at\x18\x04 \x01(\x03R\vtriggeredAt\x12\x19\n" +
+	"\bended_at\x18\x05 \x01(\x03R\aendedAt\x12\x12\n" +
+	"\x04path\x18\x06 \x01(\tR\x04path\x122\n" +
+	"\afailure\x18\a \x01(\v2\x18.tidemill.rpc.v1.FailureR\afailure\x12\x1a\n" +
+	"\bsubtasks\x18\b \x01(\rR\bsubtasks\x12\"\n" +
+	"\facknowledged\x18\t \x01(\rR\facknowledged\x12\x1f\n" +
+	"\vwrote_bytes\x18\n" +
+	" \x01(\x04R\n" +
+	"wroteBytes\x12\x14\n" +
+	"\x05bytes\x18\v \x01(\x04R\x05bytes\x12&\n" +
+	"\x0fin_flight_bytes\x18\f \x01(\x04R\rinFlightBytes\x12\x1c\n" +
+	"\tovertaken\x18\r \x01(\rR\tovertaken\x12#\n" +
+	"\raligned_nanos\x18\x0e \x01(\x03R\falignedNanos\x12!\n" +
+	"\fpaused_nanos\x18\x0f \x01(\x03R\vpausedNanos\x12\x1f\n" +
+	"\vwrote_nanos\x18\x10 \x01(\x03R\n" +
+	"wroteNanos\x12\x12\n" +
+	"\x04kept\x18\x11 \x01(\bR\x04kept\"\x93\x01\n" +
+	"\x0eRescaleRequest\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\fR\x03job\x12 \n" +
+	"\vparallelism\x18\x02 \x01(\rR\vparallelism\x129\n" +
+	"\bvertices\x18\x03 \x03(\v2\x1d.tidemill.rpc.v1.VertexBoundsR\bvertices\x12\x12\n" +
+	"\x04read\x18\x04 \x01(\bR\x04read\"P\n" +
+	"\fVertexBounds\x12\x16\n" +
+	"\x06vertex\x18\x01 \x01(\rR\x06vertex\x12\x14\n" +
+	"\x05least\x18\x02 \x01(\rR\x05least\x12\x12\n" +
+	"\x04most\x18\x03 \x01(\rR\x04most\"I\n" +
+	"\fRescaleReply\x129\n" +
+	"\bvertices\x18\x01 \x03(\v2\x1d.tidemill.rpc.v1.VertexBoundsR\bvertices\"\x96\x01\n" +
+	"\rGatherRequest\x12)\n" +
+	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x12<\n" +
+	"\bmanifest\x18\x02 \x01(\v2 .tidemill.checkpoint.v1.ManifestR\bmanifest\x12\x1c\n" +
+	"\tdirectory\x18\x03 \x01(\tR\tdirectory\"K\n" +
+	"\vGatherReply\x12<\n" +
+	"\bmanifest\x18\x01 \x01(\v2 .tidemill.checkpoint.v1.ManifestR\bmanifest\"\xbd\x06\n" +
 	"\tJobStatus\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\fR\x03job\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -6155,7 +7045,8 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\fsplits_total\x18\x12 \x01(\x04R\vsplitsTotal\x12\x12\n" +
 	"\x04over\x18\x13 \x01(\bR\x04over\x12+\n" +
 	"\x05waits\x18\x14 \x03(\v2\x15.tidemill.rpc.v1.WaitR\x05waits\x12\x12\n" +
-	"\x04term\x18\x15 \x01(\x04R\x04term\"\xfb\x03\n" +
+	"\x04term\x18\x15 \x01(\x04R\x04term\x12N\n" +
+	"\x11ended_checkpoints\x18\x16 \x01(\v2!.tidemill.rpc.v1.CheckpointsReplyR\x10endedCheckpoints\"\xfb\x03\n" +
 	"\fVertexStatus\x12\x16\n" +
 	"\x06vertex\x18\x01 \x01(\rR\x06vertex\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -6193,7 +7084,7 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\fNodesRequest\"9\n" +
 	"\n" +
 	"NodesReply\x12+\n" +
-	"\x05nodes\x18\x01 \x03(\v2\x15.tidemill.rpc.v1.NodeR\x05nodes\"\xec\x03\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x15.tidemill.rpc.v1.NodeR\x05nodes\"\x80\x04\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n" +
@@ -6215,7 +7106,8 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\n" +
 	"kept_bytes\x18\x0f \x01(\x03R\tkeptBytes\x12\x14\n" +
 	"\x05waits\x18\x10 \x01(\tR\x05waits\x12\x12\n" +
-	"\x04lost\x18\x11 \x01(\bR\x04lost\"3\n" +
+	"\x04lost\x18\x11 \x01(\bR\x04lost\x12\x12\n" +
+	"\x04full\x18\x12 \x01(\tR\x04full\"3\n" +
 	"\vLogsRequest\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\fR\x03job\x12\x12\n" +
 	"\x04most\x18\x02 \x01(\rR\x04most\";\n" +
@@ -6235,8 +7127,10 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\tJoinReply\"\x1f\n" +
 	"\rRemoveRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\r\n" +
-	"\vRemoveReply\"\r\n" +
-	"\vSelfRequest\"Q\n" +
+	"\vRemoveReply\"=\n" +
+	"\vSelfRequest\x12\x14\n" +
+	"\x05asker\x18\x01 \x01(\tR\x05asker\x12\x18\n" +
+	"\amembers\x18\x02 \x03(\tR\amembers\"Q\n" +
 	"\tSelfReply\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\amembers\x18\x02 \x03(\tR\amembers\x12\x1a\n" +
@@ -6260,11 +7154,12 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\fSplitRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x122\n" +
 	"\aattempt\x18\x02 \x01(\v2\x18.tidemill.rpc.v1.AttemptR\aattempt\x12\x1a\n" +
-	"\bsequence\x18\x03 \x01(\x04R\bsequence\"P\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\"f\n" +
 	"\n" +
 	"SplitReply\x12\x14\n" +
 	"\x05ended\x18\x01 \x01(\bR\x05ended\x12,\n" +
-	"\x05split\x18\x02 \x01(\v2\x16.tidemill.rpc.v1.SplitR\x05split\"A\n" +
+	"\x05split\x18\x02 \x01(\v2\x16.tidemill.rpc.v1.SplitR\x05split\x12\x14\n" +
+	"\x05later\x18\x03 \x01(\bR\x05later\"A\n" +
 	"\x05Split\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x14\n" +
@@ -6284,14 +7179,15 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"SourcePart\x122\n" +
 	"\aattempt\x18\x01 \x01(\v2\x18.tidemill.rpc.v1.AttemptR\aattempt\x12\x1a\n" +
 	"\bfinished\x18\x02 \x01(\bR\bfinished\x12\x14\n" +
-	"\x05state\x18\x03 \x01(\fR\x05state\"i\n" +
+	"\x05state\x18\x03 \x01(\fR\x05state\"\x7f\n" +
 	"\x0fEnumeratorState\x12\x1e\n" +
 	"\n" +
 	"enumerator\x18\x01 \x01(\fR\n" +
 	"enumerator\x126\n" +
 	"\n" +
 	"unreceived\x18\x02 \x03(\v2\x16.tidemill.rpc.v1.SplitR\n" +
-	"unreceived\"\x84\x01\n" +
+	"unreceived\x12\x14\n" +
+	"\x05parts\x18\x03 \x03(\fR\x05parts\"\x84\x01\n" +
 	"\x10CoordinatorState\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\fR\x06source\x12@\n" +
 	"\fcommittables\x18\x02 \x03(\v2\x1c.tidemill.rpc.v1.CommittableR\fcommittables\x12\x16\n" +
@@ -6343,7 +7239,7 @@ func file_core_rpc_rpc_proto_rawDescGZIP() []byte {
 }
 
 var file_core_rpc_rpc_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_core_rpc_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 97)
+var file_core_rpc_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 107)
 var file_core_rpc_rpc_proto_goTypes = []any{
 	(TaskState)(0),                  // 0: tidemill.rpc.v1.TaskState
 	(*JobRef)(nil),                  // 1: tidemill.rpc.v1.JobRef
@@ -6400,54 +7296,65 @@ var file_core_rpc_rpc_proto_goTypes = []any{
 	(*ListJobsReply)(nil),           // 52: tidemill.rpc.v1.ListJobsReply
 	(*CancelJobRequest)(nil),        // 53: tidemill.rpc.v1.CancelJobRequest
 	(*CancelJobReply)(nil),          // 54: tidemill.rpc.v1.CancelJobReply
-	(*JobStatus)(nil),               // 55: tidemill.rpc.v1.JobStatus
-	(*VertexStatus)(nil),            // 56: tidemill.rpc.v1.VertexStatus
-	(*Decision)(nil),                // 57: tidemill.rpc.v1.Decision
-	(*JobFailure)(nil),              // 58: tidemill.rpc.v1.JobFailure
-	(*Wait)(nil),                    // 59: tidemill.rpc.v1.Wait
-	(*NodesRequest)(nil),            // 60: tidemill.rpc.v1.NodesRequest
-	(*NodesReply)(nil),              // 61: tidemill.rpc.v1.NodesReply
-	(*Node)(nil),                    // 62: tidemill.rpc.v1.Node
-	(*LogsRequest)(nil),             // 63: tidemill.rpc.v1.LogsRequest
-	(*LogsReply)(nil),               // 64: tidemill.rpc.v1.LogsReply
-	(*LogLine)(nil),                 // 65: tidemill.rpc.v1.LogLine
-	(*DrainNodeRequest)(nil),        // 66: tidemill.rpc.v1.DrainNodeRequest
-	(*DrainNodeReply)(nil),          // 67: tidemill.rpc.v1.DrainNodeReply
-	(*JoinRequest)(nil),             // 68: tidemill.rpc.v1.JoinRequest
-	(*JoinReply)(nil),               // 69: tidemill.rpc.v1.JoinReply
-	(*RemoveRequest)(nil),           // 70: tidemill.rpc.v1.RemoveRequest
-	(*RemoveReply)(nil),             // 71: tidemill.rpc.v1.RemoveReply
-	(*SelfRequest)(nil),             // 72: tidemill.rpc.v1.SelfRequest
-	(*SelfReply)(nil),               // 73: tidemill.rpc.v1.SelfReply
-	(*BlobRequest)(nil),             // 74: tidemill.rpc.v1.BlobRequest
-	(*BlobReply)(nil),               // 75: tidemill.rpc.v1.BlobReply
-	(*CoordinatorRequest)(nil),      // 76: tidemill.rpc.v1.CoordinatorRequest
-	(*CoordinatedVertex)(nil),       // 77: tidemill.rpc.v1.CoordinatedVertex
-	(*CoordinatorReply)(nil),        // 78: tidemill.rpc.v1.CoordinatorReply
-	(*SplitRequest)(nil),            // 79: tidemill.rpc.v1.SplitRequest
-	(*SplitReply)(nil),              // 80: tidemill.rpc.v1.SplitReply
-	(*Split)(nil),                   // 81: tidemill.rpc.v1.Split
-	(*ResetRequest)(nil),            // 82: tidemill.rpc.v1.ResetRequest
-	(*ResetReply)(nil),              // 83: tidemill.rpc.v1.ResetReply
-	(*SnapshotRequest)(nil),         // 84: tidemill.rpc.v1.SnapshotRequest
-	(*SourcePart)(nil),              // 85: tidemill.rpc.v1.SourcePart
-	(*EnumeratorState)(nil),         // 86: tidemill.rpc.v1.EnumeratorState
-	(*CoordinatorState)(nil),        // 87: tidemill.rpc.v1.CoordinatorState
-	(*SnapshotReply)(nil),           // 88: tidemill.rpc.v1.SnapshotReply
-	(*VertexPosition)(nil),          // 89: tidemill.rpc.v1.VertexPosition
-	(*CommitRequest)(nil),           // 90: tidemill.rpc.v1.CommitRequest
-	(*CommitReply)(nil),             // 91: tidemill.rpc.v1.CommitReply
-	(*AbortRequest)(nil),            // 92: tidemill.rpc.v1.AbortRequest
-	(*AbortReply)(nil),              // 93: tidemill.rpc.v1.AbortReply
-	(*ProgressRequest)(nil),         // 94: tidemill.rpc.v1.ProgressRequest
-	(*ProgressReply)(nil),           // 95: tidemill.rpc.v1.ProgressReply
-	nil,                             // 96: tidemill.rpc.v1.DeployRequest.OptionsEntry
-	nil,                             // 97: tidemill.rpc.v1.VertexStatus.SubtasksEntry
-	(*jobgraph.Exchange)(nil),       // 98: tidemill.jobgraph.v1.Exchange
-	(*jobgraph.Vertex)(nil),         // 99: tidemill.jobgraph.v1.Vertex
-	(*checkpoint.Restore)(nil),      // 100: tidemill.checkpoint.v1.Restore
-	(*checkpoint.SubtaskState)(nil), // 101: tidemill.checkpoint.v1.SubtaskState
-	(*jobgraph.Graph)(nil),          // 102: tidemill.jobgraph.v1.Graph
+	(*SavepointRequest)(nil),        // 55: tidemill.rpc.v1.SavepointRequest
+	(*SavepointReply)(nil),          // 56: tidemill.rpc.v1.SavepointReply
+	(*CheckpointsRequest)(nil),      // 57: tidemill.rpc.v1.CheckpointsRequest
+	(*CheckpointsReply)(nil),        // 58: tidemill.rpc.v1.CheckpointsReply
+	(*CheckpointStatus)(nil),        // 59: tidemill.rpc.v1.CheckpointStatus
+	(*RescaleRequest)(nil),          // 60: tidemill.rpc.v1.RescaleRequest
+	(*VertexBounds)(nil),            // 61: tidemill.rpc.v1.VertexBounds
+	(*RescaleReply)(nil),            // 62: tidemill.rpc.v1.RescaleReply
+	(*GatherRequest)(nil),           // 63: tidemill.rpc.v1.GatherRequest
+	(*GatherReply)(nil),             // 64: tidemill.rpc.v1.GatherReply
+	(*JobStatus)(nil),               // 65: tidemill.rpc.v1.JobStatus
+	(*VertexStatus)(nil),            // 66: tidemill.rpc.v1.VertexStatus
+	(*Decision)(nil),                // 67: tidemill.rpc.v1.Decision
+	(*JobFailure)(nil),              // 68: tidemill.rpc.v1.JobFailure
+	(*Wait)(nil),                    // 69: tidemill.rpc.v1.Wait
+	(*NodesRequest)(nil),            // 70: tidemill.rpc.v1.NodesRequest
+	(*NodesReply)(nil),              // 71: tidemill.rpc.v1.NodesReply
+	(*Node)(nil),                    // 72: tidemill.rpc.v1.Node
+	(*LogsRequest)(nil),             // 73: tidemill.rpc.v1.LogsRequest
+	(*LogsReply)(nil),               // 74: tidemill.rpc.v1.LogsReply
+	(*LogLine)(nil),                 // 75: tidemill.rpc.v1.LogLine
+	(*DrainNodeRequest)(nil),        // 76: tidemill.rpc.v1.DrainNodeRequest
+	(*DrainNodeReply)(nil),          // 77: tidemill.rpc.v1.DrainNodeReply
+	(*JoinRequest)(nil),             // 78: tidemill.rpc.v1.JoinRequest
+	(*JoinReply)(nil),               // 79: tidemill.rpc.v1.JoinReply
+	(*RemoveRequest)(nil),           // 80: tidemill.rpc.v1.RemoveRequest
+	(*RemoveReply)(nil),             // 81: tidemill.rpc.v1.RemoveReply
+	(*SelfRequest)(nil),             // 82: tidemill.rpc.v1.SelfRequest
+	(*SelfReply)(nil),               // 83: tidemill.rpc.v1.SelfReply
+	(*BlobRequest)(nil),             // 84: tidemill.rpc.v1.BlobRequest
+	(*BlobReply)(nil),               // 85: tidemill.rpc.v1.BlobReply
+	(*CoordinatorRequest)(nil),      // 86: tidemill.rpc.v1.CoordinatorRequest
+	(*CoordinatedVertex)(nil),       // 87: tidemill.rpc.v1.CoordinatedVertex
+	(*CoordinatorReply)(nil),        // 88: tidemill.rpc.v1.CoordinatorReply
+	(*SplitRequest)(nil),            // 89: tidemill.rpc.v1.SplitRequest
+	(*SplitReply)(nil),              // 90: tidemill.rpc.v1.SplitReply
+	(*Split)(nil),                   // 91: tidemill.rpc.v1.Split
+	(*ResetRequest)(nil),            // 92: tidemill.rpc.v1.ResetRequest
+	(*ResetReply)(nil),              // 93: tidemill.rpc.v1.ResetReply
+	(*SnapshotRequest)(nil),         // 94: tidemill.rpc.v1.SnapshotRequest
+	(*SourcePart)(nil),              // 95: tidemill.rpc.v1.SourcePart
+	(*EnumeratorState)(nil),         // 96: tidemill.rpc.v1.EnumeratorState
+	(*CoordinatorState)(nil),        // 97: tidemill.rpc.v1.CoordinatorState
+	(*SnapshotReply)(nil),           // 98: tidemill.rpc.v1.SnapshotReply
+	(*VertexPosition)(nil),          // 99: tidemill.rpc.v1.VertexPosition
+	(*CommitRequest)(nil),           // 100: tidemill.rpc.v1.CommitRequest
+	(*CommitReply)(nil),             // 101: tidemill.rpc.v1.CommitReply
+	(*AbortRequest)(nil),            // 102: tidemill.rpc.v1.AbortRequest
+	(*AbortReply)(nil),              // 103: tidemill.rpc.v1.AbortReply
+	(*ProgressRequest)(nil),         // 104: tidemill.rpc.v1.ProgressRequest
+	(*ProgressReply)(nil),           // 105: tidemill.rpc.v1.ProgressReply
+	nil,                             // 106: tidemill.rpc.v1.DeployRequest.OptionsEntry
+	nil,                             // 107: tidemill.rpc.v1.VertexStatus.SubtasksEntry
+	(*jobgraph.Exchange)(nil),       // 108: tidemill.jobgraph.v1.Exchange
+	(*jobgraph.Vertex)(nil),         // 109: tidemill.jobgraph.v1.Vertex
+	(*checkpoint.Restore)(nil),      // 110: tidemill.checkpoint.v1.Restore
+	(*checkpoint.SubtaskState)(nil), // 111: tidemill.checkpoint.v1.SubtaskState
+	(*jobgraph.Graph)(nil),          // 112: tidemill.jobgraph.v1.Graph
+	(*checkpoint.Manifest)(nil),     // 113: tidemill.checkpoint.v1.Manifest
 }
 var file_core_rpc_rpc_proto_depIdxs = []int32{
 	10,  // 0: tidemill.rpc.v1.RegisterRequest.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
@@ -6460,16 +7367,16 @@ var file_core_rpc_rpc_proto_depIdxs = []int32{
 	2,   // 7: tidemill.rpc.v1.TaskProgress.attempt:type_name -> tidemill.rpc.v1.Attempt
 	14,  // 8: tidemill.rpc.v1.TaskProgress.operators:type_name -> tidemill.rpc.v1.OperatorCounts
 	15,  // 9: tidemill.rpc.v1.OperatorCounts.filters:type_name -> tidemill.rpc.v1.FilterCounts
-	98,  // 10: tidemill.rpc.v1.Edge.exchange:type_name -> tidemill.jobgraph.v1.Exchange
+	108, // 10: tidemill.rpc.v1.Edge.exchange:type_name -> tidemill.jobgraph.v1.Exchange
 	17,  // 11: tidemill.rpc.v1.Edge.placement:type_name -> tidemill.rpc.v1.Placement
 	10,  // 12: tidemill.rpc.v1.Placement.servers:type_name -> tidemill.rpc.v1.ShuffleServer
 	1,   // 13: tidemill.rpc.v1.DeployRequest.job:type_name -> tidemill.rpc.v1.JobRef
 	2,   // 14: tidemill.rpc.v1.DeployRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	99,  // 15: tidemill.rpc.v1.DeployRequest.vertex:type_name -> tidemill.jobgraph.v1.Vertex
+	109, // 15: tidemill.rpc.v1.DeployRequest.vertex:type_name -> tidemill.jobgraph.v1.Vertex
 	16,  // 16: tidemill.rpc.v1.DeployRequest.in:type_name -> tidemill.rpc.v1.Edge
 	16,  // 17: tidemill.rpc.v1.DeployRequest.out:type_name -> tidemill.rpc.v1.Edge
-	100, // 18: tidemill.rpc.v1.DeployRequest.restore:type_name -> tidemill.checkpoint.v1.Restore
-	96,  // 19: tidemill.rpc.v1.DeployRequest.options:type_name -> tidemill.rpc.v1.DeployRequest.OptionsEntry
+	110, // 18: tidemill.rpc.v1.DeployRequest.restore:type_name -> tidemill.checkpoint.v1.Restore
+	106, // 19: tidemill.rpc.v1.DeployRequest.options:type_name -> tidemill.rpc.v1.DeployRequest.OptionsEntry
 	1,   // 20: tidemill.rpc.v1.CancelRequest.job:type_name -> tidemill.rpc.v1.JobRef
 	2,   // 21: tidemill.rpc.v1.CancelRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
 	1,   // 22: tidemill.rpc.v1.TaskReport.job:type_name -> tidemill.rpc.v1.JobRef
@@ -6490,7 +7397,7 @@ var file_core_rpc_rpc_proto_depIdxs = []int32{
 	1,   // 37: tidemill.rpc.v1.AckRequest.job:type_name -> tidemill.rpc.v1.JobRef
 	2,   // 38: tidemill.rpc.v1.AckRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
 	4,   // 39: tidemill.rpc.v1.AckRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
-	101, // 40: tidemill.rpc.v1.AckRequest.state:type_name -> tidemill.checkpoint.v1.SubtaskState
+	111, // 40: tidemill.rpc.v1.AckRequest.state:type_name -> tidemill.checkpoint.v1.SubtaskState
 	26,  // 41: tidemill.rpc.v1.AckRequest.committables:type_name -> tidemill.rpc.v1.Committable
 	1,   // 42: tidemill.rpc.v1.DeclineRequest.job:type_name -> tidemill.rpc.v1.JobRef
 	2,   // 43: tidemill.rpc.v1.DeclineRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
@@ -6502,43 +7409,51 @@ var file_core_rpc_rpc_proto_depIdxs = []int32{
 	24,  // 49: tidemill.rpc.v1.HandOverReply.manifest:type_name -> tidemill.rpc.v1.LaneManifest
 	1,   // 50: tidemill.rpc.v1.LanesRequest.job:type_name -> tidemill.rpc.v1.JobRef
 	24,  // 51: tidemill.rpc.v1.LanesReply.lanes:type_name -> tidemill.rpc.v1.LaneManifest
-	102, // 52: tidemill.rpc.v1.SubmitRequest.graph:type_name -> tidemill.jobgraph.v1.Graph
-	55,  // 53: tidemill.rpc.v1.ListJobsReply.jobs:type_name -> tidemill.rpc.v1.JobStatus
-	3,   // 54: tidemill.rpc.v1.JobStatus.cause:type_name -> tidemill.rpc.v1.Failure
-	56,  // 55: tidemill.rpc.v1.JobStatus.vertices:type_name -> tidemill.rpc.v1.VertexStatus
-	16,  // 56: tidemill.rpc.v1.JobStatus.result:type_name -> tidemill.rpc.v1.Edge
-	57,  // 57: tidemill.rpc.v1.JobStatus.decisions:type_name -> tidemill.rpc.v1.Decision
-	58,  // 58: tidemill.rpc.v1.JobStatus.failures:type_name -> tidemill.rpc.v1.JobFailure
-	59,  // 59: tidemill.rpc.v1.JobStatus.waits:type_name -> tidemill.rpc.v1.Wait
-	97,  // 60: tidemill.rpc.v1.VertexStatus.subtasks:type_name -> tidemill.rpc.v1.VertexStatus.SubtasksEntry
-	14,  // 61: tidemill.rpc.v1.VertexStatus.operators:type_name -> tidemill.rpc.v1.OperatorCounts
-	62,  // 62: tidemill.rpc.v1.NodesReply.nodes:type_name -> tidemill.rpc.v1.Node
-	10,  // 63: tidemill.rpc.v1.Node.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
-	65,  // 64: tidemill.rpc.v1.LogsReply.lines:type_name -> tidemill.rpc.v1.LogLine
-	1,   // 65: tidemill.rpc.v1.CoordinatorRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	77,  // 66: tidemill.rpc.v1.CoordinatorRequest.vertices:type_name -> tidemill.rpc.v1.CoordinatedVertex
-	99,  // 67: tidemill.rpc.v1.CoordinatedVertex.vertex:type_name -> tidemill.jobgraph.v1.Vertex
-	1,   // 68: tidemill.rpc.v1.SplitRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 69: tidemill.rpc.v1.SplitRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	81,  // 70: tidemill.rpc.v1.SplitReply.split:type_name -> tidemill.rpc.v1.Split
-	1,   // 71: tidemill.rpc.v1.ResetRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 72: tidemill.rpc.v1.ResetRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	1,   // 73: tidemill.rpc.v1.SnapshotRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	85,  // 74: tidemill.rpc.v1.SnapshotRequest.sources:type_name -> tidemill.rpc.v1.SourcePart
-	2,   // 75: tidemill.rpc.v1.SourcePart.attempt:type_name -> tidemill.rpc.v1.Attempt
-	81,  // 76: tidemill.rpc.v1.EnumeratorState.unreceived:type_name -> tidemill.rpc.v1.Split
-	26,  // 77: tidemill.rpc.v1.CoordinatorState.committables:type_name -> tidemill.rpc.v1.Committable
-	89,  // 78: tidemill.rpc.v1.SnapshotReply.vertices:type_name -> tidemill.rpc.v1.VertexPosition
-	1,   // 79: tidemill.rpc.v1.CommitRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	26,  // 80: tidemill.rpc.v1.CommitRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,   // 81: tidemill.rpc.v1.AbortRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	26,  // 82: tidemill.rpc.v1.AbortRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,   // 83: tidemill.rpc.v1.ProgressRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	84,  // [84:84] is the sub-list for method output_type
-	84,  // [84:84] is the sub-list for method input_type
-	84,  // [84:84] is the sub-list for extension type_name
-	84,  // [84:84] is the sub-list for extension extendee
-	0,   // [0:84] is the sub-list for field type_name
+	112, // 52: tidemill.rpc.v1.SubmitRequest.graph:type_name -> tidemill.jobgraph.v1.Graph
+	65,  // 53: tidemill.rpc.v1.ListJobsReply.jobs:type_name -> tidemill.rpc.v1.JobStatus
+	59,  // 54: tidemill.rpc.v1.CheckpointsReply.checkpoints:type_name -> tidemill.rpc.v1.CheckpointStatus
+	3,   // 55: tidemill.rpc.v1.CheckpointStatus.failure:type_name -> tidemill.rpc.v1.Failure
+	61,  // 56: tidemill.rpc.v1.RescaleRequest.vertices:type_name -> tidemill.rpc.v1.VertexBounds
+	61,  // 57: tidemill.rpc.v1.RescaleReply.vertices:type_name -> tidemill.rpc.v1.VertexBounds
+	1,   // 58: tidemill.rpc.v1.GatherRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	113, // 59: tidemill.rpc.v1.GatherRequest.manifest:type_name -> tidemill.checkpoint.v1.Manifest
+	113, // 60: tidemill.rpc.v1.GatherReply.manifest:type_name -> tidemill.checkpoint.v1.Manifest
+	3,   // 61: tidemill.rpc.v1.JobStatus.cause:type_name -> tidemill.rpc.v1.Failure
+	66,  // 62: tidemill.rpc.v1.JobStatus.vertices:type_name -> tidemill.rpc.v1.VertexStatus
+	16,  // 63: tidemill.rpc.v1.JobStatus.result:type_name -> tidemill.rpc.v1.Edge
+	67,  // 64: tidemill.rpc.v1.JobStatus.decisions:type_name -> tidemill.rpc.v1.Decision
+	68,  // 65: tidemill.rpc.v1.JobStatus.failures:type_name -> tidemill.rpc.v1.JobFailure
+	69,  // 66: tidemill.rpc.v1.JobStatus.waits:type_name -> tidemill.rpc.v1.Wait
+	58,  // 67: tidemill.rpc.v1.JobStatus.ended_checkpoints:type_name -> tidemill.rpc.v1.CheckpointsReply
+	107, // 68: tidemill.rpc.v1.VertexStatus.subtasks:type_name -> tidemill.rpc.v1.VertexStatus.SubtasksEntry
+	14,  // 69: tidemill.rpc.v1.VertexStatus.operators:type_name -> tidemill.rpc.v1.OperatorCounts
+	72,  // 70: tidemill.rpc.v1.NodesReply.nodes:type_name -> tidemill.rpc.v1.Node
+	10,  // 71: tidemill.rpc.v1.Node.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
+	75,  // 72: tidemill.rpc.v1.LogsReply.lines:type_name -> tidemill.rpc.v1.LogLine
+	1,   // 73: tidemill.rpc.v1.CoordinatorRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	87,  // 74: tidemill.rpc.v1.CoordinatorRequest.vertices:type_name -> tidemill.rpc.v1.CoordinatedVertex
+	109, // 75: tidemill.rpc.v1.CoordinatedVertex.vertex:type_name -> tidemill.jobgraph.v1.Vertex
+	1,   // 76: tidemill.rpc.v1.SplitRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 77: tidemill.rpc.v1.SplitRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	91,  // 78: tidemill.rpc.v1.SplitReply.split:type_name -> tidemill.rpc.v1.Split
+	1,   // 79: tidemill.rpc.v1.ResetRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 80: tidemill.rpc.v1.ResetRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	1,   // 81: tidemill.rpc.v1.SnapshotRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	95,  // 82: tidemill.rpc.v1.SnapshotRequest.sources:type_name -> tidemill.rpc.v1.SourcePart
+	2,   // 83: tidemill.rpc.v1.SourcePart.attempt:type_name -> tidemill.rpc.v1.Attempt
+	91,  // 84: tidemill.rpc.v1.EnumeratorState.unreceived:type_name -> tidemill.rpc.v1.Split
+	26,  // 85: tidemill.rpc.v1.CoordinatorState.committables:type_name -> tidemill.rpc.v1.Committable
+	99,  // 86: tidemill.rpc.v1.SnapshotReply.vertices:type_name -> tidemill.rpc.v1.VertexPosition
+	1,   // 87: tidemill.rpc.v1.CommitRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	26,  // 88: tidemill.rpc.v1.CommitRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	1,   // 89: tidemill.rpc.v1.AbortRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	26,  // 90: tidemill.rpc.v1.AbortRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	1,   // 91: tidemill.rpc.v1.ProgressRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	92,  // [92:92] is the sub-list for method output_type
+	92,  // [92:92] is the sub-list for method input_type
+	92,  // [92:92] is the sub-list for extension type_name
+	92,  // [92:92] is the sub-list for extension extendee
+	0,   // [0:92] is the sub-list for field type_name
 }
 
 func init() { file_core_rpc_rpc_proto_init() }
@@ -6552,7 +7467,7 @@ func file_core_rpc_rpc_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_rpc_rpc_proto_rawDesc), len(file_core_rpc_rpc_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   97,
+			NumMessages:   107,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -94,10 +94,11 @@ func (w *Worker) prepare(jobID id.Job, r *rpc.DeployRequest) (*execution, *metri
 	scope := w.scope(jobID, d)
 	reports := reporter{w.opts.Dialer.Master(), r.GetJob(), w.reports}
 	env := task.Env{
-		Shuffle: w.opts.Shuffle, Connectors: w.opts.Connectors,
+		Shuffle: w.opts.Shuffle, Connectors: w.opts.Connectors, Functions: w.opts.Functions,
 		Splits:     &splits{coordinator: w.opts.Dialer.Coordinator(id.Worker(r.GetCoordinator())), ref: r.GetJob()},
 		SlowSplits: w.opts.Apart, Reporter: reports,
-		Memory: w.opts.Memory.Child("job "+jobID.String(), 0), Spill: w.opts.Spill, Metrics: scope, Log: w.opts.Log,
+		Memory: w.opts.Memory.Child("job "+jobID.String(), 0), Spill: w.opts.Spill,
+		State: w.state, StateBudget: w.opts.Memory.Limit() / int64(w.opts.Slots) / statePart, Metrics: scope, Log: w.opts.Log,
 	}
 	if w.opts.Snapshots != nil && (d.Streaming || len(d.Restore.GetOperators()) > 0) {
 		if env.Snapshots, err = w.opts.Snapshots(jobID, c); err != nil {
@@ -150,6 +151,7 @@ func descriptor(jobID id.Job, r *rpc.DeployRequest, c config.Config) (task.Descr
 		Options: task.Options{
 			BatchRows: config.BatchRows.Get(c), Flush: config.ExchangeFlush.Get(c), ExchangeBudget: config.ExchangeBudget.Get(c),
 			Zone: config.LocalTimeZone.Get(c), Timed: config.OperatorTime.Get(c),
+			StateOnDisk: config.StateBackend.Get(c) != "hashmap", StateBudget: config.StateBudget.Get(c),
 		},
 	}, err
 }

@@ -57,7 +57,7 @@ func TestFiltersOfSeveralWorkers(t *testing.T) {
 	var envs []task.Env
 	w, err := worker.New(worker.Options{
 		ID: "w", Slots: 1, Dialer: net, Memory: ledger, Spill: dir, Metrics: metric.NewRegistry(metric.Options{}),
-		Shuffle: local.New(local.Options{Alloc: ledger.Child("shuffle", 0).Allocator()}), Coordinators: coordinator.New(nil),
+		Shuffle: local.New(local.Options{Alloc: ledger.Child("shuffle", 0).Allocator()}), Coordinators: coordinator.New(nil, nil),
 		NewTask: func(_ task.Descriptor, env task.Env) (worker.Task, error) {
 			envs = append(envs, env)
 			one := &idle{}

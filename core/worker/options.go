@@ -12,6 +12,7 @@ import (
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/metric"
+	"github.com/tidemill/tidemill/core/operator/process"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/stream"
@@ -27,8 +28,12 @@ type Task interface {
 	Run(ctx context.Context) error
 	// Trigger asks a source for a barrier.
 	Trigger(b stream.Barrier)
+	// Overtake asks for the attempt's part of a checkpoint before its barrier has come.
+	Overtake(b stream.Barrier)
 	// Completed says that a checkpoint is complete.
 	Completed(c id.Checkpoint)
+	// GivenUp says that a checkpoint will not be complete.
+	GivenUp(c id.Checkpoint)
 	// Cancel makes Run return soon.
 	Cancel()
 }
@@ -49,8 +54,12 @@ type Options struct {
 	// Apart: what Dialer reaches is in other processes.
 	Apart      bool
 	Connectors func(name string) (connector.Connector, error)
-	Memory     *memory.Ledger
-	Spill      *spill.Directory
+	// Functions finds the functions of the program's own operators; nil: there are none.
+	Functions process.Functions
+	Memory    *memory.Ledger
+	Spill     *spill.Directory
+	// StateDisk is where state goes that does not fit memory; nil: Spill.
+	StateDisk *spill.Directory
 	// Coordinators runs coordinator tasks.
 	Coordinators *coordinator.Host
 	// Snapshots opens where a job keeps its state; nil: no job can.
@@ -68,6 +77,10 @@ type Options struct {
 	ReportLimit int
 }
 
+// statePart is which part of a slot's memory the keys of an operator take at most, if its
+// state is on disk and the job says nothing else.
+const statePart = 4
+
 // Pauses between attempts to reach the master.
 const (
 	firstPause = 50 * time.Millisecond
@@ -83,6 +96,9 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.StateDisk == nil {
+		o.StateDisk = o.Spill
 	}
 	if o.ReportLimit == 0 {
 		o.ReportLimit = 1 << 16

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,9 +28,13 @@ var _ task.SplitSource = (*splits)(nil)
 // NextSplit implements task.SplitSource. A request that failed is asked again as the same
 // one, so that no split is handed out to nobody.
 func (s *splits) NextSplit(ctx context.Context, _ id.Job, to id.Attempt) (connector.Split, bool, error) {
-	r, err := s.coordinator.NextSplit(ctx, &rpc.SplitRequest{Job: s.ref, Attempt: rpc.FromAttempt(to), Sequence: s.answered.Load() + 1})
-	if err != nil {
-		return connector.Split{}, false, err
+	var r *rpc.SplitReply
+	for r == nil || r.GetLater() {
+		var err error
+		r, err = s.coordinator.NextSplit(ctx, &rpc.SplitRequest{Job: s.ref, Attempt: rpc.FromAttempt(to), Sequence: s.answered.Load() + 1})
+		if err != nil {
+			return connector.Split{}, false, err
+		}
 	}
 	s.answered.Add(1)
 	if r.GetEnded() {
@@ -54,7 +59,7 @@ var states = [...]rpc.TaskState{
 }
 
 // State implements task.Reporter.
-func (r reporter) State(_ id.Job, a id.Attempt, s task.State, done *task.Done, cause error) {
+func (r reporter) State(job id.Job, a id.Attempt, s task.State, done *task.Done, cause error) {
 	state := states[s]
 	if state == rpc.TaskState_TASK_STATE_INVALID {
 		return
@@ -78,7 +83,12 @@ func (r reporter) State(_ id.Job, a id.Attempt, s task.State, done *task.Done, c
 			m.Manifests = append(m.Manifests, written)
 		}
 	}
-	r.outbox.add(func(ctx context.Context) error { _, err := r.master.Report(ctx, m); return err })
+	send := func(ctx context.Context) error { _, err := r.master.Report(ctx, m); return err }
+	if key := (attemptOf{job, a}); s == task.Running {
+		r.outbox.addSoon(key, send)
+	} else {
+		r.outbox.addInstead(key, send)
+	}
 }
 
 // filter passes a part of a runtime filter to the job's other workers, by the master.
@@ -95,6 +105,7 @@ func (r reporter) Acknowledge(_ id.Job, a id.Attempt, ack task.Ack) {
 		Job: r.ref, Attempt: rpc.FromAttempt(a), Barrier: rpc.FromBarrier(ack.Barrier), State: ack.State,
 		Committables: committables(ack.Committables),
 		AlignedNanos: int64(ack.Aligned), PausedNanos: int64(ack.Paused), WroteNanos: int64(ack.Wrote),
+		InFlightBytes: uint64(ack.InFlight), Overtaken: ack.Overtaken,
 	}
 	r.outbox.add(func(ctx context.Context) error { _, err := r.master.Acknowledge(ctx, m); return err })
 }
@@ -114,7 +125,8 @@ func committables(all []task.Committable) (out []*rpc.Committable) {
 
 // outbox sends what tasks report, in order. A report that the master cannot take
 // now is tried again; one that it refuses is dropped, for then another one leads
-// the job.
+// the job. That a task runs is told a moment later, and not at all if it has ended by then:
+// the master learns it from the end, and short tasks cost one call less.
 type outbox struct {
 	log   *slog.Logger
 	limit int
@@ -122,8 +134,24 @@ type outbox struct {
 
 	mu    sync.Mutex
 	queue []func(context.Context) error
-	lost  bool // said once
+	soon  []soon // by their time
+	lost  bool   // said once
 }
+
+// soon is a report that is sent at its time, unless the attempt has ended.
+type soon struct {
+	of   attemptOf
+	at   time.Time
+	send func(context.Context) error
+}
+
+type attemptOf struct {
+	job     id.Job
+	attempt id.Attempt
+}
+
+// runningDelay is how long a task runs before that is told.
+const runningDelay = 20 * time.Millisecond
 
 func newOutbox(log *slog.Logger, limit int) *outbox {
 	return &outbox{log: log, limit: limit, wake: make(chan struct{}, 1)}
@@ -132,10 +160,27 @@ func newOutbox(log *slog.Logger, limit int) *outbox {
 // add queues a report. Beyond the limit it is lost: a master that was away for so
 // long has counted the worker as lost before.
 func (o *outbox) add(send func(context.Context) error) {
-	o.mu.Lock()
-	full := len(o.queue) >= o.limit
-	if !full {
+	o.put(func() { o.queue = append(o.queue, send) })
+}
+
+// addSoon queues the report that an attempt runs.
+func (o *outbox) addSoon(of attemptOf, send func(context.Context) error) {
+	o.put(func() { o.soon = append(o.soon, soon{of: of, at: time.Now().Add(runningDelay), send: send}) })
+}
+
+// addInstead queues the report that an attempt has ended.
+func (o *outbox) addInstead(of attemptOf, send func(context.Context) error) {
+	o.put(func() {
+		o.soon = slices.DeleteFunc(o.soon, func(s soon) bool { return s.of == of })
 		o.queue = append(o.queue, send)
+	})
+}
+
+func (o *outbox) put(add func()) {
+	o.mu.Lock()
+	full := len(o.queue)+len(o.soon) >= o.limit
+	if !full {
+		add()
 	}
 	say := full && !o.lost
 	o.lost = full
@@ -149,17 +194,36 @@ func (o *outbox) add(send func(context.Context) error) {
 	}
 }
 
+// take returns what is to be sent now, and in how long there will be more; negative: that
+// is not known.
+func (o *outbox) take(now time.Time) (queue []func(context.Context) error, wait time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	queue, o.queue = o.queue, nil
+	for len(o.soon) > 0 && !o.soon[0].at.After(now) {
+		queue = append(queue, o.soon[0].send)
+		o.soon = o.soon[1:]
+	}
+	if len(o.soon) > 0 {
+		return queue, o.soon[0].at.Sub(now)
+	}
+	return queue, -1
+}
+
 func (o *outbox) run(ctx context.Context) {
+	later := time.NewTimer(0)
+	defer later.Stop()
 	for {
 		select {
 		case <-o.wake:
+		case <-later.C:
 		case <-ctx.Done():
 			return
 		}
-		o.mu.Lock()
-		queue := o.queue
-		o.queue = nil
-		o.mu.Unlock()
+		queue, wait := o.take(time.Now())
+		if wait >= 0 {
+			later.Reset(wait)
+		}
 		for _, send := range queue {
 			o.send(ctx, send)
 		}

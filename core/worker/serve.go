@@ -18,7 +18,11 @@ func (w *Worker) Cancel(ctx context.Context, r *rpc.CancelRequest) (*rpc.CancelR
 // Trigger implements rpc.WorkerClient.
 func (w *Worker) Trigger(ctx context.Context, r *rpc.TriggerRequest) (*rpc.TriggerReply, error) {
 	b := r.GetBarrier().Stream()
-	return &rpc.TriggerReply{}, w.tell(ctx, r.GetJob(), r.GetAttempts(), func(t Task) { t.Trigger(b) })
+	order := func(t Task) { t.Trigger(b) }
+	if r.GetOvertake() {
+		order = func(t Task) { t.Overtake(b) }
+	}
+	return &rpc.TriggerReply{}, w.tell(ctx, r.GetJob(), r.GetAttempts(), order)
 }
 
 // Notify implements rpc.WorkerClient.
@@ -27,7 +31,11 @@ func (w *Worker) Notify(ctx context.Context, r *rpc.NotifyRequest) (*rpc.NotifyR
 		return &rpc.NotifyReply{}, w.takeFilter(ctx, r.GetJob(), f)
 	}
 	c := id.Checkpoint(r.GetCheckpoint())
-	return &rpc.NotifyReply{}, w.tell(ctx, r.GetJob(), r.GetAttempts(), func(t Task) { t.Completed(c) })
+	order := func(t Task) { t.Completed(c) }
+	if r.GetGivenUp() {
+		order = func(t Task) { t.GivenUp(c) }
+	}
+	return &rpc.NotifyReply{}, w.tell(ctx, r.GetJob(), r.GetAttempts(), order)
 }
 
 // takeFilter adds a part of a runtime filter to those that the job's tasks share here.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/tidemill/tidemill/core/keyfilter"
 	"github.com/tidemill/tidemill/core/operator/join"
 	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/core/state/pebblestate"
 )
 
 // Worker runs tasks.
@@ -21,6 +23,7 @@ type Worker struct {
 	root    context.Context // ends with Close
 	stop    context.CancelFunc
 	running sync.WaitGroup // tasks, outbox, heartbeat
+	state   *pebblestate.Home
 
 	mu      sync.Mutex
 	closed  bool
@@ -54,6 +57,12 @@ func New(o Options) (*Worker, error) {
 		return nil, err
 	}
 	w := &Worker{opts: o, jobs: map[id.Job]*job{}}
+	w.state, err = pebblestate.Open(pebblestate.Options{
+		Dir: filepath.Join(o.StateDisk.Path(), "state"), Disk: o.StateDisk, Account: o.Memory.Child("state on disk", 0), Log: o.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
 	w.root, w.stop = context.WithCancel(context.Background())
 	w.reports = newOutbox(o.Log, o.ReportLimit)
 	w.running.Go(func() { w.reports.run(w.root) })
@@ -161,5 +170,5 @@ func (w *Worker) Close() error {
 	err := w.opts.Coordinators.Close(context.WithoutCancel(w.root))
 	w.stop()
 	w.running.Wait()
-	return errors.Join(err)
+	return errors.Join(err, w.state.Close())
 }

@@ -28,7 +28,9 @@ type idle struct {
 
 func (i *idle) Run(context.Context) error { <-i.ctx.Done(); return nil }
 func (i *idle) Trigger(stream.Barrier)    {}
+func (i *idle) Overtake(stream.Barrier)   {}
 func (i *idle) Completed(id.Checkpoint)   {}
+func (i *idle) GivenUp(id.Checkpoint)     {}
 func (i *idle) Cancel()                   { i.stop() }
 
 // Under a higher term a job begins anew: its tasks end, and what they have shared is
@@ -48,7 +50,7 @@ func TestNewTermSharesNothing(t *testing.T) {
 	var tasks []task.Descriptor
 	w, err := worker.New(worker.Options{
 		ID: "w", Slots: 1, Dialer: rpc.NewLocal(rpc.LocalOptions{}), Memory: ledger, Spill: dir, Metrics: metric.NewRegistry(metric.Options{}),
-		Shuffle: local.New(local.Options{Alloc: ledger.Child("shuffle", 0).Allocator()}), Coordinators: coordinator.New(nil),
+		Shuffle: local.New(local.Options{Alloc: ledger.Child("shuffle", 0).Allocator()}), Coordinators: coordinator.New(nil, nil),
 		NewTask: func(d task.Descriptor, env task.Env) (worker.Task, error) {
 			envs, tasks = append(envs, env), append(tasks, d)
 			one := &idle{}
@@ -130,7 +132,7 @@ func TestRegisterAgainAndLeave(t *testing.T) {
 	transport.ServeMaster(known)
 	w, err := worker.New(worker.Options{
 		ID: "w", Slots: 1, Dialer: transport, Memory: ledger, Spill: dir, Metrics: metric.NewRegistry(metric.Options{}),
-		Shuffle: local.New(local.Options{Alloc: ledger.Child("shuffle", 0).Allocator()}), Coordinators: coordinator.New(nil),
+		Shuffle: local.New(local.Options{Alloc: ledger.Child("shuffle", 0).Allocator()}), Coordinators: coordinator.New(nil, nil),
 		NewTask: func(task.Descriptor, task.Env) (worker.Task, error) { return one, nil },
 	})
 	if err != nil {

@@ -21,12 +21,42 @@ type Action interface {
 type (
 	// Schedule asks for Elapsed after a time.
 	Schedule struct{ After time.Duration }
+	// Poll asks for Begin after a time.
+	Poll struct{ After time.Duration }
+	// Answer tells who asked for a checkpoint that it is complete, published and, if it is
+	// a savepoint, copied, or why there is none.
+	Answer struct {
+		Request    Request
+		Checkpoint id.Checkpoint
+		Cause      error
+	}
+	// Gather copies a savepoint, which is complete and published, to its directory:
+	// Gathered. Of one that stops the job, that it ends so is recorded before.
+	Gather struct {
+		Manifest *checkpoint.Manifest
+		Request  Request
+	}
+	// Stop ends the job, which has a savepoint to go on from.
+	Stop struct{ Checkpoint id.Checkpoint }
+	// Resume lets heads go on that are silent after the barrier of a savepoint that was
+	// given up. If event time has come to its end the job restarts instead.
+	Resume struct {
+		Checkpoint id.Checkpoint
+		Attempts   []id.Attempt
+		Restart    error
+	}
 	// Trigger sends a barrier into the job; after the timeout, unless zero, TimedOut
-	// is called.
+	// is called, and after Aligned, unless zero, Overdue.
 	Trigger struct {
 		Barrier  stream.Barrier
 		Attempts []id.Attempt
 		Timeout  time.Duration
+		Aligned  time.Duration
+	}
+	// Overtake has attempts take their part of a checkpoint before the barrier has come.
+	Overtake struct {
+		Barrier  stream.Barrier
+		Attempts []id.Attempt
 	}
 	// Position asks for the positions of all enumerators: Positioned, or Failed.
 	Position struct {
@@ -59,7 +89,13 @@ type (
 )
 
 func (Schedule) action() {}
+func (Poll) action()     {}
+func (Answer) action()   {}
+func (Gather) action()   {}
+func (Stop) action()     {}
+func (Resume) action()   {}
 func (Trigger) action()  {}
+func (Overtake) action() {}
 func (Position) action() {}
 func (Save) action()     {}
 func (Publish) action()  {}
@@ -70,8 +106,35 @@ func (Void) action()     {}
 func (FailJob) action()  {}
 
 func (a Schedule) String() string { return fmt.Sprintf("schedule in %v", a.After) }
+func (a Poll) String() string     { return fmt.Sprintf("poll in %v", a.After) }
+func (a Answer) String() string {
+	if a.Cause != nil {
+		return fmt.Sprintf("answer %v: %v", a.Request.Kind, a.Cause)
+	}
+	return fmt.Sprintf("answer %v: %d", a.Request.Kind, a.Checkpoint)
+}
+
+func (a Gather) String() string {
+	return fmt.Sprintf("gather %d in %s", a.Manifest.GetCheckpoint(), a.Request.Directory)
+}
+func (a Stop) String() string { return fmt.Sprintf("stop with %d", a.Checkpoint) }
+func (a Resume) String() string {
+	if a.Restart != nil {
+		return fmt.Sprintf("restart: %v", a.Restart)
+	}
+	return fmt.Sprintf("resume %v after %d", a.Attempts, a.Checkpoint)
+}
+
 func (a Trigger) String() string {
-	return fmt.Sprintf("trigger %v %d at %v", a.Barrier.Kind, a.Barrier.Checkpoint, a.Attempts)
+	text := fmt.Sprintf("trigger %v %d at %v", a.Barrier.Kind, a.Barrier.Checkpoint, a.Attempts)
+	if a.Aligned > 0 {
+		text += fmt.Sprintf(", overtaking after %v", a.Aligned)
+	}
+	return text
+}
+
+func (a Overtake) String() string {
+	return fmt.Sprintf("overtake with %d at %v", a.Barrier.Checkpoint, a.Attempts)
 }
 
 func (a Position) String() string {

@@ -23,6 +23,16 @@ type Options struct {
 	// Failures is how many checkpoints may fail one after the other; one more fails
 	// the job. Zero means 10.
 	Failures int
+	// Plan is what manifests show of the job's graph.
+	Plan []byte
+	// History is told of each checkpoint; nil: nobody is.
+	History *History
+	// Clock says when a checkpoint ends; nil: time.Now.
+	Clock func() time.Time
+	// Unaligned has barriers overtake what is in flight once a checkpoint has been
+	// collected for AlignedTimeout; zero: at once.
+	Unaligned      bool
+	AlignedTimeout time.Duration
 }
 
 // Vertex is what a checkpoint says of a vertex besides its subtasks' state.
@@ -33,6 +43,10 @@ type Vertex struct {
 	Source string
 	// Head says that the vertex has no inputs: its subtasks are triggered.
 	Head bool
+	// Inputs are its exchanges. Overtakes says that barriers may overtake what is in flight
+	// on them.
+	Inputs    []checkpoint.Input
+	Overtakes bool
 }
 
 // phase is how far the checkpoint under way is.
@@ -44,10 +58,11 @@ const (
 	positions
 	storing
 	publishing
+	stopping
 )
 
 func (p phase) String() string {
-	return [...]string{"idle", "collecting", "positions", "storing", "publishing"}[p]
+	return [...]string{"idle", "collecting", "positions", "storing", "publishing", "stopping"}[p]
 }
 
 // Coordinator is the state machine of one job's checkpoints. One goroutine owns
@@ -62,11 +77,13 @@ type Coordinator struct {
 	last     id.Checkpoint // the newest number given away
 	phase    phase
 	current  pending
-	due      bool                 // the interval elapsed while a checkpoint was under way
-	failed   int                  // one after the other
-	complete []id.Checkpoint      // that are kept
-	count    int                  // of those that were completed
-	latest   *checkpoint.Manifest // of the newest complete one
+	due      bool                       // the interval elapsed while a checkpoint was under way
+	asked    []Request                  // out of turn, the next one first
+	copied   map[id.Checkpoint]*Request // savepoints that are being copied: their files stay
+	failed   int                        // one after the other
+	complete []id.Checkpoint            // that are kept
+	count    int                        // of those that were completed
+	latest   *checkpoint.Manifest       // of the newest complete one
 	finished map[id.Subtask]id.Attempt
 	// carried was made ready to publish and is in no checkpoint yet.
 	carried []*rpc.Committable
@@ -80,6 +97,8 @@ type pending struct {
 	states       map[id.Subtask]*checkpoint.SubtaskState
 	committables []*rpc.Committable
 	manifest     *checkpoint.Manifest
+	heads        []id.Attempt
+	request      *Request // whose it is; nil: its time had come
 }
 
 // New returns the state machine of a job that has taken no checkpoint; restored,
@@ -88,10 +107,19 @@ func New(job id.Job, groups int, vertices []Vertex, restored *checkpoint.Manifes
 	if o.Failures == 0 {
 		o.Failures = 10
 	}
-	c := &Coordinator{opts: o, job: job, groups: groups, vertices: vertices, latest: restored, finished: map[id.Subtask]id.Attempt{}}
+	if o.History == nil {
+		o.History = &History{}
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	c := &Coordinator{
+		opts: o, job: job, groups: groups, vertices: vertices, latest: restored,
+		finished: map[id.Subtask]id.Attempt{}, copied: map[id.Checkpoint]*Request{},
+	}
 	c.last, c.origin = id.Checkpoint(restored.GetCheckpoint()), job
 	if restored != nil {
-		c.origin = origin(restored)
+		c.origin = origin(restored, job)
 	}
 	return c
 }
@@ -117,6 +145,11 @@ func (c *Coordinator) Elapsed(attempts []id.Attempt, now time.Time) []Action {
 		return nil // it is asked for again when the one under way is over
 	}
 	c.due = false
+	return append([]Action{next}, c.begin(stream.CheckpointKind, attempts, now)...)
+}
+
+// begin triggers a checkpoint, unless something is still being deployed, or about to end.
+func (c *Coordinator) begin(kind stream.BarrierKind, attempts []id.Attempt, now time.Time) []Action {
 	var heads []id.Attempt
 	waiting, current := map[id.Attempt]bool{}, map[id.Subtask]id.Attempt{}
 	for _, a := range attempts {
@@ -129,16 +162,18 @@ func (c *Coordinator) Elapsed(attempts []id.Attempt, now time.Time) []Action {
 		}
 	}
 	if len(heads) == 0 || len(waiting)+len(c.finished) < c.subtasks() {
-		return []Action{next} // something is still being deployed, or about to end
+		return nil
 	}
 	c.last++
 	c.phase = collecting
 	c.current = pending{
-		barrier: stream.Barrier{Checkpoint: c.last, Kind: stream.CheckpointKind, TriggeredAt: now.UnixMilli()},
+		barrier: stream.Barrier{Checkpoint: c.last, Kind: kind, TriggeredAt: now.UnixMilli()},
 		waiting: waiting, attempts: current, states: map[id.Subtask]*checkpoint.SubtaskState{}, committables: c.carried,
+		heads: heads,
 	}
 	c.carried = nil
-	return []Action{next, Trigger{Barrier: c.current.barrier, Attempts: heads, Timeout: c.opts.Timeout}}
+	c.opts.History.begun(c.current.barrier, len(waiting))
+	return c.overtaking(Trigger{Barrier: c.current.barrier, Attempts: heads, Timeout: c.opts.Timeout})
 }
 
 func (c *Coordinator) subtasks() (n int) {
@@ -155,6 +190,7 @@ func (c *Coordinator) Acknowledged(a id.Attempt, r *rpc.AckRequest) []Action {
 		return nil
 	}
 	delete(c.current.waiting, a)
+	c.opts.History.acknowledged(c.current.barrier.Checkpoint, r)
 	c.current.states[a.Subtask] = r.GetState()
 	c.current.committables = append(c.current.committables, r.GetCommittables()...)
 	return c.collected()
@@ -168,6 +204,7 @@ func (c *Coordinator) Finished(a id.Attempt, ready []*rpc.Committable) []Action 
 		return nil
 	}
 	delete(c.current.waiting, a)
+	c.opts.History.acknowledged(c.current.barrier.Checkpoint, nil)
 	c.current.committables = append(c.current.committables, ready...)
 	return c.collected()
 }
@@ -225,7 +262,9 @@ func (c *Coordinator) Final(now time.Time) []Action {
 	switch c.phase {
 	case collecting, positions, storing:
 		actions = append(actions, Subsume{Checkpoint: c.current.barrier.Checkpoint})
+		c.opts.History.ended(c.current.barrier.Checkpoint, errEnds, now)
 	}
+	actions = append(actions, c.refuse(errEnds)...)
 	c.carried = c.Carried()
 	c.last++
 	c.current = pending{
@@ -234,6 +273,7 @@ func (c *Coordinator) Final(now time.Time) []Action {
 	}
 	c.carried = nil
 	c.phase = positions
+	c.opts.History.begun(c.current.barrier, 0)
 	return append(actions, Position{Checkpoint: c.last, Sources: c.sources()})
 }
 
@@ -247,6 +287,7 @@ func (c *Coordinator) Saved(n id.Checkpoint) []Action {
 	c.latest = c.current.manifest
 	c.complete = append(c.complete, n)
 	c.count++
+	c.opts.History.saved(n, c.latest, c.opts.Clock())
 	actions := []Action{Publish{Checkpoint: n, Committables: c.current.committables}}
 	for _, a := range inOrder(c.current.attempts) {
 		if !c.over(a.Subtask) {
@@ -263,22 +304,46 @@ func (c *Coordinator) Published(n id.Checkpoint) []Action {
 		return nil
 	}
 	var actions []Action
-	for len(c.complete) > max(c.opts.Retained, 1) {
-		actions = append(actions, Subsume{Checkpoint: c.complete[0]})
-		c.complete = c.complete[1:]
+	if r := c.current.request; r != nil && r.Kind.Savepoint() {
+		c.copied[n], c.current.request = r, nil
+		actions = append(actions, Gather{Manifest: Detached(c.latest), Request: *r})
+		if r.Kind.Stops() {
+			c.phase = stopping
+			return append(actions, c.trim()...)
+		}
 	}
-	return append(actions, c.rest()...)
+	actions = append(actions, c.answer(nil)...)
+	return append(append(actions, c.trim()...), c.rest()...)
 }
 
-// rest ends the checkpoint under way, and has the next one triggered if its time
-// has come meanwhile.
-func (c *Coordinator) rest() []Action {
+// trim subsumes the oldest checkpoints beyond those that are retained, but none that is
+// being copied.
+func (c *Coordinator) trim() (actions []Action) {
+	excess := len(c.complete) - len(c.copied) - max(c.opts.Retained, 1)
+	c.complete = slices.DeleteFunc(c.complete, func(n id.Checkpoint) bool {
+		if excess <= 0 || c.copied[n] != nil {
+			return false
+		}
+		excess--
+		actions = append(actions, Subsume{Checkpoint: n})
+		c.opts.History.gone(n)
+		return true
+	})
+	return actions
+}
+
+// rest ends the checkpoint under way, and has the next one triggered if somebody has asked
+// for it or its time has come meanwhile.
+func (c *Coordinator) rest() (actions []Action) {
 	c.phase, c.current = idle, pending{}
+	if len(c.asked) > 0 {
+		actions = append(actions, Poll{})
+	}
 	if c.due {
 		c.due = false
-		return []Action{Schedule{}}
+		actions = append(actions, Schedule{})
 	}
-	return nil
+	return actions
 }
 
 // errTimeout is why a checkpoint was given up.
@@ -295,16 +360,26 @@ func (c *Coordinator) TimedOut(n id.Checkpoint) []Action {
 // Failed gives a checkpoint up that is not complete: it was declined, or could
 // not be stored. What was made ready belongs to the next one.
 func (c *Coordinator) Failed(n id.Checkpoint, cause error) []Action {
-	if c.phase == idle || c.phase == publishing || n != c.current.barrier.Checkpoint {
+	if c.settled() || n != c.current.barrier.Checkpoint {
 		return nil
 	}
+	resume := c.resume(cause)
 	c.carried = append(c.current.committables, c.carried...)
-	c.failed++
 	actions := []Action{Discard{Checkpoint: n, Cause: cause}}
+	c.opts.History.ended(n, cause, c.opts.Clock())
+	if c.current.request == nil { // who asks for one is told
+		c.failed++
+	}
+	actions = append(actions, c.answer(cause)...)
 	if c.failed > c.opts.Failures {
 		actions = append(actions, FailJob{Cause: failure.Wrap(failure.Of(cause), fmt.Errorf("%d checkpoints have failed, the last one: %w", c.failed, cause))})
 	}
-	return append(actions, c.rest()...)
+	return append(append(actions, c.rest()...), resume...)
+}
+
+// settled says that there is no checkpoint under way that may still be given up.
+func (c *Coordinator) settled() bool {
+	return c.phase == idle || c.phase == publishing || c.phase == stopping
 }
 
 // Restarted says that all attempts were replaced, from the latest checkpoint on.
@@ -317,7 +392,7 @@ func (c *Coordinator) Restarted() []Action {
 // Ended says that the job is over without a final checkpoint.
 func (c *Coordinator) Ended() []Action {
 	c.due = false
-	return c.forget(errors.New("the job has ended"))
+	return append(c.refuse(errEnds), c.forget(errEnds)...)
 }
 
 // forget gives up the checkpoint under way and then voids what is in no complete
@@ -325,8 +400,10 @@ func (c *Coordinator) Ended() []Action {
 func (c *Coordinator) forget(cause error) (actions []Action) {
 	void := c.Carried()
 	c.carried, c.current.committables = nil, nil
-	if c.phase != idle && c.phase != publishing { // publishing goes on: it is of a complete one
+	if !c.settled() { // what is published is of a complete one
 		actions = append(actions, Discard{Checkpoint: c.current.barrier.Checkpoint, Cause: cause})
+		c.opts.History.ended(c.current.barrier.Checkpoint, cause, c.opts.Clock())
+		actions = append(actions, c.answer(failure.Wrap(failure.Transient, cause))...)
 		actions = append(actions, c.rest()...)
 	}
 	if len(void) > 0 {

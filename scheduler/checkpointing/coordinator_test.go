@@ -17,6 +17,7 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/core/stream"
 )
 
 func TestStories(t *testing.T) {
@@ -47,13 +48,19 @@ func (s *story) job(d *datadriven.TestData) string {
 	d.MaybeScanArgs(s.t, "retained", &retained)
 	d.MaybeScanArgs(s.t, "failures", &failures)
 	d.MaybeScanArgs(s.t, "restored", &from)
+	options := Options{Interval: time.Second, Timeout: time.Minute, Retained: retained, Failures: failures, Unaligned: d.HasArg("aligned")}
+	if options.Unaligned {
+		millis := 0
+		d.ScanArgs(s.t, "aligned", &millis)
+		options.AlignedTimeout = time.Duration(millis) * time.Millisecond
+	}
 	var restored *checkpoint.Manifest
 	if from > 0 {
 		restored = &checkpoint.Manifest{Checkpoint: from}
 	}
 	s.c = New(id.Job{1}, 128, []Vertex{
-		{UID: "v0", Name: "source", Parallelism: s.p, Source: "src", Head: true}, {UID: "v1", Name: "sink", Parallelism: s.p},
-	}, restored, Options{Interval: time.Second, Timeout: time.Minute, Retained: retained, Failures: failures})
+		{UID: "v0", Name: "source", Parallelism: s.p, Source: "src", Head: true}, {UID: "v1", Name: "sink", Parallelism: s.p, Overtakes: !d.HasArg("forward")},
+	}, restored, options)
 	return ""
 }
 
@@ -88,7 +95,25 @@ func (s *story) step(d *datadriven.TestData) string {
 		if text != "" { // only these
 			running = []id.Attempt{s.attempt(text)}
 		}
-		out = s.c.Elapsed(running, time.UnixMilli(1000))
+		if d.HasArg("asked") {
+			out = s.c.Begin(running, time.UnixMilli(1000))
+		} else {
+			out = s.c.Elapsed(running, time.UnixMilli(1000))
+		}
+	case "now":
+		kind := stream.CheckpointKind
+		for k := stream.SavepointKind; k <= stream.DrainSavepoint; k++ {
+			if d.HasArg(map[stream.BarrierKind]string{stream.SavepointKind: "savepoint", stream.StopSavepoint: "stop", stream.DrainSavepoint: "drain"}[k]) {
+				kind = k
+			}
+		}
+		out = s.c.Now(Request{Kind: kind, Directory: "dir"})
+	case "gathered":
+		var cause error
+		if d.Input != "" {
+			cause = errors.New(d.Input)
+		}
+		out = s.c.Gathered(id.Checkpoint(n), cause)
 	case "ack":
 		a := s.attempt(text)
 		state := &checkpoint.SubtaskState{Index: a.Subtask.Index}
@@ -106,6 +131,8 @@ func (s *story) step(d *datadriven.TestData) string {
 		out = s.c.Published(id.Checkpoint(n))
 	case "timeout":
 		out = s.c.TimedOut(id.Checkpoint(n))
+	case "overdue":
+		out = s.c.Overdue(id.Checkpoint(n))
 	case "failed":
 		out = s.c.Failed(id.Checkpoint(n), failure.Wrap(failure.Transient, errors.New(d.Input)))
 	case "restarted":

@@ -11,6 +11,9 @@
 // performs the actions. At most one checkpoint is under way, publishing included,
 // so that what is published is always that of the latest one.
 //
+// When collecting takes longer than the aligned timeout, attempts that have not
+// acknowledged are told to overtake what is in flight, where vertices can.
+//
 // A subtask that finishes counts as having acknowledged; what it made ready to
 // publish belongs to the checkpoint under way, or else to the next one. So does
 // what was acknowledged for a checkpoint that is then given up. A job that ends

@@ -29,6 +29,12 @@ type Files interface {
 	Save(ctx context.Context, m *checkpoint.Manifest) (string, error)
 	// Load reads the manifest at a place; its handles get whole paths.
 	Load(ctx context.Context, name string) (*checkpoint.Manifest, error)
+	// Verify reads what a manifest names and compares checksums.
+	Verify(ctx context.Context, m *checkpoint.Manifest) error
+	// DropJob removes everything of a job.
+	DropJob(ctx context.Context, job id.Job) error
+	// Locate returns a manifest that names files by URIs.
+	Locate(m *checkpoint.Manifest) *checkpoint.Manifest
 	// Drop removes a checkpoint's manifest.
 	Drop(ctx context.Context, job id.Job, c id.Checkpoint) error
 	// Sweep removes the job's state files, up to the newest of the complete checkpoints
@@ -56,25 +62,27 @@ const entryVersion = 1
 
 func entryKey(job id.Job, c id.Checkpoint) string { return fmt.Sprintf("%v/%020d", job, c) }
 
-// Save writes a manifest, then its entry: then the checkpoint is complete.
-func (s *Store) Save(ctx context.Context, m *checkpoint.Manifest) error {
+// Save writes a manifest, then its entry: then the checkpoint is complete. It returns where
+// the manifest lies.
+func (s *Store) Save(ctx context.Context, m *checkpoint.Manifest) (string, error) {
 	job, n := id.Job(m.GetJob()), id.Checkpoint(m.GetCheckpoint())
 	place, err := s.Files.Save(ctx, m)
 	if err != nil {
-		return fmt.Errorf("save checkpoint %d of job %v: %w", n, job, err)
+		return "", fmt.Errorf("save checkpoint %d of job %v: %w", n, job, err)
 	}
 	if err := failpoint.Hit(failpoint.CheckpointPublish); err != nil {
-		return err
+		return "", err
 	}
 	value, err := json.Marshal(entry{Version: entryVersion, Manifest: place, Triggered: m.GetTriggeredAt()})
 	if err != nil {
-		return failure.Errorf(failure.Internal, "encode the entry of checkpoint %d: %w", n, err)
+		return "", failure.Errorf(failure.Internal, "encode the entry of checkpoint %d: %w", n, err)
 	}
 	txn := raftmeta.Txn{Term: s.Term}.Put(bucket, entryKey(job, n), value, raftmeta.Absent)
 	if _, err := s.Meta.Apply(ctx, txn); err != nil {
-		return fmt.Errorf("complete checkpoint %d of job %v: %w", n, job, err)
+		return "", fmt.Errorf("complete checkpoint %d of job %v: %w", n, job, err)
 	}
-	return nil
+	_ = failpoint.Hit(failpoint.CheckpointComplete) // it is complete: there is no error to return
+	return place, nil
 }
 
 // Subsume forgets a complete checkpoint, then removes its files that no later one needs.
@@ -132,6 +140,18 @@ func (s *Store) Release(ctx context.Context, job id.Job) error {
 	}
 	if err != nil {
 		return fmt.Errorf("forget checkpoints of job %v: %w", job, err)
+	}
+	return nil
+}
+
+// Remove forgets a job that is over, entries first, and removes its files: what an earlier
+// try has left is removed by the next one.
+func (s *Store) Remove(ctx context.Context, job id.Job) error {
+	if err := s.Release(ctx, job); err != nil {
+		return err
+	}
+	if err := s.Files.DropJob(ctx, job); err != nil {
+		return fmt.Errorf("remove the checkpoints of job %v: %w", job, err)
 	}
 	return nil
 }
@@ -259,22 +279,21 @@ func number(manifest string) (n uint64) {
 	return n
 }
 
-// load reads a manifest and looks whether the files that it names are there.
+// mostVerified bounds the state whose checksums are compared before a job starts from it: it
+// takes longer than the tasks take to find damage, but then another checkpoint can be taken.
+const mostVerified = 256 << 20
+
+// load reads a manifest and looks whether the files that it names are there, and unless they
+// are large whether they are whole.
 func (s *Store) load(ctx context.Context, name string) (*checkpoint.Manifest, error) {
 	m, err := s.Files.Load(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	ends := map[string]int64{}
-	for _, v := range m.GetVertices() {
-		for _, t := range v.GetSubtasks() {
-			for _, o := range t.GetOperators() {
-				for _, h := range o.GetHandles() {
-					ends[h.GetPath()] = max(ends[h.GetPath()], h.GetOffset()+h.GetLength())
-				}
-			}
-		}
-	}
+	checkpoint.EachHandle(m, func(h *checkpoint.Handle) {
+		ends[h.GetPath()] = max(ends[h.GetPath()], h.GetOffset()+h.GetLength())
+	})
 	for file, end := range ends {
 		info, err := s.FileSystem.Stat(ctx, file)
 		if err != nil {
@@ -282,6 +301,11 @@ func (s *Store) load(ctx context.Context, name string) (*checkpoint.Manifest, er
 		}
 		if info.Size < end {
 			return nil, fmt.Errorf("manifest %s: %w: %s has %d bytes of %d", name, checkpoint.ErrCorrupt, file, info.Size, end)
+		}
+	}
+	if checkpoint.Bytes(m) <= mostVerified {
+		if err := s.Files.Verify(ctx, m); err != nil {
+			return nil, fmt.Errorf("manifest %s: %w", name, err)
 		}
 	}
 	return m, nil

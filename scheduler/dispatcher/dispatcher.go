@@ -94,6 +94,7 @@ type job struct {
 	rec     record
 	master  *jobmaster.Master // nil: it has not begun under this leadership
 	graph   *jobgraph.Graph   // of a job that waits and is not in the store alone
+	counted bool              // its record says already that this leadership has begun it
 	phase   phase
 	changed chan struct{}  // closed and replaced with the phase
 	final   *rpc.JobStatus // of an embedded job that is over; others' is in the record
@@ -182,7 +183,11 @@ func (d *Dispatcher) Accept(ctx context.Context, jobID id.Job, g *jobgraph.Graph
 	}
 	j := newJob(jobID)
 	j.rec = record{Version: recordVersion, Name: g.GetName(), Submitted: time.Now(), Result: hasResult(g)}
-	m, err := d.newMaster(j.id, g, j.rec, nil) // it says what is wrong with the job
+	if !d.opts.Embedded && d.idle() {
+		g = proto.CloneOf(g) // it is kept
+		j.counted, j.rec.Runs, j.rec.Started = true, 1, j.rec.Submitted
+	}
+	m, err := d.newMaster(j.id, g, j.before(), nil) // it says what is wrong with the job
 	if err != nil {
 		return id.Job{}, err
 	}
@@ -197,13 +202,33 @@ func (d *Dispatcher) Accept(ctx context.Context, jobID id.Job, g *jobgraph.Graph
 		return id.Job{}, elsewhere(err)
 	}
 	d.mu.Lock()
-	if d.opts.Embedded {
+	if d.opts.Embedded || j.counted {
 		j.master, j.graph = m, g
 	}
 	d.queue = append(d.queue, j)
 	d.mu.Unlock()
 	d.poke()
 	return jobID, nil
+}
+
+// idle says that a job would begin at once. Its record says so from the start then, which
+// is one entry less; should it not begin after all, the next leader takes it for one that
+// has, and is the more careful.
+func (d *Dispatcher) idle() bool {
+	slots, _ := d.opts.Resources.Slots()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slots > 0 && len(d.queue) == 0 && d.active < d.opts.Running && d.held == ""
+}
+
+// before is the record without the run of this leadership; the caller has the job for
+// itself, or holds the lock.
+func (j *job) before() record {
+	r := j.rec
+	if j.counted {
+		r.Runs--
+	}
+	return r
 }
 
 // enter makes a job known, unless it is.
@@ -237,12 +262,13 @@ func (d *Dispatcher) leave(j *job) {
 func (d *Dispatcher) newMaster(jobID id.Job, g *jobgraph.Graph, r record, decided *jobmaster.Publication) (*jobmaster.Master, error) {
 	slots, _ := d.opts.Resources.Slots()
 	o := jobmaster.Options{
-		Job: jobID, Term: d.opts.Term, Graph: g, Slots: max(slots, 1), Runs: r.Runs, Decided: decided,
+		Job: jobID, Term: d.opts.Term, Graph: g, Slots: max(slots, 1), Runs: r.Runs, Decided: decided, Requirements: r.Requirements,
 		TicketKey: d.opts.TicketKey, Dialer: d.opts.Dialer, Resources: d.opts.Resources, Checkpoints: d.opts.Checkpoints, Log: d.opts.Log,
 	}
 	if !d.opts.Embedded {
 		o.Decide = func(ctx context.Context, p jobmaster.Publication) error { return d.decide(ctx, jobID, p) }
 	}
+	o.Stopped = func(ctx context.Context, directory string) error { return d.stopped(ctx, jobID, directory) }
 	return jobmaster.New(o)
 }
 

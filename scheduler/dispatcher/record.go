@@ -37,14 +37,19 @@ type record struct {
 	Submitted time.Time // on the clock of the master that accepted it
 	Started   time.Time `json:",omitzero"`  // of the one that ran it first
 	Result    bool      `json:",omitempty"` // a client reads it
-	// Runs is how many leaderships have begun it.
+	// Runs is how many leaderships have begun it, or were about to.
 	Runs int `json:",omitempty"`
 	// Cancelled: the user has asked for its end, and was told that it will come.
 	Cancelled bool  `json:",omitempty"`
 	Graph     *kept `json:",omitempty"` // until it is over
+	// Requirements say with how many subtasks a streaming job is to run.
+	Requirements jobmaster.Requirements `json:",omitzero"`
 	// Decided is the output that is being published, a CommitRequest: the job does not run
 	// again.
 	Decided *kept `json:",omitempty"`
+	// Savepoint is the directory of the savepoint with which the job has ended: it does not
+	// run again.
+	Savepoint string `json:",omitempty"`
 	// Of a job that is over.
 	State string    `json:",omitempty"`
 	Cause string    `json:",omitempty"`
@@ -197,6 +202,22 @@ func (d *Dispatcher) decide(ctx context.Context, jobID id.Job, p jobmaster.Publi
 	if err == nil {
 		err = failpoint.Hit(failpoint.PublishBegin)
 	}
+	if deposed(err) || ctx.Err() != nil {
+		return errors.Join(jobmaster.ErrDeposed, err)
+	}
+	return err
+}
+
+// stopped records that a job has ended with a savepoint. It tries until this master is
+// deposed.
+func (d *Dispatcher) stopped(ctx context.Context, jobID id.Job, directory string) error {
+	j, err := d.find(jobID)
+	if err != nil {
+		return err
+	}
+	err = d.persevere(ctx, func(ctx context.Context) error {
+		return d.remember(ctx, j, func(r *record) { r.Savepoint = directory })
+	})
 	if deposed(err) || ctx.Err() != nil {
 		return errors.Join(jobmaster.ErrDeposed, err)
 	}

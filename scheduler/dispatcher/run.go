@@ -7,9 +7,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/scheduler/checkpointing"
 	"github.com/tidemill/tidemill/scheduler/execgraph"
 	"github.com/tidemill/tidemill/scheduler/jobmaster"
 )
@@ -74,16 +77,21 @@ func (d *Dispatcher) run(j *job) {
 		d.mu.Unlock()
 	}()
 	d.mu.Lock()
-	m, rec := j.master, j.rec
+	m, rec, counted := j.master, j.before(), j.counted
 	d.mu.Unlock()
-	if rec.Cancelled && m == nil && rec.Decided == nil {
+	if (rec.Cancelled || rec.Savepoint != "") && m == nil && rec.Decided == nil {
 		if rec.Runs > 0 {
 			d.drop(j.id)
+			d.release(j)
 		}
-		d.end(j, d.ending(j, execgraph.JobCanceled, nil))
+		state := execgraph.JobCanceled
+		if rec.Savepoint != "" {
+			state = execgraph.JobFinished
+		}
+		d.end(j, d.ending(j, state, nil))
 		return
 	}
-	m, err := d.prepare(j, rec, m)
+	m, err := d.prepare(j, rec, m, counted)
 	switch {
 	case d.root.Err() != nil:
 		return
@@ -103,8 +111,8 @@ func (d *Dispatcher) run(j *job) {
 }
 
 // prepare makes the job master of a job that the starter has chosen, unless it is made,
-// and notes that the job has begun.
-func (d *Dispatcher) prepare(j *job, r record, m *jobmaster.Master) (*jobmaster.Master, error) {
+// and notes that the job has begun, unless that is counted.
+func (d *Dispatcher) prepare(j *job, r record, m *jobmaster.Master, counted bool) (*jobmaster.Master, error) {
 	var err error
 	if m == nil {
 		if m, err = d.reload(j, r); err != nil {
@@ -117,7 +125,9 @@ func (d *Dispatcher) prepare(j *job, r record, m *jobmaster.Master) (*jobmaster.
 			to.Started = time.Now()
 		}
 	}
-	err = d.persevere(d.root, func(ctx context.Context) error { return d.remember(ctx, j, begin) })
+	if !counted {
+		err = d.persevere(d.root, func(ctx context.Context) error { return d.remember(ctx, j, begin) })
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -213,6 +223,24 @@ func (d *Dispatcher) drop(jobID id.Job) {
 		if err != nil {
 			d.opts.Log.Warn("job was not dropped", "job", jobID, "member", k.ID, "error", err)
 		}
+	}
+}
+
+// release forgets the checkpoints of a job that is not to run again; its files stay.
+func (d *Dispatcher) release(j *job) {
+	g, err := d.load(d.root, j)
+	if err != nil || d.opts.Checkpoints == nil || g.GetMode() != jobgraph.Mode_MODE_STREAMING {
+		return // what is not forgotten costs a few bytes
+	}
+	c, err := config.FromMap(g.GetOptions(), "job "+g.GetName())
+	if err == nil && config.CheckpointDir.Get(c) != "" {
+		var store *checkpointing.Store
+		if store, err = d.opts.Checkpoints(c); err == nil {
+			err = store.Release(d.root, j.id)
+		}
+	}
+	if err != nil {
+		d.opts.Log.Warn("checkpoints were not released", "job", j.id, "error", err)
 	}
 }
 

@@ -146,6 +146,7 @@ func (d *Dispatcher) describe(j *job, m *jobmaster.Master, done bool) *rpc.JobSt
 	}
 	m.Describe(s)
 	if done {
+		s.EndedCheckpoints = m.Checkpoints(0)
 		s.Ended = time.Now().UnixMilli()
 		return s
 	}
@@ -226,6 +227,7 @@ func (d *Dispatcher) Briefs(most int, running bool) []*rpc.JobStatus {
 // waits says why a job has not begun.
 func (d *Dispatcher) waits(j *job) []*rpc.Wait {
 	slots, _ := d.opts.Resources.Slots()
+	aside := d.opts.Resources.Aside()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	w := &rpc.Wait{Part: "job"}
@@ -236,7 +238,9 @@ func (d *Dispatcher) waits(j *job) []*rpc.Wait {
 	case d.held != "":
 		w.Reason, w.Owner, since = d.held, "cluster", d.since
 	case slots == 0:
-		w.Reason, w.Owner = "a worker with slots", "cluster"
+		if w.Reason, w.Owner = "a worker with slots", "cluster"; aside != nil {
+			w.Reason += fmt.Sprintf(": %v", aside)
+		}
 	default:
 		w.Reason = fmt.Sprintf("its turn: %d jobs run, and no more may", d.active)
 		w.Owner = "master"

@@ -28,7 +28,10 @@
 // # Failure
 //
 // A failure that cannot be cured by trying again (failure.Class) fails the job.
-// Otherwise the restart strategy is asked for a delay. The failed region
+// Otherwise the restart strategy is asked for a delay. That a worker could not be reached,
+// where attempts were to be deployed, stopped or put away, says nothing of the job: such a
+// failure is not counted by its strategy, unless that is none, but by one that every job has
+// beside it, with exponential delays and a limit of its own. The failed region
 // restarts, and no other: blocking inputs outlive their producers' workers. If
 // lanes of such an input are themselves lost, their producer's region runs again, and
 // with it the regions that have read part of them. A finished reader stays finished,
@@ -45,6 +48,13 @@
 // Rows that a client reads along cannot be taken back: a failure of the region that
 // writes them ends the job. In a checkpointed job, RestoreFromCheckpoint precedes the
 // new attempts.
+//
+// # Other parallelism
+//
+// A streaming job may get another parallelism whenever none of its attempts is at work:
+// when it starts, and with RestartDelayElapsed. Rescale stops a job that runs for that. All
+// regions of a checkpointed job begin again together, since they begin from one checkpoint.
+// A subtask that comes again has attempts with numbers that none of its vertex had.
 //
 // Messages about attempts that are over or replaced come late as a matter of
 // course and are ignored. A move that the tables in states.go do not know is a

@@ -13,8 +13,12 @@ type Event interface{ event() }
 // The events.
 type (
 	// Start begins the job. It comes once, first unless the job is cancelled
-	// before. With Restore the job continues from a checkpoint or savepoint.
-	Start struct{ Restore bool }
+	// before. With Restore the job continues from a checkpoint or savepoint. Parallelism
+	// is that of vertices which get another one than the topology says.
+	Start struct {
+		Restore     bool
+		Parallelism map[id.Vertex]int
+	}
 	// SlotsGranted answers RequestSlots with at least one slot: with fewer than the
 	// region can use, its subtasks share them. If the region no longer wants them they
 	// are released again.
@@ -38,17 +42,21 @@ type (
 	TaskFinished struct{ Attempt id.Attempt }
 	// TaskFailed says that the attempt has failed or could not be deployed;
 	// the class of Cause decides what follows. Lost is what it could not read.
+	// Unreached says that nobody answered where it was to be deployed.
 	TaskFailed struct {
-		Attempt id.Attempt
-		Cause   error
-		Lost    []Lost
+		Attempt   id.Attempt
+		Cause     error
+		Lost      []Lost
+		Unreached bool
 	}
 	// TaskCanceled answers CancelAttempt.
 	TaskCanceled struct{ Attempt id.Attempt }
-	// WorkerLost says that a worker and all attempts on it are gone.
+	// WorkerLost says that a worker and all attempts on it are gone. Unreached says that
+	// this is known by a call alone that nobody answered there.
 	WorkerLost struct {
-		Worker id.Worker
-		Cause  error
+		Worker    id.Worker
+		Cause     error
+		Unreached bool
 	}
 	// PartitionsLost says that data of blocking exchanges is gone.
 	PartitionsLost struct {
@@ -59,8 +67,16 @@ type (
 	// sources that have not finished begin again, those that have can only run again as
 	// a whole.
 	EnumeratorsLost struct{ Cause error }
-	// RestartDelayElapsed answers ScheduleRestart.
-	RestartDelayElapsed struct{ Restart int }
+	// RestartDelayElapsed answers ScheduleRestart. Parallelism is that of vertices of a
+	// streaming job which get another one.
+	RestartDelayElapsed struct {
+		Restart     int
+		Parallelism map[id.Vertex]int
+	}
+	// Rescale restarts a job that runs from its latest checkpoint, without delay and
+	// whatever its restart strategy is: RestartDelayElapsed brings the parallelism. A job
+	// that is not Rescalable, or is restarting anyway, takes no notice.
+	Rescale struct{ Cause error }
 	// Fail ends the job by a failure outside of its tasks, such as too many
 	// failed checkpoints. The class of Cause does not matter.
 	Fail struct{ Cause error }
@@ -88,6 +104,7 @@ func (WorkerLost) event()          {}
 func (PartitionsLost) event()      {}
 func (EnumeratorsLost) event()     {}
 func (RestartDelayElapsed) event() {}
+func (Rescale) event()             {}
 func (Fail) event()                {}
 func (Cancel) event()              {}
 func (Suspend) event()             {}

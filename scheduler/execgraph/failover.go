@@ -3,6 +3,7 @@ package execgraph
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
@@ -14,6 +15,8 @@ type restart struct {
 	regions   []*region
 	action    ScheduleRestart
 	scheduled bool
+	cause     error
+	unreached id.Worker // nobody answered there; empty: it is another failure
 }
 
 func (g *Graph) taskFailed(ev TaskFailed) {
@@ -28,7 +31,11 @@ func (g *Graph) taskFailed(ev TaskFailed) {
 		return
 	}
 	cause := fmt.Errorf("task %v: %w", ev.Attempt, ev.Cause)
-	g.failed([]*region{x.region}, ev.Lost, cause)
+	unreached := id.Worker("")
+	if ev.Unreached {
+		unreached = x.slot.Worker
+	}
+	g.failed([]*region{x.region}, ev.Lost, cause, unreached)
 }
 
 func (g *Graph) canceled(a id.Attempt) {
@@ -63,15 +70,20 @@ func (g *Graph) workerLost(ev WorkerLost) {
 		}
 	}
 	if len(hit) > 0 {
-		g.failed(hit, nil, failure.Errorf(failure.Transient, "worker %s is lost: %w", ev.Worker, ev.Cause))
+		unreached := id.Worker("")
+		if ev.Unreached {
+			unreached = ev.Worker
+		}
+		g.failed(hit, nil, failure.Errorf(failure.Transient, "worker %s is lost: %w", ev.Worker, ev.Cause), unreached)
 	}
 	for _, r := range stopping {
 		g.quiet(r)
 	}
 }
 
-// failed decides what a failure of regions, or of exchanges' data, means.
-func (g *Graph) failed(regions []*region, lost []Lost, cause error) {
+// failed decides what a failure of regions, or of exchanges' data, means. Where it is that
+// nobody answered at a worker, that one is named.
+func (g *Graph) failed(regions []*region, lost []Lost, cause error, unreached id.Worker) {
 	if g.state != JobRunning && g.state != JobRestarting {
 		return // everything is being stopped, or nothing was started
 	}
@@ -83,25 +95,42 @@ func (g *Graph) failed(regions []*region, lost []Lost, cause error) {
 		g.fail(cause)
 		return
 	}
-	next, delay, ok := g.strategy.next(g.restarts, g.at)
-	if !ok {
-		if g.strategy.Kind != RestartNone {
-			cause = fmt.Errorf("restarts are used up (%v): %w", g.strategy, cause)
-		}
-		g.fail(cause)
+	delay, err := g.again(unreached != "", cause)
+	if err != nil {
+		g.fail(err)
 		return
 	}
-	g.restarts = next
 	g.serial++
 	g.record(affected, cause)
 	g.pending[g.serial] = &restart{
 		regions: affected,
 		action:  ScheduleRestart{Restart: g.serial, Delay: delay},
+		cause:   cause, unreached: unreached,
 	}
 	if g.state == JobRunning {
 		g.moveJob(JobRestarting)
 	}
 	g.stop(affected)
+}
+
+// again says after which delay a restart follows, or with which error the job ends.
+func (g *Graph) again(unreached bool, cause error) (time.Duration, error) {
+	strategy, past := g.strategy, &g.restarts
+	if unreached && strategy.Kind != RestartNone {
+		strategy, past = searching, &g.searches
+	}
+	next, delay, ok := strategy.next(*past, g.at)
+	switch {
+	case ok:
+		*past = next
+		return delay, nil
+	case strategy.Kind == RestartNone:
+		return 0, cause
+	case past == &g.searches:
+		return 0, fmt.Errorf("workers did not answer %d times in a row: %w", strategy.Attempts, cause)
+	default:
+		return 0, fmt.Errorf("restarts are used up (%v): %w", strategy, cause)
+	}
 }
 
 // affected returns the regions that have to begin again: the failed ones, the
@@ -145,6 +174,7 @@ func (g *Graph) affected(regions []*region, lost []Lost) []*region {
 		}
 		add(b.to)
 	}
+	g.together(set)
 	var affected []*region
 	for _, r := range g.regions {
 		if set[r] {
@@ -242,7 +272,7 @@ func (g *Graph) enumeratorsLost(cause error) {
 		}
 	}
 	if len(hit) > 0 {
-		g.failed(hit, nil, cause)
+		g.failed(hit, nil, cause, "")
 	}
 }
 
@@ -307,12 +337,13 @@ func allDelayed(regions []*region) bool {
 }
 
 // restart begins the next attempts of a restart's regions.
-func (g *Graph) restart(number int) {
-	p, ok := g.pending[number]
+func (g *Graph) restart(ev RestartDelayElapsed) {
+	p, ok := g.pending[ev.Restart]
 	if !ok {
 		return // the job is ending
 	}
-	delete(g.pending, number)
+	delete(g.pending, ev.Restart)
+	g.resize(p.regions, ev.Parallelism)
 	for _, r := range p.regions {
 		g.moveRegion(r, RegionWaiting)
 	}

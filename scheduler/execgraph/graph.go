@@ -22,6 +22,7 @@ type Graph struct {
 	cause    error // why the job fails
 	history  []Failure
 	restarts restarts
+	searches restarts         // after failures to reach a worker
 	pending  map[int]*restart // by number
 	serial   int              // the last restart's number
 
@@ -180,7 +181,7 @@ func (g *Graph) dispatch(ev Event) {
 		g.granted(g.region(ev.Region), ev)
 	case SlotsUnavailable:
 		if r := g.region(ev.Region); r.state == RegionRequested {
-			g.failed([]*region{r}, nil, ev.Cause)
+			g.failed([]*region{r}, nil, ev.Cause, "")
 		}
 	case Deployed:
 		g.advance(ev.Attempt, AttemptInitializing)
@@ -195,11 +196,13 @@ func (g *Graph) dispatch(ev Event) {
 	case WorkerLost:
 		g.workerLost(ev)
 	case PartitionsLost:
-		g.failed(nil, ev.Lost, ev.Cause)
+		g.failed(nil, ev.Lost, ev.Cause, "")
 	case EnumeratorsLost:
 		g.enumeratorsLost(ev.Cause)
 	case RestartDelayElapsed:
-		g.restart(ev.Restart)
+		g.restart(ev)
+	case Rescale:
+		g.rescale(ev.Cause)
 	case Fail:
 		g.fail(ev.Cause)
 	case Cancel:
@@ -217,6 +220,7 @@ func (g *Graph) start(ev Start) {
 	if g.state != JobInitializing {
 		return // cancelled before it began
 	}
+	g.resize(g.regions, ev.Parallelism)
 	g.moveJob(JobCreated)
 	g.moveJob(JobRunning)
 	if ev.Restore {

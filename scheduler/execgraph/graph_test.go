@@ -153,23 +153,20 @@ func (s *story) events(line string) []Event {
 	}
 	switch f[0] {
 	case "start":
-		return []Event{Start{Restore: len(f) > 1}}
+		parallelism := s.parallelism(f[1:])
+		return []Event{Start{Restore: len(f) > 1+len(parallelism), Parallelism: parallelism}}
 	case "granted":
 		var slots []id.Slot
-		parallelism := map[id.Vertex]int{}
 		for _, text := range f[2:] {
-			w, i, _ := strings.Cut(text, ":")
-			if vertex, p, ok := strings.Cut(text, "="); ok {
-				v, n := 0, 0
-				s.scan(vertex+" "+p, "%d %d", &v, &n)
-				parallelism[id.Vertex(v)] = n
+			w, i, isSlot := strings.Cut(text, ":")
+			if !isSlot {
 				continue
 			}
 			slot := id.Slot{Worker: id.Worker(w)}
 			s.scan(i, "%d", &slot.Index)
 			slots = append(slots, slot)
 		}
-		return []Event{SlotsGranted{Region: region(), Slots: slots, Parallelism: parallelism}}
+		return []Event{SlotsGranted{Region: region(), Slots: slots, Parallelism: s.parallelism(f[2:])}}
 	case "unavailable":
 		return []Event{SlotsUnavailable{Region: region(), Cause: failure.Errorf(failure.Transient, "no slots")}}
 	case "deployed":
@@ -180,6 +177,10 @@ func (s *story) events(line string) []Event {
 		return each(func(a id.Attempt) Event { return TaskFinished{a} })
 	case "canceled":
 		return each(func(a id.Attempt) Event { return TaskCanceled{a} })
+	case "unreached": // unreached ATTEMPT
+		return []Event{TaskFailed{Attempt: s.attempts(f[1])[0], Cause: failure.Errorf(failure.Transient, "connection refused"), Unreached: true}}
+	case "worker-unreached":
+		return []Event{WorkerLost{Worker: id.Worker(f[1]), Cause: errors.New("connection refused"), Unreached: true}}
 	case "failed": // failed ATTEMPT CLASS [lost=EXCHANGE]
 		ev := TaskFailed{Attempt: s.attempts(f[1])[0], Cause: failure.Wrap(class(f[2]), errors.New("boom"))}
 		if len(f) > 3 {
@@ -198,7 +199,9 @@ func (s *story) events(line string) []Event {
 	case "enumerators-lost":
 		return []Event{EnumeratorsLost{Cause: failure.Errorf(failure.Transient, "no heartbeat")}}
 	case "elapsed":
-		return []Event{RestartDelayElapsed{Restart: region()}}
+		return []Event{RestartDelayElapsed{Restart: region(), Parallelism: s.parallelism(f[2:])}}
+	case "rescale":
+		return []Event{Rescale{Cause: errors.New("asked for")}}
 	case "fail":
 		return []Event{Fail{Cause: errors.New("too many failed checkpoints")}}
 	case "cancel":
@@ -208,6 +211,19 @@ func (s *story) events(line string) []Event {
 	}
 	s.t.Fatalf("unknown event %q", line)
 	return nil
+}
+
+// parallelism reads VERTEX=N among the words of an event.
+func (s *story) parallelism(words []string) map[id.Vertex]int {
+	out := map[id.Vertex]int{}
+	for _, text := range words {
+		if vertex, p, ok := strings.Cut(text, "="); ok {
+			v, n := 0, 0
+			s.scan(vertex+" "+p, "%d %d", &v, &n)
+			out[id.Vertex(v)] = n
+		}
+	}
+	return out
 }
 
 func (s *story) lanes(fields []string) (out []uint32) {

@@ -146,7 +146,7 @@ func (w *world) fault() {
 				}
 			}
 		}
-		w.handle(WorkerLost{Worker: lost, Cause: cause})
+		w.handle(WorkerLost{Worker: lost, Cause: cause, Unreached: w.rand.IntN(2) == 0})
 	case 4:
 		if n := len(w.topology.Edges); n > 0 {
 			e := id.Exchange(w.rand.IntN(n))
@@ -158,7 +158,7 @@ func (w *world) fault() {
 			for _, task := range r.Tasks {
 				if a, ok := w.live[task.Attempt.Subtask]; ok && a == task.Attempt && w.rand.IntN(3) == 0 {
 					w.end(task.Attempt)
-					w.handle(TaskFailed{Attempt: task.Attempt, Cause: cause})
+					w.handle(TaskFailed{Attempt: task.Attempt, Cause: cause, Unreached: w.rand.IntN(3) == 0})
 					return
 				}
 			}
@@ -206,7 +206,7 @@ func (w *world) perform(a Action) {
 	case CancelAttempt:
 		w.answers = append(w.answers, TaskCanceled{a.Attempt})
 	case ScheduleRestart:
-		w.answers = append(w.answers, RestartDelayElapsed{a.Restart})
+		w.answers = append(w.answers, RestartDelayElapsed{Restart: a.Restart})
 	case ResetExchange:
 		if w.have[a.Exchange] {
 			w.fail("exchange %d was reset although it is complete", a.Exchange)

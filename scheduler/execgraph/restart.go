@@ -56,6 +56,13 @@ type RestartStrategy struct {
 	ResetAfter time.Duration
 }
 
+// searching is the strategy after failures that say nothing of the job: nobody answered
+// where its attempts were to be. It does not use up the job's own restarts, and it ends:
+// after about five minutes in which no minute went without such a failure.
+var searching = RestartStrategy{
+	Kind: RestartExponentialDelay, Attempts: 36, Delay: 100 * time.Millisecond, MaxDelay: 10 * time.Second, Multiplier: 2, ResetAfter: time.Minute,
+}
+
 func (s RestartStrategy) String() string {
 	if s.Kind == RestartNone {
 		return s.Kind.String()

@@ -30,6 +30,10 @@ type Region struct {
 	// Inputs are the regions that have to finish before it starts and have not.
 	Inputs []int
 	Tasks  []Task
+	// Cause is why it begins again, while it stops or its restart is delayed, and Unreached
+	// the worker that did not answer, if it is that.
+	Cause     error
+	Unreached id.Worker
 }
 
 // Task describes the current attempt of a subtask.
@@ -54,6 +58,11 @@ func (g *Graph) Regions() []Region {
 		}
 		for j, x := range r.tasks {
 			regions[i].Tasks[j] = Task{Attempt: x.attempt, State: x.state, Slot: x.slot, Since: x.since}
+		}
+	}
+	for _, p := range g.pending {
+		for _, r := range p.regions {
+			regions[r.index].Cause, regions[r.index].Unreached = p.cause, p.unreached
 		}
 	}
 	return regions

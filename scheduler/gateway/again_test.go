@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -33,7 +34,16 @@ type unlucky struct {
 	cause     error
 	left      int // jobs that fail
 	submitted int
-	failed    map[id.Job]bool
+
+	mu     sync.Mutex
+	failed map[id.Job]bool
+}
+
+// isFailed says that a job is one of those that fail.
+func (u *unlucky) isFailed(job []byte) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.failed[id.Job(job)]
 }
 
 func (u *unlucky) Submit(ctx context.Context, r *rpc.SubmitRequest) (*rpc.SubmitReply, error) {
@@ -43,19 +53,21 @@ func (u *unlucky) Submit(ctx context.Context, r *rpc.SubmitRequest) (*rpc.Submit
 	}
 	u.left--
 	j := id.NewJob()
+	u.mu.Lock()
 	u.failed[j] = true
+	u.mu.Unlock()
 	return &rpc.SubmitReply{Job: j[:]}, nil
 }
 
 func (u *unlucky) GetJob(ctx context.Context, r *rpc.GetJobRequest) (*rpc.JobStatus, error) {
-	if !u.failed[id.Job(r.GetJob())] {
+	if !u.isFailed(r.GetJob()) {
 		return u.ClusterClient.GetJob(ctx, r)
 	}
 	return &rpc.JobStatus{Job: r.GetJob(), State: "FAILED", Over: true, Cause: rpc.ToFailure(u.cause)}, nil
 }
 
 func (u *unlucky) CancelJob(ctx context.Context, r *rpc.CancelJobRequest) (*rpc.CancelJobReply, error) {
-	if !u.failed[id.Job(r.GetJob())] {
+	if !u.isFailed(r.GetJob()) {
 		return u.ClusterClient.CancelJob(ctx, r)
 	}
 	return &rpc.CancelJobReply{}, nil

@@ -343,9 +343,15 @@ func (r *Result) Close() error {
 	return r.end()
 }
 
-// end cancels the job, waits for it and forgets its result.
+// end cancels the job, waits for it and forgets its result. That nobody needs a job any
+// more that is over is said on the side: nobody waits for that.
 func (r *Result) end() error {
-	r.job().cancel()
+	select {
+	case <-r.job().done:
+		r.gateway.following.Go(r.job().cancel)
+	default:
+		r.job().cancel()
+	}
 	var err error
 	if r.reader != nil {
 		err = r.reader.Close() // a task that waits for room is let go

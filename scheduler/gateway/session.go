@@ -94,7 +94,7 @@ func (s *Session) submit(ctx context.Context, p *planner.Result) (*Result, error
 			p.Undo()
 		}
 	})
-	r.changelog = slices.ContainsFunc(p.Plans, func(n plan.Node) bool { return plan.ChangelogOf(n) == plan.Retract })
+	r.changelog = r.live && slices.ContainsFunc(p.Plans, func(n plan.Node) bool { return plan.ChangelogOf(n) == plan.Retract })
 	if err := r.start(ctx, p.Graph); err != nil {
 		r.undo()
 		return nil, err
@@ -129,12 +129,13 @@ func (s *Session) aboutJobs(ctx context.Context, statement ast.Statement) (clien
 		r, err := s.showJobs(ctx)
 		return r, true, err
 	case *ast.StopJob:
-		if x.Savepoint || x.Drain {
-			return nil, true, sqlerr.New(sqlerr.Unsupported, x, "STOP JOB with savepoint or drain is not supported yet")
-		}
 		job, err := id.ParseJob(x.Job.Value)
 		if err != nil {
 			return nil, true, sqlerr.New(sqlerr.CommandRejected, x.Job, "%v", err)
+		}
+		if x.Savepoint || x.Drain {
+			r, err := s.stop(ctx, job, x)
+			return r, true, err
 		}
 		if _, err := s.gateway.opts.Cluster.CancelJob(ctx, &rpc.CancelJobRequest{Job: job[:]}); err != nil {
 			return nil, true, sqlerr.New(sqlerr.CommandRejected, x.Job, "%v", err)
@@ -142,6 +143,18 @@ func (s *Session) aboutJobs(ctx context.Context, statement ast.Statement) (clien
 		return &rows{}, true, nil
 	}
 	return nil, false, nil
+}
+
+// stop stops a job with a savepoint and shows where that is.
+func (s *Session) stop(ctx context.Context, job id.Job, x *ast.StopJob) (client.Result, error) {
+	if !x.Savepoint {
+		return nil, sqlerr.New(sqlerr.CommandRejected, x, "only a job that is stopped with a savepoint can be drained: STOP JOB '%v' WITH SAVEPOINT WITH DRAIN", job)
+	}
+	r, err := rpc.AwaitSavepoint(ctx, s.gateway.opts.Cluster, &rpc.SavepointRequest{Job: job[:], Stop: true, Drain: x.Drain, Directory: config.SavepointDir.Get(s.settings)})
+	if err != nil {
+		return nil, sqlerr.New(sqlerr.CommandRejected, x.Job, "%v", err)
+	}
+	return newRows(datatype.Schema{{Name: "savepoint path", Type: datatype.Of(datatype.Varchar)}}, [][]any{{r.GetPath()}})
 }
 
 func (s *Session) showJobs(ctx context.Context) (client.Result, error) {

@@ -3,6 +3,7 @@ package jobmaster
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/invariant"
@@ -12,13 +13,26 @@ import (
 	"github.com/tidemill/tidemill/scheduler/resource"
 )
 
-// act performs one action of the graph.
+// perform performs actions of the graph in turn, but what is deployed together at once.
+func (m *Master) perform(actions []execgraph.Action) {
+	var deploys []execgraph.Deploy
+	for _, a := range actions {
+		if d, ok := a.(execgraph.Deploy); ok {
+			deploys = append(deploys, d)
+			continue
+		}
+		m.deploy(deploys)
+		deploys = nil
+		m.act(a)
+	}
+	m.deploy(deploys)
+}
+
+// act performs one action of the graph, other than to deploy.
 func (m *Master) act(a execgraph.Action) {
 	switch a := a.(type) {
 	case execgraph.RequestSlots:
 		m.requestSlots(a)
-	case execgraph.Deploy:
-		m.deploy(a)
 	case execgraph.CancelAttempt:
 		m.cancelAttempt(a.Attempt)
 	case execgraph.ReleaseSlots:
@@ -43,16 +57,47 @@ func (m *Master) request(region int) resource.Request {
 	return resource.Request{Job: m.opts.Job, Region: region}
 }
 
-// deploy sends an attempt to its worker. A source waits for the coordinator task, if
-// that is being started again.
-func (m *Master) deploy(a execgraph.Deploy) {
-	v := m.layout.graph.GetVertices()[a.Attempt.Subtask.Vertex]
-	m.placed[a.Attempt] = a.Slot
-	m.workers[a.Slot.Worker] = true
-	if m.coordinator == "" && m.layout.isSource(a.Attempt.Subtask.Vertex) {
-		m.held = append(m.held, a)
+// deploysTogether is how many attempts are sent to workers at a time.
+const deploysTogether = 16
+
+// deploy sends attempts to their workers, several at a time: they are started by what they
+// read, in no order. Sources wait for the coordinator task, if that is being started again.
+func (m *Master) deploy(all []execgraph.Deploy) {
+	var calls []call
+	for _, a := range all {
+		m.placed[a.Attempt] = a.Slot
+		m.workers[a.Slot.Worker] = true
+		if m.coordinator == "" && m.layout.isSource(a.Attempt.Subtask.Vertex) {
+			m.held = append(m.held, a)
+			continue
+		}
+		r, err := m.deployment(a)
+		if err != nil {
+			m.post(func() { m.handle(execgraph.TaskFailed{Attempt: a.Attempt, Cause: err}) })
+			continue
+		}
+		calls = append(calls, m.told(a.Slot.Worker, func(ctx context.Context) { m.send(ctx, a, r) }))
+	}
+	if len(calls) == 0 {
 		return
 	}
+	m.do(func(ctx context.Context) {
+		var sending sync.WaitGroup
+		turns := make(chan struct{}, deploysTogether)
+		for _, c := range calls {
+			turns <- struct{}{}
+			sending.Go(func() {
+				c(ctx)
+				<-turns
+			})
+		}
+		sending.Wait()
+	})
+}
+
+// deployment is what an attempt's worker is told.
+func (m *Master) deployment(a execgraph.Deploy) (*rpc.DeployRequest, error) {
+	v := m.layout.graph.GetVertices()[a.Attempt.Subtask.Vertex]
 	r := &rpc.DeployRequest{
 		Job: m.ref(), Attempt: rpc.FromAttempt(a.Attempt), Slot: a.Slot.Index, Vertex: v,
 		Parallelism: uint32(m.layout.parallelism[v.GetId()]), KeyGroups: m.layout.graph.GetKeyGroups(),
@@ -64,19 +109,19 @@ func (m *Master) deploy(a execgraph.Deploy) {
 	if r.In, err = m.ins(v); err == nil {
 		r.Out, err = m.outs(v)
 	}
-	if err != nil {
-		m.post(func() { m.handle(execgraph.TaskFailed{Attempt: a.Attempt, Cause: err}) })
-		return
-	}
-	m.tell(a.Slot.Worker, func(ctx context.Context) {
-		_, err := m.opts.Dialer.Worker(a.Slot.Worker).Deploy(ctx, r)
-		m.post(func() {
-			if err != nil {
-				m.handle(execgraph.TaskFailed{Attempt: a.Attempt, Cause: err})
-				return
-			}
-			m.handle(execgraph.Deployed{Attempt: a.Attempt})
-		})
+	return r, err
+}
+
+// send tells a worker to run an attempt, and the graph what came of it.
+func (m *Master) send(ctx context.Context, a execgraph.Deploy, r *rpc.DeployRequest) {
+	_, err := m.opts.Dialer.Worker(a.Slot.Worker).Deploy(ctx, r)
+	unreached := m.unreached(a.Slot.Worker, err)
+	m.post(func() {
+		if err != nil {
+			m.handle(execgraph.TaskFailed{Attempt: a.Attempt, Cause: err, Unreached: unreached})
+			return
+		}
+		m.handle(execgraph.Deployed{Attempt: a.Attempt})
 	})
 }
 
@@ -90,8 +135,7 @@ func (m *Master) cancelAttempt(a id.Attempt) {
 	m.tell(slot.Worker, func(ctx context.Context) {
 		r := &rpc.CancelRequest{Job: m.ref(), Attempts: []*rpc.Attempt{rpc.FromAttempt(a)}}
 		if _, err := m.opts.Dialer.Worker(slot.Worker).Cancel(ctx, r); err != nil {
-			// The worker cannot be told: for this job it counts as lost.
-			m.post(func() { m.handle(execgraph.WorkerLost{Worker: slot.Worker, Cause: err}) })
+			m.untold(slot.Worker, err)
 		}
 	})
 }
@@ -103,18 +147,21 @@ type line struct {
 }
 
 // tell has the outbox call a worker; the call ends when the worker is lost.
-func (m *Master) tell(w id.Worker, f func(ctx context.Context)) {
+func (m *Master) tell(w id.Worker, f func(ctx context.Context)) { m.do(m.told(w, f)) }
+
+// told is a call to a worker that ends when the worker is lost.
+func (m *Master) told(w id.Worker, f func(ctx context.Context)) call {
 	l, ok := m.lines[w]
 	if !ok {
 		l.ctx, l.stop = context.WithCancel(context.Background())
 		m.lines[w] = l
 	}
-	m.do(func(ctx context.Context) {
+	return func(ctx context.Context) {
 		ctx, stop := context.WithTimeout(ctx, callTimeout)
 		defer stop()
 		defer context.AfterFunc(l.ctx, stop)()
 		f(ctx)
-	})
+	}
 }
 
 // hangUp ends the calls to a worker that is lost.
@@ -133,7 +180,7 @@ func (m *Master) drop(exchanges []uint32) {
 	for w := range m.workers {
 		m.tell(w, func(ctx context.Context) {
 			if _, err := m.opts.Dialer.Worker(w).Drop(ctx, &rpc.DropRequest{Job: m.ref(), Exchanges: exchanges}); err != nil {
-				m.post(func() { m.handle(execgraph.WorkerLost{Worker: w, Cause: err}) })
+				m.untold(w, err)
 			}
 		})
 	}
@@ -151,11 +198,15 @@ func (m *Master) drop(exchanges []uint32) {
 // restart tells the graph that a restart's delay is over, after what the attempts
 // to be replaced have left was put away.
 func (m *Master) restart(number int) {
+	ev := execgraph.RestartDelayElapsed{Restart: number}
+	if m.graph.State() == execgraph.JobRestarting {
+		ev.Parallelism = m.resize()
+	}
 	before := m.attempts()
-	m.handle(execgraph.RestartDelayElapsed{Restart: number})
-	replaced, vertices := []id.Attempt{}, map[uint32]bool{}
-	for subtask, now := range m.attempts() {
-		if old := before[subtask]; old != now {
+	m.handle(ev)
+	replaced, vertices, now := []id.Attempt{}, map[uint32]bool{}, m.attempts()
+	for subtask, old := range before {
+		if now[subtask] != old {
 			replaced = append(replaced, old)
 			vertices[uint32(subtask.Vertex)] = true
 		}
@@ -217,6 +268,7 @@ func (m *Master) putAway(replaced []id.Attempt) {
 	m.tell(coordinator, func(ctx context.Context) {
 		c := m.opts.Dialer.Coordinator(coordinator)
 		if _, err := c.Reset(ctx, &rpc.ResetRequest{Job: m.ref(), Attempts: sources}); err != nil {
+			m.unreached(coordinator, err)
 			m.post(func() {
 				m.unwanted = append(m.unwanted, staged...)
 				m.coordinatorLost(coordinator, err)

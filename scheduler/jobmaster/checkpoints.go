@@ -1,8 +1,10 @@
 package jobmaster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/tidemill/tidemill/core/checkpoint"
@@ -11,6 +13,8 @@ import (
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/invariant"
 	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/core/stream"
+	"github.com/tidemill/tidemill/fs"
 	"github.com/tidemill/tidemill/scheduler/checkpointing"
 	"github.com/tidemill/tidemill/scheduler/execgraph"
 )
@@ -34,6 +38,7 @@ func (m *Master) checkpointVertices() []checkpointing.Vertex {
 	out := make([]checkpointing.Vertex, len(m.layout.parallelism))
 	for i, v := range m.layout.graph.GetVertices() {
 		out[i] = checkpointing.Vertex{UID: v.GetUid(), Name: v.GetName(), Parallelism: m.layout.parallelism[i], Head: len(v.GetInputs()) == 0}
+		out[i].Inputs, out[i].Overtakes = m.layout.inFlight(v)
 		if m.layout.isSource(id.Vertex(i)) {
 			out[i].Source = v.GetChain()[0].GetUid()
 		}
@@ -58,12 +63,46 @@ func (m *Master) findRestored(ctx context.Context) (*checkpointing.Restored, err
 		manifest, err = m.store.Latest(ctx, m.opts.Job, damaged)
 	}
 	if place := config.RestorePath.Get(m.config); err == nil && manifest == nil && place != "" {
-		manifest, err = m.store.Find(ctx, place, damaged)
+		manifest, err = m.findElsewhere(ctx, place, damaged)
 	}
 	if err != nil || manifest == nil {
 		return nil, err
 	}
-	return checkpointing.Restore(m.opts.Job, manifest, m.checkpointVertices(), int(m.layout.graph.GetKeyGroups()))
+	return m.restoreFrom(manifest)
+}
+
+// findElsewhere finds what the job was told to start from, which may be on another file
+// system than its own checkpoints.
+func (m *Master) findElsewhere(ctx context.Context, place string, damaged func(string, error)) (*checkpoint.Manifest, error) {
+	options := maps.Clone(m.layout.graph.GetOptions())
+	delete(options, config.CheckpointDir.Key())
+	c, err := config.FromMap(options, "job "+m.opts.Graph.GetName())
+	if err != nil {
+		return nil, err
+	}
+	store, err := m.opts.Checkpoints(c)
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := store.Find(ctx, place, damaged)
+	if err != nil {
+		return nil, err
+	}
+	m.history.RestoredFrom(place)
+	own, _ := fs.SplitURI(config.CheckpointDir.Get(m.config))
+	if from, _ := fs.SplitURI(place); cmp.Or(from, fs.DefaultScheme) != cmp.Or(own, fs.DefaultScheme) {
+		manifest = store.Files.Locate(manifest)
+	}
+	return manifest, nil
+}
+
+// restoreFrom says what the job's parts start from.
+func (m *Master) restoreFrom(manifest *checkpoint.Manifest) (*checkpointing.Restored, error) {
+	r, err := checkpointing.Restore(m.opts.Job, manifest, m.checkpointVertices(), int(m.layout.graph.GetKeyGroups()), config.IgnoreUnclaimedState.Get(m.config))
+	if err == nil && r != nil && len(r.LeftOut) > 0 {
+		m.opts.Log.Warn("state was left out", "job", m.opts.Job, "checkpoint", manifest.GetCheckpoint(), "of", r.LeftOut)
+	}
+	return r, err
 }
 
 // restoreOf is what a subtask starts from.
@@ -83,17 +122,38 @@ func (m *Master) beginCheckpoints() {
 	}
 	o := checkpointing.Options{
 		Interval: config.CheckpointInterval.Get(m.config), Timeout: config.CheckpointTimeout.Get(m.config),
-		Retained: config.CheckpointsRetained.Get(m.config),
+		Retained: config.CheckpointsRetained.Get(m.config), History: m.history, Plan: m.layout.shown(),
+		Unaligned: config.UnalignedCheckpoints.Get(m.config), AlignedTimeout: config.AlignedTimeout.Get(m.config),
 	}
 	m.checkpoints = checkpointing.New(m.opts.Job, int(m.layout.graph.GetKeyGroups()), m.checkpointVertices(), from, o)
 	m.after(o.Interval, m.checkpointDue)
 }
 
 func (m *Master) checkpointDue() {
-	if m.graph.State().Terminal() {
+	if !m.graph.State().Terminal() {
+		m.checkpoint(m.checkpoints.Elapsed(m.runningAttempts(), time.Now()))
+	}
+}
+
+func (m *Master) checkpointAsked() {
+	if !m.graph.State().Terminal() {
+		m.checkpoint(m.checkpoints.Begin(m.runningAttempts(), time.Now()))
+	}
+}
+
+// checkpointNow takes a checkpoint at once, or after the one under way; while the job
+// restarts it waits. done is called once, with one that is complete and published or with
+// why there is none. Both belong to Run's goroutine.
+func (m *Master) checkpointNow(done func(n id.Checkpoint, cause error)) {
+	if m.checkpoints == nil {
+		done(0, m.uncheckpointed())
 		return
 	}
-	var running []id.Attempt
+	m.checkpoint(m.checkpoints.Now(checkpointing.Request{Kind: stream.CheckpointKind, Done: done}))
+}
+
+// runningAttempts are those that may be triggered.
+func (m *Master) runningAttempts() (running []id.Attempt) {
 	for _, r := range m.graph.Regions() {
 		for _, t := range r.Tasks {
 			if t.State == execgraph.AttemptRunning {
@@ -101,7 +161,7 @@ func (m *Master) checkpointDue() {
 			}
 		}
 	}
-	m.checkpoint(m.checkpoints.Elapsed(running, time.Now()))
+	return running
 }
 
 // rewind starts a streaming job's replaced attempts from the latest checkpoint,
@@ -117,16 +177,18 @@ func (m *Master) rewind(replaced []id.Attempt) {
 	}
 	if m.checkpoints != nil {
 		m.checkpoint(m.checkpoints.Restarted())
-		restored, err := checkpointing.Restore(m.opts.Job, m.checkpoints.Latest(), m.checkpointVertices(), int(m.layout.graph.GetKeyGroups()))
+		restored, err := m.restoreFrom(m.checkpoints.Latest())
 		if err != nil {
 			m.handle(execgraph.Fail{Cause: err})
 			return
 		}
 		m.restored = restored
 	}
+	m.restarted()
 	var ctx context.Context
 	ctx, m.starting = context.WithCancel(context.Background())
-	m.coordinate(ctx, func() {})
+	m.coordinate(ctx, m.sendHeld)
+	m.coordinator, m.uncoordinated = "", m.started // sources wait for the new one
 }
 
 // checkpoint performs what the checkpoints' state machine decided.
@@ -136,8 +198,21 @@ func (m *Master) checkpoint(actions []checkpointing.Action) {
 		switch a := a.(type) {
 		case checkpointing.Schedule:
 			m.after(a.After, m.checkpointDue)
+		case checkpointing.Poll:
+			m.after(a.After, m.checkpointAsked)
+		case checkpointing.Answer:
+			a.Request.Done(a.Checkpoint, a.Cause)
+		case checkpointing.Gather:
+			m.gather(a)
+		case checkpointing.Stop:
+			m.stopped = true
+			m.handle(execgraph.Cancel{})
+		case checkpointing.Resume:
+			m.letGoOn(a)
 		case checkpointing.Trigger:
 			m.trigger(a)
+		case checkpointing.Overtake:
+			m.overtake(a)
 		case checkpointing.Position:
 			m.position(a)
 		case checkpointing.Save:
@@ -173,18 +248,30 @@ func (m *Master) checkpoint(actions []checkpointing.Action) {
 
 func (m *Master) trigger(a checkpointing.Trigger) {
 	n := a.Barrier.Checkpoint
-	for w, attempts := range m.byWorker(a.Attempts) {
+	m.callTrigger(a.Barrier, a.Attempts, false)
+	if a.Timeout > 0 {
+		m.after(a.Timeout, func() { m.checkpoint(m.checkpoints.TimedOut(n)) })
+	}
+	if a.Aligned > 0 {
+		m.after(a.Aligned, func() { m.checkpoint(m.checkpoints.Overdue(n)) })
+	}
+}
+
+func (m *Master) overtake(a checkpointing.Overtake) {
+	m.opts.Log.Info("barriers overtake what is in flight", "job", m.opts.Job, "checkpoint", a.Barrier.Checkpoint, "attempts", len(a.Attempts))
+	m.callTrigger(a.Barrier, a.Attempts, true)
+}
+
+func (m *Master) callTrigger(b stream.Barrier, all []id.Attempt, overtake bool) {
+	for w, attempts := range m.byWorker(all) {
 		m.do(func(ctx context.Context) {
 			ctx, stop := context.WithTimeout(ctx, callTimeout)
 			defer stop()
-			r := &rpc.TriggerRequest{Job: m.ref(), Attempts: rpc.FromAttempts(attempts), Barrier: rpc.FromBarrier(a.Barrier)}
+			r := &rpc.TriggerRequest{Job: m.ref(), Attempts: rpc.FromAttempts(attempts), Barrier: rpc.FromBarrier(b), Overtake: overtake}
 			if _, err := m.opts.Dialer.Worker(w).Trigger(ctx, r); err != nil {
-				m.post(func() { m.checkpoint(m.checkpoints.Failed(n, err)) })
+				m.post(func() { m.checkpoint(m.checkpoints.Failed(b.Checkpoint, err)) })
 			}
 		})
-	}
-	if a.Timeout > 0 {
-		m.after(a.Timeout, func() { m.checkpoint(m.checkpoints.TimedOut(n)) })
 	}
 }
 
@@ -226,8 +313,9 @@ func (m *Master) position(a checkpointing.Position) {
 func (m *Master) saveManifest(a checkpointing.Save) {
 	n := id.Checkpoint(a.Manifest.GetCheckpoint())
 	m.save(func(ctx context.Context) {
-		err := m.store.Save(ctx, a.Manifest)
+		place, err := m.store.Save(ctx, a.Manifest)
 		m.post(func() {
+			m.history.Placed(n, place)
 			if err != nil {
 				m.checkpoint(m.checkpoints.Failed(n, err))
 				return
@@ -243,10 +331,14 @@ func (m *Master) publishCheckpoint(a checkpointing.Publish) {
 	coordinator, final := m.coordinator, m.final != nil
 	m.save(func(ctx context.Context) {
 		var err error
-		if coordinator != "" && (final || len(a.Committables) > 0) {
-			err = m.commit(ctx, coordinator, &rpc.CommitRequest{
-				Job: m.ref(), Checkpoint: uint64(a.Checkpoint), Committables: a.Committables, Final: final,
-			})
+		r := &rpc.CommitRequest{Job: m.ref(), Checkpoint: uint64(a.Checkpoint), Committables: a.Committables, Final: final}
+		switch {
+		case coordinator != "" && (final || len(a.Committables) > 0):
+			if err = m.commit(ctx, coordinator, r); gone(err) {
+				err = m.commitLater(ctx, r)
+			}
+		case len(a.Committables) > 0:
+			err = m.commitLater(ctx, r)
 		}
 		m.post(func() {
 			switch {
@@ -262,6 +354,40 @@ func (m *Master) publishCheckpoint(a checkpointing.Publish) {
 			}
 		})
 	})
+}
+
+// commitLater publishes when the worker with the coordinator task is gone: with the one
+// that the restart of the job brings, or, when the job's tasks have finished, with any.
+func (m *Master) commitLater(ctx context.Context, r *rpc.CommitRequest) (err error) {
+	m.opts.Log.Warn("publishing waits for another coordinator task", "job", m.opts.Job, "checkpoint", r.Checkpoint)
+	type now struct {
+		coordinator id.Worker
+		state       execgraph.JobState
+	}
+	for err = rpc.ErrGone; gone(err); {
+		answer := make(chan now, 1)
+		m.post(func() { answer <- now{m.coordinator, m.graph.State()} })
+		select {
+		case at := <-answer:
+			switch {
+			case at.state == execgraph.JobFinished:
+				_, err = m.handElsewhere(ctx, r)
+				return err
+			case at.state.Terminal():
+				return err
+			case at.coordinator != "":
+				err = m.commit(ctx, at.coordinator, r)
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		select {
+		case <-time.After(commitFirstPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return err
 }
 
 func (m *Master) notify(a checkpointing.Notify) {

@@ -83,6 +83,7 @@ func (m *Master) detail() details {
 			Part: "sources and sinks", Reason: "the coordinator task to start", Owner: "cluster", Since: m.uncoordinated.Milliseconds(),
 		})
 	}
+	d.waits = append(d.waits, m.rescaleWaits()...)
 	d.waits = d.waits[:min(len(d.waits), maxWaits)]
 	return d
 }
@@ -98,6 +99,10 @@ func (m *Master) waitsOf(r execgraph.Region) (out []*rpc.Wait) {
 			wait(m.parts[r.Index], fmt.Sprintf("input of region %d, which has not finished", in), m.parts[in], r.Since)
 		}
 	case execgraph.RegionDelayed:
+		if r.Unreached != "" {
+			wait(m.parts[r.Index], fmt.Sprintf("the delay before it is deployed anew: %v", r.Cause), "worker "+string(r.Unreached), r.Since)
+			break
+		}
 		wait(m.parts[r.Index], "the delay before its restart", "restart strategy", r.Since)
 	}
 	for _, t := range r.Tasks {

@@ -6,8 +6,9 @@
 //	   workers, coordinator task  <-- outbox (one call after the other) -+
 //
 // Run, in the caller's goroutine, owns the graph and everything else of a
-// Master; the outbox, in its own, performs calls in the order in which they were decided and
-// posts what came of them. So the graph never waits for a network, and a deploy
+// Master; the outbox, in its own, performs calls in the order in which they were decided,
+// but for attempts that are deployed together, which are sent together, and posts what came
+// of them. So the graph never waits for a network, and a deploy
 // never overtakes the start of the coordinator task that it needs.
 //
 // A job begins with its coordinator task, where it has sources or sinks; then
@@ -40,6 +41,11 @@
 // next one (Options.Decided) publishes it, with a coordinator task on any worker. What
 // attempts had staged whose worker or master died is known to nobody: the end of a job
 // that may have such removes it by the names of its files.
+//
+// Workers that do not answer. A call to a worker that nobody answers has it set aside for
+// all jobs (package resource), which is recorded as a decision; what it did not take is
+// deployed elsewhere after a short delay, and the job's own restarts are left for its own
+// failures (package execgraph).
 //
 // Losses. With a worker go its attempts, and the coordinator task if it was there, which
 // is started elsewhere; with a shuffle server its lanes. A task that cannot read stored

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
+	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/rpc"
@@ -21,6 +23,9 @@ func (m *Master) finish(end execgraph.JobEnded) {
 	case end.State == execgraph.JobSuspended:
 		m.ended = true
 		m.settle(end.State, end.Cause)
+	case m.stopped:
+		m.checkpoint(m.checkpoints.Ended())
+		m.conclude(execgraph.JobFinished, nil, nil)
 	case m.checkpoints == nil:
 		var staged []*rpc.Committable
 		for _, done := range m.output {
@@ -69,6 +74,7 @@ func (m *Master) conclude(state execgraph.JobState, cause error, staged []*rpc.C
 			}
 		}
 		m.dropAll(ctx, workers, lines, state != execgraph.JobFinished)
+		m.dropCheckpoints(ctx, state)
 		m.dropKept(ctx, servers, state != execgraph.JobFinished)
 		m.post(func() {
 			m.ended = true
@@ -103,7 +109,7 @@ func (m *Master) void(ctx context.Context, w id.Worker, staged []*rpc.Committabl
 	}
 	pause := commitFirstPause
 	for try := 1; sweep && gone(err) && !m.opts.Resources.Fixed() && try <= voidTries; try++ {
-		if w, err = m.startCoordinator(ctx, m.layout.committing(), m.opts.Job); err == nil {
+		if w, err = m.startCoordinator(ctx, "", m.layout.committing(), m.opts.Job); err == nil {
 			_, err = m.opts.Dialer.Coordinator(w).Abort(ctx, r)
 		}
 		if !gone(err) {
@@ -126,24 +132,41 @@ func (m *Master) void(ctx context.Context, w id.Worker, staged []*rpc.Committabl
 // until the death of a worker is noticed.
 const voidTries = 6
 
-// dropAll forgets everything of the job, except checkpoints to restore from.
+// dropAll has workers forget everything of the job.
 func (m *Master) dropAll(ctx context.Context, workers []id.Worker, lines map[id.Worker]line, results bool) {
+	var dropping sync.WaitGroup
 	for _, w := range workers {
-		inner, stop := context.WithTimeout(ctx, callTimeout)
-		heard := func() bool { return true }
-		if l, ok := lines[w]; ok {
-			heard = context.AfterFunc(l.ctx, stop)
-		}
-		if _, err := m.opts.Dialer.Worker(w).Drop(inner, &rpc.DropRequest{Job: m.ref(), EndJob: true, Results: results}); err != nil {
-			m.opts.Log.Warn("job was not dropped", "job", m.opts.Job, "worker", w, "error", err)
-		}
-		heard()
-		stop()
+		dropping.Go(func() {
+			ctx, stop := context.WithTimeout(ctx, callTimeout)
+			defer stop()
+			if l, ok := lines[w]; ok {
+				defer context.AfterFunc(l.ctx, stop)()
+			}
+			if _, err := m.opts.Dialer.Worker(w).Drop(ctx, &rpc.DropRequest{Job: m.ref(), EndJob: true, Results: results}); err != nil {
+				m.opts.Log.Warn("job was not dropped", "job", m.opts.Job, "worker", w, "error", err)
+			}
+		})
 	}
-	if m.checkpointed {
-		if err := m.store.Release(ctx, m.opts.Job); err != nil {
-			m.opts.Log.Warn("checkpoints were not released", "job", m.opts.Job, "error", err)
+	dropping.Wait()
+}
+
+// dropCheckpoints forgets the checkpoints of a job that is over and, where the user wants it,
+// removes them.
+func (m *Master) dropCheckpoints(ctx context.Context, state execgraph.JobState) {
+	if !m.checkpointed {
+		return
+	}
+	forget := m.store.Release
+	switch config.CheckpointRetention.Get(m.config) {
+	case "NO_EXTERNALIZED_CHECKPOINTS":
+		forget = m.store.Remove
+	case "DELETE_ON_CANCELLATION":
+		if state != execgraph.JobFailed {
+			forget = m.store.Remove
 		}
+	}
+	if err := forget(ctx, m.opts.Job); err != nil {
+		m.opts.Log.Warn("checkpoints were not released", "job", m.opts.Job, "error", err)
 	}
 }
 

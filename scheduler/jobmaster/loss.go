@@ -89,9 +89,7 @@ func (m *Master) coordinatorLost(w id.Worker, cause error) {
 func (m *Master) sendHeld() {
 	held := m.held
 	m.held, m.uncoordinated = nil, 0
-	for _, d := range held {
-		m.deploy(d)
-	}
+	m.deploy(held)
 }
 
 // failed takes the failure of an attempt. One that could not read a stored exchange says

@@ -36,6 +36,18 @@ type stage struct {
 	// handing does what a server does with a lane that it is to hand over; nil: it succeeds.
 	handing func(ctx context.Context, from string, r *rpc.HandOverRequest) error
 	handed  []string
+	// fault is asked before each call to a worker; nil: none fails.
+	fault func(w, method string) error
+}
+
+// failing is what fault says.
+func (a actor) failing(method string) error {
+	a.stage.mu.Lock()
+	defer a.stage.mu.Unlock()
+	if a.stage.fault == nil {
+		return nil
+	}
+	return a.stage.fault(a.name, method)
 }
 
 // actor is a worker, or a shuffle server.
@@ -47,6 +59,9 @@ type actor struct {
 }
 
 func (a actor) Deploy(_ context.Context, r *rpc.DeployRequest) (*rpc.DeployReply, error) {
+	if err := a.failing("Deploy"); err != nil {
+		return nil, err
+	}
 	a.stage.mu.Lock()
 	defer a.stage.mu.Unlock()
 	a.stage.deploys = append(a.stage.deploys, r)
@@ -54,6 +69,9 @@ func (a actor) Deploy(_ context.Context, r *rpc.DeployRequest) (*rpc.DeployReply
 }
 
 func (a actor) Cancel(_ context.Context, r *rpc.CancelRequest) (*rpc.CancelReply, error) {
+	if err := a.failing("Cancel"); err != nil {
+		return nil, err
+	}
 	for _, one := range r.GetAttempts() {
 		a.stage.m.Report(&rpc.TaskReport{Job: r.GetJob(), Attempt: one, State: rpc.TaskState_TASK_STATE_CANCELLED})
 	}
@@ -104,8 +122,20 @@ func (k keeperActor) Stats(context.Context, *rpc.ShuffleStatsRequest) (*rpc.Shuf
 type workerActor struct{ actor }
 
 func (w workerActor) Drop(context.Context, *rpc.DropRequest) (*rpc.DropReply, error) {
-	return &rpc.DropReply{}, nil
+	return &rpc.DropReply{}, w.failing("Drop")
 }
+
+func (w workerActor) StartCoordinator(ctx context.Context, _ *rpc.CoordinatorRequest) (*rpc.CoordinatorReply, error) {
+	err := w.failing("StartCoordinator")
+	if errors.Is(err, errStopped) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return &rpc.CoordinatorReply{}, err
+}
+
+// errStopped says that a call is taken and not answered.
+var errStopped = errors.New("stopped")
 
 var testKey = []byte("0123456789abcdef0123456789abcdef")
 
@@ -131,8 +161,13 @@ func onStage(t *testing.T, test func(s *stage)) { onStageOf(t, twoStages(), test
 
 // onStageOf is onStage of another job.
 func onStageOf(t *testing.T, g *jobgraph.Graph, test func(s *stage)) {
+	onStageWith(t, g, rpc.LocalOptions{Serialize: true}, func(s *stage) { s.m.post(func() { s.m.handle(execgraph.Start{}) }) }, test)
+}
+
+// onStageWith is onStageOf where start begins the job, after everything is there.
+func onStageWith(t *testing.T, g *jobgraph.Graph, o rpc.LocalOptions, start, test func(s *stage)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &stage{t: t, net: rpc.NewLocal(rpc.LocalOptions{Serialize: true}), members: resource.New(resource.Options{})}
+		s := &stage{t: t, net: rpc.NewLocal(o), members: resource.New(resource.Options{})}
 		for i, w := range []string{"w1", "w2"} {
 			server := []string{"s1", "s2"}[i]
 			s.net.ServeShuffle(server, keeperActor{actor{stage: s, name: server}})
@@ -148,7 +183,7 @@ func onStageOf(t *testing.T, g *jobgraph.Graph, test func(s *stage)) {
 		}
 		var err error
 		s.m, err = New(Options{
-			Job: id.NewJob(), Term: 7, Graph: g, Slots: 2, Dialer: s.net, Resources: s.members, TicketKey: testKey,
+			Job: id.Job{1}, Term: 7, Graph: g, Slots: 2, Dialer: s.net, Resources: s.members, TicketKey: testKey,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -159,7 +194,7 @@ func onStageOf(t *testing.T, g *jobgraph.Graph, test func(s *stage)) {
 			defer close(ended)
 			s.m.Run(ctx)
 		}()
-		s.m.post(func() { s.m.handle(execgraph.Start{}) })
+		start(s)
 		test(s)
 		stop()
 		<-ended

@@ -3,6 +3,7 @@ package jobmaster
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,7 +25,10 @@ type Master struct {
 	outbox *queue[call]
 	saver  *queue[call] // what concerns checkpoints, and the end: it may take long
 	store  *checkpointing.Store
-	done   chan struct{} // closed when the outcome is known
+	// gatherer copies savepoints: it may take long.
+	gatherer *queue[call]
+	history  *checkpointing.History
+	done     chan struct{} // closed when the outcome is known
 
 	// What follows belongs to Run.
 	graph       *execgraph.Graph
@@ -43,6 +47,7 @@ type Master struct {
 	manifests   map[lane]*rpc.LaneManifest
 	doubts      map[id.Subtask]bool // whose last attempt could not read what should be there
 	moves
+	rescaling
 	unwanted  []*rpc.Committable // staged output that could not be discarded yet
 	decisions []*rpc.Decision
 	parts     []string // names of the regions; nobody changes them
@@ -58,10 +63,12 @@ type Master struct {
 	restored     *checkpointing.Restored
 	final        *execgraph.JobEnded // the end that waits for the final checkpoint
 	finals       int                 // how often that was tried again
+	stopped      bool                // with a savepoint: it has not failed, and was not cancelled
 
-	mu       sync.Mutex
-	status   Status
-	progress map[id.Attempt]*rpc.TaskProgress
+	mu         sync.Mutex
+	savepoints []*savepoint // the newest last
+	status     Status
+	progress   map[id.Attempt]*rpc.TaskProgress
 	// coordinatedBy is coordinator as last published.
 	coordinatedBy id.Worker
 	details       details
@@ -100,13 +107,14 @@ func New(o Options) (*Master, error) {
 	m := &Master{
 		opts: o, config: c, layout: l, graph: graph, begun: time.Now(),
 		checkpointed: checkpointed, store: store,
-		inbox: newQueue[func()](), outbox: newQueue[call](), saver: newQueue[call](), done: make(chan struct{}),
+		inbox: newQueue[func()](), outbox: newQueue[call](), saver: newQueue[call](), gatherer: newQueue[call](), history: &checkpointing.History{}, done: make(chan struct{}),
 		placed: map[id.Attempt]id.Slot{}, output: map[id.Subtask]*rpc.TaskReport{},
 		workers: map[id.Worker]bool{}, timers: map[*time.Timer]bool{}, progress: map[id.Attempt]*rpc.TaskProgress{},
 		lines: map[id.Worker]line{}, places: map[uint32]*place{}, servers: map[string]bool{}, keeps: map[id.Worker]string{},
 		manifests: map[lane]*rpc.LaneManifest{}, doubts: map[id.Subtask]bool{},
 		moves: newMoves(), changed: make(chan struct{}),
 	}
+	m.required = o.Requirements
 	m.name()
 	m.status = m.describe()
 	return m, nil
@@ -120,9 +128,10 @@ func (m *Master) Done() <-chan struct{} { return m.done }
 func (m *Master) Run(ctx context.Context) {
 	calls, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
-	running.Go(func() { perform(calls, m.outbox) })
-	running.Go(func() { perform(calls, m.saver) })
-	running.Go(func() { perform(calls, m.mover) })
+	running.Go(func() { empty(calls, m.outbox) })
+	running.Go(func() { empty(calls, m.saver) })
+	running.Go(func() { empty(calls, m.mover) })
+	running.Go(func() { empty(calls, m.gatherer) })
 	defer func() {
 		for t := range m.timers {
 			t.Stop()
@@ -143,6 +152,10 @@ func (m *Master) Run(ctx context.Context) {
 			}
 			m.evacuate()
 			m.publish()
+		case <-m.freed:
+			m.freed = m.opts.Resources.Freed()
+			m.consider()
+			m.publish()
 		case <-ctx.Done():
 			m.handle(execgraph.Suspend{})
 			m.publish()
@@ -151,8 +164,8 @@ func (m *Master) Run(ctx context.Context) {
 	}
 }
 
-// perform is the goroutine of the outbox, the saver or the mover.
-func perform(ctx context.Context, q *queue[call]) {
+// empty is the goroutine of the outbox, the saver or the mover.
+func empty(ctx context.Context, q *queue[call]) {
 	for {
 		select {
 		case <-q.wake:
@@ -196,9 +209,7 @@ func (m *Master) handle(ev execgraph.Event) {
 	actions := m.graph.Handle(time.Since(m.begun), ev)
 	m.placeAll(actions)
 	m.checkResult()
-	for _, a := range actions {
-		m.act(a)
-	}
+	m.perform(actions)
 }
 
 // begin finds what to restore, starts the coordinator task, then the graph.
@@ -208,8 +219,12 @@ func (m *Master) begin(ctx context.Context) {
 		return
 	}
 	ctx, m.starting = context.WithCancel(ctx)
+	if m.checkpointed {
+		m.freed = m.opts.Resources.Freed()
+	}
+	parallelism := m.resize()
 	if !m.restores() {
-		m.start(ctx, nil)
+		m.start(ctx, nil, parallelism)
 		return
 	}
 	m.do(func(context.Context) {
@@ -219,17 +234,20 @@ func (m *Master) begin(ctx context.Context) {
 				m.handle(execgraph.Fail{Cause: fmt.Errorf("find a checkpoint to go on from: %w", err)})
 				return
 			}
-			m.start(ctx, found)
+			m.start(ctx, found, parallelism)
 		})
 	})
 }
 
-func (m *Master) start(ctx context.Context, restored *checkpointing.Restored) {
+func (m *Master) start(ctx context.Context, restored *checkpointing.Restored, parallelism map[id.Vertex]int) {
 	m.restored = restored
 	if m.checkpointed {
 		m.beginCheckpoints()
 	}
-	m.coordinate(ctx, func() { m.handle(execgraph.Start{Restore: restored != nil}) })
+	m.coordinate(ctx, func() {
+		m.restarted()
+		m.handle(execgraph.Start{Restore: restored != nil, Parallelism: parallelism})
+	})
 }
 
 // coordinate starts the coordinator task, from what is restored, publishes what
@@ -244,7 +262,7 @@ func (m *Master) tryCoordinate(ctx context.Context, try int, then func()) {
 		return
 	}
 	var unpublished []*rpc.Committable
-	origin := m.opts.Job
+	origin, before := m.opts.Job, m.coordinator
 	if m.restored != nil {
 		origin = m.restored.Origin
 	}
@@ -257,11 +275,14 @@ func (m *Master) tryCoordinate(ctx context.Context, try int, then func()) {
 			unpublished = m.restored.Committables
 		}
 	}
+	if m.restored != nil && id.Checkpoint(m.restored.Manifest.GetCheckpoint()) == m.published {
+		unpublished = nil
+	}
 	m.do(func(calls context.Context) { // neither outlives the job master, nor its wish to start
 		during, stop := context.WithCancel(ctx)
 		defer stop()
 		defer context.AfterFunc(calls, stop)()
-		w, err := m.startCoordinator(during, vertices, origin)
+		w, err := m.startCoordinator(during, before, vertices, origin)
 		if err == nil && len(unpublished) > 0 {
 			err = m.commit(during, w, &rpc.CommitRequest{
 				Job: m.ref(), Checkpoint: m.restored.Manifest.GetCheckpoint(), Committables: unpublished,
@@ -296,15 +317,23 @@ func firstAttempt(attempts map[id.Subtask]id.Attempt, v id.Vertex) uint32 {
 	return least
 }
 
-// startCoordinator returns the worker that was asked, also when it fails.
-func (m *Master) startCoordinator(ctx context.Context, vertices []*rpc.CoordinatedVertex, origin id.Job) (id.Worker, error) {
-	workers := m.opts.Resources.Workers()
+// startCoordinator returns the worker that was asked, also when it fails: the one where the
+// task was before, if that is still there.
+func (m *Master) startCoordinator(ctx context.Context, before id.Worker, vertices []*rpc.CoordinatedVertex, origin id.Job) (id.Worker, error) {
+	workers := m.opts.Resources.Usable()
 	if len(workers) == 0 {
 		return "", failure.Errorf(failure.Transient, "no worker for the coordinator task")
 	}
 	w := workers[int(m.opts.Job[0])%len(workers)]
+	if slices.Contains(workers, before) {
+		w = before
+	}
 	r := &rpc.CoordinatorRequest{Job: m.ref(), Vertices: vertices, Origin: origin[:]}
-	_, err := m.opts.Dialer.Worker(w).StartCoordinator(ctx, r)
+	err := m.whileThere(ctx, w, func(ctx context.Context) error {
+		_, err := m.opts.Dialer.Worker(w).StartCoordinator(ctx, r)
+		return err
+	})
+	m.unreached(w, err)
 	return w, err
 }
 

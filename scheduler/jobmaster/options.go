@@ -34,9 +34,15 @@ type Options struct {
 	// has returned nil. It is called once, on a goroutine of its own. ErrDeposed suspends
 	// the job, any other error fails it. Nil: the job ends with this job master.
 	Decide func(ctx context.Context, p Publication) error
+	// Stopped records that a job has ended with a savepoint in that directory, which is
+	// complete: no job master runs it any more. Errors are as those of Decide, but that others
+	// leave the job running. Nil: the job ends with this job master.
+	Stopped func(ctx context.Context, directory string) error
 	// Decided is what an earlier job master has recorded: it is published, and the job
 	// does not run again.
 	Decided *Publication
+	// Requirements say with how many subtasks a streaming job is to run.
+	Requirements Requirements
 	// Runs is how many earlier job masters had begun the job: then one with checkpoints
 	// goes on from its latest one, and attempts have numbers that were not used before.
 	Runs int

@@ -66,7 +66,7 @@ func gone(err error) bool {
 func (m *Master) handElsewhere(ctx context.Context, r *rpc.CommitRequest) (id.Worker, error) {
 	pause := commitFirstPause
 	for try := 1; ; try++ {
-		w, err := m.startCoordinator(ctx, m.layout.committing(), m.opts.Job)
+		w, err := m.startCoordinator(ctx, "", m.layout.committing(), m.opts.Job)
 		if err == nil {
 			_, err = m.opts.Dialer.Coordinator(w).Commit(ctx, r)
 		}

@@ -25,6 +25,7 @@ func (m *Master) report(r *rpc.TaskReport) {
 	switch r.GetState() {
 	case rpc.TaskState_TASK_STATE_RUNNING:
 		m.handle(execgraph.Running{Attempt: a})
+		m.rescaled()
 	case rpc.TaskState_TASK_STATE_FINISHED:
 		m.finished(a, r)
 	case rpc.TaskState_TASK_STATE_FAILED:

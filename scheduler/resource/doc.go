@@ -7,6 +7,12 @@
 // the whole cluster lets later ones pass. Where the cluster cannot grow, as in an
 // embedded run, such a request is refused at once.
 //
+// A worker that does not answer is given nothing more: as soon as a call to it fails
+// (Unreachable), or when it was silent for half of the time after which it is lost, it is
+// set aside. Its slots are neither offered nor counted until it is heard of; what runs there
+// goes on. If calls keep failing though its heartbeats come, the pauses before it is tried
+// again grow. A process that registers at the address of another one replaces it at once.
+//
 // A shuffle server that drains gets nothing new. The manager tells when one begins to, and
 // when one comes that may take over; the jobs do the rest.
 //

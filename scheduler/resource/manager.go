@@ -25,6 +25,9 @@ type Options struct {
 	// Lost, which may be nil, is told of each worker and shuffle server that is lost or
 	// replaced.
 	Lost func(who Member, cause error)
+	// Aside, which may be nil, is told of each worker that is set aside, and, with a nil
+	// cause, of each whose slots are offered again.
+	Aside func(w id.Worker, cause error)
 	// Drains, which may be nil, is told when a shuffle server begins to drain, and when
 	// one comes, which may take over what others keep.
 	Drains func()
@@ -40,6 +43,7 @@ type Manager struct {
 	members map[id.Worker]*member
 	arrived chan struct{} // closed and replaced when a member comes
 	changed chan struct{} // closed and replaced when one comes or goes
+	freed   chan struct{} // closed and replaced when slots are free after a call
 	came    int           // how many have registered
 	ended   []State       // servers that were drained
 }
@@ -49,6 +53,9 @@ type Member struct {
 	ID     id.Worker
 	Slots  int // 0: a shuffle server
 	Memory int64
+	// Address is where it is called. Who had it before, in the same role, was an earlier
+	// life of it and is gone. Empty: that is not known.
+	Address string
 	// Server is where it keeps partitions; the zero value: nowhere.
 	Server shuffle.Server
 	// Daemon is the id of the shuffle server that a worker prefers.
@@ -63,7 +70,8 @@ type State struct {
 	Free       int // slots
 	MemoryUsed int64
 	Draining   bool
-	Drained    bool // and nobody needs it any more
+	Drained    bool   // and nobody needs it any more
+	Full       string // why a shuffle server has no room on disk; empty: it has
 	Heard      time.Time
 }
 
@@ -72,8 +80,13 @@ type member struct {
 	memoryUsed int64
 	draining   bool
 	drained    bool
+	full       string
 	heard      time.Time
 	order      int // in which they came
+	// refused counts the times that it was set aside since it last answered a call; until
+	// restUntil its heartbeats do not bring it back.
+	refused   int
+	restUntil time.Time
 }
 
 // asked is a request that is not answered.
@@ -93,7 +106,7 @@ type Waiting struct {
 func New(o Options) *Manager {
 	return &Manager{
 		opts: o, pool: NewPool(o.Fixed), asking: map[Request]asked{},
-		members: map[id.Worker]*member{}, arrived: make(chan struct{}), changed: make(chan struct{}),
+		members: map[id.Worker]*member{}, arrived: make(chan struct{}), changed: make(chan struct{}), freed: make(chan struct{}),
 	}
 }
 
@@ -108,7 +121,9 @@ func (m *Manager) Run(ctx context.Context) {
 	for {
 		select {
 		case <-tick.C:
-			m.expire(time.Now())
+			now := time.Now()
+			m.expire(now)
+			m.silent(now)
 		case <-ctx.Done():
 			return
 		}
@@ -130,7 +145,8 @@ func (m *Manager) expire(now time.Time) {
 	}
 }
 
-// Register makes a member known. One that was known counts as lost first.
+// Register makes a member known. One that was known counts as lost first, and so does an
+// earlier life of it: at once, since nobody answers for that one any more.
 func (m *Manager) Register(who Member) error {
 	if who.ID == "" || who.Slots < 0 || who.Slots == 0 && who.Server.ID == "" {
 		return failure.Errorf(failure.Usage, "register %.100q with %d slots: it needs a name, and a slot or a place for partitions", who.ID, who.Slots)
@@ -139,6 +155,9 @@ func (m *Manager) Register(who Member) error {
 		return fmt.Errorf("register %.100q: %w", who.ID, err)
 	}
 	m.Lose(who.ID, fmt.Errorf("it registered again"))
+	for _, old := range m.earlier(who) {
+		m.Lose(old, fmt.Errorf("%s has begun anew at its address", who.ID))
+	}
 	m.mu.Lock()
 	m.came++
 	m.members[who.ID] = &member{Member: who, draining: who.Drains, heard: time.Now(), order: m.came}
@@ -155,6 +174,18 @@ func (m *Manager) Register(who Member) error {
 	return nil
 }
 
+// earlier are the members whose address and role a new one has.
+func (m *Manager) earlier(who Member) (out []id.Worker) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for w, known := range m.members {
+		if who.Address != "" && known.Address == who.Address && (known.Slots > 0) == (who.Slots > 0) {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
 // Limits of a member: what it says of itself is kept, and plans are made of it.
 const (
 	maxSlots     = 10_000
@@ -169,7 +200,7 @@ func (m Member) check() error {
 	case m.Memory < 0:
 		return failure.Errorf(failure.Usage, "%d bytes of memory", m.Memory)
 	}
-	for _, name := range []string{string(m.ID), m.Server.ID, m.Server.Host, m.Server.Socket, m.Server.Address, m.Daemon} {
+	for _, name := range []string{string(m.ID), m.Server.ID, m.Server.Host, m.Server.Socket, m.Server.Address, m.Daemon, m.Address} {
 		if len(name) > maxNameBytes {
 			return failure.Errorf(failure.Usage, "a name of %d bytes, want at most %d", len(name), maxNameBytes)
 		}
@@ -185,9 +216,16 @@ func (m *Manager) signal(c *chan struct{}) {
 
 // Heartbeat notes that a member lives, and reports whether it is known.
 func (m *Manager) Heartbeat(w id.Worker, memoryUsed int64, draining bool) bool {
-	return m.note(w, func(known *member) {
+	known := m.note(w, func(known *member) {
 		known.heard, known.memoryUsed, known.draining = time.Now(), memoryUsed, known.draining || draining
 	})
+	m.putBack(w)
+	return known
+}
+
+// NoteFull notes why a shuffle server has no room on disk; empty: it has.
+func (m *Manager) NoteFull(w id.Worker, why string) {
+	m.note(w, func(known *member) { known.full = why })
 }
 
 // Members lists all members, oldest first.
@@ -203,7 +241,7 @@ func (m *Manager) Members() []State {
 }
 
 func (k *member) state(free int) State {
-	return State{Member: k.Member, Free: free, MemoryUsed: k.memoryUsed, Draining: k.draining, Drained: k.drained, Heard: k.heard}
+	return State{Member: k.Member, Free: free, MemoryUsed: k.memoryUsed, Draining: k.draining, Drained: k.drained, Full: k.full, Heard: k.heard}
 }
 
 // Reads is where the pipelined partitions are kept that tasks of a worker read; false:
@@ -219,19 +257,25 @@ func (m *Manager) Reads(w id.Worker) (shuffle.Server, bool) {
 }
 
 // Writes is where the stored lanes are kept that tasks of a worker write: the server
-// that it prefers, one on its host, or any, but none that drains; false: there is no
-// server. Workers without a preference are spread over the servers.
+// that it prefers, one on its host, or any, but none that drains, and none whose disk is full
+// while another one has room; false: there is no server. Workers without a preference are spread over the servers.
 func (m *Manager) Writes(w id.Worker) (shuffle.Server, bool) {
 	all := m.Members()
 	var self *State
-	var servers []shuffle.Server
+	var servers, full []shuffle.Server
 	for i := range all {
 		switch s := &all[i]; {
 		case s.ID == w:
 			self = s
-		case s.Slots == 0 && !s.Draining:
+		case s.Slots > 0 || s.Draining:
+		case s.Full != "":
+			full = append(full, s.Server)
+		default:
 			servers = append(servers, s.Server)
 		}
+	}
+	if len(servers) == 0 {
+		servers = full
 	}
 	if len(servers) == 0 {
 		return shuffle.Server{}, false
@@ -271,21 +315,21 @@ func (m *Manager) Lose(w id.Worker, cause error) {
 	}
 }
 
-// Workers lists the workers, oldest first.
+// Workers lists the workers, also those that are set aside, oldest first.
 func (m *Manager) Workers() []id.Worker {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.pool.Workers()
 }
 
-// Slots counts all slots and the free ones.
+// Slots counts all slots and the free ones, without those of workers that are set aside.
 func (m *Manager) Slots() (total, free int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.pool.Total(), m.pool.Free()
 }
 
-// Arrived is closed when the next member registers.
+// Arrived is closed when the next member registers, or is no longer set aside.
 func (m *Manager) Arrived() <-chan struct{} {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -299,7 +343,15 @@ func (m *Manager) Changed() <-chan struct{} {
 	return m.changed
 }
 
-// Await waits until there is a worker and returns the number of slots.
+// Freed is closed when there are free slots that no request has taken, after some were
+// given back or a worker has come.
+func (m *Manager) Freed() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.freed
+}
+
+// Await waits until there is a worker that is not set aside and returns the number of slots.
 func (m *Manager) Await(ctx context.Context) (int, error) {
 	for {
 		m.mu.Lock()
@@ -363,6 +415,9 @@ func (m *Manager) deliver(answers []Answer) {
 	for i, a := range answers {
 		calls[i] = m.asking[a.Request].answer
 		delete(m.asking, a.Request)
+	}
+	if m.pool.Free() > 0 {
+		m.signal(&m.freed)
 	}
 	m.mu.Unlock()
 	for i, call := range calls {

@@ -114,6 +114,17 @@ func TestWhereLanesAreKept(t *testing.T) {
 	if len(used) != 2 {
 		t.Fatalf("workers without a preference all write to %v", used)
 	}
+	m.NoteFull("s1", "no space left")
+	if at("told") != "s2" {
+		t.Fatal("a full disk gets new lanes")
+	}
+	m.NoteFull("s2", "no space left")
+	if at("told") != "s1" {
+		t.Fatal("all disks are full: one is tried")
+	}
+	m.NoteFull("s1", "")
+	m.NoteFull("s2", "")
+	m.NoteFull("nobody", "no space left")
 	m.Drain("s1")
 	if at("told") != "s2" {
 		t.Fatal("a server that drains gets new lanes")

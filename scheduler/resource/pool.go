@@ -34,9 +34,11 @@ type Pool struct {
 }
 
 type lender struct {
-	id   id.Worker
-	free []uint32 // ascending
-	all  int
+	id      id.Worker
+	free    []uint32 // ascending
+	all     int
+	isAside bool
+	aside   string // why
 }
 
 type wish struct {
@@ -48,18 +50,22 @@ type wish struct {
 // all the slots it has.
 func NewPool(fixed bool) *Pool { return &Pool{fixed: fixed, lent: map[id.Slot]id.Job{}} }
 
-// Total is the number of slots, lent or not.
+// Total is the number of slots, lent or not, without those of workers that are set aside.
 func (p *Pool) Total() (n int) {
 	for _, w := range p.workers {
-		n += w.all
+		if !w.isAside {
+			n += w.all
+		}
 	}
 	return n
 }
 
-// Free is the number of slots that nobody has.
+// Free is the number of slots of Total that nobody has.
 func (p *Pool) Free() (n int) {
 	for _, w := range p.workers {
-		n += len(w.free)
+		if !w.isAside {
+			n += len(w.free)
+		}
 	}
 	return n
 }
@@ -166,9 +172,9 @@ func (p *Pool) serve() (answers []Answer) {
 func (p *Pool) take(job id.Job, count int) []id.Slot {
 	slots := make([]id.Slot, 0, count)
 	for range count {
-		best := p.workers[0]
-		for _, l := range p.workers[1:] {
-			if len(l.free) > len(best.free) {
+		var best *lender
+		for _, l := range p.workers {
+			if !l.isAside && (best == nil || len(l.free) > len(best.free)) {
 				best = l
 			}
 		}
@@ -180,14 +186,22 @@ func (p *Pool) take(job id.Job, count int) []id.Slot {
 }
 
 // Why says what a request that is not answered waits for, and of whom: the job that has
-// most of the slots, or the cluster, where it is too small. False: it does not wait.
+// most of the slots; a worker that is set aside, or the cluster, where there are too few.
+// False: it does not wait.
 func (p *Pool) Why(r Request) (reason, owner string, waits bool) {
 	at := slices.IndexFunc(p.queue, func(w wish) bool { return w.Request == r })
 	if at < 0 {
 		return "", "", false
 	}
 	total, want := p.Total(), p.queue[at].least
-	if want > total {
+	aside, first := p.asides()
+	if aside != "" {
+		aside = "; " + aside
+	}
+	switch {
+	case want > total && first != "":
+		return fmt.Sprintf("%d slots, and the cluster has %d%s", want, total, aside), "worker " + string(first), true
+	case want > total:
 		return fmt.Sprintf("%d slots, and the cluster has %d", want, total), "cluster", true
 	}
 	reason = fmt.Sprintf("%d slots: %d of %d are free", want, p.Free(), total)
@@ -200,7 +214,7 @@ func (p *Pool) Why(r Request) (reason, owner string, waits bool) {
 	if ahead > 0 {
 		reason += fmt.Sprintf(", and %d requests come before it", ahead)
 	}
-	return reason, p.holder(), true
+	return reason + aside, p.holder(), true
 }
 
 // holder names the job with most slots.

@@ -32,6 +32,17 @@ func TestPool(t *testing.T) {
 				out = p.AddWorker(id.Worker(name), n)
 			case "lose":
 				p.RemoveWorker(id.Worker(name))
+			case "aside":
+				if !p.SetAside(id.Worker(name), "connection refused") {
+					return "nothing changes\n"
+				}
+			case "back":
+				var back bool
+				if out, back = p.PutBack(id.Worker(name)); !back {
+					return "nothing changes\n"
+				}
+			case "usable":
+				return fmt.Sprintln(p.Usable())
 			case "ask":
 				least := n
 				d.MaybeScanArgs(t, "least", &least)

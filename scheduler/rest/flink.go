@@ -27,9 +27,14 @@ func (s *server) flink(mux *http.ServeMux) {
 		"GET /jobs/{job}/exceptions": s.flinkExceptions,
 		"PATCH /jobs/{job}":          s.flinkCancel,
 		"GET /taskmanagers":          s.flinkWorkers,
-		"GET /taskmanagers/{node}":   s.flinkWorker,
+
+		"GET /jobs/{job}/resource-requirements": s.flinkRequirements,
+		"PUT /jobs/{job}/resource-requirements": s.flinkRequirements,
+
+		"GET /taskmanagers/{node}": s.flinkWorker,
 	}
 	maps.Copy(pages, s.flinkDetails())
+	maps.Copy(pages, s.flinkCheckpoints())
 	for pattern, page := range pages {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			o, err := page(r.Context(), r)
@@ -50,7 +55,7 @@ func answer(w http.ResponseWriter, r *http.Request, value any, err error) {
 	switch {
 	case err != nil:
 		status, value = statusOf(err), object{"errors": []string{err.Error()}}
-	case r.Method == http.MethodPatch:
+	case r.Method == http.MethodPatch || r.Method == http.MethodPost:
 		status = http.StatusAccepted
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -57,15 +57,17 @@ func TestOpenAPIIsTrue(t *testing.T) {
 	}
 	slices.Sort(operations)
 	want := []string{
-		"GET /api/v1/jobs", "GET /api/v1/jobs/{job}", "GET /api/v1/jobs/{job}/logs", "GET /api/v1/nodes",
-		"POST /api/v1/jobs", "POST /api/v1/jobs/{job}/cancel", "POST /api/v1/nodes/{node}/drain",
+		"GET /api/v1/jobs", "GET /api/v1/jobs/{job}", "GET /api/v1/jobs/{job}/checkpoints", "GET /api/v1/jobs/{job}/logs",
+		"GET /api/v1/jobs/{job}/resource-requirements", "GET /api/v1/jobs/{job}/savepoints/{request}", "GET /api/v1/nodes",
+		"POST /api/v1/jobs", "POST /api/v1/jobs/{job}/cancel", "POST /api/v1/jobs/{job}/savepoints", "POST /api/v1/nodes/{node}/drain",
+		"PUT /api/v1/jobs/{job}/resource-requirements",
 	}
 	if !slices.Equal(operations, want) {
 		t.Errorf("documented: %q, want %q", operations, want)
 	}
 	for _, operation := range want {
 		method, path, _ := strings.Cut(operation, " ")
-		path = strings.NewReplacer("{job}", s.cluster.job.String(), "{node}", "s").Replace(path)
+		path = strings.NewReplacer("{job}", s.cluster.job.String(), "{node}", "s", "{request}", s.cluster.job.String()).Replace(path)
 		if code, text := s.ask(method, path, nil); code == http.StatusNotFound || code == http.StatusMethodNotAllowed {
 			t.Errorf("%s is not served: %d %s", operation, code, text)
 		}

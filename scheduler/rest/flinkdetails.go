@@ -19,7 +19,7 @@ func (s *server) flinkDetails() map[string]page {
 	pages := map[string]page{}
 	for name, of := range map[string]func(*rpc.JobStatus) object{
 		"plan":   func(j *rpc.JobStatus) object { return object{"plan": flinkPlan(j)} },
-		"config": flinkJobConfig, "checkpoints": flinkCheckpoints, "checkpoints/config": flinkCheckpointConfig,
+		"config": flinkJobConfig, "checkpoints/config": flinkCheckpointConfig,
 		"accumulators": func(*rpc.JobStatus) object {
 			return object{"job-accumulators": []object{}, "user-task-accumulators": []object{}, "serialized-user-task-accumulators": object{}}
 		},
@@ -229,22 +229,6 @@ func flinkJobConfig(j *rpc.JobStatus) object {
 	return object{"jid": flinkHead(j)["jid"], "name": j.GetName(), "execution-config": object{
 		"execution-mode": "PIPELINED", "restart-strategy": "", "job-parallelism": -1, "object-reuse-mode": false, "user-config": object{},
 	}}
-}
-
-// flinkCheckpoints tells how many there were; single ones are not kept.
-func flinkCheckpoints(j *rpc.JobStatus) object {
-	summary := func() object {
-		return object{"min": 0, "max": 0, "avg": 0, "p50": 0, "p90": 0, "p95": 0, "p99": 0, "p999": 0}
-	}
-	all := object{}
-	for _, of := range [...]string{"checkpointed_size", "state_size", "end_to_end_duration", "alignment_buffered", "processed_data", "persisted_data"} {
-		all[of] = summary()
-	}
-	return object{
-		"counts":  object{"restored": 0, "total": j.GetCheckpoints(), "in_progress": 0, "completed": j.GetCheckpoints(), "failed": 0},
-		"summary": all, "history": []object{},
-		"latest": object{"completed": nil, "savepoint": nil, "failed": nil, "restored": nil},
-	}
 }
 
 func flinkCheckpointConfig(*rpc.JobStatus) object {

@@ -62,6 +62,8 @@ func (s *server) operations(api huma.API) {
 	cancel := operation("cancel-job", http.MethodPost, "/jobs/{job}/cancel", "Ask a job to end")
 	cancel.DefaultStatus = http.StatusAccepted
 	huma.Register(api, cancel, s.cancelJob)
+	s.requirements(api)
+	s.checkpoints(api)
 	huma.Register(api, operation("get-logs", http.MethodGet, "/jobs/{job}/logs", "What was logged about a job"), s.getLogs)
 	huma.Register(api, operation("list-nodes", http.MethodGet, "/nodes", "List masters, workers and shuffle servers"), s.listNodes)
 	drain := operation("drain-node", http.MethodPost, "/nodes/{node}/drain", "Have a shuffle server take nothing new")

@@ -29,12 +29,21 @@ type cluster struct {
 	down      error
 	cancelled bool
 	drained   string
+	rescaled  []*rpc.VertexBounds
 	submitted *rpc.SubmitRequest
 }
 
 func (c *cluster) Submit(_ context.Context, r *rpc.SubmitRequest) (*rpc.SubmitReply, error) {
 	c.submitted = r
 	return &rpc.SubmitReply{Job: c.job[:]}, c.down
+}
+
+func (c *cluster) Checkpoints(context.Context, *rpc.CheckpointsRequest) (*rpc.CheckpointsReply, error) {
+	return &rpc.CheckpointsReply{}, c.down
+}
+
+func (c *cluster) Savepoint(context.Context, *rpc.SavepointRequest) (*rpc.SavepointReply, error) {
+	return &rpc.SavepointReply{Path: "s", Checkpoint: 1}, c.down
 }
 
 func (c *cluster) status() *rpc.JobStatus {

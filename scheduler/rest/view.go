@@ -97,6 +97,7 @@ type Node struct {
 	KeptExchanges uint32 `json:"kept_exchanges,omitempty"`
 	KeptBytes     int64  `json:"kept_bytes,omitempty"`
 	Waits         string `json:"waits,omitempty" doc:"what a server waits for that drains"`
+	Full          string `json:"full,omitempty" doc:"why a shuffle server has no room on disk; lanes are placed elsewhere if they can"`
 	HeardMillis   int64  `json:"heard_millis" doc:"since it was heard of last"`
 }
 
@@ -147,7 +148,7 @@ func NodesOf(r *rpc.NodesReply) []Node {
 			ID: n.GetId(), Role: n.GetRole(), Address: n.GetAddress(), Host: n.GetHost(), Slots: n.GetSlots(), FreeSlots: n.GetFreeSlots(),
 			MemoryBytes: n.GetMemoryBytes(), MemoryUsed: n.GetMemoryUsed(), Leader: n.GetLeader(), Lost: n.GetLost(), Draining: n.GetDraining(),
 			Drained: n.GetDrained(), KeptExchanges: n.GetKeptExchanges(), KeptBytes: n.GetKeptBytes(), Waits: n.GetWaits(),
-			HeardMillis: n.GetHeardMillis(),
+			Full: n.GetFull(), HeardMillis: n.GetHeardMillis(),
 		})
 	}
 	slices.SortFunc(out, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.ID, b.ID)) })

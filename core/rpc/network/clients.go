@@ -111,6 +111,10 @@ func (c coordinatorCalls) Abort(ctx context.Context, q *rpc.AbortRequest) (*rpc.
 	return call[rpc.AbortReply](ctx, c.to, Coordinator_Abort_FullMethodName, q)
 }
 
+func (c coordinatorCalls) Gather(ctx context.Context, q *rpc.GatherRequest) (*rpc.GatherReply, error) {
+	return call[rpc.GatherReply](ctx, c.to, Coordinator_Gather_FullMethodName, q)
+}
+
 func (c coordinatorCalls) Progress(ctx context.Context, q *rpc.ProgressRequest) (*rpc.ProgressReply, error) {
 	return call[rpc.ProgressReply](ctx, c.to, Coordinator_Progress_FullMethodName, q)
 }
@@ -157,6 +161,18 @@ func (c clusterCalls) ListJobs(ctx context.Context, q *rpc.ListJobsRequest) (*rp
 
 func (c clusterCalls) CancelJob(ctx context.Context, q *rpc.CancelJobRequest) (*rpc.CancelJobReply, error) {
 	return call[rpc.CancelJobReply](ctx, c.to, Cluster_CancelJob_FullMethodName, q)
+}
+
+func (c clusterCalls) Savepoint(ctx context.Context, q *rpc.SavepointRequest) (*rpc.SavepointReply, error) {
+	return call[rpc.SavepointReply](ctx, c.to, Cluster_Savepoint_FullMethodName, q)
+}
+
+func (c clusterCalls) Checkpoints(ctx context.Context, q *rpc.CheckpointsRequest) (*rpc.CheckpointsReply, error) {
+	return call[rpc.CheckpointsReply](ctx, c.to, Cluster_Checkpoints_FullMethodName, q)
+}
+
+func (c clusterCalls) Rescale(ctx context.Context, q *rpc.RescaleRequest) (*rpc.RescaleReply, error) {
+	return call[rpc.RescaleReply](ctx, c.to, Cluster_Rescale_FullMethodName, q)
 }
 
 func (c clusterCalls) Nodes(ctx context.Context, q *rpc.NodesRequest) (*rpc.NodesReply, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -143,14 +144,22 @@ type search struct {
 // run asks all masters until one leads, another refuses, or ctx ends.
 func (s *search) run(ctx context.Context) error {
 	pause := firstPause
+	var nobody time.Time // since when nobody answers at all; zero: somebody did
 	for {
 		asked := s.n.leader.rotation()
 		if len(asked) == 0 {
 			return failure.Errorf(failure.Usage, "%s: no master's address is known", short(s.method))
 		}
 		err := s.round(ctx, asked)
-		if err == nil || !later(err) {
+		switch {
+		case err == nil || !later(err):
 			return err
+		case !errors.Is(err, rpc.ErrUnreachable):
+			nobody = time.Time{}
+		case nobody.IsZero():
+			nobody = time.Now()
+		case waits(s.method, s.q) && time.Since(nobody) >= s.n.opts.CallTimeout: // it would go on for a day
+			return fmt.Errorf("no master of %s has answered for %v: %w", strings.Join(asked, ", "), s.n.opts.CallTimeout, err)
 		}
 		select {
 		case <-ctx.Done():

@@ -144,6 +144,30 @@ func TestNobodyLeads(t *testing.T) {
 	})
 }
 
+// Who waits for a job is told when no master answers any more, and of which ones; as long as
+// one says that nobody leads, it waits on.
+func TestWaitWithoutMasters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		token, in := security.NewToken(), street{}
+		wait := func(ctx context.Context, masters ...string) error {
+			n := in.dialer(t, Options{Masters: masters, Token: token, CallTimeout: 30 * time.Second})
+			_, err := n.Cluster().GetJob(ctx, &rpc.GetJobRequest{Job: make([]byte, 16), KnownState: "RUNNING"})
+			return err
+		}
+		begun := time.Now()
+		err := wait(t.Context(), "dead:1", "gone:1")
+		if took := time.Since(begun); !errors.Is(err, rpc.ErrUnreachable) || !strings.Contains(err.Error(), "dead:1, gone:1") || took > 35*time.Second {
+			t.Errorf("after %v: %v", took, err)
+		}
+		in.open(t, "waits:1", Services{Cluster: func() (rpc.ClusterClient, error) { return nil, rpc.NotLeader("") }}, token)
+		ctx, stop := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer stop()
+		if err := wait(ctx, "dead:1", "waits:1"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("with one that does not lead: %v", err)
+		}
+	})
+}
+
 // A master that takes calls and does not answer is not waited for.
 func TestMasterHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -194,7 +194,8 @@ func (n *Network) bound(ctx context.Context, method string, q proto.Message) (co
 // still there is seen by its silence.
 func waits(method string, q proto.Message) bool {
 	switch method {
-	case Coordinator_NextSplit_FullMethodName, Coordinator_Commit_FullMethodName, Coordinator_Abort_FullMethodName, Shuffle_HandOver_FullMethodName:
+	case Coordinator_NextSplit_FullMethodName, Coordinator_Commit_FullMethodName, Coordinator_Abort_FullMethodName,
+		Coordinator_Gather_FullMethodName, Cluster_Savepoint_FullMethodName, Shuffle_HandOver_FullMethodName:
 		return true
 	case Cluster_GetJob_FullMethodName:
 		g, ok := q.(*rpc.GetJobRequest)

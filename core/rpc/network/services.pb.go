@@ -145,25 +145,29 @@ const file_core_rpc_network_services_proto_rawDesc = "" +
 	"\x06Notify\x12\x1e.tidemill.rpc.v1.NotifyRequest\x1a\x1c.tidemill.rpc.v1.NotifyReply\x12@\n" +
 	"\x04Drop\x12\x1c.tidemill.rpc.v1.DropRequest\x1a\x1a.tidemill.rpc.v1.DropReply\x12Z\n" +
 	"\x10StartCoordinator\x12#.tidemill.rpc.v1.CoordinatorRequest\x1a!.tidemill.rpc.v1.CoordinatorReply\x12@\n" +
-	"\x04Logs\x12\x1c.tidemill.rpc.v1.LogsRequest\x1a\x1a.tidemill.rpc.v1.LogsReply2\xc4\x03\n" +
+	"\x04Logs\x12\x1c.tidemill.rpc.v1.LogsRequest\x1a\x1a.tidemill.rpc.v1.LogsReply2\x8c\x04\n" +
 	"\vCoordinator\x12G\n" +
 	"\tNextSplit\x12\x1d.tidemill.rpc.v1.SplitRequest\x1a\x1b.tidemill.rpc.v1.SplitReply\x12C\n" +
 	"\x05Reset\x12\x1d.tidemill.rpc.v1.ResetRequest\x1a\x1b.tidemill.rpc.v1.ResetReply\x12L\n" +
 	"\bSnapshot\x12 .tidemill.rpc.v1.SnapshotRequest\x1a\x1e.tidemill.rpc.v1.SnapshotReply\x12F\n" +
 	"\x06Commit\x12\x1e.tidemill.rpc.v1.CommitRequest\x1a\x1c.tidemill.rpc.v1.CommitReply\x12C\n" +
 	"\x05Abort\x12\x1d.tidemill.rpc.v1.AbortRequest\x1a\x1b.tidemill.rpc.v1.AbortReply\x12L\n" +
-	"\bProgress\x12 .tidemill.rpc.v1.ProgressRequest\x1a\x1e.tidemill.rpc.v1.ProgressReply2\xff\x02\n" +
+	"\bProgress\x12 .tidemill.rpc.v1.ProgressRequest\x1a\x1e.tidemill.rpc.v1.ProgressReply\x12F\n" +
+	"\x06Gather\x12\x1e.tidemill.rpc.v1.GatherRequest\x1a\x1c.tidemill.rpc.v1.GatherReply2\xff\x02\n" +
 	"\aShuffle\x12N\n" +
 	"\x04Drop\x12#.tidemill.rpc.v1.ShuffleDropRequest\x1a!.tidemill.rpc.v1.ShuffleDropReply\x12C\n" +
 	"\x05Drain\x12\x1d.tidemill.rpc.v1.DrainRequest\x1a\x1b.tidemill.rpc.v1.DrainReply\x12L\n" +
 	"\x05Stats\x12$.tidemill.rpc.v1.ShuffleStatsRequest\x1a\x1d.tidemill.rpc.v1.ShuffleStats\x12L\n" +
 	"\bHandOver\x12 .tidemill.rpc.v1.HandOverRequest\x1a\x1e.tidemill.rpc.v1.HandOverReply\x12C\n" +
-	"\x05Lanes\x12\x1d.tidemill.rpc.v1.LanesRequest\x1a\x1b.tidemill.rpc.v1.LanesReply2\x98\x05\n" +
+	"\x05Lanes\x12\x1d.tidemill.rpc.v1.LanesRequest\x1a\x1b.tidemill.rpc.v1.LanesReply2\x8b\a\n" +
 	"\aCluster\x12F\n" +
 	"\x06Submit\x12\x1e.tidemill.rpc.v1.SubmitRequest\x1a\x1c.tidemill.rpc.v1.SubmitReply\x12D\n" +
 	"\x06GetJob\x12\x1e.tidemill.rpc.v1.GetJobRequest\x1a\x1a.tidemill.rpc.v1.JobStatus\x12L\n" +
 	"\bListJobs\x12 .tidemill.rpc.v1.ListJobsRequest\x1a\x1e.tidemill.rpc.v1.ListJobsReply\x12O\n" +
-	"\tCancelJob\x12!.tidemill.rpc.v1.CancelJobRequest\x1a\x1f.tidemill.rpc.v1.CancelJobReply\x12C\n" +
+	"\tCancelJob\x12!.tidemill.rpc.v1.CancelJobRequest\x1a\x1f.tidemill.rpc.v1.CancelJobReply\x12O\n" +
+	"\tSavepoint\x12!.tidemill.rpc.v1.SavepointRequest\x1a\x1f.tidemill.rpc.v1.SavepointReply\x12U\n" +
+	"\vCheckpoints\x12#.tidemill.rpc.v1.CheckpointsRequest\x1a!.tidemill.rpc.v1.CheckpointsReply\x12I\n" +
+	"\aRescale\x12\x1f.tidemill.rpc.v1.RescaleRequest\x1a\x1d.tidemill.rpc.v1.RescaleReply\x12C\n" +
 	"\x05Nodes\x12\x1d.tidemill.rpc.v1.NodesRequest\x1a\x1b.tidemill.rpc.v1.NodesReply\x12@\n" +
 	"\x04Logs\x12\x1c.tidemill.rpc.v1.LogsRequest\x1a\x1a.tidemill.rpc.v1.LogsReply\x12O\n" +
 	"\tDrainNode\x12!.tidemill.rpc.v1.DrainNodeRequest\x1a\x1f.tidemill.rpc.v1.DrainNodeReply\x12@\n" +
@@ -213,55 +217,63 @@ var file_core_rpc_network_services_proto_goTypes = []any{
 	(*rpc.CommitRequest)(nil),       // 18: tidemill.rpc.v1.CommitRequest
 	(*rpc.AbortRequest)(nil),        // 19: tidemill.rpc.v1.AbortRequest
 	(*rpc.ProgressRequest)(nil),     // 20: tidemill.rpc.v1.ProgressRequest
-	(*rpc.ShuffleDropRequest)(nil),  // 21: tidemill.rpc.v1.ShuffleDropRequest
-	(*rpc.DrainRequest)(nil),        // 22: tidemill.rpc.v1.DrainRequest
-	(*rpc.ShuffleStatsRequest)(nil), // 23: tidemill.rpc.v1.ShuffleStatsRequest
-	(*rpc.HandOverRequest)(nil),     // 24: tidemill.rpc.v1.HandOverRequest
-	(*rpc.LanesRequest)(nil),        // 25: tidemill.rpc.v1.LanesRequest
-	(*rpc.SubmitRequest)(nil),       // 26: tidemill.rpc.v1.SubmitRequest
-	(*rpc.GetJobRequest)(nil),       // 27: tidemill.rpc.v1.GetJobRequest
-	(*rpc.ListJobsRequest)(nil),     // 28: tidemill.rpc.v1.ListJobsRequest
-	(*rpc.CancelJobRequest)(nil),    // 29: tidemill.rpc.v1.CancelJobRequest
-	(*rpc.NodesRequest)(nil),        // 30: tidemill.rpc.v1.NodesRequest
-	(*rpc.DrainNodeRequest)(nil),    // 31: tidemill.rpc.v1.DrainNodeRequest
-	(*rpc.JoinRequest)(nil),         // 32: tidemill.rpc.v1.JoinRequest
-	(*rpc.RemoveRequest)(nil),       // 33: tidemill.rpc.v1.RemoveRequest
-	(*rpc.SelfRequest)(nil),         // 34: tidemill.rpc.v1.SelfRequest
-	(*rpc.BlobRequest)(nil),         // 35: tidemill.rpc.v1.BlobRequest
-	(*rpc.RegisterReply)(nil),       // 36: tidemill.rpc.v1.RegisterReply
-	(*rpc.HeartbeatReply)(nil),      // 37: tidemill.rpc.v1.HeartbeatReply
-	(*rpc.TaskReply)(nil),           // 38: tidemill.rpc.v1.TaskReply
-	(*rpc.AckReply)(nil),            // 39: tidemill.rpc.v1.AckReply
-	(*rpc.DeclineReply)(nil),        // 40: tidemill.rpc.v1.DeclineReply
-	(*rpc.LeaveReply)(nil),          // 41: tidemill.rpc.v1.LeaveReply
-	(*rpc.DeployReply)(nil),         // 42: tidemill.rpc.v1.DeployReply
-	(*rpc.CancelReply)(nil),         // 43: tidemill.rpc.v1.CancelReply
-	(*rpc.TriggerReply)(nil),        // 44: tidemill.rpc.v1.TriggerReply
-	(*rpc.NotifyReply)(nil),         // 45: tidemill.rpc.v1.NotifyReply
-	(*rpc.DropReply)(nil),           // 46: tidemill.rpc.v1.DropReply
-	(*rpc.CoordinatorReply)(nil),    // 47: tidemill.rpc.v1.CoordinatorReply
-	(*rpc.LogsReply)(nil),           // 48: tidemill.rpc.v1.LogsReply
-	(*rpc.SplitReply)(nil),          // 49: tidemill.rpc.v1.SplitReply
-	(*rpc.ResetReply)(nil),          // 50: tidemill.rpc.v1.ResetReply
-	(*rpc.SnapshotReply)(nil),       // 51: tidemill.rpc.v1.SnapshotReply
-	(*rpc.CommitReply)(nil),         // 52: tidemill.rpc.v1.CommitReply
-	(*rpc.AbortReply)(nil),          // 53: tidemill.rpc.v1.AbortReply
-	(*rpc.ProgressReply)(nil),       // 54: tidemill.rpc.v1.ProgressReply
-	(*rpc.ShuffleDropReply)(nil),    // 55: tidemill.rpc.v1.ShuffleDropReply
-	(*rpc.DrainReply)(nil),          // 56: tidemill.rpc.v1.DrainReply
-	(*rpc.ShuffleStats)(nil),        // 57: tidemill.rpc.v1.ShuffleStats
-	(*rpc.HandOverReply)(nil),       // 58: tidemill.rpc.v1.HandOverReply
-	(*rpc.LanesReply)(nil),          // 59: tidemill.rpc.v1.LanesReply
-	(*rpc.SubmitReply)(nil),         // 60: tidemill.rpc.v1.SubmitReply
-	(*rpc.JobStatus)(nil),           // 61: tidemill.rpc.v1.JobStatus
-	(*rpc.ListJobsReply)(nil),       // 62: tidemill.rpc.v1.ListJobsReply
-	(*rpc.CancelJobReply)(nil),      // 63: tidemill.rpc.v1.CancelJobReply
-	(*rpc.NodesReply)(nil),          // 64: tidemill.rpc.v1.NodesReply
-	(*rpc.DrainNodeReply)(nil),      // 65: tidemill.rpc.v1.DrainNodeReply
-	(*rpc.JoinReply)(nil),           // 66: tidemill.rpc.v1.JoinReply
-	(*rpc.RemoveReply)(nil),         // 67: tidemill.rpc.v1.RemoveReply
-	(*rpc.SelfReply)(nil),           // 68: tidemill.rpc.v1.SelfReply
-	(*rpc.BlobReply)(nil),           // 69: tidemill.rpc.v1.BlobReply
+	(*rpc.GatherRequest)(nil),       // 21: tidemill.rpc.v1.GatherRequest
+	(*rpc.ShuffleDropRequest)(nil),  // 22: tidemill.rpc.v1.ShuffleDropRequest
+	(*rpc.DrainRequest)(nil),        // 23: tidemill.rpc.v1.DrainRequest
+	(*rpc.ShuffleStatsRequest)(nil), // 24: tidemill.rpc.v1.ShuffleStatsRequest
+	(*rpc.HandOverRequest)(nil),     // 25: tidemill.rpc.v1.HandOverRequest
+	(*rpc.LanesRequest)(nil),        // 26: tidemill.rpc.v1.LanesRequest
+	(*rpc.SubmitRequest)(nil),       // 27: tidemill.rpc.v1.SubmitRequest
+	(*rpc.GetJobRequest)(nil),       // 28: tidemill.rpc.v1.GetJobRequest
+	(*rpc.ListJobsRequest)(nil),     // 29: tidemill.rpc.v1.ListJobsRequest
+	(*rpc.CancelJobRequest)(nil),    // 30: tidemill.rpc.v1.CancelJobRequest
+	(*rpc.SavepointRequest)(nil),    // 31: tidemill.rpc.v1.SavepointRequest
+	(*rpc.CheckpointsRequest)(nil),  // 32: tidemill.rpc.v1.CheckpointsRequest
+	(*rpc.RescaleRequest)(nil),      // 33: tidemill.rpc.v1.RescaleRequest
+	(*rpc.NodesRequest)(nil),        // 34: tidemill.rpc.v1.NodesRequest
+	(*rpc.DrainNodeRequest)(nil),    // 35: tidemill.rpc.v1.DrainNodeRequest
+	(*rpc.JoinRequest)(nil),         // 36: tidemill.rpc.v1.JoinRequest
+	(*rpc.RemoveRequest)(nil),       // 37: tidemill.rpc.v1.RemoveRequest
+	(*rpc.SelfRequest)(nil),         // 38: tidemill.rpc.v1.SelfRequest
+	(*rpc.BlobRequest)(nil),         // 39: tidemill.rpc.v1.BlobRequest
+	(*rpc.RegisterReply)(nil),       // 40: tidemill.rpc.v1.RegisterReply
+	(*rpc.HeartbeatReply)(nil),      // 41: tidemill.rpc.v1.HeartbeatReply
+	(*rpc.TaskReply)(nil),           // 42: tidemill.rpc.v1.TaskReply
+	(*rpc.AckReply)(nil),            // 43: tidemill.rpc.v1.AckReply
+	(*rpc.DeclineReply)(nil),        // 44: tidemill.rpc.v1.DeclineReply
+	(*rpc.LeaveReply)(nil),          // 45: tidemill.rpc.v1.LeaveReply
+	(*rpc.DeployReply)(nil),         // 46: tidemill.rpc.v1.DeployReply
+	(*rpc.CancelReply)(nil),         // 47: tidemill.rpc.v1.CancelReply
+	(*rpc.TriggerReply)(nil),        // 48: tidemill.rpc.v1.TriggerReply
+	(*rpc.NotifyReply)(nil),         // 49: tidemill.rpc.v1.NotifyReply
+	(*rpc.DropReply)(nil),           // 50: tidemill.rpc.v1.DropReply
+	(*rpc.CoordinatorReply)(nil),    // 51: tidemill.rpc.v1.CoordinatorReply
+	(*rpc.LogsReply)(nil),           // 52: tidemill.rpc.v1.LogsReply
+	(*rpc.SplitReply)(nil),          // 53: tidemill.rpc.v1.SplitReply
+	(*rpc.ResetReply)(nil),          // 54: tidemill.rpc.v1.ResetReply
+	(*rpc.SnapshotReply)(nil),       // 55: tidemill.rpc.v1.SnapshotReply
+	(*rpc.CommitReply)(nil),         // 56: tidemill.rpc.v1.CommitReply
+	(*rpc.AbortReply)(nil),          // 57: tidemill.rpc.v1.AbortReply
+	(*rpc.ProgressReply)(nil),       // 58: tidemill.rpc.v1.ProgressReply
+	(*rpc.GatherReply)(nil),         // 59: tidemill.rpc.v1.GatherReply
+	(*rpc.ShuffleDropReply)(nil),    // 60: tidemill.rpc.v1.ShuffleDropReply
+	(*rpc.DrainReply)(nil),          // 61: tidemill.rpc.v1.DrainReply
+	(*rpc.ShuffleStats)(nil),        // 62: tidemill.rpc.v1.ShuffleStats
+	(*rpc.HandOverReply)(nil),       // 63: tidemill.rpc.v1.HandOverReply
+	(*rpc.LanesReply)(nil),          // 64: tidemill.rpc.v1.LanesReply
+	(*rpc.SubmitReply)(nil),         // 65: tidemill.rpc.v1.SubmitReply
+	(*rpc.JobStatus)(nil),           // 66: tidemill.rpc.v1.JobStatus
+	(*rpc.ListJobsReply)(nil),       // 67: tidemill.rpc.v1.ListJobsReply
+	(*rpc.CancelJobReply)(nil),      // 68: tidemill.rpc.v1.CancelJobReply
+	(*rpc.SavepointReply)(nil),      // 69: tidemill.rpc.v1.SavepointReply
+	(*rpc.CheckpointsReply)(nil),    // 70: tidemill.rpc.v1.CheckpointsReply
+	(*rpc.RescaleReply)(nil),        // 71: tidemill.rpc.v1.RescaleReply
+	(*rpc.NodesReply)(nil),          // 72: tidemill.rpc.v1.NodesReply
+	(*rpc.DrainNodeReply)(nil),      // 73: tidemill.rpc.v1.DrainNodeReply
+	(*rpc.JoinReply)(nil),           // 74: tidemill.rpc.v1.JoinReply
+	(*rpc.RemoveReply)(nil),         // 75: tidemill.rpc.v1.RemoveReply
+	(*rpc.SelfReply)(nil),           // 76: tidemill.rpc.v1.SelfReply
+	(*rpc.BlobReply)(nil),           // 77: tidemill.rpc.v1.BlobReply
 }
 var file_core_rpc_network_services_proto_depIdxs = []int32{
 	2,  // 0: tidemill.rpc.v1.Master.Register:input_type -> tidemill.rpc.v1.RegisterRequest
@@ -283,63 +295,71 @@ var file_core_rpc_network_services_proto_depIdxs = []int32{
 	18, // 16: tidemill.rpc.v1.Coordinator.Commit:input_type -> tidemill.rpc.v1.CommitRequest
 	19, // 17: tidemill.rpc.v1.Coordinator.Abort:input_type -> tidemill.rpc.v1.AbortRequest
 	20, // 18: tidemill.rpc.v1.Coordinator.Progress:input_type -> tidemill.rpc.v1.ProgressRequest
-	21, // 19: tidemill.rpc.v1.Shuffle.Drop:input_type -> tidemill.rpc.v1.ShuffleDropRequest
-	22, // 20: tidemill.rpc.v1.Shuffle.Drain:input_type -> tidemill.rpc.v1.DrainRequest
-	23, // 21: tidemill.rpc.v1.Shuffle.Stats:input_type -> tidemill.rpc.v1.ShuffleStatsRequest
-	24, // 22: tidemill.rpc.v1.Shuffle.HandOver:input_type -> tidemill.rpc.v1.HandOverRequest
-	25, // 23: tidemill.rpc.v1.Shuffle.Lanes:input_type -> tidemill.rpc.v1.LanesRequest
-	26, // 24: tidemill.rpc.v1.Cluster.Submit:input_type -> tidemill.rpc.v1.SubmitRequest
-	27, // 25: tidemill.rpc.v1.Cluster.GetJob:input_type -> tidemill.rpc.v1.GetJobRequest
-	28, // 26: tidemill.rpc.v1.Cluster.ListJobs:input_type -> tidemill.rpc.v1.ListJobsRequest
-	29, // 27: tidemill.rpc.v1.Cluster.CancelJob:input_type -> tidemill.rpc.v1.CancelJobRequest
-	30, // 28: tidemill.rpc.v1.Cluster.Nodes:input_type -> tidemill.rpc.v1.NodesRequest
-	14, // 29: tidemill.rpc.v1.Cluster.Logs:input_type -> tidemill.rpc.v1.LogsRequest
-	31, // 30: tidemill.rpc.v1.Cluster.DrainNode:input_type -> tidemill.rpc.v1.DrainNodeRequest
-	32, // 31: tidemill.rpc.v1.Cluster.Join:input_type -> tidemill.rpc.v1.JoinRequest
-	33, // 32: tidemill.rpc.v1.Cluster.Remove:input_type -> tidemill.rpc.v1.RemoveRequest
-	34, // 33: tidemill.rpc.v1.Peer.Self:input_type -> tidemill.rpc.v1.SelfRequest
-	35, // 34: tidemill.rpc.v1.Blobs.Put:input_type -> tidemill.rpc.v1.BlobRequest
-	35, // 35: tidemill.rpc.v1.Blobs.Get:input_type -> tidemill.rpc.v1.BlobRequest
-	0,  // 36: tidemill.rpc.v1.Enrollment.Enroll:input_type -> tidemill.rpc.v1.EnrollRequest
-	36, // 37: tidemill.rpc.v1.Master.Register:output_type -> tidemill.rpc.v1.RegisterReply
-	37, // 38: tidemill.rpc.v1.Master.Heartbeat:output_type -> tidemill.rpc.v1.HeartbeatReply
-	38, // 39: tidemill.rpc.v1.Master.Report:output_type -> tidemill.rpc.v1.TaskReply
-	39, // 40: tidemill.rpc.v1.Master.Acknowledge:output_type -> tidemill.rpc.v1.AckReply
-	40, // 41: tidemill.rpc.v1.Master.Decline:output_type -> tidemill.rpc.v1.DeclineReply
-	41, // 42: tidemill.rpc.v1.Master.Leave:output_type -> tidemill.rpc.v1.LeaveReply
-	42, // 43: tidemill.rpc.v1.Worker.Deploy:output_type -> tidemill.rpc.v1.DeployReply
-	43, // 44: tidemill.rpc.v1.Worker.Cancel:output_type -> tidemill.rpc.v1.CancelReply
-	44, // 45: tidemill.rpc.v1.Worker.Trigger:output_type -> tidemill.rpc.v1.TriggerReply
-	45, // 46: tidemill.rpc.v1.Worker.Notify:output_type -> tidemill.rpc.v1.NotifyReply
-	46, // 47: tidemill.rpc.v1.Worker.Drop:output_type -> tidemill.rpc.v1.DropReply
-	47, // 48: tidemill.rpc.v1.Worker.StartCoordinator:output_type -> tidemill.rpc.v1.CoordinatorReply
-	48, // 49: tidemill.rpc.v1.Worker.Logs:output_type -> tidemill.rpc.v1.LogsReply
-	49, // 50: tidemill.rpc.v1.Coordinator.NextSplit:output_type -> tidemill.rpc.v1.SplitReply
-	50, // 51: tidemill.rpc.v1.Coordinator.Reset:output_type -> tidemill.rpc.v1.ResetReply
-	51, // 52: tidemill.rpc.v1.Coordinator.Snapshot:output_type -> tidemill.rpc.v1.SnapshotReply
-	52, // 53: tidemill.rpc.v1.Coordinator.Commit:output_type -> tidemill.rpc.v1.CommitReply
-	53, // 54: tidemill.rpc.v1.Coordinator.Abort:output_type -> tidemill.rpc.v1.AbortReply
-	54, // 55: tidemill.rpc.v1.Coordinator.Progress:output_type -> tidemill.rpc.v1.ProgressReply
-	55, // 56: tidemill.rpc.v1.Shuffle.Drop:output_type -> tidemill.rpc.v1.ShuffleDropReply
-	56, // 57: tidemill.rpc.v1.Shuffle.Drain:output_type -> tidemill.rpc.v1.DrainReply
-	57, // 58: tidemill.rpc.v1.Shuffle.Stats:output_type -> tidemill.rpc.v1.ShuffleStats
-	58, // 59: tidemill.rpc.v1.Shuffle.HandOver:output_type -> tidemill.rpc.v1.HandOverReply
-	59, // 60: tidemill.rpc.v1.Shuffle.Lanes:output_type -> tidemill.rpc.v1.LanesReply
-	60, // 61: tidemill.rpc.v1.Cluster.Submit:output_type -> tidemill.rpc.v1.SubmitReply
-	61, // 62: tidemill.rpc.v1.Cluster.GetJob:output_type -> tidemill.rpc.v1.JobStatus
-	62, // 63: tidemill.rpc.v1.Cluster.ListJobs:output_type -> tidemill.rpc.v1.ListJobsReply
-	63, // 64: tidemill.rpc.v1.Cluster.CancelJob:output_type -> tidemill.rpc.v1.CancelJobReply
-	64, // 65: tidemill.rpc.v1.Cluster.Nodes:output_type -> tidemill.rpc.v1.NodesReply
-	48, // 66: tidemill.rpc.v1.Cluster.Logs:output_type -> tidemill.rpc.v1.LogsReply
-	65, // 67: tidemill.rpc.v1.Cluster.DrainNode:output_type -> tidemill.rpc.v1.DrainNodeReply
-	66, // 68: tidemill.rpc.v1.Cluster.Join:output_type -> tidemill.rpc.v1.JoinReply
-	67, // 69: tidemill.rpc.v1.Cluster.Remove:output_type -> tidemill.rpc.v1.RemoveReply
-	68, // 70: tidemill.rpc.v1.Peer.Self:output_type -> tidemill.rpc.v1.SelfReply
-	69, // 71: tidemill.rpc.v1.Blobs.Put:output_type -> tidemill.rpc.v1.BlobReply
-	69, // 72: tidemill.rpc.v1.Blobs.Get:output_type -> tidemill.rpc.v1.BlobReply
-	1,  // 73: tidemill.rpc.v1.Enrollment.Enroll:output_type -> tidemill.rpc.v1.EnrollReply
-	37, // [37:74] is the sub-list for method output_type
-	0,  // [0:37] is the sub-list for method input_type
+	21, // 19: tidemill.rpc.v1.Coordinator.Gather:input_type -> tidemill.rpc.v1.GatherRequest
+	22, // 20: tidemill.rpc.v1.Shuffle.Drop:input_type -> tidemill.rpc.v1.ShuffleDropRequest
+	23, // 21: tidemill.rpc.v1.Shuffle.Drain:input_type -> tidemill.rpc.v1.DrainRequest
+	24, // 22: tidemill.rpc.v1.Shuffle.Stats:input_type -> tidemill.rpc.v1.ShuffleStatsRequest
+	25, // 23: tidemill.rpc.v1.Shuffle.HandOver:input_type -> tidemill.rpc.v1.HandOverRequest
+	26, // 24: tidemill.rpc.v1.Shuffle.Lanes:input_type -> tidemill.rpc.v1.LanesRequest
+	27, // 25: tidemill.rpc.v1.Cluster.Submit:input_type -> tidemill.rpc.v1.SubmitRequest
+	28, // 26: tidemill.rpc.v1.Cluster.GetJob:input_type -> tidemill.rpc.v1.GetJobRequest
+	29, // 27: tidemill.rpc.v1.Cluster.ListJobs:input_type -> tidemill.rpc.v1.ListJobsRequest
+	30, // 28: tidemill.rpc.v1.Cluster.CancelJob:input_type -> tidemill.rpc.v1.CancelJobRequest
+	31, // 29: tidemill.rpc.v1.Cluster.Savepoint:input_type -> tidemill.rpc.v1.SavepointRequest
+	32, // 30: tidemill.rpc.v1.Cluster.Checkpoints:input_type -> tidemill.rpc.v1.CheckpointsRequest
+	33, // 31: tidemill.rpc.v1.Cluster.Rescale:input_type -> tidemill.rpc.v1.RescaleRequest
+	34, // 32: tidemill.rpc.v1.Cluster.Nodes:input_type -> tidemill.rpc.v1.NodesRequest
+	14, // 33: tidemill.rpc.v1.Cluster.Logs:input_type -> tidemill.rpc.v1.LogsRequest
+	35, // 34: tidemill.rpc.v1.Cluster.DrainNode:input_type -> tidemill.rpc.v1.DrainNodeRequest
+	36, // 35: tidemill.rpc.v1.Cluster.Join:input_type -> tidemill.rpc.v1.JoinRequest
+	37, // 36: tidemill.rpc.v1.Cluster.Remove:input_type -> tidemill.rpc.v1.RemoveRequest
+	38, // 37: tidemill.rpc.v1.Peer.Self:input_type -> tidemill.rpc.v1.SelfRequest
+	39, // 38: tidemill.rpc.v1.Blobs.Put:input_type -> tidemill.rpc.v1.BlobRequest
+	39, // 39: tidemill.rpc.v1.Blobs.Get:input_type -> tidemill.rpc.v1.BlobRequest
+	0,  // 40: tidemill.rpc.v1.Enrollment.Enroll:input_type -> tidemill.rpc.v1.EnrollRequest
+	40, // 41: tidemill.rpc.v1.Master.Register:output_type -> tidemill.rpc.v1.RegisterReply
+	41, // 42: tidemill.rpc.v1.Master.Heartbeat:output_type -> tidemill.rpc.v1.HeartbeatReply
+	42, // 43: tidemill.rpc.v1.Master.Report:output_type -> tidemill.rpc.v1.TaskReply
+	43, // 44: tidemill.rpc.v1.Master.Acknowledge:output_type -> tidemill.rpc.v1.AckReply
+	44, // 45: tidemill.rpc.v1.Master.Decline:output_type -> tidemill.rpc.v1.DeclineReply
+	45, // 46: tidemill.rpc.v1.Master.Leave:output_type -> tidemill.rpc.v1.LeaveReply
+	46, // 47: tidemill.rpc.v1.Worker.Deploy:output_type -> tidemill.rpc.v1.DeployReply
+	47, // 48: tidemill.rpc.v1.Worker.Cancel:output_type -> tidemill.rpc.v1.CancelReply
+	48, // 49: tidemill.rpc.v1.Worker.Trigger:output_type -> tidemill.rpc.v1.TriggerReply
+	49, // 50: tidemill.rpc.v1.Worker.Notify:output_type -> tidemill.rpc.v1.NotifyReply
+	50, // 51: tidemill.rpc.v1.Worker.Drop:output_type -> tidemill.rpc.v1.DropReply
+	51, // 52: tidemill.rpc.v1.Worker.StartCoordinator:output_type -> tidemill.rpc.v1.CoordinatorReply
+	52, // 53: tidemill.rpc.v1.Worker.Logs:output_type -> tidemill.rpc.v1.LogsReply
+	53, // 54: tidemill.rpc.v1.Coordinator.NextSplit:output_type -> tidemill.rpc.v1.SplitReply
+	54, // 55: tidemill.rpc.v1.Coordinator.Reset:output_type -> tidemill.rpc.v1.ResetReply
+	55, // 56: tidemill.rpc.v1.Coordinator.Snapshot:output_type -> tidemill.rpc.v1.SnapshotReply
+	56, // 57: tidemill.rpc.v1.Coordinator.Commit:output_type -> tidemill.rpc.v1.CommitReply
+	57, // 58: tidemill.rpc.v1.Coordinator.Abort:output_type -> tidemill.rpc.v1.AbortReply
+	58, // 59: tidemill.rpc.v1.Coordinator.Progress:output_type -> tidemill.rpc.v1.ProgressReply
+	59, // 60: tidemill.rpc.v1.Coordinator.Gather:output_type -> tidemill.rpc.v1.GatherReply
+	60, // 61: tidemill.rpc.v1.Shuffle.Drop:output_type -> tidemill.rpc.v1.ShuffleDropReply
+	61, // 62: tidemill.rpc.v1.Shuffle.Drain:output_type -> tidemill.rpc.v1.DrainReply
+	62, // 63: tidemill.rpc.v1.Shuffle.Stats:output_type -> tidemill.rpc.v1.ShuffleStats
+	63, // 64: tidemill.rpc.v1.Shuffle.HandOver:output_type -> tidemill.rpc.v1.HandOverReply
+	64, // 65: tidemill.rpc.v1.Shuffle.Lanes:output_type -> tidemill.rpc.v1.LanesReply
+	65, // 66: tidemill.rpc.v1.Cluster.Submit:output_type -> tidemill.rpc.v1.SubmitReply
+	66, // 67: tidemill.rpc.v1.Cluster.GetJob:output_type -> tidemill.rpc.v1.JobStatus
+	67, // 68: tidemill.rpc.v1.Cluster.ListJobs:output_type -> tidemill.rpc.v1.ListJobsReply
+	68, // 69: tidemill.rpc.v1.Cluster.CancelJob:output_type -> tidemill.rpc.v1.CancelJobReply
+	69, // 70: tidemill.rpc.v1.Cluster.Savepoint:output_type -> tidemill.rpc.v1.SavepointReply
+	70, // 71: tidemill.rpc.v1.Cluster.Checkpoints:output_type -> tidemill.rpc.v1.CheckpointsReply
+	71, // 72: tidemill.rpc.v1.Cluster.Rescale:output_type -> tidemill.rpc.v1.RescaleReply
+	72, // 73: tidemill.rpc.v1.Cluster.Nodes:output_type -> tidemill.rpc.v1.NodesReply
+	52, // 74: tidemill.rpc.v1.Cluster.Logs:output_type -> tidemill.rpc.v1.LogsReply
+	73, // 75: tidemill.rpc.v1.Cluster.DrainNode:output_type -> tidemill.rpc.v1.DrainNodeReply
+	74, // 76: tidemill.rpc.v1.Cluster.Join:output_type -> tidemill.rpc.v1.JoinReply
+	75, // 77: tidemill.rpc.v1.Cluster.Remove:output_type -> tidemill.rpc.v1.RemoveReply
+	76, // 78: tidemill.rpc.v1.Peer.Self:output_type -> tidemill.rpc.v1.SelfReply
+	77, // 79: tidemill.rpc.v1.Blobs.Put:output_type -> tidemill.rpc.v1.BlobReply
+	77, // 80: tidemill.rpc.v1.Blobs.Get:output_type -> tidemill.rpc.v1.BlobReply
+	1,  // 81: tidemill.rpc.v1.Enrollment.Enroll:output_type -> tidemill.rpc.v1.EnrollReply
+	41, // [41:82] is the sub-list for method output_type
+	0,  // [0:41] is the sub-list for method input_type
 	0,  // [0:0] is the sub-list for extension type_name
 	0,  // [0:0] is the sub-list for extension extendee
 	0,  // [0:0] is the sub-list for field type_name

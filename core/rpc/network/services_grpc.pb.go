@@ -651,6 +651,7 @@ const (
 	Coordinator_Commit_FullMethodName    = "/tidemill.rpc.v1.Coordinator/Commit"
 	Coordinator_Abort_FullMethodName     = "/tidemill.rpc.v1.Coordinator/Abort"
 	Coordinator_Progress_FullMethodName  = "/tidemill.rpc.v1.Coordinator/Progress"
+	Coordinator_Gather_FullMethodName    = "/tidemill.rpc.v1.Coordinator/Gather"
 )
 
 // CoordinatorClient is the client API for Coordinator service.
@@ -663,6 +664,7 @@ type CoordinatorClient interface {
 	Commit(ctx context.Context, in *rpc.CommitRequest, opts ...grpc.CallOption) (*rpc.CommitReply, error)
 	Abort(ctx context.Context, in *rpc.AbortRequest, opts ...grpc.CallOption) (*rpc.AbortReply, error)
 	Progress(ctx context.Context, in *rpc.ProgressRequest, opts ...grpc.CallOption) (*rpc.ProgressReply, error)
+	Gather(ctx context.Context, in *rpc.GatherRequest, opts ...grpc.CallOption) (*rpc.GatherReply, error)
 }
 
 type coordinatorClient struct {
@@ -733,6 +735,16 @@ func (c *coordinatorClient) Progress(ctx context.Context, in *rpc.ProgressReques
 	return out, nil
 }
 
+func (c *coordinatorClient) Gather(ctx context.Context, in *rpc.GatherRequest, opts ...grpc.CallOption) (*rpc.GatherReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(rpc.GatherReply)
+	err := c.cc.Invoke(ctx, Coordinator_Gather_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CoordinatorServer is the server API for Coordinator service.
 // All implementations must embed UnimplementedCoordinatorServer
 // for forward compatibility.
@@ -743,6 +755,7 @@ type CoordinatorServer interface {
 	Commit(context.Context, *rpc.CommitRequest) (*rpc.CommitReply, error)
 	Abort(context.Context, *rpc.AbortRequest) (*rpc.AbortReply, error)
 	Progress(context.Context, *rpc.ProgressRequest) (*rpc.ProgressReply, error)
+	Gather(context.Context, *rpc.GatherRequest) (*rpc.GatherReply, error)
 	mustEmbedUnimplementedCoordinatorServer()
 }
 
@@ -770,6 +783,9 @@ func (UnimplementedCoordinatorServer) Abort(context.Context, *rpc.AbortRequest) 
 }
 func (UnimplementedCoordinatorServer) Progress(context.Context, *rpc.ProgressRequest) (*rpc.ProgressReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Progress not implemented")
+}
+func (UnimplementedCoordinatorServer) Gather(context.Context, *rpc.GatherRequest) (*rpc.GatherReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Gather not implemented")
 }
 func (UnimplementedCoordinatorServer) mustEmbedUnimplementedCoordinatorServer() {}
 func (UnimplementedCoordinatorServer) testEmbeddedByValue()                     {}
@@ -900,6 +916,24 @@ func _Coordinator_Progress_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Coordinator_Gather_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(rpc.GatherRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CoordinatorServer).Gather(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Coordinator_Gather_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CoordinatorServer).Gather(ctx, req.(*rpc.GatherRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Coordinator_ServiceDesc is the grpc.ServiceDesc for Coordinator service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -930,6 +964,10 @@ var Coordinator_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Progress",
 			Handler:    _Coordinator_Progress_Handler,
+		},
+		{
+			MethodName: "Gather",
+			Handler:    _Coordinator_Gather_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -1191,15 +1229,18 @@ var Shuffle_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	Cluster_Submit_FullMethodName    = "/tidemill.rpc.v1.Cluster/Submit"
-	Cluster_GetJob_FullMethodName    = "/tidemill.rpc.v1.Cluster/GetJob"
-	Cluster_ListJobs_FullMethodName  = "/tidemill.rpc.v1.Cluster/ListJobs"
-	Cluster_CancelJob_FullMethodName = "/tidemill.rpc.v1.Cluster/CancelJob"
-	Cluster_Nodes_FullMethodName     = "/tidemill.rpc.v1.Cluster/Nodes"
-	Cluster_Logs_FullMethodName      = "/tidemill.rpc.v1.Cluster/Logs"
-	Cluster_DrainNode_FullMethodName = "/tidemill.rpc.v1.Cluster/DrainNode"
-	Cluster_Join_FullMethodName      = "/tidemill.rpc.v1.Cluster/Join"
-	Cluster_Remove_FullMethodName    = "/tidemill.rpc.v1.Cluster/Remove"
+	Cluster_Submit_FullMethodName      = "/tidemill.rpc.v1.Cluster/Submit"
+	Cluster_GetJob_FullMethodName      = "/tidemill.rpc.v1.Cluster/GetJob"
+	Cluster_ListJobs_FullMethodName    = "/tidemill.rpc.v1.Cluster/ListJobs"
+	Cluster_CancelJob_FullMethodName   = "/tidemill.rpc.v1.Cluster/CancelJob"
+	Cluster_Savepoint_FullMethodName   = "/tidemill.rpc.v1.Cluster/Savepoint"
+	Cluster_Checkpoints_FullMethodName = "/tidemill.rpc.v1.Cluster/Checkpoints"
+	Cluster_Rescale_FullMethodName     = "/tidemill.rpc.v1.Cluster/Rescale"
+	Cluster_Nodes_FullMethodName       = "/tidemill.rpc.v1.Cluster/Nodes"
+	Cluster_Logs_FullMethodName        = "/tidemill.rpc.v1.Cluster/Logs"
+	Cluster_DrainNode_FullMethodName   = "/tidemill.rpc.v1.Cluster/DrainNode"
+	Cluster_Join_FullMethodName        = "/tidemill.rpc.v1.Cluster/Join"
+	Cluster_Remove_FullMethodName      = "/tidemill.rpc.v1.Cluster/Remove"
 )
 
 // ClusterClient is the client API for Cluster service.
@@ -1210,6 +1251,9 @@ type ClusterClient interface {
 	GetJob(ctx context.Context, in *rpc.GetJobRequest, opts ...grpc.CallOption) (*rpc.JobStatus, error)
 	ListJobs(ctx context.Context, in *rpc.ListJobsRequest, opts ...grpc.CallOption) (*rpc.ListJobsReply, error)
 	CancelJob(ctx context.Context, in *rpc.CancelJobRequest, opts ...grpc.CallOption) (*rpc.CancelJobReply, error)
+	Savepoint(ctx context.Context, in *rpc.SavepointRequest, opts ...grpc.CallOption) (*rpc.SavepointReply, error)
+	Checkpoints(ctx context.Context, in *rpc.CheckpointsRequest, opts ...grpc.CallOption) (*rpc.CheckpointsReply, error)
+	Rescale(ctx context.Context, in *rpc.RescaleRequest, opts ...grpc.CallOption) (*rpc.RescaleReply, error)
 	Nodes(ctx context.Context, in *rpc.NodesRequest, opts ...grpc.CallOption) (*rpc.NodesReply, error)
 	Logs(ctx context.Context, in *rpc.LogsRequest, opts ...grpc.CallOption) (*rpc.LogsReply, error)
 	DrainNode(ctx context.Context, in *rpc.DrainNodeRequest, opts ...grpc.CallOption) (*rpc.DrainNodeReply, error)
@@ -1259,6 +1303,36 @@ func (c *clusterClient) CancelJob(ctx context.Context, in *rpc.CancelJobRequest,
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(rpc.CancelJobReply)
 	err := c.cc.Invoke(ctx, Cluster_CancelJob_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterClient) Savepoint(ctx context.Context, in *rpc.SavepointRequest, opts ...grpc.CallOption) (*rpc.SavepointReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(rpc.SavepointReply)
+	err := c.cc.Invoke(ctx, Cluster_Savepoint_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterClient) Checkpoints(ctx context.Context, in *rpc.CheckpointsRequest, opts ...grpc.CallOption) (*rpc.CheckpointsReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(rpc.CheckpointsReply)
+	err := c.cc.Invoke(ctx, Cluster_Checkpoints_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterClient) Rescale(ctx context.Context, in *rpc.RescaleRequest, opts ...grpc.CallOption) (*rpc.RescaleReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(rpc.RescaleReply)
+	err := c.cc.Invoke(ctx, Cluster_Rescale_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -1323,6 +1397,9 @@ type ClusterServer interface {
 	GetJob(context.Context, *rpc.GetJobRequest) (*rpc.JobStatus, error)
 	ListJobs(context.Context, *rpc.ListJobsRequest) (*rpc.ListJobsReply, error)
 	CancelJob(context.Context, *rpc.CancelJobRequest) (*rpc.CancelJobReply, error)
+	Savepoint(context.Context, *rpc.SavepointRequest) (*rpc.SavepointReply, error)
+	Checkpoints(context.Context, *rpc.CheckpointsRequest) (*rpc.CheckpointsReply, error)
+	Rescale(context.Context, *rpc.RescaleRequest) (*rpc.RescaleReply, error)
 	Nodes(context.Context, *rpc.NodesRequest) (*rpc.NodesReply, error)
 	Logs(context.Context, *rpc.LogsRequest) (*rpc.LogsReply, error)
 	DrainNode(context.Context, *rpc.DrainNodeRequest) (*rpc.DrainNodeReply, error)
@@ -1349,6 +1426,15 @@ func (UnimplementedClusterServer) ListJobs(context.Context, *rpc.ListJobsRequest
 }
 func (UnimplementedClusterServer) CancelJob(context.Context, *rpc.CancelJobRequest) (*rpc.CancelJobReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method CancelJob not implemented")
+}
+func (UnimplementedClusterServer) Savepoint(context.Context, *rpc.SavepointRequest) (*rpc.SavepointReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Savepoint not implemented")
+}
+func (UnimplementedClusterServer) Checkpoints(context.Context, *rpc.CheckpointsRequest) (*rpc.CheckpointsReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Checkpoints not implemented")
+}
+func (UnimplementedClusterServer) Rescale(context.Context, *rpc.RescaleRequest) (*rpc.RescaleReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Rescale not implemented")
 }
 func (UnimplementedClusterServer) Nodes(context.Context, *rpc.NodesRequest) (*rpc.NodesReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Nodes not implemented")
@@ -1454,6 +1540,60 @@ func _Cluster_CancelJob_Handler(srv interface{}, ctx context.Context, dec func(i
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ClusterServer).CancelJob(ctx, req.(*rpc.CancelJobRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Cluster_Savepoint_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(rpc.SavepointRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServer).Savepoint(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Cluster_Savepoint_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServer).Savepoint(ctx, req.(*rpc.SavepointRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Cluster_Checkpoints_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(rpc.CheckpointsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServer).Checkpoints(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Cluster_Checkpoints_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServer).Checkpoints(ctx, req.(*rpc.CheckpointsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Cluster_Rescale_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(rpc.RescaleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServer).Rescale(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Cluster_Rescale_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServer).Rescale(ctx, req.(*rpc.RescaleRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -1570,6 +1710,18 @@ var Cluster_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CancelJob",
 			Handler:    _Cluster_CancelJob_Handler,
+		},
+		{
+			MethodName: "Savepoint",
+			Handler:    _Cluster_Savepoint_Handler,
+		},
+		{
+			MethodName: "Checkpoints",
+			Handler:    _Cluster_Checkpoints_Handler,
+		},
+		{
+			MethodName: "Rescale",
+			Handler:    _Cluster_Rescale_Handler,
 		},
 		{
 			MethodName: "Nodes",
