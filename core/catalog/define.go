@@ -264,6 +264,7 @@ func (d *Definer) options(t *Table, c *ast.CreateTable) error {
 			connectorAt = o.Value
 		}
 	}
+	modernise(t.Options)
 	name, ok := t.Options[OptionConnector]
 	if !ok {
 		e := sqlerr.New(sqlerr.MissingOption, c.Name, "table %s has no option 'connector'", c.Name)

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -19,13 +20,14 @@ type Session struct {
 	database  string
 	options   map[string]string
 	temporary map[Path]Object
+	functions map[string]string // by their names in upper case, what they stand for
 }
 
 // NewSession returns a session on the default database.
 func NewSession(catalogs *Catalogs) *Session {
 	return &Session{
 		catalogs: catalogs, catalog: DefaultCatalog, database: DefaultDatabase,
-		options: map[string]string{}, temporary: map[Path]Object{},
+		options: map[string]string{}, temporary: map[Path]Object{}, functions: map[string]string{},
 	}
 }
 
@@ -61,6 +63,33 @@ func (s *Session) ResetOption(key string) {
 		clear(s.options)
 	}
 	delete(s.options, key)
+}
+
+// Functions returns a copy of the names that were given to functions.
+func (s *Session) Functions() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.functions)
+}
+
+// mostFunctions bounds the names that a session gives.
+const mostFunctions = 10_000
+
+// NameFunction gives a function one more name, or takes a name back where of is empty. It
+// reports whether the name was known before; then another function keeps it.
+func (s *Session) NameFunction(name, of string) (known bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, known = s.functions[name]
+	switch {
+	case of == "":
+		delete(s.functions, name)
+	case !known && len(s.functions) == mostFunctions:
+		return false, fmt.Errorf("more than %d functions", mostFunctions)
+	case !known:
+		s.functions[name] = of
+	}
+	return known, nil
 }
 
 // Path completes a written name with the current catalog and database.

@@ -16,7 +16,16 @@ type regexes struct {
 	escape  rune
 	found   *regexp.Regexp
 	err     error
-	similar bool // patterns are SQL's, of SIMILAR TO
+	similar bool          // patterns are SQL's, of SIMILAR TO
+	chain   *chainMatcher // finds what found finds; nil: it does not
+}
+
+// submatches is FindSubmatchIndex of what of has returned last, valid until the next call.
+func (x *regexes) submatches(s []byte) []int {
+	if x.chain != nil {
+		return x.chain.find(s)
+	}
+	return x.found.FindSubmatchIndex(s)
 }
 
 func (x *regexes) of(pattern []byte, escape rune) (*regexp.Regexp, error) {
@@ -31,6 +40,7 @@ func (x *regexes) of(pattern []byte, escape rune) (*regexp.Regexp, error) {
 	if x.found, x.err = regexp.Compile(text); x.err != nil {
 		x.err = failure.Errorf(failure.UserCode, "pattern '%s': %w", pattern, x.err)
 	}
+	x.chain = newChain(text)
 	return x.found, x.err
 }
 
@@ -136,7 +146,7 @@ func regexExtractKernel(k *call) error {
 			break
 		}
 		group := a.or(2, r, 0)
-		match := re.FindSubmatchIndex(a.s(0, r))
+		match := cache.submatches(a.s(0, r))
 		if match == nil || group < 0 || group > int64(re.NumSubexp()) || match[2*group] < 0 {
 			k.setNull(r, &fresh)
 			continue

@@ -211,6 +211,13 @@ func textNumbers(name string) func(a *arguments, r int32) int64 {
 			}
 			return 0
 		}
+	case "COUNT_CHAR":
+		return func(a *arguments, r int32) int64 {
+			if c := a.s(1, r); len(c) > 0 {
+				return int64(bytes.Count(a.s(0, r), c[:1]))
+			}
+			return 0
+		}
 	case "POSITION", "LOCATE":
 		return func(a *arguments, r int32) int64 { return position(a.s(1, r), a.s(0, r), a.or(2, r, 1), 1) }
 	case "INSTR":

@@ -133,6 +133,7 @@ func textTable() []definition {
 		scalar("BTRIM", "string, string? -> STRING"),
 		scalar("POSITION", "string, string -> INT"),
 		scalar("INSTR", "string, string, int?, int? -> INT"),
+		scalar("COUNT_CHAR", "string, string -> BIGINT"),
 		scalar("LOCATE", "string, string, int? -> INT"),
 		scalar("CONCAT", "string, string... -> STRING"),
 		scalar("CONCAT_WS", "string, string... -> STRING"),

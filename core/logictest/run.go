@@ -58,6 +58,8 @@ type Variation struct {
 // Variations are the usual ones.
 func Variations() []Variation {
 	checkpoints := map[string]string{"execution.checkpointing.interval": "20 ms", "state.checkpoints.dir": checkpointDir}
+	onDisk := maps.Clone(checkpoints)
+	onDisk["state.backend.type"], onDisk["state.backend.pebble.memory.fixed-per-operator"] = "pebble", "1 kb"
 	return []Variation{
 		{Name: "straight"},
 		{Name: "parallelism-1", Settings: map[string]string{"parallelism.default": "1"}},
@@ -67,8 +69,11 @@ func Variations() []Variation {
 		{Name: "retention-job", Settings: map[string]string{"exchange.batch-retention": "job"}},
 		{Name: "workers-2", Apart: true},
 		{Name: "workers-2-stored", Apart: true, Settings: map[string]string{"exchange.batch-retention": "job"}},
+		{Name: "streaming-fold", Settings: map[string]string{"execution.runtime-mode": "streaming"}},
+		{Name: "mini-batch", Streaming: true, Settings: map[string]string{"table.exec.mini-batch.enabled": "true", "table.exec.mini-batch.allow-latency": "1 s"}},
 		{Name: "checkpoints", Streaming: true, Settings: checkpoints},
 		{Name: "restarted", Streaming: true, Restart: true, Settings: checkpoints},
+		{Name: "state-on-disk", Streaming: true, Restart: true, Settings: onDisk},
 	}
 }
 
@@ -97,7 +102,7 @@ func (o Options) file(t *testing.T, s *script) {
 		if v.Apart {
 			open = o.Apart
 		}
-		if v.Streaming && !s.streaming || open == nil || slices.Contains(s.without, v.Name) {
+		if s.has(v.Settings) || v.Streaming && !s.streaming || open == nil || slices.Contains(s.without, v.Name) {
 			continue
 		}
 		t.Run(v.Name, func(t *testing.T) {
@@ -115,6 +120,16 @@ func (o Options) file(t *testing.T, s *script) {
 			}
 		})
 	}
+}
+
+// has reports whether the script sets all of these anyway.
+func (s *script) has(settings map[string]string) bool {
+	for key, value := range settings {
+		if s.settings[key] != value {
+			return false
+		}
+	}
+	return len(settings) > 0
 }
 
 // run is one file in one variation.

@@ -96,6 +96,10 @@ func (e *estimates) estimate(n Node) float64 {
 		return e.join(n)
 	case *Limit:
 		return limited(e.rowsOf(n.Input), n.Offset, n.Count)
+	case *GroupTop:
+		return e.rowsOf(n.Input)
+	case *Materialize:
+		return e.rowsOf(n.Input)
 	case *TopN:
 		return limited(e.rowsOf(n.Input), n.Offset, n.Count)
 	case *Union:

@@ -127,7 +127,11 @@ func (n *Aggregate) Label() string {
 
 // Label implements Node.
 func (n *WindowTVF) Label() string {
-	return "Window " + n.Window.Text(n.Input.Schema()[n.Time].Name)
+	s := "Window " + n.Window.Text(n.Input.Schema()[n.Time].Name)
+	for i, e := range n.Partition {
+		s += []string{" by ", ", "}[min(i, 1)] + expr.String(e)
+	}
+	return s
 }
 
 // Label implements Node.
@@ -252,7 +256,11 @@ func (n *Union) Label() string { return "Union" }
 
 // Label implements Node.
 func (n *Watermark) Label() string {
-	return "Watermark " + datatype.QuoteName(n.Schema()[n.Column].Name) + " as " + expr.String(n.Expr)
+	s := "Watermark " + datatype.QuoteName(n.Schema()[n.Column].Name)
+	if n.Processing {
+		return s + " by the clock"
+	}
+	return s + " as " + expr.String(n.Expr)
 }
 
 // Label implements Node.

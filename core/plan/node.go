@@ -86,13 +86,16 @@ type Aggregate struct {
 	Calls []Call
 }
 
-// WindowTVF assigns rows to event-time windows: TUMBLE, HOP or CUMULATE. Output:
-// the input columns, then window_start, window_end, window_time.
+// WindowTVF assigns rows to event-time windows. Output: the input columns, then
+// window_start, window_end, window_time.
 type WindowTVF struct {
 	Place  ast.Span
 	Input  Node
 	Window Window
 	Time   int // the time column
+	// Partition are the keys of SESSION, over the input columns: each of their values
+	// has sessions of its own. Sessions are known only to a WindowAggregate by just these.
+	Partition []expr.Expr
 }
 
 // WindowAggregate groups by keys and event-time windows in one step. Output: the
@@ -217,6 +220,12 @@ type Watermark struct {
 	// IdleMillis is the silence after which the input no longer holds time back;
 	// 0: never.
 	IdleMillis int64
+	// FutureMillis is how far an event time may be ahead of the clock and still advance the
+	// watermark; 0: any.
+	FutureMillis int64
+	// Processing makes the column the time at which a row comes by, whatever it was,
+	// and the watermark that of the clock; Expr is the column then.
+	Processing bool
 }
 
 // Sink writes its input to a table through its connector.
@@ -227,6 +236,8 @@ type Sink struct {
 	Table           connector.Table
 	StaticPartition map[string]string
 	Overwrite       bool
+	// Accepts are the changes that the connector takes.
+	Accepts connector.Changes
 }
 
 // WindowKind tells the event-time windows apart.
@@ -238,11 +249,12 @@ const (
 	Tumble
 	Hop
 	Cumulate
+	Session // SizeMillis is the gap
 )
 
 // String is the window's table function.
 func (k WindowKind) String() string {
-	return name(k, "TUMBLE", "HOP", "CUMULATE")
+	return name(k, "TUMBLE", "HOP", "CUMULATE", "SESSION")
 }
 
 // Window is an event-time window; lengths are milliseconds.

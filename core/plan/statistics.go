@@ -42,7 +42,7 @@ func DistinctValues(n Node, column int) float64 { return newEstimates().values(n
 func (e *estimates) values(n Node, column int) float64 {
 	rows := e.rowsOf(n)
 	switch n := n.(type) {
-	case *Filter, *Sort, *Limit, *TopN, *Watermark:
+	case *Filter, *Sort, *Limit, *TopN, *Watermark, *Materialize:
 		return math.Min(rows, e.values(n.Inputs()[0], column))
 	case *Project:
 		if c, ok := n.Exprs[column].(*expr.Column); ok {
@@ -83,8 +83,12 @@ func (e *estimates) follow(n Node, column int) Statistics {
 		if c, ok := n.Exprs[column].(*expr.Column); ok {
 			return e.column(n.Input, c.Index)
 		}
-	case *Filter, *Sort, *Limit, *TopN, *Watermark:
+	case *Filter, *Sort, *Limit, *TopN, *Watermark, *Materialize:
 		return e.column(n.Inputs()[0], column)
+	case *LookupJoin, *TemporalJoin:
+		if in := n.Inputs()[0]; column < len(in.Schema()) {
+			return e.column(in, column)
+		}
 	case *Unnest:
 		if column < len(n.Keep) {
 			return e.column(n.Input, n.Keep[column])

@@ -2,19 +2,6 @@ package plan
 
 import "github.com/tidemill/tidemill/core/expr"
 
-// Changelog is the kinds of changes that a node may emit.
-type Changelog uint8
-
-// The changelog modes.
-const (
-	ChangelogInvalid Changelog = iota
-	InsertOnly                 // every row is final
-	Retract                    // rows may be taken back
-)
-
-// String is the mode as EXPLAIN shows it.
-func (c Changelog) String() string { return name(c, "insert-only", "retract") }
-
 // Bounded reports whether the node's output ends: whether all its sources do.
 func Bounded(n Node) bool {
 	if scan, ok := n.(*Scan); ok {
@@ -28,56 +15,71 @@ func Bounded(n Node) bool {
 	return true
 }
 
-// ChangelogOf returns what a node emits. An unbounded input makes operators
-// without an end of their own take back earlier results.
-func ChangelogOf(n Node) Changelog {
-	switch n := n.(type) {
-	case *Aggregate, *Over, *Sort, *TopN:
-		if !Bounded(n) {
-			return Retract
-		}
-	case *Join:
-		if n.Kind != Inner && n.Kind != Semi && !Bounded(n) {
-			return Retract
-		}
-	}
-	for _, in := range n.Inputs() {
-		if ChangelogOf(in) == Retract {
-			return Retract
-		}
-	}
-	return InsertOnly
-}
-
 // EventTime reports whether column i of n is an event time: it comes with a
 // watermark, declared below and not lost on the way.
 func EventTime(n Node, i int) bool {
+	after, ok := Closing(n, i)
+	return ok && after <= 0 && !bound(n, i)
+}
+
+// TimeAttribute reports whether column i of n is an event time, or was one below a join
+// that waits for partners: its values come no more some time after the watermark.
+func TimeAttribute(n Node, i int) bool {
+	_, ok := Closing(n, i)
+	return ok && !bound(n, i)
+}
+
+// bound reports whether column i is the start or the end of a window, which is a time
+// but not the one that rows come in.
+func bound(n Node, i int) bool {
 	switch n := n.(type) {
-	case *Watermark:
-		return i == n.Column || EventTime(n.Input, i)
-	case *Filter, *Limit:
-		return EventTime(n.Inputs()[0], i)
+	case *Filter, *Limit, *Watermark, *Over, *GroupTop, *Materialize:
+		in := n.Inputs()[0]
+		return i < len(in.Schema()) && bound(in, i)
 	case *Project:
-		c, ok := n.Exprs[i].(*expr.Column)
-		return ok && EventTime(n.Input, c.Index)
-	case *Unnest:
-		return i < len(n.Keep) && EventTime(n.Input, n.Keep[i])
+		switch e := n.Exprs[i].(type) {
+		case *expr.Column:
+			return bound(n.Input, e.Index)
+		case *expr.Call:
+			return e.Function == "$TUMBLE_START" || e.Function == "$TUMBLE_END"
+		}
 	case *WindowTVF:
-		width := len(n.Input.Schema())
-		if i < width {
-			return EventTime(n.Input, i)
+		if width := len(n.Input.Schema()); i >= width {
+			return Property(i-width)+WindowStart != WindowTime
 		}
-		return Property(i-width)+WindowStart == WindowTime && EventTime(n.Input, n.Time)
+		return bound(n.Input, i)
 	case *WindowAggregate:
-		at := i - len(n.Keys) - len(n.Calls)
-		return at >= 0 && n.Properties[at] == WindowTime && EventTime(n.Input, n.Time)
-	case *Union:
-		for _, in := range n.All {
-			if !EventTime(in, i) {
-				return false
-			}
+		if at := i - len(n.Keys) - len(n.Calls); at >= 0 {
+			return n.Properties[at] != WindowTime
 		}
-		return true
+	case *Aggregate:
+		return i < len(n.Keys) && bound(n.Input, n.Keys[i])
+	case *Unnest:
+		return i < len(n.Keep) && bound(n.Input, n.Keep[i])
+	case *Join:
+		if width := len(n.Left.Schema()); i >= width {
+			return bound(n.Right, i-width)
+		}
+		return bound(n.Left, i)
+	case *LookupJoin, *TemporalJoin:
+		in := n.Inputs()[0]
+		return i < len(in.Schema()) && bound(in, i)
+	case *Union:
+		return bound(n.All[0], i)
 	}
 	return false
+}
+
+// InTime reports whether the rows of a streaming plan's window are final and come by the
+// time that it is over. Where there is no event time windows close at the end.
+func InTime(n *WindowTVF) bool {
+	if ChangelogOf(n.Input) == Retract {
+		return false
+	}
+	timed := false
+	Walk(n.Input, func(n Node) {
+		_, ok := n.(*Watermark)
+		timed = timed || ok
+	})
+	return !timed || EventTime(n.Input, n.Time)
 }

@@ -228,24 +228,27 @@ func groupSchema(in datatype.Schema, keys []int, calls []Call) datatype.Schema {
 	return s
 }
 
-// WindowBound is the type of window_start and window_end.
-func WindowBound() datatype.Type { return datatype.Of(datatype.Timestamp).WithPrecision(3).NotNull() }
+// WindowBound is the type of the bounds of windows over a time of type t.
+func WindowBound(t datatype.Type) datatype.Type {
+	return datatype.Of(t.Kind).WithPrecision(3).NotNull()
+}
 
 // Schema implements Node.
 func (n *WindowTVF) Schema() datatype.Schema {
 	in := n.Input.Schema()
 	s := append(make(datatype.Schema, 0, len(in)+3), in...)
 	for p := WindowStart; p <= WindowTime; p++ {
-		s = append(s, datatype.Field{Name: p.String(), Type: WindowBound()})
+		s = append(s, datatype.Field{Name: p.String(), Type: WindowBound(in[n.Time].Type)})
 	}
 	return s
 }
 
 // Schema implements Node.
 func (n *WindowAggregate) Schema() datatype.Schema {
-	s := groupSchema(n.Input.Schema(), n.Keys, n.Calls)
+	in := n.Input.Schema()
+	s := groupSchema(in, n.Keys, n.Calls)
 	for i := range n.Properties {
-		s = append(s, datatype.Field{Name: n.Names[i], Type: WindowBound()})
+		s = append(s, datatype.Field{Name: n.Names[i], Type: WindowBound(in[n.Time].Type)})
 	}
 	return s
 }

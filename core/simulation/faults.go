@@ -85,11 +85,19 @@ func (f *faults) wire() rpc.LocalOptions {
 					f.deaths <- death // of each there is one
 				}
 			}
-			return f.transient(Drop, method)
+			return unreachable(f.transient(Drop, method))
 		},
-		Lost:     func(method string) error { return f.transient(Lose, method) },
+		Lost:     func(method string) error { return unreachable(f.transient(Lose, method)) },
 		Repeated: func(method string) bool { _, ok := f.due(Repeat, method); return ok },
 	}
+}
+
+// unreachable is what a caller of the real transport is told of a call or reply that is lost.
+func unreachable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return failure.Wrap(failure.Transient, fmt.Errorf("%w: %w", rpc.ErrUnreachable, err))
 }
 
 func (f *faults) transient(kind FaultKind, name string) error {

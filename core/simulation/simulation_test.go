@@ -43,6 +43,7 @@ func TestSeeds(t *testing.T) {
 // Seeds that have found something are run for ever.
 func TestRememberedSeeds(t *testing.T) {
 	for n, story := range map[uint64]string{
+		397:  "the leader died with its disk when only one of two had heard who has a vote, and they elected nobody",
 		858:  "a job was given to a worker whose death silence had not told yet, and its restarts were used up",
 		1342: "a job of an earlier leader failed before it had a coordinator task, and left what it had staged",
 	} {

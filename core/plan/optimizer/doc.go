@@ -22,4 +22,5 @@
 //	               a top-n
 //	outerSides     of outer joins, too, the smaller side is built
 //	merge          adjacent projections become one
+//	updating       in streaming plans, filters on ranks and limits become top-n
 package optimizer

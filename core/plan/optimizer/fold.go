@@ -34,6 +34,14 @@ func fold(n plan.Node, functions *function.Catalog, zone *time.Location) plan.No
 			c := *n
 			c.Residual = value(n.Residual)
 			return &c
+		case *plan.LookupJoin:
+			c := *n
+			c.Residual = value(n.Residual)
+			return &c
+		case *plan.TemporalJoin:
+			c := *n
+			c.Residual = value(n.Residual)
+			return &c
 		case *plan.Watermark:
 			c := *n
 			c.Expr = value(n.Expr)

@@ -30,12 +30,19 @@ type Options struct {
 
 // Optimize returns a plan with the same rows as n.
 func Optimize(n plan.Node, o Options) plan.Node {
+	streaming := func(then, otherwise func(plan.Node) plan.Node) func(plan.Node) plan.Node {
+		if o.Streaming {
+			return then
+		}
+		return otherwise
+	}
+	same := func(n plan.Node) plan.Node { return n }
 	for _, rule := range []func(plan.Node) plan.Node{
 		merge, // casts meet the literals that they are of
 		func(n plan.Node) plan.Node { return fold(n, o.Functions, o.Zone) },
 		func(n plan.Node) plan.Node { return windows(n, o.Streaming) },
 		averages,
-		distinct,
+		streaming(same, distinct), // streaming group-bys know different values
 		nestedKeys,
 		func(n plan.Node) plan.Node { return pushDown(n, nil) },
 		groupTop,
@@ -43,11 +50,14 @@ func Optimize(n plan.Node, o Options) plan.Node {
 		prune, // what nobody reads has no weight in the order of joins
 		orderJoins,
 		keys,
-		eager,
+		streaming(same, eager), // it would make updates of inserts
 		prune,
 		limits,
 		outerSides,
 		merge,
+		narrowRows,
+		streaming(updating, same),
+		streaming(lastFilters, same),
 	} {
 		if o.Stopped != nil && o.Stopped() {
 			return n

@@ -40,8 +40,14 @@ func keep(n plan.Node, need []int) plan.Node {
 		return keepWindow(n, need)
 	case *plan.Join:
 		return keepJoin(n, need)
+	case *plan.LookupJoin:
+		return keepLookup(n, need)
+	case *plan.TemporalJoin:
+		return keepTemporal(n, need)
 	case *plan.Over:
 		return keepOver(n, need)
+	case *plan.Match:
+		return keepMatch(n, need)
 	case *plan.Sort:
 		return keepSort(n, n.Keys, need)
 	case *plan.TopN:
@@ -275,24 +281,10 @@ func keepExpand(n *plan.Expand, need []int) plan.Node {
 }
 
 func keepJoin(n *plan.Join, need []int) plan.Node {
-	width := len(n.Left.Schema())
-	used := union(need, n.Residual)
-	left, right := slices.Clone(n.LeftKeys), slices.Clone(n.RightKeys)
-	for _, c := range used {
-		if c < width {
-			left = append(left, c)
-		} else {
-			right = append(right, c-width)
-		}
-	}
-	left, right = sorted(left), sorted(right)
+	left, right, have := sides(len(n.Left.Schema()), union(need, n.Residual), n.LeftKeys, n.RightKeys)
 	c := *n
 	c.Left, c.Right = keep(n.Left, left), keep(n.Right, right)
 	c.LeftKeys, c.RightKeys = ranks(n.LeftKeys, left), ranks(n.RightKeys, right)
-	have := slices.Clone(left)
-	for _, r := range right {
-		have = append(have, r+width)
-	}
 	c.Residual = renumber(n.Residual, have)
 	if n.Kind == plan.Semi || n.Kind == plan.Anti {
 		have = left

@@ -29,10 +29,19 @@ func pushDown(n plan.Node, terms []expr.Expr) plan.Node {
 		return throughColumns(n, terms, n.Keys)
 	case *plan.Unnest:
 		return throughUnnest(n, terms)
+	case *plan.LookupJoin:
+		return throughLookup(n, terms)
+	case *plan.TemporalJoin:
+		return throughTemporal(n, terms)
 	case *plan.WindowTVF:
+		if n.Window.Kind == plan.Session { // rows less make other sessions
+			return throughSessions(n, terms)
+		}
 		return throughColumns(n, terms, span(len(n.Input.Schema())))
 	case *plan.Over:
 		return throughOver(n, terms)
+	case *plan.Match:
+		return throughColumns(n, terms, n.Partition)
 	case *plan.Sort:
 		return n.WithInputs(pushDown(n.Input, terms))
 	default:
@@ -56,6 +65,29 @@ func throughOver(n *plan.Over, terms []expr.Expr) plan.Node {
 		}
 	}
 	return plan.Where(n.WithInputs(pushDown(n.Input, down)), stay)
+}
+
+// throughSessions moves the terms that take or leave all rows of a key.
+func throughSessions(n *plan.WindowTVF, terms []expr.Expr) plan.Node {
+	var down, stay []expr.Expr
+	for _, t := range terms {
+		if ofSession(n, t) {
+			down = append(down, t)
+		} else {
+			stay = append(stay, t)
+		}
+	}
+	return plan.Where(n.WithInputs(pushDown(n.Input, down)), stay)
+}
+
+// ofSession reports whether e is the same for all rows of a key of session windows.
+func ofSession(n *plan.WindowTVF, e expr.Expr) bool {
+	return deterministic(e) && plan.OnlyColumns(e, func(i int) bool {
+		return slices.ContainsFunc(n.Partition, func(p expr.Expr) bool {
+			c, ok := p.(*expr.Column)
+			return ok && c.Index == i
+		})
+	})
 }
 
 func span(n int) []int {

@@ -32,21 +32,29 @@ func scanPredicates(n plan.Node, refresh Refresh) plan.Node {
 }
 
 // scanBelow returns the scan under a filter and the condition over the scan's
-// columns; a watermark between them does not change columns.
+// columns. Between them there may be a watermark, which is told of fewer rows then,
+// and the projection that computes columns of a table.
 func scanBelow(f *plan.Filter) (*plan.Scan, expr.Expr, bool) {
-	in := f.Input
-	if w, ok := in.(*plan.Watermark); ok {
-		in = w.Input
+	in, cond := f.Input, f.Cond
+	for {
+		switch n := in.(type) {
+		case *plan.Watermark:
+			in = n.Input
+		case *plan.Project:
+			in, cond = n.Input, plan.Substitute(cond, n.Exprs)
+		case *plan.Scan:
+			return n, cond, true
+		default:
+			return nil, nil, false
+		}
 	}
-	scan, ok := in.(*plan.Scan)
-	return scan, f.Cond, ok
 }
 
-func replaceScan(f *plan.Filter, s *plan.Scan) plan.Node {
-	if w, ok := f.Input.(*plan.Watermark); ok {
-		return f.WithInputs(w.WithInputs(s))
+func replaceScan(n plan.Node, s *plan.Scan) plan.Node {
+	if _, ok := n.(*plan.Scan); ok {
+		return s
 	}
-	return f.WithInputs(s)
+	return n.WithInputs(replaceScan(n.Inputs()[0], s))
 }
 
 func usable(cond expr.Expr, s *plan.Scan) (predicate.Predicate, bool) {

@@ -9,15 +9,10 @@ import (
 // tumble computes the bounds of tumbling windows row by row. Rows without a time
 // belong to no window.
 func tumble(n *plan.WindowTVF) plan.Node {
-	in := n.Input
-	schema := in.Schema()
+	schema := n.Input.Schema()
 	var time expr.Expr = plan.Column(schema, n.Time)
-	if time.Type().Nullable {
-		in = &plan.Filter{Place: n.Place, Input: in, Cond: &expr.Call{
-			Function: "IS NOT NULL", Args: []expr.Expr{time}, T: datatype.Of(datatype.Boolean).NotNull(),
-		}}
-	}
-	bound := plan.WindowBound()
+	in := plan.Where(n.Input, known(time))
+	bound := plan.WindowBound(time.Type())
 	time = inMillis(time)
 	at := func(function string) expr.Expr {
 		return &expr.Call{Function: function, Args: []expr.Expr{time, millis(n.Window.SizeMillis), millis(n.Window.OffsetMillis)}, T: bound}
@@ -33,10 +28,18 @@ func tumble(n *plan.WindowTVF) plan.Node {
 	return out
 }
 
+// known are the conditions under which a row is in a window: that it has a time.
+func known(time expr.Expr) []expr.Expr {
+	if !time.Type().Nullable {
+		return nil
+	}
+	return []expr.Expr{&expr.Call{Function: "IS NOT NULL", Args: []expr.Expr{time}, T: datatype.Of(datatype.Boolean).NotNull()}}
+}
+
 // inMillis casts a finer timestamp to the milliseconds that windows count in.
 func inMillis(time expr.Expr) expr.Expr {
 	t := time.Type()
-	if bound := plan.WindowBound(); t.Precision > bound.Precision {
+	if bound := plan.WindowBound(t); t.Precision > bound.Precision {
 		return &expr.Call{Function: "CAST", Args: []expr.Expr{time}, T: bound.WithNull(t.Nullable)}
 	}
 	return time

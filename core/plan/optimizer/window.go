@@ -1,6 +1,8 @@
 package optimizer
 
 import (
+	"slices"
+
 	"github.com/tidemill/tidemill/core/expr"
 	"github.com/tidemill/tidemill/core/plan"
 )
@@ -79,7 +81,11 @@ func (w *overWindow) below(e expr.Expr) bool {
 
 func windowed(agg *plan.Aggregate, streaming bool) (plan.Node, bool) {
 	w, ok := findWindow(agg.Input)
-	if !ok || w.tvf.Window.Kind == plan.Tumble && !streaming {
+	if !ok || w.tvf.Window.Kind == plan.Tumble && !streaming || streaming && !plan.InTime(w.tvf) {
+		return nil, false
+	}
+	session := w.tvf.Window.Kind == plan.Session
+	if session && !w.bySessions(agg) {
 		return nil, false
 	}
 	for _, c := range w.conds {
@@ -87,8 +93,17 @@ func windowed(agg *plan.Aggregate, streaming bool) (plan.Node, bool) {
 			return nil, false
 		}
 	}
+	for _, c := range agg.Calls { // their slices cannot be merged
+		if streaming && (c.Distinct || c.Function == "APPROX_COUNT_DISTINCT") && w.tvf.Window.Kind != plan.Tumble && !session {
+			return nil, false
+		}
+	}
 	out := &plan.WindowAggregate{Place: agg.Place, Window: w.tvf.Window}
-	in := &plan.Project{Place: agg.Place, Input: plan.Where(w.tvf.Input, w.conds)}
+	conds := w.conds
+	if session {
+		conds = append(conds, known(plan.Column(w.tvf.Input.Schema(), w.tvf.Time))...)
+	}
+	in := &plan.Project{Place: agg.Place, Input: plan.Where(w.tvf.Input, conds)}
 	add := func(e expr.Expr, name string) int {
 		for i, have := range in.Exprs {
 			if expr.Equal(have, e) {
@@ -121,6 +136,32 @@ func windowed(agg *plan.Aggregate, streaming bool) (plan.Node, bool) {
 	out.Time = add(inMillis(plan.Column(times, w.tvf.Time)), times[w.tvf.Time].Name)
 	out.Input = in
 	return inOrder(agg, out, places), true
+}
+
+// bySessions reports whether the groups are the sessions of a window: by its keys, and
+// of all of their rows.
+func (w *overWindow) bySessions(agg *plan.Aggregate) bool {
+	for _, c := range w.conds {
+		if !ofSession(w.tvf, c) {
+			return false
+		}
+	}
+	var keys []expr.Expr
+	for _, k := range agg.Keys {
+		if _, ok := w.property(w.exprs[k]); !ok {
+			keys = append(keys, w.exprs[k])
+		}
+	}
+	return allIn(keys, w.tvf.Partition) && allIn(w.tvf.Partition, keys)
+}
+
+func allIn(some, all []expr.Expr) bool {
+	for _, e := range some {
+		if !slices.ContainsFunc(all, func(have expr.Expr) bool { return expr.Equal(have, e) }) {
+			return false
+		}
+	}
+	return true
 }
 
 func (w *overWindow) addCalls(agg *plan.Aggregate, out *plan.WindowAggregate, add func(expr.Expr, string) int) bool {

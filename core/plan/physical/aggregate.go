@@ -8,6 +8,7 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/operator/aggregate"
+	"github.com/tidemill/tidemill/core/operator/updateagg"
 	"github.com/tidemill/tidemill/core/plan"
 	"github.com/tidemill/tidemill/core/sql/sqlerr"
 )
@@ -47,7 +48,7 @@ func (b *builder) aggregate(n *plan.Aggregate) (*fragment, error) {
 			return out, nil
 		}
 	}
-	partial, err := appendAccumulators(append(datatype.Schema(nil), n.Schema()[:len(n.Keys)]...), n.Calls, calls)
+	partial, err := appendAccumulators(append(datatype.Schema(nil), n.Schema()[:len(n.Keys)]...), n.Calls, calls, false)
 	if err != nil {
 		return nil, err
 	}
@@ -106,10 +107,11 @@ func callProtos(calls []plan.Call, in datatype.Schema) []*jobgraph.AggregateCall
 	return out
 }
 
-// appendAccumulators appends the accumulator columns of each call.
-func appendAccumulators(out datatype.Schema, calls []plan.Call, specs []*jobgraph.AggregateCall) (datatype.Schema, error) {
+// appendAccumulators appends the accumulator columns of each call, over an input that
+// takes rows back or not.
+func appendAccumulators(out datatype.Schema, calls []plan.Call, specs []*jobgraph.AggregateCall, retracting bool) (datatype.Schema, error) {
 	for i, c := range specs {
-		types, err := aggregate.AccumulatorTypes(c)
+		types, err := updateagg.AccumulatorTypes(c, retracting)
 		if err != nil {
 			return nil, failure.Errorf(failure.InvalidSQL, "aggregate %s: %w", calls[i].Function, err)
 		}
@@ -132,16 +134,21 @@ func (b *builder) windowAggregate(n *plan.WindowAggregate) (*fragment, error) {
 	for _, c := range calls {
 		splittable = splittable && aggregate.Splittable(c)
 	}
+	session := n.Window.Kind == plan.Session
 	if !splittable && n.Window.Kind != plan.Tumble {
-		return nil, sqlerr.New(sqlerr.Unsupported, n.At(), "DISTINCT aggregates over windows that overlap are not supported yet")
+		which := "windows that overlap"
+		if session {
+			which = "SESSION windows"
+		}
+		return nil, sqlerr.New(sqlerr.Unsupported, n.At(), "DISTINCT aggregates over %s are not supported yet", which)
 	}
-	if f.single() || !splittable {
+	if f.single() || !splittable || session { // sessions are no slices
 		f = b.byKeys(f, n.Keys)
 		return b.chain(f, n, n.Label(), n.Schema(), windowOperator(n, jobgraph.Phase_PHASE_SINGLE, n.Keys, calls)), nil
 	}
 	partial := append(datatype.Schema(nil), n.Schema()[:len(n.Keys)]...)
 	partial = append(partial, datatype.Field{Name: "slice_end", Type: datatype.Of(datatype.BigInt).NotNull()})
-	if partial, err = appendAccumulators(partial, n.Calls, calls); err != nil {
+	if partial, err = appendAccumulators(partial, n.Calls, calls, false); err != nil {
 		return nil, err
 	}
 	f = b.chain(f, n, n.Label()+" (partial)", partial, windowOperator(n, jobgraph.Phase_PHASE_PARTIAL, n.Keys, calls))
@@ -153,10 +160,7 @@ func (b *builder) windowAggregate(n *plan.WindowAggregate) (*fragment, error) {
 func windowOperator(n *plan.WindowAggregate, phase jobgraph.Phase, keys []int, calls []*jobgraph.AggregateCall) *jobgraph.Operator {
 	spec := &jobgraph.WindowAggregate{
 		Phase: phase, Keys: refs(keys), Calls: calls,
-		Window: &jobgraph.Window{
-			Kind: jobgraph.WindowKind(n.Window.Kind), SizeMillis: n.Window.SizeMillis,
-			SlideMillis: n.Window.SlideMillis, OffsetMillis: n.Window.OffsetMillis,
-		},
+		Window: windowProto(n.Window),
 	}
 	if phase != jobgraph.Phase_PHASE_FINAL {
 		spec.TimeColumn = uint32(n.Time)

@@ -30,6 +30,15 @@ type Options struct {
 	Blocking bool
 	// NoRuntimeFilters keeps joins from telling scans their keys.
 	NoRuntimeFilters bool
+	// HoldMillis is how long group-bys of streaming jobs may hold changes back, to tell
+	// them as one.
+	HoldMillis int64
+	// KeepMillis is the time after which streaming jobs forget what nothing has come for;
+	// 0: never.
+	KeepMillis int64
+	// MaxPartialMatches is how many partial matches a partition of MATCH_RECOGNIZE may
+	// have; 0: 10,000.
+	MaxPartialMatches int64
 	// Settings go into the graph as they are.
 	Settings map[string]string
 }
@@ -44,6 +53,9 @@ func Build(roots []plan.Node, o Options) (*jobgraph.Graph, Emitters, error) {
 	if o.KeyGroups == 0 {
 		o.KeyGroups = keygroup.DefaultGroups
 	}
+	if o.MaxPartialMatches == 0 {
+		o.MaxPartialMatches = 10_000
+	}
 	if o.BroadcastBytes == 0 {
 		o.BroadcastBytes = plan.BroadcastBytes
 	}
@@ -51,15 +63,20 @@ func Build(roots []plan.Node, o Options) (*jobgraph.Graph, Emitters, error) {
 	if o.Streaming {
 		mode = jobgraph.Mode_MODE_STREAMING
 	}
-	b := &builder{o: o, sealed: map[uint32]bool{}, meetBy: map[*plan.Aggregate][]int{}, sources: map[*plan.Scan][]*jobgraph.Source{}, emitters: Emitters{}, graph: &jobgraph.Graph{
+	b := &builder{o: o, withoutBefore: map[plan.Node]bool{}, gathered: map[plan.Node]bool{}, sealed: map[uint32]bool{}, meetBy: map[*plan.Aggregate][]int{}, sources: map[*plan.Scan][]*jobgraph.Source{}, emitters: Emitters{}, graph: &jobgraph.Graph{
 		Version: jobgraph.Version, Name: o.Name, Mode: mode, KeyGroups: o.KeyGroups, Options: o.Settings,
 	}}
-	if !o.Streaming {
-		b.findShared(roots)
+	if o.Streaming {
+		roots, b.was = widenScans(roots)
 	}
+	b.findShared(roots)
+	b.several = b.inShared()
 	for _, root := range roots {
 		if err := refuseUnbounded(root); err != nil {
 			return nil, nil, err
+		}
+		if sink, ok := root.(*plan.Sink); ok && o.Streaming {
+			b.withoutBefore[withoutBefore(sink)] = true
 		}
 		f, err := b.node(root)
 		if err != nil {
@@ -76,19 +93,35 @@ func Build(roots []plan.Node, o Options) (*jobgraph.Graph, Emitters, error) {
 		return nil, nil, fmt.Errorf("plan: %w", err)
 	}
 	for n, s := range b.shared {
-		b.emitters[n] = b.emitters[s.node]
+		b.emitAs(n, s.node)
+	}
+	for n, old := range b.was {
+		b.emitAs(old, n)
 	}
 	return b.graph, b.emitters, nil
 }
 
+// emitAs has a node be what another one is, if that has an operator.
+func (b *builder) emitAs(n, other plan.Node) {
+	if op := b.emitters[other]; op != nil {
+		b.emitters[n] = op
+	}
+}
+
 type builder struct {
-	o      Options
-	graph  *jobgraph.Graph
-	shared map[plan.Node]*share
-	sealed map[uint32]bool // vertices that end in a shared subplan
+	o       Options
+	graph   *jobgraph.Graph
+	shared  map[plan.Node]*share
+	was     map[plan.Node]plan.Node // what nodes were before scans were widened
+	sealed  map[uint32]bool         // vertices that end in a shared subplan
+	several map[plan.Node]bool      // that have several readers, or are below such
 	// meetBy are the keys, by their place, that groups of an aggregate meet by, if not
 	// all.
 	meetBy map[*plan.Aggregate][]int
+
+	// withoutBefore are the nodes whose updates need not tell what was before.
+	withoutBefore map[plan.Node]bool
+	gathered      map[plan.Node]bool // that end in one subtask
 
 	emitters Emitters
 	sources  map[*plan.Scan][]*jobgraph.Source // what was made of each scan
@@ -181,7 +214,29 @@ func (b *builder) node(n plan.Node) (*fragment, error) {
 	return b.build(n)
 }
 
+// updating translates the nodes that streaming plans have operators of their own for.
+func (b *builder) updating(n plan.Node) (*fragment, error) {
+	switch n := n.(type) {
+	case *plan.Aggregate:
+		return b.updatingAggregate(n)
+	case *plan.Join:
+		return b.updatingJoin(n)
+	case *plan.Over:
+		return b.updatingOver(n)
+	case *plan.GroupTop:
+		return b.groupTop(n)
+	case *plan.Materialize:
+		return b.materialize(n)
+	}
+	return nil, nil
+}
+
 func (b *builder) build(n plan.Node) (*fragment, error) {
+	if b.o.Streaming {
+		if f, err := b.updating(n); f != nil || err != nil {
+			return f, err
+		}
+	}
 	switch n := n.(type) {
 	case *plan.Scan:
 		return b.scan(n)
@@ -203,6 +258,8 @@ func (b *builder) build(n plan.Node) (*fragment, error) {
 		return b.join(n)
 	case *plan.Over:
 		return b.over(n)
+	case *plan.Match:
+		return b.match(n)
 	case *plan.Sort:
 		return b.sort(n)
 	case *plan.TopN:
@@ -216,7 +273,11 @@ func (b *builder) build(n plan.Node) (*fragment, error) {
 	case *plan.Sink:
 		return b.sink(n)
 	case *plan.WindowTVF:
-		return nil, sqlerr.New(sqlerr.Unsupported, n.At(), "%s without GROUP BY window_start, window_end is not supported yet", n.Window.Kind)
+		return b.windowTable(n)
+	case *plan.LookupJoin:
+		return b.lookupJoin(n)
+	case *plan.TemporalJoin:
+		return b.temporalJoin(n)
 	}
 	return nil, sqlerr.New(sqlerr.Unsupported, n.At(), "%s is not supported yet", n.Label())
 }

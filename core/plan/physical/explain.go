@@ -17,7 +17,7 @@ func Explain(g *jobgraph.Graph, roots []plan.Node, actual *Actual) string {
 	if g.Mode == jobgraph.Mode_MODE_STREAMING {
 		mode = "streaming"
 	}
-	fmt.Fprintf(&b, "mode %s, %d key groups, changelog %s", mode, g.KeyGroups, changelog(roots))
+	fmt.Fprintf(&b, "mode %s, %d key groups, changelog %s", mode, g.KeyGroups, changelog(g, roots))
 	if actual != nil {
 		fmt.Fprintf(&b, ", ran %s", shortTime(actual.Elapsed))
 	}
@@ -53,9 +53,9 @@ func Explain(g *jobgraph.Graph, roots []plan.Node, actual *Actual) string {
 	return b.String()
 }
 
-func changelog(roots []plan.Node) plan.Changelog {
+func changelog(g *jobgraph.Graph, roots []plan.Node) plan.Changelog {
 	for _, n := range roots {
-		if plan.ChangelogOf(n) == plan.Retract {
+		if g.Mode == jobgraph.Mode_MODE_STREAMING && plan.ChangelogOf(n) == plan.Retract {
 			return plan.Retract
 		}
 	}
@@ -130,6 +130,9 @@ func stateText(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) str
 		return fmt.Sprintf("accumulators by (%s); bounded by the input's end, one row a key", outputNames(op, len(s.Aggregate.Keys)))
 	case *jobgraph.Operator_WindowAggregate:
 		w := s.WindowAggregate
+		if w.Window.Kind == jobgraph.WindowKind_WINDOW_SESSION {
+			return sessionText(op, w, streaming)
+		}
 		by := "(slice)"
 		if len(w.Keys) > 0 {
 			by = "(slice, " + outputNames(op, len(w.Keys)) + ")"
@@ -162,10 +165,30 @@ func stateText(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) str
 			text += ", given up where keys do not reduce rows"
 		}
 		return text
+	case *jobgraph.Operator_UpdatingAggregate, *jobgraph.Operator_UpdatingJoin, *jobgraph.Operator_UpdatingTopN, *jobgraph.Operator_UpdatingOver, *jobgraph.Operator_MatchRecognize, *jobgraph.Operator_Materialize:
+		return updatingText(g, v, op)
+	case *jobgraph.Operator_LookupJoin:
+		return lookupText(s.LookupJoin)
+	case *jobgraph.Operator_TemporalJoin:
+		return temporalText(g, v, s.TemporalJoin, streaming)
 	case *jobgraph.Operator_Watermark:
+		if s.Watermark.Processing {
+			return ""
+		}
 		return "the latest event time; bounded"
 	}
 	return ""
+}
+
+func sessionText(op *jobgraph.Operator, w *jobgraph.WindowAggregate, streaming bool) string {
+	text := "sessions"
+	if len(w.Keys) > 0 {
+		text += " by (" + outputNames(op, len(w.Keys)) + ")"
+	}
+	if !streaming {
+		return text + "; bounded by the input's end"
+	}
+	return text + "; bounded by watermark: a session ends " + plan.Duration(w.Window.SizeMillis) + " after its last row"
 }
 
 func outputNames(op *jobgraph.Operator, n int) string {

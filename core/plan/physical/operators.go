@@ -10,6 +10,13 @@ import (
 )
 
 func (b *builder) scan(n *plan.Scan) (*fragment, error) {
+	source := sourceProto(n)
+	b.sources[n] = append(b.sources[n], source)
+	f := &fragment{vertex: b.open(b.o.Parallelism)}
+	return b.chain(f, n, n.Label(), n.Columns, &jobgraph.Operator{Spec: &jobgraph.Operator_Source{Source: source}}), nil
+}
+
+func sourceProto(n *plan.Scan) *jobgraph.Source {
 	source := &jobgraph.Source{
 		Connector: n.Connector, Table: n.Table.Name, Options: n.Table.Options,
 		Columns: fields(n.Columns), PartitionColumns: n.Table.Partitions,
@@ -18,9 +25,7 @@ func (b *builder) scan(n *plan.Scan) (*fragment, error) {
 	if n.Predicate != nil {
 		source.Predicate = predicateProto(*n.Predicate)
 	}
-	b.sources[n] = append(b.sources[n], source)
-	f := &fragment{vertex: b.open(b.o.Parallelism)}
-	return b.chain(f, n, n.Label(), n.Columns, &jobgraph.Operator{Spec: &jobgraph.Operator_Source{Source: source}}), nil
+	return source
 }
 
 // tableColumns are all physical columns, as DDL or else the connector tells.
@@ -125,16 +130,6 @@ func keptOrder(order []plan.SortKey, exprs []expr.Expr) ([]plan.SortKey, bool) {
 	return kept, true
 }
 
-func (b *builder) watermark(n *plan.Watermark) (*fragment, error) {
-	f, err := b.node(n.Input)
-	if err != nil {
-		return nil, err
-	}
-	return b.chain(f, n, n.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Watermark{Watermark: &jobgraph.WatermarkAssigner{
-		Column: uint32(n.Column), Watermark: expr.ToProto(n.Expr), IdleMillis: n.IdleMillis,
-	}}}), nil
-}
-
 func (b *builder) sort(n *plan.Sort) (*fragment, error) {
 	f, err := b.node(n.Input)
 	if err != nil {
@@ -153,6 +148,9 @@ func (b *builder) topN(n *plan.TopN) (*fragment, error) {
 	if n.Offset+n.Count > topNRows {
 		sort := &plan.Sort{Place: n.Place, Input: n.Input, Keys: n.Keys}
 		return b.limit(&plan.Limit{Place: n.Place, Input: sort, Offset: n.Offset, Count: n.Count})
+	}
+	if b.o.Streaming { // what it keeps is no part of checkpoints: all must end at once
+		b.gathered[n.Input] = true
 	}
 	f, err := b.node(n.Input)
 	if err != nil {
@@ -202,5 +200,6 @@ func (b *builder) sink(n *plan.Sink) (*fragment, error) {
 	return b.chain(f, n, n.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Sink{Sink: &jobgraph.Sink{
 		Connector: n.Connector, Table: n.Table.Name, Options: n.Table.Options, Columns: fields(n.Table.Schema),
 		PartitionColumns: n.Table.Partitions, StaticPartition: n.StaticPartition, Overwrite: n.Overwrite,
+		PrimaryKey: n.Table.PrimaryKey,
 	}}}), nil
 }

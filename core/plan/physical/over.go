@@ -48,12 +48,9 @@ func (b *builder) over(n *plan.Over) (*fragment, error) {
 
 // topOperator drops most of the rows that need no rank, and sorts the others.
 func topOperator(n *plan.Over, phase jobgraph.Phase) *jobgraph.Operator {
-	ranking := map[string]jobgraph.Ranking{
-		"ROW_NUMBER": jobgraph.Ranking_RANKING_ROW_NUMBER, "RANK": jobgraph.Ranking_RANKING_RANK, "DENSE_RANK": jobgraph.Ranking_RANKING_DENSE_RANK,
-	}
 	order := overKeys(n)[len(n.Partition):]
 	return &jobgraph.Operator{Spec: &jobgraph.Operator_GroupTopN{GroupTopN: &jobgraph.GroupTopN{
-		Phase: phase, Groups: refs(n.Partition), Order: sortKeys(order), Ranking: ranking[n.Top.Function], Limit: n.Top.Count,
+		Phase: phase, Groups: refs(n.Partition), Order: sortKeys(order), Ranking: rankingProto(n.Top.Function), Limit: n.Top.Count,
 	}}}
 }
 

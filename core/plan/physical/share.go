@@ -8,24 +8,27 @@ import (
 	"github.com/tidemill/tidemill/core/plan"
 )
 
-// share is a subplan that stands in several places and is computed once. Its
+// share is a subplan that stands in several places and is computed once. In batch its
 // consumers start when it is complete: an exchange retained for the job, or else
-// one that waits for the other could stop both.
+// one that waits for the other could stop both. In streaming they read along. Where
+// branches of one subplan meet again, in joins or unions, these take what comes from
+// either, and barriers, for which they let one wait for the other, were given to both
+// branches before what follows them: so a branch that waits never has to wait for itself.
 type share struct {
 	node     plan.Node
 	readers  int
 	fragment *fragment // once it is built
 }
 
-// findShared looks for joins and aggregates that stand in the plans more than
-// once, largest first: what is below a second occurrence does not count.
+// findShared looks for subplans that stand in the plans more than once and are worth
+// sharing, largest first: what is below a second occurrence does not count.
 func (b *builder) findShared(roots []plan.Node) {
 	b.shared = map[plan.Node]*share{}
 	alike := map[uint64][]*share{}
 	marks := fingerprints{}
 	var visit func(n plan.Node)
 	visit = func(n plan.Node) {
-		if shareable(n) {
+		if b.shareable(n) {
 			mark := marks.of(n)
 			for _, s := range alike[mark] {
 				if plan.Equal(s.node, n) {
@@ -64,8 +67,12 @@ func (f fingerprints) of(n plan.Node) uint64 {
 	return f[n]
 }
 
-// shareable are the subplans that cost more to compute than to keep.
-func shareable(n plan.Node) bool {
+// shareable are the subplans that cost more to compute than to keep; in streaming, where
+// nothing is kept, all that read a table and do not wait for an end.
+func (b *builder) shareable(n plan.Node) bool {
+	if b.o.Streaming {
+		return sharedAlong(n)
+	}
 	switch n := n.(type) {
 	case *plan.Aggregate:
 		return true
@@ -73,6 +80,30 @@ func shareable(n plan.Node) bool {
 		return plan.Rows(n) < scanned(n)/2
 	}
 	return false
+}
+
+func sharedAlong(n plan.Node) bool {
+	reads, waits := false, false
+	plan.Walk(n, func(n plan.Node) {
+		switch n := n.(type) {
+		case *plan.Scan:
+			reads, waits = true, waits || n.Limit > 0
+		case *plan.Sink, *plan.Materialize, *plan.Sort, *plan.TopN, *plan.Limit:
+			waits = true
+		}
+	})
+	return reads && !waits
+}
+
+// inShared are the nodes of subplans with several readers.
+func (b *builder) inShared() map[plan.Node]bool {
+	all := map[plan.Node]bool{}
+	for n, s := range b.shared {
+		if s.readers > 1 {
+			plan.Walk(n, func(n plan.Node) { all[n] = true })
+		}
+	}
+	return all
 }
 
 // scanned estimates the rows read below n.

@@ -25,6 +25,8 @@ func (r *run) command(s ast.Statement) (*Result, error) {
 			return nil, sqlerr.New(sqlerr.Unsupported, s.Options[0], "options of a database are not supported yet")
 		}
 		err = r.session.CreateDatabase(s)
+	case *ast.CreateFunction:
+		err = r.createFunction(s)
 	case *ast.Drop:
 		err = r.drop(s)
 	case *ast.Use:
@@ -96,6 +98,8 @@ func (r *run) drop(d *ast.Drop) error {
 		return r.session.Drop(d)
 	case ast.ObjectDatabase:
 		return r.session.DropDatabase(d)
+	case ast.ObjectFunction:
+		return r.dropFunction(d)
 	}
 	return sqlerr.New(sqlerr.Unsupported, d, "DROP %s is not supported yet", d.Kind)
 }
@@ -152,8 +156,6 @@ func statementName(s ast.Statement) string {
 		return "TRUNCATE TABLE"
 	case *ast.Alter:
 		return "ALTER " + s.Kind.String()
-	case *ast.CreateFunction:
-		return "CREATE FUNCTION"
 	case *ast.CreateCatalog:
 		return "CREATE CATALOG"
 	case *ast.CreateModel:

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/plan"
 	"github.com/tidemill/tidemill/core/plan/physical"
 	"github.com/tidemill/tidemill/core/sql/ast"
@@ -88,7 +89,11 @@ func (r *Result) text(actual *physical.Actual) string {
 	b.WriteString("== Logical plan ==\n")
 	for _, n := range r.Plans {
 		b.WriteString(plan.PrintNotes(n, func(n plan.Node) string {
-			note := "~" + plan.Approximate(plan.Rows(n)) + " rows"
+			note := ""
+			if r.Graph.Mode == jobgraph.Mode_MODE_STREAMING && plan.ChangelogOf(n) == plan.Retract {
+				note = "retract, "
+			}
+			note += "~" + plan.Approximate(plan.Rows(n)) + " rows"
 			if actual != nil {
 				if rows, known := actual.Rows(r.emitters[n]); known {
 					note += fmt.Sprintf("; %d actual", rows)

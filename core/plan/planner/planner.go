@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tidemill/tidemill/core/catalog"
 	"github.com/tidemill/tidemill/core/config"
@@ -118,6 +119,8 @@ type run struct {
 	slots    uint32
 	analyze  bool // the statement is to run to its end
 	binder   *binder.Binder
+	// functions are the built-in ones and what the session calls them besides.
+	functions *function.Catalog
 }
 
 func (p *Planner) run(ctx context.Context, o Options) (*run, error) {
@@ -128,10 +131,11 @@ func (p *Planner) run(ctx context.Context, o Options) (*run, error) {
 			return nil, err
 		}
 	}
-	r := &run{Planner: p, ctx: ctx, settings: settings, slots: o.Slots}
+	r := &run{Planner: p, ctx: ctx, settings: settings, slots: o.Slots, functions: p.functions.With(p.session.Functions())}
 	r.binder = binder.New(binder.Environment{
-		Session: p.session, Connectors: p.connectors, Functions: p.functions,
-		IdleMillis: config.IdleTimeout.Get(settings).Milliseconds(),
+		Session: p.session, Connectors: p.connectors, Functions: r.functions,
+		IdleMillis: config.IdleTimeout.Get(settings).Milliseconds(), FutureMillis: config.FutureLimit.Get(settings).Milliseconds(),
+		Zone: config.LocalTimeZone.Get(settings),
 		Describe: func(t connector.Table) (connector.Description, error) {
 			return r.describe(t, nil)
 		},
@@ -260,6 +264,11 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 		if err := r.stopped(); err != nil {
 			return nil, err
 		}
+		if streaming {
+			if root, err = physical.Settle(root, config.ResultMode.Get(r.settings) == "changelog"); err != nil {
+				return nil, err
+			}
+		}
 		if result.Kind == Query {
 			result.Schema = root.Schema() // a rule may have found out what cannot be null
 		}
@@ -272,11 +281,35 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 	}
 	result.Graph, result.emitters, err = physical.Build(result.Plans, physical.Options{
 		Name: r.jobName(result.Plans), Streaming: streaming, Slots: r.slots, Settings: r.settings.Map(),
-		Parallelism: uint32(config.Parallelism.Get(r.settings)), KeyGroups: uint32(config.MaxParallelism.Get(r.settings)),
+		Parallelism: r.parallelism(streaming), KeyGroups: uint32(config.MaxParallelism.Get(r.settings)),
 		Blocking: config.ExchangeRetention.Get(r.settings) == "job", BroadcastBytes: config.BroadcastLimit.Get(r.settings),
 		NoRuntimeFilters: !config.RuntimeFilter.Get(r.settings),
+		HoldMillis:       r.holdMillis(), KeepMillis: millis(config.StateTTL.Get(r.settings)), MaxPartialMatches: int64(config.MaxPartialMatches.Get(r.settings)),
 	})
 	return result, err
+}
+
+// parallelism is that of all vertices which need not have one subtask. A streaming job that
+// goes on from checkpoints may get another one while it runs: its plan must not make use of
+// the one that it begins with.
+func (r *run) parallelism(streaming bool) uint32 {
+	if streaming && config.CheckpointInterval.Get(r.settings) > 0 && config.MaxParallelism.Get(r.settings) > 1 {
+		return 0
+	}
+	return uint32(config.Parallelism.Get(r.settings))
+}
+
+// holdMillis is how long changes may be held back.
+func (r *run) holdMillis() int64 {
+	if !config.MiniBatch.Get(r.settings) {
+		return 0
+	}
+	return millis(config.MiniBatchLatency.Get(r.settings))
+}
+
+// millis is d in milliseconds, rounded up: a time below one is not none.
+func millis(d time.Duration) int64 {
+	return int64((d + time.Millisecond - 1) / time.Millisecond)
 }
 
 // jobName is the one that was asked for, or what the job does.

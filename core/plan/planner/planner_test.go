@@ -44,6 +44,9 @@ func (f fake) Describe(_ context.Context, t connector.Table, pred *predicate.Pre
 			d.Version = value
 		case "bounds":
 			d.Columns = bounds(value)
+		case "many-splits":
+			d.ManySplits = true
+		case "scan.watermark.idle-timeout", "scan.watermark.alignment.max-drift":
 		case "bounded":
 			d.Bounded = value == "true"
 		case "partitions":

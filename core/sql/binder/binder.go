@@ -3,6 +3,7 @@ package binder
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/tidemill/tidemill/core/catalog"
 	"github.com/tidemill/tidemill/core/connector"
@@ -33,6 +34,11 @@ type Environment struct {
 	// IdleMillis is the silence after which a source no longer holds event time
 	// back; 0: never.
 	IdleMillis int64
+	// FutureMillis is how far an event time of an unbounded table may be ahead of the clock
+	// and still advance the watermark; 0: any.
+	FutureMillis int64
+	// Zone is the session's time zone; nil means UTC.
+	Zone *time.Location
 }
 
 // Binder binds one statement. It is not safe for concurrent use.

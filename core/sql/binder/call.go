@@ -14,6 +14,14 @@ import (
 func (x *exprBinder) call(n *ast.Call) (expr.Expr, error) {
 	name := strings.ToUpper(n.Func.String())
 	kind, ok := x.Functions.Exists(name)
+	if x.match != nil {
+		if e, ok, err := x.match.call(x, n, name); ok {
+			return e, err
+		}
+	}
+	if e, ok, err := x.windowCall(n, name); ok {
+		return e, err
+	}
 	if windowFunction(name) {
 		return nil, x.errorf(sqlerr.MisplacedCall, n, "%s stands in FROM, as TABLE(%s(...))", name, name)
 	}
@@ -82,7 +90,7 @@ func legacyWindow(name string) bool {
 func (x *exprBinder) unknownFunction(n *ast.Call) error {
 	name := n.Func.String()
 	if legacyWindow(strings.ToUpper(name)) {
-		return x.unsupported(n, "the group window function "+name+" is").
+		return x.errorf(sqlerr.MisplacedCall, n, "%s tells of a window in GROUP BY, and there is none", name).
 			Suggest("use FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(time), INTERVAL '1' MINUTE)) and GROUP BY window_start, window_end")
 	}
 	// Among equally near names the common ones come first.

@@ -35,11 +35,18 @@ type exprBinder struct {
 	named []*ast.NamedWindow
 	// above are the subqueries that are evaluated for each group.
 	above *aboveGroups
+	// grouped is the window in GROUP BY; nil where there is none.
+	grouped *groupWindow
+	// match is the MATCH_RECOGNIZE in whose DEFINE or MEASURES this is; nil: in none.
+	match *matchScope
 }
 
 func (x *exprBinder) bind(n ast.Expr) (expr.Expr, error) {
 	switch n := n.(type) {
 	case *ast.ColumnRef:
+		if x.match != nil {
+			return x.match.column(x, n)
+		}
 		return x.reference(n)
 	case *ast.StringLit:
 		return stringLiteral(n.Value), nil

@@ -242,6 +242,12 @@ func (b *Binder) sink(n *ast.Insert, t *target, columns datatype.Schema, node pl
 		Place: b.at(n), Input: project, Connector: t.spec.Options[catalog.OptionConnector],
 		Table: t.spec, StaticPartition: t.fixed, Overwrite: n.Overwrite,
 	}
+	sink.Accepts = connector.Inserts
+	if c, ok := b.Connectors.Lookup(sink.Connector); ok {
+		if c, ok := c.(connector.ChangelogSink); ok {
+			sink.Accepts = c.Accepts(t.spec)
+		}
+	}
 	// Wrong options are told here and with their place. That there is nothing to
 	// describe yet, or that it cannot be read, is no matter for a sink.
 	var wrong *sqlerr.Error

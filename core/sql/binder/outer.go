@@ -113,6 +113,20 @@ func mapExprs(n plan.Node, by func(expr.Expr) expr.Expr) plan.Node {
 		c := *n
 		c.Residual = by(n.Residual)
 		return &c
+	case *plan.LookupJoin:
+		if n.Residual == nil {
+			return n
+		}
+		c := *n
+		c.Residual = by(n.Residual)
+		return &c
+	case *plan.TemporalJoin:
+		if n.Residual == nil {
+			return n
+		}
+		c := *n
+		c.Residual = by(n.Residual)
+		return &c
 	}
 	return n
 }

@@ -29,6 +29,7 @@ type selection struct {
 	scalars map[*ast.Subquery]int
 	marks   map[ast.Expr]expr.Expr
 	above   *aboveGroups
+	grouped *groupWindow     // in GROUP BY; nil: none
 	ordered []*ast.OrderItem // of the ORDER BY around it
 	group   *grouping        // nil: not grouped
 	items   []item
@@ -54,7 +55,7 @@ func (b *Binder) bindSelect(s *ast.Select, o *ast.OrderedQuery) (plan.Node, erro
 	if err := sel.refuse(); err != nil {
 		return nil, err
 	}
-	steps := []func() error{sel.from, sel.subqueries, sel.where, sel.list, sel.groupBy, sel.bindHaving, sel.bindQualify}
+	steps := []func() error{sel.from, sel.subqueries, sel.where, sel.groupWindow, sel.list, sel.groupBy, sel.bindHaving, sel.bindQualify}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return nil, err
@@ -100,7 +101,7 @@ func oneRow(at ast.Span) *plan.Values {
 // binder returns what binds the expressions of a clause that is evaluated over
 // the rows of FROM.
 func (s *selection) binder(clause string) *exprBinder {
-	return &exprBinder{Binder: s.Binder, scope: s.scope, clause: clause, scalars: s.scalars, marks: s.marks, above: s.above}
+	return &exprBinder{Binder: s.Binder, scope: s.scope, clause: clause, scalars: s.scalars, marks: s.marks, above: s.above, grouped: s.grouped}
 }
 
 func (s *selection) where() error {
@@ -235,6 +236,9 @@ func (s *selection) groupBy() error {
 	}
 	if s.group.several && (len(sets) > 1 || err == nil && len(sets[0]) < len(s.group.keys)) {
 		s.group.sets = sets // one set of all keys is plain grouping
+	}
+	if err == nil {
+		err = s.groupByWindow()
 	}
 	s.group.written = len(s.group.keys)
 	return err

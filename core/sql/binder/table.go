@@ -42,11 +42,11 @@ func (b *Binder) bindTable(t ast.TableExpr) (plan.Node, *scope, error) {
 	case *ast.Unnest:
 		return b.bindUnnest(t)
 	case *ast.Snapshot:
-		return nil, nil, b.unsupported(t, "FOR SYSTEM_TIME AS OF is")
+		return nil, nil, b.errorf(sqlerr.BadClause, t, "a table %s a time stands on the right side of a join", clauseAsOf)
 	case *ast.Sample:
 		return nil, nil, b.unsupported(t, "TABLESAMPLE is")
 	case *ast.MatchRecognize:
-		return nil, nil, b.unsupported(t, "MATCH_RECOGNIZE is")
+		return b.bindMatch(t)
 	}
 	return nil, nil, b.unsupported(t, "this form of table is")
 }
@@ -250,7 +250,11 @@ func (b *Binder) bindCatalogTable(t *catalog.Table, at *ast.TableRef) (plan.Node
 	}
 	column := node.Schema().Index(t.Watermark.Column)
 	w = castTo(w, node.Schema()[column].Type)
-	return &plan.Watermark{Place: span, Input: node, Column: column, Expr: w, IdleMillis: b.IdleMillis}, nil
+	out := &plan.Watermark{Place: span, Input: node, Column: column, Expr: w, IdleMillis: b.IdleMillis}
+	if !scan.Known.Bounded {
+		out.FutureMillis = b.FutureMillis
+	}
+	return out, nil
 }
 
 func (b *Binder) bindAliased(t *ast.Aliased) (plan.Node, *scope, error) {
@@ -282,6 +286,9 @@ func (b *Binder) bindJoin(t *ast.Join) (plan.Node, *scope, error) {
 		if node, sc, done, err := b.joinUnnest(t, left, ls, u, alias); done || err != nil {
 			return node, sc, err
 		}
+	}
+	if s, of := snapshotOf(t.Right); s != nil {
+		return b.joinSnapshot(t, left, ls, s, of)
 	}
 	if lateralOf(t.Right) != nil {
 		return b.joinLateral(t, left, ls)

@@ -3,6 +3,7 @@ package binder
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/expr"
@@ -18,6 +19,8 @@ func windowParams(name string) []string {
 		return []string{"DATA", "TIMECOL", "SIZE", "OFFSET"}
 	case "HOP":
 		return []string{"DATA", "TIMECOL", "SLIDE", "SIZE", "OFFSET"}
+	case "SESSION":
+		return []string{"DATA", "TIMECOL", "GAP"}
 	default:
 		return []string{"DATA", "TIMECOL", "STEP", "SIZE", "OFFSET"}
 	}
@@ -25,10 +28,8 @@ func windowParams(name string) []string {
 
 func (b *Binder) bindTableFunc(t *ast.TableFunc) (plan.Node, *scope, error) {
 	name := strings.ToUpper(t.Call.Func.String())
-	kind, ok := map[string]plan.WindowKind{"TUMBLE": plan.Tumble, "HOP": plan.Hop, "CUMULATE": plan.Cumulate}[name]
+	kind, ok := map[string]plan.WindowKind{"TUMBLE": plan.Tumble, "HOP": plan.Hop, "CUMULATE": plan.Cumulate, "SESSION": plan.Session}[name]
 	switch {
-	case name == "SESSION":
-		return nil, nil, b.unsupported(t.Call, "the window SESSION is")
 	case !ok:
 		if _, exists := b.Functions.Exists(name); exists {
 			return nil, nil, b.errorf(sqlerr.MisplacedCall, t.Call, "%s is not a table function", name)
@@ -42,11 +43,11 @@ func (b *Binder) bindTableFunc(t *ast.TableFunc) (plan.Node, *scope, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	node, sc, err := b.windowInput(t.Call, args["DATA"])
+	node, sc, partition, err := b.windowInput(t.Call, args["DATA"], kind)
 	if err != nil {
 		return nil, nil, err
 	}
-	column, err := b.timeColumn(t.Call, args["TIMECOL"], node, sc)
+	node, column, err := b.timeColumn(t.Call, args["TIMECOL"], node, sc)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -54,7 +55,10 @@ func (b *Binder) bindTableFunc(t *ast.TableFunc) (plan.Node, *scope, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	tvf := &plan.WindowTVF{Place: b.at(t.Call), Input: node, Window: window, Time: column}
+	if err := b.sameMidnight(t.Call, window, sc.columns[column].typ); err != nil {
+		return nil, nil, err
+	}
+	tvf := &plan.WindowTVF{Place: b.at(t.Call), Input: node, Window: window, Time: column, Partition: partition}
 	extra := tvf.Schema()[len(sc.columns):]
 	out := &scope{columns: slices.Concat(sc.columns, scopeOf("", extra).columns)}
 	return tvf, out, nil
@@ -90,43 +94,80 @@ func (b *Binder) windowArgs(call *ast.Call, params []string) (map[string]ast.Exp
 	return args, nil
 }
 
-func (b *Binder) windowInput(call *ast.Call, data ast.Expr) (plan.Node, *scope, error) {
+// windowInput binds the table of a window table function, and the keys that sessions are by.
+func (b *Binder) windowInput(call *ast.Call, data ast.Expr, kind plan.WindowKind) (plan.Node, *scope, []expr.Expr, error) {
 	table, ok := data.(*ast.TableArg)
-	if !ok {
-		return nil, nil, b.errorf(sqlerr.WrongArguments, data, "the first argument of %s is a table", call.Func).Suggest("write TABLE t, or (SELECT ...)")
+	switch {
+	case !ok:
+		return nil, nil, nil, b.errorf(sqlerr.WrongArguments, data, "the first argument of %s is a table", call.Func).Suggest("write TABLE t, or TABLE (SELECT ...)")
+	case len(table.PartitionBy) > 0 && kind != plan.Session:
+		return nil, nil, nil, b.unsupported(table, "PARTITION BY of the table argument of "+kind.String()+" is").Suggest("leave it out: the windows are the same for all keys")
+	case len(table.OrderBy) > 0:
+		return nil, nil, nil, b.unsupported(table, "ORDER BY of a table argument is").Suggest("leave it out: windows are in the order of time")
 	}
-	if len(table.PartitionBy) > 0 || len(table.OrderBy) > 0 {
-		return nil, nil, b.unsupported(table, "PARTITION BY or ORDER BY of a table argument is")
+	node, sc, err := b.bindTable(table.Table)
+	if err != nil {
+		return nil, nil, nil, err
 	}
-	return b.bindTable(table.Table)
+	var keys []expr.Expr
+	x := exprBinder{Binder: b, scope: sc, clause: "PARTITION BY"}
+	for _, p := range table.PartitionBy {
+		key, err := x.bind(p)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		keys = append(keys, key)
+	}
+	return node, sc, keys, nil
 }
 
-func (b *Binder) timeColumn(call *ast.Call, arg ast.Expr, node plan.Node, sc *scope) (int, error) {
+func (b *Binder) timeColumn(call *ast.Call, arg ast.Expr, node plan.Node, sc *scope) (plan.Node, int, error) {
 	d, ok := arg.(*ast.Descriptor)
 	if !ok || len(d.Columns) != 1 {
-		return 0, b.errorf(sqlerr.WrongArguments, arg, "the second argument of %s names the time column", call.Func).Suggest("write DESCRIPTOR(column)")
+		return nil, 0, b.errorf(sqlerr.WrongArguments, arg, "the second argument of %s names the time column", call.Func).Suggest("write DESCRIPTOR(column)")
 	}
 	id := d.Columns[0].Name
 	found, _ := sc.find([]*ast.Ident{id})
 	if len(found) != 1 {
-		return 0, b.errorf(sqlerr.UnknownColumn, id, "unknown column %s", id.Name).DidYouMean(id.Name, sc.names())
+		return nil, 0, b.errorf(sqlerr.UnknownColumn, id, "unknown column %s", id.Name).DidYouMean(id.Name, sc.names())
 	}
-	t := sc.columns[found[0]].typ
+	node, err := b.checkTime(id, id.Name, node, found[0])
+	return node, found[0], err
+}
+
+// checkTime refuses windows over what is no time, or has none that goes on. It returns
+// the node with processing time where the window is over that.
+func (b *Binder) checkTime(at ast.Node, name string, node plan.Node, column int) (plan.Node, error) {
+	node = b.byClock(at, node, column)
+	t := node.Schema()[column].Type
 	switch {
-	case t.Kind == datatype.TimestampLTZ:
-		return 0, b.unsupported(id, "a window over TIMESTAMP_LTZ is").Suggest("cast the column to TIMESTAMP(3)")
-	case t.Kind != datatype.Timestamp:
-		return 0, b.errorf(sqlerr.TypeMismatch, id, "column %s is %s, a window needs a TIMESTAMP", id.Name, t.WithNull(true))
-	case !plan.Bounded(node) && !plan.EventTime(node, found[0]):
-		return 0, b.errorf(sqlerr.NoEventTime, id, "column %s has no watermark, so windows over this unbounded table would never end", id.Name).
-			Suggest("declare WATERMARK FOR %s AS %s - INTERVAL '5' SECOND in the table", datatype.QuoteName(id.Name), datatype.QuoteName(id.Name))
+	case !t.IsTimestamp():
+		return nil, b.errorf(sqlerr.TypeMismatch, at, "column %s is %s, a window needs a TIMESTAMP", name, t.WithNull(true))
+	case !plan.Bounded(node) && !plan.TimeAttribute(node, column):
+		return nil, b.errorf(sqlerr.NoEventTime, at, "column %s has no watermark, so windows over this unbounded table would never end", name).
+			Suggest("declare WATERMARK FOR %s AS %s - INTERVAL '5' SECOND in the table", datatype.QuoteName(name), datatype.QuoteName(name))
 	}
-	return found[0], nil
+	return node, nil
+}
+
+// sameMidnight refuses windows over moments that begin at other ones in the session's time
+// zone than in UTC, by which windows of moments are laid.
+func (b *Binder) sameMidnight(at ast.Node, w plan.Window, t datatype.Type) error {
+	const quarter = 15 * 60_000 // the zones are whole quarters of an hour apart
+	every := w.SizeMillis
+	if w.Kind == plan.Hop {
+		every = w.SlideMillis
+	}
+	if t.Kind != datatype.TimestampLTZ || w.Kind == plan.Session || b.Zone == nil || b.Zone.String() == time.UTC.String() || quarter%every == 0 {
+		return nil
+	}
+	return b.unsupported(at, "a window over TIMESTAMP_LTZ that does not divide a quarter of an hour, in a time zone other than UTC, is").
+		Suggest("cast the column to TIMESTAMP(3) below the watermark, or SET 'table.local-time-zone' = 'UTC'")
 }
 
 func (b *Binder) windowLengths(call *ast.Call, kind plan.WindowKind, args map[string]ast.Expr) (plan.Window, error) {
 	w := plan.Window{Kind: kind}
-	for name, to := range map[string]*int64{"SIZE": &w.SizeMillis, "SLIDE": &w.SlideMillis, "STEP": &w.SlideMillis, "OFFSET": &w.OffsetMillis} {
+	for name, to := range map[string]*int64{"SIZE": &w.SizeMillis, "GAP": &w.SizeMillis, "SLIDE": &w.SlideMillis, "STEP": &w.SlideMillis, "OFFSET": &w.OffsetMillis} {
 		arg := args[name]
 		if arg == nil {
 			continue
@@ -145,7 +186,7 @@ func (b *Binder) windowLengths(call *ast.Call, kind plan.WindowKind, args map[st
 			return w, b.errorf(sqlerr.WrongArguments, arg, "%s of %s must be positive", name, call.Func)
 		}
 	}
-	if kind != plan.Tumble && w.SizeMillis%w.SlideMillis != 0 {
+	if (kind == plan.Hop || kind == plan.Cumulate) && w.SizeMillis%w.SlideMillis != 0 {
 		return w, b.errorf(sqlerr.WrongArguments, call, "the size of %s must be a multiple of its %s", call.Func,
 			map[plan.WindowKind]string{plan.Hop: "slide", plan.Cumulate: "step"}[kind])
 	}

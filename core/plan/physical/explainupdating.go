@@ -1,0 +1,98 @@
+package physical
+
+import (
+	"fmt"
+
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/plan"
+)
+
+// updatingText says what an operator of a streaming plan keeps, by which key, and what
+// bounds it.
+func updatingText(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) string {
+	in := inputFields(g, v, op)
+	switch s := op.Spec.(type) {
+	case *jobgraph.Operator_UpdatingAggregate:
+		a := s.UpdatingAggregate
+		if a.Phase == jobgraph.Phase_PHASE_PARTIAL {
+			return "groups of a batch" + held(a) + "; bounded"
+		}
+		return "accumulators" + byText(in, a.Keys) + held(a) + "; " + bound(in, a.Closing, a.KeepMillis, "one row a key", len(a.Keys) == 0)
+	case *jobgraph.Operator_UpdatingTopN:
+		n := s.UpdatingTopN
+		rows := fmt.Sprintf("the first %d rows", n.Offset+n.Limit)
+		if n.Retracting {
+			rows = "all rows"
+		}
+		return rows + byText(in, n.Groups) + "; " + bound(in, n.Closing, n.KeepMillis, rows+" a key", len(n.Groups) == 0 && !n.Retracting)
+	case *jobgraph.Operator_UpdatingOver:
+		o := s.UpdatingOver
+		return "rows" + byText(in, o.Partition) + "; " + bound(in, o.Closing, o.KeepMillis, "all rows", false)
+	case *jobgraph.Operator_MatchRecognize:
+		m := s.MatchRecognize
+		kept := "rows that partial matches read"
+		if m.WithinMillis > 0 {
+			return kept + byText(in, m.Partition) + "; bounded by watermark: for " + plan.Duration(m.WithinMillis)
+		}
+		return kept + byText(in, m.Partition) + fmt.Sprintf("; not bounded: up to %d partial matches a key", m.MaxPartial)
+	case *jobgraph.Operator_Materialize:
+		m := s.Materialize
+		switch {
+		case len(m.Keys) > 0:
+			return "rows" + byText(in, m.Keys) + "; " + bound(in, nil, m.KeepMillis, "one row a key", false)
+		case m.AtEnd:
+			return "all rows; bounded by the input's end"
+		}
+	case *jobgraph.Operator_UpdatingJoin:
+		j := s.UpdatingJoin
+		left, right := g.Exchanges[v.Inputs[0]].Schema, g.Exchanges[v.Inputs[1]].Schema
+		return "the left side" + byText(left, j.LeftKeys) + ", " + bound(left, j.LeftClosing, j.LeftKeepMillis, "all its rows", false) +
+			"; the right side" + byText(right, j.RightKeys) + ", " + bound(right, j.RightClosing, j.RightKeepMillis, "all its rows", false)
+	}
+	return ""
+}
+
+// held says how long changes may be held back.
+func held(a *jobgraph.UpdatingAggregate) string {
+	if a.HoldMillis == 0 {
+		return ""
+	}
+	return ", changes for up to " + plan.Duration(a.HoldMillis)
+}
+
+// inputFields are the columns that an operator reads: of the one before it in the chain,
+// or of the vertex's exchange.
+func inputFields(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) []*jobgraph.Field {
+	for i, o := range v.Chain {
+		if o == op && i > 0 {
+			return v.Chain[i-1].Output
+		}
+	}
+	if len(v.Inputs) == 0 {
+		return nil
+	}
+	return g.Exchanges[v.Inputs[0]].Schema
+}
+
+func byText(in []*jobgraph.Field, keys []uint32) string {
+	if len(keys) == 0 {
+		return ""
+	}
+	return " by (" + columnNames(in, keys) + ")"
+}
+
+func bound(in []*jobgraph.Field, c *jobgraph.Closing, keepMillis int64, kept string, bounded bool) string {
+	switch {
+	case c != nil && c.AfterMillis == 0:
+		return "bounded by watermark: until it reaches " + in[c.Column].Name
+	case c != nil && c.AfterMillis < 0:
+		return fmt.Sprintf("bounded by watermark: until it reaches %s - %s", in[c.Column].Name, plan.Duration(-c.AfterMillis))
+	case c != nil:
+		return fmt.Sprintf("bounded by watermark: until it reaches %s + %s", in[c.Column].Name, plan.Duration(c.AfterMillis))
+	case keepMillis > 0:
+		return "bounded by time: what nothing came for in " + plan.Duration(keepMillis) + " is forgotten"
+	case bounded:
+		return "bounded"
+	}
+	return "not bounded: " + kept
+}
