@@ -7,6 +7,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/client"
 	"github.com/tidemill/tidemill/core/config"
+	"github.com/tidemill/tidemill/core/datastream"
 	"github.com/tidemill/tidemill/core/function"
 	"github.com/tidemill/tidemill/core/metric"
 	"github.com/tidemill/tidemill/core/minicluster"
@@ -18,6 +19,9 @@ import (
 type Options struct {
 	// Registry is what it reads and writes with; nil: Builtins of the settings.
 	Registry *Registry
+	// Program is the job whose functions and connectors the engine has; nil: it runs SQL
+	// only.
+	Program *datastream.Env
 	// Settings are those of the process, by their keys (core/config): worker.slots,
 	// worker.memory.size, io.tmp.dir. Sessions have their own.
 	Settings map[string]string
@@ -56,8 +60,12 @@ func Embedded(ctx context.Context, o Options) (client.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	connectors, functions, err := o.program()
+	if err != nil {
+		return nil, err
+	}
 	cluster, err := minicluster.New(ctx, minicluster.Options{
-		Config: c, Connectors: o.Registry.Connector, FileSystems: o.Registry.FileSystems,
+		Config: c, Connectors: connectors, Functions: functions, FileSystems: o.Registry.FileSystems,
 		Metrics: o.Metrics, Log: o.Log, Wire: o.Wire, Workers: o.Workers, Servers: o.Servers,
 	})
 	if err != nil {

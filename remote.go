@@ -111,6 +111,7 @@ func absolute(g *jobgraph.Graph) error {
 	return errors.Join(
 		absolutePath(g.GetOptions(), config.CheckpointDir.Key()),
 		absolutePath(g.GetOptions(), config.RestorePath.Key()),
+		absolutePath(g.GetOptions(), config.SavepointDir.Key()),
 	)
 }
 

@@ -24,3 +24,6 @@ run sql -f examples/etl/boroughs.sql --timing
 
 say "4. A live stream: clicks by page in windows of one second, as they close"
 run sql -f examples/stream/clicks.sql --timing
+
+say "5. A job in Go: a ledger, and what its checker says of the books"
+LEDGER_DIR="$dir/ledger" go run ./examples/ledger
