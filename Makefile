@@ -138,6 +138,14 @@ $(TOOLS)/peers/.ready: tools/peers.sh
 	@tools/peers.sh $(TOOLS)/peers
 	@touch $@
 
+.PHONY: bench-flink
+bench-flink: $(TOOLS)/flink/.ready ## Install Apache Flink, the peer of bench nexmark
+
+$(TOOLS)/flink/.ready: tools/flink.sh tools/flink.sum
+	@echo "installing Apache Flink into .tools (once, 400 MB)"
+	@tools/flink.sh $(TOOLS)/flink
+	@touch $@
+
 .PHONY: test-flight
 test-flight: $(TOOLS)/pyarrow/.ready ## Read a finished exchange with Arrow's own Flight client (pyarrow)
 	TIDEMILL_PYARROW=$(CURDIR)/$(TOOLS)/pyarrow/bin/python $(GO) test -count=1 -timeout $(TEST_TIMEOUT) -run '^TestFlightClient' ./shuffle/service

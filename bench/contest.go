@@ -103,8 +103,12 @@ func (c contest) round(ctx context.Context, t trial, marks []Figures) (round []s
 			continue
 		}
 		if t.prepare != nil {
-			if err := t.prepare(i); err != nil {
-				return nil, false, fmt.Errorf("prepare: %w", err)
+			if err := t.prepare(i); err != nil && i > 0 {
+				marks[i].Error = err.Error()
+				round = append(round, sample{})
+				continue
+			} else if err != nil {
+				return nil, false, err
 			}
 		}
 		answer, undisturbed, err := timed(e, t.text(i))

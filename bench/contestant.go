@@ -24,6 +24,8 @@ type Programs struct {
 	Settings map[string]string
 	// Python has the packages of the peers.
 	Python string
+	// Flink is where Apache Flink is.
+	Flink string
 	// Memory, if given, is the limit of ours and DuckDB's ("500 mb"; Polars has none).
 	// Several have ours run at each of them, and be compared with the last; "none" is
 	// no limit.
@@ -56,10 +58,15 @@ func limitName(memory string) string {
 	return memory
 }
 
+// flinkPeer is the peer that runs streams.
+const flinkPeer = "flink"
+
 // contestant is an engine to start.
 type contestant struct {
 	name    string            // in the report
-	peer    string            // duckdb or polars; empty: ours
+	peer    string            // duckdb, polars or flink; empty: ours
+	scratch string            // of flink: a directory to work in
+	every   string            // of flink: the interval of checkpoints; empty: none
 	cluster string            // ours: data directory of the cluster whose client it is; empty: embedded
 	slots   int               // or threads; ours has as many CPUs, as threads have
 	memory  string            // its limit; empty: that of Programs
@@ -80,7 +87,7 @@ func (p Programs) start(ctx context.Context, contestants []contestant) (all []*e
 			return all, err
 		}
 		e, err := start(ctx, c.name, args, c.slots, c.views)
-		if err != nil && c.peer != "" {
+		if err != nil && c.peer != "" && c.peer != flinkPeer {
 			err = fmt.Errorf("%w (make bench-peers installs the peers)", err)
 		}
 		if err != nil {
@@ -95,6 +102,10 @@ func (p Programs) command(c contestant) ([]string, error) {
 	memory := cmp.Or(c.memory, p.limit())
 	if memory == noLimit {
 		memory = ""
+	}
+	if c.peer == flinkPeer {
+		args := []string{p.Binary, "bench", "flink", "--home", p.Flink, "--dir", c.scratch, "--slots", fmt.Sprint(c.slots), "--checkpoint", c.every}
+		return append(args, "--memory", memory), nil
 	}
 	if c.peer != "" {
 		if err := p.havePython(); err != nil {

@@ -19,5 +19,6 @@
 //
 //	TPCH     the 22 queries, over official, generated or copied files
 //	ETL      jobs that write files; what was written is read again and compared
+//	Nexmark  streaming queries over generated events, or the same events as files
 //	Kernels  statements that scan, group, join, sort or write, and little else
 package bench

@@ -3,6 +3,7 @@ package bench
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,7 +26,7 @@ type Request struct {
 
 // Reply is one line that an engine's process writes for each Request.
 type Reply struct {
-	WallMillis float64 `json:"wall"`
+	WallMillis float64 `json:"wall"` // unless the engine says it, from request to reply
 	CPUMillis  float64 `json:"cpu"`
 	RSSMegas   float64 `json:"rss"` // the largest while the statement ran
 	CSV        string  `json:"csv"` // rows with a header
@@ -51,7 +52,8 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, others func() []int
 		machine.ResetPeak(all...)
 		cpu, start := machine.CPU(all...), time.Now()
 		r, err := run(ctx, q)
-		r.WallMillis, r.CPUMillis, r.RSSMegas = millis(time.Since(start)), millis(machine.CPU(all...)-cpu), machine.PeakMegas(all...)
+		r.WallMillis = cmp.Or(r.WallMillis, millis(time.Since(start)))
+		r.CPUMillis, r.RSSMegas = millis(machine.CPU(all...)-cpu), machine.PeakMegas(all...)
 		if err != nil {
 			r = Reply{Error: err.Error()}
 		}

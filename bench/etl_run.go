@@ -27,8 +27,13 @@ func (r *etlRun) trial(ctx context.Context) trial {
 			}
 			return r.copy()
 		},
-		prepare: r.prepare,
-		check:   func(engine int, _, _ string) error { return r.check(ctx, engine) },
+		prepare: func(engine int) error {
+			if err := r.prepare(engine); err != nil {
+				return fmt.Errorf("prepare: %w", err)
+			}
+			return nil
+		},
+		check: func(engine int, _, _ string) error { return r.check(ctx, engine) },
 	}
 }
 

@@ -14,6 +14,8 @@ type Figures struct {
 	WallMillis float64 `json:"wall_ms"`
 	CPUMillis  float64 `json:"cpu_ms"`
 	RSSMegas   float64 `json:"rss_mb"`
+	// EventsPerSecond are those of each core that was busy, where events are counted.
+	EventsPerSecond float64 `json:"events_per_core_second,omitempty"`
 	// Requests and ReadBytes are what it asked of servers of files.
 	Requests  uint64 `json:"requests,omitempty"`
 	ReadBytes uint64 `json:"read_bytes,omitempty"`
@@ -61,6 +63,8 @@ type layout struct {
 	Base int
 	// SpeedUp turns ratios of wall time over: base to engine.
 	SpeedUp bool
+	// Events that each trial reads; zero: they are not counted.
+	Events int64
 	// Storage shows requests and bytes read of the first engine.
 	Storage bool
 	JSON    bool
@@ -92,6 +96,9 @@ func newReport(engines []*engine, runs int, l layout) *report {
 	fmt.Fprintf(r.Out, "%s\n\n%-12s", l.Title, "")
 	for i := range r.names {
 		fmt.Fprintf(r.Out, " | %*s %8s %7s", r.wide(i), r.names[i]+" ms", "cpu ms", "rss MB")
+		if r.Events > 0 {
+			fmt.Fprintf(r.Out, " %13s", "K ev/s a core")
+		}
 		if r.Storage && i == 0 {
 			fmt.Fprintf(r.Out, " %8s %9s", "requests", "MB read")
 		}
@@ -123,6 +130,11 @@ func (r *report) quotient(f, base Figures) float64 {
 }
 
 func (r *report) add(l Line) {
+	for i, f := range l.Engines {
+		if r.Events > 0 && f.CPUMillis > 0 {
+			l.Engines[i].EventsPerSecond = float64(r.Events) / f.CPUMillis * 1000
+		}
+	}
 	r.Lines = append(r.Lines, l)
 	if r.JSON {
 		return
@@ -138,6 +150,9 @@ func (r *report) add(l Line) {
 			continue
 		}
 		fmt.Fprintf(r.Out, " | %*.0f %8.0f %7.0f", r.wide(i), f.WallMillis, f.CPUMillis, f.RSSMegas)
+		if r.Events > 0 {
+			fmt.Fprintf(r.Out, " %13.0f", f.EventsPerSecond/1000)
+		}
 		if r.Storage && i == 0 {
 			fmt.Fprintf(r.Out, " %8d %9.1f", f.Requests, float64(f.ReadBytes)/1e6)
 		}

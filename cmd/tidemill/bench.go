@@ -19,7 +19,7 @@ func newBench() *cobra.Command {
 		Args:  knownCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBenchTPCH(), newBenchETL(), newBenchKernels(), newBenchShuffle(), newBenchServe())
+	cmd.AddCommand(newBenchTPCH(), newBenchETL(), newBenchKernels(), newBenchNexmark(), newBenchShuffle(), newBenchServe(), newBenchState(), newBenchFlink())
 	return cmd
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidemill/tidemill/bench"
+
 	"github.com/tidemill/tidemill/bench/tpch/gen"
 	"github.com/tidemill/tidemill/fs/local"
 )
@@ -91,5 +93,54 @@ func TestBenchShuffle(t *testing.T) {
 	o := tidemill(t, t.TempDir(), "bench", "shuffle", "--megabytes", "1", "--rows", "512", "--streams", "2", "--runs", "1", "--open", "5", "--pings", "5")
 	if o.code != 0 || !strings.Contains(o.stdout, "frames, 2 hops") || !strings.Contains(o.stdout, "tidemill") {
 		t.Errorf("exit code %d\n%s%s", o.code, o.stdout, o.stderr)
+	}
+}
+
+// The streaming benchmark as users run it, over generated events and over files that it
+// writes; and a query that there is not.
+func TestBenchNexmark(t *testing.T) {
+	dir := t.TempDir()
+	for _, more := range [][]string{nil, {"--data", "events"}} {
+		args := append([]string{"bench", "nexmark", "--events", "5000", "--queries", "q0,q2,q10", "--runs", "1", "--format", "json"}, more...)
+		o := tidemill(t, dir, args...)
+		if o.code != 0 {
+			t.Fatalf("exit code %d\n%s", o.code, o.stderr)
+		}
+		var report struct {
+			Trials []struct {
+				Name    string
+				Engines []struct {
+					Rate float64 `json:"events_per_core_second"`
+				}
+			}
+		}
+		if err := json.Unmarshal([]byte(o.stdout), &report); err != nil {
+			t.Fatal(err)
+		}
+		if len(report.Trials) != 3 || report.Trials[2].Name != "q10" || report.Trials[0].Engines[0].Rate <= 0 {
+			t.Errorf("got %s", o.stdout)
+		}
+	}
+	o := tidemill(t, dir, strings.Fields("bench nexmark --latency 200ms --queries q0,q3 --format json")...)
+	var latencies []bench.Latency
+	if err := json.Unmarshal([]byte(o.stdout), &latencies); err != nil || o.code != 0 {
+		t.Fatalf("exit code %d, %v\n%s", o.code, err, o.stderr)
+	}
+	if len(latencies) != 1 || latencies[0].Rows == 0 || latencies[0].Sustained < 2*latencies[0].Rate || latencies[0].P99Millis < latencies[0].P50Millis {
+		t.Errorf("got %+v", latencies)
+	}
+	for args, want := range map[string]string{
+		"bench nexmark --latency 1s --check":                       "go each alone",
+		"bench nexmark --peer spark":                               "--peer is flink",
+		"bench nexmark --peer flink --flink nowhere --queries q0":  "make bench-flink",
+		"bench nexmark --queries q24":                              `no Nexmark query "q24"`,
+		"bench nexmark --events -1":                                "want more than 0",
+		"bench nexmark --check":                                    "make bench-peers",
+		"bench nexmark --data events --events 6000 --queries q0":   "the directory is not empty",
+		"bench nexmark --data events --events 5000 --format table": "want text or json",
+	} {
+		if o := tidemill(t, dir, strings.Fields(args)...); o.code != 2 || !strings.Contains(o.stderr, want) {
+			t.Errorf("tidemill %s: exit code %d, want 2 with %q\n%s", args, o.code, want, o.stderr)
+		}
 	}
 }

@@ -71,7 +71,7 @@ func (p printing) serve(ctx context.Context, session client.Session, q bench.Req
 		return bench.Reply{}, err
 	}
 	r := bench.Reply{CSV: rows.String(), Storage: p.storage().Minus(before)}
-	if len(q.Views) > 0 {
+	if q.SQL == "" {
 		r.CSV, r.Version = "", version
 	}
 	return r, nil

@@ -303,6 +303,7 @@ func newLogs() *cobra.Command {
 
 func newSubmit() *cobra.Command {
 	var flags engineFlags
+	var restore restoring
 	cmd := &cobra.Command{
 		Use:     "submit FILE",
 		Short:   "Start the jobs of a script on a cluster and print their ids, waiting for none",
@@ -310,6 +311,7 @@ func newSubmit() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			flags.attached = true
+			flags.settings = append(flags.settings, restore.settings()...)
 			return flags.with(cmd.Context(), func(session client.Session, variables map[string]string, p printing) error {
 				s, err := readScript("", args[0], os.Stdin, variables)
 				if err != nil {
@@ -325,6 +327,7 @@ func newSubmit() *cobra.Command {
 		},
 	}
 	flags.register(cmd)
+	restore.register(cmd)
 	return cmd
 }
 

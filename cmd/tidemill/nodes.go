@@ -58,6 +58,8 @@ func remark(n rest.Node) string {
 		return "drained"
 	case n.Draining:
 		return fmt.Sprintf("drains: %d exchanges, %sB left; %s", n.KeptExchanges, short(float64(n.KeptBytes)), n.Waits)
+	case n.Full != "":
+		return "full: " + n.Full
 	}
 	return ""
 }

@@ -174,7 +174,7 @@ func (f *roleFlags) options(kind security.Role) (o process.Options, _ *tidemill.
 	if o.Log, err = logger(f.level, os.Stderr); err != nil {
 		return o, nil, err
 	}
-	settings, err := f.read()
+	settings, err := readSettings(f.configFile, f.settings)
 	if err != nil {
 		return o, nil, err
 	}
@@ -222,28 +222,6 @@ func (f *roleFlags) credentials(kind security.Role, o *process.Options) (err err
 	}
 	o.Authority, err = authorityIn(dir, kind)
 	return err
-}
-
-// read takes the settings of the file and of -D, which goes before.
-func (f *roleFlags) read() (map[string]string, error) {
-	settings := map[string]string{}
-	if f.configFile != "" {
-		text, err := os.ReadFile(f.configFile)
-		if err != nil {
-			return nil, failure.Wrap(failure.Usage, err)
-		}
-		if settings, err = parseSettings(f.configFile, text); err != nil {
-			return nil, err
-		}
-	}
-	given, err := pairs("-D", f.settings)
-	if err != nil {
-		return nil, err
-	}
-	for key, value := range given {
-		settings[key] = value
-	}
-	return settings, nil
 }
 
 // logger writes lines of a level and above.

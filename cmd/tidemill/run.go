@@ -37,7 +37,7 @@ func newRun() *cobra.Command {
 	var (
 		flags       engineFlags
 		parallelism int
-		restore     string
+		restore     restoring
 		progress    string
 	)
 	cmd := &cobra.Command{
@@ -54,15 +54,13 @@ func newRun() *cobra.Command {
 			if parallelism != 0 {
 				flags.settings = append(flags.settings, fmt.Sprintf("parallelism.default=%d", parallelism))
 			}
-			if restore != "" {
-				flags.settings = append(flags.settings, "execution.state-recovery.path="+restore)
-			}
+			flags.settings = append(flags.settings, restore.settings()...)
 			return flags.run(cmd.Context(), args[0], show)
 		},
 	}
 	flags.register(cmd)
 	cmd.Flags().IntVarP(&parallelism, "parallelism", "p", 0, "subtasks of each vertex; 0 takes the slots there are")
-	cmd.Flags().StringVarP(&restore, "from-savepoint", "s", "", "start from a checkpoint or savepoint, or the newest in a `directory`")
+	restore.register(cmd)
 	cmd.Flags().StringVar(&progress, "progress", "auto", "show progress as auto, bar, json or none")
 	return cmd
 }

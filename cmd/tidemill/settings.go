@@ -3,7 +3,12 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/tidemill/tidemill/core/config"
@@ -16,6 +21,46 @@ import (
 //	worker.slots: 4
 //	worker:
 //	  memory: {size: 8 gb}
+
+// readSettings are those of a file, unless its name is empty, and of -D, which win.
+func readSettings(file string, args []string) (map[string]string, error) {
+	settings := map[string]string{}
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, failure.Wrap(failure.Usage, err)
+		}
+		if settings, err = parseSettings(file, text); err != nil {
+			return nil, err
+		}
+	}
+	given, err := pairs("-D", args)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(settings, given)
+	return settings, nil
+}
+
+// writeSettings writes a file that readSettings reads and its owner alone: arguments of a
+// process are seen by everybody on the machine.
+func writeSettings(file string, settings map[string]string) error {
+	var text strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(settings)) {
+		value := settings[key]
+		if strings.ContainsAny(value, "\r\n") || len(value) > bufio.MaxScanTokenSize/2 {
+			return failure.Errorf(failure.Usage, "setting %s: the value is longer than a line", key)
+		}
+		fmt.Fprintf(&text, "%s: \"%s\"\n", key, value)
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) { // it may be readable to others
+		return err
+	}
+	return os.WriteFile(file, []byte(text.String()), 0o600)
+}
 
 // parent is a key whose value is what is indented below it.
 type parent struct {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -38,6 +40,41 @@ func TestParseSettings(t *testing.T) {
 		_, err := parseSettings("f", []byte(text))
 		if failure.Of(err) != failure.Usage || !strings.HasPrefix(err.Error(), says) {
 			t.Errorf("%q: %v, want %q", text, err, says)
+		}
+	}
+}
+
+// What is written for another process reads as it was, and nobody else may read it, also
+// where somebody could before.
+func TestWriteSettings(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "d", "f.yaml")
+	want := map[string]string{"io.tmp.dir": `{"x": 'y', # z`, "s3.secret-key": `a"b'c\d: ={}`, "s3.endpoint": "", "worker.slots": "3", "s3.region": `"`}
+	for range 2 {
+		if err := writeSettings(file, want); err != nil {
+			t.Fatal(err)
+		}
+		got, err := readSettings(file, []string{"worker.slots=4"})
+		want := maps.Clone(want)
+		want["worker.slots"] = "4"
+		if err != nil || !maps.Equal(got, want) {
+			t.Errorf("%v, %v", got, err)
+		}
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%v, %v", info.Mode(), err)
+		}
+		if err := os.Chmod(file, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := writeSettings(file, map[string]string{"s3.secret-key": "a\nworker.slots: 7"}); failure.Of(err) != failure.Usage {
+		t.Error(err)
+	}
+	if err := writeSettings(filepath.Join(file, "below"), want); err == nil {
+		t.Error("a file below a file")
+	}
+	for _, args := range [][]string{{"/nowhere"}, {file, "-"}} {
+		if _, err := readSettings(args[0], args[1:]); failure.Of(err) != failure.Usage {
+			t.Errorf("%q: %v", args, err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -38,6 +39,7 @@ type upFlags struct {
 	workers   int
 	slots     int
 	settings  []string
+	config    string
 	inProcess bool
 	noRestart bool
 	level     string
@@ -63,6 +65,7 @@ made there, and commands find the cluster by ` + clusterVariable + `=DIR or --cl
 	cmd.Flags().IntVar(&f.workers, "workers", 2, "number of workers")
 	cmd.Flags().IntVar(&f.slots, "slots", 0, "slots of each worker; 0 shares the cores out")
 	cmd.Flags().StringArrayVarP(&f.settings, "set", "D", nil, "setting `key=value` of every process")
+	cmd.Flags().StringVar(&f.config, "config", "", "read settings of every process from a `file`, in YAML: keys whole or nested")
 	cmd.Flags().BoolVar(&f.inProcess, "in-process", false, "run everything in this process")
 	cmd.Flags().BoolVar(&f.noRestart, "no-restart", false, "do not start what has died again")
 	cmd.Flags().StringVar(&f.level, "log", "info", "log `level`: debug, info, warn or error")
@@ -96,6 +99,13 @@ func (f *upFlags) run(ctx context.Context, out io.Writer) error {
 	}
 	if f.masters < 1 || f.masters > mostMasters {
 		return failure.Errorf(failure.Usage, "--masters %d: want 1 to %d, and 3 for one to be allowed to die", f.masters, mostMasters)
+	}
+	settings, err := readSettings(f.config, f.settings)
+	if err != nil {
+		return err
+	}
+	if _, err := config.FromMap(settings, "up"); err != nil {
+		return err
 	}
 	dir, err := filepath.Abs(f.dir)
 	if err != nil {
@@ -253,7 +263,7 @@ func free(address string) string {
 
 // others are the shuffle server and the workers, which share what the machine has.
 func (u *cluster) others(master string) (out []*member, err error) {
-	given, err := pairs("-D", u.flags.settings)
+	given, err := readSettings(u.flags.config, u.flags.settings)
 	if err != nil {
 		return nil, err
 	}
@@ -282,21 +292,21 @@ func (u *cluster) others(master string) (out []*member, err error) {
 	return out, nil
 }
 
+// member is a role with its settings in a file of its own.
 func (u *cluster) member(kind security.Role, name string, own map[string]string) (*member, error) {
-	settings, err := pairs("-D", u.flags.settings)
+	settings, err := readSettings(u.flags.config, u.flags.settings)
 	if err != nil {
 		return nil, err
 	}
-	for key, value := range own {
-		settings[key] = value
+	maps.Copy(settings, own)
+	file := filepath.Join(u.flags.dir, "settings", name+".yaml")
+	if err := writeSettings(file, settings); err != nil {
+		return nil, fmt.Errorf("settings of the %s: %w", name, err)
 	}
 	m := &member{kind: kind, name: name, dir: filepath.Join(u.flags.dir, name), settings: settings}
 	m.args = []string{
 		kind.String(), "--data-dir", m.dir, "--token-file", filepath.Join(u.flags.dir, tokenFile),
-		"--tls-dir", filepath.Join(u.flags.dir, tlsDir), "--log", u.flags.level,
-	}
-	for key, value := range settings {
-		m.args = append(m.args, "-D", key+"="+value)
+		"--tls-dir", filepath.Join(u.flags.dir, tlsDir), "--log", u.flags.level, "--config", file,
 	}
 	return m, nil
 }

@@ -50,6 +50,14 @@ func Formats() []string { return []string{"table", "csv", "json", "ndjson", "arr
 
 // New returns a printer of rows of schema to out.
 func New(out io.Writer, schema datatype.Schema, registry *formats.Registry, o Options) (Printer, error) {
+	if o.Changelog {
+		o.Changelog = false
+		inner, err := New(out, append(datatype.Schema{{Name: "op", Type: datatype.Of(datatype.Char).NotNull()}}, schema...), registry, o)
+		if err != nil {
+			return nil, err
+		}
+		return &changes{inner}, nil
+	}
 	switch o.Format {
 	case "", "table":
 		if o.Verbatim {
@@ -97,7 +105,7 @@ func (f *file) Batch(ctx context.Context, b *stream.Batch) error {
 func (f *file) Close() error { return f.out.Close() }
 
 // cells calls visit with the text of each selected row.
-func cells(b *stream.Batch, schema datatype.Schema, zone *time.Location, visit func(kind stream.RowKind, row []string)) {
+func cells(b *stream.Batch, schema datatype.Schema, zone *time.Location, visit func(row []string)) {
 	columns := make([]arrow.Array, len(schema))
 	for i := range columns {
 		columns[i] = b.Column(i)
@@ -109,7 +117,7 @@ func cells(b *stream.Batch, schema datatype.Schema, zone *time.Location, visit f
 			text = datatype.AppendText(text[:0], c, r, schema[i].Type, zone)
 			row[i] = string(text)
 		}
-		visit(b.Kind(r), row)
+		visit(row)
 	}
 	if b.Sel != nil {
 		for _, r := range b.Sel {
@@ -130,7 +138,7 @@ type verbatim struct {
 
 func (v *verbatim) Batch(_ context.Context, batch *stream.Batch) error {
 	var b strings.Builder
-	cells(batch, v.schema, nil, func(_ stream.RowKind, row []string) {
+	cells(batch, v.schema, nil, func(row []string) {
 		for _, c := range row {
 			for line := range strings.Lines(c) {
 				b.WriteString(strings.Map(visible, strings.TrimSuffix(line, "\n")) + "\n")
@@ -177,7 +185,7 @@ func (m *markdown) Batch(_ context.Context, batch *stream.Batch) error {
 		return err
 	}
 	var b strings.Builder
-	cells(batch, m.schema, m.zone, func(_ stream.RowKind, row []string) {
+	cells(batch, m.schema, m.zone, func(row []string) {
 		for _, c := range row {
 			b.WriteString("| " + escapePipes(c) + " ")
 		}

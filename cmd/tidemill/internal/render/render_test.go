@@ -83,6 +83,17 @@ func TestChangelogAndSelection(t *testing.T) {
 	}
 }
 
+// Every form says what rows do, not the table alone.
+func TestChangelogAsMarkdown(t *testing.T) {
+	want := "| op | name | n |\n|---|---|---:|\n| -U | x\\|y | 1 |\n"
+	got := render(t, Options{Format: "md", Changelog: true}, func(b *stream.Batch) {
+		b.Sel, b.Kinds = []int32{0}, []stream.RowKind{stream.UpdateBefore, stream.Insert, stream.Insert}
+	})
+	if got != want {
+		t.Errorf("got\n%s", got)
+	}
+}
+
 func TestMarkdown(t *testing.T) {
 	want := "| name | n |\n|---|---:|\n| x\\|y | 1 |\n"
 	if got := render(t, Options{Format: "md"}, func(b *stream.Batch) { b.Sel = []int32{0} }); got != want {

@@ -27,24 +27,19 @@ const (
 //	------+-------
 //	 a    |     3
 type table struct {
-	out       io.Writer
-	types     []datatype.Type
-	rows      [][]string // held back; the first is the header
-	width     []int
-	live      bool
-	changelog bool
-	drawn     bool
-	schema    datatype.Schema
-	zone      *time.Location
+	out    io.Writer
+	types  []datatype.Type
+	rows   [][]string // held back; the first is the header
+	width  []int
+	live   bool
+	drawn  bool
+	schema datatype.Schema
+	zone   *time.Location
 }
 
 func newTable(out io.Writer, schema datatype.Schema, o Options) *table {
-	t := &table{out: out, schema: schema, zone: o.Zone, live: o.Live, changelog: o.Changelog}
+	t := &table{out: out, schema: schema, zone: o.Zone, live: o.Live}
 	var header []string
-	if o.Changelog {
-		header = append(header, "op")
-		t.types = append(t.types, datatype.Of(datatype.Char))
-	}
 	for _, f := range schema {
 		header = append(header, clean(f.Name))
 		t.types = append(t.types, f.Type)
@@ -82,12 +77,9 @@ func (t *table) hold(row []string) {
 
 // Batch implements Printer.
 func (t *table) Batch(_ context.Context, b *stream.Batch) error {
-	cells(b, t.schema, t.zone, func(kind stream.RowKind, row []string) {
+	cells(b, t.schema, t.zone, func(row []string) {
 		for i := range row {
 			row[i] = clean(row[i])
-		}
-		if t.changelog {
-			row = append([]string{kind.String()}, row...)
 		}
 		t.hold(row)
 	})

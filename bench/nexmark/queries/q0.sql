@@ -1,0 +1,2 @@
+-- Bids as they are.
+SELECT auction, bidder, price, `dateTime`, extra FROM bid

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tidemill/tidemill/bench"
+)
+
+func newBenchNexmark() *cobra.Command {
+	var (
+		o     bench.NexmarkOptions
+		flags benchFlags
+	)
+	cmd := &cobra.Command{
+		Use:   "nexmark",
+		Short: "Run the queries of Nexmark over streams of generated auctions",
+		Long: `Run the queries of Nexmark in streaming mode over a bounded number of generated events, and print
+events a second for each core that was busy, times and memory. Output is counted and dropped, but for
+q10, which writes files. A query that the engine refuses has its line say so.
+
+With --check the rows that each query leaves are compared with DuckDB's of the same events instead.`,
+		Example: `  tidemill bench nexmark --queries generator,q0,q1,q2
+  tidemill bench nexmark --events 1000000 --event-rate 100000 --checkpoint none
+  tidemill bench nexmark --latency 60s --queries q0,q18
+  tidemill bench nexmark --data events --queries q0     # from Parquet files, which are written first
+  make bench-flink && tidemill bench nexmark --peer flink
+  make bench-peers && tidemill bench nexmark --check --queries q0,q5,q7`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			home := o.Flink
+			if o.Programs, o.JSON, err = flags.programs(); err != nil {
+				return err
+			}
+			if o.Flink, err = filepath.Abs(home); err != nil {
+				return err
+			}
+			o.Out = cmd.OutOrStdout()
+			return bench.Nexmark(cmd.Context(), o)
+		},
+	}
+	flags.register(cmd)
+	cmd.Flags().StringSliceVar(&o.Queries, "queries", nil, "`names` of the queries to run, generator for the source alone; all by default")
+	cmd.Flags().Int64Var(&o.Events, "events", 0, "`number` of events, 10 million by default")
+	cmd.Flags().Int64Var(&o.EventRate, "event-rate", 0, "events a second of event time, 10 million by default")
+	cmd.Flags().IntVar(&o.Runs, "runs", 3, "counted runs of each query")
+	cmd.Flags().IntVar(&o.Parallelism, "parallelism", 2, "slots")
+	cmd.Flags().StringVar(&o.Checkpoint, "checkpoint", "10s", "`interval` of checkpoints, or none")
+	cmd.Flags().StringVar(&o.Peer, "peer", "", "`engine` to compare with, flink: both read the same Parquet files")
+	cmd.Flags().StringVar(&o.Flink, "flink", filepath.Join(".tools", "flink"), "`directory` of Apache Flink")
+	cmd.Flags().StringVar(&o.Data, "data", "", "`directory` of Parquet files of the events to read, which are written unless they are there")
+	cmd.Flags().DurationVar(&o.Latency, "latency", 0, "measure latencies instead, each for this `time`, at half of the highest rate sustained as long")
+	cmd.Flags().BoolVar(&o.Check, "check", false, "compare rows with DuckDB's instead of measuring")
+	return cmd
+}

@@ -1,0 +1,24 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/tidemill/tidemill/bench/state"
+)
+
+func newBenchState() *cobra.Command {
+	var o state.Options
+	cmd := &cobra.Command{
+		Use:   "state",
+		Short: "Measure state that is larger than memory beside state that is all in memory",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return state.Run(cmd.Context(), o, cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().Int64Var(&o.Keys, "keys", 0, "`number` of keys, 200 bytes each; 10,000,000 if 0")
+	cmd.Flags().Int64Var(&o.Rows, "rows", 0, "`number` of rows that are measured; twice the keys if 0")
+	cmd.Flags().Float64Var(&o.Budget, "budget", 0.25, "`part` of the state that memory is given")
+	cmd.Flags().StringVar(&o.Dir, "dir", "", "`directory` for what does not fit; the system's for temporary files if empty")
+	return cmd
+}

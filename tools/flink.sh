@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# usage: tools/flink.sh DESTINATION
+# Puts Apache Flink together at DESTINATION, as `tidemill bench nexmark --peer flink` runs it. The
+# Python packages hold the distribution in two parts; the SQL gateway and the format Parquet are in
+# neither and come, by flink.sum, from Maven Central.
+set -euo pipefail
+destination=$1
+version=2.2.1
+here=$(cd "$(dirname "$0")" && pwd)
+central=${MAVEN_CENTRAL:-https://repo1.maven.org/maven2}
+
+"$here/need.sh" java openjdk-17-jre-headless
+"$here/need.sh" curl curl ca-certificates
+"$here/need.sh" unzip unzip
+"$here/need.sh" pip3 python3-pip
+
+new=$destination.new
+rm -rf "$new" && mkdir -p "$new/get" "$new/lib"
+get=(pip3 download --quiet --no-deps --dest "$new/get")
+"${get[@]}" --no-binary :all: "apache-flink-libraries==$version"
+"${get[@]}" --only-binary :all: "apache-flink==$version"
+tar xzf "$new"/get/apache_flink_libraries-*.tar.gz -C "$new/get"
+unzip -q -o "$new"/get/apache_flink-*.whl 'pyflink/bin/*' 'pyflink/conf/*' -d "$new/get"
+mv "$new"/get/pyflink/{bin,conf} "$new"
+cp -r "$new/get/apache_flink_libraries-$version"/deps/{lib,opt,plugins,bin} "$new"
+chmod +x "$new"/bin/*
+rm -rf "$new/get"
+
+while read -r _ path; do
+	printf 'url = "%s"\noutput = "%s"\n' "$central/$path" "$new/lib/${path##*/}"
+done <"$here/flink.sum" | curl -fsS --no-progress-meter --retry 3 --parallel --parallel-max 8 -K -
+sed -E 's| .*/| *|' "$here/flink.sum" | (cd "$new/lib" && sha256sum --check --quiet)
+mv "$new"/lib/flink-sql-gateway-*.jar "$new/opt"
+rm -rf "$destination" && mv "$new" "$destination"
