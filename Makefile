@@ -111,6 +111,13 @@ verify: ## Kill processes of real clusters and compare results (KILLS=n SEED=n D
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags failpoint -o .cache/verify/tidemill ./cmd/tidemill
 	$(GO) run ./cmd/verify -tidemill .cache/verify/tidemill -kills $(KILLS) -seed $(SEED) -document '$(DOCUMENT)' -scenario '$(SCENARIO)' $(if $(JOBS),-jobs $(JOBS)) $(ARGS)
 
+.PHONY: verify-ledger
+verify-ledger: ## Kill processes under the ledger job and check its books (KILLS=n SEED=n)
+	@mkdir -p .cache/verify
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags failpoint -o .cache/verify/tidemill ./cmd/tidemill
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags failpoint -o .cache/verify/ledger ./examples/ledger
+	$(GO) run ./cmd/verify -tidemill .cache/verify/tidemill -ledger .cache/verify/ledger -kills $(KILLS) -seed $(SEED) $(ARGS)
+
 .PHONY: verify-scenarios
 verify-scenarios: ## Play all scenarios of make verify on little data
 	@$(MAKE) verify SCENARIO=all ARGS='-scale 0.05'

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,8 @@ type node struct {
 	memory  string   // of a shuffle server
 	more    []string // arguments that this one has beside those of its role
 	points  string   // the directory of failpoints
+	binary  string   // another program than that of the options; empty: it is none
+	env     []string // what its environment has beside
 
 	mu    sync.Mutex
 	lives int
@@ -43,9 +46,9 @@ func (n *node) start() error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", n.name, err)
 	}
-	cmd := exec.CommandContext(context.Background(), n.options.Binary, n.arguments(n.masters)...)
+	cmd := exec.CommandContext(context.Background(), cmp.Or(n.binary, n.options.Binary), n.arguments(n.masters)...)
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Env, cmd.SysProcAttr = n.options.environment(n.points), apart()
+	cmd.Env, cmd.SysProcAttr = append(n.options.environment(n.points), n.env...), apart()
 	if err := cmd.Start(); err != nil {
 		return errors.Join(fmt.Errorf("start %s: %w", n.name, err), out.Close())
 	}

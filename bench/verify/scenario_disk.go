@@ -90,10 +90,11 @@ func diskFull(ctx context.Context, t *telling) error {
 		if d.name == "worker" {
 			script = t.spills()
 		}
-		if err := t.full(ctx, d.name, d.dir, d.node, script); err != nil {
+		a, err := t.full(ctx, d.name, d.dir, d.node, script)
+		if err != nil {
 			all = append(all, fmt.Errorf("%s: %w", d.name, err))
 		}
-		if err := errors.Join(t.whole(ctx), leftIn(target), works(ctx, "with room again")); err != nil {
+		if err := errors.Join(t.ended(ctx, a, target), t.whole(ctx), works(ctx, "with room again")); err != nil {
 			all = append(all, fmt.Errorf("%s: %w", d.name, err))
 		}
 	}
@@ -133,21 +134,22 @@ func (t *telling) insert(ctx context.Context, when string) error {
 	return errors.Join(t.whole(ctx), os.RemoveAll(dir))
 }
 
-// full fills a disk, sees what becomes of a job and of the process, and makes room.
-func (t *telling) full(ctx context.Context, name, dir string, n *node, script string) error {
+// full fills a disk, sees what becomes of a job and of the process, and makes room. It
+// returns what the job's client said.
+func (t *telling) full(ctx context.Context, name, dir string, n *node, script string) (a answer, err error) {
 	filler := filepath.Join(dir, "filler")
 	before, err := t.call(ctx, "", "list")
 	if err != nil {
-		return err
+		return a, err
 	}
 	if err := fill(filler); err != nil {
-		return err
+		return a, err
 	}
 	impatient := t.options
 	impatient.Patience = diskPatience
-	a, err := impatient.ask(ctx, script, t.masters(), "-D", "exchange.batch-retention=job", "-D", "restart-strategy.type=none")
+	a, err = impatient.ask(ctx, script, t.masters(), "-D", "exchange.batch-retention=job", "-D", "restart-strategy.type=none")
 	if err != nil {
-		return err
+		return a, err
 	}
 	lives, named := "all processes live", a.code > 0 && strings.Contains(a.notes, syscall.ENOSPC.Error())
 	var all []error
@@ -167,7 +169,7 @@ func (t *telling) full(ctx context.Context, name, dir string, n *node, script st
 		all = append(all, fmt.Errorf("want an error that says %q: %v", syscall.ENOSPC.Error(), a))
 	}
 	if err := os.Remove(filler); err != nil {
-		return err
+		return a, err
 	}
 	for _, other := range t.nodes {
 		if !other.alive() {
@@ -180,7 +182,22 @@ func (t *telling) full(ctx context.Context, name, dir string, n *node, script st
 			all = append(all, fmt.Errorf("job %s is lost", id))
 		}
 	}
-	return errors.Join(append(all, err)...)
+	return a, errors.Join(append(all, err)...)
+}
+
+// ended wants a job that has failed to have left no file. One whose client gave up waiting
+// for an answer may have been accepted: it must have written all or nothing in the end.
+func (t *telling) ended(ctx context.Context, a answer, dir string) error {
+	if a.code >= 0 {
+		return leftIn(dir)
+	}
+	return until(ctx, "a job whose client knows nothing has written all or nothing", func() (bool, error) {
+		if leftIn(dir) == nil {
+			return true, nil
+		}
+		err := t.holds(ctx, dir)
+		return err == nil, err
+	})
 }
 
 // fill writes a file until nothing more fits.

@@ -19,6 +19,8 @@ import (
 type Options struct {
 	// Binary is the program, built with the tag failpoint.
 	Binary string
+	// Program is the ledger job as a program (examples/ledger), for RunLedger.
+	Program string
 	// Scratch is a directory for data and clusters; what a run without defects makes
 	// there, the data aside, is removed.
 	Scratch string
@@ -40,6 +42,8 @@ type Options struct {
 	// Jobs and Clients are those of the scenario burst: how many are submitted, and how many
 	// submit at a time; zero means 1,000 and 100.
 	Jobs, Clients int
+	// StateMB is about how much state the streaming jobs of scenarios have; zero means 64.
+	StateMB int
 	// Document is a file for the counters as a page; empty: none.
 	Document string
 	// Out gets a line for each round, and the table.
@@ -55,6 +59,9 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Kills == 0 {
 		o.Kills = 20
+	}
+	if o.StateMB == 0 {
+		o.StateMB = 64
 	}
 	if o.Scale == 0 {
 		o.Scale = 0.1

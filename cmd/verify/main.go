@@ -19,12 +19,14 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	o := verify.Options{Out: os.Stdout}
 	flag.StringVar(&o.Binary, "tidemill", "", "the program, built with -tags failpoint")
+	flag.StringVar(&o.Program, "ledger", "", "the ledger job (examples/ledger): kill what runs it, instead of batch jobs")
 	flag.StringVar(&o.Scratch, "scratch", ".cache/verify", "directory to work in")
 	flag.StringVar(&o.Data, "data", "", "directory of TPC-H's tables; empty: they are made")
 	flag.Float64Var(&o.Scale, "scale", 0.1, "scale of the data")
 	flag.IntVar(&o.Kills, "kills", 20, "processes to kill")
 	flag.IntVar(&o.Jobs, "jobs", 0, "jobs of the scenario burst; 0: 1,000")
 	flag.IntVar(&o.Clients, "clients", 0, "clients at a time of the scenario burst; 0: 100")
+	flag.IntVar(&o.StateMB, "state", 0, "state of the streaming jobs of scenarios, in MB; 0: 64")
 	flag.Uint64Var(&o.Seed, "seed", 1, "what fixes statements and faults")
 	flag.StringVar(&o.Document, "document", "", "file for the counters, such as docs/reliability.md")
 	flag.DurationVar(&o.Patience, "patience", 0, "how long a statement may take; 0: two minutes")
@@ -48,6 +50,9 @@ func main() {
 }
 
 func run(ctx context.Context, o verify.Options, scenarios string) error {
+	if o.Program != "" {
+		return verify.RunLedger(ctx, o)
+	}
 	var names []string
 	switch scenarios {
 	case "":
