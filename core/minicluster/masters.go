@@ -44,8 +44,9 @@ type masters struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup // joining, and the ends of lives
 
-	mu   sync.Mutex
-	all  []*master
+	all []*master // all of them before the first one starts
+
+	mu   sync.Mutex // of their lives
 	errs error
 }
 
@@ -75,8 +76,10 @@ func (c *Cluster) startMasters(ctx context.Context, o Options) error {
 	for i := range o.Masters {
 		name := fmt.Sprintf("master-%d", i+1)
 		m.all = append(m.all, &master{name: name, storage: raftstore.MemoryStorage(), blobs: filepath.Join(o.Blobs, name)})
+	}
+	for i, n := range m.all {
 		if err := m.start(i, i == 0); err != nil {
-			return fmt.Errorf("start %s: %w", name, err)
+			return fmt.Errorf("start %s: %w", n.name, err)
 		}
 	}
 	c.transport.ServeMaster(router{of: m})
@@ -188,8 +191,6 @@ func (m *masters) leading(ctx context.Context) (*life, error) {
 
 // peers are the blobs of the other masters.
 func (m *masters) peers(i int) (out []blobstore.Peer) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	for k := range m.all {
 		if k != i {
 			out = append(out, blobsOf{m, k, i})
