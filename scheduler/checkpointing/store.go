@@ -87,10 +87,6 @@ func (s *Store) Save(ctx context.Context, m *checkpoint.Manifest) (string, error
 
 // Subsume forgets a complete checkpoint, then removes its files that no later one needs.
 func (s *Store) Subsume(ctx context.Context, job id.Job, n id.Checkpoint) error {
-	txn := raftmeta.Txn{Term: s.Term}.Delete(bucket, entryKey(job, n), raftmeta.Any)
-	if _, err := s.Meta.Apply(ctx, txn); err != nil {
-		return fmt.Errorf("forget checkpoint %d of job %v: %w", n, job, err)
-	}
 	if err := s.Discard(ctx, job, n); err != nil {
 		return err
 	}
@@ -118,9 +114,14 @@ func (s *Store) sweep(ctx context.Context, job id.Job) error {
 	return s.Files.Sweep(ctx, job, keep)
 }
 
-// Discard removes what a checkpoint that is not complete has beside state files, which
-// the next ones may need.
+// Discard forgets a checkpoint and removes what it has beside state files, which the next ones
+// may need. The entry goes first, also of one that was given up: who failed to save it may have
+// saved it, and then who leads now may have started from it.
 func (s *Store) Discard(ctx context.Context, job id.Job, n id.Checkpoint) error {
+	txn := raftmeta.Txn{Term: s.Term}.Delete(bucket, entryKey(job, n), raftmeta.Any)
+	if _, err := s.Meta.Apply(ctx, txn); err != nil {
+		return fmt.Errorf("forget checkpoint %d of job %v: %w", n, job, err)
+	}
 	if err := s.Files.Drop(ctx, job, n); err != nil {
 		return fmt.Errorf("remove checkpoint %d of job %v: %w", n, job, err)
 	}

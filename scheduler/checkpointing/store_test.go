@@ -197,3 +197,28 @@ func TestCleanUpAgain(t *testing.T) {
 		}
 	}
 }
+
+// To save a checkpoint may fail although it was saved. Who gives it up forgets it, or, if
+// another master leads by then, leaves it as it is: that one may have started from it.
+func TestGivenUpThoughSaved(t *testing.T) {
+	never := func(name string, err error) { t.Errorf("%s: %v", name, err) }
+	s, _ := kept(t, 3)
+	if err := s.Discard(t.Context(), job, 3); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := s.Latest(t.Context(), job, never); err != nil || m.GetCheckpoint() != 2 {
+		t.Errorf("have %d, %v", m.GetCheckpoint(), err)
+	}
+	if err := s.Subsume(t.Context(), job, 1); err != nil {
+		t.Errorf("files are not swept: %v", err)
+	}
+	s, _ = kept(t, 3)
+	deposed := *s
+	deposed.Term--
+	if err := deposed.Discard(t.Context(), job, 3); !errors.Is(err, raftmeta.ErrFenced) {
+		t.Errorf("have %v", err)
+	}
+	if m, err := s.Latest(t.Context(), job, never); err != nil || m.GetCheckpoint() != 3 {
+		t.Errorf("have %d, %v", m.GetCheckpoint(), err)
+	}
+}

@@ -264,9 +264,7 @@ func (m *Master) overtake(a checkpointing.Overtake) {
 
 func (m *Master) callTrigger(b stream.Barrier, all []id.Attempt, overtake bool) {
 	for w, attempts := range m.byWorker(all) {
-		m.do(func(ctx context.Context) {
-			ctx, stop := context.WithTimeout(ctx, callTimeout)
-			defer stop()
+		m.tell(w, func(ctx context.Context) {
 			r := &rpc.TriggerRequest{Job: m.ref(), Attempts: rpc.FromAttempts(attempts), Barrier: rpc.FromBarrier(b), Overtake: overtake}
 			if _, err := m.opts.Dialer.Worker(w).Trigger(ctx, r); err != nil {
 				m.post(func() { m.checkpoint(m.checkpoints.Failed(b.Checkpoint, err)) })
@@ -284,20 +282,26 @@ func (m *Master) byWorker(attempts []id.Attempt) map[id.Worker][]id.Attempt {
 	return out
 }
 
+// position asks for the positions of the enumerators. The last checkpoint needs none: all that
+// was to be read was, and whoever starts from it reads nothing.
 func (m *Master) position(a checkpointing.Position) {
 	if m.coordinator == "" {
 		m.checkpoint(m.checkpoints.Positioned(a.Checkpoint, nil))
 		return
 	}
-	coordinator := m.coordinator
+	coordinator, final := m.coordinator, m.final != nil
 	m.save(func(ctx context.Context) {
 		ctx, stop := context.WithTimeout(ctx, callTimeout)
 		defer stop()
-		r, err := m.opts.Dialer.Coordinator(coordinator).Snapshot(ctx, &rpc.SnapshotRequest{
-			Job: m.ref(), Checkpoint: uint64(a.Checkpoint), Sources: a.Sources,
+		var r *rpc.SnapshotReply
+		err := m.whileThere(ctx, coordinator, func(ctx context.Context) (err error) {
+			r, err = m.opts.Dialer.Coordinator(coordinator).Snapshot(ctx, &rpc.SnapshotRequest{
+				Job: m.ref(), Checkpoint: uint64(a.Checkpoint), Sources: a.Sources,
+			})
+			return err
 		})
 		m.post(func() {
-			if err != nil {
+			if err != nil && !(final && gone(err)) {
 				m.checkpoint(m.checkpoints.Failed(a.Checkpoint, err))
 				return
 			}
@@ -342,7 +346,9 @@ func (m *Master) publishCheckpoint(a checkpointing.Publish) {
 		}
 		m.post(func() {
 			switch {
-			case err != nil && final:
+			case err != nil && m.final != nil: // also of one before the last: the graph does not fail any more
+				m.final = nil
+				m.checkpoint(m.checkpoints.Ended())
 				m.conclude(execgraph.JobFailed, fmt.Errorf("publish the output: %w", err), nil)
 			case err != nil:
 				m.handle(execgraph.Fail{Cause: fmt.Errorf("publish checkpoint %d: %w", a.Checkpoint, err)})
@@ -363,15 +369,16 @@ func (m *Master) commitLater(ctx context.Context, r *rpc.CommitRequest) (err err
 	type now struct {
 		coordinator id.Worker
 		state       execgraph.JobState
+		origin      id.Job
 	}
 	for err = rpc.ErrGone; gone(err); {
 		answer := make(chan now, 1)
-		m.post(func() { answer <- now{m.coordinator, m.graph.State()} })
+		m.post(func() { answer <- now{m.coordinator, m.graph.State(), m.origin()} })
 		select {
 		case at := <-answer:
 			switch {
 			case at.state == execgraph.JobFinished:
-				_, err = m.handElsewhere(ctx, r)
+				_, err = m.handElsewhere(ctx, at.origin, r)
 				return err
 			case at.state.Terminal():
 				return err
@@ -392,7 +399,7 @@ func (m *Master) commitLater(ctx context.Context, r *rpc.CommitRequest) (err err
 
 func (m *Master) notify(a checkpointing.Notify) {
 	w := m.placed[a.Attempt].Worker
-	m.do(func(ctx context.Context) {
+	m.tell(w, func(ctx context.Context) {
 		r := &rpc.NotifyRequest{Job: m.ref(), Attempts: []*rpc.Attempt{rpc.FromAttempt(a.Attempt)}, Checkpoint: uint64(a.Checkpoint)}
 		if _, err := m.opts.Dialer.Worker(w).Notify(ctx, r); err != nil {
 			m.opts.Log.Debug("attempt was not notified", "job", m.opts.Job, "attempt", a.Attempt, "error", err)

@@ -105,12 +105,12 @@ func (m *Master) void(ctx context.Context, w id.Worker, staged []*rpc.Committabl
 	r := &rpc.AbortRequest{Job: m.ref(), Committables: staged, Sweep: sweep}
 	err := rpc.ErrGone
 	if w != "" {
-		_, err = m.opts.Dialer.Coordinator(w).Abort(ctx, r)
+		err = m.abort(ctx, w, r)
 	}
 	pause := commitFirstPause
 	for try := 1; sweep && gone(err) && !m.opts.Resources.Fixed() && try <= voidTries; try++ {
 		if w, err = m.startCoordinator(ctx, "", m.layout.committing(), m.opts.Job); err == nil {
-			_, err = m.opts.Dialer.Coordinator(w).Abort(ctx, r)
+			err = m.abort(ctx, w, r)
 		}
 		if !gone(err) {
 			break
@@ -126,6 +126,13 @@ func (m *Master) void(ctx context.Context, w id.Worker, staged []*rpc.Committabl
 		m.opts.Log.Warn("staged output was not discarded", "job", m.opts.Job, "error", err)
 	}
 	return w
+}
+
+func (m *Master) abort(ctx context.Context, w id.Worker, r *rpc.AbortRequest) error {
+	return m.whileThere(ctx, w, func(ctx context.Context) error {
+		_, err := m.opts.Dialer.Coordinator(w).Abort(ctx, r)
+		return err
+	})
 }
 
 // voidTries is how often another coordinator task is looked for to discard what is staged:
@@ -193,12 +200,12 @@ func (m *Master) dropKept(ctx context.Context, servers []string, results bool) {
 }
 
 // commit publishes, and tries again where that may help: publishing is
-// idempotent.
+// idempotent. It does not wait for a worker that is lost.
 func (m *Master) commit(ctx context.Context, w id.Worker, r *rpc.CommitRequest) error {
 	pause := commitFirstPause
 	for try := 1; ; try++ {
-		_, err := m.opts.Dialer.Coordinator(w).Commit(ctx, r)
-		if err == nil || !failure.Of(err).Retryable() || try == commitTries {
+		err := m.commitOnce(ctx, w, r)
+		if err == nil || errors.Is(err, rpc.ErrGone) || !failure.Of(err).Retryable() || try == commitTries {
 			return err
 		}
 		m.opts.Log.Warn("publishing is tried again", "job", m.opts.Job, "try", try, "error", err)
@@ -209,4 +216,11 @@ func (m *Master) commit(ctx context.Context, w id.Worker, r *rpc.CommitRequest) 
 			return err
 		}
 	}
+}
+
+func (m *Master) commitOnce(ctx context.Context, w id.Worker, r *rpc.CommitRequest) error {
+	return m.whileThere(ctx, w, func(ctx context.Context) error {
+		_, err := m.opts.Dialer.Coordinator(w).Commit(ctx, r)
+		return err
+	})
 }

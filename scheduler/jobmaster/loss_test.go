@@ -164,41 +164,51 @@ func onStageOf(t *testing.T, g *jobgraph.Graph, test func(s *stage)) {
 	onStageWith(t, g, rpc.LocalOptions{Serialize: true}, func(s *stage) { s.m.post(func() { s.m.handle(execgraph.Start{}) }) }, test)
 }
 
-// onStageWith is onStageOf where start begins the job, after everything is there.
+// onStageWith is onStageOf where start is called before the job begins, when all else is there.
 func onStageWith(t *testing.T, g *jobgraph.Graph, o rpc.LocalOptions, start, test func(s *stage)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &stage{t: t, net: rpc.NewLocal(o), members: resource.New(resource.Options{})}
-		for i, w := range []string{"w1", "w2"} {
-			server := []string{"s1", "s2"}[i]
-			s.net.ServeShuffle(server, keeperActor{actor{stage: s, name: server}})
-			s.net.ServeWorker(id.Worker(w), workerActor{actor{stage: s, name: w}}, nil)
-			for _, who := range []resource.Member{
-				{ID: id.Worker(server), Server: shuffle.Server{ID: server, Address: server}},
-				{ID: id.Worker(w), Slots: 1, Server: shuffle.Server{ID: w, Address: w}, Daemon: server},
-			} {
-				if err := s.members.Register(who); err != nil {
-					t.Fatal(err)
-				}
+		s := newStage(t, o)
+		s.run(Options{Graph: g}, start, test)
+	})
+}
+
+// newStage has workers and servers, and no job.
+func newStage(t *testing.T, o rpc.LocalOptions) *stage {
+	s := &stage{t: t, net: rpc.NewLocal(o), members: resource.New(resource.Options{})}
+	for i, w := range []string{"w1", "w2"} {
+		server := []string{"s1", "s2"}[i]
+		s.net.ServeShuffle(server, keeperActor{actor{stage: s, name: server}})
+		s.net.ServeWorker(id.Worker(w), workerActor{actor{stage: s, name: w}}, nil)
+		for _, who := range []resource.Member{
+			{ID: id.Worker(server), Server: shuffle.Server{ID: server, Address: server}},
+			{ID: id.Worker(w), Slots: 1, Server: shuffle.Server{ID: w, Address: w}, Daemon: server},
+		} {
+			if err := s.members.Register(who); err != nil {
+				t.Fatal(err)
 			}
 		}
-		var err error
-		s.m, err = New(Options{
-			Job: id.Job{1}, Term: 7, Graph: g, Slots: 2, Dialer: s.net, Resources: s.members, TicketKey: testKey,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			s.m.Run(ctx)
-		}()
-		start(s)
-		test(s)
-		stop()
-		<-ended
-	})
+	}
+	return s
+}
+
+// run runs a job of number 1, and suspends it when the test is over.
+func (s *stage) run(o Options, start, test func(s *stage)) {
+	s.t.Helper()
+	o.Job, o.Term, o.Slots, o.Dialer, o.Resources, o.TicketKey = id.Job{1}, 7, 2, s.net, s.members, testKey
+	var err error
+	if s.m, err = New(o); err != nil {
+		s.t.Fatal(err)
+	}
+	start(s)
+	ctx, stop := context.WithCancel(s.t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.m.Run(ctx)
+	}()
+	test(s)
+	stop()
+	<-ended
 }
 
 // deployed waits until all is quiet and returns what was deployed since, by subtask.

@@ -262,10 +262,7 @@ func (m *Master) tryCoordinate(ctx context.Context, try int, then func()) {
 		return
 	}
 	var unpublished []*rpc.Committable
-	origin, before := m.opts.Job, m.coordinator
-	if m.restored != nil {
-		origin = m.restored.Origin
-	}
+	origin, before := m.origin(), m.coordinator
 	attempts := m.attempts()
 	for _, v := range vertices {
 		vertex := id.Vertex(v.GetVertex().GetId())
@@ -293,6 +290,9 @@ func (m *Master) tryCoordinate(ctx context.Context, try int, then func()) {
 				m.coordinator = w
 				m.workers[w] = true
 			}
+			if err == nil && !slices.Contains(m.opts.Resources.Workers(), w) { // nobody knew yet what went with it
+				err = lost(w)
+			}
 			switch {
 			case err == nil:
 				then()
@@ -304,6 +304,14 @@ func (m *Master) tryCoordinate(ctx context.Context, try int, then func()) {
 			}
 		})
 	})
+}
+
+// origin is the first job of those that were restored from each other, up to this one.
+func (m *Master) origin() id.Job {
+	if m.restored != nil {
+		return m.restored.Origin
+	}
+	return m.opts.Job
 }
 
 // firstAttempt is the lowest number of the present attempts of a vertex.

@@ -52,7 +52,7 @@ func (m *Master) hand(ctx context.Context, w id.Worker, staged []*rpc.Committabl
 			return w, err
 		}
 	}
-	return m.handElsewhere(ctx, r)
+	return m.handElsewhere(ctx, m.opts.Job, r)
 }
 
 // gone says that the coordinator task is not where it was.
@@ -62,13 +62,13 @@ func gone(err error) bool {
 
 // handElsewhere publishes with a coordinator task of its own on any worker that there
 // is, and tries again while workers are away: what was decided is published, if it can
-// be.
-func (m *Master) handElsewhere(ctx context.Context, r *rpc.CommitRequest) (id.Worker, error) {
+// be. Committers know the job by its origin.
+func (m *Master) handElsewhere(ctx context.Context, origin id.Job, r *rpc.CommitRequest) (id.Worker, error) {
 	pause := commitFirstPause
 	for try := 1; ; try++ {
-		w, err := m.startCoordinator(ctx, "", m.layout.committing(), m.opts.Job)
+		w, err := m.startCoordinator(ctx, "", m.layout.committing(), origin)
 		if err == nil {
-			_, err = m.opts.Dialer.Coordinator(w).Commit(ctx, r)
+			err = m.commitOnce(ctx, w, r)
 		}
 		if w != "" {
 			m.post(func() { m.workers[w] = true })

@@ -3,6 +3,7 @@ package jobmaster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -42,8 +43,13 @@ func (m *Master) untold(w id.Worker, err error) {
 	m.post(func() { m.handle(lost) })
 }
 
-// whileThere calls a worker, and ends the call when the worker is lost: one that was stopped
-// takes calls and answers none.
+// lost is how a call ends whose worker is.
+func lost(w id.Worker) error {
+	return failure.Wrap(failure.Transient, fmt.Errorf("worker %s is lost: %w", w, rpc.ErrGone))
+}
+
+// whileThere calls a worker, and ends the call when the worker is lost, with rpc.ErrGone: one
+// that was stopped takes calls and answers none.
 func (m *Master) whileThere(ctx context.Context, w id.Worker, f func(ctx context.Context) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
@@ -51,7 +57,7 @@ func (m *Master) whileThere(ctx context.Context, w id.Worker, f func(ctx context
 		for {
 			changed := m.opts.Resources.Changed()
 			if !slices.Contains(m.opts.Resources.Workers(), w) {
-				stop(failure.Errorf(failure.Transient, "worker %s is lost", w))
+				stop(lost(w))
 			}
 			select {
 			case <-changed:

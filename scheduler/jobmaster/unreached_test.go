@@ -158,23 +158,22 @@ func TestCoordinatorThatNobodyStarts(t *testing.T) {
 		all[way] = err
 	}
 	for way, err := range all {
-		onStageWith(t, once(sinks()), direct, func(s *stage) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStage(t, direct)
 			s.failAt("StartCoordinator", err)
-			s.m.post(func() {
-				s.m.coordinate(s.t.Context(), func() { s.m.handle(execgraph.Start{}) })
+			s.run(Options{Graph: once(sinks())}, func(*stage) {}, func(s *stage) {
+				synctest.Wait()
+				if way == "stopped" {
+					s.expect(s.deployed())
+					s.members.Lose("w2", fmt.Errorf("no heartbeat"))
+					s.m.WorkerLost("w2", fmt.Errorf("no heartbeat"))
+				}
+				time.Sleep(time.Second)
+				s.expect(s.deployed(), "0.0#0")
+				if way != "stopped" {
+					s.spare(way)
+				}
 			})
-		}, func(s *stage) {
-			synctest.Wait()
-			if way == "stopped" {
-				s.expect(s.deployed())
-				s.members.Lose("w2", fmt.Errorf("no heartbeat"))
-				s.m.WorkerLost("w2", fmt.Errorf("no heartbeat"))
-			}
-			time.Sleep(time.Second)
-			s.expect(s.deployed(), "0.0#0")
-			if way != "stopped" {
-				s.spare(way)
-			}
 		})
 	}
 }
