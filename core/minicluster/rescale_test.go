@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/tidemill/tidemill/core/client"
+	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/connector/nexmark"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/core/sql/parser"
@@ -24,22 +27,57 @@ const bids = `
 		bid ROW<auction BIGINT, bidder BIGINT, price BIGINT, "dateTime" TIMESTAMP(3)>,
 		at AS CASE event_type WHEN 0 THEN person."dateTime" WHEN 1 THEN auction."dateTime" ELSE bid."dateTime" END,
 		WATERMARK FOR at AS at - INTERVAL '4' SECOND
-	) WITH ('connector' = 'nexmark', 'events.num' = '40000', 'event-rate' = '1000', 'tps' = '10000');
+	) WITH ('connector' = 'held', 'events.num' = '40000', 'event-rate' = '1000', 'tps' = '10000');
 	CREATE VIEW bids AS SELECT bid.bidder, bid.price, at FROM events WHERE event_type = 2;
 	CREATE TABLE out (w TIMESTAMP(3), bidder BIGINT, n BIGINT, s BIGINT)
 		WITH ('connector' = 'filesystem', 'path' = '%s', 'format' = 'parquet');`
+
+// held is connector nexmark whose events are due until three quarters of them have come, and
+// the others when they are let go: however slow the machine is, a job does not end before.
+type held struct {
+	nexmark.Connector
+	begin atomic.Pointer[time.Time]
+	free  atomic.Bool
+}
+
+const holdAfter = 3 * time.Second // of the four that the events of bids take
+
+func (*held) Name() string { return "held" }
+
+// Enumerator implements connector.Connector.
+func (h *held) Enumerator(ctx context.Context, s connector.SourceSpec, restored []byte) (connector.Enumerator, error) {
+	now := time.Now()
+	h.begin.CompareAndSwap(nil, &now)
+	return h.Connector.Enumerator(ctx, s, restored)
+}
+
+// Reader implements connector.Connector.
+func (h *held) Reader(ctx context.Context, s connector.SourceSpec, env connector.ReaderEnv) (connector.Reader, error) {
+	clock := env.Now
+	env.Now = func() time.Time {
+		now := clock()
+		if last := h.begin.Load().Add(holdAfter); !h.free.Load() && now.After(last) {
+			return last
+		}
+		return now
+	}
+	return h.Connector.Reader(ctx, s, env)
+}
 
 // scaled is a job that runs.
 type scaled struct {
 	*nodes
 	t      *testing.T
+	held   *held
 	result client.Result
 	job    id.Job
 }
 
 // startScaled leaves the last statement of a script running.
-func startScaled(t *testing.T, n *nodes, script string) *scaled {
+func startScaled(t *testing.T, settings map[string]string, script string) *scaled {
 	t.Helper()
+	h := &held{}
+	n := startNodesWith(t, settings, map[string]string{"io.tmp.dir": t.TempDir()}, h)
 	statements, err := parser.ParseScript(script)
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +94,7 @@ func startScaled(t *testing.T, n *nodes, script string) *scaled {
 			continue
 		}
 		job, _ := r.(interface{ Job() (id.Job, bool) }).Job()
-		return &scaled{nodes: n, t: t, result: r, job: job}
+		return &scaled{nodes: n, t: t, held: h, result: r, job: job}
 	}
 	return nil
 }
@@ -117,9 +155,10 @@ func runs(s *rpc.JobStatus, p int) bool {
 	return widest == p
 }
 
-// end reads the result to its end.
+// end lets the last events go and reads the result to its end.
 func (s *scaled) end() {
 	s.t.Helper()
+	s.held.free.Store(true)
 	if _, err := read(s.t.Context(), s.result); err != nil {
 		s.t.Fatalf("%v\n%v", err, s.status())
 	}
@@ -160,8 +199,7 @@ func (s *scaled) compare(expect string) {
 }
 
 func TestRescaleWindows(t *testing.T) {
-	n := startNodes(t, streamSettings(t, map[string]string{"parallelism.default": "1"}))
-	s := startScaled(t, n, fmt.Sprintf(bids, t.TempDir())+windows)
+	s := startScaled(t, streamSettings(t, map[string]string{"parallelism.default": "1"}), fmt.Sprintf(bids, t.TempDir())+windows)
 	s.await(1)
 	for _, p := range []int{2, 1, 3} {
 		s.rescale(uint32(p))
@@ -177,8 +215,7 @@ const updating = `
 // A group-by that takes rows back keeps a value for each key; it is the last ones that
 // are written.
 func TestRescaleUpdating(t *testing.T) {
-	n := startNodes(t, streamSettings(t, map[string]string{"parallelism.default": "3"}))
-	s := startScaled(t, n, fmt.Sprintf(bids, t.TempDir())+updating)
+	s := startScaled(t, streamSettings(t, map[string]string{"parallelism.default": "3"}), fmt.Sprintf(bids, t.TempDir())+updating)
 	s.await(3)
 	for _, p := range []int{1, 4, 2} {
 		s.rescale(uint32(p))
@@ -191,12 +228,11 @@ func TestRescaleUpdating(t *testing.T) {
 // A worker dies: the job goes on with the slots that are left. One comes: it grows to what
 // was asked for, and no further.
 func TestStreamFollowsSlots(t *testing.T) {
-	n := startNodes(t, streamSettings(t, map[string]string{
+	s := startScaled(t, streamSettings(t, map[string]string{
 		"parallelism.default": "4", "jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling": "10 ms",
-	}))
-	s := startScaled(t, n, fmt.Sprintf(bids, t.TempDir())+windows)
+	}), fmt.Sprintf(bids, t.TempDir())+windows)
 	s.await(4)
-	if err := n.Kill("worker-1"); err != nil {
+	if err := s.Kill("worker-1"); err != nil {
 		t.Fatal(err)
 	}
 	s.await(2)
@@ -206,7 +242,7 @@ func TestStreamFollowsSlots(t *testing.T) {
 		t.Errorf("it is not told that it waits for slots: %v", waits)
 	}
 	for range 2 {
-		if err := n.AddWorker(t.Context()); err != nil {
+		if err := s.AddWorker(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -217,12 +253,11 @@ func TestStreamFollowsSlots(t *testing.T) {
 
 // With reactive a job takes all slots that there are, whatever was asked for.
 func TestReactive(t *testing.T) {
-	n := startNodes(t, streamSettings(t, map[string]string{
+	s := startScaled(t, streamSettings(t, map[string]string{
 		"parallelism.default": "1", "scheduler-mode": "reactive", "jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling": "10 ms",
-	}))
-	s := startScaled(t, n, fmt.Sprintf(bids, t.TempDir())+windows)
+	}), fmt.Sprintf(bids, t.TempDir())+windows)
 	s.await(4)
-	if err := n.AddWorker(t.Context()); err != nil {
+	if err := s.AddWorker(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s.await(6)
@@ -232,11 +267,10 @@ func TestReactive(t *testing.T) {
 
 // A worker dies while the job stops to be rescaled, or starts again.
 func TestWorkerDiesWhileItRescales(t *testing.T) {
-	n := startNodes(t, streamSettings(t, map[string]string{"parallelism.default": "1"}))
-	s := startScaled(t, n, fmt.Sprintf(bids, t.TempDir())+windows)
+	s := startScaled(t, streamSettings(t, map[string]string{"parallelism.default": "1"}), fmt.Sprintf(bids, t.TempDir())+windows)
 	s.await(1)
 	var killed error
-	n.when(1, func() { killed = n.Kill("worker-2") })
+	s.when(1, func() { killed = s.Kill("worker-2") })
 	s.rescale(3)
 	s.await(2)
 	if killed != nil {
@@ -248,8 +282,7 @@ func TestWorkerDiesWhileItRescales(t *testing.T) {
 
 // What cannot be rescaled says why.
 func TestRescaleRefusals(t *testing.T) {
-	n := startNodes(t, map[string]string{"execution.runtime-mode": "streaming"})
-	s := startScaled(t, n, fmt.Sprintf(bids, t.TempDir())+windows)
+	s := startScaled(t, map[string]string{"execution.runtime-mode": "streaming"}, fmt.Sprintf(bids, t.TempDir())+windows)
 	for _, c := range []struct {
 		r    *rpc.RescaleRequest
 		want string
