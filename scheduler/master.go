@@ -12,6 +12,7 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/joblog"
+	"github.com/tidemill/tidemill/core/metric"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/fs"
 	"github.com/tidemill/tidemill/raftmeta"
@@ -45,7 +46,9 @@ type Options struct {
 	// Files opens where a job with these settings keeps its checkpoints; nil: none
 	// can take any.
 	Files func(c config.Config) (checkpointing.Files, fs.FileSystem, error)
-	Log   *slog.Logger // nil: discarded
+	// Metrics shows what streaming jobs do; nil: nobody looks.
+	Metrics *metric.Registry
+	Log     *slog.Logger // nil: discarded
 	// Logs has what this process logged about jobs; nil: nothing is kept.
 	Logs *joblog.Ring
 	// History is how many jobs that are over are remembered; zero means 2,000, or 100 if
@@ -113,6 +116,7 @@ func begin(ctx context.Context, o Options, term id.Term) (*Master, error) {
 	m.dispatcher = dispatcher.New(dispatcher.Options{
 		Store: o.Store, Blobs: o.Blobs, Term: term, Dialer: o.Dialer, Resources: m.resources, Log: o.Log,
 		TicketKey: m.key, History: o.History, Running: o.Running, Embedded: o.Fixed, Checkpoints: m.checkpoints,
+		Metrics: o.Metrics,
 	})
 	m.root, m.stop = context.WithCancel(context.WithoutCancel(ctx))
 	m.running.Go(func() { m.resources.Run(m.root) })

@@ -121,16 +121,28 @@ func newGet() *cobra.Command {
 			return err
 		}
 		j := rest.JobOf(s)
-		return o.show(j, func(w io.Writer) { describe(w, j) })
+		return o.show(j, func(w io.Writer) {
+			describe(w, j, checkpointsOf(ctx, c, job))
+		})
 	})
 }
 
+// checkpointsOf is what a cluster remembers of a job's checkpoints; none where it does not
+// tell, for they are a detail of what is shown.
+func checkpointsOf(ctx context.Context, c rpc.ClusterClient, job []byte) rest.Checkpoints {
+	r, err := c.Checkpoints(ctx, &rpc.CheckpointsRequest{Job: job})
+	if err != nil {
+		return rest.Checkpoints{}
+	}
+	return rest.CheckpointsOf(r)
+}
+
 // describe prints a job for people.
-func describe(w io.Writer, j rest.Job) {
+func describe(w io.Writer, j rest.Job, taken rest.Checkpoints) {
 	fmt.Fprintf(w, "job\t%s\nname\t%s\nstate\t%s\nsubmitted\t%s\ntime\t%s\n", j.ID, oneLine(j.Name), j.State, clock(j.Submitted), span(j.Seconds))
 	fmt.Fprintf(w, "written\t%d rows, %d bytes, %d files\nrestarts\t%d\n", j.RowsWritten, j.BytesWritten, j.FilesWritten, j.Restarts)
-	if j.Checkpoints > 0 {
-		fmt.Fprintf(w, "checkpoints\t%d\n", j.Checkpoints)
+	if taken.Completed+taken.Failed > 0 || taken.RestoredFrom != "" {
+		describeCheckpoints(w, taken)
 	}
 	if j.Cause != nil {
 		fmt.Fprintf(w, "cause\t%s (%s)\n", oneLine(j.Cause.Text), j.Cause.Class)
@@ -141,6 +153,7 @@ func describe(w io.Writer, j rest.Job) {
 	for _, v := range j.Vertices {
 		fmt.Fprintf(w, "%d\t%d\t%d\t%s\t%s\t%d\t%d\t%s\n", v.ID, v.Region, v.Parallelism, counts(v.Subtasks), attempts(v.Attempts), v.RowsIn, v.RowsOut, oneLine(v.Name))
 	}
+	describeStream(w, j)
 	if len(j.Decisions) > 0 {
 		fmt.Fprintln(w, "\nDECIDED AFTER\tRULE\tABOUT\tFROM\tEFFECT")
 	}

@@ -1,7 +1,9 @@
 package eventtime
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tidemill/tidemill/core/stream"
@@ -140,4 +142,26 @@ func (s *Splits) combine() (change Change) {
 	change.ToIdle, change.ToActive = idle && !s.idle, !idle && s.idle
 	s.idle = idle
 	return change
+}
+
+// Behind names the split that holds event time back by its silence: of the active ones
+// that have the least watermark the one that has been silent for the longest, and for how
+// long; false: none of them has been silent since the Tick before last. A split that may
+// not go on, for it is ahead, is not silent.
+func (s *Splits) Behind() (name string, quiet time.Duration, ok bool) {
+	least := stream.MaxWatermark
+	for _, p := range s.splits {
+		if p.status == Active {
+			least = min(least, p.watermark)
+		}
+	}
+	for n, p := range s.splits {
+		if p.status != Active || p.watermark > least || p.quiet == 0 {
+			continue
+		}
+		if longer := cmp.Or(cmp.Compare(p.quiet, quiet), strings.Compare(name, n)) > 0; longer || !ok {
+			name, quiet, ok = n, p.quiet, true
+		}
+	}
+	return name, quiet, ok
 }

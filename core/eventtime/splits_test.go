@@ -51,6 +51,12 @@ func splitEvent(t *testing.T, s *eventtime.Splits, words []string) string {
 		return before + " rows " + after
 	case "tick":
 		return told(s.Tick(time.Unix(number(), 0)))
+	case "behind":
+		name, quiet, ok := s.Behind()
+		if !ok {
+			return "nobody"
+		}
+		return fmt.Sprintf("%s for %v", name, quiet)
 	case "ahead":
 		var names []string
 		for name := range s.Ahead(time.Duration(number()) * time.Millisecond) {

@@ -81,6 +81,58 @@ func (TaskState) EnumDescriptor() ([]byte, []int) {
 	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{0}
 }
 
+type TaskWait_Kind int32
+
+const (
+	TaskWait_INVALID TaskWait_Kind = 0
+	TaskWait_CREDIT  TaskWait_Kind = 1 // the consumers of an output to take what there is for them
+	TaskWait_BARRIER TaskWait_Kind = 2 // the barrier of a checkpoint on an input, while another input is held
+	TaskWait_ROWS    TaskWait_Kind = 3 // rows of a split, whose silence holds event time back
+)
+
+// Enum value maps for TaskWait_Kind.
+var (
+	TaskWait_Kind_name = map[int32]string{
+		0: "INVALID",
+		1: "CREDIT",
+		2: "BARRIER",
+		3: "ROWS",
+	}
+	TaskWait_Kind_value = map[string]int32{
+		"INVALID": 0,
+		"CREDIT":  1,
+		"BARRIER": 2,
+		"ROWS":    3,
+	}
+)
+
+func (x TaskWait_Kind) Enum() *TaskWait_Kind {
+	p := new(TaskWait_Kind)
+	*p = x
+	return p
+}
+
+func (x TaskWait_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TaskWait_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_core_rpc_rpc_proto_enumTypes[1].Descriptor()
+}
+
+func (TaskWait_Kind) Type() protoreflect.EnumType {
+	return &file_core_rpc_rpc_proto_enumTypes[1]
+}
+
+func (x TaskWait_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TaskWait_Kind.Descriptor instead.
+func (TaskWait_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{14, 0}
+}
+
 // JobRef names a job and the term of the job master that speaks for it. Who has
 // seen a higher term of the job refuses the message.
 type JobRef struct {
@@ -875,7 +927,10 @@ type TaskProgress struct {
 	RowsOut       uint64                 `protobuf:"varint,4,opt,name=rows_out,json=rowsOut,proto3" json:"rows_out,omitempty"`
 	BytesIn       uint64                 `protobuf:"varint,5,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
 	SpilledBytes  uint64                 `protobuf:"varint,6,opt,name=spilled_bytes,json=spilledBytes,proto3" json:"spilled_bytes,omitempty"`
-	Operators     []*OperatorCounts      `protobuf:"bytes,7,rep,name=operators,proto3" json:"operators,omitempty"` // of the chain, of an attempt that is over
+	Operators     []*OperatorCounts      `protobuf:"bytes,7,rep,name=operators,proto3" json:"operators,omitempty"`                      // of the chain, of an attempt that is over
+	LateRows      uint64                 `protobuf:"varint,8,opt,name=late_rows,json=lateRows,proto3" json:"late_rows,omitempty"`       // that operators left out because they came after their time was over
+	FutureRows    uint64                 `protobuf:"varint,9,opt,name=future_rows,json=futureRows,proto3" json:"future_rows,omitempty"` // whose event time was too far ahead of the clock to count
+	Standing      *TaskStanding          `protobuf:"bytes,10,opt,name=standing,proto3" json:"standing,omitempty"`                       // of an attempt that runs
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -959,6 +1014,230 @@ func (x *TaskProgress) GetOperators() []*OperatorCounts {
 	return nil
 }
 
+func (x *TaskProgress) GetLateRows() uint64 {
+	if x != nil {
+		return x.LateRows
+	}
+	return 0
+}
+
+func (x *TaskProgress) GetFutureRows() uint64 {
+	if x != nil {
+		return x.FutureRows
+	}
+	return 0
+}
+
+func (x *TaskProgress) GetStanding() *TaskStanding {
+	if x != nil {
+		return x.Standing
+	}
+	return nil
+}
+
+// TaskStanding is where a running attempt stands.
+type TaskStanding struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	InputWatermark  int64                  `protobuf:"zigzag64,1,opt,name=input_watermark,json=inputWatermark,proto3" json:"input_watermark,omitempty"` // Unix milliseconds; the least number: there is none yet, or no input
+	OutputWatermark int64                  `protobuf:"zigzag64,2,opt,name=output_watermark,json=outputWatermark,proto3" json:"output_watermark,omitempty"`
+	EventIdle       bool                   `protobuf:"varint,3,opt,name=event_idle,json=eventIdle,proto3" json:"event_idle,omitempty"` // its consumers' event time does not wait for it
+	// Parts of a thousand of its time lately; what is left it was busy.
+	IdlePermille    uint32      `protobuf:"varint,4,opt,name=idle_permille,json=idlePermille,proto3" json:"idle_permille,omitempty"`
+	BlockedPermille uint32      `protobuf:"varint,5,opt,name=blocked_permille,json=blockedPermille,proto3" json:"blocked_permille,omitempty"` // it gave rows away, or waited until it could
+	IdleNanos       uint64      `protobuf:"varint,6,opt,name=idle_nanos,json=idleNanos,proto3" json:"idle_nanos,omitempty"`                   // since it began, as the following
+	BlockedNanos    uint64      `protobuf:"varint,7,opt,name=blocked_nanos,json=blockedNanos,proto3" json:"blocked_nanos,omitempty"`
+	StateBytes      int64       `protobuf:"varint,8,opt,name=state_bytes,json=stateBytes,proto3" json:"state_bytes,omitempty"` // of memory that operators with keyed state take
+	StateAsked      uint64      `protobuf:"varint,9,opt,name=state_asked,json=stateAsked,proto3" json:"state_asked,omitempty"` // keys that were looked up where state is on disk, too
+	StateHits       uint64      `protobuf:"varint,10,opt,name=state_hits,json=stateHits,proto3" json:"state_hits,omitempty"`   // of these, in memory
+	Waits           []*TaskWait `protobuf:"bytes,11,rep,name=waits,proto3" json:"waits,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *TaskStanding) Reset() {
+	*x = TaskStanding{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskStanding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskStanding) ProtoMessage() {}
+
+func (x *TaskStanding) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskStanding.ProtoReflect.Descriptor instead.
+func (*TaskStanding) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *TaskStanding) GetInputWatermark() int64 {
+	if x != nil {
+		return x.InputWatermark
+	}
+	return 0
+}
+
+func (x *TaskStanding) GetOutputWatermark() int64 {
+	if x != nil {
+		return x.OutputWatermark
+	}
+	return 0
+}
+
+func (x *TaskStanding) GetEventIdle() bool {
+	if x != nil {
+		return x.EventIdle
+	}
+	return false
+}
+
+func (x *TaskStanding) GetIdlePermille() uint32 {
+	if x != nil {
+		return x.IdlePermille
+	}
+	return 0
+}
+
+func (x *TaskStanding) GetBlockedPermille() uint32 {
+	if x != nil {
+		return x.BlockedPermille
+	}
+	return 0
+}
+
+func (x *TaskStanding) GetIdleNanos() uint64 {
+	if x != nil {
+		return x.IdleNanos
+	}
+	return 0
+}
+
+func (x *TaskStanding) GetBlockedNanos() uint64 {
+	if x != nil {
+		return x.BlockedNanos
+	}
+	return 0
+}
+
+func (x *TaskStanding) GetStateBytes() int64 {
+	if x != nil {
+		return x.StateBytes
+	}
+	return 0
+}
+
+func (x *TaskStanding) GetStateAsked() uint64 {
+	if x != nil {
+		return x.StateAsked
+	}
+	return 0
+}
+
+func (x *TaskStanding) GetStateHits() uint64 {
+	if x != nil {
+		return x.StateHits
+	}
+	return 0
+}
+
+func (x *TaskStanding) GetWaits() []*TaskWait {
+	if x != nil {
+		return x.Waits
+	}
+	return nil
+}
+
+// TaskWait is what an attempt waits for.
+type TaskWait struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          TaskWait_Kind          `protobuf:"varint,1,opt,name=kind,proto3,enum=tidemill.rpc.v1.TaskWait_Kind" json:"kind,omitempty"`
+	Edge          uint32                 `protobuf:"varint,2,opt,name=edge,proto3" json:"edge,omitempty"` // place of the output or input in the vertex
+	Checkpoint    uint64                 `protobuf:"varint,3,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Split         string                 `protobuf:"bytes,4,opt,name=split,proto3" json:"split,omitempty"`  // empty: the source does not tell its splits apart
+	Nanos         int64                  `protobuf:"varint,5,opt,name=nanos,proto3" json:"nanos,omitempty"` // for how long already
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskWait) Reset() {
+	*x = TaskWait{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskWait) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskWait) ProtoMessage() {}
+
+func (x *TaskWait) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskWait.ProtoReflect.Descriptor instead.
+func (*TaskWait) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *TaskWait) GetKind() TaskWait_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return TaskWait_INVALID
+}
+
+func (x *TaskWait) GetEdge() uint32 {
+	if x != nil {
+		return x.Edge
+	}
+	return 0
+}
+
+func (x *TaskWait) GetCheckpoint() uint64 {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return 0
+}
+
+func (x *TaskWait) GetSplit() string {
+	if x != nil {
+		return x.Split
+	}
+	return ""
+}
+
+func (x *TaskWait) GetNanos() int64 {
+	if x != nil {
+		return x.Nanos
+	}
+	return 0
+}
+
 // OperatorCounts is what one operator of an attempt has done.
 type OperatorCounts struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -974,7 +1253,7 @@ type OperatorCounts struct {
 
 func (x *OperatorCounts) Reset() {
 	*x = OperatorCounts{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[13]
+	mi := &file_core_rpc_rpc_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +1265,7 @@ func (x *OperatorCounts) String() string {
 func (*OperatorCounts) ProtoMessage() {}
 
 func (x *OperatorCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[13]
+	mi := &file_core_rpc_rpc_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +1278,7 @@ func (x *OperatorCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperatorCounts.ProtoReflect.Descriptor instead.
 func (*OperatorCounts) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{13}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *OperatorCounts) GetRows() uint64 {
@@ -1057,7 +1336,7 @@ type FilterCounts struct {
 
 func (x *FilterCounts) Reset() {
 	*x = FilterCounts{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[14]
+	mi := &file_core_rpc_rpc_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1069,7 +1348,7 @@ func (x *FilterCounts) String() string {
 func (*FilterCounts) ProtoMessage() {}
 
 func (x *FilterCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[14]
+	mi := &file_core_rpc_rpc_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1082,7 +1361,7 @@ func (x *FilterCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilterCounts.ProtoReflect.Descriptor instead.
 func (*FilterCounts) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{14}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *FilterCounts) GetId() uint32 {
@@ -1129,7 +1408,7 @@ type Edge struct {
 
 func (x *Edge) Reset() {
 	*x = Edge{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[15]
+	mi := &file_core_rpc_rpc_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1141,7 +1420,7 @@ func (x *Edge) String() string {
 func (*Edge) ProtoMessage() {}
 
 func (x *Edge) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[15]
+	mi := &file_core_rpc_rpc_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1154,7 +1433,7 @@ func (x *Edge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Edge.ProtoReflect.Descriptor instead.
 func (*Edge) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{15}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Edge) GetExchange() *jobgraph.Exchange {
@@ -1212,7 +1491,7 @@ type Placement struct {
 
 func (x *Placement) Reset() {
 	*x = Placement{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[16]
+	mi := &file_core_rpc_rpc_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1224,7 +1503,7 @@ func (x *Placement) String() string {
 func (*Placement) ProtoMessage() {}
 
 func (x *Placement) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[16]
+	mi := &file_core_rpc_rpc_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1237,7 +1516,7 @@ func (x *Placement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Placement.ProtoReflect.Descriptor instead.
 func (*Placement) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{16}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Placement) GetVersion() uint32 {
@@ -1288,7 +1567,7 @@ type DeployRequest struct {
 
 func (x *DeployRequest) Reset() {
 	*x = DeployRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[17]
+	mi := &file_core_rpc_rpc_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1579,7 @@ func (x *DeployRequest) String() string {
 func (*DeployRequest) ProtoMessage() {}
 
 func (x *DeployRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[17]
+	mi := &file_core_rpc_rpc_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1592,7 @@ func (x *DeployRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeployRequest.ProtoReflect.Descriptor instead.
 func (*DeployRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{17}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DeployRequest) GetJob() *JobRef {
@@ -1408,7 +1687,7 @@ type DeployReply struct {
 
 func (x *DeployReply) Reset() {
 	*x = DeployReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[18]
+	mi := &file_core_rpc_rpc_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1420,7 +1699,7 @@ func (x *DeployReply) String() string {
 func (*DeployReply) ProtoMessage() {}
 
 func (x *DeployReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[18]
+	mi := &file_core_rpc_rpc_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1433,7 +1712,7 @@ func (x *DeployReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeployReply.ProtoReflect.Descriptor instead.
 func (*DeployReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{18}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{20}
 }
 
 type CancelRequest struct {
@@ -1446,7 +1725,7 @@ type CancelRequest struct {
 
 func (x *CancelRequest) Reset() {
 	*x = CancelRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[19]
+	mi := &file_core_rpc_rpc_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1458,7 +1737,7 @@ func (x *CancelRequest) String() string {
 func (*CancelRequest) ProtoMessage() {}
 
 func (x *CancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[19]
+	mi := &file_core_rpc_rpc_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1471,7 +1750,7 @@ func (x *CancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
 func (*CancelRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{19}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CancelRequest) GetJob() *JobRef {
@@ -1496,7 +1775,7 @@ type CancelReply struct {
 
 func (x *CancelReply) Reset() {
 	*x = CancelReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[20]
+	mi := &file_core_rpc_rpc_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1508,7 +1787,7 @@ func (x *CancelReply) String() string {
 func (*CancelReply) ProtoMessage() {}
 
 func (x *CancelReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[20]
+	mi := &file_core_rpc_rpc_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1521,7 +1800,7 @@ func (x *CancelReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelReply.ProtoReflect.Descriptor instead.
 func (*CancelReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{20}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{22}
 }
 
 type TaskReport struct {
@@ -1538,13 +1817,15 @@ type TaskReport struct {
 	SpilledBytes  uint64                 `protobuf:"varint,10,opt,name=spilled_bytes,json=spilledBytes,proto3" json:"spilled_bytes,omitempty"`
 	Operators     []*OperatorCounts      `protobuf:"bytes,11,rep,name=operators,proto3" json:"operators,omitempty"` // with FINISHED and CANCELLED
 	Filter        *FilterPart            `protobuf:"bytes,12,opt,name=filter,proto3" json:"filter,omitempty"`       // alone, without state: the attempt's worker has made it
+	LateRows      uint64                 `protobuf:"varint,13,opt,name=late_rows,json=lateRows,proto3" json:"late_rows,omitempty"`
+	FutureRows    uint64                 `protobuf:"varint,14,opt,name=future_rows,json=futureRows,proto3" json:"future_rows,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TaskReport) Reset() {
 	*x = TaskReport{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[21]
+	mi := &file_core_rpc_rpc_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1556,7 +1837,7 @@ func (x *TaskReport) String() string {
 func (*TaskReport) ProtoMessage() {}
 
 func (x *TaskReport) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[21]
+	mi := &file_core_rpc_rpc_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1569,7 +1850,7 @@ func (x *TaskReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskReport.ProtoReflect.Descriptor instead.
 func (*TaskReport) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{21}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *TaskReport) GetJob() *JobRef {
@@ -1656,6 +1937,20 @@ func (x *TaskReport) GetFilter() *FilterPart {
 	return nil
 }
 
+func (x *TaskReport) GetLateRows() uint64 {
+	if x != nil {
+		return x.LateRows
+	}
+	return 0
+}
+
+func (x *TaskReport) GetFutureRows() uint64 {
+	if x != nil {
+		return x.FutureRows
+	}
+	return 0
+}
+
 type TaskReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1664,7 +1959,7 @@ type TaskReply struct {
 
 func (x *TaskReply) Reset() {
 	*x = TaskReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[22]
+	mi := &file_core_rpc_rpc_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1676,7 +1971,7 @@ func (x *TaskReply) String() string {
 func (*TaskReply) ProtoMessage() {}
 
 func (x *TaskReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[22]
+	mi := &file_core_rpc_rpc_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1689,7 +1984,7 @@ func (x *TaskReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskReply.ProtoReflect.Descriptor instead.
 func (*TaskReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{22}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{24}
 }
 
 // LaneManifest is what an attempt wrote into its lane of an exchange.
@@ -1706,7 +2001,7 @@ type LaneManifest struct {
 
 func (x *LaneManifest) Reset() {
 	*x = LaneManifest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[23]
+	mi := &file_core_rpc_rpc_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1718,7 +2013,7 @@ func (x *LaneManifest) String() string {
 func (*LaneManifest) ProtoMessage() {}
 
 func (x *LaneManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[23]
+	mi := &file_core_rpc_rpc_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1731,7 +2026,7 @@ func (x *LaneManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LaneManifest.ProtoReflect.Descriptor instead.
 func (*LaneManifest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{23}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LaneManifest) GetExchange() uint32 {
@@ -1780,7 +2075,7 @@ type PartitionTotals struct {
 
 func (x *PartitionTotals) Reset() {
 	*x = PartitionTotals{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[24]
+	mi := &file_core_rpc_rpc_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1792,7 +2087,7 @@ func (x *PartitionTotals) String() string {
 func (*PartitionTotals) ProtoMessage() {}
 
 func (x *PartitionTotals) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[24]
+	mi := &file_core_rpc_rpc_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1805,7 +2100,7 @@ func (x *PartitionTotals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionTotals.ProtoReflect.Descriptor instead.
 func (*PartitionTotals) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{24}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PartitionTotals) GetRows() uint64 {
@@ -1843,7 +2138,7 @@ type Committable struct {
 
 func (x *Committable) Reset() {
 	*x = Committable{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[25]
+	mi := &file_core_rpc_rpc_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1855,7 +2150,7 @@ func (x *Committable) String() string {
 func (*Committable) ProtoMessage() {}
 
 func (x *Committable) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[25]
+	mi := &file_core_rpc_rpc_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1868,7 +2163,7 @@ func (x *Committable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Committable.ProtoReflect.Descriptor instead.
 func (*Committable) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{25}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Committable) GetOperator() string {
@@ -1920,7 +2215,7 @@ type TriggerRequest struct {
 
 func (x *TriggerRequest) Reset() {
 	*x = TriggerRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[26]
+	mi := &file_core_rpc_rpc_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1932,7 +2227,7 @@ func (x *TriggerRequest) String() string {
 func (*TriggerRequest) ProtoMessage() {}
 
 func (x *TriggerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[26]
+	mi := &file_core_rpc_rpc_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1945,7 +2240,7 @@ func (x *TriggerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerRequest.ProtoReflect.Descriptor instead.
 func (*TriggerRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{26}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TriggerRequest) GetJob() *JobRef {
@@ -1984,7 +2279,7 @@ type TriggerReply struct {
 
 func (x *TriggerReply) Reset() {
 	*x = TriggerReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[27]
+	mi := &file_core_rpc_rpc_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1996,7 +2291,7 @@ func (x *TriggerReply) String() string {
 func (*TriggerReply) ProtoMessage() {}
 
 func (x *TriggerReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[27]
+	mi := &file_core_rpc_rpc_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2009,7 +2304,7 @@ func (x *TriggerReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerReply.ProtoReflect.Descriptor instead.
 func (*TriggerReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{27}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{29}
 }
 
 // NotifyRequest says that a checkpoint of attempts is complete or given up, or brings a part of a
@@ -2027,7 +2322,7 @@ type NotifyRequest struct {
 
 func (x *NotifyRequest) Reset() {
 	*x = NotifyRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[28]
+	mi := &file_core_rpc_rpc_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2039,7 +2334,7 @@ func (x *NotifyRequest) String() string {
 func (*NotifyRequest) ProtoMessage() {}
 
 func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[28]
+	mi := &file_core_rpc_rpc_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2052,7 +2347,7 @@ func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyRequest.ProtoReflect.Descriptor instead.
 func (*NotifyRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{28}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *NotifyRequest) GetJob() *JobRef {
@@ -2103,7 +2398,7 @@ type FilterPart struct {
 
 func (x *FilterPart) Reset() {
 	*x = FilterPart{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[29]
+	mi := &file_core_rpc_rpc_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2115,7 +2410,7 @@ func (x *FilterPart) String() string {
 func (*FilterPart) ProtoMessage() {}
 
 func (x *FilterPart) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[29]
+	mi := &file_core_rpc_rpc_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2128,7 +2423,7 @@ func (x *FilterPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilterPart.ProtoReflect.Descriptor instead.
 func (*FilterPart) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{29}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *FilterPart) GetId() uint32 {
@@ -2167,7 +2462,7 @@ type NotifyReply struct {
 
 func (x *NotifyReply) Reset() {
 	*x = NotifyReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[30]
+	mi := &file_core_rpc_rpc_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2179,7 +2474,7 @@ func (x *NotifyReply) String() string {
 func (*NotifyReply) ProtoMessage() {}
 
 func (x *NotifyReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[30]
+	mi := &file_core_rpc_rpc_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2192,7 +2487,7 @@ func (x *NotifyReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyReply.ProtoReflect.Descriptor instead.
 func (*NotifyReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{30}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{32}
 }
 
 type AckRequest struct {
@@ -2214,7 +2509,7 @@ type AckRequest struct {
 
 func (x *AckRequest) Reset() {
 	*x = AckRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[31]
+	mi := &file_core_rpc_rpc_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2226,7 +2521,7 @@ func (x *AckRequest) String() string {
 func (*AckRequest) ProtoMessage() {}
 
 func (x *AckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[31]
+	mi := &file_core_rpc_rpc_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2239,7 +2534,7 @@ func (x *AckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckRequest.ProtoReflect.Descriptor instead.
 func (*AckRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{31}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *AckRequest) GetJob() *JobRef {
@@ -2327,7 +2622,7 @@ type AckReply struct {
 
 func (x *AckReply) Reset() {
 	*x = AckReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[32]
+	mi := &file_core_rpc_rpc_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2339,7 +2634,7 @@ func (x *AckReply) String() string {
 func (*AckReply) ProtoMessage() {}
 
 func (x *AckReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[32]
+	mi := &file_core_rpc_rpc_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2352,7 +2647,7 @@ func (x *AckReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckReply.ProtoReflect.Descriptor instead.
 func (*AckReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{32}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{34}
 }
 
 type DeclineRequest struct {
@@ -2367,7 +2662,7 @@ type DeclineRequest struct {
 
 func (x *DeclineRequest) Reset() {
 	*x = DeclineRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[33]
+	mi := &file_core_rpc_rpc_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2379,7 +2674,7 @@ func (x *DeclineRequest) String() string {
 func (*DeclineRequest) ProtoMessage() {}
 
 func (x *DeclineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[33]
+	mi := &file_core_rpc_rpc_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2392,7 +2687,7 @@ func (x *DeclineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineRequest.ProtoReflect.Descriptor instead.
 func (*DeclineRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{33}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DeclineRequest) GetJob() *JobRef {
@@ -2431,7 +2726,7 @@ type DeclineReply struct {
 
 func (x *DeclineReply) Reset() {
 	*x = DeclineReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[34]
+	mi := &file_core_rpc_rpc_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2443,7 +2738,7 @@ func (x *DeclineReply) String() string {
 func (*DeclineReply) ProtoMessage() {}
 
 func (x *DeclineReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[34]
+	mi := &file_core_rpc_rpc_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2456,7 +2751,7 @@ func (x *DeclineReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineReply.ProtoReflect.Descriptor instead.
 func (*DeclineReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{34}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{36}
 }
 
 type DropRequest struct {
@@ -2471,7 +2766,7 @@ type DropRequest struct {
 
 func (x *DropRequest) Reset() {
 	*x = DropRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[35]
+	mi := &file_core_rpc_rpc_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2483,7 +2778,7 @@ func (x *DropRequest) String() string {
 func (*DropRequest) ProtoMessage() {}
 
 func (x *DropRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[35]
+	mi := &file_core_rpc_rpc_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2496,7 +2791,7 @@ func (x *DropRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropRequest.ProtoReflect.Descriptor instead.
 func (*DropRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{35}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *DropRequest) GetJob() *JobRef {
@@ -2535,7 +2830,7 @@ type DropReply struct {
 
 func (x *DropReply) Reset() {
 	*x = DropReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[36]
+	mi := &file_core_rpc_rpc_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2547,7 +2842,7 @@ func (x *DropReply) String() string {
 func (*DropReply) ProtoMessage() {}
 
 func (x *DropReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[36]
+	mi := &file_core_rpc_rpc_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2560,7 +2855,7 @@ func (x *DropReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropReply.ProtoReflect.Descriptor instead.
 func (*DropReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{36}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{38}
 }
 
 type ShuffleDropRequest struct {
@@ -2574,7 +2869,7 @@ type ShuffleDropRequest struct {
 
 func (x *ShuffleDropRequest) Reset() {
 	*x = ShuffleDropRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[37]
+	mi := &file_core_rpc_rpc_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2586,7 +2881,7 @@ func (x *ShuffleDropRequest) String() string {
 func (*ShuffleDropRequest) ProtoMessage() {}
 
 func (x *ShuffleDropRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[37]
+	mi := &file_core_rpc_rpc_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2599,7 +2894,7 @@ func (x *ShuffleDropRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleDropRequest.ProtoReflect.Descriptor instead.
 func (*ShuffleDropRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{37}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ShuffleDropRequest) GetJob() *JobRef {
@@ -2631,7 +2926,7 @@ type ShuffleDropReply struct {
 
 func (x *ShuffleDropReply) Reset() {
 	*x = ShuffleDropReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	mi := &file_core_rpc_rpc_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2643,7 +2938,7 @@ func (x *ShuffleDropReply) String() string {
 func (*ShuffleDropReply) ProtoMessage() {}
 
 func (x *ShuffleDropReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	mi := &file_core_rpc_rpc_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2656,7 +2951,7 @@ func (x *ShuffleDropReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleDropReply.ProtoReflect.Descriptor instead.
 func (*ShuffleDropReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{38}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{40}
 }
 
 // DrainRequest says that a server is to end: the master places nothing new there, has what
@@ -2669,7 +2964,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	mi := &file_core_rpc_rpc_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2681,7 +2976,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	mi := &file_core_rpc_rpc_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2694,7 +2989,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{39}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{41}
 }
 
 type DrainReply struct {
@@ -2705,7 +3000,7 @@ type DrainReply struct {
 
 func (x *DrainReply) Reset() {
 	*x = DrainReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	mi := &file_core_rpc_rpc_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2717,7 +3012,7 @@ func (x *DrainReply) String() string {
 func (*DrainReply) ProtoMessage() {}
 
 func (x *DrainReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	mi := &file_core_rpc_rpc_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2730,7 +3025,7 @@ func (x *DrainReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainReply.ProtoReflect.Descriptor instead.
 func (*DrainReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{40}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{42}
 }
 
 // HandOverRequest has a server write a lane that an attempt has committed there to another
@@ -2748,7 +3043,7 @@ type HandOverRequest struct {
 
 func (x *HandOverRequest) Reset() {
 	*x = HandOverRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[41]
+	mi := &file_core_rpc_rpc_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2760,7 +3055,7 @@ func (x *HandOverRequest) String() string {
 func (*HandOverRequest) ProtoMessage() {}
 
 func (x *HandOverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[41]
+	mi := &file_core_rpc_rpc_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2773,7 +3068,7 @@ func (x *HandOverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandOverRequest.ProtoReflect.Descriptor instead.
 func (*HandOverRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{41}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *HandOverRequest) GetJob() *JobRef {
@@ -2821,7 +3116,7 @@ type HandOverReply struct {
 
 func (x *HandOverReply) Reset() {
 	*x = HandOverReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[42]
+	mi := &file_core_rpc_rpc_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2833,7 +3128,7 @@ func (x *HandOverReply) String() string {
 func (*HandOverReply) ProtoMessage() {}
 
 func (x *HandOverReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[42]
+	mi := &file_core_rpc_rpc_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2846,7 +3141,7 @@ func (x *HandOverReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandOverReply.ProtoReflect.Descriptor instead.
 func (*HandOverReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{42}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *HandOverReply) GetManifest() *LaneManifest {
@@ -2866,7 +3161,7 @@ type LanesRequest struct {
 
 func (x *LanesRequest) Reset() {
 	*x = LanesRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[43]
+	mi := &file_core_rpc_rpc_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2878,7 +3173,7 @@ func (x *LanesRequest) String() string {
 func (*LanesRequest) ProtoMessage() {}
 
 func (x *LanesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[43]
+	mi := &file_core_rpc_rpc_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2891,7 +3186,7 @@ func (x *LanesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LanesRequest.ProtoReflect.Descriptor instead.
 func (*LanesRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{43}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *LanesRequest) GetJob() *JobRef {
@@ -2919,7 +3214,7 @@ type LanesReply struct {
 
 func (x *LanesReply) Reset() {
 	*x = LanesReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[44]
+	mi := &file_core_rpc_rpc_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2931,7 +3226,7 @@ func (x *LanesReply) String() string {
 func (*LanesReply) ProtoMessage() {}
 
 func (x *LanesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[44]
+	mi := &file_core_rpc_rpc_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2944,7 +3239,7 @@ func (x *LanesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LanesReply.ProtoReflect.Descriptor instead.
 func (*LanesReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{44}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *LanesReply) GetLanes() []*LaneManifest {
@@ -2962,7 +3257,7 @@ type ShuffleStatsRequest struct {
 
 func (x *ShuffleStatsRequest) Reset() {
 	*x = ShuffleStatsRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[45]
+	mi := &file_core_rpc_rpc_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2974,7 +3269,7 @@ func (x *ShuffleStatsRequest) String() string {
 func (*ShuffleStatsRequest) ProtoMessage() {}
 
 func (x *ShuffleStatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[45]
+	mi := &file_core_rpc_rpc_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2987,7 +3282,7 @@ func (x *ShuffleStatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleStatsRequest.ProtoReflect.Descriptor instead.
 func (*ShuffleStatsRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{45}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{47}
 }
 
 type ShuffleStats struct {
@@ -3006,7 +3301,7 @@ type ShuffleStats struct {
 
 func (x *ShuffleStats) Reset() {
 	*x = ShuffleStats{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[46]
+	mi := &file_core_rpc_rpc_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3018,7 +3313,7 @@ func (x *ShuffleStats) String() string {
 func (*ShuffleStats) ProtoMessage() {}
 
 func (x *ShuffleStats) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[46]
+	mi := &file_core_rpc_rpc_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3031,7 +3326,7 @@ func (x *ShuffleStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleStats.ProtoReflect.Descriptor instead.
 func (*ShuffleStats) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{46}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ShuffleStats) GetMemoryBytes() int64 {
@@ -3102,7 +3397,7 @@ type SubmitRequest struct {
 
 func (x *SubmitRequest) Reset() {
 	*x = SubmitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[47]
+	mi := &file_core_rpc_rpc_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3114,7 +3409,7 @@ func (x *SubmitRequest) String() string {
 func (*SubmitRequest) ProtoMessage() {}
 
 func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[47]
+	mi := &file_core_rpc_rpc_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3127,7 +3422,7 @@ func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{47}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *SubmitRequest) GetGraph() *jobgraph.Graph {
@@ -3153,7 +3448,7 @@ type SubmitReply struct {
 
 func (x *SubmitReply) Reset() {
 	*x = SubmitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[48]
+	mi := &file_core_rpc_rpc_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3165,7 +3460,7 @@ func (x *SubmitReply) String() string {
 func (*SubmitReply) ProtoMessage() {}
 
 func (x *SubmitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[48]
+	mi := &file_core_rpc_rpc_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3178,7 +3473,7 @@ func (x *SubmitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitReply.ProtoReflect.Descriptor instead.
 func (*SubmitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{48}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *SubmitReply) GetJob() []byte {
@@ -3201,7 +3496,7 @@ type GetJobRequest struct {
 
 func (x *GetJobRequest) Reset() {
 	*x = GetJobRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[49]
+	mi := &file_core_rpc_rpc_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3213,7 +3508,7 @@ func (x *GetJobRequest) String() string {
 func (*GetJobRequest) ProtoMessage() {}
 
 func (x *GetJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[49]
+	mi := &file_core_rpc_rpc_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3226,7 +3521,7 @@ func (x *GetJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetJobRequest.ProtoReflect.Descriptor instead.
 func (*GetJobRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{49}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *GetJobRequest) GetJob() []byte {
@@ -3260,7 +3555,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[50]
+	mi := &file_core_rpc_rpc_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3272,7 +3567,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[50]
+	mi := &file_core_rpc_rpc_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3285,7 +3580,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{50}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListJobsRequest) GetMost() uint32 {
@@ -3311,7 +3606,7 @@ type ListJobsReply struct {
 
 func (x *ListJobsReply) Reset() {
 	*x = ListJobsReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[51]
+	mi := &file_core_rpc_rpc_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3323,7 +3618,7 @@ func (x *ListJobsReply) String() string {
 func (*ListJobsReply) ProtoMessage() {}
 
 func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[51]
+	mi := &file_core_rpc_rpc_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3336,7 +3631,7 @@ func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsReply.ProtoReflect.Descriptor instead.
 func (*ListJobsReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{51}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListJobsReply) GetJobs() []*JobStatus {
@@ -3355,7 +3650,7 @@ type CancelJobRequest struct {
 
 func (x *CancelJobRequest) Reset() {
 	*x = CancelJobRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[52]
+	mi := &file_core_rpc_rpc_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3367,7 +3662,7 @@ func (x *CancelJobRequest) String() string {
 func (*CancelJobRequest) ProtoMessage() {}
 
 func (x *CancelJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[52]
+	mi := &file_core_rpc_rpc_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3380,7 +3675,7 @@ func (x *CancelJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelJobRequest.ProtoReflect.Descriptor instead.
 func (*CancelJobRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{52}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *CancelJobRequest) GetJob() []byte {
@@ -3398,7 +3693,7 @@ type CancelJobReply struct {
 
 func (x *CancelJobReply) Reset() {
 	*x = CancelJobReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[53]
+	mi := &file_core_rpc_rpc_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3410,7 +3705,7 @@ func (x *CancelJobReply) String() string {
 func (*CancelJobReply) ProtoMessage() {}
 
 func (x *CancelJobReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[53]
+	mi := &file_core_rpc_rpc_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3423,7 +3718,7 @@ func (x *CancelJobReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelJobReply.ProtoReflect.Descriptor instead.
 func (*CancelJobReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{53}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{55}
 }
 
 // SavepointRequest asks for a savepoint: a checkpoint of which the job forgets nothing and
@@ -3444,7 +3739,7 @@ type SavepointRequest struct {
 
 func (x *SavepointRequest) Reset() {
 	*x = SavepointRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[54]
+	mi := &file_core_rpc_rpc_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3456,7 +3751,7 @@ func (x *SavepointRequest) String() string {
 func (*SavepointRequest) ProtoMessage() {}
 
 func (x *SavepointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[54]
+	mi := &file_core_rpc_rpc_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3469,7 +3764,7 @@ func (x *SavepointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SavepointRequest.ProtoReflect.Descriptor instead.
 func (*SavepointRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{54}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *SavepointRequest) GetJob() []byte {
@@ -3531,7 +3826,7 @@ type SavepointReply struct {
 
 func (x *SavepointReply) Reset() {
 	*x = SavepointReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[55]
+	mi := &file_core_rpc_rpc_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3543,7 +3838,7 @@ func (x *SavepointReply) String() string {
 func (*SavepointReply) ProtoMessage() {}
 
 func (x *SavepointReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[55]
+	mi := &file_core_rpc_rpc_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3556,7 +3851,7 @@ func (x *SavepointReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SavepointReply.ProtoReflect.Descriptor instead.
 func (*SavepointReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{55}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *SavepointReply) GetPath() string {
@@ -3583,7 +3878,7 @@ type CheckpointsRequest struct {
 
 func (x *CheckpointsRequest) Reset() {
 	*x = CheckpointsRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[56]
+	mi := &file_core_rpc_rpc_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3595,7 +3890,7 @@ func (x *CheckpointsRequest) String() string {
 func (*CheckpointsRequest) ProtoMessage() {}
 
 func (x *CheckpointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[56]
+	mi := &file_core_rpc_rpc_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3608,7 +3903,7 @@ func (x *CheckpointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointsRequest.ProtoReflect.Descriptor instead.
 func (*CheckpointsRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{56}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *CheckpointsRequest) GetJob() []byte {
@@ -3638,7 +3933,7 @@ type CheckpointsReply struct {
 
 func (x *CheckpointsReply) Reset() {
 	*x = CheckpointsReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[57]
+	mi := &file_core_rpc_rpc_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3650,7 +3945,7 @@ func (x *CheckpointsReply) String() string {
 func (*CheckpointsReply) ProtoMessage() {}
 
 func (x *CheckpointsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[57]
+	mi := &file_core_rpc_rpc_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3663,7 +3958,7 @@ func (x *CheckpointsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointsReply.ProtoReflect.Descriptor instead.
 func (*CheckpointsReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{57}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *CheckpointsReply) GetCheckpoints() []*CheckpointStatus {
@@ -3719,7 +4014,7 @@ type CheckpointStatus struct {
 
 func (x *CheckpointStatus) Reset() {
 	*x = CheckpointStatus{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[58]
+	mi := &file_core_rpc_rpc_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3731,7 +4026,7 @@ func (x *CheckpointStatus) String() string {
 func (*CheckpointStatus) ProtoMessage() {}
 
 func (x *CheckpointStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[58]
+	mi := &file_core_rpc_rpc_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3744,7 +4039,7 @@ func (x *CheckpointStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointStatus.ProtoReflect.Descriptor instead.
 func (*CheckpointStatus) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{58}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *CheckpointStatus) GetCheckpoint() uint64 {
@@ -3880,7 +4175,7 @@ type RescaleRequest struct {
 
 func (x *RescaleRequest) Reset() {
 	*x = RescaleRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[59]
+	mi := &file_core_rpc_rpc_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3892,7 +4187,7 @@ func (x *RescaleRequest) String() string {
 func (*RescaleRequest) ProtoMessage() {}
 
 func (x *RescaleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[59]
+	mi := &file_core_rpc_rpc_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3905,7 +4200,7 @@ func (x *RescaleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RescaleRequest.ProtoReflect.Descriptor instead.
 func (*RescaleRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{59}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *RescaleRequest) GetJob() []byte {
@@ -3948,7 +4243,7 @@ type VertexBounds struct {
 
 func (x *VertexBounds) Reset() {
 	*x = VertexBounds{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[60]
+	mi := &file_core_rpc_rpc_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3960,7 +4255,7 @@ func (x *VertexBounds) String() string {
 func (*VertexBounds) ProtoMessage() {}
 
 func (x *VertexBounds) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[60]
+	mi := &file_core_rpc_rpc_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3973,7 +4268,7 @@ func (x *VertexBounds) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VertexBounds.ProtoReflect.Descriptor instead.
 func (*VertexBounds) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{60}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *VertexBounds) GetVertex() uint32 {
@@ -4007,7 +4302,7 @@ type RescaleReply struct {
 
 func (x *RescaleReply) Reset() {
 	*x = RescaleReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[61]
+	mi := &file_core_rpc_rpc_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4019,7 +4314,7 @@ func (x *RescaleReply) String() string {
 func (*RescaleReply) ProtoMessage() {}
 
 func (x *RescaleReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[61]
+	mi := &file_core_rpc_rpc_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4032,7 +4327,7 @@ func (x *RescaleReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RescaleReply.ProtoReflect.Descriptor instead.
 func (*RescaleReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{61}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *RescaleReply) GetVertices() []*VertexBounds {
@@ -4054,7 +4349,7 @@ type GatherRequest struct {
 
 func (x *GatherRequest) Reset() {
 	*x = GatherRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[62]
+	mi := &file_core_rpc_rpc_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4066,7 +4361,7 @@ func (x *GatherRequest) String() string {
 func (*GatherRequest) ProtoMessage() {}
 
 func (x *GatherRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[62]
+	mi := &file_core_rpc_rpc_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4079,7 +4374,7 @@ func (x *GatherRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatherRequest.ProtoReflect.Descriptor instead.
 func (*GatherRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{62}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *GatherRequest) GetJob() *JobRef {
@@ -4112,7 +4407,7 @@ type GatherReply struct {
 
 func (x *GatherReply) Reset() {
 	*x = GatherReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[63]
+	mi := &file_core_rpc_rpc_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4124,7 +4419,7 @@ func (x *GatherReply) String() string {
 func (*GatherReply) ProtoMessage() {}
 
 func (x *GatherReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[63]
+	mi := &file_core_rpc_rpc_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4137,7 +4432,7 @@ func (x *GatherReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatherReply.ProtoReflect.Descriptor instead.
 func (*GatherReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{63}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *GatherReply) GetManifest() *checkpoint.Manifest {
@@ -4181,7 +4476,7 @@ type JobStatus struct {
 
 func (x *JobStatus) Reset() {
 	*x = JobStatus{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[64]
+	mi := &file_core_rpc_rpc_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4193,7 +4488,7 @@ func (x *JobStatus) String() string {
 func (*JobStatus) ProtoMessage() {}
 
 func (x *JobStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[64]
+	mi := &file_core_rpc_rpc_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4206,7 +4501,7 @@ func (x *JobStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobStatus.ProtoReflect.Descriptor instead.
 func (*JobStatus) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{64}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *JobStatus) GetJob() []byte {
@@ -4380,13 +4675,16 @@ type VertexStatus struct {
 	// Of attempts that are over, the chain of one after that of the other: a multiple of
 	// the chain's length. Only with over.
 	Operators     []*OperatorCounts `protobuf:"bytes,13,rep,name=operators,proto3" json:"operators,omitempty"`
+	Progress      []*TaskProgress   `protobuf:"bytes,14,rep,name=progress,proto3" json:"progress,omitempty"` // of the present attempts, as far as they have told, by subtask
+	LateRows      uint64            `protobuf:"varint,15,opt,name=late_rows,json=lateRows,proto3" json:"late_rows,omitempty"`
+	FutureRows    uint64            `protobuf:"varint,16,opt,name=future_rows,json=futureRows,proto3" json:"future_rows,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VertexStatus) Reset() {
 	*x = VertexStatus{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[65]
+	mi := &file_core_rpc_rpc_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4398,7 +4696,7 @@ func (x *VertexStatus) String() string {
 func (*VertexStatus) ProtoMessage() {}
 
 func (x *VertexStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[65]
+	mi := &file_core_rpc_rpc_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4411,7 +4709,7 @@ func (x *VertexStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VertexStatus.ProtoReflect.Descriptor instead.
 func (*VertexStatus) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{65}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *VertexStatus) GetVertex() uint32 {
@@ -4505,6 +4803,27 @@ func (x *VertexStatus) GetOperators() []*OperatorCounts {
 	return nil
 }
 
+func (x *VertexStatus) GetProgress() []*TaskProgress {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
+func (x *VertexStatus) GetLateRows() uint64 {
+	if x != nil {
+		return x.LateRows
+	}
+	return 0
+}
+
+func (x *VertexStatus) GetFutureRows() uint64 {
+	if x != nil {
+		return x.FutureRows
+	}
+	return 0
+}
+
 // Decision is one that adaptive took: its inputs, the rule, what it does.
 type Decision struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -4519,7 +4838,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[66]
+	mi := &file_core_rpc_rpc_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4531,7 +4850,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[66]
+	mi := &file_core_rpc_rpc_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4544,7 +4863,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{66}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *Decision) GetAt() int64 {
@@ -4593,7 +4912,7 @@ type JobFailure struct {
 
 func (x *JobFailure) Reset() {
 	*x = JobFailure{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[67]
+	mi := &file_core_rpc_rpc_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4605,7 +4924,7 @@ func (x *JobFailure) String() string {
 func (*JobFailure) ProtoMessage() {}
 
 func (x *JobFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[67]
+	mi := &file_core_rpc_rpc_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4618,7 +4937,7 @@ func (x *JobFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobFailure.ProtoReflect.Descriptor instead.
 func (*JobFailure) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{67}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *JobFailure) GetAt() int64 {
@@ -4655,7 +4974,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[68]
+	mi := &file_core_rpc_rpc_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4667,7 +4986,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[68]
+	mi := &file_core_rpc_rpc_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4680,7 +4999,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{68}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *Wait) GetPart() string {
@@ -4719,7 +5038,7 @@ type NodesRequest struct {
 
 func (x *NodesRequest) Reset() {
 	*x = NodesRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[69]
+	mi := &file_core_rpc_rpc_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4731,7 +5050,7 @@ func (x *NodesRequest) String() string {
 func (*NodesRequest) ProtoMessage() {}
 
 func (x *NodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[69]
+	mi := &file_core_rpc_rpc_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4744,7 +5063,7 @@ func (x *NodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodesRequest.ProtoReflect.Descriptor instead.
 func (*NodesRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{69}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{71}
 }
 
 type NodesReply struct {
@@ -4756,7 +5075,7 @@ type NodesReply struct {
 
 func (x *NodesReply) Reset() {
 	*x = NodesReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[70]
+	mi := &file_core_rpc_rpc_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4768,7 +5087,7 @@ func (x *NodesReply) String() string {
 func (*NodesReply) ProtoMessage() {}
 
 func (x *NodesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[70]
+	mi := &file_core_rpc_rpc_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4781,7 +5100,7 @@ func (x *NodesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodesReply.ProtoReflect.Descriptor instead.
 func (*NodesReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{70}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *NodesReply) GetNodes() []*Node {
@@ -4819,7 +5138,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[71]
+	mi := &file_core_rpc_rpc_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4831,7 +5150,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[71]
+	mi := &file_core_rpc_rpc_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4844,7 +5163,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{71}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *Node) GetId() string {
@@ -4983,7 +5302,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[72]
+	mi := &file_core_rpc_rpc_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4995,7 +5314,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[72]
+	mi := &file_core_rpc_rpc_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5008,7 +5327,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{72}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *LogsRequest) GetJob() []byte {
@@ -5034,7 +5353,7 @@ type LogsReply struct {
 
 func (x *LogsReply) Reset() {
 	*x = LogsReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[73]
+	mi := &file_core_rpc_rpc_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5046,7 +5365,7 @@ func (x *LogsReply) String() string {
 func (*LogsReply) ProtoMessage() {}
 
 func (x *LogsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[73]
+	mi := &file_core_rpc_rpc_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5059,7 +5378,7 @@ func (x *LogsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsReply.ProtoReflect.Descriptor instead.
 func (*LogsReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{73}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *LogsReply) GetLines() []*LogLine {
@@ -5081,7 +5400,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[74]
+	mi := &file_core_rpc_rpc_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5093,7 +5412,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[74]
+	mi := &file_core_rpc_rpc_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5106,7 +5425,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{74}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *LogLine) GetAt() int64 {
@@ -5146,7 +5465,7 @@ type DrainNodeRequest struct {
 
 func (x *DrainNodeRequest) Reset() {
 	*x = DrainNodeRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[75]
+	mi := &file_core_rpc_rpc_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5158,7 +5477,7 @@ func (x *DrainNodeRequest) String() string {
 func (*DrainNodeRequest) ProtoMessage() {}
 
 func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[75]
+	mi := &file_core_rpc_rpc_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5171,7 +5490,7 @@ func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNodeRequest.ProtoReflect.Descriptor instead.
 func (*DrainNodeRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{75}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *DrainNodeRequest) GetId() string {
@@ -5189,7 +5508,7 @@ type DrainNodeReply struct {
 
 func (x *DrainNodeReply) Reset() {
 	*x = DrainNodeReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[76]
+	mi := &file_core_rpc_rpc_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5201,7 +5520,7 @@ func (x *DrainNodeReply) String() string {
 func (*DrainNodeReply) ProtoMessage() {}
 
 func (x *DrainNodeReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[76]
+	mi := &file_core_rpc_rpc_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5214,7 +5533,7 @@ func (x *DrainNodeReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNodeReply.ProtoReflect.Descriptor instead.
 func (*DrainNodeReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{76}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{78}
 }
 
 type JoinRequest struct {
@@ -5227,7 +5546,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[77]
+	mi := &file_core_rpc_rpc_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5239,7 +5558,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[77]
+	mi := &file_core_rpc_rpc_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5252,7 +5571,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{77}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *JoinRequest) GetId() string {
@@ -5277,7 +5596,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[78]
+	mi := &file_core_rpc_rpc_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5289,7 +5608,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[78]
+	mi := &file_core_rpc_rpc_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5302,7 +5621,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{78}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{80}
 }
 
 // RemoveRequest takes a master out for good, or forgets a worker or shuffle server that
@@ -5316,7 +5635,7 @@ type RemoveRequest struct {
 
 func (x *RemoveRequest) Reset() {
 	*x = RemoveRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[79]
+	mi := &file_core_rpc_rpc_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5328,7 +5647,7 @@ func (x *RemoveRequest) String() string {
 func (*RemoveRequest) ProtoMessage() {}
 
 func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[79]
+	mi := &file_core_rpc_rpc_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5341,7 +5660,7 @@ func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveRequest.ProtoReflect.Descriptor instead.
 func (*RemoveRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{79}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *RemoveRequest) GetId() string {
@@ -5359,7 +5678,7 @@ type RemoveReply struct {
 
 func (x *RemoveReply) Reset() {
 	*x = RemoveReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[80]
+	mi := &file_core_rpc_rpc_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5371,7 +5690,7 @@ func (x *RemoveReply) String() string {
 func (*RemoveReply) ProtoMessage() {}
 
 func (x *RemoveReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[80]
+	mi := &file_core_rpc_rpc_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5384,7 +5703,7 @@ func (x *RemoveReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveReply.ProtoReflect.Descriptor instead.
 func (*RemoveReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{80}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{82}
 }
 
 // SelfRequest asks a master what it knows of the cluster, whether it leads or not.
@@ -5398,7 +5717,7 @@ type SelfRequest struct {
 
 func (x *SelfRequest) Reset() {
 	*x = SelfRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[81]
+	mi := &file_core_rpc_rpc_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5410,7 +5729,7 @@ func (x *SelfRequest) String() string {
 func (*SelfRequest) ProtoMessage() {}
 
 func (x *SelfRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[81]
+	mi := &file_core_rpc_rpc_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5423,7 +5742,7 @@ func (x *SelfRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelfRequest.ProtoReflect.Descriptor instead.
 func (*SelfRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{81}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *SelfRequest) GetAsker() string {
@@ -5451,7 +5770,7 @@ type SelfReply struct {
 
 func (x *SelfReply) Reset() {
 	*x = SelfReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[82]
+	mi := &file_core_rpc_rpc_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5463,7 +5782,7 @@ func (x *SelfReply) String() string {
 func (*SelfReply) ProtoMessage() {}
 
 func (x *SelfReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[82]
+	mi := &file_core_rpc_rpc_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5476,7 +5795,7 @@ func (x *SelfReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelfReply.ProtoReflect.Descriptor instead.
 func (*SelfReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{82}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *SelfReply) GetId() string {
@@ -5510,7 +5829,7 @@ type BlobRequest struct {
 
 func (x *BlobRequest) Reset() {
 	*x = BlobRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[83]
+	mi := &file_core_rpc_rpc_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5522,7 +5841,7 @@ func (x *BlobRequest) String() string {
 func (*BlobRequest) ProtoMessage() {}
 
 func (x *BlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[83]
+	mi := &file_core_rpc_rpc_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5535,7 +5854,7 @@ func (x *BlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobRequest.ProtoReflect.Descriptor instead.
 func (*BlobRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{83}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *BlobRequest) GetName() string {
@@ -5561,7 +5880,7 @@ type BlobReply struct {
 
 func (x *BlobReply) Reset() {
 	*x = BlobReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[84]
+	mi := &file_core_rpc_rpc_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5573,7 +5892,7 @@ func (x *BlobReply) String() string {
 func (*BlobReply) ProtoMessage() {}
 
 func (x *BlobReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[84]
+	mi := &file_core_rpc_rpc_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5586,7 +5905,7 @@ func (x *BlobReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobReply.ProtoReflect.Descriptor instead.
 func (*BlobReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{84}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *BlobReply) GetData() []byte {
@@ -5609,7 +5928,7 @@ type CoordinatorRequest struct {
 
 func (x *CoordinatorRequest) Reset() {
 	*x = CoordinatorRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[85]
+	mi := &file_core_rpc_rpc_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5621,7 +5940,7 @@ func (x *CoordinatorRequest) String() string {
 func (*CoordinatorRequest) ProtoMessage() {}
 
 func (x *CoordinatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[85]
+	mi := &file_core_rpc_rpc_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5634,7 +5953,7 @@ func (x *CoordinatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorRequest.ProtoReflect.Descriptor instead.
 func (*CoordinatorRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{85}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *CoordinatorRequest) GetJob() *JobRef {
@@ -5672,7 +5991,7 @@ type CoordinatedVertex struct {
 
 func (x *CoordinatedVertex) Reset() {
 	*x = CoordinatedVertex{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[86]
+	mi := &file_core_rpc_rpc_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5684,7 +6003,7 @@ func (x *CoordinatedVertex) String() string {
 func (*CoordinatedVertex) ProtoMessage() {}
 
 func (x *CoordinatedVertex) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[86]
+	mi := &file_core_rpc_rpc_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5697,7 +6016,7 @@ func (x *CoordinatedVertex) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatedVertex.ProtoReflect.Descriptor instead.
 func (*CoordinatedVertex) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{86}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *CoordinatedVertex) GetVertex() *jobgraph.Vertex {
@@ -5743,7 +6062,7 @@ type CoordinatorReply struct {
 
 func (x *CoordinatorReply) Reset() {
 	*x = CoordinatorReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[87]
+	mi := &file_core_rpc_rpc_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5755,7 +6074,7 @@ func (x *CoordinatorReply) String() string {
 func (*CoordinatorReply) ProtoMessage() {}
 
 func (x *CoordinatorReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[87]
+	mi := &file_core_rpc_rpc_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5768,7 +6087,7 @@ func (x *CoordinatorReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorReply.ProtoReflect.Descriptor instead.
 func (*CoordinatorReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{87}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{89}
 }
 
 type SplitRequest struct {
@@ -5783,7 +6102,7 @@ type SplitRequest struct {
 
 func (x *SplitRequest) Reset() {
 	*x = SplitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[88]
+	mi := &file_core_rpc_rpc_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5795,7 +6114,7 @@ func (x *SplitRequest) String() string {
 func (*SplitRequest) ProtoMessage() {}
 
 func (x *SplitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[88]
+	mi := &file_core_rpc_rpc_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5808,7 +6127,7 @@ func (x *SplitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitRequest.ProtoReflect.Descriptor instead.
 func (*SplitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{88}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *SplitRequest) GetJob() *JobRef {
@@ -5843,7 +6162,7 @@ type SplitReply struct {
 
 func (x *SplitReply) Reset() {
 	*x = SplitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[89]
+	mi := &file_core_rpc_rpc_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5855,7 +6174,7 @@ func (x *SplitReply) String() string {
 func (*SplitReply) ProtoMessage() {}
 
 func (x *SplitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[89]
+	mi := &file_core_rpc_rpc_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5868,7 +6187,7 @@ func (x *SplitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitReply.ProtoReflect.Descriptor instead.
 func (*SplitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{89}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *SplitReply) GetEnded() bool {
@@ -5903,7 +6222,7 @@ type Split struct {
 
 func (x *Split) Reset() {
 	*x = Split{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[90]
+	mi := &file_core_rpc_rpc_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5915,7 +6234,7 @@ func (x *Split) String() string {
 func (*Split) ProtoMessage() {}
 
 func (x *Split) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[90]
+	mi := &file_core_rpc_rpc_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5928,7 +6247,7 @@ func (x *Split) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Split.ProtoReflect.Descriptor instead.
 func (*Split) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{90}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *Split) GetId() string {
@@ -5964,7 +6283,7 @@ type ResetRequest struct {
 
 func (x *ResetRequest) Reset() {
 	*x = ResetRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[91]
+	mi := &file_core_rpc_rpc_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5976,7 +6295,7 @@ func (x *ResetRequest) String() string {
 func (*ResetRequest) ProtoMessage() {}
 
 func (x *ResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[91]
+	mi := &file_core_rpc_rpc_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5989,7 +6308,7 @@ func (x *ResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetRequest.ProtoReflect.Descriptor instead.
 func (*ResetRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{91}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *ResetRequest) GetJob() *JobRef {
@@ -6014,7 +6333,7 @@ type ResetReply struct {
 
 func (x *ResetReply) Reset() {
 	*x = ResetReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[92]
+	mi := &file_core_rpc_rpc_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6026,7 +6345,7 @@ func (x *ResetReply) String() string {
 func (*ResetReply) ProtoMessage() {}
 
 func (x *ResetReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[92]
+	mi := &file_core_rpc_rpc_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6039,7 +6358,7 @@ func (x *ResetReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetReply.ProtoReflect.Descriptor instead.
 func (*ResetReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{92}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{94}
 }
 
 // SnapshotRequest comes when every source has taken its part of the checkpoint.
@@ -6054,7 +6373,7 @@ type SnapshotRequest struct {
 
 func (x *SnapshotRequest) Reset() {
 	*x = SnapshotRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[93]
+	mi := &file_core_rpc_rpc_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6066,7 +6385,7 @@ func (x *SnapshotRequest) String() string {
 func (*SnapshotRequest) ProtoMessage() {}
 
 func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[93]
+	mi := &file_core_rpc_rpc_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6079,7 +6398,7 @@ func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{93}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *SnapshotRequest) GetJob() *JobRef {
@@ -6115,7 +6434,7 @@ type SourcePart struct {
 
 func (x *SourcePart) Reset() {
 	*x = SourcePart{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[94]
+	mi := &file_core_rpc_rpc_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6127,7 +6446,7 @@ func (x *SourcePart) String() string {
 func (*SourcePart) ProtoMessage() {}
 
 func (x *SourcePart) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[94]
+	mi := &file_core_rpc_rpc_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6140,7 +6459,7 @@ func (x *SourcePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourcePart.ProtoReflect.Descriptor instead.
 func (*SourcePart) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{94}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *SourcePart) GetAttempt() *Attempt {
@@ -6178,7 +6497,7 @@ type EnumeratorState struct {
 
 func (x *EnumeratorState) Reset() {
 	*x = EnumeratorState{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[95]
+	mi := &file_core_rpc_rpc_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6190,7 +6509,7 @@ func (x *EnumeratorState) String() string {
 func (*EnumeratorState) ProtoMessage() {}
 
 func (x *EnumeratorState) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[95]
+	mi := &file_core_rpc_rpc_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6203,7 +6522,7 @@ func (x *EnumeratorState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnumeratorState.ProtoReflect.Descriptor instead.
 func (*EnumeratorState) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{95}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *EnumeratorState) GetEnumerator() []byte {
@@ -6239,7 +6558,7 @@ type CoordinatorState struct {
 
 func (x *CoordinatorState) Reset() {
 	*x = CoordinatorState{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[96]
+	mi := &file_core_rpc_rpc_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6251,7 +6570,7 @@ func (x *CoordinatorState) String() string {
 func (*CoordinatorState) ProtoMessage() {}
 
 func (x *CoordinatorState) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[96]
+	mi := &file_core_rpc_rpc_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6264,7 +6583,7 @@ func (x *CoordinatorState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorState.ProtoReflect.Descriptor instead.
 func (*CoordinatorState) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{96}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *CoordinatorState) GetSource() []byte {
@@ -6297,7 +6616,7 @@ type SnapshotReply struct {
 
 func (x *SnapshotReply) Reset() {
 	*x = SnapshotReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[97]
+	mi := &file_core_rpc_rpc_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6309,7 +6628,7 @@ func (x *SnapshotReply) String() string {
 func (*SnapshotReply) ProtoMessage() {}
 
 func (x *SnapshotReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[97]
+	mi := &file_core_rpc_rpc_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6322,7 +6641,7 @@ func (x *SnapshotReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotReply.ProtoReflect.Descriptor instead.
 func (*SnapshotReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{97}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *SnapshotReply) GetVertices() []*VertexPosition {
@@ -6343,7 +6662,7 @@ type VertexPosition struct {
 
 func (x *VertexPosition) Reset() {
 	*x = VertexPosition{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[98]
+	mi := &file_core_rpc_rpc_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6355,7 +6674,7 @@ func (x *VertexPosition) String() string {
 func (*VertexPosition) ProtoMessage() {}
 
 func (x *VertexPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[98]
+	mi := &file_core_rpc_rpc_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6368,7 +6687,7 @@ func (x *VertexPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VertexPosition.ProtoReflect.Descriptor instead.
 func (*VertexPosition) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{98}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *VertexPosition) GetVertex() uint32 {
@@ -6397,7 +6716,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[99]
+	mi := &file_core_rpc_rpc_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6409,7 +6728,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[99]
+	mi := &file_core_rpc_rpc_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6422,7 +6741,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{99}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *CommitRequest) GetJob() *JobRef {
@@ -6461,7 +6780,7 @@ type CommitReply struct {
 
 func (x *CommitReply) Reset() {
 	*x = CommitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[100]
+	mi := &file_core_rpc_rpc_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6473,7 +6792,7 @@ func (x *CommitReply) String() string {
 func (*CommitReply) ProtoMessage() {}
 
 func (x *CommitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[100]
+	mi := &file_core_rpc_rpc_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6486,7 +6805,7 @@ func (x *CommitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitReply.ProtoReflect.Descriptor instead.
 func (*CommitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{100}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{102}
 }
 
 type AbortRequest struct {
@@ -6502,7 +6821,7 @@ type AbortRequest struct {
 
 func (x *AbortRequest) Reset() {
 	*x = AbortRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[101]
+	mi := &file_core_rpc_rpc_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6514,7 +6833,7 @@ func (x *AbortRequest) String() string {
 func (*AbortRequest) ProtoMessage() {}
 
 func (x *AbortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[101]
+	mi := &file_core_rpc_rpc_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6527,7 +6846,7 @@ func (x *AbortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortRequest.ProtoReflect.Descriptor instead.
 func (*AbortRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{101}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *AbortRequest) GetJob() *JobRef {
@@ -6559,7 +6878,7 @@ type AbortReply struct {
 
 func (x *AbortReply) Reset() {
 	*x = AbortReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[102]
+	mi := &file_core_rpc_rpc_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6571,7 +6890,7 @@ func (x *AbortReply) String() string {
 func (*AbortReply) ProtoMessage() {}
 
 func (x *AbortReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[102]
+	mi := &file_core_rpc_rpc_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6584,7 +6903,7 @@ func (x *AbortReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortReply.ProtoReflect.Descriptor instead.
 func (*AbortReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{102}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{104}
 }
 
 // ProgressRequest asks for the splits of a job.
@@ -6597,7 +6916,7 @@ type ProgressRequest struct {
 
 func (x *ProgressRequest) Reset() {
 	*x = ProgressRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[103]
+	mi := &file_core_rpc_rpc_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6609,7 +6928,7 @@ func (x *ProgressRequest) String() string {
 func (*ProgressRequest) ProtoMessage() {}
 
 func (x *ProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[103]
+	mi := &file_core_rpc_rpc_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6622,7 +6941,7 @@ func (x *ProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressRequest.ProtoReflect.Descriptor instead.
 func (*ProgressRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{103}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *ProgressRequest) GetJob() *JobRef {
@@ -6644,7 +6963,7 @@ type ProgressReply struct {
 
 func (x *ProgressReply) Reset() {
 	*x = ProgressReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[104]
+	mi := &file_core_rpc_rpc_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6656,7 +6975,7 @@ func (x *ProgressReply) String() string {
 func (*ProgressReply) ProtoMessage() {}
 
 func (x *ProgressReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[104]
+	mi := &file_core_rpc_rpc_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6669,7 +6988,7 @@ func (x *ProgressReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressReply.ProtoReflect.Descriptor instead.
 func (*ProgressReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{104}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *ProgressReply) GetSplitsAssigned() uint64 {
@@ -6764,7 +7083,7 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\x0eHeartbeatReply\x12\x18\n" +
 	"\aunknown\x18\x01 \x01(\bR\aunknown\x12\x12\n" +
 	"\x04over\x18\x02 \x03(\fR\x04over\x12\x18\n" +
-	"\adrained\x18\x03 \x01(\bR\adrained\"\xa0\x02\n" +
+	"\adrained\x18\x03 \x01(\bR\adrained\"\x99\x03\n" +
 	"\fTaskProgress\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x122\n" +
 	"\aattempt\x18\x02 \x01(\v2\x18.tidemill.rpc.v1.AttemptR\aattempt\x12\x17\n" +
@@ -6772,7 +7091,44 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\brows_out\x18\x04 \x01(\x04R\arowsOut\x12\x19\n" +
 	"\bbytes_in\x18\x05 \x01(\x04R\abytesIn\x12#\n" +
 	"\rspilled_bytes\x18\x06 \x01(\x04R\fspilledBytes\x12=\n" +
-	"\toperators\x18\a \x03(\v2\x1f.tidemill.rpc.v1.OperatorCountsR\toperators\"\xda\x01\n" +
+	"\toperators\x18\a \x03(\v2\x1f.tidemill.rpc.v1.OperatorCountsR\toperators\x12\x1b\n" +
+	"\tlate_rows\x18\b \x01(\x04R\blateRows\x12\x1f\n" +
+	"\vfuture_rows\x18\t \x01(\x04R\n" +
+	"futureRows\x129\n" +
+	"\bstanding\x18\n" +
+	" \x01(\v2\x1d.tidemill.rpc.v1.TaskStandingR\bstanding\"\xa7\x03\n" +
+	"\fTaskStanding\x12'\n" +
+	"\x0finput_watermark\x18\x01 \x01(\x12R\x0einputWatermark\x12)\n" +
+	"\x10output_watermark\x18\x02 \x01(\x12R\x0foutputWatermark\x12\x1d\n" +
+	"\n" +
+	"event_idle\x18\x03 \x01(\bR\teventIdle\x12#\n" +
+	"\ridle_permille\x18\x04 \x01(\rR\fidlePermille\x12)\n" +
+	"\x10blocked_permille\x18\x05 \x01(\rR\x0fblockedPermille\x12\x1d\n" +
+	"\n" +
+	"idle_nanos\x18\x06 \x01(\x04R\tidleNanos\x12#\n" +
+	"\rblocked_nanos\x18\a \x01(\x04R\fblockedNanos\x12\x1f\n" +
+	"\vstate_bytes\x18\b \x01(\x03R\n" +
+	"stateBytes\x12\x1f\n" +
+	"\vstate_asked\x18\t \x01(\x04R\n" +
+	"stateAsked\x12\x1d\n" +
+	"\n" +
+	"state_hits\x18\n" +
+	" \x01(\x04R\tstateHits\x12/\n" +
+	"\x05waits\x18\v \x03(\v2\x19.tidemill.rpc.v1.TaskWaitR\x05waits\"\xd6\x01\n" +
+	"\bTaskWait\x122\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1e.tidemill.rpc.v1.TaskWait.KindR\x04kind\x12\x12\n" +
+	"\x04edge\x18\x02 \x01(\rR\x04edge\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x03 \x01(\x04R\n" +
+	"checkpoint\x12\x14\n" +
+	"\x05split\x18\x04 \x01(\tR\x05split\x12\x14\n" +
+	"\x05nanos\x18\x05 \x01(\x03R\x05nanos\"6\n" +
+	"\x04Kind\x12\v\n" +
+	"\aINVALID\x10\x00\x12\n" +
+	"\n" +
+	"\x06CREDIT\x10\x01\x12\v\n" +
+	"\aBARRIER\x10\x02\x12\b\n" +
+	"\x04ROWS\x10\x03\"\xda\x01\n" +
 	"\x0eOperatorCounts\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\x04R\x04rows\x12\x18\n" +
 	"\abatches\x18\x02 \x01(\x04R\abatches\x12#\n" +
@@ -6823,7 +7179,7 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\rCancelRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x124\n" +
 	"\battempts\x18\x02 \x03(\v2\x18.tidemill.rpc.v1.AttemptR\battempts\"\r\n" +
-	"\vCancelReply\"\xb8\x04\n" +
+	"\vCancelReply\"\xf6\x04\n" +
 	"\n" +
 	"TaskReport\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x122\n" +
@@ -6838,7 +7194,10 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\rspilled_bytes\x18\n" +
 	" \x01(\x04R\fspilledBytes\x12=\n" +
 	"\toperators\x18\v \x03(\v2\x1f.tidemill.rpc.v1.OperatorCountsR\toperators\x123\n" +
-	"\x06filter\x18\f \x01(\v2\x1b.tidemill.rpc.v1.FilterPartR\x06filter\"\v\n" +
+	"\x06filter\x18\f \x01(\v2\x1b.tidemill.rpc.v1.FilterPartR\x06filter\x12\x1b\n" +
+	"\tlate_rows\x18\r \x01(\x04R\blateRows\x12\x1f\n" +
+	"\vfuture_rows\x18\x0e \x01(\x04R\n" +
+	"futureRows\"\v\n" +
 	"\tTaskReply\"\xb8\x01\n" +
 	"\fLaneManifest\x12\x1a\n" +
 	"\bexchange\x18\x01 \x01(\rR\bexchange\x12\x12\n" +
@@ -7046,7 +7405,7 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\x04over\x18\x13 \x01(\bR\x04over\x12+\n" +
 	"\x05waits\x18\x14 \x03(\v2\x15.tidemill.rpc.v1.WaitR\x05waits\x12\x12\n" +
 	"\x04term\x18\x15 \x01(\x04R\x04term\x12N\n" +
-	"\x11ended_checkpoints\x18\x16 \x01(\v2!.tidemill.rpc.v1.CheckpointsReplyR\x10endedCheckpoints\"\xfb\x03\n" +
+	"\x11ended_checkpoints\x18\x16 \x01(\v2!.tidemill.rpc.v1.CheckpointsReplyR\x10endedCheckpoints\"\xf4\x04\n" +
 	"\fVertexStatus\x12\x16\n" +
 	"\x06vertex\x18\x01 \x01(\rR\x06vertex\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -7061,7 +7420,11 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	" \x01(\x04R\fspilledBytes\x12\x1a\n" +
 	"\battempts\x18\v \x03(\rR\battempts\x12\x18\n" +
 	"\aworkers\x18\f \x03(\tR\aworkers\x12=\n" +
-	"\toperators\x18\r \x03(\v2\x1f.tidemill.rpc.v1.OperatorCountsR\toperators\x1a;\n" +
+	"\toperators\x18\r \x03(\v2\x1f.tidemill.rpc.v1.OperatorCountsR\toperators\x129\n" +
+	"\bprogress\x18\x0e \x03(\v2\x1d.tidemill.rpc.v1.TaskProgressR\bprogress\x12\x1b\n" +
+	"\tlate_rows\x18\x0f \x01(\x04R\blateRows\x12\x1f\n" +
+	"\vfuture_rows\x18\x10 \x01(\x04R\n" +
+	"futureRows\x1a;\n" +
 	"\rSubtasksEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"x\n" +
@@ -7238,222 +7601,229 @@ func file_core_rpc_rpc_proto_rawDescGZIP() []byte {
 	return file_core_rpc_rpc_proto_rawDescData
 }
 
-var file_core_rpc_rpc_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_core_rpc_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 107)
+var file_core_rpc_rpc_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_core_rpc_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 109)
 var file_core_rpc_rpc_proto_goTypes = []any{
 	(TaskState)(0),                  // 0: tidemill.rpc.v1.TaskState
-	(*JobRef)(nil),                  // 1: tidemill.rpc.v1.JobRef
-	(*Attempt)(nil),                 // 2: tidemill.rpc.v1.Attempt
-	(*Failure)(nil),                 // 3: tidemill.rpc.v1.Failure
-	(*Barrier)(nil),                 // 4: tidemill.rpc.v1.Barrier
-	(*RegisterRequest)(nil),         // 5: tidemill.rpc.v1.RegisterRequest
-	(*Running)(nil),                 // 6: tidemill.rpc.v1.Running
-	(*RegisterReply)(nil),           // 7: tidemill.rpc.v1.RegisterReply
-	(*LeaveRequest)(nil),            // 8: tidemill.rpc.v1.LeaveRequest
-	(*LeaveReply)(nil),              // 9: tidemill.rpc.v1.LeaveReply
-	(*ShuffleServer)(nil),           // 10: tidemill.rpc.v1.ShuffleServer
-	(*HeartbeatRequest)(nil),        // 11: tidemill.rpc.v1.HeartbeatRequest
-	(*HeartbeatReply)(nil),          // 12: tidemill.rpc.v1.HeartbeatReply
-	(*TaskProgress)(nil),            // 13: tidemill.rpc.v1.TaskProgress
-	(*OperatorCounts)(nil),          // 14: tidemill.rpc.v1.OperatorCounts
-	(*FilterCounts)(nil),            // 15: tidemill.rpc.v1.FilterCounts
-	(*Edge)(nil),                    // 16: tidemill.rpc.v1.Edge
-	(*Placement)(nil),               // 17: tidemill.rpc.v1.Placement
-	(*DeployRequest)(nil),           // 18: tidemill.rpc.v1.DeployRequest
-	(*DeployReply)(nil),             // 19: tidemill.rpc.v1.DeployReply
-	(*CancelRequest)(nil),           // 20: tidemill.rpc.v1.CancelRequest
-	(*CancelReply)(nil),             // 21: tidemill.rpc.v1.CancelReply
-	(*TaskReport)(nil),              // 22: tidemill.rpc.v1.TaskReport
-	(*TaskReply)(nil),               // 23: tidemill.rpc.v1.TaskReply
-	(*LaneManifest)(nil),            // 24: tidemill.rpc.v1.LaneManifest
-	(*PartitionTotals)(nil),         // 25: tidemill.rpc.v1.PartitionTotals
-	(*Committable)(nil),             // 26: tidemill.rpc.v1.Committable
-	(*TriggerRequest)(nil),          // 27: tidemill.rpc.v1.TriggerRequest
-	(*TriggerReply)(nil),            // 28: tidemill.rpc.v1.TriggerReply
-	(*NotifyRequest)(nil),           // 29: tidemill.rpc.v1.NotifyRequest
-	(*FilterPart)(nil),              // 30: tidemill.rpc.v1.FilterPart
-	(*NotifyReply)(nil),             // 31: tidemill.rpc.v1.NotifyReply
-	(*AckRequest)(nil),              // 32: tidemill.rpc.v1.AckRequest
-	(*AckReply)(nil),                // 33: tidemill.rpc.v1.AckReply
-	(*DeclineRequest)(nil),          // 34: tidemill.rpc.v1.DeclineRequest
-	(*DeclineReply)(nil),            // 35: tidemill.rpc.v1.DeclineReply
-	(*DropRequest)(nil),             // 36: tidemill.rpc.v1.DropRequest
-	(*DropReply)(nil),               // 37: tidemill.rpc.v1.DropReply
-	(*ShuffleDropRequest)(nil),      // 38: tidemill.rpc.v1.ShuffleDropRequest
-	(*ShuffleDropReply)(nil),        // 39: tidemill.rpc.v1.ShuffleDropReply
-	(*DrainRequest)(nil),            // 40: tidemill.rpc.v1.DrainRequest
-	(*DrainReply)(nil),              // 41: tidemill.rpc.v1.DrainReply
-	(*HandOverRequest)(nil),         // 42: tidemill.rpc.v1.HandOverRequest
-	(*HandOverReply)(nil),           // 43: tidemill.rpc.v1.HandOverReply
-	(*LanesRequest)(nil),            // 44: tidemill.rpc.v1.LanesRequest
-	(*LanesReply)(nil),              // 45: tidemill.rpc.v1.LanesReply
-	(*ShuffleStatsRequest)(nil),     // 46: tidemill.rpc.v1.ShuffleStatsRequest
-	(*ShuffleStats)(nil),            // 47: tidemill.rpc.v1.ShuffleStats
-	(*SubmitRequest)(nil),           // 48: tidemill.rpc.v1.SubmitRequest
-	(*SubmitReply)(nil),             // 49: tidemill.rpc.v1.SubmitReply
-	(*GetJobRequest)(nil),           // 50: tidemill.rpc.v1.GetJobRequest
-	(*ListJobsRequest)(nil),         // 51: tidemill.rpc.v1.ListJobsRequest
-	(*ListJobsReply)(nil),           // 52: tidemill.rpc.v1.ListJobsReply
-	(*CancelJobRequest)(nil),        // 53: tidemill.rpc.v1.CancelJobRequest
-	(*CancelJobReply)(nil),          // 54: tidemill.rpc.v1.CancelJobReply
-	(*SavepointRequest)(nil),        // 55: tidemill.rpc.v1.SavepointRequest
-	(*SavepointReply)(nil),          // 56: tidemill.rpc.v1.SavepointReply
-	(*CheckpointsRequest)(nil),      // 57: tidemill.rpc.v1.CheckpointsRequest
-	(*CheckpointsReply)(nil),        // 58: tidemill.rpc.v1.CheckpointsReply
-	(*CheckpointStatus)(nil),        // 59: tidemill.rpc.v1.CheckpointStatus
-	(*RescaleRequest)(nil),          // 60: tidemill.rpc.v1.RescaleRequest
-	(*VertexBounds)(nil),            // 61: tidemill.rpc.v1.VertexBounds
-	(*RescaleReply)(nil),            // 62: tidemill.rpc.v1.RescaleReply
-	(*GatherRequest)(nil),           // 63: tidemill.rpc.v1.GatherRequest
-	(*GatherReply)(nil),             // 64: tidemill.rpc.v1.GatherReply
-	(*JobStatus)(nil),               // 65: tidemill.rpc.v1.JobStatus
-	(*VertexStatus)(nil),            // 66: tidemill.rpc.v1.VertexStatus
-	(*Decision)(nil),                // 67: tidemill.rpc.v1.Decision
-	(*JobFailure)(nil),              // 68: tidemill.rpc.v1.JobFailure
-	(*Wait)(nil),                    // 69: tidemill.rpc.v1.Wait
-	(*NodesRequest)(nil),            // 70: tidemill.rpc.v1.NodesRequest
-	(*NodesReply)(nil),              // 71: tidemill.rpc.v1.NodesReply
-	(*Node)(nil),                    // 72: tidemill.rpc.v1.Node
-	(*LogsRequest)(nil),             // 73: tidemill.rpc.v1.LogsRequest
-	(*LogsReply)(nil),               // 74: tidemill.rpc.v1.LogsReply
-	(*LogLine)(nil),                 // 75: tidemill.rpc.v1.LogLine
-	(*DrainNodeRequest)(nil),        // 76: tidemill.rpc.v1.DrainNodeRequest
-	(*DrainNodeReply)(nil),          // 77: tidemill.rpc.v1.DrainNodeReply
-	(*JoinRequest)(nil),             // 78: tidemill.rpc.v1.JoinRequest
-	(*JoinReply)(nil),               // 79: tidemill.rpc.v1.JoinReply
-	(*RemoveRequest)(nil),           // 80: tidemill.rpc.v1.RemoveRequest
-	(*RemoveReply)(nil),             // 81: tidemill.rpc.v1.RemoveReply
-	(*SelfRequest)(nil),             // 82: tidemill.rpc.v1.SelfRequest
-	(*SelfReply)(nil),               // 83: tidemill.rpc.v1.SelfReply
-	(*BlobRequest)(nil),             // 84: tidemill.rpc.v1.BlobRequest
-	(*BlobReply)(nil),               // 85: tidemill.rpc.v1.BlobReply
-	(*CoordinatorRequest)(nil),      // 86: tidemill.rpc.v1.CoordinatorRequest
-	(*CoordinatedVertex)(nil),       // 87: tidemill.rpc.v1.CoordinatedVertex
-	(*CoordinatorReply)(nil),        // 88: tidemill.rpc.v1.CoordinatorReply
-	(*SplitRequest)(nil),            // 89: tidemill.rpc.v1.SplitRequest
-	(*SplitReply)(nil),              // 90: tidemill.rpc.v1.SplitReply
-	(*Split)(nil),                   // 91: tidemill.rpc.v1.Split
-	(*ResetRequest)(nil),            // 92: tidemill.rpc.v1.ResetRequest
-	(*ResetReply)(nil),              // 93: tidemill.rpc.v1.ResetReply
-	(*SnapshotRequest)(nil),         // 94: tidemill.rpc.v1.SnapshotRequest
-	(*SourcePart)(nil),              // 95: tidemill.rpc.v1.SourcePart
-	(*EnumeratorState)(nil),         // 96: tidemill.rpc.v1.EnumeratorState
-	(*CoordinatorState)(nil),        // 97: tidemill.rpc.v1.CoordinatorState
-	(*SnapshotReply)(nil),           // 98: tidemill.rpc.v1.SnapshotReply
-	(*VertexPosition)(nil),          // 99: tidemill.rpc.v1.VertexPosition
-	(*CommitRequest)(nil),           // 100: tidemill.rpc.v1.CommitRequest
-	(*CommitReply)(nil),             // 101: tidemill.rpc.v1.CommitReply
-	(*AbortRequest)(nil),            // 102: tidemill.rpc.v1.AbortRequest
-	(*AbortReply)(nil),              // 103: tidemill.rpc.v1.AbortReply
-	(*ProgressRequest)(nil),         // 104: tidemill.rpc.v1.ProgressRequest
-	(*ProgressReply)(nil),           // 105: tidemill.rpc.v1.ProgressReply
-	nil,                             // 106: tidemill.rpc.v1.DeployRequest.OptionsEntry
-	nil,                             // 107: tidemill.rpc.v1.VertexStatus.SubtasksEntry
-	(*jobgraph.Exchange)(nil),       // 108: tidemill.jobgraph.v1.Exchange
-	(*jobgraph.Vertex)(nil),         // 109: tidemill.jobgraph.v1.Vertex
-	(*checkpoint.Restore)(nil),      // 110: tidemill.checkpoint.v1.Restore
-	(*checkpoint.SubtaskState)(nil), // 111: tidemill.checkpoint.v1.SubtaskState
-	(*jobgraph.Graph)(nil),          // 112: tidemill.jobgraph.v1.Graph
-	(*checkpoint.Manifest)(nil),     // 113: tidemill.checkpoint.v1.Manifest
+	(TaskWait_Kind)(0),              // 1: tidemill.rpc.v1.TaskWait.Kind
+	(*JobRef)(nil),                  // 2: tidemill.rpc.v1.JobRef
+	(*Attempt)(nil),                 // 3: tidemill.rpc.v1.Attempt
+	(*Failure)(nil),                 // 4: tidemill.rpc.v1.Failure
+	(*Barrier)(nil),                 // 5: tidemill.rpc.v1.Barrier
+	(*RegisterRequest)(nil),         // 6: tidemill.rpc.v1.RegisterRequest
+	(*Running)(nil),                 // 7: tidemill.rpc.v1.Running
+	(*RegisterReply)(nil),           // 8: tidemill.rpc.v1.RegisterReply
+	(*LeaveRequest)(nil),            // 9: tidemill.rpc.v1.LeaveRequest
+	(*LeaveReply)(nil),              // 10: tidemill.rpc.v1.LeaveReply
+	(*ShuffleServer)(nil),           // 11: tidemill.rpc.v1.ShuffleServer
+	(*HeartbeatRequest)(nil),        // 12: tidemill.rpc.v1.HeartbeatRequest
+	(*HeartbeatReply)(nil),          // 13: tidemill.rpc.v1.HeartbeatReply
+	(*TaskProgress)(nil),            // 14: tidemill.rpc.v1.TaskProgress
+	(*TaskStanding)(nil),            // 15: tidemill.rpc.v1.TaskStanding
+	(*TaskWait)(nil),                // 16: tidemill.rpc.v1.TaskWait
+	(*OperatorCounts)(nil),          // 17: tidemill.rpc.v1.OperatorCounts
+	(*FilterCounts)(nil),            // 18: tidemill.rpc.v1.FilterCounts
+	(*Edge)(nil),                    // 19: tidemill.rpc.v1.Edge
+	(*Placement)(nil),               // 20: tidemill.rpc.v1.Placement
+	(*DeployRequest)(nil),           // 21: tidemill.rpc.v1.DeployRequest
+	(*DeployReply)(nil),             // 22: tidemill.rpc.v1.DeployReply
+	(*CancelRequest)(nil),           // 23: tidemill.rpc.v1.CancelRequest
+	(*CancelReply)(nil),             // 24: tidemill.rpc.v1.CancelReply
+	(*TaskReport)(nil),              // 25: tidemill.rpc.v1.TaskReport
+	(*TaskReply)(nil),               // 26: tidemill.rpc.v1.TaskReply
+	(*LaneManifest)(nil),            // 27: tidemill.rpc.v1.LaneManifest
+	(*PartitionTotals)(nil),         // 28: tidemill.rpc.v1.PartitionTotals
+	(*Committable)(nil),             // 29: tidemill.rpc.v1.Committable
+	(*TriggerRequest)(nil),          // 30: tidemill.rpc.v1.TriggerRequest
+	(*TriggerReply)(nil),            // 31: tidemill.rpc.v1.TriggerReply
+	(*NotifyRequest)(nil),           // 32: tidemill.rpc.v1.NotifyRequest
+	(*FilterPart)(nil),              // 33: tidemill.rpc.v1.FilterPart
+	(*NotifyReply)(nil),             // 34: tidemill.rpc.v1.NotifyReply
+	(*AckRequest)(nil),              // 35: tidemill.rpc.v1.AckRequest
+	(*AckReply)(nil),                // 36: tidemill.rpc.v1.AckReply
+	(*DeclineRequest)(nil),          // 37: tidemill.rpc.v1.DeclineRequest
+	(*DeclineReply)(nil),            // 38: tidemill.rpc.v1.DeclineReply
+	(*DropRequest)(nil),             // 39: tidemill.rpc.v1.DropRequest
+	(*DropReply)(nil),               // 40: tidemill.rpc.v1.DropReply
+	(*ShuffleDropRequest)(nil),      // 41: tidemill.rpc.v1.ShuffleDropRequest
+	(*ShuffleDropReply)(nil),        // 42: tidemill.rpc.v1.ShuffleDropReply
+	(*DrainRequest)(nil),            // 43: tidemill.rpc.v1.DrainRequest
+	(*DrainReply)(nil),              // 44: tidemill.rpc.v1.DrainReply
+	(*HandOverRequest)(nil),         // 45: tidemill.rpc.v1.HandOverRequest
+	(*HandOverReply)(nil),           // 46: tidemill.rpc.v1.HandOverReply
+	(*LanesRequest)(nil),            // 47: tidemill.rpc.v1.LanesRequest
+	(*LanesReply)(nil),              // 48: tidemill.rpc.v1.LanesReply
+	(*ShuffleStatsRequest)(nil),     // 49: tidemill.rpc.v1.ShuffleStatsRequest
+	(*ShuffleStats)(nil),            // 50: tidemill.rpc.v1.ShuffleStats
+	(*SubmitRequest)(nil),           // 51: tidemill.rpc.v1.SubmitRequest
+	(*SubmitReply)(nil),             // 52: tidemill.rpc.v1.SubmitReply
+	(*GetJobRequest)(nil),           // 53: tidemill.rpc.v1.GetJobRequest
+	(*ListJobsRequest)(nil),         // 54: tidemill.rpc.v1.ListJobsRequest
+	(*ListJobsReply)(nil),           // 55: tidemill.rpc.v1.ListJobsReply
+	(*CancelJobRequest)(nil),        // 56: tidemill.rpc.v1.CancelJobRequest
+	(*CancelJobReply)(nil),          // 57: tidemill.rpc.v1.CancelJobReply
+	(*SavepointRequest)(nil),        // 58: tidemill.rpc.v1.SavepointRequest
+	(*SavepointReply)(nil),          // 59: tidemill.rpc.v1.SavepointReply
+	(*CheckpointsRequest)(nil),      // 60: tidemill.rpc.v1.CheckpointsRequest
+	(*CheckpointsReply)(nil),        // 61: tidemill.rpc.v1.CheckpointsReply
+	(*CheckpointStatus)(nil),        // 62: tidemill.rpc.v1.CheckpointStatus
+	(*RescaleRequest)(nil),          // 63: tidemill.rpc.v1.RescaleRequest
+	(*VertexBounds)(nil),            // 64: tidemill.rpc.v1.VertexBounds
+	(*RescaleReply)(nil),            // 65: tidemill.rpc.v1.RescaleReply
+	(*GatherRequest)(nil),           // 66: tidemill.rpc.v1.GatherRequest
+	(*GatherReply)(nil),             // 67: tidemill.rpc.v1.GatherReply
+	(*JobStatus)(nil),               // 68: tidemill.rpc.v1.JobStatus
+	(*VertexStatus)(nil),            // 69: tidemill.rpc.v1.VertexStatus
+	(*Decision)(nil),                // 70: tidemill.rpc.v1.Decision
+	(*JobFailure)(nil),              // 71: tidemill.rpc.v1.JobFailure
+	(*Wait)(nil),                    // 72: tidemill.rpc.v1.Wait
+	(*NodesRequest)(nil),            // 73: tidemill.rpc.v1.NodesRequest
+	(*NodesReply)(nil),              // 74: tidemill.rpc.v1.NodesReply
+	(*Node)(nil),                    // 75: tidemill.rpc.v1.Node
+	(*LogsRequest)(nil),             // 76: tidemill.rpc.v1.LogsRequest
+	(*LogsReply)(nil),               // 77: tidemill.rpc.v1.LogsReply
+	(*LogLine)(nil),                 // 78: tidemill.rpc.v1.LogLine
+	(*DrainNodeRequest)(nil),        // 79: tidemill.rpc.v1.DrainNodeRequest
+	(*DrainNodeReply)(nil),          // 80: tidemill.rpc.v1.DrainNodeReply
+	(*JoinRequest)(nil),             // 81: tidemill.rpc.v1.JoinRequest
+	(*JoinReply)(nil),               // 82: tidemill.rpc.v1.JoinReply
+	(*RemoveRequest)(nil),           // 83: tidemill.rpc.v1.RemoveRequest
+	(*RemoveReply)(nil),             // 84: tidemill.rpc.v1.RemoveReply
+	(*SelfRequest)(nil),             // 85: tidemill.rpc.v1.SelfRequest
+	(*SelfReply)(nil),               // 86: tidemill.rpc.v1.SelfReply
+	(*BlobRequest)(nil),             // 87: tidemill.rpc.v1.BlobRequest
+	(*BlobReply)(nil),               // 88: tidemill.rpc.v1.BlobReply
+	(*CoordinatorRequest)(nil),      // 89: tidemill.rpc.v1.CoordinatorRequest
+	(*CoordinatedVertex)(nil),       // 90: tidemill.rpc.v1.CoordinatedVertex
+	(*CoordinatorReply)(nil),        // 91: tidemill.rpc.v1.CoordinatorReply
+	(*SplitRequest)(nil),            // 92: tidemill.rpc.v1.SplitRequest
+	(*SplitReply)(nil),              // 93: tidemill.rpc.v1.SplitReply
+	(*Split)(nil),                   // 94: tidemill.rpc.v1.Split
+	(*ResetRequest)(nil),            // 95: tidemill.rpc.v1.ResetRequest
+	(*ResetReply)(nil),              // 96: tidemill.rpc.v1.ResetReply
+	(*SnapshotRequest)(nil),         // 97: tidemill.rpc.v1.SnapshotRequest
+	(*SourcePart)(nil),              // 98: tidemill.rpc.v1.SourcePart
+	(*EnumeratorState)(nil),         // 99: tidemill.rpc.v1.EnumeratorState
+	(*CoordinatorState)(nil),        // 100: tidemill.rpc.v1.CoordinatorState
+	(*SnapshotReply)(nil),           // 101: tidemill.rpc.v1.SnapshotReply
+	(*VertexPosition)(nil),          // 102: tidemill.rpc.v1.VertexPosition
+	(*CommitRequest)(nil),           // 103: tidemill.rpc.v1.CommitRequest
+	(*CommitReply)(nil),             // 104: tidemill.rpc.v1.CommitReply
+	(*AbortRequest)(nil),            // 105: tidemill.rpc.v1.AbortRequest
+	(*AbortReply)(nil),              // 106: tidemill.rpc.v1.AbortReply
+	(*ProgressRequest)(nil),         // 107: tidemill.rpc.v1.ProgressRequest
+	(*ProgressReply)(nil),           // 108: tidemill.rpc.v1.ProgressReply
+	nil,                             // 109: tidemill.rpc.v1.DeployRequest.OptionsEntry
+	nil,                             // 110: tidemill.rpc.v1.VertexStatus.SubtasksEntry
+	(*jobgraph.Exchange)(nil),       // 111: tidemill.jobgraph.v1.Exchange
+	(*jobgraph.Vertex)(nil),         // 112: tidemill.jobgraph.v1.Vertex
+	(*checkpoint.Restore)(nil),      // 113: tidemill.checkpoint.v1.Restore
+	(*checkpoint.SubtaskState)(nil), // 114: tidemill.checkpoint.v1.SubtaskState
+	(*jobgraph.Graph)(nil),          // 115: tidemill.jobgraph.v1.Graph
+	(*checkpoint.Manifest)(nil),     // 116: tidemill.checkpoint.v1.Manifest
 }
 var file_core_rpc_rpc_proto_depIdxs = []int32{
-	10,  // 0: tidemill.rpc.v1.RegisterRequest.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
-	6,   // 1: tidemill.rpc.v1.RegisterRequest.running:type_name -> tidemill.rpc.v1.Running
-	1,   // 2: tidemill.rpc.v1.Running.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 3: tidemill.rpc.v1.Running.attempt:type_name -> tidemill.rpc.v1.Attempt
-	6,   // 4: tidemill.rpc.v1.RegisterReply.unwanted:type_name -> tidemill.rpc.v1.Running
-	13,  // 5: tidemill.rpc.v1.HeartbeatRequest.tasks:type_name -> tidemill.rpc.v1.TaskProgress
-	1,   // 6: tidemill.rpc.v1.TaskProgress.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 7: tidemill.rpc.v1.TaskProgress.attempt:type_name -> tidemill.rpc.v1.Attempt
-	14,  // 8: tidemill.rpc.v1.TaskProgress.operators:type_name -> tidemill.rpc.v1.OperatorCounts
-	15,  // 9: tidemill.rpc.v1.OperatorCounts.filters:type_name -> tidemill.rpc.v1.FilterCounts
-	108, // 10: tidemill.rpc.v1.Edge.exchange:type_name -> tidemill.jobgraph.v1.Exchange
-	17,  // 11: tidemill.rpc.v1.Edge.placement:type_name -> tidemill.rpc.v1.Placement
-	10,  // 12: tidemill.rpc.v1.Placement.servers:type_name -> tidemill.rpc.v1.ShuffleServer
-	1,   // 13: tidemill.rpc.v1.DeployRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 14: tidemill.rpc.v1.DeployRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	109, // 15: tidemill.rpc.v1.DeployRequest.vertex:type_name -> tidemill.jobgraph.v1.Vertex
-	16,  // 16: tidemill.rpc.v1.DeployRequest.in:type_name -> tidemill.rpc.v1.Edge
-	16,  // 17: tidemill.rpc.v1.DeployRequest.out:type_name -> tidemill.rpc.v1.Edge
-	110, // 18: tidemill.rpc.v1.DeployRequest.restore:type_name -> tidemill.checkpoint.v1.Restore
-	106, // 19: tidemill.rpc.v1.DeployRequest.options:type_name -> tidemill.rpc.v1.DeployRequest.OptionsEntry
-	1,   // 20: tidemill.rpc.v1.CancelRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 21: tidemill.rpc.v1.CancelRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	1,   // 22: tidemill.rpc.v1.TaskReport.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 23: tidemill.rpc.v1.TaskReport.attempt:type_name -> tidemill.rpc.v1.Attempt
-	0,   // 24: tidemill.rpc.v1.TaskReport.state:type_name -> tidemill.rpc.v1.TaskState
-	3,   // 25: tidemill.rpc.v1.TaskReport.failure:type_name -> tidemill.rpc.v1.Failure
-	24,  // 26: tidemill.rpc.v1.TaskReport.manifests:type_name -> tidemill.rpc.v1.LaneManifest
-	26,  // 27: tidemill.rpc.v1.TaskReport.committables:type_name -> tidemill.rpc.v1.Committable
-	14,  // 28: tidemill.rpc.v1.TaskReport.operators:type_name -> tidemill.rpc.v1.OperatorCounts
-	30,  // 29: tidemill.rpc.v1.TaskReport.filter:type_name -> tidemill.rpc.v1.FilterPart
-	25,  // 30: tidemill.rpc.v1.LaneManifest.partitions:type_name -> tidemill.rpc.v1.PartitionTotals
-	1,   // 31: tidemill.rpc.v1.TriggerRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 32: tidemill.rpc.v1.TriggerRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	4,   // 33: tidemill.rpc.v1.TriggerRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
-	1,   // 34: tidemill.rpc.v1.NotifyRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 35: tidemill.rpc.v1.NotifyRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	30,  // 36: tidemill.rpc.v1.NotifyRequest.filter:type_name -> tidemill.rpc.v1.FilterPart
-	1,   // 37: tidemill.rpc.v1.AckRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 38: tidemill.rpc.v1.AckRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	4,   // 39: tidemill.rpc.v1.AckRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
-	111, // 40: tidemill.rpc.v1.AckRequest.state:type_name -> tidemill.checkpoint.v1.SubtaskState
-	26,  // 41: tidemill.rpc.v1.AckRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,   // 42: tidemill.rpc.v1.DeclineRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 43: tidemill.rpc.v1.DeclineRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	3,   // 44: tidemill.rpc.v1.DeclineRequest.failure:type_name -> tidemill.rpc.v1.Failure
-	1,   // 45: tidemill.rpc.v1.DropRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	1,   // 46: tidemill.rpc.v1.ShuffleDropRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	1,   // 47: tidemill.rpc.v1.HandOverRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	17,  // 48: tidemill.rpc.v1.HandOverRequest.to:type_name -> tidemill.rpc.v1.Placement
-	24,  // 49: tidemill.rpc.v1.HandOverReply.manifest:type_name -> tidemill.rpc.v1.LaneManifest
-	1,   // 50: tidemill.rpc.v1.LanesRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	24,  // 51: tidemill.rpc.v1.LanesReply.lanes:type_name -> tidemill.rpc.v1.LaneManifest
-	112, // 52: tidemill.rpc.v1.SubmitRequest.graph:type_name -> tidemill.jobgraph.v1.Graph
-	65,  // 53: tidemill.rpc.v1.ListJobsReply.jobs:type_name -> tidemill.rpc.v1.JobStatus
-	59,  // 54: tidemill.rpc.v1.CheckpointsReply.checkpoints:type_name -> tidemill.rpc.v1.CheckpointStatus
-	3,   // 55: tidemill.rpc.v1.CheckpointStatus.failure:type_name -> tidemill.rpc.v1.Failure
-	61,  // 56: tidemill.rpc.v1.RescaleRequest.vertices:type_name -> tidemill.rpc.v1.VertexBounds
-	61,  // 57: tidemill.rpc.v1.RescaleReply.vertices:type_name -> tidemill.rpc.v1.VertexBounds
-	1,   // 58: tidemill.rpc.v1.GatherRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	113, // 59: tidemill.rpc.v1.GatherRequest.manifest:type_name -> tidemill.checkpoint.v1.Manifest
-	113, // 60: tidemill.rpc.v1.GatherReply.manifest:type_name -> tidemill.checkpoint.v1.Manifest
-	3,   // 61: tidemill.rpc.v1.JobStatus.cause:type_name -> tidemill.rpc.v1.Failure
-	66,  // 62: tidemill.rpc.v1.JobStatus.vertices:type_name -> tidemill.rpc.v1.VertexStatus
-	16,  // 63: tidemill.rpc.v1.JobStatus.result:type_name -> tidemill.rpc.v1.Edge
-	67,  // 64: tidemill.rpc.v1.JobStatus.decisions:type_name -> tidemill.rpc.v1.Decision
-	68,  // 65: tidemill.rpc.v1.JobStatus.failures:type_name -> tidemill.rpc.v1.JobFailure
-	69,  // 66: tidemill.rpc.v1.JobStatus.waits:type_name -> tidemill.rpc.v1.Wait
-	58,  // 67: tidemill.rpc.v1.JobStatus.ended_checkpoints:type_name -> tidemill.rpc.v1.CheckpointsReply
-	107, // 68: tidemill.rpc.v1.VertexStatus.subtasks:type_name -> tidemill.rpc.v1.VertexStatus.SubtasksEntry
-	14,  // 69: tidemill.rpc.v1.VertexStatus.operators:type_name -> tidemill.rpc.v1.OperatorCounts
-	72,  // 70: tidemill.rpc.v1.NodesReply.nodes:type_name -> tidemill.rpc.v1.Node
-	10,  // 71: tidemill.rpc.v1.Node.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
-	75,  // 72: tidemill.rpc.v1.LogsReply.lines:type_name -> tidemill.rpc.v1.LogLine
-	1,   // 73: tidemill.rpc.v1.CoordinatorRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	87,  // 74: tidemill.rpc.v1.CoordinatorRequest.vertices:type_name -> tidemill.rpc.v1.CoordinatedVertex
-	109, // 75: tidemill.rpc.v1.CoordinatedVertex.vertex:type_name -> tidemill.jobgraph.v1.Vertex
-	1,   // 76: tidemill.rpc.v1.SplitRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 77: tidemill.rpc.v1.SplitRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	91,  // 78: tidemill.rpc.v1.SplitReply.split:type_name -> tidemill.rpc.v1.Split
-	1,   // 79: tidemill.rpc.v1.ResetRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 80: tidemill.rpc.v1.ResetRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	1,   // 81: tidemill.rpc.v1.SnapshotRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	95,  // 82: tidemill.rpc.v1.SnapshotRequest.sources:type_name -> tidemill.rpc.v1.SourcePart
-	2,   // 83: tidemill.rpc.v1.SourcePart.attempt:type_name -> tidemill.rpc.v1.Attempt
-	91,  // 84: tidemill.rpc.v1.EnumeratorState.unreceived:type_name -> tidemill.rpc.v1.Split
-	26,  // 85: tidemill.rpc.v1.CoordinatorState.committables:type_name -> tidemill.rpc.v1.Committable
-	99,  // 86: tidemill.rpc.v1.SnapshotReply.vertices:type_name -> tidemill.rpc.v1.VertexPosition
-	1,   // 87: tidemill.rpc.v1.CommitRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	26,  // 88: tidemill.rpc.v1.CommitRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,   // 89: tidemill.rpc.v1.AbortRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	26,  // 90: tidemill.rpc.v1.AbortRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	1,   // 91: tidemill.rpc.v1.ProgressRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	92,  // [92:92] is the sub-list for method output_type
-	92,  // [92:92] is the sub-list for method input_type
-	92,  // [92:92] is the sub-list for extension type_name
-	92,  // [92:92] is the sub-list for extension extendee
-	0,   // [0:92] is the sub-list for field type_name
+	11,  // 0: tidemill.rpc.v1.RegisterRequest.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
+	7,   // 1: tidemill.rpc.v1.RegisterRequest.running:type_name -> tidemill.rpc.v1.Running
+	2,   // 2: tidemill.rpc.v1.Running.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 3: tidemill.rpc.v1.Running.attempt:type_name -> tidemill.rpc.v1.Attempt
+	7,   // 4: tidemill.rpc.v1.RegisterReply.unwanted:type_name -> tidemill.rpc.v1.Running
+	14,  // 5: tidemill.rpc.v1.HeartbeatRequest.tasks:type_name -> tidemill.rpc.v1.TaskProgress
+	2,   // 6: tidemill.rpc.v1.TaskProgress.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 7: tidemill.rpc.v1.TaskProgress.attempt:type_name -> tidemill.rpc.v1.Attempt
+	17,  // 8: tidemill.rpc.v1.TaskProgress.operators:type_name -> tidemill.rpc.v1.OperatorCounts
+	15,  // 9: tidemill.rpc.v1.TaskProgress.standing:type_name -> tidemill.rpc.v1.TaskStanding
+	16,  // 10: tidemill.rpc.v1.TaskStanding.waits:type_name -> tidemill.rpc.v1.TaskWait
+	1,   // 11: tidemill.rpc.v1.TaskWait.kind:type_name -> tidemill.rpc.v1.TaskWait.Kind
+	18,  // 12: tidemill.rpc.v1.OperatorCounts.filters:type_name -> tidemill.rpc.v1.FilterCounts
+	111, // 13: tidemill.rpc.v1.Edge.exchange:type_name -> tidemill.jobgraph.v1.Exchange
+	20,  // 14: tidemill.rpc.v1.Edge.placement:type_name -> tidemill.rpc.v1.Placement
+	11,  // 15: tidemill.rpc.v1.Placement.servers:type_name -> tidemill.rpc.v1.ShuffleServer
+	2,   // 16: tidemill.rpc.v1.DeployRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 17: tidemill.rpc.v1.DeployRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	112, // 18: tidemill.rpc.v1.DeployRequest.vertex:type_name -> tidemill.jobgraph.v1.Vertex
+	19,  // 19: tidemill.rpc.v1.DeployRequest.in:type_name -> tidemill.rpc.v1.Edge
+	19,  // 20: tidemill.rpc.v1.DeployRequest.out:type_name -> tidemill.rpc.v1.Edge
+	113, // 21: tidemill.rpc.v1.DeployRequest.restore:type_name -> tidemill.checkpoint.v1.Restore
+	109, // 22: tidemill.rpc.v1.DeployRequest.options:type_name -> tidemill.rpc.v1.DeployRequest.OptionsEntry
+	2,   // 23: tidemill.rpc.v1.CancelRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 24: tidemill.rpc.v1.CancelRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	2,   // 25: tidemill.rpc.v1.TaskReport.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 26: tidemill.rpc.v1.TaskReport.attempt:type_name -> tidemill.rpc.v1.Attempt
+	0,   // 27: tidemill.rpc.v1.TaskReport.state:type_name -> tidemill.rpc.v1.TaskState
+	4,   // 28: tidemill.rpc.v1.TaskReport.failure:type_name -> tidemill.rpc.v1.Failure
+	27,  // 29: tidemill.rpc.v1.TaskReport.manifests:type_name -> tidemill.rpc.v1.LaneManifest
+	29,  // 30: tidemill.rpc.v1.TaskReport.committables:type_name -> tidemill.rpc.v1.Committable
+	17,  // 31: tidemill.rpc.v1.TaskReport.operators:type_name -> tidemill.rpc.v1.OperatorCounts
+	33,  // 32: tidemill.rpc.v1.TaskReport.filter:type_name -> tidemill.rpc.v1.FilterPart
+	28,  // 33: tidemill.rpc.v1.LaneManifest.partitions:type_name -> tidemill.rpc.v1.PartitionTotals
+	2,   // 34: tidemill.rpc.v1.TriggerRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 35: tidemill.rpc.v1.TriggerRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	5,   // 36: tidemill.rpc.v1.TriggerRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
+	2,   // 37: tidemill.rpc.v1.NotifyRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 38: tidemill.rpc.v1.NotifyRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	33,  // 39: tidemill.rpc.v1.NotifyRequest.filter:type_name -> tidemill.rpc.v1.FilterPart
+	2,   // 40: tidemill.rpc.v1.AckRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 41: tidemill.rpc.v1.AckRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	5,   // 42: tidemill.rpc.v1.AckRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
+	114, // 43: tidemill.rpc.v1.AckRequest.state:type_name -> tidemill.checkpoint.v1.SubtaskState
+	29,  // 44: tidemill.rpc.v1.AckRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	2,   // 45: tidemill.rpc.v1.DeclineRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 46: tidemill.rpc.v1.DeclineRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	4,   // 47: tidemill.rpc.v1.DeclineRequest.failure:type_name -> tidemill.rpc.v1.Failure
+	2,   // 48: tidemill.rpc.v1.DropRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 49: tidemill.rpc.v1.ShuffleDropRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 50: tidemill.rpc.v1.HandOverRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	20,  // 51: tidemill.rpc.v1.HandOverRequest.to:type_name -> tidemill.rpc.v1.Placement
+	27,  // 52: tidemill.rpc.v1.HandOverReply.manifest:type_name -> tidemill.rpc.v1.LaneManifest
+	2,   // 53: tidemill.rpc.v1.LanesRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	27,  // 54: tidemill.rpc.v1.LanesReply.lanes:type_name -> tidemill.rpc.v1.LaneManifest
+	115, // 55: tidemill.rpc.v1.SubmitRequest.graph:type_name -> tidemill.jobgraph.v1.Graph
+	68,  // 56: tidemill.rpc.v1.ListJobsReply.jobs:type_name -> tidemill.rpc.v1.JobStatus
+	62,  // 57: tidemill.rpc.v1.CheckpointsReply.checkpoints:type_name -> tidemill.rpc.v1.CheckpointStatus
+	4,   // 58: tidemill.rpc.v1.CheckpointStatus.failure:type_name -> tidemill.rpc.v1.Failure
+	64,  // 59: tidemill.rpc.v1.RescaleRequest.vertices:type_name -> tidemill.rpc.v1.VertexBounds
+	64,  // 60: tidemill.rpc.v1.RescaleReply.vertices:type_name -> tidemill.rpc.v1.VertexBounds
+	2,   // 61: tidemill.rpc.v1.GatherRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	116, // 62: tidemill.rpc.v1.GatherRequest.manifest:type_name -> tidemill.checkpoint.v1.Manifest
+	116, // 63: tidemill.rpc.v1.GatherReply.manifest:type_name -> tidemill.checkpoint.v1.Manifest
+	4,   // 64: tidemill.rpc.v1.JobStatus.cause:type_name -> tidemill.rpc.v1.Failure
+	69,  // 65: tidemill.rpc.v1.JobStatus.vertices:type_name -> tidemill.rpc.v1.VertexStatus
+	19,  // 66: tidemill.rpc.v1.JobStatus.result:type_name -> tidemill.rpc.v1.Edge
+	70,  // 67: tidemill.rpc.v1.JobStatus.decisions:type_name -> tidemill.rpc.v1.Decision
+	71,  // 68: tidemill.rpc.v1.JobStatus.failures:type_name -> tidemill.rpc.v1.JobFailure
+	72,  // 69: tidemill.rpc.v1.JobStatus.waits:type_name -> tidemill.rpc.v1.Wait
+	61,  // 70: tidemill.rpc.v1.JobStatus.ended_checkpoints:type_name -> tidemill.rpc.v1.CheckpointsReply
+	110, // 71: tidemill.rpc.v1.VertexStatus.subtasks:type_name -> tidemill.rpc.v1.VertexStatus.SubtasksEntry
+	17,  // 72: tidemill.rpc.v1.VertexStatus.operators:type_name -> tidemill.rpc.v1.OperatorCounts
+	14,  // 73: tidemill.rpc.v1.VertexStatus.progress:type_name -> tidemill.rpc.v1.TaskProgress
+	75,  // 74: tidemill.rpc.v1.NodesReply.nodes:type_name -> tidemill.rpc.v1.Node
+	11,  // 75: tidemill.rpc.v1.Node.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
+	78,  // 76: tidemill.rpc.v1.LogsReply.lines:type_name -> tidemill.rpc.v1.LogLine
+	2,   // 77: tidemill.rpc.v1.CoordinatorRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	90,  // 78: tidemill.rpc.v1.CoordinatorRequest.vertices:type_name -> tidemill.rpc.v1.CoordinatedVertex
+	112, // 79: tidemill.rpc.v1.CoordinatedVertex.vertex:type_name -> tidemill.jobgraph.v1.Vertex
+	2,   // 80: tidemill.rpc.v1.SplitRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 81: tidemill.rpc.v1.SplitRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	94,  // 82: tidemill.rpc.v1.SplitReply.split:type_name -> tidemill.rpc.v1.Split
+	2,   // 83: tidemill.rpc.v1.ResetRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 84: tidemill.rpc.v1.ResetRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	2,   // 85: tidemill.rpc.v1.SnapshotRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	98,  // 86: tidemill.rpc.v1.SnapshotRequest.sources:type_name -> tidemill.rpc.v1.SourcePart
+	3,   // 87: tidemill.rpc.v1.SourcePart.attempt:type_name -> tidemill.rpc.v1.Attempt
+	94,  // 88: tidemill.rpc.v1.EnumeratorState.unreceived:type_name -> tidemill.rpc.v1.Split
+	29,  // 89: tidemill.rpc.v1.CoordinatorState.committables:type_name -> tidemill.rpc.v1.Committable
+	102, // 90: tidemill.rpc.v1.SnapshotReply.vertices:type_name -> tidemill.rpc.v1.VertexPosition
+	2,   // 91: tidemill.rpc.v1.CommitRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	29,  // 92: tidemill.rpc.v1.CommitRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	2,   // 93: tidemill.rpc.v1.AbortRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	29,  // 94: tidemill.rpc.v1.AbortRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	2,   // 95: tidemill.rpc.v1.ProgressRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	96,  // [96:96] is the sub-list for method output_type
+	96,  // [96:96] is the sub-list for method input_type
+	96,  // [96:96] is the sub-list for extension type_name
+	96,  // [96:96] is the sub-list for extension extendee
+	0,   // [0:96] is the sub-list for field type_name
 }
 
 func init() { file_core_rpc_rpc_proto_init() }
@@ -7466,8 +7836,8 @@ func file_core_rpc_rpc_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_rpc_rpc_proto_rawDesc), len(file_core_rpc_rpc_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   107,
+			NumEnums:      2,
+			NumMessages:   109,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

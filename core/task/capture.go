@@ -34,6 +34,7 @@ func (c *capture) quiet(now time.Time) bool { return now.Sub(c.last) >= quietAft
 // overtake takes the task's part of a checkpoint although barriers are still to come.
 func (t *Task) overtake(b stream.Barrier) error {
 	waits, step, ok := t.alignment.Overtake(b)
+	t.tellAlignment()
 	if !ok {
 		return nil
 	}

@@ -246,6 +246,7 @@ func (c *chain) advance(from int, w stream.Watermark) error {
 		return nil
 	}
 	c.watermark = w
+	c.task.standing.output.Store(int64(w))
 	for _, r := range c.routes {
 		if err := r.Advance(c.task.ctx, w); err != nil {
 			return err

@@ -75,6 +75,7 @@ func (t *Task) counted() *Done {
 		return done
 	}
 	t.countLate()
+	done.Late, done.Future = m.late.Value(), m.future.Value()
 	for _, l := range t.chain.links {
 		done.Operators = append(done.Operators, l.counts())
 	}

@@ -46,7 +46,7 @@ func (t *Task) deploy() error {
 
 func (t *Task) openRoutes() error {
 	self := t.d.Attempt.Subtask.Index
-	for _, e := range t.d.Out {
+	for i, e := range t.d.Out {
 		exchange := id.Exchange(e.Exchange.Id)
 		if err := t.declare(e, t.d.Parallelism, e.Peers); err != nil {
 			return err
@@ -62,7 +62,7 @@ func (t *Task) openRoutes() error {
 		for i, k := range e.Exchange.Keys {
 			keys[i] = int(k)
 		}
-		r, err := route.New(&timedWriter{Writer: w, blocked: t.metrics.blocked}, route.Options{
+		r, err := route.New(&timedWriter{Writer: w, task: t, output: int32(i)}, route.Options{
 			Distribution: distribution(e), Partitions: e.partitions(t.d.Parallelism, e.Peers),
 			Lane: self, Keys: keys, KeyGroups: t.d.KeyGroups,
 			Alloc:      t.account.Child(fmt.Sprintf("exchange %d", exchange), 0).Allocator(),

@@ -36,6 +36,8 @@ type Task struct {
 	ctx     context.Context // the task's root; cancel ends it
 	cancel  context.CancelCauseFunc
 	metrics metrics
+	// standing is written by Run's goroutine, read by all.
+	standing standing
 
 	// What follows belongs to Run's goroutine.
 	chain     *chain
@@ -122,6 +124,9 @@ func New(d Descriptor, env Env) (*Task, error) {
 		late:    env.Metrics.Counter("tidemill_task_late_rows_total", "Rows that operators left out because they came after their time was over."),
 		blocked: env.Metrics.Counter("tidemill_task_blocked_nanoseconds_total", "Time in which the task gave batches to exchanges, waiting for credit included."),
 	}
+	t.standing.input.Store(int64(stream.MinWatermark))
+	t.standing.output.Store(int64(stream.MinWatermark))
+	t.standing.show(env.Metrics)
 	return t, nil
 }
 
@@ -313,6 +318,7 @@ func (t *Task) count(b *stream.Batch) {
 }
 
 func (t *Task) align(s checkpoint.Step) error {
+	t.tellAlignment()
 	if s.Overtaken != 0 {
 		t.reports.Lock()
 		t.env.Reporter.Decline(t.d.Job, t.d.Attempt, s.Overtaken, errNewer())
@@ -331,6 +337,7 @@ func (t *Task) tell(c eventtime.Change) error {
 		}
 	}
 	if c.Advanced {
+		t.standing.input.Store(int64(c.Watermark))
 		if err := t.chain.advance(0, c.Watermark); err != nil {
 			return err
 		}
@@ -422,6 +429,7 @@ func (t *Task) timers() error {
 	case <-t.tick.C:
 		t.tick.Reset(tickEvery)
 		t.countLate()
+		t.tellStanding()
 		if t.silent != 0 {
 			return nil
 		}
@@ -435,7 +443,11 @@ func (t *Task) timers() error {
 // again at once, for timers to see.
 func (t *Task) wait() {
 	since := t.env.Now()
-	defer func() { t.metrics.idle.Add(uint64(max(0, t.env.Now().Sub(since)))) }()
+	t.standing.idleSince.Store(since.UnixNano())
+	defer func() {
+		t.standing.idleSince.Store(0)
+		t.metrics.idle.Add(uint64(max(0, t.env.Now().Sub(since))))
+	}()
 	var first, second <-chan struct{}
 	switch {
 	case t.silent != 0:

@@ -156,7 +156,9 @@ func (t *Task) write(f *frozen) {
 	}
 	started := t.env.Now()
 	for _, s := range f.states {
-		if err := t.writeState(f.ack.Barrier.Checkpoint, s); err != nil {
+		n, err := t.writeState(f.ack.Barrier.Checkpoint, s)
+		f.ack.WroteBytes += n
+		if err != nil {
 			t.decline(f, fmt.Errorf("write state of %s: %w", s.operator.Uid, err))
 			return
 		}
@@ -173,20 +175,24 @@ func (t *Task) write(f *frozen) {
 	t.env.Reporter.Acknowledge(t.d.Job, t.d.Attempt, f.ack)
 }
 
-// writeState writes the keyed state of one operator behind what was written before.
-func (t *Task) writeState(n id.Checkpoint, s frozenState) error {
+// writeState writes the keyed state of one operator behind what was written before, and
+// returns how many bytes that were.
+func (t *Task) writeState(n id.Checkpoint, s frozenState) (bytes int64, err error) {
 	k := &s.link.keyed
 	if s.scope == state.Changes && k.lost.Load() {
-		return failure.Errorf(failure.Transient, "the snapshot before this one was not written")
+		return 0, failure.Errorf(failure.Transient, "the snapshot before this one was not written")
 	}
 	handles, err := t.env.Snapshots.Write(t.ctx, t.d.Job, n, s.name, s.content)
 	if err != nil {
-		return err
+		return 0, err
+	}
+	for _, h := range handles {
+		bytes += h.GetLength()
 	}
 	k.chain.Add(handles, s.content.Whole(), t.d.KeyGroups)
 	k.lost.Store(false)
 	s.operator.Handles, s.operator.Shares = k.chain.Handles, k.chain.Shares
-	return nil
+	return bytes, nil
 }
 
 // decline gives up the task's part of a checkpoint. Output that was prepared in

@@ -177,6 +177,8 @@ type Ack struct {
 	// before it.
 	Overtaken bool
 	InFlight  int64
+	// WroteBytes is how much keyed state was written for it.
+	WroteBytes int64
 }
 
 // Committable is a sink's staged output with the operator it came from.
@@ -193,6 +195,7 @@ type Done struct {
 	RowsOut      uint64
 	BytesIn      uint64
 	SpilledBytes uint64
+	Late, Future uint64           // as of Standing
 	Operators    []OperatorCounts // of the chain, in its order; none if it was never built
 }
 

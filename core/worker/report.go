@@ -67,7 +67,7 @@ func (r reporter) State(job id.Job, a id.Attempt, s task.State, done *task.Done,
 	m := &rpc.TaskReport{Job: r.ref, Attempt: rpc.FromAttempt(a), State: state, Failure: rpc.ToFailure(cause)}
 	if done != nil {
 		m.RowsIn, m.RowsOut, m.BytesIn, m.Committables = done.RowsIn, done.RowsOut, done.BytesIn, committables(done.Committables)
-		m.SpilledBytes = done.SpilledBytes
+		m.SpilledBytes, m.LateRows, m.FutureRows = done.SpilledBytes, done.Late, done.Future
 		for _, c := range done.Operators {
 			counts := &rpc.OperatorCounts{
 				Rows: c.Rows, Batches: c.Batches, SpilledBytes: c.SpilledBytes, PeakBytes: c.PeakBytes, BusyNanos: uint64(c.Busy),
@@ -105,7 +105,7 @@ func (r reporter) Acknowledge(_ id.Job, a id.Attempt, ack task.Ack) {
 		Job: r.ref, Attempt: rpc.FromAttempt(a), Barrier: rpc.FromBarrier(ack.Barrier), State: ack.State,
 		Committables: committables(ack.Committables),
 		AlignedNanos: int64(ack.Aligned), PausedNanos: int64(ack.Paused), WroteNanos: int64(ack.Wrote),
-		InFlightBytes: uint64(ack.InFlight), Overtaken: ack.Overtaken,
+		InFlightBytes: uint64(ack.InFlight), Overtaken: ack.Overtaken, WroteBytes: uint64(ack.WroteBytes),
 	}
 	r.outbox.add(func(ctx context.Context) error { _, err := r.master.Acknowledge(ctx, m); return err })
 }

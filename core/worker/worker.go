@@ -46,6 +46,7 @@ type execution struct {
 	ended chan struct{} // closed when Run has returned
 	// counts is what the task has done so far.
 	counts func() (rowsIn, rowsOut, bytesIn, spilled uint64)
+	pace   pace
 }
 
 var _ rpc.WorkerClient = (*Worker)(nil)
@@ -133,9 +134,13 @@ func (w *Worker) heartbeat() *rpc.HeartbeatRequest {
 	for _, j := range w.jobs {
 		for a, x := range j.tasks {
 			rowsIn, rowsOut, bytesIn, spilled := x.counts()
-			r.Tasks = append(r.Tasks, &rpc.TaskProgress{
+			p := &rpc.TaskProgress{
 				Job: j.ref, Attempt: rpc.FromAttempt(a), RowsIn: rowsIn, RowsOut: rowsOut, BytesIn: bytesIn, SpilledBytes: spilled,
-			})
+			}
+			if s, ok := x.task.(stander); ok {
+				tell(p, s.Standing(), &x.pace, time.Now())
+			}
+			r.Tasks = append(r.Tasks, p)
 		}
 	}
 	return r

@@ -131,6 +131,22 @@ func (c *Coordinator) Latest() *checkpoint.Manifest { return c.latest }
 // Count is how many checkpoints were completed.
 func (c *Coordinator) Count() int { return c.count }
 
+// Collecting is the barrier of the checkpoint whose parts are being collected, and the
+// attempts that have not told theirs, in order; nil: there is none.
+func (c *Coordinator) Collecting() (*stream.Barrier, []id.Attempt) {
+	if c.phase != collecting {
+		return nil, nil
+	}
+	barrier := c.current.barrier
+	var missing []id.Attempt
+	for _, a := range inOrder(c.current.attempts) {
+		if c.current.waiting[a] {
+			missing = append(missing, a)
+		}
+	}
+	return &barrier, missing
+}
+
 // Carried is what was made ready to publish and is in no complete checkpoint.
 func (c *Coordinator) Carried() []*rpc.Committable {
 	return append(append([]*rpc.Committable(nil), c.carried...), c.current.committables...)

@@ -47,6 +47,20 @@ func (h *History) List(most int) *rpc.CheckpointsReply {
 	return out
 }
 
+// Last counts the checkpoints and has the newest that is complete, if one is remembered.
+func (h *History) Last() *rpc.CheckpointsReply {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := &rpc.CheckpointsReply{Completed: h.completed, Failed: h.failed, RestoredFrom: h.restored}
+	for _, s := range slices.Backward(h.all) {
+		if s.GetState() == completed {
+			out.Checkpoints = append(out.Checkpoints, proto.CloneOf(s))
+			break
+		}
+	}
+	return out
+}
+
 // Placed says where the manifest of a checkpoint lies, or of a savepoint the directory.
 func (h *History) Placed(n id.Checkpoint, path string) {
 	h.change(n, func(s *rpc.CheckpointStatus) { s.Path = path })

@@ -16,6 +16,7 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/metric"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/raftmeta"
 	"github.com/tidemill/tidemill/scheduler/checkpointing"
@@ -36,7 +37,8 @@ type Options struct {
 	TicketKey []byte
 	// Checkpoints opens where a job with these settings keeps its checkpoints.
 	Checkpoints func(c config.Config) (*checkpointing.Store, error)
-	Log         *slog.Logger // nil: discarded
+	Metrics     *metric.Registry // of streaming jobs; nil: nobody looks
+	Log         *slog.Logger     // nil: discarded
 	// History is how many jobs that are over are remembered; zero means 2,000, or 100 if
 	// Embedded.
 	History int
@@ -263,7 +265,8 @@ func (d *Dispatcher) newMaster(jobID id.Job, g *jobgraph.Graph, r record, decide
 	slots, _ := d.opts.Resources.Slots()
 	o := jobmaster.Options{
 		Job: jobID, Term: d.opts.Term, Graph: g, Slots: max(slots, 1), Runs: r.Runs, Decided: decided, Requirements: r.Requirements,
-		TicketKey: d.opts.TicketKey, Dialer: d.opts.Dialer, Resources: d.opts.Resources, Checkpoints: d.opts.Checkpoints, Log: d.opts.Log,
+		TicketKey: d.opts.TicketKey, Dialer: d.opts.Dialer, Resources: d.opts.Resources, Checkpoints: d.opts.Checkpoints,
+		Metrics: d.opts.Metrics, Log: d.opts.Log,
 	}
 	if !d.opts.Embedded {
 		o.Decide = func(ctx context.Context, p jobmaster.Publication) error { return d.decide(ctx, jobID, p) }

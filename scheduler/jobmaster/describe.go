@@ -6,7 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/scheduler/execgraph"
 )
 
@@ -20,6 +22,10 @@ type details struct {
 	failures  []*rpc.JobFailure
 	waits     []*rpc.Wait
 	left      map[string]leftovers // by server
+	// barrier is of the checkpoint whose parts are collected, missing who has not told its
+	// own; nil: there is none.
+	barrier *stream.Barrier
+	missing []id.Attempt
 }
 
 type vertexDetails struct {
@@ -34,6 +40,9 @@ type vertexDetails struct {
 func (m *Master) Describe(s *rpc.JobStatus) {
 	m.mu.Lock()
 	d, result := m.details, m.result
+	if !s.GetOver() {
+		m.stand(s, d)
+	}
 	m.mu.Unlock()
 	s.Result, s.Decisions, s.Failures = result, d.decisions, d.failures
 	for _, v := range s.GetVertices() {
@@ -43,6 +52,8 @@ func (m *Master) Describe(s *rpc.JobStatus) {
 	}
 	if !s.GetOver() {
 		s.Waits = append(s.Waits, d.waits...)
+		s.Waits = append(s.Waits, m.collecting(d)...)
+		s.Waits = s.Waits[:min(len(s.Waits), maxWaits)]
 	}
 }
 
@@ -84,6 +95,9 @@ func (m *Master) detail() details {
 		})
 	}
 	d.waits = append(d.waits, m.rescaleWaits()...)
+	if m.checkpoints != nil {
+		d.barrier, d.missing = m.checkpoints.Collecting()
+	}
 	d.waits = d.waits[:min(len(d.waits), maxWaits)]
 	return d
 }

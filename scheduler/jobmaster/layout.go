@@ -247,3 +247,12 @@ func (l *layout) isSource(v id.Vertex) bool {
 	chain := l.graph.GetVertices()[v].GetChain()
 	return len(chain) > 0 && chain[0].GetSource() != nil
 }
+
+// output is the exchange at a place among the outputs of a vertex; nil: there is none.
+func (l *layout) output(v id.Vertex, place uint32) *jobgraph.Exchange {
+	outputs := l.graph.GetVertices()[v].GetOutputs()
+	if int(place) >= len(outputs) {
+		return nil
+	}
+	return l.graph.GetExchanges()[outputs[place]]
+}

@@ -69,6 +69,7 @@ type Master struct {
 	savepoints []*savepoint // the newest last
 	status     Status
 	progress   map[id.Attempt]*rpc.TaskProgress
+	heard      time.Duration // when the last of it came
 	// coordinatedBy is coordinator as last published.
 	coordinatedBy id.Worker
 	details       details
@@ -143,6 +144,7 @@ func (m *Master) Run(ctx context.Context) {
 		running.Wait()
 		close(m.done)
 	}()
+	defer m.measure().Close()
 	m.begin(calls)
 	for !m.ended {
 		select {

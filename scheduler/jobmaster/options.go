@@ -10,6 +10,7 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/metric"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/scheduler/checkpointing"
 	"github.com/tidemill/tidemill/scheduler/execgraph"
@@ -46,7 +47,9 @@ type Options struct {
 	// Runs is how many earlier job masters had begun the job: then one with checkpoints
 	// goes on from its latest one, and attempts have numbers that were not used before.
 	Runs int
-	Log  *slog.Logger // nil: discarded
+	// Metrics shows what a streaming job does while it runs; nil: nobody looks.
+	Metrics *metric.Registry
+	Log     *slog.Logger // nil: discarded
 }
 
 // attemptsPerRun is how many attempts of a subtask each job master has numbers for.

@@ -80,7 +80,7 @@ func (m *Master) current(a id.Attempt) bool {
 func (m *Master) total(r *rpc.TaskReport) {
 	m.Progress(&rpc.TaskProgress{
 		Attempt: r.GetAttempt(), RowsIn: r.GetRowsIn(), RowsOut: r.GetRowsOut(), BytesIn: r.GetBytesIn(),
-		SpilledBytes: r.GetSpilledBytes(), Operators: r.GetOperators(),
+		SpilledBytes: r.GetSpilledBytes(), Operators: r.GetOperators(), LateRows: r.GetLateRows(), FutureRows: r.GetFutureRows(),
 	})
 }
 
@@ -93,6 +93,7 @@ func (m *Master) Progress(p *rpc.TaskProgress) {
 		return // the latter is a heartbeat that the attempt's last report has overtaken
 	}
 	m.progress[a] = p
+	m.heard = time.Since(m.begun)
 }
 
 func (m *Master) forgetProgress(a id.Attempt) {

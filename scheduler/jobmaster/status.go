@@ -43,6 +43,9 @@ type VertexStatus struct {
 	BytesIn  uint64
 	// SpilledBytes is what operators wrote to disk because it did not fit memory.
 	SpilledBytes uint64
+	// LateRows came after their time was over, FutureRows were too far ahead of the clock.
+	LateRows   uint64
+	FutureRows uint64
 }
 
 // Status returns what is known now. Anybody may call it.
@@ -58,6 +61,8 @@ func (m *Master) Status() Status {
 		v.RowsOut += p.GetRowsOut()
 		v.BytesIn += p.GetBytesIn()
 		v.SpilledBytes += p.GetSpilledBytes()
+		v.LateRows += p.GetLateRows()
+		v.FutureRows += p.GetFutureRows()
 	}
 	if !s.State.Terminal() {
 		s.Running = time.Since(m.begun)

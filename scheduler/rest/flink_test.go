@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/rpc"
 )
 
 // moments are what differs from run to run.
@@ -22,6 +23,11 @@ var moments = regexp.MustCompile(`"(now|end-timestamp|timeSinceLastHeartbeat)": 
 func TestFlinkPages(t *testing.T) {
 	s := newSite(t)
 	s.cluster.job = id.Job{0xab, 1}
+	s.cluster.taken = &rpc.CheckpointsReply{Completed: 2, Failed: 1, Checkpoints: []*rpc.CheckpointStatus{
+		{Checkpoint: 4, Kind: "checkpoint", State: "IN_PROGRESS", TriggeredAt: 4000},
+		{Checkpoint: 3, Kind: "checkpoint", State: "FAILED", TriggeredAt: 3000, EndedAt: 3500},
+		{Checkpoint: 2, Kind: "checkpoint", State: "COMPLETED", TriggeredAt: 2000, EndedAt: 2250, Path: "c/chk-2", WroteBytes: 100, Bytes: 1000, InFlightBytes: 10, AlignedNanos: 5e6},
+	}}
 	datadriven.RunTest(t, "testdata/flink", func(t *testing.T, d *datadriven.TestData) string {
 		path := strings.ReplaceAll(strings.TrimSpace(d.Input), "JOB", s.cluster.job.String())
 		code, text := s.ask(http.MethodGet, path, nil)
@@ -58,7 +64,7 @@ func TestOpenAPIIsTrue(t *testing.T) {
 	slices.Sort(operations)
 	want := []string{
 		"GET /api/v1/jobs", "GET /api/v1/jobs/{job}", "GET /api/v1/jobs/{job}/checkpoints", "GET /api/v1/jobs/{job}/logs",
-		"GET /api/v1/jobs/{job}/resource-requirements", "GET /api/v1/jobs/{job}/savepoints/{request}", "GET /api/v1/nodes",
+		"GET /api/v1/jobs/{job}/resource-requirements", "GET /api/v1/jobs/{job}/savepoints/{request}", "GET /api/v1/jobs/{job}/watermarks", "GET /api/v1/nodes",
 		"POST /api/v1/jobs", "POST /api/v1/jobs/{job}/cancel", "POST /api/v1/jobs/{job}/savepoints", "POST /api/v1/nodes/{node}/drain",
 		"PUT /api/v1/jobs/{job}/resource-requirements",
 	}
@@ -74,6 +80,7 @@ func TestOpenAPIIsTrue(t *testing.T) {
 	}
 	for path, name := range map[string]string{
 		"/api/v1/jobs": "Jobs", "/api/v1/jobs/" + s.cluster.job.String(): "Job", "/api/v1/jobs/" + s.cluster.job.String() + "/logs": "Lines", "/api/v1/nodes": "Nodes",
+		"/api/v1/jobs/" + s.cluster.job.String() + "/watermarks": "Watermarks",
 	} {
 		_, text := s.ask(http.MethodGet, path, nil)
 		var value any

@@ -56,25 +56,27 @@ func (s *server) flinkDetails() map[string]page {
 // list makes an answer that is one.
 type list = func(ctx context.Context, r *http.Request) ([]object, error)
 
-// flinkLists are the pages whose answer is a list: the master's settings; watermarks and
-// metrics, of which there are none here (metrics are at /metrics).
+// flinkLists are the pages whose answer is a list: the master's settings, watermarks and
+// metrics. Those of processes are at /metrics alone.
 func (s *server) flinkLists() map[string]list {
 	pages := map[string]list{
 		"GET /jobmanager/config": func(context.Context, *http.Request) ([]object, error) {
 			return []object{{"key": "tidemill.version", "value": s.opts.Version}}, nil
 		},
-		"GET /jobs/{job}/metrics": func(ctx context.Context, r *http.Request) ([]object, error) {
-			_, err := s.find(ctx, r.PathValue("job"))
-			return []object{}, err
-		},
+		"GET /jobs/{job}/metrics": s.flinkJobMetrics,
 	}
 	for _, path := range [...]string{"/jobmanager/metrics", "/taskmanagers/metrics", "/taskmanagers/{node}/metrics", "/jobs/metrics"} {
 		pages["GET "+path] = func(context.Context, *http.Request) ([]object, error) { return []object{}, nil }
 	}
-	for _, name := range [...]string{"metrics", "watermarks", "subtasks/metrics"} {
+	for name, of := range map[string]func(*http.Request, *rpc.VertexStatus) ([]object, error){
+		"metrics": flinkVertexMetrics, "watermarks": flinkWatermarks, "subtasks/metrics": flinkAggregated,
+	} {
 		pages["GET /jobs/{job}/vertices/{vertex}/"+name] = func(ctx context.Context, r *http.Request) ([]object, error) {
-			_, _, err := s.findVertex(ctx, r)
-			return []object{}, err
+			_, v, err := s.findVertex(ctx, r)
+			if err != nil {
+				return nil, err
+			}
+			return of(r, v)
 		}
 	}
 	return pages
@@ -112,10 +114,14 @@ func flinkTimes(j *rpc.JobStatus) object {
 // flinkIO is what a vertex has read and written. A figure that is not counted is said
 // to be incomplete.
 func flinkIO(v *rpc.VertexStatus) object {
+	idle, blocked := uint64(0), uint64(0)
+	for _, p := range v.GetProgress() {
+		idle, blocked = idle+p.GetStanding().GetIdleNanos(), blocked+p.GetStanding().GetBlockedNanos()
+	}
 	return object{
 		"read-bytes": v.GetBytesIn(), "read-bytes-complete": true, "write-bytes": 0, "write-bytes-complete": false,
 		"read-records": v.GetRowsIn(), "read-records-complete": true, "write-records": v.GetRowsOut(), "write-records-complete": true,
-		"accumulated-backpressured-time": 0, "accumulated-idle-time": 0, "accumulated-busy-time": 0,
+		"accumulated-backpressured-time": blocked / 1e6, "accumulated-idle-time": idle / 1e6, "accumulated-busy-time": 0,
 	}
 }
 
@@ -140,7 +146,13 @@ func flinkAttempt(j *rpc.JobStatus, v *rpc.VertexStatus, subtask int) object {
 	}
 	worker := workerOf(v, subtask)
 	o["taskmanager-id"], o["endpoint"] = worker, worker
-	o["metrics"], o["status-duration"] = flinkIO(&rpc.VertexStatus{}), object{}
+	of := &rpc.VertexStatus{}
+	for _, p := range v.GetProgress() {
+		if int(p.GetAttempt().GetSubtask()) == subtask {
+			of = &rpc.VertexStatus{RowsIn: p.GetRowsIn(), RowsOut: p.GetRowsOut(), BytesIn: p.GetBytesIn(), Progress: []*rpc.TaskProgress{p}}
+		}
+	}
+	o["metrics"], o["status-duration"] = flinkIO(of), object{}
 	return o
 }
 
@@ -198,11 +210,6 @@ func flinkVertexWorkers(j *rpc.JobStatus, v *rpc.VertexStatus) object {
 		workers = append(workers, o)
 	}
 	return object{"id": vertexID(v), "name": v.GetName(), "now": now(), "taskmanagers": workers}
-}
-
-// flinkBackpressure says that nothing was sampled, as Flink does of a vertex at first.
-func flinkBackpressure(*rpc.JobStatus, *rpc.VertexStatus) object {
-	return object{"status": "deprecated", "backpressureLevel": "ok", "backpressure-level": "ok", "end-timestamp": now(), "subtasks": []object{}}
 }
 
 // flinkPlan is the vertices of a job. Their edges are not told.

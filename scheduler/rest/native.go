@@ -64,6 +64,7 @@ func (s *server) operations(api huma.API) {
 	huma.Register(api, cancel, s.cancelJob)
 	s.requirements(api)
 	s.checkpoints(api)
+	s.watermarks(api)
 	huma.Register(api, operation("get-logs", http.MethodGet, "/jobs/{job}/logs", "What was logged about a job"), s.getLogs)
 	huma.Register(api, operation("list-nodes", http.MethodGet, "/nodes", "List masters, workers and shuffle servers"), s.listNodes)
 	drain := operation("drain-node", http.MethodPost, "/nodes/{node}/drain", "Have a shuffle server take nothing new")

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -31,6 +32,7 @@ type cluster struct {
 	drained   string
 	rescaled  []*rpc.VertexBounds
 	submitted *rpc.SubmitRequest
+	taken     *rpc.CheckpointsReply
 }
 
 func (c *cluster) Submit(_ context.Context, r *rpc.SubmitRequest) (*rpc.SubmitReply, error) {
@@ -39,7 +41,7 @@ func (c *cluster) Submit(_ context.Context, r *rpc.SubmitRequest) (*rpc.SubmitRe
 }
 
 func (c *cluster) Checkpoints(context.Context, *rpc.CheckpointsRequest) (*rpc.CheckpointsReply, error) {
-	return &rpc.CheckpointsReply{}, c.down
+	return c.taken, c.down
 }
 
 func (c *cluster) Savepoint(context.Context, *rpc.SavepointRequest) (*rpc.SavepointReply, error) {
@@ -52,6 +54,17 @@ func (c *cluster) status() *rpc.JobStatus {
 		Cause: rpc.ToFailure(failure.Errorf(failure.BadData, "line 3: no number")),
 		Vertices: []*rpc.VertexStatus{{
 			Vertex: 1, Name: "Scan", Source: true, Parallelism: 2, Subtasks: map[string]uint32{"FINISHED": 1, "FAILED": 1}, Attempts: []uint32{1, 2},
+		}, {
+			Vertex: 2, Name: "Window", Parallelism: 2, Subtasks: map[string]uint32{"RUNNING": 2}, RowsIn: 30, RowsOut: 3, LateRows: 5, FutureRows: 1,
+			Attempts: []uint32{1, 1}, Progress: []*rpc.TaskProgress{
+				{Attempt: &rpc.Attempt{Vertex: 2, Number: 1}, RowsIn: 20, RowsOut: 2, LateRows: 4, Standing: &rpc.TaskStanding{
+					InputWatermark: 60_000, OutputWatermark: 50_000, IdlePermille: 200, BlockedPermille: 700, IdleNanos: 2e9, BlockedNanos: 7e9,
+					StateBytes: 1 << 20, StateAsked: 100, StateHits: 75,
+				}},
+				{Attempt: &rpc.Attempt{Vertex: 2, Subtask: 1, Number: 1}, RowsIn: 10, RowsOut: 1, LateRows: 1, FutureRows: 1, Standing: &rpc.TaskStanding{
+					InputWatermark: math.MinInt64, OutputWatermark: math.MinInt64, EventIdle: true, IdlePermille: 1000, IdleNanos: 9e9,
+				}},
+			},
 		}},
 		Decisions: []*rpc.Decision{{At: 5, Rule: "slots", Subject: "region 0", Inputs: "4 free", Effect: "parallelism 4"}},
 		Waits:     []*rpc.Wait{{Part: "region 1", Reason: "slots", Owner: "workers", Since: 9}},
@@ -137,6 +150,12 @@ func TestPages(t *testing.T) {
 		{"GET", "/api/v1/jobs/" + job, 200, `"part":"region 1"`},
 		{"GET", "/api/v1/jobs/" + job, 200, `"attempts":[1,2]`},
 		{"GET", "/api/v1/jobs/" + job, 200, `"seconds":2.5`},
+		{"GET", "/api/v1/jobs/" + job, 200, `"late_rows":5,"future_rows":1,"watermark_millis":50000,`},
+		{"GET", "/api/v1/jobs/" + job, 200, `{"subtask":0,"rows_in":20,"rows_out":2,"late_rows":4,"future_rows":0,"input_watermark_millis":60000,"output_watermark_millis":50000,"event_idle":false,"busy":0.1,"idle":0.2,"blocked":0.7,"state_memory_bytes":1048576,"state_keys_asked":100,"state_keys_hit":75}`},
+		{"GET", "/api/v1/jobs/" + job + "/watermarks", 200, `{"subtask":1,"idle":true}`},
+		{"GET", "/jobs/" + job + "/vertices/2/subtasks/metrics?get=numRecordsIn&agg=median", 422, "want min, max, sum or avg"},
+		{"GET", "/jobs/" + job + "/vertices/9/metrics", 404, "no vertex 9"},
+		{"GET", "/jobs/" + job + "/vertices/2/watermarks", 200, `[{"id":"0.currentInputWatermark","value":"60000"},{"id":"1.currentInputWatermark","value":"-9223372036854775808"}]`},
 		{"GET", "/api/v1/jobs/" + job + "/logs", 200, `"text":"hello"`},
 		{"GET", "/api/v1/nodes", 200, `"free_slots":1`},
 		{"GET", "/api/v1/openapi.json", 200, `"/api/v1/jobs/{job}"`},

@@ -51,8 +51,30 @@ type Vertex struct {
 	RowsOut     uint64            `json:"rows_out"`
 	BytesIn     uint64            `json:"bytes_in"`
 	Spilled     uint64            `json:"spilled_bytes"`
+	LateRows    uint64            `json:"late_rows" doc:"left out because they came after their time was over"`
+	FutureRows  uint64            `json:"future_rows" doc:"too far ahead of the clock to advance event time"`
+	Watermark   *int64            `json:"watermark_millis,omitempty" doc:"the least that subtasks have told their consumers, in Unix time"`
 	Attempts    []uint32          `json:"attempts,omitempty" doc:"number of the present attempt, by subtask"`
 	Workers     []string          `json:"workers,omitempty" doc:"where it runs, by subtask"`
+	Standings   []Standing        `json:"standings,omitempty" doc:"where running subtasks stand"`
+}
+
+// Standing is where a running subtask stands.
+type Standing struct {
+	Subtask    uint32  `json:"subtask"`
+	RowsIn     uint64  `json:"rows_in"`
+	RowsOut    uint64  `json:"rows_out"`
+	LateRows   uint64  `json:"late_rows"`
+	FutureRows uint64  `json:"future_rows"`
+	Input      *int64  `json:"input_watermark_millis,omitempty"`
+	Output     *int64  `json:"output_watermark_millis,omitempty"`
+	EventIdle  bool    `json:"event_idle" doc:"event time of its consumers does not wait for it"`
+	Busy       float64 `json:"busy" doc:"part of its time lately, as the following"`
+	Idle       float64 `json:"idle"`
+	Blocked    float64 `json:"blocked" doc:"its consumers do not take its rows as fast as it makes them"`
+	StateBytes int64   `json:"state_memory_bytes"`
+	StateAsked uint64  `json:"state_keys_asked" doc:"keys that were looked up where state is on disk, too"`
+	StateHits  uint64  `json:"state_keys_hit" doc:"of these, in memory"`
 }
 
 // Decision is one of the adaptive scheduler's.
@@ -125,7 +147,8 @@ func JobOf(s *rpc.JobStatus) Job {
 		j.Vertices = append(j.Vertices, Vertex{
 			ID: v.GetVertex(), Name: v.GetName(), Source: v.GetSource(), Region: v.GetRegion(), Parallelism: v.GetParallelism(),
 			Subtasks: v.GetSubtasks(), RowsIn: v.GetRowsIn(), RowsOut: v.GetRowsOut(), BytesIn: v.GetBytesIn(),
-			Spilled: v.GetSpilledBytes(), Attempts: v.GetAttempts(), Workers: v.GetWorkers(),
+			Spilled: v.GetSpilledBytes(), LateRows: v.GetLateRows(), FutureRows: v.GetFutureRows(), Watermark: WatermarkOf(v),
+			Attempts: v.GetAttempts(), Workers: v.GetWorkers(), Standings: standings(v),
 		})
 	}
 	for _, d := range s.GetDecisions() {
@@ -138,6 +161,20 @@ func JobOf(s *rpc.JobStatus) Job {
 		j.Failures = append(j.Failures, Failure{AtMillis: f.GetAt(), Cause: f.GetCause(), Regions: f.GetRegions()})
 	}
 	return j
+}
+
+func standings(v *rpc.VertexStatus) (out []Standing) {
+	part := func(permille uint32) float64 { return float64(permille) / 1000 }
+	for _, p := range v.GetProgress() {
+		s := p.GetStanding()
+		out = append(out, Standing{
+			Subtask: p.GetAttempt().GetSubtask(), RowsIn: p.GetRowsIn(), RowsOut: p.GetRowsOut(), LateRows: p.GetLateRows(), FutureRows: p.GetFutureRows(),
+			Input: watermark(s.GetInputWatermark()), Output: watermark(s.GetOutputWatermark()), EventIdle: s.GetEventIdle(),
+			Busy: part(busy(s)), Idle: part(s.GetIdlePermille()), Blocked: part(s.GetBlockedPermille()),
+			StateBytes: s.GetStateBytes(), StateAsked: s.GetStateAsked(), StateHits: s.GetStateHits(),
+		})
+	}
+	return out
 }
 
 // NodesOf shows the processes of a cluster, by role and name.

@@ -142,4 +142,13 @@ func (s *Source) Future() int64 {
 	return s.watermarks.times.Future()
 }
 
+// Behind names the split whose silence holds event time back, empty where the source does
+// not tell its splits apart, and says for how long; false: there is none.
+func (s *Source) Behind() (split string, quiet time.Duration, ok bool) {
+	if s.watermarks == nil {
+		return "", 0, false
+	}
+	return s.watermarks.splits.Behind()
+}
+
 var _ operator.Ticker = (*Source)(nil)
