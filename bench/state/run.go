@@ -3,6 +3,7 @@ package state
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,10 +27,11 @@ import (
 // Options are those of a run. Zero values mean the defaults.
 type Options struct {
 	Keys     int64   // 10,000,000
-	Columns  int     // sums of each key; 18: with the key about 200 bytes
-	Rows     int64   // that are run, after as many to warm up; twice the keys
-	Budget   float64 // part of the state that memory is given; 0.25
-	Every    int64   // rows between snapshots; a tenth of Rows
+	Columns  int     // sums of each key; 21: with the key about 200 bytes
+	Rows     int64   // that are run of each distribution; half as many as there are keys
+	Warm     int64   // rows that are run before, of the first distribution; as many
+	Budget   float64 // part of the state that memory is given, for everything; 0.25
+	Every    int64   // rows between snapshots; a quarter of Rows
 	Zipf     float64 // exponent; 0.99
 	Changed  float64 // part of the keys that change between the last snapshots; 0.01
 	Repeated int     // how many of these there are; 20
@@ -37,11 +39,25 @@ type Options struct {
 }
 
 func (o Options) complete() Options {
-	o.Keys, o.Columns = cmp.Or(o.Keys, 10_000_000), cmp.Or(o.Columns, 18)
-	o.Rows = cmp.Or(o.Rows, 2*o.Keys)
-	o.Budget, o.Every = cmp.Or(o.Budget, 0.25), cmp.Or(o.Every, max(o.Rows/10, 1))
-	o.Zipf, o.Changed, o.Repeated = cmp.Or(o.Zipf, 0.99), cmp.Or(o.Changed, 0.01), cmp.Or(o.Repeated, 20)
+	o.Keys, o.Columns = cmp.Or(o.Keys, 10_000_000), cmp.Or(o.Columns, 21)
+	o.Rows = cmp.Or(o.Rows, max(o.Keys/2, 1))
+	o.Warm, o.Every = cmp.Or(o.Warm, o.Rows), cmp.Or(o.Every, max(o.Rows/4, 1))
+	o.Budget, o.Zipf = cmp.Or(o.Budget, 0.25), cmp.Or(o.Zipf, 0.99)
+	o.Changed, o.Repeated = cmp.Or(o.Changed, 0.01), cmp.Or(o.Repeated, 20)
 	return o
+}
+
+// stateBytes is what the keys and their sums take, without room to spare and a directory:
+// key, hash, and of each sum the number and whether there is one.
+func (o Options) stateBytes() int64 { return o.Keys * (8 + 8 + int64(o.Columns)*9) }
+
+// budget is what memory is given.
+func (o Options) budget() int64 { return int64(o.Budget * float64(o.stateBytes())) }
+
+// home are the parts of the budget that a Pebble gets, and what remains for the tables.
+func (o Options) home(dir string) (h pebblestate.Options, tables int64) {
+	h = pebblestate.Options{Dir: dir, CacheBytes: min(o.budget()/8, 32<<20), BufferBytes: max(min(o.budget()/48, 8<<20), 256<<10)}
+	return h, o.budget() - h.Held()
 }
 
 const (
@@ -49,80 +65,74 @@ const (
 	written = 4 // columns that each row adds to
 )
 
-// Measured is what a run has shown.
+// Measured is what running rows of one distribution has shown.
 type Measured struct {
-	Keys      string // how they are drawn
-	Disk      bool
-	Bytes     int64 // of the tables in memory, at the end
-	Rows      int64
-	Took      time.Duration // of looking up, adding and moving keys out of memory
-	Hits      float64       // of distinct look-ups, in memory; 1 where memory is all
-	Read      int64         // bytes from disk while rows were run
-	Written   int64         // bytes to disk
-	Pause     time.Duration // longest of the last snapshots
-	Uploaded  int64         // bytes of a snapshot of the last ones, on average
-	Amplified float64       // bytes of these beside bytes of the keys that had changed
+	Keys    string // how they are drawn
+	Rows    int64
+	Took    time.Duration // of looking up, adding and moving keys out of memory
+	Hits    float64       // of look-ups, in memory; 1 where memory is all
+	Read    int64         // bytes from disk
+	Written int64         // bytes to disk
 }
 
 // Rate is rows a second.
 func (m Measured) Rate() float64 { return float64(m.Rows) / m.Took.Seconds() }
 
-// account counts.
-type account struct{ used int64 }
+// Changed is what snapshots of a small part of the keys have shown.
+type Changed struct {
+	Pause     time.Duration // longest
+	Uploaded  int64         // bytes of a snapshot, on average
+	Amplified float64       // bytes of these beside bytes of the keys that had changed
+}
 
-func (a *account) Grow(n int64) error { a.used += n; return nil }
-func (a *account) Shrink(n int64)     { a.used -= n }
+// account counts.
+type account struct{ used, most int64 }
+
+func (a *account) Grow(n int64) error {
+	a.used += n
+	a.most = max(a.most, a.used)
+	return nil
+}
+
+func (a *account) Shrink(n int64) { a.used -= n }
 
 // Run measures both distributions in memory and on disk, and prints as it goes.
 func Run(ctx context.Context, o Options, out io.Writer) error {
 	o = o.complete()
-	if o.Keys < 100 || o.Columns < written || o.Budget <= 0 {
-		return failure.Errorf(failure.Usage, "%d keys with %d columns and a budget of %g", o.Keys, o.Columns, o.Budget)
+	if o.Keys < 100 || o.Columns < written || o.Rows < 0 || o.Budget <= 0 {
+		return failure.Errorf(failure.Usage, "%d keys with %d columns, %d rows and a budget of %g", o.Keys, o.Columns, o.Rows, o.Budget)
 	}
 	dir, err := os.MkdirTemp(o.Dir, "tidemill-state-")
 	if err != nil {
 		return failure.Errorf(failure.Usage, "directory of the benchmark: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	for _, theta := range []float64{o.Zipf, 0} {
-		name := "uniform"
-		if theta > 0 {
-			name = fmt.Sprintf("Zipf %g", theta)
-		}
-		inMemory, err := o.measure(ctx, name, theta, 0, "")
-		if err != nil {
-			return err
-		}
-		if err := inMemory.print(out, Measured{}); err != nil {
-			return err
-		}
-		onDisk, err := o.measure(ctx, name, theta, int64(o.Budget*float64(inMemory.Bytes)), filepath.Join(dir, "state"))
-		if err != nil {
-			return err
-		}
-		if err := onDisk.print(out, inMemory); err != nil {
-			return err
-		}
+	if _, err := fmt.Fprintf(out, "%d keys, %s; a snapshot after each %d of %d rows\n", o.Keys, mb(o.stateBytes()), o.Every, o.Rows); err != nil {
+		return err
 	}
-	return nil
+	inMemory, err := o.measure(ctx, place{name: "in memory"}, nil, out)
+	if err != nil {
+		return err
+	}
+	home, tables := o.home(filepath.Join(dir, "state"))
+	_, err = o.measure(ctx, place{name: "on disk", home: &home, tables: tables}, inMemory, out)
+	return err
 }
 
 func mb(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/(1<<20)) }
 
-func (m Measured) print(out io.Writer, beside Measured) error {
-	where, ratio := "in memory", ""
-	if m.Disk {
-		where, ratio = "on disk  ", fmt.Sprintf(" (%.2f of in memory)", m.Rate()/beside.Rate())
-	}
-	_, err := fmt.Fprintf(out, "%-9s %s  %s in tables; %.2f M rows/s%s; hits %.1f%%, read %s, written %s; snapshot of changes: pause %v, %s, %.2f of what has changed\n",
-		m.Keys, where, mb(m.Bytes), m.Rate()/1e6, ratio, 100*m.Hits, mb(m.Read), mb(m.Written), m.Pause.Round(10*time.Microsecond), mb(m.Uploaded), m.Amplified)
-	return err
+// place is where state is kept.
+type place struct {
+	name   string
+	home   *pebblestate.Options // nil: memory is all
+	tables int64                // bytes that the tables may take
 }
 
 // bench is one table under load.
 type bench struct {
 	opts    Options
 	account account
+	home    *pebblestate.Home // nil: memory is all
 	backend *memstate.Backend
 	rows    state.Rows
 	keys    []int64
@@ -132,73 +142,119 @@ type bench struct {
 	writing chan error // of the snapshot that is being written; nil: there is none
 }
 
-// measure runs one way; without a budget all stays in memory.
-func (o Options) measure(ctx context.Context, name string, theta float64, budget int64, dir string) (m Measured, err error) {
+// measure runs all distributions in one place, and prints them beside those of another.
+func (o Options) measure(ctx context.Context, p place, beside []Measured, out io.Writer) (all []Measured, err error) {
 	b := &bench{opts: o, keys: make([]int64, stream.TargetRows), slots: make([]int32, stream.TargetRows)}
-	m = Measured{Keys: name, Disk: budget > 0, Rows: o.Rows, Hits: 1}
-	var home *pebblestate.Home
+	if err := b.open(p); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	started := time.Now()
+	if err := b.load(ctx); err != nil {
+		return nil, err
+	}
+	if _, err := fmt.Fprintf(out, "%-9s  loaded in %v\n", p.name, time.Since(started).Round(time.Millisecond)); err != nil {
+		return nil, err
+	}
+	for i, theta := range []float64{o.Zipf, 0} {
+		drawn, m := newKeys(o.Keys, theta, 1), Measured{Keys: "uniform", Rows: o.Rows}
+		if theta > 0 {
+			m.Keys = fmt.Sprintf("Zipf %g", theta)
+			if err := b.run(ctx, drawn, o.Warm); err != nil { // keys that are asked for find their place
+				return nil, err
+			}
+		}
+		if err := b.measure(ctx, drawn, &m); err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+		ratio := ""
+		if beside != nil {
+			ratio = fmt.Sprintf(" (%.2f of in memory)", m.Rate()/beside[i].Rate())
+		}
+		if _, err := fmt.Fprintf(out, "%-9s  %s: %.2f M rows/s%s; hits %.1f%%, read %s, written %s\n",
+			p.name, m.Keys, m.Rate()/1e6, ratio, 100*m.Hits, mb(m.Read), mb(m.Written)); err != nil {
+			return nil, err
+		}
+	}
+	c, err := b.change(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, err = fmt.Fprintf(out, "%-9s  %g%% changed: pause %v, snapshot %s, %.2f of what has changed; memory %s at most\n",
+		p.name, 100*o.Changed, c.Pause.Round(10*time.Microsecond), mb(c.Uploaded), c.Amplified, mb(b.account.most))
+	return all, err
+}
+
+func (b *bench) open(p place) (err error) {
 	all := keygroup.Range{Last: groups}
-	if budget == 0 {
+	if p.home == nil {
 		b.backend = memstate.New(groups, all, memory.DefaultAllocator, &b.account)
 	} else {
-		if home, err = pebblestate.Open(pebblestate.Options{Dir: dir}); err != nil {
-			return m, err
+		if b.home, err = pebblestate.Open(*p.home); err != nil {
+			return err
 		}
-		b.backend = home.New(groups, all, memory.DefaultAllocator, &b.account, budget)
-	}
-	defer func() {
-		if b.writing != nil {
-			err = cmp.Or(err, <-b.writing)
+		if err := b.account.Grow(p.home.Held()); err != nil {
+			return err
 		}
-		err = cmp.Or(err, b.backend.Close())
-		if home != nil {
-			err = cmp.Or(err, home.Close())
-		}
-	}()
-	if err := b.open(); err != nil {
-		return m, err
+		b.backend = b.home.New(groups, all, memory.DefaultAllocator, &b.account, p.tables)
 	}
-	if err := b.load(ctx); err != nil {
-		return m, err
-	}
-	drawn := newKeys(o.Keys, theta, 1)
-	if err := b.run(ctx, drawn, o.Rows); err != nil { // keys that are asked for find their place
-		return m, err
-	}
-	before, traffic := stats(home), b.backend.Traffic()
-	b.took = 0
-	if err := b.run(ctx, drawn, o.Rows); err != nil {
-		return m, err
-	}
-	after, now := stats(home), b.backend.Traffic()
-	m.Took, m.Read, m.Written = b.took, after.Read-before.Read, after.Written-before.Written
-	if asked := now.Asked - traffic.Asked; asked > 0 {
-		m.Hits = float64(now.Hits-traffic.Hits) / float64(asked)
-	}
-	err = b.change(ctx, &m)
-	m.Bytes = b.account.used
-	return m, err
-}
-
-func stats(h *pebblestate.Home) pebblestate.Stats {
-	if h == nil {
-		return pebblestate.Stats{}
-	}
-	return h.Stats()
-}
-
-func (b *bench) open() error {
 	number := datatype.Of(datatype.BigInt).NotNull()
 	spec := state.TableSpec{ID: 1, Name: "sums", Keys: datatype.Schema{{Name: "k", Type: number}}, Evictable: true}
 	for i := range b.opts.Columns {
 		spec.Values = append(spec.Values, datatype.Field{Name: fmt.Sprint("sum", i), Type: number})
 	}
 	table, err := b.backend.Table(spec)
+	if err == nil {
+		b.rows, err = table.Namespace(0)
+	}
 	if err != nil {
+		return errors.Join(err, b.close())
+	}
+	return nil
+}
+
+func (b *bench) close() error {
+	err := errors.Join(b.wait(), b.backend.Close())
+	if b.home != nil {
+		err = errors.Join(err, b.home.Close())
+	}
+	return err
+}
+
+// wait waits for the snapshot that is being written.
+func (b *bench) wait() error {
+	if b.writing == nil {
+		return nil
+	}
+	err := <-b.writing
+	b.writing = nil
+	return err
+}
+
+// measure runs rows and notes what they took.
+func (b *bench) measure(ctx context.Context, drawn *keys, m *Measured) error {
+	if err := b.wait(); err != nil {
 		return err
 	}
-	b.rows, err = table.Namespace(0)
-	return err
+	before, traffic := b.stats(), b.backend.Traffic()
+	b.took = 0
+	if err := b.run(ctx, drawn, m.Rows); err != nil {
+		return err
+	}
+	after, now := b.stats(), b.backend.Traffic()
+	m.Took, m.Read, m.Written, m.Hits = b.took, after.Read-before.Read, after.Written-before.Written, 1
+	if asked := now.Asked - traffic.Asked; asked > 0 {
+		m.Hits = float64(now.Hits-traffic.Hits) / float64(asked)
+	}
+	return nil
+}
+
+func (b *bench) stats() pebblestate.Stats {
+	if b.home == nil {
+		return pebblestate.Stats{}
+	}
+	return b.home.Stats()
 }
 
 // update adds a batch of rows to the sums of b.keys.
@@ -277,10 +333,8 @@ func (b *bench) run(ctx context.Context, drawn *keys, rows int64) error {
 // snapshot takes one and has it written aside, once the one before has been; size gets
 // its bytes.
 func (b *bench) snapshot(ctx context.Context, scope state.Scope, size *int64) (pause time.Duration, err error) {
-	if b.writing != nil {
-		if err := <-b.writing; err != nil {
-			return 0, err
-		}
+	if err := b.wait(); err != nil {
+		return 0, err
 	}
 	started := time.Now()
 	s, err := b.backend.Snapshot(scope)
@@ -292,13 +346,14 @@ func (b *bench) snapshot(ctx context.Context, scope state.Scope, size *int64) (p
 	done := make(chan error, 1)
 	b.writing = done
 	go func() {
-		defer s.Release()
-		done <- s.Write(ctx, func(p state.Piece) error {
+		err := s.Write(ctx, func(p state.Piece) error {
 			if size != nil {
 				*size += bytesOf(p.Rows)
 			}
 			return nil
 		})
+		s.Release()
+		done <- err
 	}()
 	return pause, nil
 }
@@ -317,10 +372,10 @@ func bytesOf(rows arrow.RecordBatch) int64 {
 }
 
 // change measures snapshots of a small part of the keys.
-func (b *bench) change(ctx context.Context, m *Measured) error {
+func (b *bench) change(ctx context.Context) (c Changed, err error) {
 	drawn, changed := newKeys(b.opts.Keys, 0, 7), int64(b.opts.Changed*float64(b.opts.Keys))
 	if _, err := b.snapshot(ctx, state.Changes, nil); err != nil {
-		return err
+		return c, err
 	}
 	uploaded, distinct := int64(0), int64(0)
 	for range b.opts.Repeated {
@@ -335,19 +390,18 @@ func (b *bench) change(ctx context.Context, m *Measured) error {
 				}
 			}
 			if err := b.update(); err != nil {
-				return err
+				return c, err
 			}
 		}
 		distinct += int64(len(seen))
 		pause, err := b.snapshot(ctx, state.Changes, &uploaded)
 		if err != nil {
-			return err
+			return c, err
 		}
-		m.Pause = max(m.Pause, pause)
+		c.Pause = max(c.Pause, pause)
 	}
-	err := <-b.writing
-	b.writing = nil
-	m.Uploaded = uploaded / int64(b.opts.Repeated)
-	m.Amplified = float64(uploaded) / float64(distinct*int64(b.opts.Columns+2)*8)
-	return err
+	err = b.wait() // and with it for what it counts
+	c.Uploaded = uploaded / int64(b.opts.Repeated)
+	c.Amplified = float64(uploaded) / float64(distinct*int64(b.opts.Columns+2)*8)
+	return c, err
 }

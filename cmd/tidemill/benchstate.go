@@ -17,8 +17,8 @@ func newBenchState() *cobra.Command {
 		},
 	}
 	cmd.Flags().Int64Var(&o.Keys, "keys", 0, "`number` of keys, 200 bytes each; 10,000,000 if 0")
-	cmd.Flags().Int64Var(&o.Rows, "rows", 0, "`number` of rows that are measured; twice the keys if 0")
-	cmd.Flags().Float64Var(&o.Budget, "budget", 0.25, "`part` of the state that memory is given")
+	cmd.Flags().Int64Var(&o.Rows, "rows", 0, "`number` of rows that are measured of each distribution; half the keys if 0")
+	cmd.Flags().Float64Var(&o.Budget, "budget", 0.25, "`part` of the state that memory is given for everything")
 	cmd.Flags().StringVar(&o.Dir, "dir", "", "`directory` for what does not fit; the system's for temporary files if empty")
 	return cmd
 }

@@ -310,6 +310,30 @@ func Load(c *state.Column, a arrow.Array, sel, slots []int32) {
 	}
 }
 
+// Copy writes rows of from, with what nulls hide, to slots of to, a column of the same
+// type. Characters are shared.
+func Copy(to, from *state.Column, rows, slots []int32) {
+	for i, s := range slots {
+		to.Valid[s] = from.Valid[rows[i]]
+	}
+	switch StorageOf(to.Type) {
+	case Integer:
+		copyTo(to.Int64, from.Int64, rows, slots)
+	case Real:
+		copyTo(to.Float64, from.Float64, rows, slots)
+	case Wide:
+		copyTo(to.Dec128, from.Dec128, rows, slots)
+	default:
+		copyTo(to.Bytes, from.Bytes, rows, slots)
+	}
+}
+
+func copyTo[T any](to, from []T, rows, slots []int32) {
+	for i, s := range slots {
+		to[s] = from[rows[i]]
+	}
+}
+
 // Held is how many bytes the character values of columns hold outside their
 // table.
 func Held(columns []*state.Column) int64 {

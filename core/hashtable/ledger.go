@@ -33,6 +33,24 @@ func (l *ledger) shrink(n int64) {
 // release gives everything back.
 func (l *ledger) release() { l.shrink(l.used) }
 
+// Tight is an account that may say that what it charges should not grow much: slices are
+// then lengthened by a small part, not doubled.
+type Tight interface {
+	// Tight is asked before a slice grows.
+	Tight() bool
+}
+
+// tightPart is by which part of itself a slice grows where the account is tight.
+const tightPart = 16
+
+// more is by how much a slice of capacity n grows, unless it needs more.
+func (l *ledger) more(n int) int {
+	if t, ok := l.account.(Tight); ok && t.Tight() {
+		return n / tightPart
+	}
+	return min(n, 1<<22)
+}
+
 // room returns s with capacity for n more elements. While it copies, both
 // slices are charged.
 func room[T any](l *ledger, s []T, n int) ([]T, error) {
@@ -41,7 +59,7 @@ func room[T any](l *ledger, s []T, n int) ([]T, error) {
 	}
 	var t T
 	size := int64(unsafe.Sizeof(t))
-	want := max(len(s)+n, min(2*cap(s), cap(s)+1<<22), 64)
+	want := max(len(s)+n, cap(s)+l.more(cap(s)), 64)
 	if err := l.grow(int64(want) * size); err != nil {
 		return s, err
 	}

@@ -16,6 +16,8 @@ const (
 	evictKeys = 1 << 15
 	// evictPart is which part of the budget is made free, and evictBytes the most of it.
 	evictPart, evictBytes = 16, 1 << 20
+	// filterPart is which part of the budget is left for filters.
+	filterPart = 8
 	// longestList is the list from which on a key stays in memory: bringing it back would
 	// cost too much at a time.
 	longestList = 1 << 16
@@ -27,7 +29,7 @@ const (
 
 func appendHash(b []byte, hash uint64) []byte { return binary.BigEndian.AppendUint64(b, hash) }
 
-// load is about how much memory the keys of a space take, room that they have left apart.
+// taken is about how much memory the keys of a space take, room that they have left apart.
 func (s *space) taken() int64 {
 	n := int64(0)
 	if room := int64(s.Table.Capacity()); room > 0 {
@@ -44,19 +46,25 @@ func (s *space) taken() int64 {
 // inMemory is the number of keys.
 func (s *space) inMemory() int { return s.Table.Len() - len(s.Free()) }
 
-// cold are the spaces whose keys may leave memory, and what they take.
+// evictable are the spaces whose keys may leave memory, and what they and the filters take:
+// room for these is left from the beginning, for arrays do not shrink.
 func (b *Backend) evictable() (spaces []*space, taken int64) {
+	filters := int64(0)
 	for _, t := range b.tables {
 		if !t.tiered() {
 			continue
 		}
 		for _, s := range t.spaces {
-			if n := s.taken(); s.cold != nil && n > 0 {
+			if s.cold == nil {
+				continue
+			}
+			filters += s.cold.filter.bytes()
+			if n := s.taken(); n > 0 {
 				spaces, taken = append(spaces, s), taken+n
 			}
 		}
 	}
-	return spaces, taken
+	return spaces, taken + max(filters, b.tier.budget/filterPart)
 }
 
 // Crowded implements state.Evictor.

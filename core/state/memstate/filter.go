@@ -65,11 +65,16 @@ func bitsOf(hash uint64) uint64 {
 	return 1<<(h>>58) | 1<<(h>>52&63) | 1<<(h>>46&63) | 1<<(h>>40&63) | 1<<(h>>34&63)
 }
 
-func (f *filter) release(account stream.Account) {
+// bytes is what the filter takes.
+func (f *filter) bytes() int64 {
 	n := 0
 	for _, part := range f.parts {
 		n += len(part)
 	}
-	account.Shrink(int64(n) * 8)
+	return int64(n) * 8
+}
+
+func (f *filter) release(account stream.Account) {
+	account.Shrink(f.bytes())
 	f.parts, f.room = nil, 0
 }

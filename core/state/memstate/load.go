@@ -2,6 +2,7 @@ package memstate
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -10,7 +11,6 @@ import (
 	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/hashtable"
 	"github.com/tidemill/tidemill/core/keygroup"
-	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/stream"
 )
 
@@ -164,7 +164,9 @@ func (s *space) fetch(keys []arrow.Array, sel []int32, hashes []uint64, position
 		wanted[i], order[i] = arena[from:end], int32(i)
 		from = end
 	}
-	slices.SortFunc(order, func(a, b int32) int { return bytes.Compare(wanted[a], wanted[b]) })
+	slices.SortFunc(order, func(a, b int32) int { // as the keys are ordered, which begin alike
+		return cmp.Or(cmp.Compare(hashes[positions[a]], hashes[positions[b]]), bytes.Compare(wanted[a], wanted[b]))
+	})
 	sorted := make([][]byte, len(order))
 	for i, o := range order {
 		sorted[i] = wanted[o]
@@ -208,29 +210,13 @@ func (s *space) load(k *chunk, picked, slots []int32) error {
 		}
 	}
 	for i, column := range s.Values() {
-		a, err := hashtable.ToArrow(b.alloc, k.values[i], 0, k.len())
-		if err != nil {
-			return err
-		}
-		hashtable.Load(column, a, records, into)
-		a.Release()
-		restoreHidden(column, k.values[i], records, into)
+		hashtable.Copy(column, k.values[i], records, into)
 	}
 	s.changed.add(changed, s.Table.Len())
 	if s.lists == nil {
 		return nil
 	}
 	return s.lists.load(k, slotOf)
-}
-
-// restoreHidden writes what nulls hide, too: operators may count on it.
-func restoreHidden(to, from *state.Column, records, slots []int32) {
-	if to.Int64 == nil {
-		return
-	}
-	for i, x := range slots {
-		to.Int64[x] = from.Int64[records[i]]
-	}
 }
 
 // load adds the rows of records to the lists of their slots, -1 where they are not

@@ -127,13 +127,13 @@ func (r *reader) word() uint64 {
 	return x
 }
 
-// value appends a value to a column.
+// value appends a value to a column of scratchColumns.
 func (r *reader) value(c *state.Column, key bool) {
 	valid := r.byte() != 0
 	c.Valid = append(c.Valid, valid)
 	hidden := key && !valid // nulls of keys hide nothing
-	switch hashtable.StorageOf(c.Type) {
-	case hashtable.Integer:
+	switch {
+	case c.Int64 != nil:
 		x, n := int64(0), 0
 		if !hidden {
 			if x, n = binary.Varint(r.b); n <= 0 {
@@ -141,13 +141,13 @@ func (r *reader) value(c *state.Column, key bool) {
 			}
 		}
 		r.b, c.Int64 = r.b[n:], append(c.Int64, x)
-	case hashtable.Real:
+	case c.Float64 != nil:
 		x := uint64(0)
 		if !hidden {
 			x = r.word()
 		}
 		c.Float64 = append(c.Float64, math.Float64frombits(x))
-	case hashtable.Wide:
+	case c.Dec128 != nil:
 		var low, high uint64
 		if !hidden {
 			low, high = r.word(), r.word()

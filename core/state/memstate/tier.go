@@ -6,6 +6,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/tidemill/tidemill/core/hashtable"
 	"github.com/tidemill/tidemill/core/keygroup"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/stream"
@@ -73,10 +74,35 @@ type Traffic struct {
 // NewTiered is New of state whose evictable tables take about budget bytes of memory; the
 // rest of them is in store, which the backend closes.
 func NewTiered(groups int, owned keygroup.Range, alloc memory.Allocator, account stream.Account, store Store, budget int64) *Backend {
-	b := New(groups, owned, alloc, account)
+	b := New(groups, owned, alloc, &meter{Account: account, half: budget / 2})
 	b.tier = &tier{store: store, budget: budget, cycle: 1}
 	return b
 }
+
+// meter is an account that is tight once half of a budget is used: what doubled then would
+// go beyond it.
+type meter struct {
+	stream.Account
+	used, half int64
+}
+
+// Grow implements stream.Account.
+func (m *meter) Grow(n int64) error {
+	err := m.Account.Grow(n)
+	if err == nil {
+		m.used += n
+	}
+	return err
+}
+
+// Shrink implements stream.Account.
+func (m *meter) Shrink(n int64) {
+	m.used -= n
+	m.Account.Shrink(n)
+}
+
+// Tight implements hashtable.Tight.
+func (m *meter) Tight() bool { return m.used > m.half }
 
 // Traffic is what has gone to and from the store so far.
 func (b *Backend) Traffic() Traffic {
@@ -209,4 +235,7 @@ func (s *space) forgetStored() error {
 	return nil
 }
 
-var _ state.Evictor = (*Backend)(nil)
+var (
+	_ state.Evictor   = (*Backend)(nil)
+	_ hashtable.Tight = (*meter)(nil)
+)

@@ -37,7 +37,9 @@ type Options struct {
 	Files int
 	// Compactions is how many run at a time; 1.
 	Compactions int
-	Log         *slog.Logger // nil: discarded
+	// Lookups is how many keys a backend looks up at a time; 4.
+	Lookups int
+	Log     *slog.Logger // nil: discarded
 }
 
 // Disk limits bytes on disk; core/spill's directory is one.
@@ -55,11 +57,15 @@ func (o Options) complete() Options {
 	}
 	o.CacheBytes, o.BufferBytes = cmp.Or(o.CacheBytes, 32<<20), cmp.Or(o.BufferBytes, 8<<20)
 	o.Files, o.Compactions = cmp.Or(o.Files, 1024), cmp.Or(o.Compactions, 1)
+	o.Lookups = cmp.Or(o.Lookups, 4)
 	return o
 }
 
-// held is the memory of a Pebble.
-func (o Options) held() int64 { return o.CacheBytes + 3*o.BufferBytes }
+// Held is the memory that a Pebble takes and is charged for.
+func (o Options) Held() int64 {
+	o = o.complete()
+	return o.CacheBytes + 3*o.BufferBytes
+}
 
 // Home is where the backends of a worker put what leaves memory. It may be used by many
 // goroutines.
@@ -178,7 +184,7 @@ func (d *database) release() error {
 func (h *Home) open() (*database, error) {
 	o := h.opts
 	if o.Account != nil {
-		if err := o.Account.Grow(o.held()); err != nil {
+		if err := o.Account.Grow(o.Held()); err != nil {
 			return nil, fmt.Errorf("memory for state on disk in %s: %w", o.Dir, err)
 		}
 	}
@@ -241,7 +247,7 @@ func (d *database) close() (err error) {
 	}
 	d.guard.giveAll()
 	if o.Account != nil {
-		o.Account.Shrink(o.held())
+		o.Account.Shrink(o.Held())
 	}
 	if removed := o.FS.RemoveAll(d.dir); removed != nil && err == nil {
 		err = fmt.Errorf("remove state in %s: %w", d.dir, removed)

@@ -63,34 +63,6 @@ func (d *database) wrap(err error) error {
 	return failure.Errorf(class, "state on disk in %s: %w", d.dir, err)
 }
 
-// getter is a Pebble, or a snapshot of one.
-type getter interface {
-	pebble.Reader
-}
-
-// get looks keys up.
-func get(from getter, prefix [4]byte, keys [][]byte, do func(i int, record []byte) error) error {
-	var buf []byte
-	for i, key := range keys {
-		buf = append(append(buf[:0], prefix[:]...), key...)
-		record, closer, err := from.Get(buf)
-		if errors.Is(err, pebble.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		err = do(i, record)
-		if closed := closer.Close(); err == nil {
-			err = closed
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Get implements memstate.Store.
 func (s *store) Get(keys [][]byte, do func(i int, record []byte) error) error {
 	if s.db == nil {
@@ -99,7 +71,7 @@ func (s *store) Get(keys [][]byte, do func(i int, record []byte) error) error {
 	if err := s.wrap(nil); err != nil {
 		return err
 	}
-	return s.wrap(get(s.db.pebble, s.prefix, keys, do))
+	return s.wrap(get(s.db.pebble, s.prefix, keys, s.home.opts.Lookups, do))
 }
 
 // Change implements memstate.Store.
@@ -246,7 +218,7 @@ func (f *frozen) Get(keys [][]byte, do func(i int, record []byte) error) error {
 	if err := f.db.wrap(nil); err != nil {
 		return err
 	}
-	return f.db.wrap(get(f.snapshot, f.prefix, keys, do))
+	return f.db.wrap(get(f.snapshot, f.prefix, keys, f.db.home.opts.Lookups, do))
 }
 
 // Close implements memstate.Frozen.
