@@ -79,14 +79,35 @@ func callFailsOnce(t *testing.T, method string, after int32, fails bool, rate in
 func TestCallsOfARestartThatFail(t *testing.T) {
 	for _, method := range []string{"none", "worker.Cancel", "worker.Drop", "coordinator.Reset"} {
 		t.Run(method, func(t *testing.T) {
-			var splits, calls atomic.Int32
+			// Both subtasks have begun when one fails, and the other one cannot end before.
+			both, cancelled := make(chan struct{}), make(chan struct{})
+			var splits, calls, cancels atomic.Int32
 			e := openWith(t, nil, func(called string) error {
-				if called == "coordinator.NextSplit" && splits.Add(1) == 3 || called == method && calls.Add(1) == 1 {
+				cut := called == method && calls.Add(1) == 1
+				switch called {
+				case "coordinator.NextSplit":
+					switch splits.Add(1) {
+					case 1:
+						<-both
+					case 2:
+						close(both)
+					case 3:
+						cut = true
+					case 4:
+						<-cancelled
+					}
+				case "worker.Cancel":
+					if cancels.Add(1) == 1 {
+						close(cancelled)
+					}
+				}
+				if cut {
 					return failure.Errorf(failure.Transient, "wire cut")
 				}
 				return nil
 			})
 			_, err := e.execute(`
+				SET 'parallelism.default' = '2';
 				SET 'restart-strategy.type' = 'fixed-delay'; SET 'restart-strategy.fixed-delay.delay' = '1 ms';
 				CREATE TABLE src (n BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '100000', 'rows-per-second' = '0', 'fields.n.kind' = 'sequence');
 				CREATE TABLE dst (n BIGINT) WITH ('connector' = 'filesystem', 'path' = '${dir}/dst', 'format' = 'parquet');
