@@ -154,6 +154,15 @@ func (c *Counters) Markdown() string {
 	return b.String()
 }
 
+// measured is the part of a page that is written by hand, which comes last.
+func measured(page string) string {
+	const title = "\n## Measured\n"
+	if _, text, ok := strings.Cut(page, title); ok {
+		return title + text
+	}
+	return ""
+}
+
 // scenarioPage is the part of the page that tells what scenarios show.
 func scenarioPage() string {
 	var b strings.Builder

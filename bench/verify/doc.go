@@ -28,5 +28,11 @@
 // something happens to the cluster, and attempts, times, files and answers must be as
 // told: Scenarios lists them.
 //
+// RunLedger has a cluster run the ledger job (core/datastream/ledger), kills what runs it in
+// checkpoints, commits, savepoints, rescales, recoveries, at the end and at any time, and
+// checks the books. A kill counts as one of a moment where that was seen: a failpoint was
+// reached, or the job or a command had not come to its end. A job that comes no further tells
+// what it waits for, its checkpoints and what all processes have logged last.
+//
 // cmd/verify is its program; `make verify KILLS=20 SEED=1` builds what it needs.
 package verify

@@ -148,7 +148,8 @@ func (o *Options) prepare(ctx context.Context) error {
 func (o Options) report(count *Counters) error {
 	err := count.Print(o.Out)
 	if o.Document != "" {
-		err = errors.Join(err, os.WriteFile(o.Document, []byte(count.Markdown()), 0o644))
+		before, _ := os.ReadFile(o.Document) // there may be none
+		err = errors.Join(err, os.WriteFile(o.Document, []byte(count.Markdown()+measured(string(before))), 0o644))
 	}
 	if n := len(count.Defects()); n > 0 {
 		err = errors.Join(err, fmt.Errorf("%d defects; logs are in %s", n, o.Scratch))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/checkpoint"
 	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/failpoint"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/rpc"
@@ -85,6 +86,9 @@ func (h *Host) Commit(ctx context.Context, r *rpc.CommitRequest) (*rpc.CommitRep
 	if err != nil {
 		return nil, err
 	}
+	if err := failpoint.Hit(failpoint.CheckpointCommit); err != nil {
+		return nil, err
+	}
 	for uid, s := range t.sinks {
 		if all := bySink[uid]; len(all) > 0 || r.GetFinal() {
 			if err := s.commit(ctx, id.Checkpoint(r.GetCheckpoint()), all, r.GetFinal()); err != nil {
@@ -92,7 +96,7 @@ func (h *Host) Commit(ctx context.Context, r *rpc.CommitRequest) (*rpc.CommitRep
 			}
 		}
 	}
-	return &rpc.CommitReply{}, nil
+	return &rpc.CommitReply{}, failpoint.Hit(failpoint.CheckpointCommitted)
 }
 
 // Abort implements rpc.CoordinatorClient.

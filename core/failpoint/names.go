@@ -27,10 +27,16 @@ const (
 	PublishStep = "publish-step"
 	// PublishEnd: all files of an insert are visible, nobody knows.
 	PublishEnd = "publish-end"
+	// CheckpointState: the state of a task's operator is about to be written.
+	CheckpointState = "checkpoint-state"
 	// CheckpointPublish: the parts of a checkpoint are written, it is not complete.
 	CheckpointPublish = "checkpoint-publish"
 	// CheckpointComplete: the entry of a checkpoint is written, nothing of it is published.
 	CheckpointComplete = "checkpoint-complete"
+	// CheckpointCommit: what was made ready is about to be published by its sinks.
+	CheckpointCommit = "checkpoint-commit"
+	// CheckpointCommitted: it is published, nobody knows.
+	CheckpointCommitted = "checkpoint-committed"
 	// SinkWrite: a sink is about to take a batch.
 	SinkWrite = "sink-write"
 	// SinkCommit: committables are about to reach their committer.
@@ -43,7 +49,8 @@ const (
 func Names() []string {
 	return []string{
 		RaftApply, JobStored, JobEnd, LaneCommit, LaneCommitted, ShuffleBlock, ShuffleRead, SpillWrite,
-		FileCommit, PublishBegin, PublishStep, PublishEnd, CheckpointPublish, CheckpointComplete, SinkWrite, SinkCommit, Deploy,
+		FileCommit, PublishBegin, PublishStep, PublishEnd, CheckpointState, CheckpointPublish, CheckpointComplete,
+		CheckpointCommit, CheckpointCommitted, SinkWrite, SinkCommit, Deploy,
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tidemill/tidemill/core/checkpoint"
+	"github.com/tidemill/tidemill/core/failpoint"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/state"
@@ -68,6 +69,9 @@ func (s *Store) stateDir(job id.Job) string { return path.Join(s.dir, job.String
 func (s *Store) Write(ctx context.Context, job id.Job, c id.Checkpoint, name string, snapshot state.Snapshot) ([]*checkpoint.Handle, error) {
 	w := &stateWriter{store: s, path: path.Join(s.stateDir(job), fmt.Sprintf("%d-%s.state", c, name)), checkpoint: c}
 	defer w.abort(ctx)
+	if err := failpoint.Hit(failpoint.CheckpointState); err != nil {
+		return nil, err
+	}
 	err := snapshot.Write(ctx, func(p state.Piece) error { return w.add(ctx, p) })
 	if err == nil {
 		err = w.commit(ctx)
