@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
+
+	"golang.org/x/term"
 
 	"github.com/tidemill/tidemill/cmd/tidemill/internal/render"
 	"github.com/tidemill/tidemill/core/client"
@@ -16,11 +19,13 @@ import (
 
 // printing says how results are shown.
 type printing struct {
-	out     io.Writer // rows
-	notes   io.Writer // timings and counts
-	format  string
-	timing  bool
-	formats *formats.Registry
+	out   io.Writer // rows
+	notes io.Writer // timings and counts
+	// terminal is the one that rows go to; nil: they go elsewhere.
+	terminal *os.File
+	format   string
+	timing   bool
+	formats  *formats.Registry
 	// storage tells what this process asked of servers of files so far.
 	storage func() fs.Stats
 	// watch is called while a statement runs, with a way to ask how far it is, and
@@ -58,10 +63,13 @@ func (p printing) rows(ctx context.Context, result client.Result, verbatim bool)
 	var printer render.Printer
 	if len(result.Schema()) > 0 {
 		printer, err = render.New(p.out, result.Schema(), p.formats, render.Options{
-			Format: p.format, Live: result.Live(), Changelog: result.Changelog(), Verbatim: verbatim, Zone: result.Zone(),
+			Format: p.format, Live: result.Live(), Changelog: result.Changelog(), Verbatim: verbatim, Zone: result.Zone(), Screen: p.screen(result),
 		})
 		if err != nil {
 			return 0, err
+		}
+		if drawing, ok := printer.(interface{ Stop() }); ok {
+			defer drawing.Stop()
 		}
 	}
 	for {
@@ -91,6 +99,23 @@ func (p printing) rows(ctx context.Context, result client.Result, verbatim bool)
 		return rows, fmt.Errorf("print result: %w", err)
 	}
 	return rows, nil
+}
+
+// screen is where a live result is shown as the table that its changes make: on a terminal,
+// where the session does not want changes; nil: nowhere.
+func (p printing) screen(result client.Result) *render.Screen {
+	asks, ok := result.(interface{ AsTable() bool })
+	if p.terminal == nil || !ok || !asks.AsTable() {
+		return nil
+	}
+	fd := int(p.terminal.Fd())
+	return &render.Screen{Out: p.terminal, Size: func() (int, int) {
+		columns, lines, err := term.GetSize(fd)
+		if err != nil || columns <= 0 || lines <= 0 {
+			return 80, 24
+		}
+		return columns, lines
+	}}
 }
 
 // verbatim tells whether what a statement shows is a text of several lines.

@@ -26,7 +26,7 @@ func newRoot(signals *signals) *cobra.Command {
 		return failure.Errorf(failure.Usage, "%w; see tidemill %s --help", err, cmd.Name())
 	})
 	root.AddCommand(newSQL(signals), newRun(), newExplain(), newCheck(), newBench(), newVersion(),
-		newUp(), newMaster(), newWorker(), newShuffle(), newSubmit(), newList(), newGet(), newWait(), newCancel(), newSavepoint(), newStop(), newCheckpoints(), newRescale(), newLogs(), newWhy(),
+		newUp(), newMaster(), newWorker(), newShuffle(), newSubmit(), newList(), newGet(), newWait(), newCancel(), newSavepoint(), newStop(), newCheckpoints(), newRescale(), newLogs(), newWhy(), newTail(),
 		newNodes(), newDrain(), newToken(), newCert())
 	for _, c := range root.Commands() {
 		c.Args = usage(c.Args)

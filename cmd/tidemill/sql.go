@@ -94,7 +94,11 @@ func (f *engineFlags) with(ctx context.Context, use func(client.Session, map[str
 			err = flushErr
 		}
 	}()
-	return use(session, variables, printing{out: out, notes: os.Stderr, formats: registry.Formats, storage: registry.FileSystems.Stats})
+	p := printing{out: out, notes: os.Stderr, formats: registry.Formats, storage: registry.FileSystems.Stats}
+	if term.IsTerminal(int(os.Stdout.Fd())) {
+		p.terminal = os.Stdout
+	}
+	return use(session, variables, p)
 }
 
 // all runs a script's statements one after the other and stops at the first

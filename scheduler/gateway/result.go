@@ -193,6 +193,10 @@ func (r *Result) Zone() *time.Location { return config.LocalTimeZone.Get(r.setti
 // Changelog implements client.Result.
 func (r *Result) Changelog() bool { return r.changelog }
 
+// AsTable is set where changes are to be shown as the table that they make, as far as that
+// can be done (`sql-client.execution.result-mode`).
+func (r *Result) AsTable() bool { return config.ResultMode.Get(r.settings) != "changelog" }
+
 // Job implements client.Result.
 func (r *Result) Job() (id.Job, bool) { return r.job().id, true }
 

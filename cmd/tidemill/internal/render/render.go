@@ -38,6 +38,9 @@ type Options struct {
 	// Verbatim prints texts with their lines instead of a table around them: for
 	// plans.
 	Verbatim bool
+	// Screen has the table that changes make drawn on it, instead of the changes; nil: they
+	// go to what New is given.
+	Screen *Screen
 	// Zone is that of TIMESTAMP_LTZ in tables; nil means UTC.
 	Zone *time.Location
 }
@@ -50,6 +53,9 @@ func Formats() []string { return []string{"table", "csv", "json", "ndjson", "arr
 
 // New returns a printer of rows of schema to out.
 func New(out io.Writer, schema datatype.Schema, registry *formats.Registry, o Options) (Printer, error) {
+	if o.Changelog && o.Screen != nil && o.Format == "table" && !o.Verbatim {
+		return newView(schema, o), nil
+	}
 	if o.Changelog {
 		o.Changelog = false
 		inner, err := New(out, append(datatype.Schema{{Name: "op", Type: datatype.Of(datatype.Char).NotNull()}}, schema...), registry, o)
