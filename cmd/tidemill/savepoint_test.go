@@ -93,7 +93,7 @@ func TestStopAndGoOn(t *testing.T) {
 	}
 	m.work = first
 
-	put(t, m.work, "fork.sql", strings.Replace(script, "'path' = 'out'", "'path' = 'fork'", 1))
+	put(t, m.work, "fork.sql", strings.NewReplacer("'path' = 'out'", "'path' = 'fork'", "SUM(", "MAX(").Replace(script))
 	for _, c := range []struct {
 		args string
 		code int

@@ -10,11 +10,12 @@
 package checkpoint
 
 import (
-	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
-	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
+
+	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
+	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 )
 
 const (
@@ -127,6 +128,7 @@ type VertexState struct {
 	Parallelism   uint32                 `protobuf:"varint,3,opt,name=parallelism,proto3" json:"parallelism,omitempty"`
 	Subtasks      []*SubtaskState        `protobuf:"bytes,4,rep,name=subtasks,proto3" json:"subtasks,omitempty"`
 	Coordinator   []byte                 `protobuf:"bytes,5,opt,name=coordinator,proto3" json:"coordinator,omitempty"` // of the vertex's enumerator or committer
+	Operators     []*KeptOperator        `protobuf:"bytes,6,rep,name=operators,proto3" json:"operators,omitempty"`     // those of its chain that may have state
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -196,6 +198,233 @@ func (x *VertexState) GetCoordinator() []byte {
 	return nil
 }
 
+func (x *VertexState) GetOperators() []*KeptOperator {
+	if x != nil {
+		return x.Operators
+	}
+	return nil
+}
+
+// KeptOperator is an operator that may have state, as its job's plan described it.
+type KeptOperator struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Uid           string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Source        bool                   `protobuf:"varint,3,opt,name=source,proto3" json:"source,omitempty"` // the coordinator's state is its position
+	Kept          *Kept                  `protobuf:"bytes,4,opt,name=kept,proto3" json:"kept,omitempty"`      // none: state is matched by uid alone
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeptOperator) Reset() {
+	*x = KeptOperator{}
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeptOperator) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeptOperator) ProtoMessage() {}
+
+func (x *KeptOperator) ProtoReflect() protoreflect.Message {
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeptOperator.ProtoReflect.Descriptor instead.
+func (*KeptOperator) Descriptor() ([]byte, []int) {
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *KeptOperator) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *KeptOperator) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *KeptOperator) GetSource() bool {
+	if x != nil {
+		return x.Source
+	}
+	return false
+}
+
+func (x *KeptOperator) GetKept() *Kept {
+	if x != nil {
+		return x.Kept
+	}
+	return nil
+}
+
+// Kept tells what an operator's state means, apart from what stands around the operator:
+// with it an operator of another plan finds its state, and no other's.
+type Kept struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// From the most exact one to one that says only of what streams, by what keys and which
+	// functions the state is. Equal ones of two operators are equal in what they say.
+	Meanings      []string      `protobuf:"bytes,1,rep,name=meanings,proto3" json:"meanings,omitempty"`
+	Columns       []*KeptColumn `protobuf:"bytes,2,rep,name=columns,proto3" json:"columns,omitempty"`
+	Given         []string      `protobuf:"bytes,3,rep,name=given,proto3" json:"given,omitempty"` // conditions that hold for the rows that come to it
+	Asked         []string      `protobuf:"bytes,4,rep,name=asked,proto3" json:"asked,omitempty"` // conditions that are asked of rows that it has been given, or that it emits
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Kept) Reset() {
+	*x = Kept{}
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Kept) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Kept) ProtoMessage() {}
+
+func (x *Kept) ProtoReflect() protoreflect.Message {
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Kept.ProtoReflect.Descriptor instead.
+func (*Kept) Descriptor() ([]byte, []int) {
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Kept) GetMeanings() []string {
+	if x != nil {
+		return x.Meanings
+	}
+	return nil
+}
+
+func (x *Kept) GetColumns() []*KeptColumn {
+	if x != nil {
+		return x.Columns
+	}
+	return nil
+}
+
+func (x *Kept) GetGiven() []string {
+	if x != nil {
+		return x.Given
+	}
+	return nil
+}
+
+func (x *Kept) GetAsked() []string {
+	if x != nil {
+		return x.Asked
+	}
+	return nil
+}
+
+// KeptColumn is a column of the rows that an operator keeps.
+type KeptColumn struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Type    string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`       // whether it may be null does not matter
+	Meaning string                 `protobuf:"bytes,3,opt,name=meaning,proto3" json:"meaning,omitempty"` // what its values are computed of
+	Table   uint32                 `protobuf:"varint,4,opt,name=table,proto3" json:"table,omitempty"`    // of the operator's state that has it
+	// Where the table has it in its lists the order of columns may change from plan to plan,
+	// and some may go; else they stay.
+	Listed        bool `protobuf:"varint,5,opt,name=listed,proto3" json:"listed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeptColumn) Reset() {
+	*x = KeptColumn{}
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeptColumn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeptColumn) ProtoMessage() {}
+
+func (x *KeptColumn) ProtoReflect() protoreflect.Message {
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeptColumn.ProtoReflect.Descriptor instead.
+func (*KeptColumn) Descriptor() ([]byte, []int) {
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *KeptColumn) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *KeptColumn) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *KeptColumn) GetMeaning() string {
+	if x != nil {
+		return x.Meaning
+	}
+	return ""
+}
+
+func (x *KeptColumn) GetTable() uint32 {
+	if x != nil {
+		return x.Table
+	}
+	return 0
+}
+
+func (x *KeptColumn) GetListed() bool {
+	if x != nil {
+		return x.Listed
+	}
+	return false
+}
+
 // SubtaskState is what one subtask acknowledged.
 type SubtaskState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -209,7 +438,7 @@ type SubtaskState struct {
 
 func (x *SubtaskState) Reset() {
 	*x = SubtaskState{}
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[2]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -221,7 +450,7 @@ func (x *SubtaskState) String() string {
 func (*SubtaskState) ProtoMessage() {}
 
 func (x *SubtaskState) ProtoReflect() protoreflect.Message {
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[2]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -234,7 +463,7 @@ func (x *SubtaskState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubtaskState.ProtoReflect.Descriptor instead.
 func (*SubtaskState) Descriptor() ([]byte, []int) {
-	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{2}
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SubtaskState) GetIndex() uint32 {
@@ -279,7 +508,7 @@ type InFlight struct {
 
 func (x *InFlight) Reset() {
 	*x = InFlight{}
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[3]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -291,7 +520,7 @@ func (x *InFlight) String() string {
 func (*InFlight) ProtoMessage() {}
 
 func (x *InFlight) ProtoReflect() protoreflect.Message {
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[3]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -304,7 +533,7 @@ func (x *InFlight) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InFlight.ProtoReflect.Descriptor instead.
 func (*InFlight) Descriptor() ([]byte, []int) {
-	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{3}
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *InFlight) GetInput() uint32 {
@@ -343,7 +572,7 @@ type OperatorState struct {
 
 func (x *OperatorState) Reset() {
 	*x = OperatorState{}
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[4]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -355,7 +584,7 @@ func (x *OperatorState) String() string {
 func (*OperatorState) ProtoMessage() {}
 
 func (x *OperatorState) ProtoReflect() protoreflect.Message {
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[4]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -368,7 +597,7 @@ func (x *OperatorState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperatorState.ProtoReflect.Descriptor instead.
 func (*OperatorState) Descriptor() ([]byte, []int) {
-	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{4}
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *OperatorState) GetUid() string {
@@ -419,7 +648,7 @@ type Share struct {
 
 func (x *Share) Reset() {
 	*x = Share{}
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[5]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -431,7 +660,7 @@ func (x *Share) String() string {
 func (*Share) ProtoMessage() {}
 
 func (x *Share) ProtoReflect() protoreflect.Message {
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[5]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -444,7 +673,7 @@ func (x *Share) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Share.ProtoReflect.Descriptor instead.
 func (*Share) Descriptor() ([]byte, []int) {
-	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{5}
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Share) GetSnapshot() uint32 {
@@ -487,7 +716,7 @@ type Handle struct {
 
 func (x *Handle) Reset() {
 	*x = Handle{}
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[6]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -499,7 +728,7 @@ func (x *Handle) String() string {
 func (*Handle) ProtoMessage() {}
 
 func (x *Handle) ProtoReflect() protoreflect.Message {
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[6]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -512,7 +741,7 @@ func (x *Handle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handle.ProtoReflect.Descriptor instead.
 func (*Handle) Descriptor() ([]byte, []int) {
-	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{6}
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Handle) GetPath() string {
@@ -598,7 +827,7 @@ type Restore struct {
 
 func (x *Restore) Reset() {
 	*x = Restore{}
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[7]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -610,7 +839,7 @@ func (x *Restore) String() string {
 func (*Restore) ProtoMessage() {}
 
 func (x *Restore) ProtoReflect() protoreflect.Message {
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[7]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -623,7 +852,7 @@ func (x *Restore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Restore.ProtoReflect.Descriptor instead.
 func (*Restore) Descriptor() ([]byte, []int) {
-	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{7}
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Restore) GetCheckpoint() uint64 {
@@ -662,13 +891,14 @@ type OperatorRestore struct {
 	Handles       []*Handle              `protobuf:"bytes,3,rep,name=handles,proto3" json:"handles,omitempty"`
 	Shares        []*Share               `protobuf:"bytes,4,rep,name=shares,proto3" json:"shares,omitempty"`
 	Foreign       bool                   `protobuf:"varint,5,opt,name=foreign,proto3" json:"foreign,omitempty"` // of another job, which may remove its files
+	Rearranged    []*Rearranged          `protobuf:"bytes,6,rep,name=rearranged,proto3" json:"rearranged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OperatorRestore) Reset() {
 	*x = OperatorRestore{}
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[8]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -680,7 +910,7 @@ func (x *OperatorRestore) String() string {
 func (*OperatorRestore) ProtoMessage() {}
 
 func (x *OperatorRestore) ProtoReflect() protoreflect.Message {
-	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[8]
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -693,7 +923,7 @@ func (x *OperatorRestore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperatorRestore.ProtoReflect.Descriptor instead.
 func (*OperatorRestore) Descriptor() ([]byte, []int) {
-	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{8}
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *OperatorRestore) GetUid() string {
@@ -731,6 +961,75 @@ func (x *OperatorRestore) GetForeign() bool {
 	return false
 }
 
+func (x *OperatorRestore) GetRearranged() []*Rearranged {
+	if x != nil {
+		return x.Rearranged
+	}
+	return nil
+}
+
+// Rearranged says that a table's lists have other columns than those in the state: column i
+// was column from[i] of the first former ones. What comes behind those stays behind.
+type Rearranged struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Table         uint32                 `protobuf:"varint,1,opt,name=table,proto3" json:"table,omitempty"`
+	Former        uint32                 `protobuf:"varint,2,opt,name=former,proto3" json:"former,omitempty"`
+	From          []uint32               `protobuf:"varint,3,rep,packed,name=from,proto3" json:"from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rearranged) Reset() {
+	*x = Rearranged{}
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rearranged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rearranged) ProtoMessage() {}
+
+func (x *Rearranged) ProtoReflect() protoreflect.Message {
+	mi := &file_core_checkpoint_checkpoint_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rearranged.ProtoReflect.Descriptor instead.
+func (*Rearranged) Descriptor() ([]byte, []int) {
+	return file_core_checkpoint_checkpoint_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Rearranged) GetTable() uint32 {
+	if x != nil {
+		return x.Table
+	}
+	return 0
+}
+
+func (x *Rearranged) GetFormer() uint32 {
+	if x != nil {
+		return x.Former
+	}
+	return 0
+}
+
+func (x *Rearranged) GetFrom() []uint32 {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
 var File_core_checkpoint_checkpoint_proto protoreflect.FileDescriptor
 
 const file_core_checkpoint_checkpoint_proto_rawDesc = "" +
@@ -746,13 +1045,31 @@ const file_core_checkpoint_checkpoint_proto_rawDesc = "" +
 	"\n" +
 	"key_groups\x18\x05 \x01(\rR\tkeyGroups\x12?\n" +
 	"\bvertices\x18\x06 \x03(\v2#.tidemill.checkpoint.v1.VertexStateR\bvertices\x12\x12\n" +
-	"\x04plan\x18\a \x01(\fR\x04plan\"\xb9\x01\n" +
+	"\x04plan\x18\a \x01(\fR\x04plan\"\xfd\x01\n" +
 	"\vVertexState\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
 	"\vparallelism\x18\x03 \x01(\rR\vparallelism\x12@\n" +
 	"\bsubtasks\x18\x04 \x03(\v2$.tidemill.checkpoint.v1.SubtaskStateR\bsubtasks\x12 \n" +
-	"\vcoordinator\x18\x05 \x01(\fR\vcoordinator\"\xc4\x01\n" +
+	"\vcoordinator\x18\x05 \x01(\fR\vcoordinator\x12B\n" +
+	"\toperators\x18\x06 \x03(\v2$.tidemill.checkpoint.v1.KeptOperatorR\toperators\"~\n" +
+	"\fKeptOperator\x12\x10\n" +
+	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\bR\x06source\x120\n" +
+	"\x04kept\x18\x04 \x01(\v2\x1c.tidemill.checkpoint.v1.KeptR\x04kept\"\x8c\x01\n" +
+	"\x04Kept\x12\x1a\n" +
+	"\bmeanings\x18\x01 \x03(\tR\bmeanings\x12<\n" +
+	"\acolumns\x18\x02 \x03(\v2\".tidemill.checkpoint.v1.KeptColumnR\acolumns\x12\x14\n" +
+	"\x05given\x18\x03 \x03(\tR\x05given\x12\x14\n" +
+	"\x05asked\x18\x04 \x03(\tR\x05asked\"|\n" +
+	"\n" +
+	"KeptColumn\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n" +
+	"\ameaning\x18\x03 \x01(\tR\ameaning\x12\x14\n" +
+	"\x05table\x18\x04 \x01(\rR\x05table\x12\x16\n" +
+	"\x06listed\x18\x05 \x01(\bR\x06listed\"\xc4\x01\n" +
 	"\fSubtaskState\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x1a\n" +
 	"\bfinished\x18\x02 \x01(\bR\bfinished\x12C\n" +
@@ -796,13 +1113,21 @@ const file_core_checkpoint_checkpoint_proto_rawDesc = "" +
 	"checkpoint\x12\x1a\n" +
 	"\bfinished\x18\x02 \x01(\bR\bfinished\x12E\n" +
 	"\toperators\x18\x03 \x03(\v2'.tidemill.checkpoint.v1.OperatorRestoreR\toperators\x12=\n" +
-	"\tin_flight\x18\x04 \x03(\v2 .tidemill.checkpoint.v1.InFlightR\binFlight\"\xc6\x01\n" +
+	"\tin_flight\x18\x04 \x03(\v2 .tidemill.checkpoint.v1.InFlightR\binFlight\"\x8a\x02\n" +
 	"\x0fOperatorRestore\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x16\n" +
 	"\x06states\x18\x02 \x03(\fR\x06states\x128\n" +
 	"\ahandles\x18\x03 \x03(\v2\x1e.tidemill.checkpoint.v1.HandleR\ahandles\x125\n" +
 	"\x06shares\x18\x04 \x03(\v2\x1d.tidemill.checkpoint.v1.ShareR\x06shares\x12\x18\n" +
-	"\aforeign\x18\x05 \x01(\bR\aforeignB.Z,github.com/tidemill/tidemill/core/checkpointb\x06proto3"
+	"\aforeign\x18\x05 \x01(\bR\aforeign\x12B\n" +
+	"\n" +
+	"rearranged\x18\x06 \x03(\v2\".tidemill.checkpoint.v1.RearrangedR\n" +
+	"rearranged\"N\n" +
+	"\n" +
+	"Rearranged\x12\x14\n" +
+	"\x05table\x18\x01 \x01(\rR\x05table\x12\x16\n" +
+	"\x06former\x18\x02 \x01(\rR\x06former\x12\x12\n" +
+	"\x04from\x18\x03 \x03(\rR\x04fromB.Z,github.com/tidemill/tidemill/core/checkpointb\x06proto3"
 
 var (
 	file_core_checkpoint_checkpoint_proto_rawDescOnce sync.Once
@@ -816,35 +1141,46 @@ func file_core_checkpoint_checkpoint_proto_rawDescGZIP() []byte {
 	return file_core_checkpoint_checkpoint_proto_rawDescData
 }
 
-var file_core_checkpoint_checkpoint_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
-var file_core_checkpoint_checkpoint_proto_goTypes = []any{
-	(*Manifest)(nil),        // 0: tidemill.checkpoint.v1.Manifest
-	(*VertexState)(nil),     // 1: tidemill.checkpoint.v1.VertexState
-	(*SubtaskState)(nil),    // 2: tidemill.checkpoint.v1.SubtaskState
-	(*InFlight)(nil),        // 3: tidemill.checkpoint.v1.InFlight
-	(*OperatorState)(nil),   // 4: tidemill.checkpoint.v1.OperatorState
-	(*Share)(nil),           // 5: tidemill.checkpoint.v1.Share
-	(*Handle)(nil),          // 6: tidemill.checkpoint.v1.Handle
-	(*Restore)(nil),         // 7: tidemill.checkpoint.v1.Restore
-	(*OperatorRestore)(nil), // 8: tidemill.checkpoint.v1.OperatorRestore
-}
+var (
+	file_core_checkpoint_checkpoint_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+	file_core_checkpoint_checkpoint_proto_goTypes  = []any{
+		(*Manifest)(nil),        // 0: tidemill.checkpoint.v1.Manifest
+		(*VertexState)(nil),     // 1: tidemill.checkpoint.v1.VertexState
+		(*KeptOperator)(nil),    // 2: tidemill.checkpoint.v1.KeptOperator
+		(*Kept)(nil),            // 3: tidemill.checkpoint.v1.Kept
+		(*KeptColumn)(nil),      // 4: tidemill.checkpoint.v1.KeptColumn
+		(*SubtaskState)(nil),    // 5: tidemill.checkpoint.v1.SubtaskState
+		(*InFlight)(nil),        // 6: tidemill.checkpoint.v1.InFlight
+		(*OperatorState)(nil),   // 7: tidemill.checkpoint.v1.OperatorState
+		(*Share)(nil),           // 8: tidemill.checkpoint.v1.Share
+		(*Handle)(nil),          // 9: tidemill.checkpoint.v1.Handle
+		(*Restore)(nil),         // 10: tidemill.checkpoint.v1.Restore
+		(*OperatorRestore)(nil), // 11: tidemill.checkpoint.v1.OperatorRestore
+		(*Rearranged)(nil),      // 12: tidemill.checkpoint.v1.Rearranged
+	}
+)
+
 var file_core_checkpoint_checkpoint_proto_depIdxs = []int32{
 	1,  // 0: tidemill.checkpoint.v1.Manifest.vertices:type_name -> tidemill.checkpoint.v1.VertexState
-	2,  // 1: tidemill.checkpoint.v1.VertexState.subtasks:type_name -> tidemill.checkpoint.v1.SubtaskState
-	4,  // 2: tidemill.checkpoint.v1.SubtaskState.operators:type_name -> tidemill.checkpoint.v1.OperatorState
-	3,  // 3: tidemill.checkpoint.v1.SubtaskState.in_flight:type_name -> tidemill.checkpoint.v1.InFlight
-	6,  // 4: tidemill.checkpoint.v1.InFlight.blocks:type_name -> tidemill.checkpoint.v1.Handle
-	6,  // 5: tidemill.checkpoint.v1.OperatorState.handles:type_name -> tidemill.checkpoint.v1.Handle
-	5,  // 6: tidemill.checkpoint.v1.OperatorState.shares:type_name -> tidemill.checkpoint.v1.Share
-	8,  // 7: tidemill.checkpoint.v1.Restore.operators:type_name -> tidemill.checkpoint.v1.OperatorRestore
-	3,  // 8: tidemill.checkpoint.v1.Restore.in_flight:type_name -> tidemill.checkpoint.v1.InFlight
-	6,  // 9: tidemill.checkpoint.v1.OperatorRestore.handles:type_name -> tidemill.checkpoint.v1.Handle
-	5,  // 10: tidemill.checkpoint.v1.OperatorRestore.shares:type_name -> tidemill.checkpoint.v1.Share
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	5,  // 1: tidemill.checkpoint.v1.VertexState.subtasks:type_name -> tidemill.checkpoint.v1.SubtaskState
+	2,  // 2: tidemill.checkpoint.v1.VertexState.operators:type_name -> tidemill.checkpoint.v1.KeptOperator
+	3,  // 3: tidemill.checkpoint.v1.KeptOperator.kept:type_name -> tidemill.checkpoint.v1.Kept
+	4,  // 4: tidemill.checkpoint.v1.Kept.columns:type_name -> tidemill.checkpoint.v1.KeptColumn
+	7,  // 5: tidemill.checkpoint.v1.SubtaskState.operators:type_name -> tidemill.checkpoint.v1.OperatorState
+	6,  // 6: tidemill.checkpoint.v1.SubtaskState.in_flight:type_name -> tidemill.checkpoint.v1.InFlight
+	9,  // 7: tidemill.checkpoint.v1.InFlight.blocks:type_name -> tidemill.checkpoint.v1.Handle
+	9,  // 8: tidemill.checkpoint.v1.OperatorState.handles:type_name -> tidemill.checkpoint.v1.Handle
+	8,  // 9: tidemill.checkpoint.v1.OperatorState.shares:type_name -> tidemill.checkpoint.v1.Share
+	11, // 10: tidemill.checkpoint.v1.Restore.operators:type_name -> tidemill.checkpoint.v1.OperatorRestore
+	6,  // 11: tidemill.checkpoint.v1.Restore.in_flight:type_name -> tidemill.checkpoint.v1.InFlight
+	9,  // 12: tidemill.checkpoint.v1.OperatorRestore.handles:type_name -> tidemill.checkpoint.v1.Handle
+	8,  // 13: tidemill.checkpoint.v1.OperatorRestore.shares:type_name -> tidemill.checkpoint.v1.Share
+	12, // 14: tidemill.checkpoint.v1.OperatorRestore.rearranged:type_name -> tidemill.checkpoint.v1.Rearranged
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_core_checkpoint_checkpoint_proto_init() }
@@ -858,7 +1194,7 @@ func file_core_checkpoint_checkpoint_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_checkpoint_checkpoint_proto_rawDesc), len(file_core_checkpoint_checkpoint_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -12,12 +12,15 @@
 // A checkpoint may overtake: then no input is blocked any more, and what comes before the
 // barriers that are still to come is in flight, and a part of it.
 //
-// Metadata: a Manifest names every vertex by its stable uid, with the handles of
+// Metadata: a Manifest names every vertex and operator by its uid, with the handles of
 // its keyed state, the bytes of its operators' own state, which subtasks had
 // FINISHED, and the coordinator's state. It is encoded with a version and a
 // checksum. Its handles name files beside it, so a checkpoint can be moved.
 //
 //	"TMCP" | version u32 | length u32 | crc32c u32 | protobuf Manifest
+//
+// Another plan: Match says which of its operators goes on with the state of each former one,
+// Fit whether the columns are those that it needs. Nothing is guessed.
 //
 // Restore: Assign says for each subtask of the new parallelism, which may be
 // another, which handles it reads and whose operator state it is given; AssignInFlight

@@ -10,6 +10,7 @@
 package jobgraph
 
 import (
+	checkpoint "github.com/tidemill/tidemill/core/checkpoint"
 	exprpb "github.com/tidemill/tidemill/core/expr/exprpb"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -1140,6 +1141,7 @@ type Operator struct {
 	Name     string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`          // one line for people: EXPLAIN, metrics, errors
 	Output   []*Field               `protobuf:"bytes,3,rep,name=output,proto3" json:"output,omitempty"`      // schema of what it emits
 	Position uint32                 `protobuf:"varint,4,opt,name=position,proto3" json:"position,omitempty"` // byte offset in the statement that asked for it, plus one; 0: none
+	Kept     *checkpoint.Kept       `protobuf:"bytes,5,opt,name=kept,proto3" json:"kept,omitempty"`          // what its state means, of plans that are made of SQL
 	// Types that are valid to be assigned to Spec:
 	//
 	//	*Operator_Source
@@ -1229,6 +1231,13 @@ func (x *Operator) GetPosition() uint32 {
 		return x.Position
 	}
 	return 0
+}
+
+func (x *Operator) GetKept() *checkpoint.Kept {
+	if x != nil {
+		return x.Kept
+	}
+	return nil
 }
 
 func (x *Operator) GetSpec() isOperator_Spec {
@@ -3405,6 +3414,7 @@ type UpdatingJoin struct {
 	AtClosing       bool  `protobuf:"varint,9,opt,name=at_closing,json=atClosing,proto3" json:"at_closing,omitempty"`
 	LeftKeepMillis  int64 `protobuf:"varint,10,opt,name=left_keep_millis,json=leftKeepMillis,proto3" json:"left_keep_millis,omitempty"` // rows older than that are forgotten; 0: never
 	RightKeepMillis int64 `protobuf:"varint,11,opt,name=right_keep_millis,json=rightKeepMillis,proto3" json:"right_keep_millis,omitempty"`
+	Crossed         bool  `protobuf:"varint,12,opt,name=crossed,proto3" json:"crossed,omitempty"` // the left side's rows are in the state's second table: a plan may turn sides round
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -3514,6 +3524,13 @@ func (x *UpdatingJoin) GetRightKeepMillis() int64 {
 		return x.RightKeepMillis
 	}
 	return 0
+}
+
+func (x *UpdatingJoin) GetCrossed() bool {
+	if x != nil {
+		return x.Crossed
+	}
+	return false
 }
 
 // UpdatingTopN keeps the rows of each group that at most offset + limit others come
@@ -4639,7 +4656,7 @@ var File_core_jobgraph_jobgraph_proto protoreflect.FileDescriptor
 
 const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\n" +
-	"\x1ccore/jobgraph/jobgraph.proto\x12\x14tidemill.jobgraph.v1\x1a\x1bcore/expr/exprpb/expr.proto\"\xfc\x02\n" +
+	"\x1ccore/jobgraph/jobgraph.proto\x12\x14tidemill.jobgraph.v1\x1a core/checkpoint/checkpoint.proto\x1a\x1bcore/expr/exprpb/expr.proto\"\xfc\x02\n" +
 	"\x05Graph\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12.\n" +
@@ -4684,12 +4701,13 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"descending\x18\x02 \x01(\bR\n" +
 	"descending\x12\x1f\n" +
 	"\vnulls_first\x18\x03 \x01(\bR\n" +
-	"nullsFirst\"\x88\x0e\n" +
+	"nullsFirst\"\xba\x0e\n" +
 	"\bOperator\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x123\n" +
 	"\x06output\x18\x03 \x03(\v2\x1b.tidemill.jobgraph.v1.FieldR\x06output\x12\x1a\n" +
-	"\bposition\x18\x04 \x01(\rR\bposition\x126\n" +
+	"\bposition\x18\x04 \x01(\rR\bposition\x120\n" +
+	"\x04kept\x18\x05 \x01(\v2\x1c.tidemill.checkpoint.v1.KeptR\x04kept\x126\n" +
 	"\x06source\x18\n" +
 	" \x01(\v2\x1c.tidemill.jobgraph.v1.SourceH\x00R\x06source\x126\n" +
 	"\x06values\x18\v \x01(\v2\x1c.tidemill.jobgraph.v1.ValuesH\x00R\x06values\x120\n" +
@@ -4866,7 +4884,7 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\vhold_millis\x18\a \x01(\x03R\n" +
 	"holdMillis\x12\x1f\n" +
 	"\vkeep_millis\x18\b \x01(\x03R\n" +
-	"keepMillis\"\x81\x04\n" +
+	"keepMillis\"\x9b\x04\n" +
 	"\fUpdatingJoin\x122\n" +
 	"\x04type\x18\x01 \x01(\x0e2\x1e.tidemill.jobgraph.v1.JoinTypeR\x04type\x12\x1b\n" +
 	"\tleft_keys\x18\x02 \x03(\rR\bleftKeys\x12\x1d\n" +
@@ -4881,7 +4899,8 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"at_closing\x18\t \x01(\bR\tatClosing\x12(\n" +
 	"\x10left_keep_millis\x18\n" +
 	" \x01(\x03R\x0eleftKeepMillis\x12*\n" +
-	"\x11right_keep_millis\x18\v \x01(\x03R\x0frightKeepMillis\"\xf5\x02\n" +
+	"\x11right_keep_millis\x18\v \x01(\x03R\x0frightKeepMillis\x12\x18\n" +
+	"\acrossed\x18\f \x01(\bR\acrossed\"\xf5\x02\n" +
 	"\fUpdatingTopN\x12\x16\n" +
 	"\x06groups\x18\x01 \x03(\rR\x06groups\x123\n" +
 	"\x05order\x18\x02 \x03(\v2\x1d.tidemill.jobgraph.v1.SortKeyR\x05order\x127\n" +
@@ -5155,8 +5174,9 @@ var file_core_jobgraph_jobgraph_proto_goTypes = []any{
 	nil,                       // 59: tidemill.jobgraph.v1.Source.OptionsEntry
 	nil,                       // 60: tidemill.jobgraph.v1.Sink.OptionsEntry
 	nil,                       // 61: tidemill.jobgraph.v1.Sink.StaticPartitionEntry
-	(*exprpb.Expr)(nil),       // 62: tidemill.expr.v1.Expr
-	(*exprpb.Literal)(nil),    // 63: tidemill.expr.v1.Literal
+	(*checkpoint.Kept)(nil),   // 62: tidemill.checkpoint.v1.Kept
+	(*exprpb.Expr)(nil),       // 63: tidemill.expr.v1.Expr
+	(*exprpb.Literal)(nil),    // 64: tidemill.expr.v1.Literal
 }
 var file_core_jobgraph_jobgraph_proto_depIdxs = []int32{
 	0,   // 0: tidemill.jobgraph.v1.Graph.mode:type_name -> tidemill.jobgraph.v1.Mode
@@ -5169,110 +5189,111 @@ var file_core_jobgraph_jobgraph_proto_depIdxs = []int32{
 	16,  // 7: tidemill.jobgraph.v1.Exchange.order:type_name -> tidemill.jobgraph.v1.SortKey
 	15,  // 8: tidemill.jobgraph.v1.Exchange.schema:type_name -> tidemill.jobgraph.v1.Field
 	15,  // 9: tidemill.jobgraph.v1.Operator.output:type_name -> tidemill.jobgraph.v1.Field
-	18,  // 10: tidemill.jobgraph.v1.Operator.source:type_name -> tidemill.jobgraph.v1.Source
-	21,  // 11: tidemill.jobgraph.v1.Operator.values:type_name -> tidemill.jobgraph.v1.Values
-	23,  // 12: tidemill.jobgraph.v1.Operator.calc:type_name -> tidemill.jobgraph.v1.Calc
-	24,  // 13: tidemill.jobgraph.v1.Operator.watermark:type_name -> tidemill.jobgraph.v1.WatermarkAssigner
-	26,  // 14: tidemill.jobgraph.v1.Operator.aggregate:type_name -> tidemill.jobgraph.v1.Aggregate
-	31,  // 15: tidemill.jobgraph.v1.Operator.window_aggregate:type_name -> tidemill.jobgraph.v1.WindowAggregate
-	32,  // 16: tidemill.jobgraph.v1.Operator.join:type_name -> tidemill.jobgraph.v1.Join
-	38,  // 17: tidemill.jobgraph.v1.Operator.sort:type_name -> tidemill.jobgraph.v1.Sort
-	39,  // 18: tidemill.jobgraph.v1.Operator.top_n:type_name -> tidemill.jobgraph.v1.TopN
-	40,  // 19: tidemill.jobgraph.v1.Operator.limit:type_name -> tidemill.jobgraph.v1.Limit
-	56,  // 20: tidemill.jobgraph.v1.Operator.union:type_name -> tidemill.jobgraph.v1.Union
-	57,  // 21: tidemill.jobgraph.v1.Operator.sink:type_name -> tidemill.jobgraph.v1.Sink
-	33,  // 22: tidemill.jobgraph.v1.Operator.over:type_name -> tidemill.jobgraph.v1.Over
-	27,  // 23: tidemill.jobgraph.v1.Operator.expand:type_name -> tidemill.jobgraph.v1.Expand
-	29,  // 24: tidemill.jobgraph.v1.Operator.unnest:type_name -> tidemill.jobgraph.v1.Unnest
-	35,  // 25: tidemill.jobgraph.v1.Operator.group_top_n:type_name -> tidemill.jobgraph.v1.GroupTopN
-	42,  // 26: tidemill.jobgraph.v1.Operator.updating_aggregate:type_name -> tidemill.jobgraph.v1.UpdatingAggregate
-	43,  // 27: tidemill.jobgraph.v1.Operator.updating_join:type_name -> tidemill.jobgraph.v1.UpdatingJoin
-	44,  // 28: tidemill.jobgraph.v1.Operator.updating_top_n:type_name -> tidemill.jobgraph.v1.UpdatingTopN
-	45,  // 29: tidemill.jobgraph.v1.Operator.updating_over:type_name -> tidemill.jobgraph.v1.UpdatingOver
-	46,  // 30: tidemill.jobgraph.v1.Operator.materialize:type_name -> tidemill.jobgraph.v1.Materialize
-	47,  // 31: tidemill.jobgraph.v1.Operator.window_table:type_name -> tidemill.jobgraph.v1.WindowTable
-	48,  // 32: tidemill.jobgraph.v1.Operator.process:type_name -> tidemill.jobgraph.v1.Process
-	50,  // 33: tidemill.jobgraph.v1.Operator.temporal_join:type_name -> tidemill.jobgraph.v1.TemporalJoin
-	51,  // 34: tidemill.jobgraph.v1.Operator.lookup_join:type_name -> tidemill.jobgraph.v1.LookupJoin
-	55,  // 35: tidemill.jobgraph.v1.Operator.match_recognize:type_name -> tidemill.jobgraph.v1.MatchRecognize
-	59,  // 36: tidemill.jobgraph.v1.Source.options:type_name -> tidemill.jobgraph.v1.Source.OptionsEntry
-	15,  // 37: tidemill.jobgraph.v1.Source.columns:type_name -> tidemill.jobgraph.v1.Field
-	20,  // 38: tidemill.jobgraph.v1.Source.predicate:type_name -> tidemill.jobgraph.v1.Predicate
-	15,  // 39: tidemill.jobgraph.v1.Source.table_columns:type_name -> tidemill.jobgraph.v1.Field
-	62,  // 40: tidemill.jobgraph.v1.Source.row_filters:type_name -> tidemill.expr.v1.Expr
-	19,  // 41: tidemill.jobgraph.v1.Source.key_filters:type_name -> tidemill.jobgraph.v1.KeyFilter
-	24,  // 42: tidemill.jobgraph.v1.Source.watermark:type_name -> tidemill.jobgraph.v1.WatermarkAssigner
-	63,  // 43: tidemill.jobgraph.v1.Predicate.literals:type_name -> tidemill.expr.v1.Literal
-	20,  // 44: tidemill.jobgraph.v1.Predicate.terms:type_name -> tidemill.jobgraph.v1.Predicate
-	22,  // 45: tidemill.jobgraph.v1.Values.rows:type_name -> tidemill.jobgraph.v1.ValuesRow
-	63,  // 46: tidemill.jobgraph.v1.ValuesRow.values:type_name -> tidemill.expr.v1.Literal
-	62,  // 47: tidemill.jobgraph.v1.Calc.filter:type_name -> tidemill.expr.v1.Expr
-	62,  // 48: tidemill.jobgraph.v1.Calc.projection:type_name -> tidemill.expr.v1.Expr
-	62,  // 49: tidemill.jobgraph.v1.WatermarkAssigner.watermark:type_name -> tidemill.expr.v1.Expr
-	62,  // 50: tidemill.jobgraph.v1.WatermarkAssigner.time:type_name -> tidemill.expr.v1.Expr
-	3,   // 51: tidemill.jobgraph.v1.Aggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	25,  // 52: tidemill.jobgraph.v1.Aggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	28,  // 53: tidemill.jobgraph.v1.Expand.sets:type_name -> tidemill.jobgraph.v1.ExpandSet
-	4,   // 54: tidemill.jobgraph.v1.Window.kind:type_name -> tidemill.jobgraph.v1.WindowKind
-	3,   // 55: tidemill.jobgraph.v1.WindowAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	30,  // 56: tidemill.jobgraph.v1.WindowAggregate.window:type_name -> tidemill.jobgraph.v1.Window
-	25,  // 57: tidemill.jobgraph.v1.WindowAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	5,   // 58: tidemill.jobgraph.v1.WindowAggregate.properties:type_name -> tidemill.jobgraph.v1.WindowProperty
-	6,   // 59: tidemill.jobgraph.v1.Join.type:type_name -> tidemill.jobgraph.v1.JoinType
-	62,  // 60: tidemill.jobgraph.v1.Join.residual:type_name -> tidemill.expr.v1.Expr
-	19,  // 61: tidemill.jobgraph.v1.Join.filters:type_name -> tidemill.jobgraph.v1.KeyFilter
-	16,  // 62: tidemill.jobgraph.v1.Over.order:type_name -> tidemill.jobgraph.v1.SortKey
-	34,  // 63: tidemill.jobgraph.v1.Over.calls:type_name -> tidemill.jobgraph.v1.OverCall
-	25,  // 64: tidemill.jobgraph.v1.OverCall.call:type_name -> tidemill.jobgraph.v1.AggregateCall
-	36,  // 65: tidemill.jobgraph.v1.OverCall.frame:type_name -> tidemill.jobgraph.v1.Frame
-	3,   // 66: tidemill.jobgraph.v1.GroupTopN.phase:type_name -> tidemill.jobgraph.v1.Phase
-	16,  // 67: tidemill.jobgraph.v1.GroupTopN.order:type_name -> tidemill.jobgraph.v1.SortKey
-	7,   // 68: tidemill.jobgraph.v1.GroupTopN.ranking:type_name -> tidemill.jobgraph.v1.Ranking
-	8,   // 69: tidemill.jobgraph.v1.Frame.unit:type_name -> tidemill.jobgraph.v1.FrameUnit
-	37,  // 70: tidemill.jobgraph.v1.Frame.from:type_name -> tidemill.jobgraph.v1.FrameBound
-	37,  // 71: tidemill.jobgraph.v1.Frame.to:type_name -> tidemill.jobgraph.v1.FrameBound
-	9,   // 72: tidemill.jobgraph.v1.FrameBound.kind:type_name -> tidemill.jobgraph.v1.BoundKind
-	16,  // 73: tidemill.jobgraph.v1.Sort.keys:type_name -> tidemill.jobgraph.v1.SortKey
-	16,  // 74: tidemill.jobgraph.v1.TopN.keys:type_name -> tidemill.jobgraph.v1.SortKey
-	3,   // 75: tidemill.jobgraph.v1.UpdatingAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	25,  // 76: tidemill.jobgraph.v1.UpdatingAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	41,  // 77: tidemill.jobgraph.v1.UpdatingAggregate.closing:type_name -> tidemill.jobgraph.v1.Closing
-	6,   // 78: tidemill.jobgraph.v1.UpdatingJoin.type:type_name -> tidemill.jobgraph.v1.JoinType
-	62,  // 79: tidemill.jobgraph.v1.UpdatingJoin.residual:type_name -> tidemill.expr.v1.Expr
-	41,  // 80: tidemill.jobgraph.v1.UpdatingJoin.left_closing:type_name -> tidemill.jobgraph.v1.Closing
-	41,  // 81: tidemill.jobgraph.v1.UpdatingJoin.right_closing:type_name -> tidemill.jobgraph.v1.Closing
-	16,  // 82: tidemill.jobgraph.v1.UpdatingTopN.order:type_name -> tidemill.jobgraph.v1.SortKey
-	7,   // 83: tidemill.jobgraph.v1.UpdatingTopN.ranking:type_name -> tidemill.jobgraph.v1.Ranking
-	41,  // 84: tidemill.jobgraph.v1.UpdatingTopN.closing:type_name -> tidemill.jobgraph.v1.Closing
-	16,  // 85: tidemill.jobgraph.v1.UpdatingOver.order:type_name -> tidemill.jobgraph.v1.SortKey
-	34,  // 86: tidemill.jobgraph.v1.UpdatingOver.calls:type_name -> tidemill.jobgraph.v1.OverCall
-	41,  // 87: tidemill.jobgraph.v1.UpdatingOver.closing:type_name -> tidemill.jobgraph.v1.Closing
-	30,  // 88: tidemill.jobgraph.v1.WindowTable.window:type_name -> tidemill.jobgraph.v1.Window
-	49,  // 89: tidemill.jobgraph.v1.Process.sides:type_name -> tidemill.jobgraph.v1.SideOutput
-	15,  // 90: tidemill.jobgraph.v1.SideOutput.schema:type_name -> tidemill.jobgraph.v1.Field
-	6,   // 91: tidemill.jobgraph.v1.TemporalJoin.type:type_name -> tidemill.jobgraph.v1.JoinType
-	62,  // 92: tidemill.jobgraph.v1.TemporalJoin.residual:type_name -> tidemill.expr.v1.Expr
-	6,   // 93: tidemill.jobgraph.v1.LookupJoin.type:type_name -> tidemill.jobgraph.v1.JoinType
-	18,  // 94: tidemill.jobgraph.v1.LookupJoin.table:type_name -> tidemill.jobgraph.v1.Source
-	62,  // 95: tidemill.jobgraph.v1.LookupJoin.residual:type_name -> tidemill.expr.v1.Expr
-	10,  // 96: tidemill.jobgraph.v1.Pattern.kind:type_name -> tidemill.jobgraph.v1.PatternKind
-	52,  // 97: tidemill.jobgraph.v1.Pattern.parts:type_name -> tidemill.jobgraph.v1.Pattern
-	25,  // 98: tidemill.jobgraph.v1.MatchReference.aggregate:type_name -> tidemill.jobgraph.v1.AggregateCall
-	62,  // 99: tidemill.jobgraph.v1.MatchVariable.define:type_name -> tidemill.expr.v1.Expr
-	53,  // 100: tidemill.jobgraph.v1.MatchVariable.references:type_name -> tidemill.jobgraph.v1.MatchReference
-	16,  // 101: tidemill.jobgraph.v1.MatchRecognize.order:type_name -> tidemill.jobgraph.v1.SortKey
-	52,  // 102: tidemill.jobgraph.v1.MatchRecognize.pattern:type_name -> tidemill.jobgraph.v1.Pattern
-	54,  // 103: tidemill.jobgraph.v1.MatchRecognize.variables:type_name -> tidemill.jobgraph.v1.MatchVariable
-	53,  // 104: tidemill.jobgraph.v1.MatchRecognize.measures:type_name -> tidemill.jobgraph.v1.MatchReference
-	11,  // 105: tidemill.jobgraph.v1.MatchRecognize.after:type_name -> tidemill.jobgraph.v1.AfterMatch
-	60,  // 106: tidemill.jobgraph.v1.Sink.options:type_name -> tidemill.jobgraph.v1.Sink.OptionsEntry
-	15,  // 107: tidemill.jobgraph.v1.Sink.columns:type_name -> tidemill.jobgraph.v1.Field
-	61,  // 108: tidemill.jobgraph.v1.Sink.static_partition:type_name -> tidemill.jobgraph.v1.Sink.StaticPartitionEntry
-	109, // [109:109] is the sub-list for method output_type
-	109, // [109:109] is the sub-list for method input_type
-	109, // [109:109] is the sub-list for extension type_name
-	109, // [109:109] is the sub-list for extension extendee
-	0,   // [0:109] is the sub-list for field type_name
+	62,  // 10: tidemill.jobgraph.v1.Operator.kept:type_name -> tidemill.checkpoint.v1.Kept
+	18,  // 11: tidemill.jobgraph.v1.Operator.source:type_name -> tidemill.jobgraph.v1.Source
+	21,  // 12: tidemill.jobgraph.v1.Operator.values:type_name -> tidemill.jobgraph.v1.Values
+	23,  // 13: tidemill.jobgraph.v1.Operator.calc:type_name -> tidemill.jobgraph.v1.Calc
+	24,  // 14: tidemill.jobgraph.v1.Operator.watermark:type_name -> tidemill.jobgraph.v1.WatermarkAssigner
+	26,  // 15: tidemill.jobgraph.v1.Operator.aggregate:type_name -> tidemill.jobgraph.v1.Aggregate
+	31,  // 16: tidemill.jobgraph.v1.Operator.window_aggregate:type_name -> tidemill.jobgraph.v1.WindowAggregate
+	32,  // 17: tidemill.jobgraph.v1.Operator.join:type_name -> tidemill.jobgraph.v1.Join
+	38,  // 18: tidemill.jobgraph.v1.Operator.sort:type_name -> tidemill.jobgraph.v1.Sort
+	39,  // 19: tidemill.jobgraph.v1.Operator.top_n:type_name -> tidemill.jobgraph.v1.TopN
+	40,  // 20: tidemill.jobgraph.v1.Operator.limit:type_name -> tidemill.jobgraph.v1.Limit
+	56,  // 21: tidemill.jobgraph.v1.Operator.union:type_name -> tidemill.jobgraph.v1.Union
+	57,  // 22: tidemill.jobgraph.v1.Operator.sink:type_name -> tidemill.jobgraph.v1.Sink
+	33,  // 23: tidemill.jobgraph.v1.Operator.over:type_name -> tidemill.jobgraph.v1.Over
+	27,  // 24: tidemill.jobgraph.v1.Operator.expand:type_name -> tidemill.jobgraph.v1.Expand
+	29,  // 25: tidemill.jobgraph.v1.Operator.unnest:type_name -> tidemill.jobgraph.v1.Unnest
+	35,  // 26: tidemill.jobgraph.v1.Operator.group_top_n:type_name -> tidemill.jobgraph.v1.GroupTopN
+	42,  // 27: tidemill.jobgraph.v1.Operator.updating_aggregate:type_name -> tidemill.jobgraph.v1.UpdatingAggregate
+	43,  // 28: tidemill.jobgraph.v1.Operator.updating_join:type_name -> tidemill.jobgraph.v1.UpdatingJoin
+	44,  // 29: tidemill.jobgraph.v1.Operator.updating_top_n:type_name -> tidemill.jobgraph.v1.UpdatingTopN
+	45,  // 30: tidemill.jobgraph.v1.Operator.updating_over:type_name -> tidemill.jobgraph.v1.UpdatingOver
+	46,  // 31: tidemill.jobgraph.v1.Operator.materialize:type_name -> tidemill.jobgraph.v1.Materialize
+	47,  // 32: tidemill.jobgraph.v1.Operator.window_table:type_name -> tidemill.jobgraph.v1.WindowTable
+	48,  // 33: tidemill.jobgraph.v1.Operator.process:type_name -> tidemill.jobgraph.v1.Process
+	50,  // 34: tidemill.jobgraph.v1.Operator.temporal_join:type_name -> tidemill.jobgraph.v1.TemporalJoin
+	51,  // 35: tidemill.jobgraph.v1.Operator.lookup_join:type_name -> tidemill.jobgraph.v1.LookupJoin
+	55,  // 36: tidemill.jobgraph.v1.Operator.match_recognize:type_name -> tidemill.jobgraph.v1.MatchRecognize
+	59,  // 37: tidemill.jobgraph.v1.Source.options:type_name -> tidemill.jobgraph.v1.Source.OptionsEntry
+	15,  // 38: tidemill.jobgraph.v1.Source.columns:type_name -> tidemill.jobgraph.v1.Field
+	20,  // 39: tidemill.jobgraph.v1.Source.predicate:type_name -> tidemill.jobgraph.v1.Predicate
+	15,  // 40: tidemill.jobgraph.v1.Source.table_columns:type_name -> tidemill.jobgraph.v1.Field
+	63,  // 41: tidemill.jobgraph.v1.Source.row_filters:type_name -> tidemill.expr.v1.Expr
+	19,  // 42: tidemill.jobgraph.v1.Source.key_filters:type_name -> tidemill.jobgraph.v1.KeyFilter
+	24,  // 43: tidemill.jobgraph.v1.Source.watermark:type_name -> tidemill.jobgraph.v1.WatermarkAssigner
+	64,  // 44: tidemill.jobgraph.v1.Predicate.literals:type_name -> tidemill.expr.v1.Literal
+	20,  // 45: tidemill.jobgraph.v1.Predicate.terms:type_name -> tidemill.jobgraph.v1.Predicate
+	22,  // 46: tidemill.jobgraph.v1.Values.rows:type_name -> tidemill.jobgraph.v1.ValuesRow
+	64,  // 47: tidemill.jobgraph.v1.ValuesRow.values:type_name -> tidemill.expr.v1.Literal
+	63,  // 48: tidemill.jobgraph.v1.Calc.filter:type_name -> tidemill.expr.v1.Expr
+	63,  // 49: tidemill.jobgraph.v1.Calc.projection:type_name -> tidemill.expr.v1.Expr
+	63,  // 50: tidemill.jobgraph.v1.WatermarkAssigner.watermark:type_name -> tidemill.expr.v1.Expr
+	63,  // 51: tidemill.jobgraph.v1.WatermarkAssigner.time:type_name -> tidemill.expr.v1.Expr
+	3,   // 52: tidemill.jobgraph.v1.Aggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	25,  // 53: tidemill.jobgraph.v1.Aggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	28,  // 54: tidemill.jobgraph.v1.Expand.sets:type_name -> tidemill.jobgraph.v1.ExpandSet
+	4,   // 55: tidemill.jobgraph.v1.Window.kind:type_name -> tidemill.jobgraph.v1.WindowKind
+	3,   // 56: tidemill.jobgraph.v1.WindowAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	30,  // 57: tidemill.jobgraph.v1.WindowAggregate.window:type_name -> tidemill.jobgraph.v1.Window
+	25,  // 58: tidemill.jobgraph.v1.WindowAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	5,   // 59: tidemill.jobgraph.v1.WindowAggregate.properties:type_name -> tidemill.jobgraph.v1.WindowProperty
+	6,   // 60: tidemill.jobgraph.v1.Join.type:type_name -> tidemill.jobgraph.v1.JoinType
+	63,  // 61: tidemill.jobgraph.v1.Join.residual:type_name -> tidemill.expr.v1.Expr
+	19,  // 62: tidemill.jobgraph.v1.Join.filters:type_name -> tidemill.jobgraph.v1.KeyFilter
+	16,  // 63: tidemill.jobgraph.v1.Over.order:type_name -> tidemill.jobgraph.v1.SortKey
+	34,  // 64: tidemill.jobgraph.v1.Over.calls:type_name -> tidemill.jobgraph.v1.OverCall
+	25,  // 65: tidemill.jobgraph.v1.OverCall.call:type_name -> tidemill.jobgraph.v1.AggregateCall
+	36,  // 66: tidemill.jobgraph.v1.OverCall.frame:type_name -> tidemill.jobgraph.v1.Frame
+	3,   // 67: tidemill.jobgraph.v1.GroupTopN.phase:type_name -> tidemill.jobgraph.v1.Phase
+	16,  // 68: tidemill.jobgraph.v1.GroupTopN.order:type_name -> tidemill.jobgraph.v1.SortKey
+	7,   // 69: tidemill.jobgraph.v1.GroupTopN.ranking:type_name -> tidemill.jobgraph.v1.Ranking
+	8,   // 70: tidemill.jobgraph.v1.Frame.unit:type_name -> tidemill.jobgraph.v1.FrameUnit
+	37,  // 71: tidemill.jobgraph.v1.Frame.from:type_name -> tidemill.jobgraph.v1.FrameBound
+	37,  // 72: tidemill.jobgraph.v1.Frame.to:type_name -> tidemill.jobgraph.v1.FrameBound
+	9,   // 73: tidemill.jobgraph.v1.FrameBound.kind:type_name -> tidemill.jobgraph.v1.BoundKind
+	16,  // 74: tidemill.jobgraph.v1.Sort.keys:type_name -> tidemill.jobgraph.v1.SortKey
+	16,  // 75: tidemill.jobgraph.v1.TopN.keys:type_name -> tidemill.jobgraph.v1.SortKey
+	3,   // 76: tidemill.jobgraph.v1.UpdatingAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	25,  // 77: tidemill.jobgraph.v1.UpdatingAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	41,  // 78: tidemill.jobgraph.v1.UpdatingAggregate.closing:type_name -> tidemill.jobgraph.v1.Closing
+	6,   // 79: tidemill.jobgraph.v1.UpdatingJoin.type:type_name -> tidemill.jobgraph.v1.JoinType
+	63,  // 80: tidemill.jobgraph.v1.UpdatingJoin.residual:type_name -> tidemill.expr.v1.Expr
+	41,  // 81: tidemill.jobgraph.v1.UpdatingJoin.left_closing:type_name -> tidemill.jobgraph.v1.Closing
+	41,  // 82: tidemill.jobgraph.v1.UpdatingJoin.right_closing:type_name -> tidemill.jobgraph.v1.Closing
+	16,  // 83: tidemill.jobgraph.v1.UpdatingTopN.order:type_name -> tidemill.jobgraph.v1.SortKey
+	7,   // 84: tidemill.jobgraph.v1.UpdatingTopN.ranking:type_name -> tidemill.jobgraph.v1.Ranking
+	41,  // 85: tidemill.jobgraph.v1.UpdatingTopN.closing:type_name -> tidemill.jobgraph.v1.Closing
+	16,  // 86: tidemill.jobgraph.v1.UpdatingOver.order:type_name -> tidemill.jobgraph.v1.SortKey
+	34,  // 87: tidemill.jobgraph.v1.UpdatingOver.calls:type_name -> tidemill.jobgraph.v1.OverCall
+	41,  // 88: tidemill.jobgraph.v1.UpdatingOver.closing:type_name -> tidemill.jobgraph.v1.Closing
+	30,  // 89: tidemill.jobgraph.v1.WindowTable.window:type_name -> tidemill.jobgraph.v1.Window
+	49,  // 90: tidemill.jobgraph.v1.Process.sides:type_name -> tidemill.jobgraph.v1.SideOutput
+	15,  // 91: tidemill.jobgraph.v1.SideOutput.schema:type_name -> tidemill.jobgraph.v1.Field
+	6,   // 92: tidemill.jobgraph.v1.TemporalJoin.type:type_name -> tidemill.jobgraph.v1.JoinType
+	63,  // 93: tidemill.jobgraph.v1.TemporalJoin.residual:type_name -> tidemill.expr.v1.Expr
+	6,   // 94: tidemill.jobgraph.v1.LookupJoin.type:type_name -> tidemill.jobgraph.v1.JoinType
+	18,  // 95: tidemill.jobgraph.v1.LookupJoin.table:type_name -> tidemill.jobgraph.v1.Source
+	63,  // 96: tidemill.jobgraph.v1.LookupJoin.residual:type_name -> tidemill.expr.v1.Expr
+	10,  // 97: tidemill.jobgraph.v1.Pattern.kind:type_name -> tidemill.jobgraph.v1.PatternKind
+	52,  // 98: tidemill.jobgraph.v1.Pattern.parts:type_name -> tidemill.jobgraph.v1.Pattern
+	25,  // 99: tidemill.jobgraph.v1.MatchReference.aggregate:type_name -> tidemill.jobgraph.v1.AggregateCall
+	63,  // 100: tidemill.jobgraph.v1.MatchVariable.define:type_name -> tidemill.expr.v1.Expr
+	53,  // 101: tidemill.jobgraph.v1.MatchVariable.references:type_name -> tidemill.jobgraph.v1.MatchReference
+	16,  // 102: tidemill.jobgraph.v1.MatchRecognize.order:type_name -> tidemill.jobgraph.v1.SortKey
+	52,  // 103: tidemill.jobgraph.v1.MatchRecognize.pattern:type_name -> tidemill.jobgraph.v1.Pattern
+	54,  // 104: tidemill.jobgraph.v1.MatchRecognize.variables:type_name -> tidemill.jobgraph.v1.MatchVariable
+	53,  // 105: tidemill.jobgraph.v1.MatchRecognize.measures:type_name -> tidemill.jobgraph.v1.MatchReference
+	11,  // 106: tidemill.jobgraph.v1.MatchRecognize.after:type_name -> tidemill.jobgraph.v1.AfterMatch
+	60,  // 107: tidemill.jobgraph.v1.Sink.options:type_name -> tidemill.jobgraph.v1.Sink.OptionsEntry
+	15,  // 108: tidemill.jobgraph.v1.Sink.columns:type_name -> tidemill.jobgraph.v1.Field
+	61,  // 109: tidemill.jobgraph.v1.Sink.static_partition:type_name -> tidemill.jobgraph.v1.Sink.StaticPartitionEntry
+	110, // [110:110] is the sub-list for method output_type
+	110, // [110:110] is the sub-list for method input_type
+	110, // [110:110] is the sub-list for extension type_name
+	110, // [110:110] is the sub-list for extension extendee
+	0,   // [0:110] is the sub-list for field type_name
 }
 
 func init() { file_core_jobgraph_jobgraph_proto_init() }

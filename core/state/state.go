@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
@@ -10,8 +11,9 @@ import (
 	"github.com/tidemill/tidemill/core/keygroup"
 )
 
-// TableSpec declares a table. ID and the columns' names and types identify it in
-// snapshots: a restore matches by ID and refuses other columns.
+// TableSpec declares a table. ID and the columns' types identify it in snapshots: a restore
+// matches by ID and refuses other columns. What they mean, and are called, may have changed
+// only as the job's owner allows (checkpoint.Fit).
 type TableSpec struct {
 	ID     uint16
 	Name   string
@@ -25,6 +27,21 @@ type TableSpec struct {
 	// task may call Evictor.Evict: keys that have not been asked for lately may leave
 	// memory then. All others stay.
 	Evictable bool
+	// Named says that columns are known by their names, and whether they may be null matters:
+	// restored ones that differ in that are refused, too.
+	Named bool
+}
+
+// Fits reports whether what was restored of table t, as its snapshots describe it, can be
+// taken for s.
+func (s TableSpec) Fits(t TableSpec) bool {
+	same := func(a, b datatype.Schema) bool {
+		if s.Named {
+			return a.Equal(b)
+		}
+		return slices.EqualFunc(a, b, func(x, y datatype.Field) bool { return x.Type.Same(y.Type) })
+	}
+	return same(s.Keys, t.Keys) && same(s.Values, t.Values) && same(s.List, t.List)
 }
 
 // Backend is the keyed state of one operator in one subtask. Only its task's

@@ -225,5 +225,5 @@ func (t *Task) restore(l *link, ctx *operator.Context) error {
 	} else {
 		l.keyed.chain = chain
 	}
-	return t.env.Snapshots.Restore(t.ctx, chain, t.d.KeyGroups, backend)
+	return t.env.Snapshots.Restore(t.ctx, chain, t.d.KeyGroups, rearranged(backend, saved.GetRearranged()))
 }

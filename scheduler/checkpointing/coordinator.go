@@ -41,6 +41,8 @@ type Vertex struct {
 	Parallelism int
 	// Source is the uid of the source operator of a vertex that has one.
 	Source string
+	// Operators are those of the vertex that may have state.
+	Operators []*checkpoint.KeptOperator
 	// Head says that the vertex has no inputs: its subtasks are triggered.
 	Head bool
 	// Inputs are its exchanges. Overtakes says that barriers may overtake what is in flight

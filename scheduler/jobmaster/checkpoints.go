@@ -42,6 +42,11 @@ func (m *Master) checkpointVertices() []checkpointing.Vertex {
 		if m.layout.isSource(id.Vertex(i)) {
 			out[i].Source = v.GetChain()[0].GetUid()
 		}
+		for _, op := range v.GetChain() {
+			out[i].Operators = append(out[i].Operators, &checkpoint.KeptOperator{
+				Uid: op.GetUid(), Name: op.GetName(), Source: op.GetUid() == out[i].Source, Kept: op.GetKept(),
+			})
+		}
 	}
 	return out
 }
@@ -101,6 +106,9 @@ func (m *Master) restoreFrom(manifest *checkpoint.Manifest) (*checkpointing.Rest
 	r, err := checkpointing.Restore(m.opts.Job, manifest, m.checkpointVertices(), int(m.layout.graph.GetKeyGroups()), config.IgnoreUnclaimedState.Get(m.config))
 	if err == nil && r != nil && len(r.LeftOut) > 0 {
 		m.opts.Log.Warn("state was left out", "job", m.opts.Job, "checkpoint", manifest.GetCheckpoint(), "of", r.LeftOut)
+	}
+	if err == nil && r != nil && len(r.Empty) > 0 {
+		m.opts.Log.Warn("operators that the checkpoint knows nothing of start empty", "job", m.opts.Job, "checkpoint", manifest.GetCheckpoint(), "operators", r.Empty)
 	}
 	return r, err
 }

@@ -53,7 +53,7 @@ func (r *Runtime) Table(spec TableSpec) (*Table, error) {
 	}
 	values := append(datatype.Schema{{Name: "present", Type: bigint}, {Name: "touched", Type: bigint}}, spec.Values...)
 	table, err := r.backend.Table(state.TableSpec{
-		ID: number, Name: spec.Name, Keys: r.keys.schema, Values: values, List: spec.List, Evictable: true,
+		ID: number, Name: spec.Name, Keys: r.keys.schema, Values: values, List: spec.List, Evictable: true, Named: true,
 	})
 	if err != nil {
 		return nil, err

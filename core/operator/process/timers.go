@@ -54,7 +54,7 @@ func newTimers(r *Runtime, d Domain, number uint16) (*timers, error) {
 	t.settle()
 	var err error
 	t.table, err = r.backend.Table(state.TableSpec{
-		ID: number, Name: "timers of " + d.String(), Keys: r.keys.schema, Values: datatype.Schema{{Name: "times", Type: bytes}},
+		ID: number, Name: "timers of " + d.String(), Keys: r.keys.schema, Values: datatype.Schema{{Name: "times", Type: bytes}}, Named: true,
 	})
 	if err != nil {
 		return nil, err

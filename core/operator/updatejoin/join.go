@@ -58,13 +58,17 @@ func New(spec *jobgraph.UpdatingJoin, left, right datatype.Schema, deps Deps) (o
 		return nil, fmt.Errorf("join: type %v", spec.Type)
 	}
 	j := &Join{kind: spec.Type, atClosing: spec.AtClosing, deps: deps, watermark: stream.MinWatermark}
+	first, second := uint16(1), uint16(2)
+	if spec.Crossed {
+		first, second = second, first
+	}
 	j.sides[leftInput] = &side{
-		name: "left", input: leftInput, schema: left, retracting: spec.LeftRetracting,
+		name: "left", input: leftInput, table: first, schema: left, retracting: spec.LeftRetracting,
 		keep: spec.LeftKeepMillis, preserved: fillsRight(spec.Type),
 		counted: spec.Type != jobgraph.JoinType_JOIN_INNER && spec.Type != jobgraph.JoinType_JOIN_RIGHT,
 	}
 	j.sides[rightInput] = &side{
-		name: "right", input: rightInput, schema: right, retracting: spec.RightRetracting, offset: len(left),
+		name: "right", input: rightInput, table: second, schema: right, retracting: spec.RightRetracting, offset: len(left),
 		keep: spec.RightKeepMillis, preserved: fillsLeft(spec.Type), counted: fillsLeft(spec.Type),
 	}
 	if err := j.keys(spec.LeftKeys, spec.RightKeys); err != nil {

@@ -21,6 +21,7 @@ import (
 type side struct {
 	name       string
 	input      int
+	table      uint16 // of the state
 	schema     datatype.Schema
 	offset     int   // of its columns in pairs
 	keys       []int // columns; none: all rows have one key
@@ -179,7 +180,7 @@ func (s *side) hide() error {
 func (s *side) open(ctx *operator.Context, backend state.Backend) error {
 	s.ctx = ctx
 	t, err := backend.Table(state.TableSpec{
-		ID: uint16(1 + s.input), Name: s.name + " rows", Keys: s.keySchema, List: s.list,
+		ID: s.table, Name: s.name + " rows", Keys: s.keySchema, List: s.list,
 		Evictable: s.closing == nil && s.keep == 0,
 	}) // else rows are known by their numbers
 	if err != nil {

@@ -1,7 +1,7 @@
 // Package optimizer rewrites logical plans into cheaper ones that yield the same
 // rows. It is pure: no I/O, no clock.
 //
-// One file holds one rule. Rules are functions from plan to plan; Optimize runs
+// One file holds one rule (rules lists them by name; each may be left out). Rules are functions from plan to plan; Optimize runs
 // them once each, in an order in which none needs an earlier one again:
 //
 //	fold           constants and boolean algebra

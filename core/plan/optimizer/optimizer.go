@@ -1,6 +1,7 @@
 package optimizer
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tidemill/tidemill/core/connector"
@@ -26,43 +27,85 @@ type Options struct {
 	// Stopped, which may be nil, is asked before each rule; once it reports true the
 	// plan is returned as it is by then.
 	Stopped func() bool
+	// Disabled are names of rules (Rules) that are left out.
+	Disabled []string
+}
+
+// rule is one rewriting: how it is called, and what it makes of a plan.
+type rule struct {
+	name string
+	// mode says for which plans it is.
+	mode    mode
+	rewrite func(n plan.Node, o Options) plan.Node
+}
+
+type mode uint8
+
+const (
+	every mode = iota
+	batchOnly
+	streamingOnly
+)
+
+// always is a rule for all plans that needs no options.
+func always(name string, rewrite func(plan.Node) plan.Node) rule {
+	return only(every, name, rewrite)
+}
+
+func only(m mode, name string, rewrite func(plan.Node) plan.Node) rule {
+	return rule{name, m, func(n plan.Node, _ Options) plan.Node { return rewrite(n) }}
+}
+
+// rules are in the order in which they run; some do twice.
+func rules() []rule {
+	return []rule{
+		always("merge", merge), // casts meet the literals that they are of
+		{"fold", every, func(n plan.Node, o Options) plan.Node { return fold(n, o.Functions, o.Zone) }},
+		{"window", every, func(n plan.Node, o Options) plan.Node { return windows(n, o.Streaming) }},
+		always("averages", averages),
+		only(batchOnly, "distinct", distinct), // streaming group-bys know different values
+		always("nested-keys", nestedKeys),
+		always("push-down", func(n plan.Node) plan.Node { return pushDown(n, nil) }),
+		always("group-top", groupTop),
+		{"scan-predicate", every, func(n plan.Node, o Options) plan.Node { return scanPredicates(n, o.Refresh) }},
+		always("prune", prune), // what nobody reads has no weight in the order of joins
+		always("join-order", orderJoins),
+		always("keys", keys),
+		only(batchOnly, "eager", eager), // it would make updates of inserts
+		always("prune", prune),
+		always("limit", limits),
+		always("outer-sides", outerSides),
+		always("merge", merge),
+		always("narrow-rows", narrowRows),
+		only(streamingOnly, "updating", updating),
+		only(streamingOnly, "last-filters", lastFilters),
+	}
+}
+
+// Rules are the names of the rules that may be left out, sorted: plans without one yield the
+// same rows, some later or with more work.
+func Rules() []string {
+	var names []string
+	for _, r := range rules() {
+		names = append(names, r.name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // Optimize returns a plan with the same rows as n.
 func Optimize(n plan.Node, o Options) plan.Node {
-	streaming := func(then, otherwise func(plan.Node) plan.Node) func(plan.Node) plan.Node {
-		if o.Streaming {
-			return then
-		}
-		return otherwise
+	left := batchOnly
+	if !o.Streaming {
+		left = streamingOnly
 	}
-	same := func(n plan.Node) plan.Node { return n }
-	for _, rule := range []func(plan.Node) plan.Node{
-		merge, // casts meet the literals that they are of
-		func(n plan.Node) plan.Node { return fold(n, o.Functions, o.Zone) },
-		func(n plan.Node) plan.Node { return windows(n, o.Streaming) },
-		averages,
-		streaming(same, distinct), // streaming group-bys know different values
-		nestedKeys,
-		func(n plan.Node) plan.Node { return pushDown(n, nil) },
-		groupTop,
-		func(n plan.Node) plan.Node { return scanPredicates(n, o.Refresh) },
-		prune, // what nobody reads has no weight in the order of joins
-		orderJoins,
-		keys,
-		streaming(same, eager), // it would make updates of inserts
-		prune,
-		limits,
-		outerSides,
-		merge,
-		narrowRows,
-		streaming(updating, same),
-		streaming(lastFilters, same),
-	} {
+	for _, r := range rules() {
 		if o.Stopped != nil && o.Stopped() {
 			return n
 		}
-		n = rule(n)
+		if r.mode != left && !slices.Contains(o.Disabled, r.name) {
+			n = r.rewrite(n, o)
+		}
 	}
 	return n
 }

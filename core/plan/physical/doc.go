@@ -19,6 +19,7 @@
 // What an unbounded input cannot have yet, because its result would be taken
 // back row by row, is refused by name and place with advice.
 //
-// The same plan always gives the same graph: uids are hashes of what a vertex
-// does and of what it reads, numbered where equal ones occur.
+// The same plan always gives the same graph: uids of vertices are hashes of what a vertex
+// does and of what it reads, numbered where equal ones occur. Those of operators with state
+// are hashes of what the state means (lineage.go), by which other plans find it.
 package physical

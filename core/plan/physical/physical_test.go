@@ -1,12 +1,14 @@
 package physical
 
 import (
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/expr"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/plan"
 )
@@ -46,6 +48,43 @@ func TestUIDs(t *testing.T) {
 	}
 	if first.Vertices[2].Uid == other.Vertices[2].Uid {
 		t.Error("the join has the same uid over another input")
+	}
+}
+
+// TestStateIdentity shows that the uids of operators with state are those of what it means:
+// a filter changes what is exact, and a matching finds the operators again.
+func TestStateIdentity(t *testing.T) {
+	build := func(n plan.Node) map[string]*jobgraph.Operator {
+		g, _, err := Build([]plan.Node{n}, Options{Streaming: true, Parallelism: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		by := map[string]*jobgraph.Operator{}
+		for _, v := range g.Vertices {
+			for _, op := range v.Chain {
+				if op.Kept != nil {
+					kind, _, _ := strings.Cut(op.Uid, "-")
+					by[kind+" "+op.GetSource().GetTable()] = op
+				}
+			}
+		}
+		return by
+	}
+	loosest := func(op *jobgraph.Operator) string { return op.Kept.Meanings[len(op.Kept.Meanings)-1] }
+	first, turned := build(join(scan("a"), scan("b"))), build(join(scan("b"), scan("a")))
+	if x, y := first["join "], turned["join "]; x.Uid != y.Uid || x.GetUpdatingJoin().Crossed == y.GetUpdatingJoin().Crossed {
+		t.Errorf("sides turned round: %s and %s", x, y)
+	}
+	cond := &expr.Call{Function: "IS NOT NULL", Args: []expr.Expr{plan.Column(scan("a").Columns, 1)}, T: datatype.Of(datatype.Boolean).NotNull()}
+	filtered := build(join(&plan.Filter{Input: scan("a"), Cond: cond}, scan("b")))
+	for kind, op := range first {
+		if now := filtered[kind]; now == nil || now.Uid == op.Uid && kind != "source b" || loosest(now) != loosest(op) {
+			t.Errorf("%s with a filter: %v, was %v", kind, now, op)
+		}
+	}
+	other := build(join(scan("a"), scan("c")))
+	if loosest(other["join "]) == loosest(first["join "]) || loosest(other["source a"]) != loosest(first["source a"]) {
+		t.Error("a join with another table is another one, and the scan of the same one is not")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -249,6 +250,10 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	disabled, err := r.disabledRules()
+	if err != nil {
+		return nil, err
+	}
 	result := &Result{Kind: Query, Analyze: r.analyze}
 	for _, root := range roots {
 		if !streaming {
@@ -259,7 +264,7 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 		}
 		root = optimizer.Optimize(root, optimizer.Options{
 			Functions: r.functions, Refresh: r.refresh, Streaming: streaming, Zone: config.LocalTimeZone.Get(r.settings),
-			Stopped: func() bool { return r.ctx.Err() != nil },
+			Stopped: func() bool { return r.ctx.Err() != nil }, Disabled: disabled,
 		})
 		if err := r.stopped(); err != nil {
 			return nil, err
@@ -297,6 +302,21 @@ func (r *run) parallelism(streaming bool) uint32 {
 		return 0
 	}
 	return uint32(config.Parallelism.Get(r.settings))
+}
+
+// disabledRules are the optimizer's rules that are to be left out.
+func (r *run) disabledRules() (names []string, err error) {
+	known := optimizer.Rules()
+	for name := range strings.SplitSeq(config.DisabledRules.Get(r.settings), ";") {
+		if name = strings.TrimSpace(name); name == "" {
+			continue
+		}
+		if !slices.Contains(known, name) {
+			return nil, failure.Errorf(failure.Usage, "option %s: there is no rule %s; there are %s", config.DisabledRules.Key(), name, strings.Join(known, ", "))
+		}
+		names = append(names, name)
+	}
+	return names, nil
 }
 
 // holdMillis is how long changes may be held back.

@@ -49,7 +49,7 @@ func (b *Backend) Table(spec state.TableSpec) (state.Table, error) {
 	if t.opened {
 		return nil, failure.Errorf(failure.Internal, "state table %d %s is open already", spec.ID, spec.Name)
 	}
-	t.opened, t.spec.Evictable = true, spec.Evictable
+	t.opened, t.spec = true, spec
 	for _, s := range t.spaces {
 		s.index = nil // of the restore
 		if t.tiered() {
@@ -73,7 +73,7 @@ func (b *Backend) declare(spec state.TableSpec) (*table, error) {
 	if t.spec.Routed != spec.Routed {
 		return nil, failure.Errorf(failure.Fatal, "state table %d %s is sent to its subtasks by %d columns, its restored state by %d", spec.ID, spec.Name, spec.Routed, t.spec.Routed)
 	}
-	if !t.spec.Keys.Equal(spec.Keys) || !t.spec.Values.Equal(spec.Values) || !t.spec.List.Equal(spec.List) {
+	if !spec.Fits(t.spec) {
 		return nil, failure.Errorf(failure.Fatal, "state table %d %s has columns (%s; %s; %s), its restored state (%s; %s; %s)",
 			spec.ID, spec.Name, spec.Keys, spec.Values, spec.List, t.spec.Keys, t.spec.Values, t.spec.List)
 	}
