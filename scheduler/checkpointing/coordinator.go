@@ -203,8 +203,14 @@ func (c *Coordinator) subtasks() (n int) {
 
 // Acknowledged takes the part of an attempt that was not replaced.
 func (c *Coordinator) Acknowledged(a id.Attempt, r *rpc.AckRequest) []Action {
-	if c.phase != collecting || id.Checkpoint(r.GetBarrier().GetCheckpoint()) != c.current.barrier.Checkpoint || !c.current.waiting[a] {
+	if c.phase != collecting || !c.current.waiting[a] {
 		c.carried = append(c.carried, r.GetCommittables()...) // late: of a checkpoint that was given up
+		return nil
+	}
+	if id.Checkpoint(r.GetBarrier().GetCheckpoint()) != c.current.barrier.Checkpoint {
+		// Late, too, but before the attempt's part of this one: a restart from this one does not
+		// write it again.
+		c.current.committables = append(c.current.committables, r.GetCommittables()...)
 		return nil
 	}
 	delete(c.current.waiting, a)
