@@ -325,3 +325,48 @@ func TestClassesOfAnotherParallelism(t *testing.T) {
 		}
 	}
 }
+
+// A subtask that has several classes without an end, as after the job went on with fewer
+// subtasks, reads all of them.
+func TestEndlessClassesTakeTurns(t *testing.T) {
+	options := map[string]string{"rows-per-second": "100", "fields.n.kind": "sequence"}
+	now := time.Unix(0, 0)
+	r := open(t, spec(t, 1, options, "n BIGINT"), 0, memory.DefaultAllocator, func() time.Time { return now })
+	if early, ok := r.(connector.EarlyReader); !ok || !early.Early() {
+		t.Error("it does not ask for the other classes")
+	}
+	for first := range int64(2) {
+		split, err := class{First: first, Step: 2}.split()
+		if err == nil {
+			err = r.Add(split)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	now = now.Add(100 * time.Millisecond)
+	seen := map[int64]int{}
+	for {
+		b, wait, err := r.Poll(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b == nil {
+			if wait != connector.ForData {
+				t.Errorf("waits %v", wait)
+			}
+			break
+		}
+		for _, n := range b.Column(0).(*array.Int64).Int64Values() {
+			seen[n%2]++
+		}
+		b.Release()
+	}
+	if seen[0] != 5 || seen[1] != 5 {
+		t.Errorf("rows by class: %v", seen)
+	}
+	bounded := open(t, spec(t, 1, map[string]string{"number-of-rows": "10"}, "n BIGINT"), 0, memory.DefaultAllocator, time.Now)
+	if bounded.(connector.EarlyReader).Early() {
+		t.Error("of a batch job, the first one would take all")
+	}
+}

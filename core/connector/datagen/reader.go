@@ -59,6 +59,10 @@ func (r *reader) Add(s connector.Split) error {
 	return nil
 }
 
+// Early implements connector.EarlyReader: a class without an end leaves no turn to the next
+// one, which a subtask has after the job went on with fewer.
+func (r *reader) Early() bool { return r.opts.rows < 0 }
+
 // Ready implements connector.Reader.
 func (r *reader) Ready() <-chan struct{} { return r.ready }
 
