@@ -104,9 +104,9 @@ func expression(e *exprpb.Expr, columns []string) string {
 	case *exprpb.Expr_Column:
 		return at(columns, n.Column)
 	case *exprpb.Expr_Call:
-		args := make([]string, len(n.Call.Args))
-		for i, a := range n.Call.Args {
-			args[i] = expression(a, columns)
+		args := make([]string, 0, len(n.Call.Args)+1)
+		for _, a := range n.Call.Args {
+			args = append(args, expression(a, columns))
 		}
 		return call(n.Call.Function, append(args, untyped(e.Type))...)
 	default:
