@@ -145,13 +145,17 @@ func (g *guard) RemoveAll(name string) error { return g.swallow(g.FS.RemoveAll(n
 // Unwrap implements vfs.FS.
 func (g *guard) Unwrap() vfs.FS { return g.FS }
 
-// guarded is a file; one without File is not there.
+// guarded is a file; one without File is not there. Pebble writes it front to back, one
+// block of 4 KB at a time, and reads it once it is closed: what is written is put together.
 type guarded struct {
 	vfs.File
-	guard *guard
-	name  string
-	at    int64
+	guard   *guard
+	name    string
+	pending []byte // written, but not to File
 }
+
+// writeBytes is how much is written at a time.
+const writeBytes = 128 << 10
 
 // well says that the file is still written to.
 func (f *guarded) well() bool { return f.File != nil && f.guard.err() == nil }
@@ -163,11 +167,23 @@ func (f *guarded) Write(b []byte) (int, error) {
 	}
 	err := f.guard.grow(f.name, int64(len(b)))
 	if err == nil {
-		_, err = f.File.Write(b)
+		f.pending = append(f.pending, b...)
+		if len(f.pending) >= writeBytes {
+			err = f.flush()
+		}
 	}
 	f.guard.written.Add(int64(len(b)))
-	f.at += int64(len(b))
 	return len(b), f.guard.swallow(err)
+}
+
+// flush writes what is pending.
+func (f *guarded) flush() error {
+	if len(f.pending) == 0 {
+		return nil
+	}
+	_, err := f.File.Write(f.pending)
+	f.pending = f.pending[:0]
+	return err
 }
 
 // WriteAt implements vfs.File.
@@ -175,7 +191,10 @@ func (f *guarded) WriteAt(b []byte, at int64) (int, error) {
 	if !f.well() {
 		return len(b), nil
 	}
-	_, err := f.File.WriteAt(b, at)
+	err := f.flush()
+	if err == nil {
+		_, err = f.File.WriteAt(b, at)
+	}
 	return len(b), f.guard.swallow(err)
 }
 
@@ -206,6 +225,9 @@ func (f *guarded) Preallocate(int64, int64) error { return nil }
 func (f *guarded) Stat() (vfs.FileInfo, error) {
 	if f.File == nil {
 		return nil, os.ErrNotExist
+	}
+	if f.well() {
+		f.guard.fail(f.flush())
 	}
 	return f.File.Stat()
 }
@@ -240,6 +262,10 @@ func (f *guarded) Close() error {
 	if f.File == nil {
 		return nil
 	}
+	if f.well() {
+		f.guard.fail(f.flush())
+	}
+	f.pending = nil
 	return f.guard.swallow(f.File.Close())
 }
 
