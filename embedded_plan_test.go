@@ -103,7 +103,7 @@ func TestPlanChanges(t *testing.T) {
 		t.Fatalf("%q, %v", want, err)
 	}
 	slices.Sort(want)
-	save := e.savepoint(planned{rate: 10_000, out: "first"}.script())
+	save := e.savepoint(planned{rate: 1_000, out: "first"}.script())
 	for name, p := range map[string]planned{
 		"same":              {},
 		"parallelism":       {more: "SET 'parallelism.default' = '1';"},
@@ -145,7 +145,7 @@ func TestPlanChanges(t *testing.T) {
 // empty, and everything else goes on.
 func TestPlanChangesTooMuch(t *testing.T) {
 	e := open(t, map[string]string{"parallelism.default": "2"})
-	save := e.savepoint(planned{rate: 10_000, out: "first"}.script())
+	save := e.savepoint(planned{rate: 1_000, out: "first"}.script())
 	other := planned{out: "other", count: "SUM(t.k)"}
 	if _, err := e.goOn(other, save); err == nil || !strings.Contains(err.Error(), "Aggregate by category: COUNT(*), SUM(v) (final) (group-by-") {
 		t.Fatalf("another aggregate: %v", err)
@@ -173,7 +173,7 @@ func TestPlanChangesTooMuch(t *testing.T) {
 // dropped behind it: it would bring back those that it has.
 func TestConditionMovesBeforeState(t *testing.T) {
 	e := open(t, map[string]string{"parallelism.default": "2"})
-	p := planned{rate: 10_000, out: "first", having: "HAVING c.category > 0", more: "SET 'table.optimizer.disabled-rules' = 'push-down; keys';"}
+	p := planned{rate: 1_000, out: "first", having: "HAVING c.category > 0", more: "SET 'table.optimizer.disabled-rules' = 'push-down; keys';"}
 	save := e.savepoint(p.script())
 	p.out, p.more = "second", "SET 'table.optimizer.disabled-rules' = 'keys';"
 	if _, err := e.goOn(p, save); err == nil || !strings.Contains(err.Error(), "has rows that a condition behind it dropped") {
