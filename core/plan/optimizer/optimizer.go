@@ -33,11 +33,14 @@ type Options struct {
 
 // rule is one rewriting: how it is called, and what it makes of a plan.
 type rule struct {
-	name string
+	name string // needed: it cannot be left out
 	// mode says for which plans it is.
 	mode    mode
 	rewrite func(n plan.Node, o Options) plan.Node
 }
+
+// needed is the name of rules without which there is no plan.
+const needed = ""
 
 type mode uint8
 
@@ -69,6 +72,7 @@ func rules() []rule {
 		always("group-top", groupTop),
 		{"scan-predicate", every, func(n plan.Node, o Options) plan.Node { return scanPredicates(n, o.Refresh) }},
 		always("prune", prune), // what nobody reads has no weight in the order of joins
+		{needed, every, func(n plan.Node, o Options) plan.Node { return sessionRows(n, o.Streaming) }},
 		always("join-order", orderJoins),
 		always("keys", keys),
 		only(batchOnly, "eager", eager), // it would make updates of inserts
@@ -87,7 +91,9 @@ func rules() []rule {
 func Rules() []string {
 	var names []string
 	for _, r := range rules() {
-		names = append(names, r.name)
+		if r.name != needed {
+			names = append(names, r.name)
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

@@ -93,8 +93,8 @@ func windowed(agg *plan.Aggregate, streaming bool) (plan.Node, bool) {
 			return nil, false
 		}
 	}
-	for _, c := range agg.Calls { // their slices cannot be merged
-		if streaming && (c.Distinct || c.Function == "APPROX_COUNT_DISTINCT") && w.tvf.Window.Kind != plan.Tumble && !session {
+	for _, c := range agg.Calls { // their slices cannot be merged, nor sessions
+		if (c.Distinct || c.Function == "APPROX_COUNT_DISTINCT" || c.Function == "SINGLE_VALUE") && w.tvf.Window.Kind != plan.Tumble {
 			return nil, false
 		}
 	}

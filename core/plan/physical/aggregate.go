@@ -10,7 +10,6 @@ import (
 	"github.com/tidemill/tidemill/core/operator/aggregate"
 	"github.com/tidemill/tidemill/core/operator/updateagg"
 	"github.com/tidemill/tidemill/core/plan"
-	"github.com/tidemill/tidemill/core/sql/sqlerr"
 )
 
 // groupsToSpread are as many groups as a few subtasks share evenly enough.
@@ -135,13 +134,6 @@ func (b *builder) windowAggregate(n *plan.WindowAggregate) (*fragment, error) {
 		splittable = splittable && aggregate.Splittable(c)
 	}
 	session := n.Window.Kind == plan.Session
-	if !splittable && n.Window.Kind != plan.Tumble {
-		which := "windows that overlap"
-		if session {
-			which = "SESSION windows"
-		}
-		return nil, sqlerr.New(sqlerr.Unsupported, n.At(), "DISTINCT aggregates over %s are not supported yet", which)
-	}
 	if f.single() || !splittable || session { // sessions are no slices
 		f = b.byKeys(f, n.Keys)
 		return b.chain(f, n, n.Label(), n.Schema(), windowOperator(n, jobgraph.Phase_PHASE_SINGLE, n.Keys, calls)), nil

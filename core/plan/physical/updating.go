@@ -182,14 +182,9 @@ func (b *builder) materialize(n *plan.Materialize) (*fragment, error) {
 
 // windowTable gives rows their windows where they are.
 func (b *builder) windowTable(n *plan.WindowTVF) (*fragment, error) {
-	switch {
-	case n.Window.Kind != plan.Session:
-	case b.o.Streaming && !plan.InTime(n):
+	if n.Window.Kind == plan.Session { // others are gone
 		return nil, sqlerr.New(sqlerr.Unsupported, n.At(), "streaming mode takes SESSION windows only over inserts, by their event time").
 			Suggest("window the table itself, or run it on bounded tables with --mode batch")
-	default:
-		return nil, sqlerr.New(sqlerr.Unsupported, n.At(), "rows of SESSION windows can only be grouped: by the keys of PARTITION BY, no more and no fewer, and window_start or window_end").
-			Suggest("write GROUP BY k, window_start, window_end over TABLE(SESSION(TABLE t PARTITION BY k, ...)), and a condition about other columns in TABLE (SELECT ... WHERE ...)")
 	}
 	f, err := b.node(n.Input)
 	if err != nil {
