@@ -77,7 +77,7 @@ func TestHugeTextInSmallMemory(t *testing.T) {
 // run runs a statement on an engine of its own and counts its rows.
 func run(t *testing.T, settings map[string]string, text string) (rows int, err error) {
 	t.Helper()
-	engine, err := open(settings)
+	engine, err := open(settings, new(logictest.Around))
 	if err != nil {
 		t.Fatal(err)
 	}

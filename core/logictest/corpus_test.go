@@ -2,6 +2,7 @@ package logictest_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -27,22 +28,41 @@ func TestCorpus(t *testing.T) {
 }
 
 // open starts an engine with the settings that are a process's; sessions get all.
-func open(settings map[string]string) (client.Engine, error) {
-	return openWith(settings, tidemill.Options{})
+func open(settings map[string]string, around *logictest.Around) (client.Engine, error) {
+	return openWith(settings, around, tidemill.Options{})
 }
 
 // apart starts an engine of two workers and a shuffle server.
-func apart(settings map[string]string) (client.Engine, error) {
-	return openWith(settings, tidemill.Options{Workers: 2, Servers: 1})
+func apart(settings map[string]string, around *logictest.Around) (client.Engine, error) {
+	return openWith(settings, around, tidemill.Options{Workers: 2, Servers: 1})
 }
 
-func openWith(settings map[string]string, o tidemill.Options) (client.Engine, error) {
-	process := map[string]string{"worker.slots": "2"}
+// engine is one with a registry of its own.
+type engine struct {
+	client.Engine
+	registry *tidemill.Registry
+}
+
+func (e engine) Close() error { return errors.Join(e.Engine.Close(), e.registry.Close()) }
+
+func openWith(settings map[string]string, around *logictest.Around, o tidemill.Options) (client.Engine, error) {
+	o.Settings = map[string]string{"worker.slots": "2"}
 	for _, option := range config.All() {
 		if text, ok := settings[option.Key]; ok && option.Reload == config.PerProcess {
-			process[option.Key] = text
+			o.Settings[option.Key] = text
 		}
 	}
-	o.Settings = process
-	return tidemill.Embedded(context.Background(), o)
+	var err error
+	if o.Registry, err = tidemill.Builtins(o.Settings); err != nil {
+		return nil, err
+	}
+	o.Registry.Wrap(around.Connector)
+	if err := o.Registry.Register(around.Changes()); err != nil {
+		return nil, err
+	}
+	e, err := tidemill.Embedded(context.Background(), o)
+	if err != nil {
+		return nil, err
+	}
+	return engine{Engine: e, registry: o.Registry}, nil
 }

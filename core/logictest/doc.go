@@ -8,9 +8,9 @@
 //	# A comment. The first one tells the story of the file.
 //
 //	settings execution.batch-rows=3        for the whole file
-//	streaming                              also run with checkpoints, and restarted
-//	                                       from one in the middle of each INSERT
-//	without batch-1                        not run in this variation
+//	streaming                              also run as a stream with checkpoints, and
+//	                                       killed, and restored at other parallelisms
+//	without batch-1: would take long       not run in this variation, and why
 //	include setup.slt                      records of another file, without queries
 //
 //	file points.csv                        writes ${dir}/points.csv
@@ -42,6 +42,15 @@
 // (empty) is the empty text and NULL is null.
 //
 // ${dir} is an empty directory of this run, ${data} the directory of the file.
+//
+// # Killed and restored
+//
+// Where a variation kills jobs (Variation.Lives), an INSERT and a query end several times
+// in the middle: sources stop behind a few batches, and do not end (gate.go); when a
+// checkpoint is complete the engine is closed, and a new one goes on from there. A query's
+// changes go to a sink that takes what a checkpoint publishes, once (changes.go); what they
+// leave must be the rows. So does the variation streaming-fold compare every bounded query
+// of every file: its changelog as a stream, folded, is what batch gives.
 //
 // # The oracle
 //

@@ -21,18 +21,22 @@ import (
 	"github.com/tidemill/tidemill/core/stream"
 )
 
-// checkpointDir is where files that say `streaming` keep their checkpoints.
-const checkpointDir = "${dir}/.checkpoints"
+const (
+	// checkpointDir is where files that say `streaming` keep their checkpoints.
+	checkpointDir = "${dir}/.checkpoints"
+	modeKey       = "execution.runtime-mode"
+)
 
 // recordTimeout bounds one record, so that a statement that hangs is named.
 const recordTimeout = 3 * time.Minute
 
 // Options say how files are run.
 type Options struct {
-	// Open starts an engine with settings; Run closes it.
-	Open func(settings map[string]string) (client.Engine, error)
+	// Open starts an engine with settings, and with around between it and its connectors;
+	// Run closes it.
+	Open func(settings map[string]string, around *Around) (client.Engine, error)
 	// Apart starts one of several workers; nil: variations that ask for it are left out.
-	Apart func(settings map[string]string) (client.Engine, error)
+	Apart func(settings map[string]string, around *Around) (client.Engine, error)
 	// Variations are the ways in which each file runs. The first is the straight
 	// one: it is what Rewrite stores and what the oracle sees. None means
 	// Variations().
@@ -50,16 +54,25 @@ type Variation struct {
 	Settings  map[string]string // ${dir} in values is replaced
 	Streaming bool              // for files that say `streaming` only
 	Apart     bool              // on several workers
-	// Restart ends the engine under each INSERT once a checkpoint is complete, and
-	// goes on from there in a new engine. The settings have to take checkpoints.
-	Restart bool
+	// Lives kill the job of each INSERT and query in the middle, and restore it from its
+	// newest checkpoint in a new engine: the parallelism of each life. The lists take turns.
+	// The rows of a query are what its changes leave in a sink. The settings have to take
+	// checkpoints.
+	Lives [][]string
 }
 
 // Variations are the usual ones.
 func Variations() []Variation {
-	checkpoints := map[string]string{"execution.checkpointing.interval": "20 ms", "state.checkpoints.dir": checkpointDir}
-	onDisk := maps.Clone(checkpoints)
-	onDisk["state.backend.type"], onDisk["state.backend.pebble.memory.fixed-per-operator"] = "pebble", "1 kb"
+	stream := map[string]string{modeKey: "streaming"}
+	with := func(m map[string]string, more ...string) map[string]string {
+		m = maps.Clone(m)
+		for i := 0; i < len(more); i += 2 {
+			m[more[i]] = more[i+1]
+		}
+		return m
+	}
+	checkpoints := with(stream, "execution.checkpointing.interval", "20 ms", "state.checkpoints.dir", checkpointDir)
+	killed := with(checkpoints, "execution.batch-rows", "64", "worker.slots", "3")
 	return []Variation{
 		{Name: "straight"},
 		{Name: "parallelism-1", Settings: map[string]string{"parallelism.default": "1"}},
@@ -69,11 +82,14 @@ func Variations() []Variation {
 		{Name: "retention-job", Settings: map[string]string{"exchange.batch-retention": "job"}},
 		{Name: "workers-2", Apart: true},
 		{Name: "workers-2-stored", Apart: true, Settings: map[string]string{"exchange.batch-retention": "job"}},
-		{Name: "streaming-fold", Settings: map[string]string{"execution.runtime-mode": "streaming"}},
-		{Name: "mini-batch", Streaming: true, Settings: map[string]string{"table.exec.mini-batch.enabled": "true", "table.exec.mini-batch.allow-latency": "1 s"}},
+		{Name: "streaming-fold", Settings: with(stream, "sql-client.execution.result-mode", "changelog")},
+		{Name: "batch", Settings: map[string]string{modeKey: "batch"}},
+		{Name: "mini-batch", Streaming: true, Settings: with(stream, "table.exec.mini-batch.enabled", "true", "table.exec.mini-batch.allow-latency", "1 s")},
 		{Name: "checkpoints", Streaming: true, Settings: checkpoints},
-		{Name: "restarted", Streaming: true, Restart: true, Settings: checkpoints},
-		{Name: "state-on-disk", Streaming: true, Restart: true, Settings: onDisk},
+		{Name: "restored", Streaming: true, Lives: [][]string{{"2", "2"}}, Settings: killed},
+		{Name: "rescaled", Streaming: true, Lives: [][]string{{"1", "2"}, {"2", "3", "1"}}, Settings: killed},
+		{Name: "state-on-disk", Streaming: true, Lives: [][]string{{"2", "2"}}, Settings: with(killed,
+			"state.backend.type", "pebble", "state.backend.pebble.memory.fixed-per-operator", "1 kb")},
 	}
 }
 
@@ -106,7 +122,7 @@ func (o Options) file(t *testing.T, s *script) {
 			continue
 		}
 		t.Run(v.Name, func(t *testing.T) {
-			r := run{script: s, dir: t.TempDir(), rewrite: o.Rewrite && i == 0, labels: map[string]labelled{}, open: open, restart: v.Restart}
+			r := run{script: s, dir: t.TempDir(), rewrite: o.Rewrite && i == 0, labels: map[string]labelled{}, open: open, lives: v.Lives}
 			r.all(t, v.Settings)
 			if r.rewrite && !t.Failed() {
 				if err := s.rewrite(); err != nil {
@@ -122,10 +138,11 @@ func (o Options) file(t *testing.T, s *script) {
 	}
 }
 
-// has reports whether the script sets all of these anyway.
+// has reports whether the script sets all of these anyway. Over tables that end, the mode
+// is batch where none is set.
 func (s *script) has(settings map[string]string) bool {
 	for key, value := range settings {
-		if s.settings[key] != value {
+		if s.settings[key] != value && (key != modeKey || value != "batch" || s.settings[key] != "") {
 			return false
 		}
 	}
@@ -137,8 +154,10 @@ type run struct {
 	script   *script
 	dir      string
 	rewrite  bool
-	restart  bool
-	open     func(map[string]string) (client.Engine, error)
+	lives    [][]string
+	open     func(map[string]string, *Around) (client.Engine, error)
+	around   Around
+	killed   int // jobs so far
 	settings map[string]string
 	engine   client.Engine
 	session  client.Session
@@ -180,7 +199,7 @@ func (r *run) all(t *testing.T, settings map[string]string) {
 
 // start opens the engine and the session.
 func (r *run) start(ctx context.Context) (err error) {
-	if r.engine, err = r.open(r.settings); err != nil {
+	if r.engine, err = r.open(r.settings, &r.around); err != nil {
 		return fmt.Errorf("open engine: %w", err)
 	}
 	if r.session, err = r.engine.Open(ctx, r.settings); err != nil {
@@ -209,8 +228,8 @@ func (r *run) record(ctx context.Context, rec *record) error {
 		return writeFile(r.dir, rec.name, expand(rec.text, r.script, r.dir))
 	}
 	text := expand(rec.text, r.script, r.dir)
-	if r.restart && rec.inserts() {
-		return r.restarted(ctx, rec, text)
+	if k := r.kills(rec, text); k != nil {
+		return r.kill(ctx, k)
 	}
 	rows, schema, err := r.execute(ctx, text)
 	switch {
@@ -283,6 +302,22 @@ func (r *run) execute(ctx context.Context, text string) (rows [][]string, schema
 	}
 }
 
+// printed is row at of a batch.
+func printed(b *stream.Batch, at int, schema datatype.Schema) []string {
+	row := make([]string, len(schema))
+	for i, f := range schema {
+		if b.Column(i).IsNull(at) {
+			row[i] = null
+			continue
+		}
+		row[i] = string(datatype.AppendText(nil, b.Column(i), at, f.Type, nil))
+		if letter := letterOf(f.Type); letter == 'T' || letter == 'L' {
+			row[i] = escape(row[i])
+		}
+	}
+	return row
+}
+
 // apply does a batch's changes to a table of printed rows.
 func apply(table [][]string, b *stream.Batch, schema datatype.Schema) ([][]string, error) {
 	for n := range b.Len() {
@@ -290,17 +325,7 @@ func apply(table [][]string, b *stream.Batch, schema datatype.Schema) ([][]strin
 		if b.Sel != nil {
 			at = int(b.Sel[n])
 		}
-		row := make([]string, len(schema))
-		for i, f := range schema {
-			if b.Column(i).IsNull(at) {
-				row[i] = null
-				continue
-			}
-			row[i] = string(datatype.AppendText(nil, b.Column(i), at, f.Type, nil))
-			if letter := letterOf(f.Type); letter == 'T' || letter == 'L' {
-				row[i] = escape(row[i])
-			}
-		}
+		row := printed(b, at, schema)
 		if !b.Kind(at).Retracts() {
 			table = append(table, row)
 			continue

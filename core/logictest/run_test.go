@@ -150,11 +150,11 @@ func TestRunClosesEngineAndSession(t *testing.T) {
 	file := write(t, t.TempDir(), "a.slt", "file in.csv\n----\n1\n\nquery IT\nSELECT 1\n----\n1 | a\n")
 	c := &canned{allocator: memory.NewCheckedAllocator(memory.DefaultAllocator), answers: map[string]string{"SELECT 1": `[{"k": 1, "s": "a"}]`}}
 	seen := map[string]bool{}
-	Run(t, []string{file}, Options{Open: func(settings map[string]string) (client.Engine, error) {
+	Run(t, []string{file}, Options{Open: func(settings map[string]string, _ *Around) (client.Engine, error) {
 		seen[settings["execution.batch-rows"]] = true
 		return c, nil
 	}})
-	bounded := slices.DeleteFunc(Variations(), func(v Variation) bool { return v.Streaming || v.Apart })
+	bounded := slices.DeleteFunc(Variations(), func(v Variation) bool { return v.Streaming || v.Apart || v.Name == "batch" }) // it is batch anyway
 	if want := 2 * len(bounded); c.closed != want || !seen["1"] || !seen["3"] || !seen[""] {
 		t.Errorf("closed %d times, not %d; batch rows %v", c.closed, want, seen)
 	}

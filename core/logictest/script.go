@@ -109,8 +109,12 @@ func (r *reader) next() error {
 		r.script.settings[key] = value
 	case line == "streaming":
 		r.script.streaming = true
-	case word == "without" && rest != "":
-		r.script.without = append(r.script.without, rest)
+	case word == "without":
+		variation, why, _ := strings.Cut(rest, ": ")
+		if why == "" {
+			return fmt.Errorf("without wants `VARIATION: why`")
+		}
+		r.script.without = append(r.script.without, variation)
 	case word == "nooracle-file" && rest != "":
 		r.script.noOracle = rest
 	case word == "include":

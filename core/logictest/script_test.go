@@ -21,7 +21,7 @@ const everyKind = `# The story.
 
 settings execution.batch-rows=3
 streaming
-without batch-1
+without batch-1: of no use
 include setup.inc
 
 file a.csv
@@ -90,6 +90,7 @@ func TestReadScriptRefuses(t *testing.T) {
 		{"file x\nx\n", "content"},
 		{"settings a\n", "key=value"},
 		{"oracle SELECT 1\n", "without a record"},
+		{"without batch-1\n", "VARIATION: why"},
 		{"include self.slt\n", "deep"},
 		{"include missing.slt\n", "missing.slt"},
 		{"include queries.inc\n", "cannot have queries"},

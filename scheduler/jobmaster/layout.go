@@ -176,7 +176,8 @@ func (l *layout) streaming() bool { return l.graph.GetMode() == jobgraph.Mode_MO
 
 // checkpointable reports whether a checkpoint holds all that the job's operators
 // know. Some keep rows until their bounded input has ended: their jobs are as short
-// as batch jobs, and begin again instead.
+// as batch jobs, and begin again instead. Where the rows come from state of the same task
+// once the input has ended, no barrier ever finds any in them.
 func (l *layout) checkpointable() bool {
 	for _, x := range l.graph.GetExchanges() {
 		if x.GetDistribution() == jobgraph.Distribution_DISTRIBUTION_MERGE {
@@ -184,10 +185,14 @@ func (l *layout) checkpointable() bool {
 		}
 	}
 	for _, v := range l.graph.GetVertices() {
-		for _, op := range v.GetChain() {
+		for i, op := range v.GetChain() {
 			switch op.GetSpec().(type) {
-			case *jobgraph.Operator_Join, *jobgraph.Operator_Sort, *jobgraph.Operator_TopN, *jobgraph.Operator_Over, *jobgraph.Operator_GroupTopN:
+			case *jobgraph.Operator_Join, *jobgraph.Operator_Over, *jobgraph.Operator_GroupTopN:
 				return false
+			case *jobgraph.Operator_Sort, *jobgraph.Operator_TopN:
+				if i == 0 || !v.GetChain()[i-1].GetMaterialize().GetAtEnd() {
+					return false
+				}
 			}
 		}
 	}

@@ -1,10 +1,12 @@
 package datagen
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/failure"
@@ -96,11 +98,46 @@ func (c class) split() (connector.Split, error) {
 }
 
 func parseClass(s connector.Split) (class, error) {
-	var c class
-	if err := json.Unmarshal(s.Data, &c); err != nil || c.Step < 1 || c.First < 0 {
-		return c, failure.Errorf(failure.Fatal, "decode split %s: %w", s.ID, err)
+	all, err := parseClasses(s)
+	if err != nil || len(all) != 1 {
+		return class{}, failure.Errorf(failure.Fatal, "decode split %s of %d classes: %w", s.ID, len(all), err)
 	}
-	return c, nil
+	return all[0], nil
+}
+
+// parseClasses is the inverse of split, and of together.
+func parseClasses(s connector.Split) (all []class, err error) {
+	if bytes.HasPrefix(s.Data, []byte("[")) {
+		err = json.Unmarshal(s.Data, &all)
+	} else {
+		all = make([]class, 1)
+		err = json.Unmarshal(s.Data, &all[0])
+	}
+	if err != nil || len(all) == 0 || slices.ContainsFunc(all, func(c class) bool { return c.Step < 1 || c.First < 0 }) {
+		return nil, failure.Errorf(failure.Fatal, "decode split %s: %w", s.ID, err)
+	}
+	return all, nil
+}
+
+// together is one split of all the classes of several: who reads them has them from the
+// beginning, and hands their rows out in order.
+func together(splits []connector.Split) (connector.Split, error) {
+	if len(splits) == 1 {
+		return splits[0], nil
+	}
+	all, ids := make([]class, len(splits)), make([]string, len(splits))
+	for i, s := range splits {
+		var err error
+		if all[i], err = parseClass(s); err != nil {
+			return connector.Split{}, err
+		}
+		ids[i] = s.ID
+	}
+	data, err := json.Marshal(all)
+	if err != nil {
+		return connector.Split{}, fmt.Errorf("encode split: %w", err)
+	}
+	return connector.Split{ID: strings.Join(ids, ", "), Data: data}, nil
 }
 
 // halves are the two classes of every other row of c.
@@ -186,18 +223,38 @@ func (e *enumerator) Next(_ context.Context, subtask int) (connector.Split, bool
 	if err := e.own(); err != nil {
 		return connector.Split{}, false, err
 	}
-	for i, s := range e.left {
+	var mine, others []connector.Split
+	for _, s := range e.left {
 		if e.owners[s.ID] == subtask {
-			e.left = slices.Delete(e.left, i, i+1)
-			return s, true, nil
+			mine = append(mine, s)
+		} else {
+			others = append(others, s)
 		}
 	}
-	return connector.Split{}, false, nil
+	if len(mine) == 0 {
+		return connector.Split{}, false, nil
+	}
+	e.left = others
+	split, err := together(mine)
+	return split, err == nil, err
 }
 
 // Return implements connector.Enumerator.
 func (e *enumerator) Return(splits []connector.Split) {
-	e.left, e.owned = slices.Concat(splits, e.left), false
+	var back []connector.Split
+	for _, s := range splits {
+		all, err := parseClasses(s)
+		if err != nil || len(all) == 1 { // what cannot be read fails where it is read
+			back = append(back, s)
+			continue
+		}
+		for _, c := range all {
+			if one, err := c.split(); err == nil {
+				back = append(back, one)
+			}
+		}
+	}
+	e.left, e.owned = append(back, e.left...), false
 }
 
 // Snapshot implements connector.Enumerator.

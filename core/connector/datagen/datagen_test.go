@@ -302,7 +302,7 @@ func TestClassesOfAnotherParallelism(t *testing.T) {
 	for _, c := range []struct {
 		before, after int
 		want          string
-	}{{1, 3, "[0 mod 4 2 mod 4 1 mod 2]"}, {3, 2, "[0 mod 3 2 mod 3 1 mod 3]"}, {2, 2, "[0 mod 2 1 mod 2]"}} {
+	}{{1, 3, "[0 mod 4 2 mod 4 1 mod 2]"}, {3, 2, "[0 mod 3, 2 mod 3 1 mod 3]"}, {2, 2, "[0 mod 2 1 mod 2]"}} {
 		e, err := Connector{}.Enumerator(t.Context(), spec(t, c.before, map[string]string{}, "a INT"), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -332,9 +332,6 @@ func TestEndlessClassesTakeTurns(t *testing.T) {
 	options := map[string]string{"rows-per-second": "100", "fields.n.kind": "sequence"}
 	now := time.Unix(0, 0)
 	r := open(t, spec(t, 1, options, "n BIGINT"), 0, memory.DefaultAllocator, func() time.Time { return now })
-	if early, ok := r.(connector.EarlyReader); !ok || !early.Early() {
-		t.Error("it does not ask for the other classes")
-	}
 	for first := range int64(2) {
 		split, err := class{First: first, Step: 2}.split()
 		if err == nil {
@@ -365,8 +362,92 @@ func TestEndlessClassesTakeTurns(t *testing.T) {
 	if seen[0] != 5 || seen[1] != 5 {
 		t.Errorf("rows by class: %v", seen)
 	}
-	bounded := open(t, spec(t, 1, map[string]string{"number-of-rows": "10"}, "n BIGINT"), 0, memory.DefaultAllocator, time.Now)
-	if bounded.(connector.EarlyReader).Early() {
-		t.Error("of a batch job, the first one would take all")
+}
+
+// With fewer subtasks than before the one that gets several classes has them at once, also
+// where none of them ends, and hands their rows out in their order: none is late, although
+// the classes had come to different rows.
+func TestRowsOfSeveralClassesComeInOrder(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer mem.AssertSize(t, 0)
+	for _, options := range []map[string]string{
+		{"rows-per-second": "0", "number-of-rows": "1000", "fields.a.kind": "sequence"},
+		{"rows-per-second": "0", "fields.a.kind": "sequence"},
+	} {
+		s := spec(t, 3, options, "a BIGINT")
+		e, err := Connector{}.Enumerator(t.Context(), s, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rows []int64
+		var back []connector.Split
+		for i := range 3 {
+			split, _, _ := e.Next(t.Context(), i)
+			r := open(t, s, i, mem, time.Now)
+			if err := r.Add(split); err != nil {
+				t.Fatal(err)
+			}
+			for range 10 * i { // the first one has not begun, the last one is far ahead
+				rows = append(rows, values(t, r)...)
+			}
+			left, err := r.Snapshot()
+			if err != nil {
+				t.Fatal(err)
+			}
+			back = append(back, left...)
+			r.Close()
+		}
+		e.Return(back)
+		data, err := e.Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, err = (Connector{}).Enumerator(t.Context(), spec(t, 1, options, "a BIGINT"), data); err != nil {
+			t.Fatal(err)
+		}
+		split, _, err := e.Next(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := open(t, s, 0, mem, time.Now)
+		if err := r.Add(split); err != nil {
+			t.Fatal(err)
+		}
+		before := int64(-1)
+		for len(rows) < 1000 {
+			batch := values(t, r)
+			if len(batch) == 0 || len(batch) > 7 || slices.Min(batch) <= before {
+				t.Fatalf("after row %d: rows %v", before, batch)
+			}
+			before, rows = slices.Max(batch), append(rows, batch...)
+		}
+		r.Close()
+		slices.Sort(rows)
+		for i, row := range rows[:400] { // of an endless table the classes differ at the end
+			if row != int64(i) {
+				t.Fatalf("row %d is %d", i, row)
+			}
+		}
+	}
+}
+
+// values are those of the next batch's only column.
+func values(t *testing.T, r connector.Reader) []int64 {
+	t.Helper()
+	b, _, err := r.Poll(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Release()
+	return slices.Clone(b.Column(0).(*array.Int64).Int64Values())
+}
+
+func TestRefusesDamagedSplits(t *testing.T) {
+	for _, data := range []string{"", "[]", "{", `{"First": -1, "Step": 1}`, `[{"First": 0, "Step": 2}, {"First": 0}]`} {
+		r := open(t, spec(t, 1, map[string]string{}, "a BIGINT"), 0, memory.DefaultAllocator, time.Now)
+		if err := r.Add(connector.Split{ID: "x", Data: []byte(data)}); failure.Of(err) != failure.Fatal {
+			t.Errorf("%q: %v", data, err)
+		}
+		r.Close()
 	}
 }

@@ -1,20 +1,22 @@
 package datagen
 
 import (
-	"cmp"
 	"context"
-	"slices"
+	"fmt"
+	"math"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/stream"
 )
 
-// reader generates the rows of its classes at the table's rate, first those of the one that
-// is furthest behind: rows come about in their order.
+// reader generates the rows of its classes at the table's rate, in the order of all of
+// them: of a batch no row comes before one of the batch before, so that none is late where
+// a subtask goes on with the classes of several that had come to different rows.
 type reader struct {
 	opts    table
 	fields  []field
@@ -51,50 +53,78 @@ func newReader(opts table, s connector.SourceSpec, env connector.ReaderEnv) (*re
 
 // Add implements connector.Reader.
 func (r *reader) Add(s connector.Split) error {
-	c, err := parseClass(s)
-	if err != nil {
-		return err
+	all, err := parseClasses(s)
+	for _, c := range all {
+		r.classes = append(r.classes, &generated{class: c, started: r.env.Now(), startRow: c.First})
 	}
-	r.classes = append(r.classes, &generated{class: c, started: r.env.Now(), startRow: c.First})
-	return nil
+	return err
 }
-
-// Early implements connector.EarlyReader: a class without an end leaves no turn to the next
-// one, which a subtask has after the job went on with fewer.
-func (r *reader) Early() bool { return r.opts.rows < 0 }
 
 // Ready implements connector.Reader.
 func (r *reader) Ready() <-chan struct{} { return r.ready }
 
 // Poll implements connector.Reader.
 func (r *reader) Poll(context.Context) (*stream.Batch, connector.Wait, error) {
+	low, high := int64(math.MaxInt64), int64(math.MaxInt64)
 	soonest := time.Duration(-1)
-	slices.SortFunc(r.classes, func(a, b *generated) int { return cmp.Compare(a.First, b.First) })
 	for _, c := range r.classes {
 		n, wait := r.due(c)
-		if n > 0 {
-			return r.generate(c, n), connector.NoWait, nil
+		if n == 0 && wait < 0 {
+			continue // it has ended
 		}
-		if wait >= 0 && (soonest < 0 || wait < soonest) {
+		low, high = min(low, c.First), min(high, c.First+n*c.Step)
+		if n == 0 && (soonest < 0 || wait < soonest) {
 			soonest = wait
 		}
 	}
-	if soonest < 0 {
+	switch low {
+	case math.MaxInt64:
 		return nil, connector.ForSplit, nil // every class has ended
+	case high: // that one waits
+		r.wake(soonest)
+		return nil, connector.ForData, nil
 	}
-	r.wake(soonest)
-	return nil, connector.ForData, nil
+	b, err := r.until(high)
+	return b, connector.NoWait, err
+}
+
+// until returns what there is before row high, of which every class may hand out a batch.
+func (r *reader) until(high int64) (*stream.Batch, error) {
+	var parts []arrow.RecordBatch
+	defer func() {
+		for _, p := range parts {
+			p.Release()
+		}
+	}()
+	for _, c := range r.classes {
+		if n := (min(high, r.end()) - c.First + c.Step - 1) / c.Step; n > 0 {
+			parts = append(parts, r.generate(c, n))
+		}
+	}
+	all, err := compute.ConcatRecords(r.env.Alloc, parts)
+	if err != nil {
+		return nil, fmt.Errorf("rows of %d classes: %w", len(parts), err)
+	}
+	return stream.NewBatch(all), nil
+}
+
+// end is the row behind the last one.
+func (r *reader) end() int64 {
+	if r.opts.rows >= 0 {
+		return r.opts.rows
+	}
+	return math.MaxInt64
 }
 
 // due returns how many rows of c may go out now, and if none how long to wait
 // for the next; negative when c has ended.
 func (r *reader) due(c *generated) (rows int64, wait time.Duration) {
-	left := r.most
+	if c.First >= r.end() {
+		return 0, -1
+	}
+	left := max(r.most/int64(len(r.classes)), 1)
 	if r.opts.rows >= 0 {
 		left = min(left, (r.opts.rows-c.First+c.Step-1)/c.Step)
-	}
-	if left <= 0 {
-		return 0, -1
 	}
 	if r.opts.rate == 0 {
 		return left, 0
@@ -121,7 +151,7 @@ func (r *reader) wake(after time.Duration) {
 	})
 }
 
-func (r *reader) generate(c *generated, n int64) *stream.Batch {
+func (r *reader) generate(c *generated, n int64) arrow.RecordBatch {
 	columns := make([]arrow.Array, len(r.fields))
 	now := r.env.Now()
 	for i, f := range r.fields {
@@ -132,7 +162,7 @@ func (r *reader) generate(c *generated, n int64) *stream.Batch {
 	for _, col := range columns {
 		col.Release()
 	}
-	return stream.NewBatch(record)
+	return record
 }
 
 // Snapshot implements connector.Reader.
