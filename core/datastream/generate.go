@@ -169,6 +169,10 @@ func (r *generatorReader[T]) Add(s connector.Split) error {
 	return nil
 }
 
+// Early implements connector.EarlyReader: all splits of the subtask are read in turn, for
+// one that has no end would leave none to the others.
+func (r *generatorReader[T]) Early() bool { return true }
+
 // Poll implements connector.Reader.
 func (r *generatorReader[T]) Poll(context.Context) (*stream.Batch, connector.Wait, error) {
 	soonest := time.Duration(-1)
@@ -310,4 +314,7 @@ func (g *generator[T]) Committer(context.Context, connector.SinkSpec) (connector
 	return nil, failure.Errorf(failure.Usage, "a generator cannot be written to")
 }
 
-var _ connector.SplitReader = (*generatorReader[int64])(nil)
+var (
+	_ connector.EarlyReader = (*generatorReader[int64])(nil)
+	_ connector.SplitReader = (*generatorReader[int64])(nil)
+)
