@@ -203,13 +203,13 @@ func (s replica) Remove(_ context.Context, name string) error {
 	return nil
 }
 
-// lose has a master not be heard of for a minute.
-func (r *replicas) lose(name string) {
+// lose has a master not have been heard of for some time.
+func (r *replicas) lose(name string, ago time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range r.members {
 		if r.members[i].ID == name {
-			r.members[i].Lost = time.Now().Add(-time.Minute)
+			r.members[i].Lost = time.Now().Add(-ago)
 		}
 	}
 }

@@ -175,7 +175,11 @@ worker h2:7071-aa at h2:7071, 3 of 3 slots, leads false, drains false` {
 				t.Errorf("remove %s: %v", name, err)
 			}
 		}
-		c.store.lose("m2")
+		c.store.lose("m2", 9*time.Second) // a heartbeat or two were missed
+		if _, err := m.Remove(c.root, &rpc.RemoveRequest{Id: "m2"}); failure.Of(err) != failure.Conflict || !strings.Contains(err.Error(), "it was heard of 9s ago") {
+			t.Errorf("remove one that may be alive: %v", err)
+		}
+		c.store.lose("m2", time.Minute)
 		if r, err := m.Nodes(c.root, &rpc.NodesRequest{}); err != nil || !r.GetNodes()[1].GetLost() || r.GetNodes()[1].GetHeardMillis() != 60_000 {
 			t.Errorf("nodes: %v, %v", r, err)
 		}

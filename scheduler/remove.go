@@ -3,12 +3,17 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/raftmeta"
 )
+
+// removeAfter is how long a master must not have been heard of before it is removed: on a
+// busy machine one that is alive misses a heartbeat.
+const removeAfter = 10 * time.Second
 
 // Remove implements rpc.ClusterClient. What is alive is not removed: it is ended first. A
 // master that is lost does not count any more then, so that the others need fewer for a
@@ -51,6 +56,9 @@ func (m *Master) removeMaster(ctx context.Context, name string) (found bool, err
 			return true, failure.Errorf(failure.Conflict, "remove master %s: it leads: end it first, and another one does", name)
 		case k.Lost.IsZero():
 			return true, failure.Errorf(failure.Conflict, "remove master %s: it is alive: end it first", name)
+		}
+		if silent := time.Since(k.Lost); silent < removeAfter {
+			return true, failure.Errorf(failure.Conflict, "remove master %s: it was heard of %v ago and may be alive: it can be removed after %v of silence", name, silent.Round(time.Millisecond), removeAfter)
 		}
 		if err := c.Remove(ctx, name); err != nil {
 			return true, fmt.Errorf("remove master %s: %w", name, err)
