@@ -39,6 +39,9 @@
 // claims is never allocated before the bytes are there to back it. Errors of
 // the underlying reads pass through wrapped, with their own class.
 //
+// A reader that is given ReadOptions.Reject tells the records of a text that are no rows instead,
+// and goes on behind them.
+//
 // # Options
 //
 // A format's own options come as strings under its name and a point, as in

@@ -80,11 +80,30 @@ type ReadOptions struct {
 	Filters []predicate.RowFilter
 	// Span is the piece to read.
 	Span Span
+	// Reject takes the records that are no rows of the wanted columns, in their order, where
+	// reading would else fail; an error of its own ends reading. Read may then return empty
+	// batches, so that not too many are told at once. Formats whose files have no records to
+	// tell apart do not look at it: see Rejecter. nil: reading fails.
+	Reject func(Rejected) error
 	// BatchRows is the most rows of a batch; 0 means DefaultBatchRows.
 	BatchRows int
 	// Alloc owns the memory of batches and of large buffers; nil means Go's heap.
 	Alloc   memory.Allocator
 	Options Options
+}
+
+// Rejected is a record that is no row.
+type Rejected struct {
+	Place string // file:line
+	Err   error  // what is wrong with it, without the place
+	Text  []byte // the record without its line break; valid until the call returns
+}
+
+// Rejecter is the ability of a Format to tell records that are no rows from a file that
+// cannot be read.
+type Rejecter interface {
+	// Rejects reports whether its readers make use of ReadOptions.Reject.
+	Rejects() bool
 }
 
 // Complete returns o with its zero values replaced by the defaults.
@@ -111,7 +130,7 @@ type ReadStats struct {
 
 // Reader reads one span front to back. One goroutine uses it at a time.
 type Reader interface {
-	// Read returns the next batch, never empty, or io.EOF. The caller owns one
+	// Read returns the next batch, never empty unless records are rejected, or io.EOF. The caller owns one
 	// reference of it, and it stays valid after Close. After an error other than
 	// the context's only Close and Stats may follow.
 	Read(ctx context.Context) (arrow.RecordBatch, error)

@@ -282,6 +282,9 @@ func (d *Definer) options(t *Table, c *ast.CreateTable) error {
 			return sqlerr.New(sqlerr.InvalidOption, optionPlace(c, err), "%v", err)
 		}
 	}
+	if _, err := ParseRejects(t.Spec()); err != nil {
+		return sqlerr.New(sqlerr.InvalidOption, optionPlace(c, err), "%v", err)
+	}
 	return nil
 }
 

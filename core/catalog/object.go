@@ -118,7 +118,11 @@ func (t *Table) Schema() datatype.Schema {
 
 // Spec is the table as its connector wants it.
 func (t *Table) Spec() connector.Table {
-	return connector.Table{Name: t.Path.String(), Options: t.Options, Schema: t.Physical(), Partitions: t.Partitions, PrimaryKey: t.PrimaryKey}
+	options, rejects := splitRejects(t.Options)
+	return connector.Table{
+		Name: t.Path.String(), Options: options, Rejects: rejects,
+		Schema: t.Physical(), Partitions: t.Partitions, PrimaryKey: t.PrimaryKey,
+	}
 }
 
 // column returns the column called name, or nil.

@@ -53,6 +53,9 @@ var (
 	FutureLimit = durationOption("table.exec.source.future-limit", "1 d",
 		"How far the event time of a row of an unbounded table may be ahead of the clock and still advance the watermark; 0 any time.", PerJob)
 
+	RejectsTable = stringOption("table.exec.source.rejects-table", "",
+		"Table that takes the records of tables without an option 'rejects.table' of their own that are no rows of them; empty: such a record fails the job.", PerJob)
+
 	MiniBatch = boolOption("table.exec.mini-batch.enabled", false,
 		"Whether group-bys of streaming jobs hold changes back for the allowed latency, to tell those of a key as one.", PerJob)
 	MiniBatchLatency = durationOption("table.exec.mini-batch.allow-latency", "0",
@@ -162,7 +165,7 @@ var all = []Info{
 	Parallelism.info, RuntimeMode.info, BatchRows.info, JobName.info, MaxParallelism.info, LocalTimeZone.info,
 	CheckpointInterval.info, CheckpointTimeout.info, UnalignedCheckpoints.info, AlignedTimeout.info, StateBackend.info, StateBudget.info, CheckpointDir.info, CheckpointsRetained.info, RestorePath.info,
 	CheckpointRetention.info, IgnoreUnclaimedState.info, SavepointDir.info,
-	IdleTimeout.info, FutureLimit.info, MiniBatch.info, MiniBatchLatency.info, MiniBatchSize.info, DisabledRules.info, StateTTL.info, MaxPartialMatches.info, ResultMode.info,
+	IdleTimeout.info, FutureLimit.info, RejectsTable.info, MiniBatch.info, MiniBatchLatency.info, MiniBatchSize.info, DisabledRules.info, StateTTL.info, MaxPartialMatches.info, ResultMode.info,
 	SchedulerMode.info, RescaleCooldown.info, RescaleSettle.info, RescaleIncrease.info, RescaleFailures.info,
 	RestartStrategy.info, RestartAttempts.info, RestartDelay.info,
 	FailureRateMost.info, FailureRateInterval.info, FailureRateDelay.info, BackoffInitial.info, BackoffMost.info,

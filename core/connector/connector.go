@@ -22,6 +22,9 @@ type Table struct {
 	Schema     datatype.Schema   // physical columns; empty: ask Describe
 	Partitions []string          // partition columns, part of Schema
 	PrimaryKey []string          // as declared; columns of Schema
+	// Rejects are the options of the WITH clause that say what becomes of records that are no
+	// rows. They are none of the connector's, which are told by ReaderEnv.Reject.
+	Rejects map[string]string
 }
 
 // Description is what the planner learns of a table. Negative numbers are
@@ -33,6 +36,8 @@ type Description struct {
 	// NarrowRows: a wanted column may be a ROW with only some of the table's fields, and
 	// those that are left out cost nothing.
 	NarrowRows bool
+	// Rejects: readers make use of ReaderEnv.Reject.
+	Rejects bool
 	// ManySplits: readers are SplitReaders, and event times may differ from split to split.
 	ManySplits  bool
 	Rows, Bytes int64
@@ -159,6 +164,17 @@ type ReaderEnv struct {
 	// nobody. A reader need not look at them. They come only where nobody asks for a
 	// Snapshot: which rows are dropped may be another matter the next time.
 	Filters []predicate.RowFilter
+	// Reject takes records that are no rows, where the reader would else fail. It is called
+	// within Poll, after which they count as read: a snapshot is behind them. Poll may return
+	// batches without rows then, so that not too many are told at once. nil: it fails.
+	Reject func(Rejected)
+}
+
+// Rejected is a record that is no row of the wanted columns.
+type Rejected struct {
+	Place string // where it is: file:line, or topic, partition and offset
+	Err   error  // what is wrong with it
+	Data  []byte // the record; valid until the call returns
 }
 
 // Reader turns splits into batches of SourceSpec.Columns. One goroutine uses it;

@@ -113,10 +113,11 @@ func (e *Env) function(n *node, keys []uint32, made func() process.Function) *no
 	e.functions[n.uid] = made
 	n.operator = func(e *Env) *jobgraph.Operator {
 		p := &jobgraph.Process{Function: e.stamped(n.uid), Keys: keys}
+		op := &jobgraph.Operator{Spec: &jobgraph.Operator_Process{Process: p}}
 		for _, s := range n.sides {
-			p.Sides = append(p.Sides, &jobgraph.SideOutput{Name: s.name, Schema: fields(s.schema)})
+			op.Sides = append(op.Sides, &jobgraph.SideOutput{Name: s.name, Schema: fields(s.schema)})
 		}
-		return &jobgraph.Operator{Spec: &jobgraph.Operator_Process{Process: p}}
+		return op
 	}
 	return e.add(n)
 }

@@ -902,9 +902,11 @@ type Exchange struct {
 	Schema          []*Field               `protobuf:"bytes,9,rep,name=schema,proto3" json:"schema,omitempty"`
 	Feedback        bool                   `protobuf:"varint,10,opt,name=feedback,proto3" json:"feedback,omitempty"`
 	RetentionReason string                 `protobuf:"bytes,11,opt,name=retention_reason,json=retentionReason,proto3" json:"retention_reason,omitempty"` // why the planner chose it, for EXPLAIN
-	Side            uint32                 `protobuf:"varint,12,opt,name=side,proto3" json:"side,omitempty"`                                             // which output of the producer's last operator: 0 the main one, else a Process's side
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Which output of the producer: 0 the main one, of its last operator; else a side of one of
+	// its operators, numbered from 1 along the chain.
+	Side          uint32 `protobuf:"varint,12,opt,name=side,proto3" json:"side,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Exchange) Reset() {
@@ -1142,6 +1144,7 @@ type Operator struct {
 	Output   []*Field               `protobuf:"bytes,3,rep,name=output,proto3" json:"output,omitempty"`      // schema of what it emits
 	Position uint32                 `protobuf:"varint,4,opt,name=position,proto3" json:"position,omitempty"` // byte offset in the statement that asked for it, plus one; 0: none
 	Kept     *checkpoint.Kept       `protobuf:"bytes,5,opt,name=kept,proto3" json:"kept,omitempty"`          // what its state means, of plans that are made of SQL
+	Sides    []*SideOutput          `protobuf:"bytes,6,rep,name=sides,proto3" json:"sides,omitempty"`        // outputs beside the main one, numbered from 1
 	// Types that are valid to be assigned to Spec:
 	//
 	//	*Operator_Source
@@ -1170,6 +1173,7 @@ type Operator struct {
 	//	*Operator_TemporalJoin
 	//	*Operator_LookupJoin
 	//	*Operator_MatchRecognize
+	//	*Operator_RejectLimit
 	Spec          isOperator_Spec `protobuf_oneof:"spec"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1236,6 +1240,13 @@ func (x *Operator) GetPosition() uint32 {
 func (x *Operator) GetKept() *checkpoint.Kept {
 	if x != nil {
 		return x.Kept
+	}
+	return nil
+}
+
+func (x *Operator) GetSides() []*SideOutput {
+	if x != nil {
+		return x.Sides
 	}
 	return nil
 }
@@ -1481,6 +1492,15 @@ func (x *Operator) GetMatchRecognize() *MatchRecognize {
 	return nil
 }
 
+func (x *Operator) GetRejectLimit() *RejectLimit {
+	if x != nil {
+		if x, ok := x.Spec.(*Operator_RejectLimit); ok {
+			return x.RejectLimit
+		}
+	}
+	return nil
+}
+
 type isOperator_Spec interface {
 	isOperator_Spec()
 }
@@ -1589,6 +1609,10 @@ type Operator_MatchRecognize struct {
 	MatchRecognize *MatchRecognize `protobuf:"bytes,35,opt,name=match_recognize,json=matchRecognize,proto3,oneof"`
 }
 
+type Operator_RejectLimit struct {
+	RejectLimit *RejectLimit `protobuf:"bytes,36,opt,name=reject_limit,json=rejectLimit,proto3,oneof"`
+}
+
 func (*Operator_Source) isOperator_Spec() {}
 
 func (*Operator_Values) isOperator_Spec() {}
@@ -1641,6 +1665,8 @@ func (*Operator_LookupJoin) isOperator_Spec() {}
 
 func (*Operator_MatchRecognize) isOperator_Spec() {}
 
+func (*Operator_RejectLimit) isOperator_Spec() {}
+
 // Source reads a table through its connector. Splits come from the coordinator
 // task's enumerator.
 type Source struct {
@@ -1661,7 +1687,10 @@ type Source struct {
 	KeyFilters []*KeyFilter   `protobuf:"bytes,12,rep,name=key_filters,json=keyFilters,proto3" json:"key_filters,omitempty"`
 	// Watermarks are made here, split by split, and combined: the reader tells of which
 	// split a batch is. None: an assigner follows, or there are none.
-	Watermark     *WatermarkAssigner `protobuf:"bytes,13,opt,name=watermark,proto3" json:"watermark,omitempty"`
+	Watermark *WatermarkAssigner `protobuf:"bytes,13,opt,name=watermark,proto3" json:"watermark,omitempty"`
+	// Records that are no rows are left out and counted, and go to side 1 if there is one, in
+	// the columns of core/operator/aside; else the first one fails the task.
+	Rejects       bool `protobuf:"varint,14,opt,name=rejects,proto3" json:"rejects,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1785,6 +1814,13 @@ func (x *Source) GetWatermark() *WatermarkAssigner {
 		return x.Watermark
 	}
 	return nil
+}
+
+func (x *Source) GetRejects() bool {
+	if x != nil {
+		return x.Rejects
+	}
+	return false
 }
 
 // KeyFilter is the keys that a join found on its build side, for a scan of its
@@ -2074,10 +2110,14 @@ type WatermarkAssigner struct {
 	FutureMillis int64 `protobuf:"varint,5,opt,name=future_millis,json=futureMillis,proto3" json:"future_millis,omitempty"`
 	// In a source: a split whose watermark is further ahead of the slowest one's waits. 0: none
 	// does.
-	DriftMillis   int64        `protobuf:"varint,6,opt,name=drift_millis,json=driftMillis,proto3" json:"drift_millis,omitempty"`
-	AlignMillis   int64        `protobuf:"varint,7,opt,name=align_millis,json=alignMillis,proto3" json:"align_millis,omitempty"` // how often that is looked at
-	Time          *exprpb.Expr `protobuf:"bytes,8,opt,name=time,proto3" json:"time,omitempty"`                                   // instead of column, over the input columns
-	Timeless      bool         `protobuf:"varint,9,opt,name=timeless,proto3" json:"timeless,omitempty"`                          // rows may be without a time: most of these nobody asks for
+	DriftMillis int64        `protobuf:"varint,6,opt,name=drift_millis,json=driftMillis,proto3" json:"drift_millis,omitempty"`
+	AlignMillis int64        `protobuf:"varint,7,opt,name=align_millis,json=alignMillis,proto3" json:"align_millis,omitempty"` // how often that is looked at
+	Time        *exprpb.Expr `protobuf:"bytes,8,opt,name=time,proto3" json:"time,omitempty"`                                   // instead of column, over the input columns
+	Timeless    bool         `protobuf:"varint,9,opt,name=timeless,proto3" json:"timeless,omitempty"`                          // rows may be without a time: most of these nobody asks for
+	// Table whose rows without a time, or too far ahead of the clock, are left out and counted,
+	// and go to side 1 if there is one, as a Source's rejects; none: the first without a time
+	// fails the task.
+	Rejects       string `protobuf:"bytes,10,opt,name=rejects,proto3" json:"rejects,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2173,6 +2213,13 @@ func (x *WatermarkAssigner) GetTimeless() bool {
 		return x.Timeless
 	}
 	return false
+}
+
+func (x *WatermarkAssigner) GetRejects() string {
+	if x != nil {
+		return x.Rejects
+	}
+	return ""
 }
 
 // AggregateCall is one aggregate function over input columns.
@@ -3884,12 +3931,9 @@ func (x *WindowTable) GetTimeColumn() uint32 {
 // Process runs a function of the program that submitted the job: every process that runs
 // the job has it, by this name.
 type Process struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Function string                 `protobuf:"bytes,1,opt,name=function,proto3" json:"function,omitempty"`
-	Keys     []uint32               `protobuf:"varint,2,rep,packed,name=keys,proto3" json:"keys,omitempty"` // of input 0: what its keyed state and timers belong to
-	// Outputs beside the main one, numbered from 1; an operator that has some is the last of
-	// its chain.
-	Sides         []*SideOutput `protobuf:"bytes,3,rep,name=sides,proto3" json:"sides,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Function      string                 `protobuf:"bytes,1,opt,name=function,proto3" json:"function,omitempty"`
+	Keys          []uint32               `protobuf:"varint,2,rep,packed,name=keys,proto3" json:"keys,omitempty"` // of input 0: what its keyed state and timers belong to
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3938,11 +3982,109 @@ func (x *Process) GetKeys() []uint32 {
 	return nil
 }
 
-func (x *Process) GetSides() []*SideOutput {
+// RejectLimit passes rejected records on, and fails when there are too many of a table.
+type RejectLimit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Table         string                 `protobuf:"bytes,1,opt,name=table,proto3" json:"table,omitempty"` // that they are written to, for messages
+	Most          []*RejectMost          `protobuf:"bytes,2,rep,name=most,proto3" json:"most,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RejectLimit) Reset() {
+	*x = RejectLimit{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RejectLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RejectLimit) ProtoMessage() {}
+
+func (x *RejectLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[37]
 	if x != nil {
-		return x.Sides
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RejectLimit.ProtoReflect.Descriptor instead.
+func (*RejectLimit) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *RejectLimit) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *RejectLimit) GetMost() []*RejectMost {
+	if x != nil {
+		return x.Most
 	}
 	return nil
+}
+
+type RejectMost struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Source        string                 `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"` // the table that they are of
+	Rows          int64                  `protobuf:"varint,2,opt,name=rows,proto3" json:"rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RejectMost) Reset() {
+	*x = RejectMost{}
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RejectMost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RejectMost) ProtoMessage() {}
+
+func (x *RejectMost) ProtoReflect() protoreflect.Message {
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RejectMost.ProtoReflect.Descriptor instead.
+func (*RejectMost) Descriptor() ([]byte, []int) {
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *RejectMost) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *RejectMost) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
 }
 
 type SideOutput struct {
@@ -3955,7 +4097,7 @@ type SideOutput struct {
 
 func (x *SideOutput) Reset() {
 	*x = SideOutput{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[37]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3967,7 +4109,7 @@ func (x *SideOutput) String() string {
 func (*SideOutput) ProtoMessage() {}
 
 func (x *SideOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[37]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3980,7 +4122,7 @@ func (x *SideOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SideOutput.ProtoReflect.Descriptor instead.
 func (*SideOutput) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{37}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SideOutput) GetName() string {
@@ -4016,7 +4158,7 @@ type TemporalJoin struct {
 
 func (x *TemporalJoin) Reset() {
 	*x = TemporalJoin{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[38]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4028,7 +4170,7 @@ func (x *TemporalJoin) String() string {
 func (*TemporalJoin) ProtoMessage() {}
 
 func (x *TemporalJoin) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[38]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4041,7 +4183,7 @@ func (x *TemporalJoin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TemporalJoin.ProtoReflect.Descriptor instead.
 func (*TemporalJoin) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{38}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *TemporalJoin) GetType() JoinType {
@@ -4103,7 +4245,7 @@ type LookupJoin struct {
 
 func (x *LookupJoin) Reset() {
 	*x = LookupJoin{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[39]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4115,7 +4257,7 @@ func (x *LookupJoin) String() string {
 func (*LookupJoin) ProtoMessage() {}
 
 func (x *LookupJoin) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[39]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4128,7 +4270,7 @@ func (x *LookupJoin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupJoin.ProtoReflect.Descriptor instead.
 func (*LookupJoin) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{39}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *LookupJoin) GetType() JoinType {
@@ -4195,7 +4337,7 @@ type Pattern struct {
 
 func (x *Pattern) Reset() {
 	*x = Pattern{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[40]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4207,7 +4349,7 @@ func (x *Pattern) String() string {
 func (*Pattern) ProtoMessage() {}
 
 func (x *Pattern) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[40]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4220,7 +4362,7 @@ func (x *Pattern) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pattern.ProtoReflect.Descriptor instead.
 func (*Pattern) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{40}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Pattern) GetKind() PatternKind {
@@ -4280,7 +4422,7 @@ type MatchReference struct {
 
 func (x *MatchReference) Reset() {
 	*x = MatchReference{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[41]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4292,7 +4434,7 @@ func (x *MatchReference) String() string {
 func (*MatchReference) ProtoMessage() {}
 
 func (x *MatchReference) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[41]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4305,7 +4447,7 @@ func (x *MatchReference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MatchReference.ProtoReflect.Descriptor instead.
 func (*MatchReference) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{41}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *MatchReference) GetVariable() int32 {
@@ -4354,7 +4496,7 @@ type MatchVariable struct {
 
 func (x *MatchVariable) Reset() {
 	*x = MatchVariable{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[42]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4366,7 +4508,7 @@ func (x *MatchVariable) String() string {
 func (*MatchVariable) ProtoMessage() {}
 
 func (x *MatchVariable) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[42]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4379,7 +4521,7 @@ func (x *MatchVariable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MatchVariable.ProtoReflect.Descriptor instead.
 func (*MatchVariable) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{42}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *MatchVariable) GetName() string {
@@ -4423,7 +4565,7 @@ type MatchRecognize struct {
 
 func (x *MatchRecognize) Reset() {
 	*x = MatchRecognize{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[43]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4435,7 +4577,7 @@ func (x *MatchRecognize) String() string {
 func (*MatchRecognize) ProtoMessage() {}
 
 func (x *MatchRecognize) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[43]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4448,7 +4590,7 @@ func (x *MatchRecognize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MatchRecognize.ProtoReflect.Descriptor instead.
 func (*MatchRecognize) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{43}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *MatchRecognize) GetPartition() []uint32 {
@@ -4523,7 +4665,7 @@ type Union struct {
 
 func (x *Union) Reset() {
 	*x = Union{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[44]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4535,7 +4677,7 @@ func (x *Union) String() string {
 func (*Union) ProtoMessage() {}
 
 func (x *Union) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[44]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4548,7 +4690,7 @@ func (x *Union) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Union.ProtoReflect.Descriptor instead.
 func (*Union) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{44}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{46}
 }
 
 // Sink writes a table through its connector.
@@ -4568,7 +4710,7 @@ type Sink struct {
 
 func (x *Sink) Reset() {
 	*x = Sink{}
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[45]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4580,7 +4722,7 @@ func (x *Sink) String() string {
 func (*Sink) ProtoMessage() {}
 
 func (x *Sink) ProtoReflect() protoreflect.Message {
-	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[45]
+	mi := &file_core_jobgraph_jobgraph_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4593,7 +4735,7 @@ func (x *Sink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sink.ProtoReflect.Descriptor instead.
 func (*Sink) Descriptor() ([]byte, []int) {
-	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{45}
+	return file_core_jobgraph_jobgraph_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Sink) GetConnector() string {
@@ -4701,13 +4843,14 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"descending\x18\x02 \x01(\bR\n" +
 	"descending\x12\x1f\n" +
 	"\vnulls_first\x18\x03 \x01(\bR\n" +
-	"nullsFirst\"\xba\x0e\n" +
+	"nullsFirst\"\xba\x0f\n" +
 	"\bOperator\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x123\n" +
 	"\x06output\x18\x03 \x03(\v2\x1b.tidemill.jobgraph.v1.FieldR\x06output\x12\x1a\n" +
 	"\bposition\x18\x04 \x01(\rR\bposition\x120\n" +
 	"\x04kept\x18\x05 \x01(\v2\x1c.tidemill.checkpoint.v1.KeptR\x04kept\x126\n" +
+	"\x05sides\x18\x06 \x03(\v2 .tidemill.jobgraph.v1.SideOutputR\x05sides\x126\n" +
 	"\x06source\x18\n" +
 	" \x01(\v2\x1c.tidemill.jobgraph.v1.SourceH\x00R\x06source\x126\n" +
 	"\x06values\x18\v \x01(\v2\x1c.tidemill.jobgraph.v1.ValuesH\x00R\x06values\x120\n" +
@@ -4735,8 +4878,9 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\rtemporal_join\x18! \x01(\v2\".tidemill.jobgraph.v1.TemporalJoinH\x00R\ftemporalJoin\x12C\n" +
 	"\vlookup_join\x18\" \x01(\v2 .tidemill.jobgraph.v1.LookupJoinH\x00R\n" +
 	"lookupJoin\x12O\n" +
-	"\x0fmatch_recognize\x18# \x01(\v2$.tidemill.jobgraph.v1.MatchRecognizeH\x00R\x0ematchRecognizeB\x06\n" +
-	"\x04spec\"\xaa\x05\n" +
+	"\x0fmatch_recognize\x18# \x01(\v2$.tidemill.jobgraph.v1.MatchRecognizeH\x00R\x0ematchRecognize\x12F\n" +
+	"\freject_limit\x18$ \x01(\v2!.tidemill.jobgraph.v1.RejectLimitH\x00R\vrejectLimitB\x06\n" +
+	"\x04spec\"\xc4\x05\n" +
 	"\x06Source\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x14\n" +
 	"\x05table\x18\x02 \x01(\tR\x05table\x12C\n" +
@@ -4753,7 +4897,8 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"rowFilters\x12@\n" +
 	"\vkey_filters\x18\f \x03(\v2\x1f.tidemill.jobgraph.v1.KeyFilterR\n" +
 	"keyFilters\x12E\n" +
-	"\twatermark\x18\r \x01(\v2'.tidemill.jobgraph.v1.WatermarkAssignerR\twatermark\x1a:\n" +
+	"\twatermark\x18\r \x01(\v2'.tidemill.jobgraph.v1.WatermarkAssignerR\twatermark\x12\x18\n" +
+	"\arejects\x18\x0e \x01(\bR\arejects\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"K\n" +
@@ -4774,7 +4919,7 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x06filter\x18\x01 \x01(\v2\x16.tidemill.expr.v1.ExprR\x06filter\x126\n" +
 	"\n" +
 	"projection\x18\x02 \x03(\v2\x16.tidemill.expr.v1.ExprR\n" +
-	"projection\"\xd5\x02\n" +
+	"projection\"\xef\x02\n" +
 	"\x11WatermarkAssigner\x12\x16\n" +
 	"\x06column\x18\x01 \x01(\rR\x06column\x124\n" +
 	"\twatermark\x18\x02 \x01(\v2\x16.tidemill.expr.v1.ExprR\twatermark\x12\x1f\n" +
@@ -4787,7 +4932,9 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\fdrift_millis\x18\x06 \x01(\x03R\vdriftMillis\x12!\n" +
 	"\falign_millis\x18\a \x01(\x03R\valignMillis\x12*\n" +
 	"\x04time\x18\b \x01(\v2\x16.tidemill.expr.v1.ExprR\x04time\x12\x1a\n" +
-	"\btimeless\x18\t \x01(\bR\btimeless\"\xb8\x01\n" +
+	"\btimeless\x18\t \x01(\bR\btimeless\x12\x18\n" +
+	"\arejects\x18\n" +
+	" \x01(\tR\arejects\"\xb8\x01\n" +
 	"\rAggregateCall\x12\x1a\n" +
 	"\bfunction\x18\x01 \x01(\tR\bfunction\x12\x12\n" +
 	"\x04args\x18\x02 \x03(\rR\x04args\x12\x1a\n" +
@@ -4937,11 +5084,17 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\vWindowTable\x124\n" +
 	"\x06window\x18\x01 \x01(\v2\x1c.tidemill.jobgraph.v1.WindowR\x06window\x12\x1f\n" +
 	"\vtime_column\x18\x02 \x01(\rR\n" +
-	"timeColumn\"q\n" +
+	"timeColumn\"?\n" +
 	"\aProcess\x12\x1a\n" +
 	"\bfunction\x18\x01 \x01(\tR\bfunction\x12\x12\n" +
-	"\x04keys\x18\x02 \x03(\rR\x04keys\x126\n" +
-	"\x05sides\x18\x03 \x03(\v2 .tidemill.jobgraph.v1.SideOutputR\x05sides\"U\n" +
+	"\x04keys\x18\x02 \x03(\rR\x04keysJ\x04\b\x03\x10\x04\"Y\n" +
+	"\vRejectLimit\x12\x14\n" +
+	"\x05table\x18\x01 \x01(\tR\x05table\x124\n" +
+	"\x04most\x18\x02 \x03(\v2 .tidemill.jobgraph.v1.RejectMostR\x04most\"8\n" +
+	"\n" +
+	"RejectMost\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12\x12\n" +
+	"\x04rows\x18\x02 \x01(\x03R\x04rows\"U\n" +
 	"\n" +
 	"SideOutput\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
@@ -5110,7 +5263,7 @@ func file_core_jobgraph_jobgraph_proto_rawDescGZIP() []byte {
 }
 
 var file_core_jobgraph_jobgraph_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
-var file_core_jobgraph_jobgraph_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_core_jobgraph_jobgraph_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_core_jobgraph_jobgraph_proto_goTypes = []any{
 	(Mode)(0),                 // 0: tidemill.jobgraph.v1.Mode
 	(Distribution)(0),         // 1: tidemill.jobgraph.v1.Distribution
@@ -5161,139 +5314,143 @@ var file_core_jobgraph_jobgraph_proto_goTypes = []any{
 	(*Materialize)(nil),       // 46: tidemill.jobgraph.v1.Materialize
 	(*WindowTable)(nil),       // 47: tidemill.jobgraph.v1.WindowTable
 	(*Process)(nil),           // 48: tidemill.jobgraph.v1.Process
-	(*SideOutput)(nil),        // 49: tidemill.jobgraph.v1.SideOutput
-	(*TemporalJoin)(nil),      // 50: tidemill.jobgraph.v1.TemporalJoin
-	(*LookupJoin)(nil),        // 51: tidemill.jobgraph.v1.LookupJoin
-	(*Pattern)(nil),           // 52: tidemill.jobgraph.v1.Pattern
-	(*MatchReference)(nil),    // 53: tidemill.jobgraph.v1.MatchReference
-	(*MatchVariable)(nil),     // 54: tidemill.jobgraph.v1.MatchVariable
-	(*MatchRecognize)(nil),    // 55: tidemill.jobgraph.v1.MatchRecognize
-	(*Union)(nil),             // 56: tidemill.jobgraph.v1.Union
-	(*Sink)(nil),              // 57: tidemill.jobgraph.v1.Sink
-	nil,                       // 58: tidemill.jobgraph.v1.Graph.OptionsEntry
-	nil,                       // 59: tidemill.jobgraph.v1.Source.OptionsEntry
-	nil,                       // 60: tidemill.jobgraph.v1.Sink.OptionsEntry
-	nil,                       // 61: tidemill.jobgraph.v1.Sink.StaticPartitionEntry
-	(*checkpoint.Kept)(nil),   // 62: tidemill.checkpoint.v1.Kept
-	(*exprpb.Expr)(nil),       // 63: tidemill.expr.v1.Expr
-	(*exprpb.Literal)(nil),    // 64: tidemill.expr.v1.Literal
+	(*RejectLimit)(nil),       // 49: tidemill.jobgraph.v1.RejectLimit
+	(*RejectMost)(nil),        // 50: tidemill.jobgraph.v1.RejectMost
+	(*SideOutput)(nil),        // 51: tidemill.jobgraph.v1.SideOutput
+	(*TemporalJoin)(nil),      // 52: tidemill.jobgraph.v1.TemporalJoin
+	(*LookupJoin)(nil),        // 53: tidemill.jobgraph.v1.LookupJoin
+	(*Pattern)(nil),           // 54: tidemill.jobgraph.v1.Pattern
+	(*MatchReference)(nil),    // 55: tidemill.jobgraph.v1.MatchReference
+	(*MatchVariable)(nil),     // 56: tidemill.jobgraph.v1.MatchVariable
+	(*MatchRecognize)(nil),    // 57: tidemill.jobgraph.v1.MatchRecognize
+	(*Union)(nil),             // 58: tidemill.jobgraph.v1.Union
+	(*Sink)(nil),              // 59: tidemill.jobgraph.v1.Sink
+	nil,                       // 60: tidemill.jobgraph.v1.Graph.OptionsEntry
+	nil,                       // 61: tidemill.jobgraph.v1.Source.OptionsEntry
+	nil,                       // 62: tidemill.jobgraph.v1.Sink.OptionsEntry
+	nil,                       // 63: tidemill.jobgraph.v1.Sink.StaticPartitionEntry
+	(*checkpoint.Kept)(nil),   // 64: tidemill.checkpoint.v1.Kept
+	(*exprpb.Expr)(nil),       // 65: tidemill.expr.v1.Expr
+	(*exprpb.Literal)(nil),    // 66: tidemill.expr.v1.Literal
 }
 var file_core_jobgraph_jobgraph_proto_depIdxs = []int32{
 	0,   // 0: tidemill.jobgraph.v1.Graph.mode:type_name -> tidemill.jobgraph.v1.Mode
 	13,  // 1: tidemill.jobgraph.v1.Graph.vertices:type_name -> tidemill.jobgraph.v1.Vertex
 	14,  // 2: tidemill.jobgraph.v1.Graph.exchanges:type_name -> tidemill.jobgraph.v1.Exchange
-	58,  // 3: tidemill.jobgraph.v1.Graph.options:type_name -> tidemill.jobgraph.v1.Graph.OptionsEntry
+	60,  // 3: tidemill.jobgraph.v1.Graph.options:type_name -> tidemill.jobgraph.v1.Graph.OptionsEntry
 	17,  // 4: tidemill.jobgraph.v1.Vertex.chain:type_name -> tidemill.jobgraph.v1.Operator
 	1,   // 5: tidemill.jobgraph.v1.Exchange.distribution:type_name -> tidemill.jobgraph.v1.Distribution
 	2,   // 6: tidemill.jobgraph.v1.Exchange.retention:type_name -> tidemill.jobgraph.v1.Retention
 	16,  // 7: tidemill.jobgraph.v1.Exchange.order:type_name -> tidemill.jobgraph.v1.SortKey
 	15,  // 8: tidemill.jobgraph.v1.Exchange.schema:type_name -> tidemill.jobgraph.v1.Field
 	15,  // 9: tidemill.jobgraph.v1.Operator.output:type_name -> tidemill.jobgraph.v1.Field
-	62,  // 10: tidemill.jobgraph.v1.Operator.kept:type_name -> tidemill.checkpoint.v1.Kept
-	18,  // 11: tidemill.jobgraph.v1.Operator.source:type_name -> tidemill.jobgraph.v1.Source
-	21,  // 12: tidemill.jobgraph.v1.Operator.values:type_name -> tidemill.jobgraph.v1.Values
-	23,  // 13: tidemill.jobgraph.v1.Operator.calc:type_name -> tidemill.jobgraph.v1.Calc
-	24,  // 14: tidemill.jobgraph.v1.Operator.watermark:type_name -> tidemill.jobgraph.v1.WatermarkAssigner
-	26,  // 15: tidemill.jobgraph.v1.Operator.aggregate:type_name -> tidemill.jobgraph.v1.Aggregate
-	31,  // 16: tidemill.jobgraph.v1.Operator.window_aggregate:type_name -> tidemill.jobgraph.v1.WindowAggregate
-	32,  // 17: tidemill.jobgraph.v1.Operator.join:type_name -> tidemill.jobgraph.v1.Join
-	38,  // 18: tidemill.jobgraph.v1.Operator.sort:type_name -> tidemill.jobgraph.v1.Sort
-	39,  // 19: tidemill.jobgraph.v1.Operator.top_n:type_name -> tidemill.jobgraph.v1.TopN
-	40,  // 20: tidemill.jobgraph.v1.Operator.limit:type_name -> tidemill.jobgraph.v1.Limit
-	56,  // 21: tidemill.jobgraph.v1.Operator.union:type_name -> tidemill.jobgraph.v1.Union
-	57,  // 22: tidemill.jobgraph.v1.Operator.sink:type_name -> tidemill.jobgraph.v1.Sink
-	33,  // 23: tidemill.jobgraph.v1.Operator.over:type_name -> tidemill.jobgraph.v1.Over
-	27,  // 24: tidemill.jobgraph.v1.Operator.expand:type_name -> tidemill.jobgraph.v1.Expand
-	29,  // 25: tidemill.jobgraph.v1.Operator.unnest:type_name -> tidemill.jobgraph.v1.Unnest
-	35,  // 26: tidemill.jobgraph.v1.Operator.group_top_n:type_name -> tidemill.jobgraph.v1.GroupTopN
-	42,  // 27: tidemill.jobgraph.v1.Operator.updating_aggregate:type_name -> tidemill.jobgraph.v1.UpdatingAggregate
-	43,  // 28: tidemill.jobgraph.v1.Operator.updating_join:type_name -> tidemill.jobgraph.v1.UpdatingJoin
-	44,  // 29: tidemill.jobgraph.v1.Operator.updating_top_n:type_name -> tidemill.jobgraph.v1.UpdatingTopN
-	45,  // 30: tidemill.jobgraph.v1.Operator.updating_over:type_name -> tidemill.jobgraph.v1.UpdatingOver
-	46,  // 31: tidemill.jobgraph.v1.Operator.materialize:type_name -> tidemill.jobgraph.v1.Materialize
-	47,  // 32: tidemill.jobgraph.v1.Operator.window_table:type_name -> tidemill.jobgraph.v1.WindowTable
-	48,  // 33: tidemill.jobgraph.v1.Operator.process:type_name -> tidemill.jobgraph.v1.Process
-	50,  // 34: tidemill.jobgraph.v1.Operator.temporal_join:type_name -> tidemill.jobgraph.v1.TemporalJoin
-	51,  // 35: tidemill.jobgraph.v1.Operator.lookup_join:type_name -> tidemill.jobgraph.v1.LookupJoin
-	55,  // 36: tidemill.jobgraph.v1.Operator.match_recognize:type_name -> tidemill.jobgraph.v1.MatchRecognize
-	59,  // 37: tidemill.jobgraph.v1.Source.options:type_name -> tidemill.jobgraph.v1.Source.OptionsEntry
-	15,  // 38: tidemill.jobgraph.v1.Source.columns:type_name -> tidemill.jobgraph.v1.Field
-	20,  // 39: tidemill.jobgraph.v1.Source.predicate:type_name -> tidemill.jobgraph.v1.Predicate
-	15,  // 40: tidemill.jobgraph.v1.Source.table_columns:type_name -> tidemill.jobgraph.v1.Field
-	63,  // 41: tidemill.jobgraph.v1.Source.row_filters:type_name -> tidemill.expr.v1.Expr
-	19,  // 42: tidemill.jobgraph.v1.Source.key_filters:type_name -> tidemill.jobgraph.v1.KeyFilter
-	24,  // 43: tidemill.jobgraph.v1.Source.watermark:type_name -> tidemill.jobgraph.v1.WatermarkAssigner
-	64,  // 44: tidemill.jobgraph.v1.Predicate.literals:type_name -> tidemill.expr.v1.Literal
-	20,  // 45: tidemill.jobgraph.v1.Predicate.terms:type_name -> tidemill.jobgraph.v1.Predicate
-	22,  // 46: tidemill.jobgraph.v1.Values.rows:type_name -> tidemill.jobgraph.v1.ValuesRow
-	64,  // 47: tidemill.jobgraph.v1.ValuesRow.values:type_name -> tidemill.expr.v1.Literal
-	63,  // 48: tidemill.jobgraph.v1.Calc.filter:type_name -> tidemill.expr.v1.Expr
-	63,  // 49: tidemill.jobgraph.v1.Calc.projection:type_name -> tidemill.expr.v1.Expr
-	63,  // 50: tidemill.jobgraph.v1.WatermarkAssigner.watermark:type_name -> tidemill.expr.v1.Expr
-	63,  // 51: tidemill.jobgraph.v1.WatermarkAssigner.time:type_name -> tidemill.expr.v1.Expr
-	3,   // 52: tidemill.jobgraph.v1.Aggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	25,  // 53: tidemill.jobgraph.v1.Aggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	28,  // 54: tidemill.jobgraph.v1.Expand.sets:type_name -> tidemill.jobgraph.v1.ExpandSet
-	4,   // 55: tidemill.jobgraph.v1.Window.kind:type_name -> tidemill.jobgraph.v1.WindowKind
-	3,   // 56: tidemill.jobgraph.v1.WindowAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	30,  // 57: tidemill.jobgraph.v1.WindowAggregate.window:type_name -> tidemill.jobgraph.v1.Window
-	25,  // 58: tidemill.jobgraph.v1.WindowAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	5,   // 59: tidemill.jobgraph.v1.WindowAggregate.properties:type_name -> tidemill.jobgraph.v1.WindowProperty
-	6,   // 60: tidemill.jobgraph.v1.Join.type:type_name -> tidemill.jobgraph.v1.JoinType
-	63,  // 61: tidemill.jobgraph.v1.Join.residual:type_name -> tidemill.expr.v1.Expr
-	19,  // 62: tidemill.jobgraph.v1.Join.filters:type_name -> tidemill.jobgraph.v1.KeyFilter
-	16,  // 63: tidemill.jobgraph.v1.Over.order:type_name -> tidemill.jobgraph.v1.SortKey
-	34,  // 64: tidemill.jobgraph.v1.Over.calls:type_name -> tidemill.jobgraph.v1.OverCall
-	25,  // 65: tidemill.jobgraph.v1.OverCall.call:type_name -> tidemill.jobgraph.v1.AggregateCall
-	36,  // 66: tidemill.jobgraph.v1.OverCall.frame:type_name -> tidemill.jobgraph.v1.Frame
-	3,   // 67: tidemill.jobgraph.v1.GroupTopN.phase:type_name -> tidemill.jobgraph.v1.Phase
-	16,  // 68: tidemill.jobgraph.v1.GroupTopN.order:type_name -> tidemill.jobgraph.v1.SortKey
-	7,   // 69: tidemill.jobgraph.v1.GroupTopN.ranking:type_name -> tidemill.jobgraph.v1.Ranking
-	8,   // 70: tidemill.jobgraph.v1.Frame.unit:type_name -> tidemill.jobgraph.v1.FrameUnit
-	37,  // 71: tidemill.jobgraph.v1.Frame.from:type_name -> tidemill.jobgraph.v1.FrameBound
-	37,  // 72: tidemill.jobgraph.v1.Frame.to:type_name -> tidemill.jobgraph.v1.FrameBound
-	9,   // 73: tidemill.jobgraph.v1.FrameBound.kind:type_name -> tidemill.jobgraph.v1.BoundKind
-	16,  // 74: tidemill.jobgraph.v1.Sort.keys:type_name -> tidemill.jobgraph.v1.SortKey
-	16,  // 75: tidemill.jobgraph.v1.TopN.keys:type_name -> tidemill.jobgraph.v1.SortKey
-	3,   // 76: tidemill.jobgraph.v1.UpdatingAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
-	25,  // 77: tidemill.jobgraph.v1.UpdatingAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
-	41,  // 78: tidemill.jobgraph.v1.UpdatingAggregate.closing:type_name -> tidemill.jobgraph.v1.Closing
-	6,   // 79: tidemill.jobgraph.v1.UpdatingJoin.type:type_name -> tidemill.jobgraph.v1.JoinType
-	63,  // 80: tidemill.jobgraph.v1.UpdatingJoin.residual:type_name -> tidemill.expr.v1.Expr
-	41,  // 81: tidemill.jobgraph.v1.UpdatingJoin.left_closing:type_name -> tidemill.jobgraph.v1.Closing
-	41,  // 82: tidemill.jobgraph.v1.UpdatingJoin.right_closing:type_name -> tidemill.jobgraph.v1.Closing
-	16,  // 83: tidemill.jobgraph.v1.UpdatingTopN.order:type_name -> tidemill.jobgraph.v1.SortKey
-	7,   // 84: tidemill.jobgraph.v1.UpdatingTopN.ranking:type_name -> tidemill.jobgraph.v1.Ranking
-	41,  // 85: tidemill.jobgraph.v1.UpdatingTopN.closing:type_name -> tidemill.jobgraph.v1.Closing
-	16,  // 86: tidemill.jobgraph.v1.UpdatingOver.order:type_name -> tidemill.jobgraph.v1.SortKey
-	34,  // 87: tidemill.jobgraph.v1.UpdatingOver.calls:type_name -> tidemill.jobgraph.v1.OverCall
-	41,  // 88: tidemill.jobgraph.v1.UpdatingOver.closing:type_name -> tidemill.jobgraph.v1.Closing
-	30,  // 89: tidemill.jobgraph.v1.WindowTable.window:type_name -> tidemill.jobgraph.v1.Window
-	49,  // 90: tidemill.jobgraph.v1.Process.sides:type_name -> tidemill.jobgraph.v1.SideOutput
-	15,  // 91: tidemill.jobgraph.v1.SideOutput.schema:type_name -> tidemill.jobgraph.v1.Field
-	6,   // 92: tidemill.jobgraph.v1.TemporalJoin.type:type_name -> tidemill.jobgraph.v1.JoinType
-	63,  // 93: tidemill.jobgraph.v1.TemporalJoin.residual:type_name -> tidemill.expr.v1.Expr
-	6,   // 94: tidemill.jobgraph.v1.LookupJoin.type:type_name -> tidemill.jobgraph.v1.JoinType
-	18,  // 95: tidemill.jobgraph.v1.LookupJoin.table:type_name -> tidemill.jobgraph.v1.Source
-	63,  // 96: tidemill.jobgraph.v1.LookupJoin.residual:type_name -> tidemill.expr.v1.Expr
-	10,  // 97: tidemill.jobgraph.v1.Pattern.kind:type_name -> tidemill.jobgraph.v1.PatternKind
-	52,  // 98: tidemill.jobgraph.v1.Pattern.parts:type_name -> tidemill.jobgraph.v1.Pattern
-	25,  // 99: tidemill.jobgraph.v1.MatchReference.aggregate:type_name -> tidemill.jobgraph.v1.AggregateCall
-	63,  // 100: tidemill.jobgraph.v1.MatchVariable.define:type_name -> tidemill.expr.v1.Expr
-	53,  // 101: tidemill.jobgraph.v1.MatchVariable.references:type_name -> tidemill.jobgraph.v1.MatchReference
-	16,  // 102: tidemill.jobgraph.v1.MatchRecognize.order:type_name -> tidemill.jobgraph.v1.SortKey
-	52,  // 103: tidemill.jobgraph.v1.MatchRecognize.pattern:type_name -> tidemill.jobgraph.v1.Pattern
-	54,  // 104: tidemill.jobgraph.v1.MatchRecognize.variables:type_name -> tidemill.jobgraph.v1.MatchVariable
-	53,  // 105: tidemill.jobgraph.v1.MatchRecognize.measures:type_name -> tidemill.jobgraph.v1.MatchReference
-	11,  // 106: tidemill.jobgraph.v1.MatchRecognize.after:type_name -> tidemill.jobgraph.v1.AfterMatch
-	60,  // 107: tidemill.jobgraph.v1.Sink.options:type_name -> tidemill.jobgraph.v1.Sink.OptionsEntry
-	15,  // 108: tidemill.jobgraph.v1.Sink.columns:type_name -> tidemill.jobgraph.v1.Field
-	61,  // 109: tidemill.jobgraph.v1.Sink.static_partition:type_name -> tidemill.jobgraph.v1.Sink.StaticPartitionEntry
-	110, // [110:110] is the sub-list for method output_type
-	110, // [110:110] is the sub-list for method input_type
-	110, // [110:110] is the sub-list for extension type_name
-	110, // [110:110] is the sub-list for extension extendee
-	0,   // [0:110] is the sub-list for field type_name
+	64,  // 10: tidemill.jobgraph.v1.Operator.kept:type_name -> tidemill.checkpoint.v1.Kept
+	51,  // 11: tidemill.jobgraph.v1.Operator.sides:type_name -> tidemill.jobgraph.v1.SideOutput
+	18,  // 12: tidemill.jobgraph.v1.Operator.source:type_name -> tidemill.jobgraph.v1.Source
+	21,  // 13: tidemill.jobgraph.v1.Operator.values:type_name -> tidemill.jobgraph.v1.Values
+	23,  // 14: tidemill.jobgraph.v1.Operator.calc:type_name -> tidemill.jobgraph.v1.Calc
+	24,  // 15: tidemill.jobgraph.v1.Operator.watermark:type_name -> tidemill.jobgraph.v1.WatermarkAssigner
+	26,  // 16: tidemill.jobgraph.v1.Operator.aggregate:type_name -> tidemill.jobgraph.v1.Aggregate
+	31,  // 17: tidemill.jobgraph.v1.Operator.window_aggregate:type_name -> tidemill.jobgraph.v1.WindowAggregate
+	32,  // 18: tidemill.jobgraph.v1.Operator.join:type_name -> tidemill.jobgraph.v1.Join
+	38,  // 19: tidemill.jobgraph.v1.Operator.sort:type_name -> tidemill.jobgraph.v1.Sort
+	39,  // 20: tidemill.jobgraph.v1.Operator.top_n:type_name -> tidemill.jobgraph.v1.TopN
+	40,  // 21: tidemill.jobgraph.v1.Operator.limit:type_name -> tidemill.jobgraph.v1.Limit
+	58,  // 22: tidemill.jobgraph.v1.Operator.union:type_name -> tidemill.jobgraph.v1.Union
+	59,  // 23: tidemill.jobgraph.v1.Operator.sink:type_name -> tidemill.jobgraph.v1.Sink
+	33,  // 24: tidemill.jobgraph.v1.Operator.over:type_name -> tidemill.jobgraph.v1.Over
+	27,  // 25: tidemill.jobgraph.v1.Operator.expand:type_name -> tidemill.jobgraph.v1.Expand
+	29,  // 26: tidemill.jobgraph.v1.Operator.unnest:type_name -> tidemill.jobgraph.v1.Unnest
+	35,  // 27: tidemill.jobgraph.v1.Operator.group_top_n:type_name -> tidemill.jobgraph.v1.GroupTopN
+	42,  // 28: tidemill.jobgraph.v1.Operator.updating_aggregate:type_name -> tidemill.jobgraph.v1.UpdatingAggregate
+	43,  // 29: tidemill.jobgraph.v1.Operator.updating_join:type_name -> tidemill.jobgraph.v1.UpdatingJoin
+	44,  // 30: tidemill.jobgraph.v1.Operator.updating_top_n:type_name -> tidemill.jobgraph.v1.UpdatingTopN
+	45,  // 31: tidemill.jobgraph.v1.Operator.updating_over:type_name -> tidemill.jobgraph.v1.UpdatingOver
+	46,  // 32: tidemill.jobgraph.v1.Operator.materialize:type_name -> tidemill.jobgraph.v1.Materialize
+	47,  // 33: tidemill.jobgraph.v1.Operator.window_table:type_name -> tidemill.jobgraph.v1.WindowTable
+	48,  // 34: tidemill.jobgraph.v1.Operator.process:type_name -> tidemill.jobgraph.v1.Process
+	52,  // 35: tidemill.jobgraph.v1.Operator.temporal_join:type_name -> tidemill.jobgraph.v1.TemporalJoin
+	53,  // 36: tidemill.jobgraph.v1.Operator.lookup_join:type_name -> tidemill.jobgraph.v1.LookupJoin
+	57,  // 37: tidemill.jobgraph.v1.Operator.match_recognize:type_name -> tidemill.jobgraph.v1.MatchRecognize
+	49,  // 38: tidemill.jobgraph.v1.Operator.reject_limit:type_name -> tidemill.jobgraph.v1.RejectLimit
+	61,  // 39: tidemill.jobgraph.v1.Source.options:type_name -> tidemill.jobgraph.v1.Source.OptionsEntry
+	15,  // 40: tidemill.jobgraph.v1.Source.columns:type_name -> tidemill.jobgraph.v1.Field
+	20,  // 41: tidemill.jobgraph.v1.Source.predicate:type_name -> tidemill.jobgraph.v1.Predicate
+	15,  // 42: tidemill.jobgraph.v1.Source.table_columns:type_name -> tidemill.jobgraph.v1.Field
+	65,  // 43: tidemill.jobgraph.v1.Source.row_filters:type_name -> tidemill.expr.v1.Expr
+	19,  // 44: tidemill.jobgraph.v1.Source.key_filters:type_name -> tidemill.jobgraph.v1.KeyFilter
+	24,  // 45: tidemill.jobgraph.v1.Source.watermark:type_name -> tidemill.jobgraph.v1.WatermarkAssigner
+	66,  // 46: tidemill.jobgraph.v1.Predicate.literals:type_name -> tidemill.expr.v1.Literal
+	20,  // 47: tidemill.jobgraph.v1.Predicate.terms:type_name -> tidemill.jobgraph.v1.Predicate
+	22,  // 48: tidemill.jobgraph.v1.Values.rows:type_name -> tidemill.jobgraph.v1.ValuesRow
+	66,  // 49: tidemill.jobgraph.v1.ValuesRow.values:type_name -> tidemill.expr.v1.Literal
+	65,  // 50: tidemill.jobgraph.v1.Calc.filter:type_name -> tidemill.expr.v1.Expr
+	65,  // 51: tidemill.jobgraph.v1.Calc.projection:type_name -> tidemill.expr.v1.Expr
+	65,  // 52: tidemill.jobgraph.v1.WatermarkAssigner.watermark:type_name -> tidemill.expr.v1.Expr
+	65,  // 53: tidemill.jobgraph.v1.WatermarkAssigner.time:type_name -> tidemill.expr.v1.Expr
+	3,   // 54: tidemill.jobgraph.v1.Aggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	25,  // 55: tidemill.jobgraph.v1.Aggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	28,  // 56: tidemill.jobgraph.v1.Expand.sets:type_name -> tidemill.jobgraph.v1.ExpandSet
+	4,   // 57: tidemill.jobgraph.v1.Window.kind:type_name -> tidemill.jobgraph.v1.WindowKind
+	3,   // 58: tidemill.jobgraph.v1.WindowAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	30,  // 59: tidemill.jobgraph.v1.WindowAggregate.window:type_name -> tidemill.jobgraph.v1.Window
+	25,  // 60: tidemill.jobgraph.v1.WindowAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	5,   // 61: tidemill.jobgraph.v1.WindowAggregate.properties:type_name -> tidemill.jobgraph.v1.WindowProperty
+	6,   // 62: tidemill.jobgraph.v1.Join.type:type_name -> tidemill.jobgraph.v1.JoinType
+	65,  // 63: tidemill.jobgraph.v1.Join.residual:type_name -> tidemill.expr.v1.Expr
+	19,  // 64: tidemill.jobgraph.v1.Join.filters:type_name -> tidemill.jobgraph.v1.KeyFilter
+	16,  // 65: tidemill.jobgraph.v1.Over.order:type_name -> tidemill.jobgraph.v1.SortKey
+	34,  // 66: tidemill.jobgraph.v1.Over.calls:type_name -> tidemill.jobgraph.v1.OverCall
+	25,  // 67: tidemill.jobgraph.v1.OverCall.call:type_name -> tidemill.jobgraph.v1.AggregateCall
+	36,  // 68: tidemill.jobgraph.v1.OverCall.frame:type_name -> tidemill.jobgraph.v1.Frame
+	3,   // 69: tidemill.jobgraph.v1.GroupTopN.phase:type_name -> tidemill.jobgraph.v1.Phase
+	16,  // 70: tidemill.jobgraph.v1.GroupTopN.order:type_name -> tidemill.jobgraph.v1.SortKey
+	7,   // 71: tidemill.jobgraph.v1.GroupTopN.ranking:type_name -> tidemill.jobgraph.v1.Ranking
+	8,   // 72: tidemill.jobgraph.v1.Frame.unit:type_name -> tidemill.jobgraph.v1.FrameUnit
+	37,  // 73: tidemill.jobgraph.v1.Frame.from:type_name -> tidemill.jobgraph.v1.FrameBound
+	37,  // 74: tidemill.jobgraph.v1.Frame.to:type_name -> tidemill.jobgraph.v1.FrameBound
+	9,   // 75: tidemill.jobgraph.v1.FrameBound.kind:type_name -> tidemill.jobgraph.v1.BoundKind
+	16,  // 76: tidemill.jobgraph.v1.Sort.keys:type_name -> tidemill.jobgraph.v1.SortKey
+	16,  // 77: tidemill.jobgraph.v1.TopN.keys:type_name -> tidemill.jobgraph.v1.SortKey
+	3,   // 78: tidemill.jobgraph.v1.UpdatingAggregate.phase:type_name -> tidemill.jobgraph.v1.Phase
+	25,  // 79: tidemill.jobgraph.v1.UpdatingAggregate.calls:type_name -> tidemill.jobgraph.v1.AggregateCall
+	41,  // 80: tidemill.jobgraph.v1.UpdatingAggregate.closing:type_name -> tidemill.jobgraph.v1.Closing
+	6,   // 81: tidemill.jobgraph.v1.UpdatingJoin.type:type_name -> tidemill.jobgraph.v1.JoinType
+	65,  // 82: tidemill.jobgraph.v1.UpdatingJoin.residual:type_name -> tidemill.expr.v1.Expr
+	41,  // 83: tidemill.jobgraph.v1.UpdatingJoin.left_closing:type_name -> tidemill.jobgraph.v1.Closing
+	41,  // 84: tidemill.jobgraph.v1.UpdatingJoin.right_closing:type_name -> tidemill.jobgraph.v1.Closing
+	16,  // 85: tidemill.jobgraph.v1.UpdatingTopN.order:type_name -> tidemill.jobgraph.v1.SortKey
+	7,   // 86: tidemill.jobgraph.v1.UpdatingTopN.ranking:type_name -> tidemill.jobgraph.v1.Ranking
+	41,  // 87: tidemill.jobgraph.v1.UpdatingTopN.closing:type_name -> tidemill.jobgraph.v1.Closing
+	16,  // 88: tidemill.jobgraph.v1.UpdatingOver.order:type_name -> tidemill.jobgraph.v1.SortKey
+	34,  // 89: tidemill.jobgraph.v1.UpdatingOver.calls:type_name -> tidemill.jobgraph.v1.OverCall
+	41,  // 90: tidemill.jobgraph.v1.UpdatingOver.closing:type_name -> tidemill.jobgraph.v1.Closing
+	30,  // 91: tidemill.jobgraph.v1.WindowTable.window:type_name -> tidemill.jobgraph.v1.Window
+	50,  // 92: tidemill.jobgraph.v1.RejectLimit.most:type_name -> tidemill.jobgraph.v1.RejectMost
+	15,  // 93: tidemill.jobgraph.v1.SideOutput.schema:type_name -> tidemill.jobgraph.v1.Field
+	6,   // 94: tidemill.jobgraph.v1.TemporalJoin.type:type_name -> tidemill.jobgraph.v1.JoinType
+	65,  // 95: tidemill.jobgraph.v1.TemporalJoin.residual:type_name -> tidemill.expr.v1.Expr
+	6,   // 96: tidemill.jobgraph.v1.LookupJoin.type:type_name -> tidemill.jobgraph.v1.JoinType
+	18,  // 97: tidemill.jobgraph.v1.LookupJoin.table:type_name -> tidemill.jobgraph.v1.Source
+	65,  // 98: tidemill.jobgraph.v1.LookupJoin.residual:type_name -> tidemill.expr.v1.Expr
+	10,  // 99: tidemill.jobgraph.v1.Pattern.kind:type_name -> tidemill.jobgraph.v1.PatternKind
+	54,  // 100: tidemill.jobgraph.v1.Pattern.parts:type_name -> tidemill.jobgraph.v1.Pattern
+	25,  // 101: tidemill.jobgraph.v1.MatchReference.aggregate:type_name -> tidemill.jobgraph.v1.AggregateCall
+	65,  // 102: tidemill.jobgraph.v1.MatchVariable.define:type_name -> tidemill.expr.v1.Expr
+	55,  // 103: tidemill.jobgraph.v1.MatchVariable.references:type_name -> tidemill.jobgraph.v1.MatchReference
+	16,  // 104: tidemill.jobgraph.v1.MatchRecognize.order:type_name -> tidemill.jobgraph.v1.SortKey
+	54,  // 105: tidemill.jobgraph.v1.MatchRecognize.pattern:type_name -> tidemill.jobgraph.v1.Pattern
+	56,  // 106: tidemill.jobgraph.v1.MatchRecognize.variables:type_name -> tidemill.jobgraph.v1.MatchVariable
+	55,  // 107: tidemill.jobgraph.v1.MatchRecognize.measures:type_name -> tidemill.jobgraph.v1.MatchReference
+	11,  // 108: tidemill.jobgraph.v1.MatchRecognize.after:type_name -> tidemill.jobgraph.v1.AfterMatch
+	62,  // 109: tidemill.jobgraph.v1.Sink.options:type_name -> tidemill.jobgraph.v1.Sink.OptionsEntry
+	15,  // 110: tidemill.jobgraph.v1.Sink.columns:type_name -> tidemill.jobgraph.v1.Field
+	63,  // 111: tidemill.jobgraph.v1.Sink.static_partition:type_name -> tidemill.jobgraph.v1.Sink.StaticPartitionEntry
+	112, // [112:112] is the sub-list for method output_type
+	112, // [112:112] is the sub-list for method input_type
+	112, // [112:112] is the sub-list for extension type_name
+	112, // [112:112] is the sub-list for extension extendee
+	0,   // [0:112] is the sub-list for field type_name
 }
 
 func init() { file_core_jobgraph_jobgraph_proto_init() }
@@ -5328,6 +5485,7 @@ func file_core_jobgraph_jobgraph_proto_init() {
 		(*Operator_TemporalJoin)(nil),
 		(*Operator_LookupJoin)(nil),
 		(*Operator_MatchRecognize)(nil),
+		(*Operator_RejectLimit)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -5335,7 +5493,7 @@ func file_core_jobgraph_jobgraph_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_jobgraph_jobgraph_proto_rawDesc), len(file_core_jobgraph_jobgraph_proto_rawDesc)),
 			NumEnums:      12,
-			NumMessages:   50,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

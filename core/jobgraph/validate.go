@@ -198,18 +198,28 @@ func (v *validator) vertex(i int, vertex *Vertex) error {
 	return v.chain(vertex)
 }
 
-// output checks an exchange against what the last operator emits into it.
+// Sides are the side outputs of the vertex's operators, in the order of Exchange.Side, from 1 on.
+func (v *Vertex) Sides() (all []*SideOutput) {
+	for _, op := range v.GetChain() {
+		all = append(all, op.GetSides()...)
+	}
+	return all
+}
+
+// output checks an exchange against what is emitted into it.
 func (v *validator) output(vertex *Vertex, e *Exchange) error {
-	last := vertex.Chain[len(vertex.Chain)-1]
-	out, sides := last.Output, last.GetProcess().GetSides()
+	last, sides := vertex.Chain[len(vertex.Chain)-1], vertex.Sides()
+	out := last.Output
 	switch {
+	case e.Side == 0 && last.GetSink() != nil:
+		return fmt.Errorf("of sink %s, which emits nothing", last.Name)
 	case int(e.Side) > len(sides):
 		return fmt.Errorf("takes side %d of %d", e.Side, len(sides))
 	case e.Side > 0:
 		out = sides[e.Side-1].Schema
 	}
 	if !sameFields(out, e.Schema) {
-		return fmt.Errorf("has another schema than the last operator")
+		return fmt.Errorf("has another schema than what is emitted into it")
 	}
 	return nil
 }
@@ -227,11 +237,8 @@ func (v *validator) chain(vertex *Vertex) error {
 		if err := checkOperator(op, inputs); err != nil {
 			return fmt.Errorf("operator %d (%s): %w", i, op.Name, err)
 		}
-		if op.GetSink() != nil && (i < len(vertex.Chain)-1 || len(vertex.Outputs) > 0) {
+		if op.GetSink() != nil && i < len(vertex.Chain)-1 {
 			return fmt.Errorf("sink %s is not the end of its vertex", op.Name)
-		}
-		if len(op.GetProcess().GetSides()) > 0 && i < len(vertex.Chain)-1 {
-			return fmt.Errorf("%s has more than one output and is not the end of its vertex", op.Name)
 		}
 		inputs = []int{len(op.Output)}
 	}

@@ -120,6 +120,22 @@ func TestValidate(t *testing.T) {
 		{"input 4 is not an exchange to it", func(g *Graph) { g.Vertices[0].Inputs = []uint32{4} }},
 		{"output 4 is not an exchange from it", func(g *Graph) { g.Vertices[0].Outputs = []uint32{0, 4} }},
 		{"another schema", func(g *Graph) { g.Exchanges[0].Schema[1].Name = "w" }},
+		{"takes side 1 of 0", func(g *Graph) { g.Exchanges[4].Side = 1 }},
+		{"side output late without columns", func(g *Graph) { op(g, 4, 0).Sides = []*SideOutput{{Name: "late"}} }},
+		{"side output late: column k", func(g *Graph) {
+			op(g, 4, 0).Sides = []*SideOutput{{Name: "late", Schema: []*Field{{Name: "k", Type: "NUMBER"}}}}
+		}},
+		{"another schema", func(g *Graph) {
+			op(g, 4, 0).Sides = []*SideOutput{{Name: "late", Schema: g.Exchanges[0].Schema}}
+			g.Exchanges[4].Side = 1
+		}},
+		{"at most -1 rejected records of a", func(g *Graph) {
+			op(g, 5, 0).Spec = &Operator_RejectLimit{RejectLimit: &RejectLimit{Most: []*RejectMost{{Source: "a", Rows: -1}}}}
+		}},
+		{"which emits nothing", func(g *Graph) {
+			g.Exchanges = append(g.Exchanges, &Exchange{Id: 5, Producer: 5, Result: true, Distribution: Distribution_DISTRIBUTION_SINGLETON, Retention: Retention_RETENTION_NONE, Schema: g.Exchanges[4].Schema})
+			g.Vertices[5].Outputs = append(g.Vertices[5].Outputs, 5)
+		}},
 		{"is not the end of its vertex", func(g *Graph) { g.Vertices[5].Chain = append(g.Vertices[5].Chain, proto.CloneOf(op(g, 5, 0))) }},
 		{"no output and no sink", func(g *Graph) { g.Vertices[5].Chain = g.Vertices[5].Chain[:1] }},
 		{"no uid", func(g *Graph) { op(g, 0, 0).Uid = "" }},

@@ -15,6 +15,9 @@ func checkOperator(op *Operator, inputs []int) error {
 	if err := schema(op.Output); err != nil {
 		return err
 	}
+	if err := checkSides(op.Sides); err != nil {
+		return err
+	}
 	wanted := 1
 	switch op.Spec.(type) {
 	case *Operator_Source, *Operator_Values:
@@ -73,6 +76,8 @@ func checkSpec(op *Operator, inputs []int) error {
 			return fmt.Errorf("limit %d, offset %d", s.TopN.Limit, s.TopN.Offset)
 		}
 		return order(s.TopN.Keys, inputs[0])
+	case *Operator_RejectLimit:
+		return checkRejectLimit(s.RejectLimit)
 	case *Operator_Limit:
 		if s.Limit.Limit < -1 || s.Limit.Offset < 0 {
 			return fmt.Errorf("limit %d, offset %d", s.Limit.Limit, s.Limit.Offset)
@@ -98,11 +103,8 @@ func checkSpec(op *Operator, inputs []int) error {
 	return nil
 }
 
-func checkProcess(p *Process, width int) error {
-	if p.Function == "" {
-		return fmt.Errorf("no function")
-	}
-	for _, side := range p.Sides {
+func checkSides(sides []*SideOutput) error {
+	for _, side := range sides {
 		if len(side.Schema) == 0 {
 			return fmt.Errorf("side output %s without columns", side.Name)
 		}
@@ -110,7 +112,23 @@ func checkProcess(p *Process, width int) error {
 			return fmt.Errorf("side output %s: %w", side.Name, err)
 		}
 	}
+	return nil
+}
+
+func checkProcess(p *Process, width int) error {
+	if p.Function == "" {
+		return fmt.Errorf("no function")
+	}
 	return columns("key", p.Keys, width)
+}
+
+func checkRejectLimit(l *RejectLimit) error {
+	for _, m := range l.Most {
+		if m.Rows < 0 {
+			return fmt.Errorf("at most %d rejected records of %s", m.Rows, m.Source)
+		}
+	}
+	return nil
 }
 
 func checkCalc(c *Calc, op *Operator, width int) error {

@@ -43,6 +43,17 @@ type Scan struct {
 	Predicate *predicate.Predicate
 	// Limit is how many rows suffice; 0: all.
 	Limit int64
+	// Rejects says what becomes of records that are no rows; nil: the first one fails the job.
+	Rejects *Rejects
+}
+
+// Rejects is where the records of a table go that are no rows of it.
+type Rejects struct {
+	Source string // the table that they are of
+	Max    int64  // more of them fail the job; negative: any number may be
+	// Sink is the table that takes them, and what it makes of Records, which stands for them.
+	Sink    *Sink
+	Records *Values
 }
 
 // Values is constant rows.

@@ -13,6 +13,7 @@ import (
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/operator/aggregate"
+	"github.com/tidemill/tidemill/core/operator/aside"
 	"github.com/tidemill/tidemill/core/operator/calc"
 	"github.com/tidemill/tidemill/core/operator/changelog"
 	"github.com/tidemill/tidemill/core/operator/endpoint"
@@ -45,13 +46,13 @@ func (t *Task) newOperator(spec *jobgraph.Operator, inputs []datatype.Schema, ou
 	}()
 	switch s := spec.Spec.(type) {
 	case *jobgraph.Operator_Source:
-		return t.newSource(s.Source)
+		return t.newSource(spec)
 	case *jobgraph.Operator_Values:
 		return endpoint.NewValues(s.Values, out)
 	case *jobgraph.Operator_Calc:
 		return calc.New(s.Calc, out, t.calcDeps())
 	case *jobgraph.Operator_Watermark:
-		return calc.NewWatermarkAssigner(s.Watermark, in, t.calcDeps())
+		return calc.NewWatermarkAssigner(s.Watermark, in, len(spec.Sides) > 0, t.calcDeps())
 	case *jobgraph.Operator_Aggregate:
 		return aggregate.New(s.Aggregate, in)
 	case *jobgraph.Operator_WindowAggregate:
@@ -88,6 +89,8 @@ func (t *Task) newOperator(spec *jobgraph.Operator, inputs []datatype.Schema, ou
 		return match.New(s.MatchRecognize, in, out, match.Deps{Functions: calc.Functions, Expr: calc.Expr})
 	case *jobgraph.Operator_UpdatingTopN:
 		return updatetop.New(s.UpdatingTopN, in, out)
+	case *jobgraph.Operator_RejectLimit:
+		return aside.NewRejectLimit(s.RejectLimit)
 	case *jobgraph.Operator_Limit:
 		return order.NewLimit(s.Limit)
 	case *jobgraph.Operator_Union:
@@ -97,7 +100,7 @@ func (t *Task) newOperator(spec *jobgraph.Operator, inputs []datatype.Schema, ou
 	case *jobgraph.Operator_Materialize:
 		return changelog.New(s.Materialize, in)
 	case *jobgraph.Operator_Process:
-		return process.New(spec.Uid, s.Process, in, t.env.Functions)
+		return process.New(spec, in, t.env.Functions)
 	case *jobgraph.Operator_Sink:
 		return t.newSink(spec.Uid, s.Sink)
 	default:
@@ -162,7 +165,8 @@ func (t *Task) calcDeps() calc.Deps {
 	return calc.Deps{Functions: function.Builtins(), Expr: expr.Options{Now: t.env.Now, Location: t.d.Options.Zone}}
 }
 
-func (t *Task) newSource(s *jobgraph.Source) (operator.Operator, error) {
+func (t *Task) newSource(op *jobgraph.Operator) (operator.Operator, error) {
+	s := op.GetSource()
 	spec, err := endpoint.SourceSpec(s, t.d.Parallelism)
 	if err != nil {
 		return nil, err
@@ -174,7 +178,7 @@ func (t *Task) newSource(s *jobgraph.Source) (operator.Operator, error) {
 	deps := t.calcDeps()
 	return endpoint.NewSource(spec, endpoint.SourceDeps{
 		Connector: c, Splits: splitsOf{t}, SlowSplits: t.env.SlowSplits, Now: t.env.Now, Metrics: t.env.Metrics,
-		Watermark: s.Watermark, Calc: deps, Filters: endpoint.RowFilters{
+		Rejects: s.Rejects, Sides: len(op.Sides) > 0, Watermark: s.Watermark, Calc: deps, Filters: endpoint.RowFilters{
 			Conditions: s.RowFilters, Keys: s.KeyFilters, Set: t.env.Filters, Functions: deps.Functions, Expr: deps.Expr,
 		},
 	})

@@ -41,6 +41,7 @@ type link struct {
 
 	account *memory.Account // nil before Open
 	sink    bool            // it emits nothing
+	sides   int             // how many side outputs the links before it have
 	rows    uint64          // emitted; of a sink, taken
 	batches uint64
 }
@@ -102,14 +103,15 @@ func (o outlet) Emit(b *stream.Batch) error {
 	return o.chain.links[o.next].process(0, b)
 }
 
-// EmitSide hands b to the routes of a side of the last operator.
+// EmitSide hands b to the routes of a side of the operator.
 func (o outlet) EmitSide(side int, b *stream.Batch) error {
-	o.chain.links[o.next-1].count(b)
+	l := o.chain.links[o.next-1]
+	l.count(b)
 	if err := o.chain.task.ctx.Err(); err != nil {
 		b.Release()
 		return err
 	}
-	return o.chain.send(uint32(side), b)
+	return o.chain.send(uint32(l.sides+side), b)
 }
 
 // Advance tells what follows of a watermark.

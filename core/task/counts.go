@@ -50,10 +50,16 @@ type ahead interface {
 	Future() int64
 }
 
-// countLate tells the counters of rows that come too late, or too early, what has come
-// since the last time.
+// rejecter is an operator that leaves out records which are no rows.
+type rejecter interface {
+	// Rejected is how many records that were, since it was opened.
+	Rejected() int64
+}
+
+// countLate tells the counters of rows that come too late, or too early, and of records that
+// were rejected, what has come since the last time.
 func (t *Task) countLate() {
-	late, early := uint64(0), uint64(0)
+	late, early, rejected := uint64(0), uint64(0), uint64(0)
 	for _, l := range t.chain.links {
 		if l.later != nil {
 			late += uint64(l.later.Late())
@@ -61,10 +67,14 @@ func (t *Task) countLate() {
 		if a, ok := l.operator.(ahead); ok {
 			early += uint64(a.Future())
 		}
+		if r, ok := l.operator.(rejecter); ok {
+			rejected += uint64(r.Rejected())
+		}
 	}
 	t.metrics.late.Add(late - t.late)
 	t.metrics.future.Add(early - t.future)
-	t.late, t.future = late, early
+	t.metrics.rejected.Add(rejected - t.rejected)
+	t.late, t.future, t.rejected = late, early, rejected
 }
 
 // counted is a Done with the counts of the task; Run's goroutine calls it.

@@ -46,14 +46,15 @@ type dropping struct {
 	late int64
 }
 
-func (d *dropping) Late() int64 { return d.late }
+func (d *dropping) Late() int64     { return d.late }
+func (d *dropping) Rejected() int64 { return 2 * d.late }
 
 // What operators left out is counted once, whenever one asks, also at the task's end.
 func TestLateRows(t *testing.T) {
 	var scope *metric.Scope
 	counter := func() *metric.Counter { return scope.Counter("test_total", "Tests.") }
 	task := &Task{metrics: metrics{
-		rowsIn: counter(), rowsOut: counter(), bytesIn: counter(), late: counter(), future: counter(), spill: spill.Counters{Bytes: counter()},
+		rowsIn: counter(), rowsOut: counter(), bytesIn: counter(), late: counter(), future: counter(), rejected: counter(), spill: spill.Counters{Bytes: counter()},
 	}}
 	task.chain = &chain{task: task}
 	first, second := &dropping{late: 2}, &dropping{late: 1}
@@ -66,7 +67,7 @@ func TestLateRows(t *testing.T) {
 		}
 	}
 	first.late = 7
-	if task.counted(); task.metrics.late.Value() != 8 {
-		t.Errorf("%d late rows, want 8", task.metrics.late.Value())
+	if task.counted(); task.metrics.late.Value() != 8 || task.metrics.rejected.Value() != 16 {
+		t.Errorf("%d late rows, want 8; %d rejected records, want 16", task.metrics.late.Value(), task.metrics.rejected.Value())
 	}
 }

@@ -176,6 +176,9 @@ func (t *Task) addLink(i int, spec *jobgraph.Operator, op operator.Operator) {
 	l.delayer, _ = op.(operator.Delayer)
 	l.holder, _ = op.(operator.Holder)
 	l.sink = spec.GetSink() != nil
+	for _, before := range t.chain.links {
+		l.sides += len(before.spec.Sides)
+	}
 	t.chain.links = append(t.chain.links, l)
 }
 

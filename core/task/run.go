@@ -58,6 +58,7 @@ type Task struct {
 	silent       id.Checkpoint // the savepoint that stops the job: the source emits nothing after it; zero: none
 	late         uint64        // rows that metrics.late knows of
 	future       uint64        // and metrics.future
+	rejected     uint64        // and metrics.rejected
 	flush, tick  *time.Timer   // nil channels while not armed
 	flushArmed   bool
 
@@ -74,7 +75,7 @@ type Task struct {
 type metrics struct {
 	rowsIn, rowsOut, bytesIn *metric.Counter
 	idle, blocked            *metric.Counter
-	late, future             *metric.Counter
+	late, future, rejected   *metric.Counter
 	spill                    spill.Counters
 }
 
@@ -120,9 +121,10 @@ func New(d Descriptor, env Env) (*Task, error) {
 			Bytes: env.Metrics.Counter("tidemill_task_spilled_bytes_total", "Bytes that operators wrote to disk because they did not fit memory."),
 			Files: env.Metrics.Counter("tidemill_task_spill_files_total", "Files of spilled data."),
 		},
-		future:  env.Metrics.Counter("tidemill_task_future_rows_total", "Rows whose event time was too far ahead of the clock to advance the watermark."),
-		late:    env.Metrics.Counter("tidemill_task_late_rows_total", "Rows that operators left out because they came after their time was over."),
-		blocked: env.Metrics.Counter("tidemill_task_blocked_nanoseconds_total", "Time in which the task gave batches to exchanges, waiting for credit included."),
+		future:   env.Metrics.Counter("tidemill_task_future_rows_total", "Rows whose event time was too far ahead of the clock to advance the watermark."),
+		rejected: env.Metrics.Counter("tidemill_task_rejected_records_total", "Records that were left out because they are no rows of their table, or their event time is null or too far ahead of the clock."),
+		late:     env.Metrics.Counter("tidemill_task_late_rows_total", "Rows that operators left out because they came after their time was over."),
+		blocked:  env.Metrics.Counter("tidemill_task_blocked_nanoseconds_total", "Time in which the task gave batches to exchanges, waiting for credit included."),
 	}
 	t.standing.input.Store(int64(stream.MinWatermark))
 	t.standing.output.Store(int64(stream.MinWatermark))

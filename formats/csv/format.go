@@ -212,3 +212,8 @@ func (b *borders) fill(size int) (final bool, err error) {
 	}
 	return b.offset+int64(len(b.text)) == b.in.Size, nil
 }
+
+// Rejects implements formats.Rejecter.
+func (Format) Rejects() bool { return true }
+
+var _ formats.Rejecter = Format{}

@@ -25,6 +25,7 @@ type reader struct {
 	schema     *arrow.Schema
 	window     *cells.Window
 	stats      formats.ReadStats
+	rejects    cells.Rejects
 	closed     bool
 }
 
@@ -40,8 +41,11 @@ func newReader(ctx context.Context, in formats.Input, opts formats.ReadOptions) 
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{in: in, opts: opts, schema: opts.Columns.Arrow()}
+	r := &reader{in: in, opts: opts, schema: opts.Columns.Arrow(), rejects: cells.Rejects{Take: opts.Reject}}
 	r.split = splitter{dialect: d, width: len(l.names)}
+	if opts.Reject != nil {
+		r.split.rejects = &r.rejects
+	}
 	from, end, err := cells.SpanOf(in, opts.Span, l.start)
 	if err != nil {
 		return nil, err
@@ -59,13 +63,16 @@ func (r *reader) plan(l *layout) error {
 	for i := range r.split.slots {
 		r.split.slots[i] = -1
 	}
-	for _, want := range r.opts.Columns {
+	for k, want := range r.opts.Columns {
 		if !cells.Supported(want.Type) {
 			return fmt.Errorf("column %s: %s in CSV is not supported yet", want.Name, want.Type)
 		}
 		r.converters = append(r.converters, &cells.Converter{
 			Type: want.Type, Alloc: r.opts.Alloc, Unescape: r.split.unescape, Lenient: r.split.lenient,
 		})
+		if r.opts.Reject != nil {
+			r.converters[k].Reject = func(e *cells.Error) { r.rejects.Fault(e.Row, fmt.Errorf("column %s: %w", want.Name, e)) }
+		}
 		i := slices.Index(l.names, want.Name)
 		switch {
 		case i < 0 && (!r.opts.AllowMissing || !want.Type.Nullable):
@@ -117,6 +124,7 @@ func (r *reader) Read(ctx context.Context) (arrow.RecordBatch, error) {
 // for more text.
 func (r *reader) splitBatch() (int, error) {
 	bad := r.split.bad
+	r.rejects.Begin()
 	used, err := r.split.records(r.window.Text, r.opts.BatchRows, r.window.Final())
 	r.stats.BadRows += r.split.bad - bad
 	var malformed *recordError
@@ -126,10 +134,21 @@ func (r *reader) splitBatch() (int, error) {
 	return used, err
 }
 
-// batch parses the cells that were split; nil if there are no rows.
+// batch parses the cells that were split, without the rows that are rejected; nil if there
+// is nothing.
 func (r *reader) batch() (arrow.RecordBatch, error) {
+	batch, err := r.parse()
+	if batch != nil && r.opts.Reject != nil {
+		end := func(row int) int { return int(r.split.ends[row]) }
+		batch, err = r.rejects.Sift(batch, cells.Split{Starts: &r.split.starts, End: end, Columns: r.split.columns, Parse: r.parse}, r.window)
+	}
+	r.stats.Rows += int64(len(r.split.starts))
+	return batch, err
+}
+
+func (r *reader) parse() (arrow.RecordBatch, error) {
 	n := len(r.split.starts)
-	if n == 0 {
+	if n == 0 && r.rejects.Len() == 0 {
 		return nil, nil
 	}
 	arrays := make([]arrow.Array, 0, len(r.converters))
@@ -153,7 +172,6 @@ func (r *reader) batch() (arrow.RecordBatch, error) {
 		r.stats.BadRows += c.Bad - bad
 		arrays = append(arrays, a)
 	}
-	r.stats.Rows += int64(n)
 	return array.NewRecordBatch(r.schema, arrays, int64(n)), nil
 }
 

@@ -18,7 +18,9 @@ type splitter struct {
 	columns [][]cells.Cell // per wanted column: its cells
 	byField [][]cells.Cell // per field: its column, with room, or nil
 	starts  []uint32       // where each kept record begins
+	ends    []uint32       // and where the next one does
 	bad     int64          // records left out
+	rejects *cells.Rejects // that take malformed records; nil: nobody does
 	fields  []cells.Cell   // the record being split
 }
 
@@ -47,7 +49,7 @@ func (s *splitter) begin(text []byte, most int) {
 		}
 		s.byField = append(s.byField, column)
 	}
-	s.starts = s.starts[:0]
+	s.starts, s.ends = s.starts[:0], s.ends[:0]
 }
 
 // records splits up to most records from the front of text and returns how many
@@ -61,7 +63,7 @@ func (s *splitter) records(text []byte, most int, final bool) (used int, err err
 		}
 	}()
 	m := newMarks(text, s.delimiter)
-	for used < len(text) && len(s.starts) < most {
+	for used < len(text) && len(s.starts)+s.rejects.Len() < most {
 		end, fields, err := s.next(&m, used, final)
 		if errors.Is(err, errPartial) {
 			return used, nil
@@ -71,7 +73,9 @@ func (s *splitter) records(text []byte, most int, final bool) (used int, err err
 		}
 		switch {
 		case err == nil && fields > 0:
-			s.starts = append(s.starts, uint32(used))
+			s.starts, s.ends = append(s.starts, uint32(used)), append(s.ends, uint32(end))
+		case err != nil && s.rejects != nil && end > used:
+			s.rejects.Add(used, end, err)
 		case err != nil && (!s.lenient || end <= used):
 			return used, &recordError{used, err}
 		case err != nil:

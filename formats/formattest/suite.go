@@ -117,7 +117,7 @@ func (s Suite) Read(in formats.Input, opts formats.ReadOptions) (lines []string,
 		if err != nil {
 			return lines, r.Stats(), err
 		}
-		if b.NumRows() == 0 {
+		if b.NumRows() == 0 && opts.Reject == nil {
 			return lines, r.Stats(), errors.New("empty batch")
 		}
 		lines = append(lines, Lines(b)...)

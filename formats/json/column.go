@@ -23,6 +23,8 @@ type column struct {
 	children  []*column        // element; key and value; fields
 	cells     []cells.Cell     // of inner columns: gathered from the outer ones
 	bad       int64
+	reject    func(*cellError) // takes what does not fit, which is null then; nil: it is an error
+	parsed    []cells.Cell     // by the converter, now
 }
 
 func newColumn(path string, t datatype.Type, alloc memory.Allocator, lenient bool) (*column, error) {
@@ -59,6 +61,17 @@ func newColumn(path string, t datatype.Type, alloc memory.Allocator, lenient boo
 	return c, nil
 }
 
+// rejectBy has reject take what does not fit.
+func (c *column) rejectBy(reject func(*cellError)) {
+	c.reject = reject
+	if c.converter != nil {
+		c.converter.Reject = func(e *cells.Error) { reject(&cellError{c.path, c.parsed[e.Row].Start, e}) }
+	}
+	for _, child := range c.children {
+		child.rejectBy(reject)
+	}
+}
+
 // cellError is a value that does not fit, in a column at any depth.
 type cellError struct {
 	path string
@@ -72,6 +85,7 @@ func (e *cellError) Error() string { return fmt.Sprintf("column %s: %v", e.path,
 func (c *column) array(text []byte, in []cells.Cell) (arrow.Array, error) {
 	if c.converter != nil {
 		bad := c.converter.Bad
+		c.parsed = in
 		a, err := c.converter.Array(text, in)
 		c.bad += c.converter.Bad - bad
 		if e, ok := errors.AsType[*cells.Error](err); ok {
@@ -113,12 +127,21 @@ func (c *column) split(text []byte, cell cells.Cell) (valid bool, err error) {
 			return true, nil
 		}
 		c.rewind(marks)
-		if !c.lenient || !c.typ.Nullable {
-			return false, &cellError{c.path, cell.Start, fmt.Errorf("value %.60q is not a %s: %w", text[cell.Start:cell.End], c.typ.Kind, err)}
+		if c.reject != nil || !c.lenient || !c.typ.Nullable {
+			err := &cellError{c.path, cell.Start, fmt.Errorf("value %.60q is not a %s: %w", text[cell.Start:cell.End], c.typ.Kind, err)}
+			if c.reject == nil {
+				return false, err
+			}
+			c.reject(err)
+		} else {
+			c.bad++
 		}
-		c.bad++
 	} else if !c.typ.Nullable {
-		return false, &cellError{c.path, cell.Start, fmt.Errorf("no value for %s", c.typ)}
+		err := &cellError{c.path, cell.Start, fmt.Errorf("no value for %s", c.typ)}
+		if c.reject == nil {
+			return false, err
+		}
+		c.reject(err)
 	}
 	if c.typ.Kind == datatype.Row {
 		for _, child := range c.children { // below a null, whatever a child can hold

@@ -83,3 +83,8 @@ func lineAfter(ctx context.Context, in formats.Input, at int64) (int64, error) {
 	}
 	return in.Size, nil
 }
+
+// Rejects implements formats.Rejecter.
+func (Format) Rejects() bool { return true }
+
+var _ formats.Rejecter = Format{}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -28,6 +29,7 @@ type reader struct {
 	schema  *arrow.Schema
 	window  *cells.Window
 	stats   formats.ReadStats
+	rejects cells.Rejects
 	closed  bool
 }
 
@@ -46,11 +48,14 @@ func newReader(ctx context.Context, in formats.Input, opts formats.ReadOptions) 
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{in: in, opts: opts, lenient: o.lenient, schema: opts.Columns.Arrow(), byName: map[string]int{}}
+	r := &reader{in: in, opts: opts, lenient: o.lenient, schema: opts.Columns.Arrow(), byName: map[string]int{}, rejects: cells.Rejects{Take: opts.Reject}}
 	for i, want := range opts.Columns {
 		c, err := newColumn(want.Name, want.Type, opts.Alloc, o.lenient)
 		if err != nil {
 			return nil, failure.Errorf(failure.BadData, "%s: %w", in.Path, err)
+		}
+		if opts.Reject != nil {
+			c.rejectBy(r.fault)
 		}
 		r.columns = append(r.columns, c)
 		if _, twice := r.byName[want.Name]; twice {
@@ -100,8 +105,9 @@ func (r *reader) split() (used int, err error) {
 		r.cells[i] = r.cells[i][:0]
 	}
 	r.starts = r.starts[:0]
+	r.rejects.Begin()
 	text := r.window.Text
-	for used < len(text) && len(r.starts) < r.opts.BatchRows {
+	for used < len(text) && len(r.starts)+r.rejects.Len() < r.opts.BatchRows {
 		end := bytes.IndexByte(text[used:], '\n')
 		next := used + end + 1
 		if end < 0 {
@@ -111,10 +117,14 @@ func (r *reader) split() (used int, err error) {
 			next = len(text)
 		}
 		if err := r.line(text[:next], used); err != nil {
-			if !r.lenient {
+			switch {
+			case r.opts.Reject != nil:
+				r.rejects.Add(used, next, err)
+			case r.lenient:
+				r.stats.BadRows++
+			default:
 				return 0, failure.Errorf(failure.BadData, "%s: %w", r.window.Place(used), err)
 			}
-			r.stats.BadRows++
 			for i := range r.cells {
 				r.cells[i] = r.cells[i][:len(r.starts)]
 			}
@@ -147,10 +157,38 @@ func (r *reader) line(text []byte, at int) error {
 	return nil
 }
 
-// batch parses the cells that were split; nil if there are no rows.
+// fault notes a value that does not fit, with the row that it stands in.
+func (r *reader) fault(e *cellError) {
+	row, exact := slices.BinarySearch(r.starts, e.at)
+	if !exact {
+		row--
+	}
+	r.rejects.Fault(row, e)
+}
+
+// rowEnd is where the line of a row ends.
+func (r *reader) rowEnd(row int) int {
+	text, at := r.window.Text, int(r.starts[row])
+	if end := bytes.IndexByte(text[at:], '\n'); end >= 0 {
+		return at + end
+	}
+	return len(text)
+}
+
+// batch parses the cells that were split, without the rows that are rejected; nil if there
+// is nothing.
 func (r *reader) batch() (arrow.RecordBatch, error) {
+	batch, err := r.parse()
+	if batch != nil && r.opts.Reject != nil {
+		batch, err = r.rejects.Sift(batch, cells.Split{Starts: &r.starts, End: r.rowEnd, Columns: r.cells, Parse: r.parse}, r.window)
+	}
+	r.stats.Rows += int64(len(r.starts))
+	return batch, err
+}
+
+func (r *reader) parse() (arrow.RecordBatch, error) {
 	n := len(r.starts)
-	if n == 0 {
+	if n == 0 && r.rejects.Len() == 0 {
 		return nil, nil
 	}
 	arrays := make([]arrow.Array, 0, len(r.columns))
@@ -168,7 +206,6 @@ func (r *reader) batch() (arrow.RecordBatch, error) {
 		r.stats.BadRows += c.badCount() - bad
 		arrays = append(arrays, a)
 	}
-	r.stats.Rows += int64(n)
 	return array.NewRecordBatch(r.schema, arrays, int64(n)), nil
 }
 

@@ -26,7 +26,7 @@ func (c *Connector) Describe(ctx context.Context, t connector.Table, pred *predi
 	if err != nil {
 		return connector.Description{}, err
 	}
-	d := connector.Description{Schema: t.Schema, Partitions: t.Partitions, Bounded: loc.every == 0}
+	d := connector.Description{Schema: t.Schema, Partitions: t.Partitions, Bounded: loc.every == 0, Rejects: rejects(loc.format)}
 	files, err := loc.list(ctx)
 	if err != nil {
 		if len(t.Schema) > 0 && failure.Of(err) == failure.NotFound {
@@ -55,6 +55,16 @@ func (c *Connector) Describe(ctx context.Context, t connector.Table, pred *predi
 	d.Files = int64(len(kept))
 	d.Version = version(kept)
 	return d, c.measure(ctx, loc, kept, &d)
+}
+
+// rejects reports whether files of a format, nil for whatever they are, tell bad records from
+// good ones.
+func rejects(f formats.Format) bool {
+	if f == nil {
+		return true
+	}
+	r, ok := f.(formats.Rejecter)
+	return ok && r.Rejects()
 }
 
 // grows is the description of a table to which files may come: what is there now says

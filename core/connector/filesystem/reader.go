@@ -41,6 +41,9 @@ type reader struct {
 	schema *arrow.Schema
 	queue  []piece
 	rows   int64 // handed out so far, for Limit
+	// rejected are the records of the current span that were rejected since its position was
+	// noted last.
+	rejected int64
 
 	current *span             // nil between spans
 	next    *span             // of the first in the queue, opened early; or nil
@@ -54,6 +57,8 @@ type span struct {
 	file   fs.File
 	slow   bool           // reading is worth beginning early
 	values map[string]any // of its partition
+	// skipping: what is read was handed out before a restart.
+	skipping bool
 }
 
 func newReader(c *Connector, loc location, s connector.SourceSpec, env connector.ReaderEnv) *reader {
@@ -126,7 +131,8 @@ func (r *reader) Poll(ctx context.Context) (*stream.Batch, connector.Wait, error
 			return nil, connector.NoWait, err
 		}
 		r.record = nil
-		r.current.Skip += int64(b.PhysicalRows())
+		r.current.Skip += int64(b.PhysicalRows()) + r.rejected
+		r.rejected = 0
 		r.rows += int64(b.PhysicalRows())
 		return b, connector.NoWait, nil
 	}
@@ -219,28 +225,49 @@ func (r *reader) openSpan(ctx context.Context, p piece) (*span, error) {
 		f.Close()
 		return nil, failure.Errorf(failure.Conflict, "%s: the file was replaced while the job was reading the table", p.Path)
 	}
-	reader, err := format.NewReader(ctx, in, formats.ReadOptions{
+	opened := &span{piece: p, values: values}
+	opts := formats.ReadOptions{
 		Columns: r.inFile, Declared: r.held, AllowMissing: r.loc.allowMissing, Predicate: r.spec.Predicate, Span: p.Span,
 		BatchRows: r.env.BatchRows, Alloc: r.env.Alloc, Options: r.loc.options, Filters: r.rowsBy,
-	})
+	}
+	if r.env.Reject != nil {
+		opts.Reject = opened.reject(r)
+	}
+	reader, err := format.NewReader(ctx, in, opts)
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
-	_, slow := f.(fs.Prefetcher)
-	return &span{piece: p, Reader: reader, file: f, slow: slow, values: values}, nil
+	opened.Reader, opened.file = reader, f
+	_, opened.slow = f.(fs.Prefetcher)
+	return opened, nil
 }
 
-// skip reads over the rows that were handed out before a restart. Batches of the
-// same span come in the same cuts, so whole batches go.
+// reject counts rejected records of the span, which is being read, and passes them on unless
+// that was before a restart.
+func (s *span) reject(r *reader) func(formats.Rejected) error {
+	return func(bad formats.Rejected) error {
+		r.rejected++
+		if !s.skipping {
+			r.env.Reject(connector.Rejected{Place: bad.Place, Err: bad.Err, Data: bad.Text})
+		}
+		return nil
+	}
+}
+
+// skip reads over the rows that were handed out before a restart, and those that were rejected.
+// Batches of the same span come in the same cuts, so whole batches go.
 func (r *reader) skip(ctx context.Context, rows int64) error {
+	r.current.skipping, r.rejected = rows > 0, 0
+	defer func() { r.current.skipping, r.rejected = false, 0 }()
 	for rows > 0 {
 		record, err := r.current.Read(ctx)
 		if err != nil {
 			return fmt.Errorf("%s: return to row %d of the split: %w", r.current.Path, r.current.Skip, err)
 		}
-		n := record.NumRows()
+		n := record.NumRows() + r.rejected
 		record.Release()
+		r.rejected = 0
 		if rows -= n; rows < 0 {
 			return failure.Errorf(failure.Fatal, "%s: row %d of the split is inside a batch: execution.batch-rows has changed",
 				r.current.Path, r.current.Skip)

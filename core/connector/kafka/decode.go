@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -29,6 +30,8 @@ const decodeBytes = 1 << 20
 type decoded struct {
 	record arrow.RecordBatch // nil: no rows
 	next   int64
+	bad    *kgo.Record // the message that is no row, and is rejected when this is returned
+	err    error       // what is wrong with it
 }
 
 // decoder turns messages into rows.
@@ -39,6 +42,7 @@ type decoder struct {
 	halves  []*half
 	from    []place // of each column
 	skipped *metric.Counter
+	reject  func(connector.Rejected) // nil: nobody takes malformed messages
 	text    []byte
 }
 
@@ -54,7 +58,7 @@ type half struct {
 }
 
 func newDecoder(o *options, columns datatype.Schema, env connector.ReaderEnv) (*decoder, error) {
-	d := &decoder{columns: columns, schema: columns.Arrow(), alloc: env.Alloc, from: make([]place, len(columns))}
+	d := &decoder{columns: columns, schema: columns.Arrow(), alloc: env.Alloc, from: make([]place, len(columns)), reject: env.Reject}
 	d.skipped = env.Metrics.Counter("tidemill_source_skipped_rows_total", "Messages that were left out because they are malformed.")
 	value := &half{encoding: &o.value, of: func(m *kgo.Record) []byte { return m.Value }, all: o.value.columns}
 	d.halves = []*half{value}
@@ -108,7 +112,7 @@ func (d *decoder) batches(ctx context.Context, all []*kgo.Record) ([]decoded, er
 	err := d.split(ctx, rows, &out)
 	if err != nil {
 		for _, o := range out {
-			o.record.Release()
+			o.release()
 		}
 		return nil, err
 	}
@@ -127,7 +131,7 @@ func (d *decoder) split(ctx context.Context, rows []*kgo.Record, out *[]decoded)
 	}
 	record, err := d.decode(ctx, rows, false)
 	if err == nil {
-		*out = append(*out, decoded{record, rows[len(rows)-1].Offset + 1})
+		*out = append(*out, decoded{record: record, next: rows[len(rows)-1].Offset + 1})
 		return nil
 	}
 	if failure.Of(err) != failure.BadData {
@@ -139,11 +143,16 @@ func (d *decoder) split(ctx context.Context, rows []*kgo.Record, out *[]decoded)
 		}
 		return d.split(ctx, rows[half:], out)
 	}
+	if d.reject != nil {
+		empty := emptyRecord(formats.ReadOptions{Columns: d.columns, Alloc: d.alloc})
+		*out = append(*out, decoded{record: empty, next: rows[0].Offset + 1, bad: rows[0], err: err})
+		return nil
+	}
 	if !d.lenient() {
 		return err
 	}
 	if record, err = d.decode(ctx, rows, true); err == nil {
-		*out = append(*out, decoded{record, rows[0].Offset + 1})
+		*out = append(*out, decoded{record: record, next: rows[0].Offset + 1})
 		return nil
 	}
 	if failure.Of(err) != failure.BadData {
@@ -151,6 +160,23 @@ func (d *decoder) split(ctx context.Context, rows []*kgo.Record, out *[]decoded)
 	}
 	d.skipped.Add(1)
 	return nil
+}
+
+// tell tells of the message that was rejected, if one was.
+func (d *decoder) tell(o decoded) {
+	if o.bad == nil {
+		return
+	}
+	where := locate(o.bad)
+	wrong := strings.TrimPrefix(o.err.Error(), where)
+	wrong = strings.TrimPrefix(strings.TrimPrefix(wrong, ":1"), ": ") // a message is a text of one line
+	d.reject(connector.Rejected{Place: where, Err: errors.New(wrong), Data: o.bad.Value})
+}
+
+func (o decoded) release() {
+	if o.record != nil {
+		o.record.Release()
+	}
 }
 
 func (d *decoder) lenient() bool {

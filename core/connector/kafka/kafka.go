@@ -62,7 +62,7 @@ func (c *Connector) Describe(_ context.Context, t connector.Table, _ *predicate.
 	if err != nil {
 		return connector.Description{}, err
 	}
-	return connector.Description{Schema: t.Schema, Bounded: o.bounded(), ManySplits: true, Rows: -1, Bytes: -1, Files: -1}, nil
+	return connector.Description{Schema: t.Schema, Bounded: o.bounded(), ManySplits: true, Rejects: true, Rows: -1, Bytes: -1, Files: -1}, nil
 }
 
 // Enumerator implements connector.Connector.

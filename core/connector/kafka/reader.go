@@ -32,7 +32,8 @@ type reader struct {
 	paused map[string]bool
 
 	ready   chan struct{}
-	fetched chan kgo.Fetches
+	fetched chan kgo.Fetches // one at most
+	taken   chan struct{}    // and that it was taken, before the next one
 	stop    context.CancelFunc
 	fetcher sync.WaitGroup
 }
@@ -62,7 +63,7 @@ const over = 15 * time.Second
 func newReader(o *options, s connector.SourceSpec, env connector.ReaderEnv) (*reader, error) {
 	r := &reader{
 		o: o, env: env, away: &away{now: env.Now}, ledger: ledger{account: env.Account},
-		ready: make(chan struct{}, 1), fetched: make(chan kgo.Fetches),
+		ready: make(chan struct{}, 1), fetched: make(chan kgo.Fetches, 1), taken: make(chan struct{}, 1),
 	}
 	var err error
 	if r.decode, err = newDecoder(o, s.Columns, env); err != nil {
@@ -102,9 +103,10 @@ func (r *reader) fetch(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		r.signal()
+		r.fetched <- f // it is empty
+		r.signal()     // after it: who is woken finds what there is
 		select {
-		case r.fetched <- f:
+		case <-r.taken:
 		case <-ctx.Done():
 			return
 		}
@@ -163,6 +165,7 @@ func (r *reader) Poll(ctx context.Context) (*stream.Batch, connector.Wait, error
 		}
 		select {
 		case f := <-r.fetched:
+			r.taken <- struct{}{}
 			if err := r.accept(ctx, f); err != nil {
 				return nil, connector.NoWait, err
 			}
@@ -214,6 +217,7 @@ func (r *reader) batchOf(ctx context.Context, p *part) (*stream.Batch, error) {
 			d := p.out[0]
 			p.out = p.out[1:]
 			p.Next = d.next
+			r.decode.tell(d)
 			if d.record != nil {
 				return stream.NewBatch(d.record), nil
 			}
@@ -243,9 +247,7 @@ func (r *reader) finish(p *part) {
 // drop forgets what was fetched of a partition and not returned.
 func (r *reader) drop(p *part) {
 	for _, d := range p.out {
-		if d.record != nil {
-			d.record.Release()
-		}
+		d.release()
 	}
 	r.ledger.shrink(sizeOf(p.records))
 	p.out, p.records = nil, nil

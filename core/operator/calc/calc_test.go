@@ -120,7 +120,7 @@ ts TIMESTAMP(3)
 2024-01-01 00:00:07`
 
 func assigner(in datatype.Schema, idle int64) (operator.Operator, error) {
-	return calc.NewWatermarkAssigner(&jobgraph.WatermarkAssigner{Watermark: expr.ToProto(column(in, 0)), IdleMillis: idle}, in, deps)
+	return calc.NewWatermarkAssigner(&jobgraph.WatermarkAssigner{Watermark: expr.ToProto(column(in, 0)), IdleMillis: idle}, in, false, deps)
 }
 
 func TestWatermarks(t *testing.T) {
@@ -158,7 +158,7 @@ func TestEventTimeOfTheFuture(t *testing.T) {
 	in := operatortest.Parse(events)
 	d := deps
 	d.Expr.Now = func() time.Time { return time.Date(2024, 1, 1, 0, 0, 1, 0, time.UTC) }
-	op, err := calc.NewWatermarkAssigner(&jobgraph.WatermarkAssigner{Watermark: expr.ToProto(column(in.Schema, 0)), Time: expr.ToProto(column(in.Schema, 0)), FutureMillis: 2000}, in.Schema, d)
+	op, err := calc.NewWatermarkAssigner(&jobgraph.WatermarkAssigner{Watermark: expr.ToProto(column(in.Schema, 0)), Time: expr.ToProto(column(in.Schema, 0)), FutureMillis: 2000}, in.Schema, false, d)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/tidemill/tidemill/core/expr"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/operator/aside"
 	"github.com/tidemill/tidemill/core/stream"
 )
 
@@ -24,6 +25,10 @@ type EventTime struct {
 	free   bool          // rows may be without a time
 	limit  time.Duration // of how far times may be ahead of the clock; 0: any
 	deps   Deps
+	in     datatype.Schema
+	// rejects take rows without a time, or too far ahead; nil: the first is an error, the
+	// second pass.
+	rejects *aside.Rejects
 
 	program *expr.Program
 	times   *expr.Program
@@ -32,9 +37,14 @@ type EventTime struct {
 	valid   []bool
 }
 
-// NewEventTime returns what spec says, for batches of these columns.
-func NewEventTime(spec *jobgraph.WatermarkAssigner, in datatype.Schema, deps Deps) (*EventTime, error) {
-	t := &EventTime{column: int(spec.Column), free: spec.Timeless, limit: time.Duration(spec.FutureMillis) * time.Millisecond, deps: deps}
+// NewEventTime returns what spec says, for batches of these columns. rejects, which the caller
+// opens and closes, take rows whose time is none or too far ahead; nil: the first is an error,
+// and the second pass without a say.
+func NewEventTime(spec *jobgraph.WatermarkAssigner, in datatype.Schema, deps Deps, rejects *aside.Rejects) (*EventTime, error) {
+	t := &EventTime{
+		column: int(spec.Column), free: spec.Timeless, limit: time.Duration(spec.FutureMillis) * time.Millisecond,
+		deps: deps, in: in, rejects: rejects,
+	}
 	if deps.Expr.Now == nil {
 		t.limit = 0
 	}
@@ -74,13 +84,22 @@ func (t *EventTime) Open(alloc memory.Allocator) (err error) {
 func (t *EventTime) Future() int64 { return t.ahead }
 
 // Latest is the greatest watermark of b's rows, MinWatermark if none has one. A row without
-// an event time is an error, unless such rows are expected.
-func (t *EventTime) Latest(b *stream.Batch) (stream.Watermark, error) {
+// an event time is an error, unless such rows are expected. Rows that are rejected leave b's
+// selection and are emitted aside; place is where they are from, empty if that is not known.
+func (t *EventTime) Latest(b *stream.Batch, place string) (stream.Watermark, error) {
 	if !t.free {
-		if err := t.checkTimes(b); err != nil {
+		if err := t.checkTimes(b, place); err != nil {
 			return 0, err
 		}
 	}
+	w, err := t.latest(b, place)
+	if err != nil {
+		return 0, err
+	}
+	return w, t.rejects.Emit()
+}
+
+func (t *EventTime) latest(b *stream.Batch, place string) (stream.Watermark, error) {
 	a, err := t.program.Eval(b)
 	if err != nil {
 		return 0, err
@@ -99,26 +118,50 @@ func (t *EventTime) Latest(b *stream.Batch) (stream.Watermark, error) {
 	w := stream.Watermark(compute.Millis(t.expr.Type(), latest))
 	if t.limit > 0 {
 		if most := stream.Watermark(t.deps.Expr.Now().Add(t.limit).UnixMilli()); w > most {
-			return t.within(v, valid, most), nil
+			return t.within(b, v, valid, most, place), nil
 		}
 	}
 	return w, nil
 }
 
-// within is the greatest watermark that is not above most.
-func (t *EventTime) within(v []int64, valid []bool, most stream.Watermark) stream.Watermark {
+// within is the greatest watermark that is not above most. Rows above it are rejected, if
+// anybody takes them.
+func (t *EventTime) within(b *stream.Batch, v []int64, valid []bool, most stream.Watermark, place string) stream.Watermark {
 	latest := stream.MinWatermark
+	var beyond []int // places of rows
 	for i, x := range v {
 		if valid != nil && !valid[i] {
 			continue
 		}
 		if w := stream.Watermark(compute.Millis(t.expr.Type(), x)); w > most {
 			t.ahead++
+			beyond = append(beyond, i)
 		} else {
 			latest = max(latest, w)
 		}
 	}
+	if t.rejects != nil {
+		t.reject(b, beyond, fmt.Errorf("the event time is more than %v ahead of the clock", t.limit), place)
+	}
 	return latest
+}
+
+// reject takes the rows at these places, ascending, out of b.
+func (t *EventTime) reject(b *stream.Batch, places []int, wrong error, place string) {
+	kept := make([]int32, 0, b.Len()-len(places))
+	for i := range b.Len() {
+		row := int32(i)
+		if b.Sel != nil {
+			row = b.Sel[i]
+		}
+		if len(places) > 0 && places[0] == i {
+			places = places[1:]
+			t.rejects.AddRow(place, wrong, b, int(row), t.in)
+			continue
+		}
+		kept = append(kept, row)
+	}
+	b.Sel = kept
 }
 
 func greatest(v []int64, valid []bool) (latest int64, found bool) {
@@ -130,8 +173,8 @@ func greatest(v []int64, valid []bool) (latest int64, found bool) {
 	return latest, found
 }
 
-// checkTimes refuses rows without an event time.
-func (t *EventTime) checkTimes(b *stream.Batch) error {
+// checkTimes refuses rows without an event time, or rejects them.
+func (t *EventTime) checkTimes(b *stream.Batch, place string) error {
 	var name string
 	var times arrow.Array
 	if t.times != nil {
@@ -147,14 +190,22 @@ func (t *EventTime) checkTimes(b *stream.Batch) error {
 	if times.NullN() == 0 {
 		return nil
 	}
+	wrong := failure.Errorf(failure.BadData, "event time column %s is null in a row", name)
+	var without []int
 	for i := range b.Len() {
 		r := i
 		if b.Sel != nil {
 			r = int(b.Sel[i])
 		}
 		if times.IsNull(r) {
-			return failure.Errorf(failure.BadData, "event time column %s is null in a row", name)
+			if t.rejects == nil {
+				return wrong
+			}
+			without = append(without, i)
 		}
+	}
+	if len(without) > 0 {
+		t.reject(b, without, wrong, place)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ func TestProcessingTime(t *testing.T) {
 	clock := time.Unix(1_700_000_000, 5_900_000)
 	d := deps
 	d.Expr = expr.Options{Now: func() time.Time { return clock }}
-	op, err := calc.NewWatermarkAssigner(&jobgraph.WatermarkAssigner{Column: 1, Processing: true}, in.Schema, d)
+	op, err := calc.NewWatermarkAssigner(&jobgraph.WatermarkAssigner{Column: 1, Processing: true}, in.Schema, false, d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ watermark 1700003541004`
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	f.Close()
-	if _, err := calc.NewWatermarkAssigner(&jobgraph.WatermarkAssigner{Processing: true}, in.Schema, d); err == nil {
+	if _, err := calc.NewWatermarkAssigner(&jobgraph.WatermarkAssigner{Processing: true}, in.Schema, false, d); err == nil {
 		t.Error("processing time in an INT")
 	}
 }

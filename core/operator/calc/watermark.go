@@ -8,14 +8,17 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/operator/aside"
 	"github.com/tidemill/tidemill/core/stream"
 )
 
 // WatermarkAssigner is the operator of a jobgraph.WatermarkAssigner. Its context's
 // output must be an operator.IdleOutput.
 type WatermarkAssigner struct {
-	times *EventTime
-	idle  time.Duration
+	times   *EventTime
+	idle    time.Duration
+	rejects *aside.Rejects // nil: a row without a time is an error
+	sides   bool
 
 	out     operator.IdleOutput
 	current stream.Watermark
@@ -25,19 +28,28 @@ type WatermarkAssigner struct {
 	isIdle bool
 }
 
-// NewWatermarkAssigner returns the operator that spec describes.
-func NewWatermarkAssigner(spec *jobgraph.WatermarkAssigner, in datatype.Schema, deps Deps) (operator.Operator, error) {
+// NewWatermarkAssigner returns the operator that spec describes. Rows that it rejects go to
+// side 1 if sides, else nowhere.
+func NewWatermarkAssigner(spec *jobgraph.WatermarkAssigner, in datatype.Schema, sides bool, deps Deps) (operator.Operator, error) {
 	if int(spec.Column) >= len(in) {
 		return nil, fmt.Errorf("watermark: time column %d of %d", spec.Column, len(in))
 	}
 	if spec.Processing {
 		return newProcessingTime(spec, in, deps)
 	}
-	times, err := NewEventTime(spec, in, deps)
-	if err != nil {
+	w := &WatermarkAssigner{current: stream.MinWatermark, idle: time.Duration(spec.IdleMillis) * time.Millisecond, sides: sides}
+	if spec.Rejects != "" {
+		now := deps.Expr.Now
+		if now == nil {
+			now = time.Now
+		}
+		w.rejects = aside.NewRejects(spec.Rejects, now)
+	}
+	var err error
+	if w.times, err = NewEventTime(spec, in, deps, w.rejects); err != nil {
 		return nil, err
 	}
-	return &WatermarkAssigner{times: times, current: stream.MinWatermark, idle: time.Duration(spec.IdleMillis) * time.Millisecond}, nil
+	return w, nil
 }
 
 // Open implements operator.Operator.
@@ -47,11 +59,17 @@ func (w *WatermarkAssigner) Open(ctx *operator.Context) (err error) {
 		return failure.Errorf(failure.Internal, "watermark: the output takes no watermarks")
 	}
 	w.out = out
+	if err := w.rejects.Open(ctx, w.sides); err != nil {
+		return err
+	}
 	return w.times.Open(ctx.Alloc)
 }
 
 // Future is how many rows had event times too far ahead of the clock, since it was opened.
 func (w *WatermarkAssigner) Future() int64 { return w.times.Future() }
+
+// Rejected is how many rows were rejected, since it was opened.
+func (w *WatermarkAssigner) Rejected() int64 { return w.rejects.Count() }
 
 // Process implements operator.Operator: the rows go on, then the watermark.
 func (w *WatermarkAssigner) Process(_ int, b *stream.Batch) error {
@@ -67,7 +85,7 @@ func (w *WatermarkAssigner) Process(_ int, b *stream.Batch) error {
 			return err
 		}
 	}
-	next, err := w.times.Latest(b)
+	next, err := w.times.Latest(b, "")
 	if err != nil {
 		b.Release()
 		return err
@@ -100,7 +118,10 @@ func (w *WatermarkAssigner) Watermark(stream.Watermark) error { return nil }
 func (w *WatermarkAssigner) EndInput(int) error { return nil }
 
 // Close implements operator.Operator.
-func (w *WatermarkAssigner) Close() error { return nil }
+func (w *WatermarkAssigner) Close() error {
+	w.rejects.Close()
+	return nil
+}
 
 var (
 	_ operator.Operator = (*WatermarkAssigner)(nil)

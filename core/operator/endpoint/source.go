@@ -13,6 +13,7 @@ import (
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/metric"
 	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/operator/aside"
 	"github.com/tidemill/tidemill/core/operator/calc"
 	"github.com/tidemill/tidemill/core/stream"
 )
@@ -41,6 +42,8 @@ type SourceDeps struct {
 	// made here.
 	Watermark *jobgraph.WatermarkAssigner
 	Calc      calc.Deps // of its expressions
+	// Rejects: records that are no rows are left out and counted, and go to side 1 if Sides.
+	Rejects, Sides bool
 }
 
 // Source is the operator of a jobgraph.Source.
@@ -51,6 +54,7 @@ type Source struct {
 
 	reader     connector.Reader
 	watermarks *watermarks     // nil: none are made here
+	rejects    *aside.Rejects  // nil: a record that is no row is an error
 	keyed      []*keyed        // the runtime filters that it was given
 	loan       *memory.Loan    // nil: what the reader holds it keeps
 	inner      context.Context // ends with Close
@@ -80,11 +84,15 @@ func NewSource(spec connector.SourceSpec, deps SourceDeps) (operator.Source, err
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	w, err := newWatermarks(deps.Watermark, spec.Columns, deps.Calc)
-	if err != nil {
+	s := &Source{spec: spec, deps: deps}
+	if deps.Rejects {
+		s.rejects = aside.NewRejects(spec.Table.Name, deps.Now)
+	}
+	var err error
+	if s.watermarks, err = newWatermarks(deps.Watermark, spec.Columns, deps.Calc, s.rejects); err != nil {
 		return nil, fmt.Errorf("source %s: %w", spec.Table.Name, err)
 	}
-	return &Source{spec: spec, deps: deps, watermarks: w}, nil
+	return s, nil
 }
 
 // Open implements operator.Operator.
@@ -101,10 +109,17 @@ func (s *Source) Open(ctx *operator.Context) error {
 			s.keyed = append(s.keyed, k)
 		}
 	}
-	reader, err := s.deps.Connector.Reader(inner, s.spec, connector.ReaderEnv{
+	if err := s.rejects.Open(ctx, s.deps.Sides); err != nil {
+		return s.failed("open", err)
+	}
+	env := connector.ReaderEnv{
 		Subtask: int(ctx.Attempt.Subtask.Index), Alloc: ctx.Alloc, Account: ctx.Memory, Metrics: s.deps.Metrics, BatchRows: ctx.BatchRows, Now: s.deps.Now,
 		Filters: filters, SlowSplits: s.deps.SlowSplits,
-	})
+	}
+	if s.rejects != nil {
+		env.Reject = func(r connector.Rejected) { s.rejects.Add(r.Place, r.Err, r.Data) }
+	}
+	reader, err := s.deps.Connector.Reader(inner, s.spec, env)
 	if err != nil {
 		return s.failed("open", err)
 	}
@@ -149,7 +164,11 @@ func (s *Source) Poll() (operator.Status, error) {
 	if err != nil {
 		return operator.InvalidStatus, s.failed("read", err)
 	}
-	if err := s.watermarks.hold(); err != nil {
+	err = s.rejects.Emit()
+	if err == nil {
+		err = s.watermarks.hold()
+	}
+	if err != nil {
 		if b != nil {
 			b.Release()
 		}
@@ -159,11 +178,7 @@ func (s *Source) Poll() (operator.Status, error) {
 	switch {
 	case b != nil:
 		s.wait = connector.NoWait
-		s.rows += int64(b.Len())
-		if s.watermarks != nil {
-			return operator.More, s.watermarks.emit(b)
-		}
-		return operator.More, s.ctx.Output.Emit(b)
+		return operator.More, s.emit(b)
 	case wait == connector.ForData:
 		return operator.Waiting, nil
 	case s.noMore:
@@ -172,6 +187,22 @@ func (s *Source) Poll() (operator.Status, error) {
 	s.ask()
 	return operator.Waiting, nil
 }
+
+// emit passes a batch on; there are some without rows where records are rejected.
+func (s *Source) emit(b *stream.Batch) error {
+	if b.Len() == 0 {
+		b.Release()
+		return nil
+	}
+	s.rows += int64(b.Len())
+	if s.watermarks != nil {
+		return s.watermarks.emit(b)
+	}
+	return s.ctx.Output.Emit(b)
+}
+
+// Rejected is how many records were rejected, since it was opened.
+func (s *Source) Rejected() int64 { return s.rejects.Count() }
 
 // Ready implements operator.Source. It is to be asked for after each Poll.
 func (s *Source) Ready() <-chan struct{} {
@@ -266,6 +297,7 @@ func (s *Source) Close() error {
 	s.cancel()
 	s.asked.Wait()
 	s.cancel = nil
+	s.rejects.Close()
 	defer s.loan.End()
 	if s.reader == nil {
 		return nil

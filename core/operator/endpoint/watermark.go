@@ -9,6 +9,7 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/operator/aside"
 	"github.com/tidemill/tidemill/core/operator/calc"
 	"github.com/tidemill/tidemill/core/stream"
 )
@@ -29,12 +30,16 @@ type watermarks struct {
 	reader connector.SplitReader // nil: it cannot tell
 }
 
-// newWatermarks returns what spec says, nil for nothing.
-func newWatermarks(spec *jobgraph.WatermarkAssigner, in datatype.Schema, deps calc.Deps) (*watermarks, error) {
+// newWatermarks returns what spec says, nil for nothing. rejects take rows whose time is no
+// time; nil: there are none, or it is an error.
+func newWatermarks(spec *jobgraph.WatermarkAssigner, in datatype.Schema, deps calc.Deps, rejects *aside.Rejects) (*watermarks, error) {
 	if spec == nil {
 		return nil, nil
 	}
-	times, err := calc.NewEventTime(spec, in, deps)
+	if spec.Rejects == "" {
+		rejects = nil
+	}
+	times, err := calc.NewEventTime(spec, in, deps, rejects)
 	if err != nil {
 		return nil, err
 	}
@@ -60,14 +65,14 @@ func (w *watermarks) open(ctx *operator.Context, r connector.Reader) error {
 
 // emit passes rows on, then the watermark.
 func (w *watermarks) emit(b *stream.Batch) error {
-	next, err := w.times.Latest(b)
-	if err != nil {
-		b.Release()
-		return err
-	}
 	name := whole
 	if w.reader != nil {
 		name = w.reader.Of()
+	}
+	next, err := w.times.Latest(b, name)
+	if err != nil {
+		b.Release()
+		return err
 	}
 	if err := w.tell(w.splits.Rows(name)); err != nil {
 		b.Release()

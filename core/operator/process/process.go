@@ -23,8 +23,10 @@ type Operator struct {
 	opened   bool
 }
 
-// New returns the operator of uid that runs a function over input 0 with columns in.
-func New(uid string, spec *jobgraph.Process, in datatype.Schema, functions Functions) (*Operator, error) {
+// New returns the operator of a spec that has a Process: it runs a function over input 0
+// with columns in.
+func New(op *jobgraph.Operator, in datatype.Schema, functions Functions) (*Operator, error) {
+	uid, spec := op.Uid, op.GetProcess()
 	if functions == nil {
 		functions = None
 	}
@@ -32,7 +34,7 @@ func New(uid string, spec *jobgraph.Process, in datatype.Schema, functions Funct
 	if err != nil {
 		return nil, err
 	}
-	o := &Operator{uid: uid, rt: &Runtime{watermark: stream.MinWatermark, shared: map[string]Shared{}, ids: map[uint16]string{}, sides: len(spec.Sides)}}
+	o := &Operator{uid: uid, rt: &Runtime{watermark: stream.MinWatermark, shared: map[string]Shared{}, ids: map[uint16]string{}, sides: len(op.Sides)}}
 	for _, k := range spec.Keys {
 		if int(k) >= len(in) {
 			return nil, fmt.Errorf("process %s: key column %d of %d", uid, k, len(in))

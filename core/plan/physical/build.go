@@ -72,6 +72,11 @@ func Build(roots []plan.Node, o Options) (*jobgraph.Graph, Emitters, error) {
 	b.findShared(roots)
 	b.several = b.inShared()
 	for _, root := range roots {
+		if _, sink := root.(*plan.Sink); sink {
+			b.writes = true
+		}
+	}
+	for _, root := range roots {
 		if err := refuseUnbounded(root); err != nil {
 			return nil, nil, err
 		}
@@ -85,6 +90,9 @@ func Build(roots []plan.Node, o Options) (*jobgraph.Graph, Emitters, error) {
 		if _, sink := root.(*plan.Sink); !sink {
 			b.result(f)
 		}
+	}
+	if err := b.writeRejects(); err != nil {
+		return nil, nil, err
 	}
 	b.attachKeys()
 	b.retain()
@@ -122,6 +130,10 @@ type builder struct {
 	// withoutBefore are the nodes whose updates need not tell what was before.
 	withoutBefore map[plan.Node]bool
 	gathered      map[plan.Node]bool // that end in one subtask
+
+	writes  bool                    // the job writes tables
+	rejects []rejecting             // operators with side outputs of rejected records
+	given   map[plan.Node]*fragment // what stands for rows that come from elsewhere
 
 	emitters Emitters
 	sources  map[*plan.Scan][]*jobgraph.Source // what was made of each scan
@@ -208,6 +220,9 @@ func (b *builder) result(f *fragment) {
 }
 
 func (b *builder) node(n plan.Node) (*fragment, error) {
+	if f := b.given[n]; f != nil {
+		return f, nil
+	}
 	if s := b.shared[n]; s != nil && s.readers > 1 {
 		return b.once(s)
 	}

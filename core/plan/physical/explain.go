@@ -25,11 +25,11 @@ func Explain(g *jobgraph.Graph, roots []plan.Node, actual *Actual) string {
 	for _, v := range g.Vertices {
 		fmt.Fprintf(&b, "vertex %d, parallelism %s\n", v.Id, parallelism(v.Parallelism))
 		for _, id := range v.Inputs {
-			fmt.Fprintf(&b, "  input  %s\n", exchangeText(g.Exchanges[id], fmt.Sprintf("from vertex %d", g.Exchanges[id].Producer)))
+			fmt.Fprintf(&b, "  input  %s\n", exchangeText(g.Exchanges[id], producerText(g, g.Exchanges[id])))
 		}
 		for _, op := range v.Chain {
 			fmt.Fprintf(&b, "  %s\n", op.Name)
-			for _, line := range filterTexts(g, v, op, actual) {
+			for _, line := range append(filterTexts(g, v, op, actual), asideText(g, v, op)...) {
 				fmt.Fprintf(&b, "    %s\n", line)
 			}
 			if keeps := stateText(g, v, op); keeps != "" {
@@ -79,6 +79,15 @@ func exchangeText(e *jobgraph.Exchange, end string) string {
 	}
 	retention := strings.ToLower(strings.TrimPrefix(e.Retention.String(), "RETENTION_"))
 	return fmt.Sprintf("%s %s, retention %s: %s", name, end, retention, e.RetentionReason)
+}
+
+// producerText says where an exchange comes from, and which side it is of.
+func producerText(g *jobgraph.Graph, e *jobgraph.Exchange) string {
+	text := fmt.Sprintf("from vertex %d", e.Producer)
+	if e.Side > 0 {
+		text += " of " + g.Vertices[e.Producer].Sides()[e.Side-1].Name
+	}
+	return text
 }
 
 func orderText(e *jobgraph.Exchange) string {

@@ -71,6 +71,7 @@ func (b *builder) vertexHash(v *jobgraph.Vertex) string {
 	for _, op := range v.Chain {
 		spec := proto.Clone(op).(*jobgraph.Operator)
 		spec.Position, spec.Uid, spec.Kept = 0, "", nil
+		withoutRejects(spec)
 		// Deterministic within one version of the library; a stored plan keeps uids
 		// over versions.
 		text, err := proto.MarshalOptions{Deterministic: true}.Marshal(spec)
@@ -149,4 +150,19 @@ func (p *part) rows(table uint32, listed bool) (out []*checkpoint.KeptColumn) {
 func (p *part) column(i int, table uint32, listed bool) *checkpoint.KeptColumn {
 	f := p.op.Output[i]
 	return &checkpoint.KeptColumn{Name: f.Name, Type: untyped(f.Type), Meaning: digest(at(p.columns, uint32(i))), Table: table, Listed: listed}
+}
+
+// withoutRejects makes a spec what it is without a rejects table, which a table may get, or
+// lose, between two runs of a job.
+func withoutRejects(spec *jobgraph.Operator) {
+	spec.Sides = nil
+	if s := spec.GetSource(); s != nil {
+		s.Rejects = false
+		if s.Watermark != nil {
+			s.Watermark.Rejects = ""
+		}
+	}
+	if w := spec.GetWatermark(); w != nil {
+		w.Rejects = ""
+	}
 }

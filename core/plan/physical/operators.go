@@ -13,7 +13,12 @@ func (b *builder) scan(n *plan.Scan) (*fragment, error) {
 	source := sourceProto(n)
 	b.sources[n] = append(b.sources[n], source)
 	f := &fragment{vertex: b.open(b.o.Parallelism)}
-	return b.chain(f, n, n.Label(), n.Columns, &jobgraph.Operator{Spec: &jobgraph.Operator_Source{Source: source}}), nil
+	f = b.chain(f, n, n.Label(), n.Columns, &jobgraph.Operator{Spec: &jobgraph.Operator_Source{Source: source}})
+	if n.Rejects != nil {
+		source.Rejects = true
+		b.rejectAside(f, n.Rejects)
+	}
+	return f, nil
 }
 
 func sourceProto(n *plan.Scan) *jobgraph.Source {

@@ -9,6 +9,7 @@ func (b *builder) retain() {
 	}
 	if b.graph.Mode == jobgraph.Mode_MODE_BATCH {
 		b.untangle()
+		b.keepAside()
 	}
 }
 

@@ -22,6 +22,10 @@ func (b *builder) watermark(n *plan.Watermark) (*fragment, error) {
 		return nil, err
 	}
 	spec := &jobgraph.WatermarkAssigner{Column: uint32(n.Column), IdleMillis: n.IdleMillis, FutureMillis: n.FutureMillis, Processing: n.Processing}
+	rejects := rejectsBelow(n.Input)
+	if rejects != nil && !n.Processing {
+		spec.Rejects = rejects.Source
+	}
 	if !n.Processing {
 		spec.Watermark = expr.ToProto(n.Expr)
 		if scan, w, at, filtered := overScan(n); scan != nil {
@@ -32,7 +36,11 @@ func (b *builder) watermark(n *plan.Watermark) (*fragment, error) {
 			return f, nil
 		}
 	}
-	return b.chain(f, n, n.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Watermark{Watermark: spec}}), nil
+	f = b.chain(f, n, n.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Watermark{Watermark: spec}})
+	if spec.Rejects != "" {
+		b.rejectAside(f, rejects)
+	}
+	return f, nil
 }
 
 // overScan returns the scan whose reader can make the watermarks of n, and the watermark

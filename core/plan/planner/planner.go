@@ -136,7 +136,8 @@ func (p *Planner) run(ctx context.Context, o Options) (*run, error) {
 	r.binder = binder.New(binder.Environment{
 		Session: p.session, Connectors: p.connectors, Functions: r.functions,
 		IdleMillis: config.IdleTimeout.Get(settings).Milliseconds(), FutureMillis: config.FutureLimit.Get(settings).Milliseconds(),
-		Zone: config.LocalTimeZone.Get(settings),
+		RejectsTable: config.RejectsTable.Get(settings),
+		Zone:         config.LocalTimeZone.Get(settings),
 		Describe: func(t connector.Table) (connector.Description, error) {
 			return r.describe(t, nil)
 		},

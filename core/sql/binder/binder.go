@@ -37,6 +37,9 @@ type Environment struct {
 	// FutureMillis is how far an event time of an unbounded table may be ahead of the clock
 	// and still advance the watermark; 0: any.
 	FutureMillis int64
+	// RejectsTable takes records that are no rows of tables that do not say themselves; empty:
+	// none does.
+	RejectsTable string
 	// Zone is the session's time zone; nil means UTC.
 	Zone *time.Location
 }

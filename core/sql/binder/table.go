@@ -171,9 +171,6 @@ func (b *Binder) applyHints(t *connector.Table, hints []*ast.Hint) error {
 			return b.unsupported(h, "hint "+h.Name.Name+" is")
 		}
 		options := map[string]string{}
-		for k, v := range t.Options {
-			options[k] = v
-		}
 		for _, a := range h.Args {
 			key, ok := a.Key.(*ast.StringLit)
 			value, isText := a.Value.(*ast.StringLit)
@@ -182,7 +179,7 @@ func (b *Binder) applyHints(t *connector.Table, hints []*ast.Hint) error {
 			}
 			options[key.Value] = value.Value
 		}
-		t.Options = options
+		*t = catalog.WithOptions(*t, options)
 	}
 	return nil
 }
@@ -200,7 +197,11 @@ func (b *Binder) scan(at ast.Node, t connector.Table) (*plan.Scan, error) {
 	if len(t.Partitions) == 0 {
 		t.Partitions = known.Partitions
 	}
-	return &plan.Scan{Place: b.at(at), Connector: t.Options[catalog.OptionConnector], Table: t, Columns: columns, Known: known}, nil
+	rejects, err := b.rejects(at, t, known)
+	if err != nil {
+		return nil, err
+	}
+	return &plan.Scan{Place: b.at(at), Connector: t.Options[catalog.OptionConnector], Table: t, Columns: columns, Known: known, Rejects: rejects}, nil
 }
 
 // bindCatalogTable reads the physical columns, computes the computed ones, puts

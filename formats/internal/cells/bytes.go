@@ -74,7 +74,10 @@ func (c *Converter) binaries(data []byte, cells []Cell) (arrow.Array, error) {
 		} else {
 			text, err := c.text(data, cell)
 			if err != nil {
-				return nil, err
+				if err := c.broken(&b.validity, data, i, cell, err); err != nil {
+					return nil, err
+				}
+				text = nil
 			}
 			n, err := base64.StdEncoding.Decode(b.bytes[at:], text)
 			if err != nil {

@@ -42,7 +42,9 @@ type Converter struct {
 	// counts it in Bad.
 	Lenient bool
 	Bad     int64
-	// ISO wants timestamps with T; both forms are read in any case.
+	// Reject takes cells that are no values, or missing ones, instead of the first ending
+	// the array, in which they are null; nil: it ends.
+	Reject  func(*Error)
 	scratch []byte
 }
 
@@ -154,6 +156,9 @@ func (v *validity) release() {
 // bad handles a cell that does not parse: an error, or null where that is asked
 // for and allowed.
 func (c *Converter) bad(v *validity, i int, text []byte) error {
+	if c.Reject != nil {
+		return c.reject(v, &Error{Row: i, Text: string(text), Type: c.Type})
+	}
 	if c.Lenient && c.Type.Nullable {
 		c.Bad++
 		v.null(i)
@@ -168,7 +173,25 @@ func (c *Converter) missing(v *validity, i int) error {
 		v.null(i)
 		return nil
 	}
-	return &Error{Row: i, Type: c.Type}
+	e := &Error{Row: i, Type: c.Type}
+	if c.Reject != nil {
+		return c.reject(v, e)
+	}
+	return e
+}
+
+func (c *Converter) reject(v *validity, e *Error) error {
+	c.Reject(e)
+	v.null(e.Row)
+	return nil
+}
+
+// broken handles a cell whose text cannot be decoded.
+func (c *Converter) broken(v *validity, data []byte, i int, cell Cell, err error) error {
+	if c.Reject != nil {
+		return c.bad(v, i, data[cell.Start:cell.End])
+	}
+	return err
 }
 
 // fixedColumn is an array of values of fixed width in the making.
@@ -217,7 +240,7 @@ func (f *fixedColumn[T]) parseCell(i int, cell Cell) error {
 	}
 	text, err := f.c.text(f.data, cell)
 	if err != nil {
-		return err
+		return f.c.broken(&f.validity, f.data, i, cell, err)
 	}
 	v, ok := f.parse(text, &f.c.Type)
 	if !ok {
@@ -249,7 +272,10 @@ func (c *Converter) booleans(data []byte, cells []Cell) (arrow.Array, error) {
 		}
 		text, err := c.text(data, cell)
 		if err != nil {
-			return nil, err
+			if err := c.broken(&v, data, i, cell, err); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		x, ok := parseBool(text)
 		if !ok {

@@ -35,6 +35,9 @@ type Window struct {
 	next   int64 // of the first byte not read yet
 	end    int64
 	most   int // bytes of a record
+	// lines line breaks stand before counted, a place in the file that was asked for before.
+	lines   int
+	counted int64
 }
 
 // NewWindow is a window over the bytes [from, end) of a file.
@@ -75,24 +78,42 @@ func (w *Window) More() error {
 
 // Pass drops the first n bytes of Text.
 func (w *Window) Pass(n int) {
+	if w.counted >= w.offset && w.counted < w.offset+int64(n) && w.counted > 0 {
+		w.count(w.offset + int64(n))
+	}
 	w.Text = w.Text[n:]
 	w.offset += int64(n)
 }
 
-// Place is file:line of Text[at]. Counting lines costs a pass over the file, so
-// only errors ask for it.
+// Place is file:line of Text[at]. Counting lines costs a pass over the file up to there, so
+// only errors ask for it; places behind the last one that was asked for cost what lies between.
 func (w *Window) Place(at int) string {
-	line, target := 1, w.offset+int64(at)
-	chunk := make([]byte, min(target, 256<<10))
-	for from := int64(0); from < target; {
-		n, err := w.in.ReadAt(chunk[:min(int64(len(chunk)), target-from)], from)
-		line += bytes.Count(chunk[:n], []byte{'\n'})
-		from += int64(n)
-		if err != nil {
-			break
+	target := w.offset + int64(at)
+	if target < w.counted {
+		w.lines, w.counted = 0, 0
+	}
+	w.count(target)
+	return fmt.Sprintf("%s:%d", w.in.Path, w.lines+1)
+}
+
+// count counts line breaks up to target, which is not behind Text. What cannot be read again
+// is left out: who asks has an error to tell.
+func (w *Window) count(target int64) {
+	if behind := min(target, w.offset); w.counted < behind {
+		chunk := make([]byte, min(behind-w.counted, 256<<10))
+		for w.counted < behind {
+			n, err := w.in.ReadAt(chunk[:min(int64(len(chunk)), behind-w.counted)], w.counted)
+			w.lines += bytes.Count(chunk[:n], []byte{'\n'})
+			w.counted += int64(n)
+			if err != nil {
+				w.counted = behind
+			}
 		}
 	}
-	return fmt.Sprintf("%s:%d", w.in.Path, line)
+	if w.counted < target {
+		w.lines += bytes.Count(w.Text[w.counted-w.offset:target-w.offset], []byte{'\n'})
+		w.counted = target
+	}
 }
 
 // Release frees the buffer.

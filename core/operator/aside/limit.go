@@ -1,0 +1,122 @@
+package aside
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/stream"
+)
+
+// RejectLimit is the operator of a jobgraph.RejectLimit.
+type RejectLimit struct {
+	table string
+	most  map[string]int64 // by the table that records are of
+	seen  map[string]int64 // of those that have a limit
+	out   operator.Output
+}
+
+// NewRejectLimit returns the operator that spec describes. Its input has RejectColumns.
+func NewRejectLimit(spec *jobgraph.RejectLimit) (operator.Operator, error) {
+	l := &RejectLimit{table: spec.Table, most: map[string]int64{}, seen: map[string]int64{}}
+	for _, m := range spec.Most {
+		if m.Rows < 0 {
+			return nil, fmt.Errorf("at most %d rejected records of %s", m.Rows, m.Source)
+		}
+		l.most[m.Source] = m.Rows
+	}
+	return l, nil
+}
+
+// counts is the state: how many records of each table there were. Its bytes have the checksum
+// of the manifest that they are part of.
+type counts struct {
+	Version int
+	Seen    map[string]int64
+}
+
+const countsVersion = 1
+
+// Open implements operator.Operator.
+func (l *RejectLimit) Open(ctx *operator.Context) error {
+	l.out = ctx.Output
+	for _, saved := range ctx.Restored {
+		var c counts
+		if err := json.Unmarshal(saved, &c); err != nil || c.Version != countsVersion {
+			return failure.Errorf(failure.BadData, "counts of rejected records, version %d, cannot be read: %w", c.Version, err)
+		}
+		for table, n := range c.Seen {
+			l.seen[table] += n
+		}
+	}
+	return nil
+}
+
+// Process implements operator.Operator.
+func (l *RejectLimit) Process(_ int, b *stream.Batch) error {
+	tables := b.Column(sourceTable)
+	for i := range b.Len() {
+		row := i
+		if b.Sel != nil {
+			row = int(b.Sel[i])
+		}
+		table := textAt(tables, row)
+		most, limited := l.most[table]
+		if !limited {
+			continue
+		}
+		if l.seen[table]++; l.seen[table] > most {
+			defer b.Release()
+			return failure.Errorf(failure.BadData, "more than %d records of table %s were rejected into %s, as many as 'rejects.max' allows; the last one: %s",
+				most, table, l.table, describe(b, row))
+		}
+	}
+	return l.out.Emit(b)
+}
+
+// describe is a rejected record in a message.
+func describe(b *stream.Batch, row int) string {
+	text := textAt(b.Column(errorText), row)
+	if b.Column(place).IsNull(row) {
+		return text
+	}
+	return textAt(b.Column(place), row) + ": " + text
+}
+
+func textAt(a arrow.Array, row int) string {
+	switch a := a.(type) {
+	case *array.String:
+		return a.Value(row)
+	case *array.Dictionary:
+		return a.Dictionary().(*array.String).Value(a.GetValueIndex(row))
+	}
+	return ""
+}
+
+// Watermark implements operator.Operator.
+func (l *RejectLimit) Watermark(stream.Watermark) error { return nil }
+
+// EndInput implements operator.Operator.
+func (l *RejectLimit) EndInput(int) error { return nil }
+
+// Snapshot implements operator.Snapshotter: how many records there were.
+func (l *RejectLimit) Snapshot(stream.Barrier) ([]byte, error) {
+	return json.Marshal(counts{Version: countsVersion, Seen: l.seen})
+}
+
+// Completed implements operator.Snapshotter.
+func (l *RejectLimit) Completed(id.Checkpoint) error { return nil }
+
+// Close implements operator.Operator.
+func (l *RejectLimit) Close() error { return nil }
+
+var (
+	_ operator.Operator    = (*RejectLimit)(nil)
+	_ operator.Snapshotter = (*RejectLimit)(nil)
+)
