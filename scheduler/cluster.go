@@ -122,7 +122,10 @@ func (m *Master) Nodes(ctx context.Context, _ *rpc.NodesRequest) (*rpc.NodesRepl
 			return nil, fmt.Errorf("list the masters: %w", err)
 		}
 		for _, k := range members {
-			n := &rpc.Node{Id: k.ID, Role: "master", Address: k.Address, Leader: k.ID == m.opts.Name}
+			n := &rpc.Node{
+				Id: k.ID, Role: "master", Address: k.Address, Leader: k.ID == m.opts.Name,
+				Joining: !k.Voter || m.joining.has(k.ID),
+			}
 			if n.Leader && m.opts.Address != "" {
 				n.Address = m.opts.Address
 			}
@@ -203,6 +206,7 @@ func (m *Master) Join(ctx context.Context, r *rpc.JoinRequest) (*rpc.JoinReply, 
 	if r.GetId() == "" || r.GetAddress() == "" {
 		return nil, failure.Errorf(failure.Usage, "join: a master has an id and an address")
 	}
+	defer m.joining.add(r.GetId())()
 	if err := c.Join(ctx, raftmeta.Member{ID: r.GetId(), Address: r.GetAddress(), Voter: true}); err != nil {
 		return nil, fmt.Errorf("join %s: %w", r.GetId(), err)
 	}

@@ -33,6 +33,7 @@ type replicas struct {
 	term    id.Term
 	changed chan struct{}
 	members []raftmeta.Member
+	agree   chan struct{}              // a master that joins is a member, and Join returns when it is closed; nil: at once
 	fault   func(t raftmeta.Txn) error // asked before each transaction
 	after   func(t raftmeta.Txn) error // asked after it has happened, without the lock
 }
@@ -191,8 +192,12 @@ func (s replica) Members(context.Context) ([]raftmeta.Member, error) {
 
 func (s replica) Join(_ context.Context, m raftmeta.Member) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.members = append(s.members, m)
+	agree := s.agree
+	s.mu.Unlock()
+	if agree != nil {
+		<-agree
+	}
 	return nil
 }
 

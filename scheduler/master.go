@@ -78,6 +78,7 @@ type Master struct {
 	key        []byte // of tickets
 	resources  *resource.Manager
 	dispatcher *dispatcher.Dispatcher
+	joining    joining
 	root       context.Context // ends with Close and Suspend
 	stop       context.CancelFunc
 	running    sync.WaitGroup // the watch over heartbeats, and over returning workers

@@ -137,6 +137,47 @@ func TestOver(t *testing.T) {
 	})
 }
 
+// A master does not count while it catches up, nor before others have heard that it does.
+func TestMasterJoins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, scheduler.Options{Address: "h1:7070"}, "m1")
+		m := c.leader()
+		if _, err := m.Join(c.root, &rpc.JoinRequest{Id: "m1", Address: "m1:1"}); err != nil {
+			t.Fatal(err)
+		}
+		c.store.mu.Lock()
+		c.store.members = append(c.store.members, raftmeta.Member{ID: "m2", Address: "m2:1"})
+		c.store.agree = make(chan struct{})
+		c.store.mu.Unlock()
+		expect := func(want string) {
+			t.Helper()
+			r, err := m.Nodes(c.root, &rpc.NodesRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, n := range r.GetNodes() {
+				got += fmt.Sprintf("%s joins %v ", n.GetId(), n.GetJoining())
+			}
+			if strings.TrimSpace(got) != want {
+				t.Errorf("nodes: %s", got)
+			}
+		}
+		joined := make(chan error, 1)
+		go func() {
+			_, err := m.Join(c.root, &rpc.JoinRequest{Id: "m3", Address: "m3:1"})
+			joined <- err
+		}()
+		synctest.Wait()
+		expect("m1 joins false m2 joins true m3 joins true")
+		close(c.store.agree)
+		if err := <-joined; err != nil {
+			t.Fatal(err)
+		}
+		expect("m1 joins false m2 joins true m3 joins false")
+	})
+}
+
 func TestNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, scheduler.Options{Address: "h1:7070"}, "m1")

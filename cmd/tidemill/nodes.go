@@ -54,6 +54,8 @@ func remark(n rest.Node) string {
 		return "leads"
 	case n.Lost:
 		return "lost"
+	case n.Joining:
+		return "joins"
 	case n.Drained:
 		return "drained"
 	case n.Draining:

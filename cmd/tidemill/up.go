@@ -355,7 +355,8 @@ func given(ctx context.Context, what string) error {
 	return ctx.Err()
 }
 
-// healthy waits until so many members, masters among them, are known to the one that leads.
+// healthy waits until so many members are known to the master that leads; of masters, those
+// that count: before, the death of one may be the end of the cluster.
 func (u *cluster) healthy(ctx context.Context, members int) error {
 	f := clusterFlags{cluster: u.flags.dir, token: filepath.Join(u.flags.dir, tokenFile), tls: filepath.Join(u.flags.dir, tlsDir)}
 	a, err := f.find()
@@ -373,7 +374,7 @@ func (u *cluster) healthy(ctx context.Context, members int) error {
 		}
 		here := 0
 		for _, node := range r.GetNodes() {
-			if !node.GetLost() {
+			if !node.GetLost() && !node.GetJoining() {
 				here++
 			}
 		}

@@ -5129,9 +5129,10 @@ type Node struct {
 	Drained       bool   `protobuf:"varint,13,opt,name=drained,proto3" json:"drained,omitempty"`                                  // nobody needs it any more
 	KeptExchanges uint32 `protobuf:"varint,14,opt,name=kept_exchanges,json=keptExchanges,proto3" json:"kept_exchanges,omitempty"` // what is left
 	KeptBytes     int64  `protobuf:"varint,15,opt,name=kept_bytes,json=keptBytes,proto3" json:"kept_bytes,omitempty"`
-	Waits         string `protobuf:"bytes,16,opt,name=waits,proto3" json:"waits,omitempty"` // what for, as far as it is known
-	Lost          bool   `protobuf:"varint,17,opt,name=lost,proto3" json:"lost,omitempty"`  // it is not heard of any more
-	Full          string `protobuf:"bytes,18,opt,name=full,proto3" json:"full,omitempty"`   // why a shuffle server has no room on disk
+	Waits         string `protobuf:"bytes,16,opt,name=waits,proto3" json:"waits,omitempty"`      // what for, as far as it is known
+	Lost          bool   `protobuf:"varint,17,opt,name=lost,proto3" json:"lost,omitempty"`       // it is not heard of any more
+	Full          string `protobuf:"bytes,18,opt,name=full,proto3" json:"full,omitempty"`        // why a shuffle server has no room on disk
+	Joining       bool   `protobuf:"varint,19,opt,name=joining,proto3" json:"joining,omitempty"` // a master that does not count for majorities yet
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5290,6 +5291,13 @@ func (x *Node) GetFull() string {
 		return x.Full
 	}
 	return ""
+}
+
+func (x *Node) GetJoining() bool {
+	if x != nil {
+		return x.Joining
+	}
+	return false
 }
 
 type LogsRequest struct {
@@ -7447,7 +7455,7 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\fNodesRequest\"9\n" +
 	"\n" +
 	"NodesReply\x12+\n" +
-	"\x05nodes\x18\x01 \x03(\v2\x15.tidemill.rpc.v1.NodeR\x05nodes\"\x80\x04\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x15.tidemill.rpc.v1.NodeR\x05nodes\"\x9a\x04\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n" +
@@ -7470,7 +7478,8 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"kept_bytes\x18\x0f \x01(\x03R\tkeptBytes\x12\x14\n" +
 	"\x05waits\x18\x10 \x01(\tR\x05waits\x12\x12\n" +
 	"\x04lost\x18\x11 \x01(\bR\x04lost\x12\x12\n" +
-	"\x04full\x18\x12 \x01(\tR\x04full\"3\n" +
+	"\x04full\x18\x12 \x01(\tR\x04full\x12\x18\n" +
+	"\ajoining\x18\x13 \x01(\bR\ajoining\"3\n" +
 	"\vLogsRequest\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\fR\x03job\x12\x12\n" +
 	"\x04most\x18\x02 \x01(\rR\x04most\";\n" +

@@ -113,6 +113,7 @@ type Node struct {
 	MemoryUsed  int64  `json:"memory_used"`
 	Leader      bool   `json:"leader"`
 	Lost        bool   `json:"lost" doc:"a master that the leading one does not hear of, since heard_millis"`
+	Joining     bool   `json:"joining" doc:"a master that does not count for majorities yet: it is catching up"`
 	Draining    bool   `json:"draining"`
 	Drained     bool   `json:"drained" doc:"nobody needs a shuffle server any more that drains: it ends, or has"`
 	// What is left at a server that drains.
@@ -183,7 +184,7 @@ func NodesOf(r *rpc.NodesReply) []Node {
 	for _, n := range r.GetNodes() {
 		out = append(out, Node{
 			ID: n.GetId(), Role: n.GetRole(), Address: n.GetAddress(), Host: n.GetHost(), Slots: n.GetSlots(), FreeSlots: n.GetFreeSlots(),
-			MemoryBytes: n.GetMemoryBytes(), MemoryUsed: n.GetMemoryUsed(), Leader: n.GetLeader(), Lost: n.GetLost(), Draining: n.GetDraining(),
+			MemoryBytes: n.GetMemoryBytes(), MemoryUsed: n.GetMemoryUsed(), Leader: n.GetLeader(), Lost: n.GetLost(), Joining: n.GetJoining(), Draining: n.GetDraining(),
 			Drained: n.GetDrained(), KeptExchanges: n.GetKeptExchanges(), KeptBytes: n.GetKeptBytes(), Waits: n.GetWaits(),
 			Full: n.GetFull(), HeardMillis: n.GetHeardMillis(),
 		})
