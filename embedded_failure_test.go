@@ -198,7 +198,7 @@ func TestKilledProcess(t *testing.T) {
 			}
 			e := open(t, nil)
 			e.dir = dir
-			if _, err := e.execute(e.stream(streamRate, killedSettings+"SET 'execution.state-recovery.path' = '${dir}/checkpoints';")); err != nil {
+			if _, err := e.execute(e.stream(1_000_000, killedSettings+"SET 'execution.state-recovery.path' = '${dir}/checkpoints';")); err != nil {
 				t.Fatal(err)
 			}
 			if damage {
@@ -211,16 +211,13 @@ func TestKilledProcess(t *testing.T) {
 	}
 }
 
-const (
-	streamRate     = 40_000
-	killedSettings = "SET 'state.checkpoints.num-retained' = '5';\n"
-)
+const killedSettings = "SET 'state.checkpoints.num-retained' = '5';\n"
 
 // runUntilKilled ends its own process, as SIGKILL does, after a few checkpoints.
 func runUntilKilled(t *testing.T, dir string) {
 	e := open(t, nil)
 	e.dir = dir
-	r := e.startStream(e.stream(streamRate, killedSettings))
+	r := e.startStream(e.stream(500, killedSettings)) // a minute
 	await(t, r, func(p client.Progress) bool { return p.Checkpoints >= 3 })
 	self, err := os.FindProcess(os.Getpid())
 	if err == nil {

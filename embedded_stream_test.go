@@ -93,7 +93,7 @@ func await(t *testing.T, r client.Result, until func(client.Progress) bool) {
 
 func TestStreamRestoresFromDirectory(t *testing.T) {
 	first := open(t, nil)
-	r := first.startStream(first.stream(10_000, "")) // three seconds: stopped long before its end
+	r := first.startStream(first.stream(500, "")) // a minute: stopped long before its end
 	await(t, r, func(p client.Progress) bool { return p.Checkpoints >= 3 })
 	job, _ := r.Job()
 	first.expect(fmt.Sprintf("STOP JOB '%v'", job))
@@ -103,7 +103,7 @@ func TestStreamRestoresFromDirectory(t *testing.T) {
 
 	second := open(t, nil)
 	second.dir = first.dir
-	if _, err := second.execute(second.stream(10_000, "SET 'execution.state-recovery.path' = '${dir}/checkpoints';")); err != nil {
+	if _, err := second.execute(second.stream(1_000_000, "SET 'execution.state-recovery.path' = '${dir}/checkpoints';")); err != nil {
 		t.Fatal(err)
 	}
 	second.expect(checkStream, streamCounts)

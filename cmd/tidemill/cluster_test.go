@@ -414,17 +414,14 @@ func TestClusterWorkerIsKilled(t *testing.T) {
 // that there are, and publishes each row once.
 func TestClusterWorkerIsKilledUnderAnInsert(t *testing.T) {
 	m := newMill(t)
-	put(t, m.work, "job.sql", `CREATE TABLE g (id BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '100000',
-		'rows-per-second' = '20000', 'fields.id.kind' = 'sequence');
-		CREATE TABLE o (id BIGINT) WITH ('connector' = 'filesystem', 'path' = 'o', 'format' = 'parquet');
-		INSERT INTO o SELECT id FROM g;`)
+	put(t, m.work, "job.sql", slow)
 	o := m.run("submit", "job.sql")
 	if o.code != 0 {
 		t.Fatalf("submit: exit code %d\n%s", o.code, o.stderr)
 	}
 	job := lines(o.stdout)[0]
 	if o := m.run("wait", "--timeout", "200ms", job); o.code != 124 {
-		t.Fatalf("the job, of five seconds, is over too soon: exit code %d\n%s", o.code, o.stderr)
+		t.Fatalf("the job, of ten seconds, is over too soon: exit code %d\n%s", o.code, o.stderr)
 	}
 	if err := syscall.Kill(m.member("worker-1").PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)

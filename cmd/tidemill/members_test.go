@@ -12,9 +12,9 @@ import (
 
 // Members of a cluster come and go.
 
-// slow is a job of five seconds, of which a busy machine needs some to get at it.
+// slow is a job of ten seconds, of which a busy machine needs some to get at it.
 const slow = `CREATE TABLE g (id BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '100000',
-		'rows-per-second' = '20000', 'fields.id.kind' = 'sequence');
+		'rows-per-second' = '10000', 'fields.id.kind' = 'sequence');
 		CREATE TABLE o (id BIGINT) WITH ('connector' = 'filesystem', 'path' = 'o', 'format' = 'parquet');
 		INSERT INTO o SELECT id FROM g;`
 

@@ -16,6 +16,8 @@ const (
 	restoreTotal  = 8000
 	restoreKeys   = 7
 	restoreWindow = 100
+	restoreSlow   = 100    // rows a second of a job that is not to end before it is stopped
+	restoreFast   = 10_000 // of one that goes on to the end
 )
 
 const windowJob = `
@@ -27,7 +29,7 @@ SET 'state.checkpoints.num-retained' = '1000';
 CREATE TABLE g (
   id BIGINT, k AS MOD(id, %d),
   ts AS CAST(TO_TIMESTAMP_LTZ(id, 3) AS TIMESTAMP(3)), WATERMARK FOR ts AS ts - INTERVAL '0.05' SECOND
-) WITH ('connector' = 'datagen', 'rows-per-second' = '2500', 'number-of-rows' = '%d', 'fields.id.kind' = 'sequence');
+) WITH ('connector' = 'datagen', 'rows-per-second' = '%d', 'number-of-rows' = '%d', 'fields.id.kind' = 'sequence');
 CREATE TABLE counts (w TIMESTAMP(3), k BIGINT, c BIGINT, s BIGINT) WITH ('connector' = 'filesystem', 'path' = 'out', 'format' = '%s');
 INSERT INTO counts SELECT window_start, k, COUNT(*), SUM(id)
 FROM TABLE(TUMBLE(TABLE g, DESCRIPTOR(ts), INTERVAL '0.1' SECOND)) GROUP BY window_start, window_end, k;
@@ -40,10 +42,11 @@ func TestKillAndRestore(t *testing.T) {
 	for _, format := range []string{"csv", "parquet"} {
 		t.Run(format, func(t *testing.T) {
 			dir := t.TempDir()
-			put(t, dir, "job.sql", fmt.Sprintf(windowJob, restoreKeys, restoreTotal, format))
+			put(t, dir, "job.sql", fmt.Sprintf(windowJob, restoreKeys, 5*restoreSlow, restoreTotal, format))
 			first := command(t, dir, "run", "-D", "worker.slots=2", "--progress", "json", "job.sql")
 			killAfter(t, first, dir, 2)
 			atKill := len(files(t, filepath.Join(dir, "out")))
+			put(t, dir, "job.sql", fmt.Sprintf(windowJob, restoreKeys, restoreFast, restoreTotal, format))
 			o := tidemill(t, dir, "run", "-D", "worker.slots=2", "--progress", "json", "-s", "checkpoints", "job.sql")
 			if o.code != 0 {
 				t.Fatalf("exit code %d after the restart\n%s", o.code, o.stderr)
