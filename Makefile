@@ -45,9 +45,10 @@ build: ## Build bin/tidemill: one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/tidemill ./cmd/tidemill
 
 .PHONY: demo
-demo: build ## Run a batch job and a live stream embedded, then a cluster of processes
+demo: build ## Run a batch job and a live stream embedded, a cluster of processes, and the life of a streaming job
 	examples/demo.sh
 	examples/cluster.sh
+	examples/streaming.sh
 
 .PHONY: test
 test: ## Run every test (Go only); PKG=./core/... narrows it
