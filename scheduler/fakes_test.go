@@ -490,6 +490,10 @@ func (w *worker) Cancel(ctx context.Context, r *rpc.CancelRequest) (*rpc.CancelR
 	return &rpc.CancelReply{}, nil
 }
 
+func (w *worker) Rewind(context.Context, *rpc.RewindRequest) (*rpc.RewindReply, error) {
+	return &rpc.RewindReply{}, nil
+}
+
 func (w *worker) Drop(_ context.Context, r *rpc.DropRequest) (*rpc.DropReply, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -14,7 +14,9 @@
 //
 // Retention is the only difference between pipelined and blocking edges; neither
 // operators nor tasks see it. None: an element is gone once read; a partition
-// has one reader. Job: everything is kept until the exchange is dropped, in
+// has one reader. Checkpoint: it is kept by reference until a checkpoint is complete whose
+// barrier came after it, so that a reader can begin again behind the barrier of the latest
+// one while those who write go on (Replayer). Job: everything is kept until the exchange is dropped, in
 // memory, then on local disk; readers may come late and again, and see only
 // lanes whose attempt has finished.
 //

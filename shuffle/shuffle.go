@@ -192,3 +192,30 @@ type Reader interface {
 	// Close ends reading and frees what was not read, where retention allows.
 	Close() error
 }
+
+// Replayer is a Service that keeps exchanges of retention checkpoint, in this process.
+type Replayer interface {
+	// Completed says that a checkpoint of a job is complete: what came before its barrier
+	// is kept no longer.
+	Completed(job id.Job, c id.Checkpoint)
+	// Rewind brings a partition of an exchange back to where it was behind the barrier of
+	// a checkpoint, or with 0 to its beginning: its next reader gets what came since
+	// once more, in the same order, but for lanes that are written again. No reader, and no
+	// attempt of those lanes, is at work. It may be repeated. An error says that what came
+	// since is not kept: the region has to restart as a whole.
+	Rewind(job id.Job, ex id.Exchange, c id.Checkpoint, part Rewound) error
+}
+
+// Rewound is a partition that is read again, with the attempt of its next reader.
+type Rewound struct {
+	Partition uint32
+	Reader    uint32
+	Lanes     []LaneAttempt // that are written again, each from this attempt on
+}
+
+// LaneAttempt is an attempt of a lane.
+type LaneAttempt struct{ Lane, Attempt uint32 }
+
+// SatisfiedReader is a Reader that can be told, before it is closed, that nobody needs what
+// it has not read, nor will read again what it has.
+type SatisfiedReader interface{ Enough() }

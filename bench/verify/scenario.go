@@ -34,7 +34,7 @@ type telling struct {
 
 // Scenarios lists all of them in the order in which they are played.
 func Scenarios() []Scenario {
-	return slices.Concat(stageScenarios(), failoverScenarios(), diskScenarios(), doorScenarios(), rescaleScenarios(), betweenScenarios(), unalignedScenarios(), burstScenarios())
+	return slices.Concat(stageScenarios(), failoverScenarios(), diskScenarios(), doorScenarios(), rescaleScenarios(), betweenScenarios(), unalignedScenarios(), restartScenarios(), burstScenarios())
 }
 
 // RunScenarios plays those that are named, all short ones where none is, each on a cluster of its

@@ -62,6 +62,13 @@ type alignedInput struct{ blocked, finished bool }
 // NewAlignment returns an alignment over n inputs.
 func NewAlignment(n int) *Alignment { return &Alignment{inputs: make([]alignedInput, n)} }
 
+// Clone returns an alignment in the same state, which goes on by itself.
+func (a *Alignment) Clone() *Alignment {
+	c := *a
+	c.inputs, c.cancelled = slices.Clone(a.inputs), slices.Clone(a.cancelled)
+	return &c
+}
+
 // Blocked reports whether input i must not be read.
 func (a *Alignment) Blocked(i int) bool { return a.inputs[i].blocked }
 

@@ -10,12 +10,11 @@
 package checkpoint
 
 import (
+	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
+	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
-
-	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
-	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 )
 
 const (
@@ -1141,25 +1140,22 @@ func file_core_checkpoint_checkpoint_proto_rawDescGZIP() []byte {
 	return file_core_checkpoint_checkpoint_proto_rawDescData
 }
 
-var (
-	file_core_checkpoint_checkpoint_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
-	file_core_checkpoint_checkpoint_proto_goTypes  = []any{
-		(*Manifest)(nil),        // 0: tidemill.checkpoint.v1.Manifest
-		(*VertexState)(nil),     // 1: tidemill.checkpoint.v1.VertexState
-		(*KeptOperator)(nil),    // 2: tidemill.checkpoint.v1.KeptOperator
-		(*Kept)(nil),            // 3: tidemill.checkpoint.v1.Kept
-		(*KeptColumn)(nil),      // 4: tidemill.checkpoint.v1.KeptColumn
-		(*SubtaskState)(nil),    // 5: tidemill.checkpoint.v1.SubtaskState
-		(*InFlight)(nil),        // 6: tidemill.checkpoint.v1.InFlight
-		(*OperatorState)(nil),   // 7: tidemill.checkpoint.v1.OperatorState
-		(*Share)(nil),           // 8: tidemill.checkpoint.v1.Share
-		(*Handle)(nil),          // 9: tidemill.checkpoint.v1.Handle
-		(*Restore)(nil),         // 10: tidemill.checkpoint.v1.Restore
-		(*OperatorRestore)(nil), // 11: tidemill.checkpoint.v1.OperatorRestore
-		(*Rearranged)(nil),      // 12: tidemill.checkpoint.v1.Rearranged
-	}
-)
-
+var file_core_checkpoint_checkpoint_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_core_checkpoint_checkpoint_proto_goTypes = []any{
+	(*Manifest)(nil),        // 0: tidemill.checkpoint.v1.Manifest
+	(*VertexState)(nil),     // 1: tidemill.checkpoint.v1.VertexState
+	(*KeptOperator)(nil),    // 2: tidemill.checkpoint.v1.KeptOperator
+	(*Kept)(nil),            // 3: tidemill.checkpoint.v1.Kept
+	(*KeptColumn)(nil),      // 4: tidemill.checkpoint.v1.KeptColumn
+	(*SubtaskState)(nil),    // 5: tidemill.checkpoint.v1.SubtaskState
+	(*InFlight)(nil),        // 6: tidemill.checkpoint.v1.InFlight
+	(*OperatorState)(nil),   // 7: tidemill.checkpoint.v1.OperatorState
+	(*Share)(nil),           // 8: tidemill.checkpoint.v1.Share
+	(*Handle)(nil),          // 9: tidemill.checkpoint.v1.Handle
+	(*Restore)(nil),         // 10: tidemill.checkpoint.v1.Restore
+	(*OperatorRestore)(nil), // 11: tidemill.checkpoint.v1.OperatorRestore
+	(*Rearranged)(nil),      // 12: tidemill.checkpoint.v1.Rearranged
+}
 var file_core_checkpoint_checkpoint_proto_depIdxs = []int32{
 	1,  // 0: tidemill.checkpoint.v1.Manifest.vertices:type_name -> tidemill.checkpoint.v1.VertexState
 	5,  // 1: tidemill.checkpoint.v1.VertexState.subtasks:type_name -> tidemill.checkpoint.v1.SubtaskState

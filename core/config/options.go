@@ -112,6 +112,9 @@ var (
 		"Longest time that a row waits in an exchange's writer for more.", PerJob)
 	ExchangeBudget = bytesOption("exchange.partition-budget", "4 mb",
 		"Bytes that a pipelined partition holds for its reader.", PerJob)
+	ExchangeReplay = stringOption("exchange.streaming-retention", "none",
+		"Retention of streaming edges of jobs with checkpoints: checkpoint keeps what came since the latest one, so that a failed task is restored without those it reads from; none keeps nothing.", PerJob,
+		"checkpoint", "none")
 	ExchangeRetention = stringOption("exchange.batch-retention", "automatic",
 		"Retention of batch edges: automatic keeps them only where the plan needs it; job keeps all.", PerJob,
 		"automatic", "job")
@@ -127,6 +130,8 @@ var (
 		"Memory of a worker, all in all; 0 takes seven tenths of the machine's or container's.", PerProcess)
 	Slots = intOption("worker.slots", 0, 0, 4096,
 		"Slots of a worker; 0 takes the number of cores.", PerProcess)
+	ReplayMemory = bytesOption("exchange.replay-memory", "128 mb",
+		"Most bytes that streaming exchanges of a worker keep to be read again after a failure, a quarter of them for one partition, and no more than a sixteenth of its memory.", PerProcess)
 	SpillDir = stringOption("io.tmp.dir", "",
 		"Directory for data that does not fit memory; empty takes the system's.", PerProcess)
 	SpillLimit = bytesOption("io.tmp.limit", "64 gb",
@@ -170,9 +175,9 @@ var all = []Info{
 	RestartStrategy.info, RestartAttempts.info, RestartDelay.info,
 	FailureRateMost.info, FailureRateInterval.info, FailureRateDelay.info, BackoffInitial.info, BackoffMost.info,
 	BackoffMultiplier.info, BackoffReset.info, BackoffAttempts.info,
-	ExchangeFlush.info, ExchangeBudget.info, ExchangeRetention.info, BroadcastLimit.info, RuntimeFilter.info,
+	ExchangeFlush.info, ExchangeBudget.info, ExchangeReplay.info, ExchangeRetention.info, BroadcastLimit.info, RuntimeFilter.info,
 	OperatorTime.info,
-	Memory.info, Slots.info, SpillDir.info, SpillLimit.info, StateDir.info, RemoteDir.info, RemoteAfter.info, RemoteSegment.info,
+	Memory.info, Slots.info, ReplayMemory.info, SpillDir.info, SpillLimit.info, StateDir.info, RemoteDir.info, RemoteAfter.info, RemoteSegment.info,
 	S3Endpoint.info, S3Region.info, S3PathStyle.info, S3AccessKey.info, S3SecretKey.info, S3InstanceMetadata.info,
 	HadoopConfDir.info, KerberosKeytab.info, KerberosPrincipal.info,
 }

@@ -2,6 +2,7 @@ package eventtime
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tidemill/tidemill/core/invariant"
 	"github.com/tidemill/tidemill/core/stream"
@@ -63,6 +64,13 @@ func NewCombiner(n int) *Combiner {
 		c.inputs[i] = input{Active, stream.MinWatermark}
 	}
 	return c
+}
+
+// Clone returns a combiner in the same state, which goes on by itself.
+func (c *Combiner) Clone() *Combiner {
+	d := *c
+	d.inputs = slices.Clone(c.inputs)
+	return &d
 }
 
 // Watermark is the combined watermark.

@@ -39,6 +39,8 @@ const (
 	CheckpointCommitted = "checkpoint-committed"
 	// SinkWrite: a sink is about to take a batch.
 	SinkWrite = "sink-write"
+	// TaskBetween: a task that reads exchanges and writes others is about to process a batch.
+	TaskBetween = "task-between"
 	// SinkCommit: committables are about to reach their committer.
 	SinkCommit = "sink-commit"
 	// Deploy: a worker is about to start an attempt.
@@ -50,7 +52,7 @@ func Names() []string {
 	return []string{
 		RaftApply, JobStored, JobEnd, LaneCommit, LaneCommitted, ShuffleBlock, ShuffleRead, SpillWrite,
 		FileCommit, PublishBegin, PublishStep, PublishEnd, CheckpointState, CheckpointPublish, CheckpointComplete,
-		CheckpointCommit, CheckpointCommitted, SinkWrite, SinkCommit, Deploy,
+		CheckpointCommit, CheckpointCommitted, SinkWrite, TaskBetween, SinkCommit, Deploy,
 	}
 }
 

@@ -38,7 +38,8 @@ type nodes struct {
 	session client.Session
 
 	mu    sync.Mutex
-	begin func(d task.Descriptor) // called before each attempt is made
+	begin func(d task.Descriptor)   // called before each attempt is made
+	tasks map[id.Subtask]*task.Task // the latest
 
 	overtaken atomic.Int64 // orders to overtake what is in flight
 }
@@ -68,7 +69,7 @@ func startNodesWith(t *testing.T, settings, process map[string]string, more ...c
 			t.Fatal(err)
 		}
 	}
-	n := &nodes{}
+	n := &nodes{tasks: map[id.Subtask]*task.Task{}}
 	n.Cluster, err = minicluster.New(t.Context(), minicluster.Options{
 		Config: c, Connectors: registry.Connector, FileSystems: registry.FileSystems, Workers: 2, Servers: 2,
 		Wire: rpc.LocalOptions{Serialize: true},
@@ -80,6 +81,9 @@ func startNodesWith(t *testing.T, settings, process map[string]string, more ...c
 				begin(d)
 			}
 			one, err := task.New(d, env)
+			n.mu.Lock()
+			n.tasks[d.Attempt.Subtask] = one
+			n.mu.Unlock()
 			return noticing{one, func() { n.overtaken.Add(1) }}, err
 		},
 	})

@@ -30,6 +30,9 @@ import (
 // still build; together they must leave room for what these wait for.
 const exchangePart = 128
 
+// replayPart is the part of the memory for what exchanges keep to be read again.
+const replayPart = 16
+
 const workerID id.Worker = "embedded"
 
 // node is a worker or a shuffle server, and what is its own.
@@ -69,6 +72,7 @@ func (c *Cluster) newNode(name id.Worker, o Options, parts int64) (n *node, err 
 		Self:       string(name),
 		Alloc:      n.ledger.Child("shuffle", 0).Allocator(),
 		MostBudget: limit/exchangePart + 1,
+		Replay:     max(1, min(config.ReplayMemory.Get(o.Config), limit/replayPart)),
 		Tier: partition.NewTier(partition.TierOptions{
 			MemoryBytes: min(partition.DefaultMemoryBytes, limit/8), Dir: n.spill.Root(), Disk: n.spill,
 		}),

@@ -32,6 +32,9 @@ type store struct {
 // its reader, as in core/minicluster.
 const exchangePart = 128
 
+// replayPart is the part of the memory for what exchanges keep to be read again.
+const replayPart = 16
+
 // maxStreams bounds the streams of other processes. With those that are being opened they are
 // fewer than the connections that a listener has (network.Door), so that who is too many
 // hears so, and calls have room.
@@ -68,6 +71,7 @@ func (r *role) keep(name string) (*store, error) {
 	self := r.door.server()
 	s.local = local.New(local.Options{
 		Self: self.ID, Alloc: alloc, MostBudget: s.ledger.Limit()/exchangePart + 1, Tier: s.tier,
+		Replay: max(1, min(config.ReplayMemory.Get(r.opts.Config), s.ledger.Limit()/replayPart)),
 	})
 	s.server = service.New(service.Options{
 		Self: self, Store: s.local, Alloc: alloc, TicketKey: s.key.get, Log: r.opts.Log, MaxStreams: maxStreams,

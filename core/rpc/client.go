@@ -20,6 +20,9 @@ type WorkerClient interface {
 	Trigger(ctx context.Context, r *TriggerRequest) (*TriggerReply, error)
 	// Notify tells attempts that a checkpoint is complete, or given up.
 	Notify(ctx context.Context, r *NotifyRequest) (*NotifyReply, error)
+	// Rewind brings partitions of exchanges of retention checkpoint back to a checkpoint. It
+	// fails where something is not kept.
+	Rewind(ctx context.Context, r *RewindRequest) (*RewindReply, error)
 	// Drop forgets exchanges of a job, or all that the worker has of it. With
 	// end_job it returns when nothing of the job runs here any more.
 	Drop(ctx context.Context, r *DropRequest) (*DropReply, error)

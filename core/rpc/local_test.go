@@ -115,6 +115,10 @@ func (e *echo) Notify(_ context.Context, q *NotifyRequest) (*NotifyReply, error)
 	return answer[NotifyReply](e, q)
 }
 
+func (e *echo) Rewind(_ context.Context, q *RewindRequest) (*RewindReply, error) {
+	return answer[RewindReply](e, q)
+}
+
 func (e *echo) Drop(_ context.Context, q *DropRequest) (*DropReply, error) {
 	return answer[DropReply](e, q)
 }

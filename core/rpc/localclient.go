@@ -63,6 +63,10 @@ func (c localWorker) Notify(ctx context.Context, q *NotifyRequest) (*NotifyReply
 	return call(ctx, c.l, "worker.Notify", c.find, WorkerClient.Notify, q)
 }
 
+func (c localWorker) Rewind(ctx context.Context, q *RewindRequest) (*RewindReply, error) {
+	return call(ctx, c.l, "worker.Rewind", c.find, WorkerClient.Rewind, q)
+}
+
 func (c localWorker) Drop(ctx context.Context, q *DropRequest) (*DropReply, error) {
 	return call(ctx, c.l, "worker.Drop", c.find, WorkerClient.Drop, q)
 }

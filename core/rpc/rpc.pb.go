@@ -2754,6 +2754,225 @@ func (*DeclineReply) Descriptor() ([]byte, []int) {
 	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{36}
 }
 
+// RewindRequest has what a worker keeps of exchanges brought back to where it was behind the
+// barrier of a checkpoint, or with 0 to the beginning.
+type RewindRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Checkpoint    uint64                 `protobuf:"varint,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Partitions    []*RewoundPartition    `protobuf:"bytes,3,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RewindRequest) Reset() {
+	*x = RewindRequest{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RewindRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RewindRequest) ProtoMessage() {}
+
+func (x *RewindRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RewindRequest.ProtoReflect.Descriptor instead.
+func (*RewindRequest) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *RewindRequest) GetJob() *JobRef {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *RewindRequest) GetCheckpoint() uint64 {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return 0
+}
+
+func (x *RewindRequest) GetPartitions() []*RewoundPartition {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+// RewoundPartition is shuffle.Rewound.
+type RewoundPartition struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Exchange      uint32                 `protobuf:"varint,1,opt,name=exchange,proto3" json:"exchange,omitempty"`
+	Partition     uint32                 `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	Reader        uint32                 `protobuf:"varint,3,opt,name=reader,proto3" json:"reader,omitempty"` // the attempt of its next reader
+	Lanes         []*LaneAttempt         `protobuf:"bytes,4,rep,name=lanes,proto3" json:"lanes,omitempty"`    // that are written again
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RewoundPartition) Reset() {
+	*x = RewoundPartition{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RewoundPartition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RewoundPartition) ProtoMessage() {}
+
+func (x *RewoundPartition) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RewoundPartition.ProtoReflect.Descriptor instead.
+func (*RewoundPartition) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *RewoundPartition) GetExchange() uint32 {
+	if x != nil {
+		return x.Exchange
+	}
+	return 0
+}
+
+func (x *RewoundPartition) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *RewoundPartition) GetReader() uint32 {
+	if x != nil {
+		return x.Reader
+	}
+	return 0
+}
+
+func (x *RewoundPartition) GetLanes() []*LaneAttempt {
+	if x != nil {
+		return x.Lanes
+	}
+	return nil
+}
+
+type LaneAttempt struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lane          uint32                 `protobuf:"varint,1,opt,name=lane,proto3" json:"lane,omitempty"`
+	Attempt       uint32                 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LaneAttempt) Reset() {
+	*x = LaneAttempt{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LaneAttempt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LaneAttempt) ProtoMessage() {}
+
+func (x *LaneAttempt) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LaneAttempt.ProtoReflect.Descriptor instead.
+func (*LaneAttempt) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *LaneAttempt) GetLane() uint32 {
+	if x != nil {
+		return x.Lane
+	}
+	return 0
+}
+
+func (x *LaneAttempt) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+type RewindReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RewindReply) Reset() {
+	*x = RewindReply{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RewindReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RewindReply) ProtoMessage() {}
+
+func (x *RewindReply) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RewindReply.ProtoReflect.Descriptor instead.
+func (*RewindReply) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{40}
+}
+
 type DropRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Job           *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
@@ -2766,7 +2985,7 @@ type DropRequest struct {
 
 func (x *DropRequest) Reset() {
 	*x = DropRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[37]
+	mi := &file_core_rpc_rpc_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2778,7 +2997,7 @@ func (x *DropRequest) String() string {
 func (*DropRequest) ProtoMessage() {}
 
 func (x *DropRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[37]
+	mi := &file_core_rpc_rpc_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2791,7 +3010,7 @@ func (x *DropRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropRequest.ProtoReflect.Descriptor instead.
 func (*DropRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{37}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *DropRequest) GetJob() *JobRef {
@@ -2830,7 +3049,7 @@ type DropReply struct {
 
 func (x *DropReply) Reset() {
 	*x = DropReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	mi := &file_core_rpc_rpc_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2842,7 +3061,7 @@ func (x *DropReply) String() string {
 func (*DropReply) ProtoMessage() {}
 
 func (x *DropReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	mi := &file_core_rpc_rpc_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2855,7 +3074,7 @@ func (x *DropReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropReply.ProtoReflect.Descriptor instead.
 func (*DropReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{38}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{42}
 }
 
 type ShuffleDropRequest struct {
@@ -2869,7 +3088,7 @@ type ShuffleDropRequest struct {
 
 func (x *ShuffleDropRequest) Reset() {
 	*x = ShuffleDropRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	mi := &file_core_rpc_rpc_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2881,7 +3100,7 @@ func (x *ShuffleDropRequest) String() string {
 func (*ShuffleDropRequest) ProtoMessage() {}
 
 func (x *ShuffleDropRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	mi := &file_core_rpc_rpc_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2894,7 +3113,7 @@ func (x *ShuffleDropRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleDropRequest.ProtoReflect.Descriptor instead.
 func (*ShuffleDropRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{39}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ShuffleDropRequest) GetJob() *JobRef {
@@ -2926,7 +3145,7 @@ type ShuffleDropReply struct {
 
 func (x *ShuffleDropReply) Reset() {
 	*x = ShuffleDropReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	mi := &file_core_rpc_rpc_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2938,7 +3157,7 @@ func (x *ShuffleDropReply) String() string {
 func (*ShuffleDropReply) ProtoMessage() {}
 
 func (x *ShuffleDropReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	mi := &file_core_rpc_rpc_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2951,7 +3170,7 @@ func (x *ShuffleDropReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleDropReply.ProtoReflect.Descriptor instead.
 func (*ShuffleDropReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{40}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{44}
 }
 
 // DrainRequest says that a server is to end: the master places nothing new there, has what
@@ -2964,7 +3183,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[41]
+	mi := &file_core_rpc_rpc_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2976,7 +3195,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[41]
+	mi := &file_core_rpc_rpc_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2989,7 +3208,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{41}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{45}
 }
 
 type DrainReply struct {
@@ -3000,7 +3219,7 @@ type DrainReply struct {
 
 func (x *DrainReply) Reset() {
 	*x = DrainReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[42]
+	mi := &file_core_rpc_rpc_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3012,7 +3231,7 @@ func (x *DrainReply) String() string {
 func (*DrainReply) ProtoMessage() {}
 
 func (x *DrainReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[42]
+	mi := &file_core_rpc_rpc_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3025,7 +3244,7 @@ func (x *DrainReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainReply.ProtoReflect.Descriptor instead.
 func (*DrainReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{42}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{46}
 }
 
 // HandOverRequest has a server write a lane that an attempt has committed there to another
@@ -3043,7 +3262,7 @@ type HandOverRequest struct {
 
 func (x *HandOverRequest) Reset() {
 	*x = HandOverRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[43]
+	mi := &file_core_rpc_rpc_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3055,7 +3274,7 @@ func (x *HandOverRequest) String() string {
 func (*HandOverRequest) ProtoMessage() {}
 
 func (x *HandOverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[43]
+	mi := &file_core_rpc_rpc_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3068,7 +3287,7 @@ func (x *HandOverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandOverRequest.ProtoReflect.Descriptor instead.
 func (*HandOverRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{43}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *HandOverRequest) GetJob() *JobRef {
@@ -3116,7 +3335,7 @@ type HandOverReply struct {
 
 func (x *HandOverReply) Reset() {
 	*x = HandOverReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[44]
+	mi := &file_core_rpc_rpc_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3128,7 +3347,7 @@ func (x *HandOverReply) String() string {
 func (*HandOverReply) ProtoMessage() {}
 
 func (x *HandOverReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[44]
+	mi := &file_core_rpc_rpc_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3141,7 +3360,7 @@ func (x *HandOverReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandOverReply.ProtoReflect.Descriptor instead.
 func (*HandOverReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{44}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *HandOverReply) GetManifest() *LaneManifest {
@@ -3161,7 +3380,7 @@ type LanesRequest struct {
 
 func (x *LanesRequest) Reset() {
 	*x = LanesRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[45]
+	mi := &file_core_rpc_rpc_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3173,7 +3392,7 @@ func (x *LanesRequest) String() string {
 func (*LanesRequest) ProtoMessage() {}
 
 func (x *LanesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[45]
+	mi := &file_core_rpc_rpc_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3186,7 +3405,7 @@ func (x *LanesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LanesRequest.ProtoReflect.Descriptor instead.
 func (*LanesRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{45}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *LanesRequest) GetJob() *JobRef {
@@ -3214,7 +3433,7 @@ type LanesReply struct {
 
 func (x *LanesReply) Reset() {
 	*x = LanesReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[46]
+	mi := &file_core_rpc_rpc_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3226,7 +3445,7 @@ func (x *LanesReply) String() string {
 func (*LanesReply) ProtoMessage() {}
 
 func (x *LanesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[46]
+	mi := &file_core_rpc_rpc_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3239,7 +3458,7 @@ func (x *LanesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LanesReply.ProtoReflect.Descriptor instead.
 func (*LanesReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{46}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *LanesReply) GetLanes() []*LaneManifest {
@@ -3257,7 +3476,7 @@ type ShuffleStatsRequest struct {
 
 func (x *ShuffleStatsRequest) Reset() {
 	*x = ShuffleStatsRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[47]
+	mi := &file_core_rpc_rpc_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3269,7 +3488,7 @@ func (x *ShuffleStatsRequest) String() string {
 func (*ShuffleStatsRequest) ProtoMessage() {}
 
 func (x *ShuffleStatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[47]
+	mi := &file_core_rpc_rpc_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3282,7 +3501,7 @@ func (x *ShuffleStatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleStatsRequest.ProtoReflect.Descriptor instead.
 func (*ShuffleStatsRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{47}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{51}
 }
 
 type ShuffleStats struct {
@@ -3301,7 +3520,7 @@ type ShuffleStats struct {
 
 func (x *ShuffleStats) Reset() {
 	*x = ShuffleStats{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[48]
+	mi := &file_core_rpc_rpc_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3313,7 +3532,7 @@ func (x *ShuffleStats) String() string {
 func (*ShuffleStats) ProtoMessage() {}
 
 func (x *ShuffleStats) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[48]
+	mi := &file_core_rpc_rpc_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3326,7 +3545,7 @@ func (x *ShuffleStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleStats.ProtoReflect.Descriptor instead.
 func (*ShuffleStats) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{48}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ShuffleStats) GetMemoryBytes() int64 {
@@ -3397,7 +3616,7 @@ type SubmitRequest struct {
 
 func (x *SubmitRequest) Reset() {
 	*x = SubmitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[49]
+	mi := &file_core_rpc_rpc_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3409,7 +3628,7 @@ func (x *SubmitRequest) String() string {
 func (*SubmitRequest) ProtoMessage() {}
 
 func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[49]
+	mi := &file_core_rpc_rpc_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3422,7 +3641,7 @@ func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{49}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *SubmitRequest) GetGraph() *jobgraph.Graph {
@@ -3448,7 +3667,7 @@ type SubmitReply struct {
 
 func (x *SubmitReply) Reset() {
 	*x = SubmitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[50]
+	mi := &file_core_rpc_rpc_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3460,7 +3679,7 @@ func (x *SubmitReply) String() string {
 func (*SubmitReply) ProtoMessage() {}
 
 func (x *SubmitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[50]
+	mi := &file_core_rpc_rpc_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3473,7 +3692,7 @@ func (x *SubmitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitReply.ProtoReflect.Descriptor instead.
 func (*SubmitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{50}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *SubmitReply) GetJob() []byte {
@@ -3496,7 +3715,7 @@ type GetJobRequest struct {
 
 func (x *GetJobRequest) Reset() {
 	*x = GetJobRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[51]
+	mi := &file_core_rpc_rpc_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3508,7 +3727,7 @@ func (x *GetJobRequest) String() string {
 func (*GetJobRequest) ProtoMessage() {}
 
 func (x *GetJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[51]
+	mi := &file_core_rpc_rpc_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3521,7 +3740,7 @@ func (x *GetJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetJobRequest.ProtoReflect.Descriptor instead.
 func (*GetJobRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{51}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *GetJobRequest) GetJob() []byte {
@@ -3555,7 +3774,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[52]
+	mi := &file_core_rpc_rpc_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3567,7 +3786,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[52]
+	mi := &file_core_rpc_rpc_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3580,7 +3799,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{52}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListJobsRequest) GetMost() uint32 {
@@ -3606,7 +3825,7 @@ type ListJobsReply struct {
 
 func (x *ListJobsReply) Reset() {
 	*x = ListJobsReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[53]
+	mi := &file_core_rpc_rpc_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3618,7 +3837,7 @@ func (x *ListJobsReply) String() string {
 func (*ListJobsReply) ProtoMessage() {}
 
 func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[53]
+	mi := &file_core_rpc_rpc_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3631,7 +3850,7 @@ func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsReply.ProtoReflect.Descriptor instead.
 func (*ListJobsReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{53}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListJobsReply) GetJobs() []*JobStatus {
@@ -3650,7 +3869,7 @@ type CancelJobRequest struct {
 
 func (x *CancelJobRequest) Reset() {
 	*x = CancelJobRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[54]
+	mi := &file_core_rpc_rpc_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3662,7 +3881,7 @@ func (x *CancelJobRequest) String() string {
 func (*CancelJobRequest) ProtoMessage() {}
 
 func (x *CancelJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[54]
+	mi := &file_core_rpc_rpc_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3675,7 +3894,7 @@ func (x *CancelJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelJobRequest.ProtoReflect.Descriptor instead.
 func (*CancelJobRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{54}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *CancelJobRequest) GetJob() []byte {
@@ -3693,7 +3912,7 @@ type CancelJobReply struct {
 
 func (x *CancelJobReply) Reset() {
 	*x = CancelJobReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[55]
+	mi := &file_core_rpc_rpc_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3705,7 +3924,7 @@ func (x *CancelJobReply) String() string {
 func (*CancelJobReply) ProtoMessage() {}
 
 func (x *CancelJobReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[55]
+	mi := &file_core_rpc_rpc_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3718,7 +3937,7 @@ func (x *CancelJobReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelJobReply.ProtoReflect.Descriptor instead.
 func (*CancelJobReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{55}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{59}
 }
 
 // SavepointRequest asks for a savepoint: a checkpoint of which the job forgets nothing and
@@ -3739,7 +3958,7 @@ type SavepointRequest struct {
 
 func (x *SavepointRequest) Reset() {
 	*x = SavepointRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[56]
+	mi := &file_core_rpc_rpc_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3751,7 +3970,7 @@ func (x *SavepointRequest) String() string {
 func (*SavepointRequest) ProtoMessage() {}
 
 func (x *SavepointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[56]
+	mi := &file_core_rpc_rpc_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3764,7 +3983,7 @@ func (x *SavepointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SavepointRequest.ProtoReflect.Descriptor instead.
 func (*SavepointRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{56}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *SavepointRequest) GetJob() []byte {
@@ -3826,7 +4045,7 @@ type SavepointReply struct {
 
 func (x *SavepointReply) Reset() {
 	*x = SavepointReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[57]
+	mi := &file_core_rpc_rpc_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3838,7 +4057,7 @@ func (x *SavepointReply) String() string {
 func (*SavepointReply) ProtoMessage() {}
 
 func (x *SavepointReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[57]
+	mi := &file_core_rpc_rpc_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3851,7 +4070,7 @@ func (x *SavepointReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SavepointReply.ProtoReflect.Descriptor instead.
 func (*SavepointReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{57}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *SavepointReply) GetPath() string {
@@ -3878,7 +4097,7 @@ type CheckpointsRequest struct {
 
 func (x *CheckpointsRequest) Reset() {
 	*x = CheckpointsRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[58]
+	mi := &file_core_rpc_rpc_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3890,7 +4109,7 @@ func (x *CheckpointsRequest) String() string {
 func (*CheckpointsRequest) ProtoMessage() {}
 
 func (x *CheckpointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[58]
+	mi := &file_core_rpc_rpc_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3903,7 +4122,7 @@ func (x *CheckpointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointsRequest.ProtoReflect.Descriptor instead.
 func (*CheckpointsRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{58}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *CheckpointsRequest) GetJob() []byte {
@@ -3933,7 +4152,7 @@ type CheckpointsReply struct {
 
 func (x *CheckpointsReply) Reset() {
 	*x = CheckpointsReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[59]
+	mi := &file_core_rpc_rpc_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3945,7 +4164,7 @@ func (x *CheckpointsReply) String() string {
 func (*CheckpointsReply) ProtoMessage() {}
 
 func (x *CheckpointsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[59]
+	mi := &file_core_rpc_rpc_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3958,7 +4177,7 @@ func (x *CheckpointsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointsReply.ProtoReflect.Descriptor instead.
 func (*CheckpointsReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{59}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *CheckpointsReply) GetCheckpoints() []*CheckpointStatus {
@@ -4014,7 +4233,7 @@ type CheckpointStatus struct {
 
 func (x *CheckpointStatus) Reset() {
 	*x = CheckpointStatus{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[60]
+	mi := &file_core_rpc_rpc_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4026,7 +4245,7 @@ func (x *CheckpointStatus) String() string {
 func (*CheckpointStatus) ProtoMessage() {}
 
 func (x *CheckpointStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[60]
+	mi := &file_core_rpc_rpc_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4039,7 +4258,7 @@ func (x *CheckpointStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointStatus.ProtoReflect.Descriptor instead.
 func (*CheckpointStatus) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{60}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *CheckpointStatus) GetCheckpoint() uint64 {
@@ -4175,7 +4394,7 @@ type RescaleRequest struct {
 
 func (x *RescaleRequest) Reset() {
 	*x = RescaleRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[61]
+	mi := &file_core_rpc_rpc_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4187,7 +4406,7 @@ func (x *RescaleRequest) String() string {
 func (*RescaleRequest) ProtoMessage() {}
 
 func (x *RescaleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[61]
+	mi := &file_core_rpc_rpc_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4200,7 +4419,7 @@ func (x *RescaleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RescaleRequest.ProtoReflect.Descriptor instead.
 func (*RescaleRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{61}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *RescaleRequest) GetJob() []byte {
@@ -4243,7 +4462,7 @@ type VertexBounds struct {
 
 func (x *VertexBounds) Reset() {
 	*x = VertexBounds{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[62]
+	mi := &file_core_rpc_rpc_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4255,7 +4474,7 @@ func (x *VertexBounds) String() string {
 func (*VertexBounds) ProtoMessage() {}
 
 func (x *VertexBounds) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[62]
+	mi := &file_core_rpc_rpc_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4268,7 +4487,7 @@ func (x *VertexBounds) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VertexBounds.ProtoReflect.Descriptor instead.
 func (*VertexBounds) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{62}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *VertexBounds) GetVertex() uint32 {
@@ -4302,7 +4521,7 @@ type RescaleReply struct {
 
 func (x *RescaleReply) Reset() {
 	*x = RescaleReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[63]
+	mi := &file_core_rpc_rpc_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4314,7 +4533,7 @@ func (x *RescaleReply) String() string {
 func (*RescaleReply) ProtoMessage() {}
 
 func (x *RescaleReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[63]
+	mi := &file_core_rpc_rpc_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4327,7 +4546,7 @@ func (x *RescaleReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RescaleReply.ProtoReflect.Descriptor instead.
 func (*RescaleReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{63}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *RescaleReply) GetVertices() []*VertexBounds {
@@ -4349,7 +4568,7 @@ type GatherRequest struct {
 
 func (x *GatherRequest) Reset() {
 	*x = GatherRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[64]
+	mi := &file_core_rpc_rpc_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4361,7 +4580,7 @@ func (x *GatherRequest) String() string {
 func (*GatherRequest) ProtoMessage() {}
 
 func (x *GatherRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[64]
+	mi := &file_core_rpc_rpc_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4374,7 +4593,7 @@ func (x *GatherRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatherRequest.ProtoReflect.Descriptor instead.
 func (*GatherRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{64}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *GatherRequest) GetJob() *JobRef {
@@ -4407,7 +4626,7 @@ type GatherReply struct {
 
 func (x *GatherReply) Reset() {
 	*x = GatherReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[65]
+	mi := &file_core_rpc_rpc_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4419,7 +4638,7 @@ func (x *GatherReply) String() string {
 func (*GatherReply) ProtoMessage() {}
 
 func (x *GatherReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[65]
+	mi := &file_core_rpc_rpc_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4432,7 +4651,7 @@ func (x *GatherReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatherReply.ProtoReflect.Descriptor instead.
 func (*GatherReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{65}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *GatherReply) GetManifest() *checkpoint.Manifest {
@@ -4476,7 +4695,7 @@ type JobStatus struct {
 
 func (x *JobStatus) Reset() {
 	*x = JobStatus{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[66]
+	mi := &file_core_rpc_rpc_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4488,7 +4707,7 @@ func (x *JobStatus) String() string {
 func (*JobStatus) ProtoMessage() {}
 
 func (x *JobStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[66]
+	mi := &file_core_rpc_rpc_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4501,7 +4720,7 @@ func (x *JobStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobStatus.ProtoReflect.Descriptor instead.
 func (*JobStatus) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{66}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *JobStatus) GetJob() []byte {
@@ -4684,7 +4903,7 @@ type VertexStatus struct {
 
 func (x *VertexStatus) Reset() {
 	*x = VertexStatus{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[67]
+	mi := &file_core_rpc_rpc_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4696,7 +4915,7 @@ func (x *VertexStatus) String() string {
 func (*VertexStatus) ProtoMessage() {}
 
 func (x *VertexStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[67]
+	mi := &file_core_rpc_rpc_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4709,7 +4928,7 @@ func (x *VertexStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VertexStatus.ProtoReflect.Descriptor instead.
 func (*VertexStatus) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{67}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *VertexStatus) GetVertex() uint32 {
@@ -4838,7 +5057,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[68]
+	mi := &file_core_rpc_rpc_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4850,7 +5069,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[68]
+	mi := &file_core_rpc_rpc_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4863,7 +5082,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{68}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *Decision) GetAt() int64 {
@@ -4912,7 +5131,7 @@ type JobFailure struct {
 
 func (x *JobFailure) Reset() {
 	*x = JobFailure{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[69]
+	mi := &file_core_rpc_rpc_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4924,7 +5143,7 @@ func (x *JobFailure) String() string {
 func (*JobFailure) ProtoMessage() {}
 
 func (x *JobFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[69]
+	mi := &file_core_rpc_rpc_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4937,7 +5156,7 @@ func (x *JobFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobFailure.ProtoReflect.Descriptor instead.
 func (*JobFailure) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{69}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *JobFailure) GetAt() int64 {
@@ -4974,7 +5193,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[70]
+	mi := &file_core_rpc_rpc_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4986,7 +5205,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[70]
+	mi := &file_core_rpc_rpc_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4999,7 +5218,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{70}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *Wait) GetPart() string {
@@ -5038,7 +5257,7 @@ type NodesRequest struct {
 
 func (x *NodesRequest) Reset() {
 	*x = NodesRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[71]
+	mi := &file_core_rpc_rpc_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5050,7 +5269,7 @@ func (x *NodesRequest) String() string {
 func (*NodesRequest) ProtoMessage() {}
 
 func (x *NodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[71]
+	mi := &file_core_rpc_rpc_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5063,7 +5282,7 @@ func (x *NodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodesRequest.ProtoReflect.Descriptor instead.
 func (*NodesRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{71}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{75}
 }
 
 type NodesReply struct {
@@ -5075,7 +5294,7 @@ type NodesReply struct {
 
 func (x *NodesReply) Reset() {
 	*x = NodesReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[72]
+	mi := &file_core_rpc_rpc_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5087,7 +5306,7 @@ func (x *NodesReply) String() string {
 func (*NodesReply) ProtoMessage() {}
 
 func (x *NodesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[72]
+	mi := &file_core_rpc_rpc_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5100,7 +5319,7 @@ func (x *NodesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodesReply.ProtoReflect.Descriptor instead.
 func (*NodesReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{72}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *NodesReply) GetNodes() []*Node {
@@ -5139,7 +5358,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[73]
+	mi := &file_core_rpc_rpc_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5151,7 +5370,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[73]
+	mi := &file_core_rpc_rpc_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5164,7 +5383,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{73}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *Node) GetId() string {
@@ -5310,7 +5529,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[74]
+	mi := &file_core_rpc_rpc_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5322,7 +5541,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[74]
+	mi := &file_core_rpc_rpc_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5335,7 +5554,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{74}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *LogsRequest) GetJob() []byte {
@@ -5361,7 +5580,7 @@ type LogsReply struct {
 
 func (x *LogsReply) Reset() {
 	*x = LogsReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[75]
+	mi := &file_core_rpc_rpc_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5373,7 +5592,7 @@ func (x *LogsReply) String() string {
 func (*LogsReply) ProtoMessage() {}
 
 func (x *LogsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[75]
+	mi := &file_core_rpc_rpc_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5386,7 +5605,7 @@ func (x *LogsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsReply.ProtoReflect.Descriptor instead.
 func (*LogsReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{75}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *LogsReply) GetLines() []*LogLine {
@@ -5408,7 +5627,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[76]
+	mi := &file_core_rpc_rpc_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5420,7 +5639,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[76]
+	mi := &file_core_rpc_rpc_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5433,7 +5652,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{76}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *LogLine) GetAt() int64 {
@@ -5473,7 +5692,7 @@ type DrainNodeRequest struct {
 
 func (x *DrainNodeRequest) Reset() {
 	*x = DrainNodeRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[77]
+	mi := &file_core_rpc_rpc_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5485,7 +5704,7 @@ func (x *DrainNodeRequest) String() string {
 func (*DrainNodeRequest) ProtoMessage() {}
 
 func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[77]
+	mi := &file_core_rpc_rpc_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5498,7 +5717,7 @@ func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNodeRequest.ProtoReflect.Descriptor instead.
 func (*DrainNodeRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{77}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *DrainNodeRequest) GetId() string {
@@ -5516,7 +5735,7 @@ type DrainNodeReply struct {
 
 func (x *DrainNodeReply) Reset() {
 	*x = DrainNodeReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[78]
+	mi := &file_core_rpc_rpc_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5528,7 +5747,7 @@ func (x *DrainNodeReply) String() string {
 func (*DrainNodeReply) ProtoMessage() {}
 
 func (x *DrainNodeReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[78]
+	mi := &file_core_rpc_rpc_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5541,7 +5760,7 @@ func (x *DrainNodeReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNodeReply.ProtoReflect.Descriptor instead.
 func (*DrainNodeReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{78}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{82}
 }
 
 type JoinRequest struct {
@@ -5554,7 +5773,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[79]
+	mi := &file_core_rpc_rpc_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5566,7 +5785,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[79]
+	mi := &file_core_rpc_rpc_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5579,7 +5798,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{79}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *JoinRequest) GetId() string {
@@ -5604,7 +5823,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[80]
+	mi := &file_core_rpc_rpc_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5616,7 +5835,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[80]
+	mi := &file_core_rpc_rpc_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5629,7 +5848,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{80}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{84}
 }
 
 // RemoveRequest takes a master out for good, or forgets a worker or shuffle server that
@@ -5643,7 +5862,7 @@ type RemoveRequest struct {
 
 func (x *RemoveRequest) Reset() {
 	*x = RemoveRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[81]
+	mi := &file_core_rpc_rpc_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5655,7 +5874,7 @@ func (x *RemoveRequest) String() string {
 func (*RemoveRequest) ProtoMessage() {}
 
 func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[81]
+	mi := &file_core_rpc_rpc_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5668,7 +5887,7 @@ func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveRequest.ProtoReflect.Descriptor instead.
 func (*RemoveRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{81}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *RemoveRequest) GetId() string {
@@ -5686,7 +5905,7 @@ type RemoveReply struct {
 
 func (x *RemoveReply) Reset() {
 	*x = RemoveReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[82]
+	mi := &file_core_rpc_rpc_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5698,7 +5917,7 @@ func (x *RemoveReply) String() string {
 func (*RemoveReply) ProtoMessage() {}
 
 func (x *RemoveReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[82]
+	mi := &file_core_rpc_rpc_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5711,7 +5930,7 @@ func (x *RemoveReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveReply.ProtoReflect.Descriptor instead.
 func (*RemoveReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{82}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{86}
 }
 
 // SelfRequest asks a master what it knows of the cluster, whether it leads or not.
@@ -5725,7 +5944,7 @@ type SelfRequest struct {
 
 func (x *SelfRequest) Reset() {
 	*x = SelfRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[83]
+	mi := &file_core_rpc_rpc_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5737,7 +5956,7 @@ func (x *SelfRequest) String() string {
 func (*SelfRequest) ProtoMessage() {}
 
 func (x *SelfRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[83]
+	mi := &file_core_rpc_rpc_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5750,7 +5969,7 @@ func (x *SelfRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelfRequest.ProtoReflect.Descriptor instead.
 func (*SelfRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{83}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *SelfRequest) GetAsker() string {
@@ -5778,7 +5997,7 @@ type SelfReply struct {
 
 func (x *SelfReply) Reset() {
 	*x = SelfReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[84]
+	mi := &file_core_rpc_rpc_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5790,7 +6009,7 @@ func (x *SelfReply) String() string {
 func (*SelfReply) ProtoMessage() {}
 
 func (x *SelfReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[84]
+	mi := &file_core_rpc_rpc_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5803,7 +6022,7 @@ func (x *SelfReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelfReply.ProtoReflect.Descriptor instead.
 func (*SelfReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{84}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *SelfReply) GetId() string {
@@ -5837,7 +6056,7 @@ type BlobRequest struct {
 
 func (x *BlobRequest) Reset() {
 	*x = BlobRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[85]
+	mi := &file_core_rpc_rpc_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5849,7 +6068,7 @@ func (x *BlobRequest) String() string {
 func (*BlobRequest) ProtoMessage() {}
 
 func (x *BlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[85]
+	mi := &file_core_rpc_rpc_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5862,7 +6081,7 @@ func (x *BlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobRequest.ProtoReflect.Descriptor instead.
 func (*BlobRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{85}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *BlobRequest) GetName() string {
@@ -5888,7 +6107,7 @@ type BlobReply struct {
 
 func (x *BlobReply) Reset() {
 	*x = BlobReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[86]
+	mi := &file_core_rpc_rpc_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5900,7 +6119,7 @@ func (x *BlobReply) String() string {
 func (*BlobReply) ProtoMessage() {}
 
 func (x *BlobReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[86]
+	mi := &file_core_rpc_rpc_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5913,7 +6132,7 @@ func (x *BlobReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobReply.ProtoReflect.Descriptor instead.
 func (*BlobReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{86}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *BlobReply) GetData() []byte {
@@ -5936,7 +6155,7 @@ type CoordinatorRequest struct {
 
 func (x *CoordinatorRequest) Reset() {
 	*x = CoordinatorRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[87]
+	mi := &file_core_rpc_rpc_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5948,7 +6167,7 @@ func (x *CoordinatorRequest) String() string {
 func (*CoordinatorRequest) ProtoMessage() {}
 
 func (x *CoordinatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[87]
+	mi := &file_core_rpc_rpc_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5961,7 +6180,7 @@ func (x *CoordinatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorRequest.ProtoReflect.Descriptor instead.
 func (*CoordinatorRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{87}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *CoordinatorRequest) GetJob() *JobRef {
@@ -5999,7 +6218,7 @@ type CoordinatedVertex struct {
 
 func (x *CoordinatedVertex) Reset() {
 	*x = CoordinatedVertex{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[88]
+	mi := &file_core_rpc_rpc_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6011,7 +6230,7 @@ func (x *CoordinatedVertex) String() string {
 func (*CoordinatedVertex) ProtoMessage() {}
 
 func (x *CoordinatedVertex) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[88]
+	mi := &file_core_rpc_rpc_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6024,7 +6243,7 @@ func (x *CoordinatedVertex) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatedVertex.ProtoReflect.Descriptor instead.
 func (*CoordinatedVertex) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{88}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *CoordinatedVertex) GetVertex() *jobgraph.Vertex {
@@ -6070,7 +6289,7 @@ type CoordinatorReply struct {
 
 func (x *CoordinatorReply) Reset() {
 	*x = CoordinatorReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[89]
+	mi := &file_core_rpc_rpc_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6082,7 +6301,7 @@ func (x *CoordinatorReply) String() string {
 func (*CoordinatorReply) ProtoMessage() {}
 
 func (x *CoordinatorReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[89]
+	mi := &file_core_rpc_rpc_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6095,7 +6314,7 @@ func (x *CoordinatorReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorReply.ProtoReflect.Descriptor instead.
 func (*CoordinatorReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{89}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{93}
 }
 
 type SplitRequest struct {
@@ -6110,7 +6329,7 @@ type SplitRequest struct {
 
 func (x *SplitRequest) Reset() {
 	*x = SplitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[90]
+	mi := &file_core_rpc_rpc_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6122,7 +6341,7 @@ func (x *SplitRequest) String() string {
 func (*SplitRequest) ProtoMessage() {}
 
 func (x *SplitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[90]
+	mi := &file_core_rpc_rpc_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6135,7 +6354,7 @@ func (x *SplitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitRequest.ProtoReflect.Descriptor instead.
 func (*SplitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{90}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *SplitRequest) GetJob() *JobRef {
@@ -6170,7 +6389,7 @@ type SplitReply struct {
 
 func (x *SplitReply) Reset() {
 	*x = SplitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[91]
+	mi := &file_core_rpc_rpc_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6182,7 +6401,7 @@ func (x *SplitReply) String() string {
 func (*SplitReply) ProtoMessage() {}
 
 func (x *SplitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[91]
+	mi := &file_core_rpc_rpc_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6195,7 +6414,7 @@ func (x *SplitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitReply.ProtoReflect.Descriptor instead.
 func (*SplitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{91}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *SplitReply) GetEnded() bool {
@@ -6230,7 +6449,7 @@ type Split struct {
 
 func (x *Split) Reset() {
 	*x = Split{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[92]
+	mi := &file_core_rpc_rpc_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6242,7 +6461,7 @@ func (x *Split) String() string {
 func (*Split) ProtoMessage() {}
 
 func (x *Split) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[92]
+	mi := &file_core_rpc_rpc_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6255,7 +6474,7 @@ func (x *Split) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Split.ProtoReflect.Descriptor instead.
 func (*Split) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{92}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *Split) GetId() string {
@@ -6291,7 +6510,7 @@ type ResetRequest struct {
 
 func (x *ResetRequest) Reset() {
 	*x = ResetRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[93]
+	mi := &file_core_rpc_rpc_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6303,7 +6522,7 @@ func (x *ResetRequest) String() string {
 func (*ResetRequest) ProtoMessage() {}
 
 func (x *ResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[93]
+	mi := &file_core_rpc_rpc_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6316,7 +6535,7 @@ func (x *ResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetRequest.ProtoReflect.Descriptor instead.
 func (*ResetRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{93}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *ResetRequest) GetJob() *JobRef {
@@ -6341,7 +6560,7 @@ type ResetReply struct {
 
 func (x *ResetReply) Reset() {
 	*x = ResetReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[94]
+	mi := &file_core_rpc_rpc_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6353,7 +6572,7 @@ func (x *ResetReply) String() string {
 func (*ResetReply) ProtoMessage() {}
 
 func (x *ResetReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[94]
+	mi := &file_core_rpc_rpc_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6366,7 +6585,7 @@ func (x *ResetReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetReply.ProtoReflect.Descriptor instead.
 func (*ResetReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{94}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{98}
 }
 
 // SnapshotRequest comes when every source has taken its part of the checkpoint.
@@ -6381,7 +6600,7 @@ type SnapshotRequest struct {
 
 func (x *SnapshotRequest) Reset() {
 	*x = SnapshotRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[95]
+	mi := &file_core_rpc_rpc_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6393,7 +6612,7 @@ func (x *SnapshotRequest) String() string {
 func (*SnapshotRequest) ProtoMessage() {}
 
 func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[95]
+	mi := &file_core_rpc_rpc_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6406,7 +6625,7 @@ func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{95}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *SnapshotRequest) GetJob() *JobRef {
@@ -6442,7 +6661,7 @@ type SourcePart struct {
 
 func (x *SourcePart) Reset() {
 	*x = SourcePart{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[96]
+	mi := &file_core_rpc_rpc_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6454,7 +6673,7 @@ func (x *SourcePart) String() string {
 func (*SourcePart) ProtoMessage() {}
 
 func (x *SourcePart) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[96]
+	mi := &file_core_rpc_rpc_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6467,7 +6686,7 @@ func (x *SourcePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourcePart.ProtoReflect.Descriptor instead.
 func (*SourcePart) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{96}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *SourcePart) GetAttempt() *Attempt {
@@ -6505,7 +6724,7 @@ type EnumeratorState struct {
 
 func (x *EnumeratorState) Reset() {
 	*x = EnumeratorState{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[97]
+	mi := &file_core_rpc_rpc_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6517,7 +6736,7 @@ func (x *EnumeratorState) String() string {
 func (*EnumeratorState) ProtoMessage() {}
 
 func (x *EnumeratorState) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[97]
+	mi := &file_core_rpc_rpc_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6530,7 +6749,7 @@ func (x *EnumeratorState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnumeratorState.ProtoReflect.Descriptor instead.
 func (*EnumeratorState) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{97}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *EnumeratorState) GetEnumerator() []byte {
@@ -6566,7 +6785,7 @@ type CoordinatorState struct {
 
 func (x *CoordinatorState) Reset() {
 	*x = CoordinatorState{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[98]
+	mi := &file_core_rpc_rpc_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6578,7 +6797,7 @@ func (x *CoordinatorState) String() string {
 func (*CoordinatorState) ProtoMessage() {}
 
 func (x *CoordinatorState) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[98]
+	mi := &file_core_rpc_rpc_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6591,7 +6810,7 @@ func (x *CoordinatorState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorState.ProtoReflect.Descriptor instead.
 func (*CoordinatorState) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{98}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *CoordinatorState) GetSource() []byte {
@@ -6624,7 +6843,7 @@ type SnapshotReply struct {
 
 func (x *SnapshotReply) Reset() {
 	*x = SnapshotReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[99]
+	mi := &file_core_rpc_rpc_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6636,7 +6855,7 @@ func (x *SnapshotReply) String() string {
 func (*SnapshotReply) ProtoMessage() {}
 
 func (x *SnapshotReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[99]
+	mi := &file_core_rpc_rpc_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6649,7 +6868,7 @@ func (x *SnapshotReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotReply.ProtoReflect.Descriptor instead.
 func (*SnapshotReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{99}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *SnapshotReply) GetVertices() []*VertexPosition {
@@ -6670,7 +6889,7 @@ type VertexPosition struct {
 
 func (x *VertexPosition) Reset() {
 	*x = VertexPosition{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[100]
+	mi := &file_core_rpc_rpc_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6682,7 +6901,7 @@ func (x *VertexPosition) String() string {
 func (*VertexPosition) ProtoMessage() {}
 
 func (x *VertexPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[100]
+	mi := &file_core_rpc_rpc_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6695,7 +6914,7 @@ func (x *VertexPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VertexPosition.ProtoReflect.Descriptor instead.
 func (*VertexPosition) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{100}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *VertexPosition) GetVertex() uint32 {
@@ -6724,7 +6943,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[101]
+	mi := &file_core_rpc_rpc_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6736,7 +6955,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[101]
+	mi := &file_core_rpc_rpc_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6749,7 +6968,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{101}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *CommitRequest) GetJob() *JobRef {
@@ -6788,7 +7007,7 @@ type CommitReply struct {
 
 func (x *CommitReply) Reset() {
 	*x = CommitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[102]
+	mi := &file_core_rpc_rpc_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6800,7 +7019,7 @@ func (x *CommitReply) String() string {
 func (*CommitReply) ProtoMessage() {}
 
 func (x *CommitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[102]
+	mi := &file_core_rpc_rpc_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6813,7 +7032,7 @@ func (x *CommitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitReply.ProtoReflect.Descriptor instead.
 func (*CommitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{102}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{106}
 }
 
 type AbortRequest struct {
@@ -6829,7 +7048,7 @@ type AbortRequest struct {
 
 func (x *AbortRequest) Reset() {
 	*x = AbortRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[103]
+	mi := &file_core_rpc_rpc_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6841,7 +7060,7 @@ func (x *AbortRequest) String() string {
 func (*AbortRequest) ProtoMessage() {}
 
 func (x *AbortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[103]
+	mi := &file_core_rpc_rpc_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6854,7 +7073,7 @@ func (x *AbortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortRequest.ProtoReflect.Descriptor instead.
 func (*AbortRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{103}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *AbortRequest) GetJob() *JobRef {
@@ -6886,7 +7105,7 @@ type AbortReply struct {
 
 func (x *AbortReply) Reset() {
 	*x = AbortReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[104]
+	mi := &file_core_rpc_rpc_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6898,7 +7117,7 @@ func (x *AbortReply) String() string {
 func (*AbortReply) ProtoMessage() {}
 
 func (x *AbortReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[104]
+	mi := &file_core_rpc_rpc_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6911,7 +7130,7 @@ func (x *AbortReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortReply.ProtoReflect.Descriptor instead.
 func (*AbortReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{104}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{108}
 }
 
 // ProgressRequest asks for the splits of a job.
@@ -6924,7 +7143,7 @@ type ProgressRequest struct {
 
 func (x *ProgressRequest) Reset() {
 	*x = ProgressRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[105]
+	mi := &file_core_rpc_rpc_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6936,7 +7155,7 @@ func (x *ProgressRequest) String() string {
 func (*ProgressRequest) ProtoMessage() {}
 
 func (x *ProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[105]
+	mi := &file_core_rpc_rpc_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6949,7 +7168,7 @@ func (x *ProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressRequest.ProtoReflect.Descriptor instead.
 func (*ProgressRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{105}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *ProgressRequest) GetJob() *JobRef {
@@ -6971,7 +7190,7 @@ type ProgressReply struct {
 
 func (x *ProgressReply) Reset() {
 	*x = ProgressReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[106]
+	mi := &file_core_rpc_rpc_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6983,7 +7202,7 @@ func (x *ProgressReply) String() string {
 func (*ProgressReply) ProtoMessage() {}
 
 func (x *ProgressReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[106]
+	mi := &file_core_rpc_rpc_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6996,7 +7215,7 @@ func (x *ProgressReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressReply.ProtoReflect.Descriptor instead.
 func (*ProgressReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{106}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *ProgressReply) GetSplitsAssigned() uint64 {
@@ -7271,7 +7490,24 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"checkpoint\x18\x03 \x01(\x04R\n" +
 	"checkpoint\x122\n" +
 	"\afailure\x18\x04 \x01(\v2\x18.tidemill.rpc.v1.FailureR\afailure\"\x0e\n" +
-	"\fDeclineReply\"\x89\x01\n" +
+	"\fDeclineReply\"\x9d\x01\n" +
+	"\rRewindRequest\x12)\n" +
+	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x02 \x01(\x04R\n" +
+	"checkpoint\x12A\n" +
+	"\n" +
+	"partitions\x18\x03 \x03(\v2!.tidemill.rpc.v1.RewoundPartitionR\n" +
+	"partitions\"\x98\x01\n" +
+	"\x10RewoundPartition\x12\x1a\n" +
+	"\bexchange\x18\x01 \x01(\rR\bexchange\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x16\n" +
+	"\x06reader\x18\x03 \x01(\rR\x06reader\x122\n" +
+	"\x05lanes\x18\x04 \x03(\v2\x1c.tidemill.rpc.v1.LaneAttemptR\x05lanes\";\n" +
+	"\vLaneAttempt\x12\x12\n" +
+	"\x04lane\x18\x01 \x01(\rR\x04lane\x12\x18\n" +
+	"\aattempt\x18\x02 \x01(\rR\aattempt\"\r\n" +
+	"\vRewindReply\"\x89\x01\n" +
 	"\vDropRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x12\x1c\n" +
 	"\texchanges\x18\x02 \x03(\rR\texchanges\x12\x17\n" +
@@ -7611,7 +7847,7 @@ func file_core_rpc_rpc_proto_rawDescGZIP() []byte {
 }
 
 var file_core_rpc_rpc_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_core_rpc_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 109)
+var file_core_rpc_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 113)
 var file_core_rpc_rpc_proto_goTypes = []any{
 	(TaskState)(0),                  // 0: tidemill.rpc.v1.TaskState
 	(TaskWait_Kind)(0),              // 1: tidemill.rpc.v1.TaskWait.Kind
@@ -7652,84 +7888,88 @@ var file_core_rpc_rpc_proto_goTypes = []any{
 	(*AckReply)(nil),                // 36: tidemill.rpc.v1.AckReply
 	(*DeclineRequest)(nil),          // 37: tidemill.rpc.v1.DeclineRequest
 	(*DeclineReply)(nil),            // 38: tidemill.rpc.v1.DeclineReply
-	(*DropRequest)(nil),             // 39: tidemill.rpc.v1.DropRequest
-	(*DropReply)(nil),               // 40: tidemill.rpc.v1.DropReply
-	(*ShuffleDropRequest)(nil),      // 41: tidemill.rpc.v1.ShuffleDropRequest
-	(*ShuffleDropReply)(nil),        // 42: tidemill.rpc.v1.ShuffleDropReply
-	(*DrainRequest)(nil),            // 43: tidemill.rpc.v1.DrainRequest
-	(*DrainReply)(nil),              // 44: tidemill.rpc.v1.DrainReply
-	(*HandOverRequest)(nil),         // 45: tidemill.rpc.v1.HandOverRequest
-	(*HandOverReply)(nil),           // 46: tidemill.rpc.v1.HandOverReply
-	(*LanesRequest)(nil),            // 47: tidemill.rpc.v1.LanesRequest
-	(*LanesReply)(nil),              // 48: tidemill.rpc.v1.LanesReply
-	(*ShuffleStatsRequest)(nil),     // 49: tidemill.rpc.v1.ShuffleStatsRequest
-	(*ShuffleStats)(nil),            // 50: tidemill.rpc.v1.ShuffleStats
-	(*SubmitRequest)(nil),           // 51: tidemill.rpc.v1.SubmitRequest
-	(*SubmitReply)(nil),             // 52: tidemill.rpc.v1.SubmitReply
-	(*GetJobRequest)(nil),           // 53: tidemill.rpc.v1.GetJobRequest
-	(*ListJobsRequest)(nil),         // 54: tidemill.rpc.v1.ListJobsRequest
-	(*ListJobsReply)(nil),           // 55: tidemill.rpc.v1.ListJobsReply
-	(*CancelJobRequest)(nil),        // 56: tidemill.rpc.v1.CancelJobRequest
-	(*CancelJobReply)(nil),          // 57: tidemill.rpc.v1.CancelJobReply
-	(*SavepointRequest)(nil),        // 58: tidemill.rpc.v1.SavepointRequest
-	(*SavepointReply)(nil),          // 59: tidemill.rpc.v1.SavepointReply
-	(*CheckpointsRequest)(nil),      // 60: tidemill.rpc.v1.CheckpointsRequest
-	(*CheckpointsReply)(nil),        // 61: tidemill.rpc.v1.CheckpointsReply
-	(*CheckpointStatus)(nil),        // 62: tidemill.rpc.v1.CheckpointStatus
-	(*RescaleRequest)(nil),          // 63: tidemill.rpc.v1.RescaleRequest
-	(*VertexBounds)(nil),            // 64: tidemill.rpc.v1.VertexBounds
-	(*RescaleReply)(nil),            // 65: tidemill.rpc.v1.RescaleReply
-	(*GatherRequest)(nil),           // 66: tidemill.rpc.v1.GatherRequest
-	(*GatherReply)(nil),             // 67: tidemill.rpc.v1.GatherReply
-	(*JobStatus)(nil),               // 68: tidemill.rpc.v1.JobStatus
-	(*VertexStatus)(nil),            // 69: tidemill.rpc.v1.VertexStatus
-	(*Decision)(nil),                // 70: tidemill.rpc.v1.Decision
-	(*JobFailure)(nil),              // 71: tidemill.rpc.v1.JobFailure
-	(*Wait)(nil),                    // 72: tidemill.rpc.v1.Wait
-	(*NodesRequest)(nil),            // 73: tidemill.rpc.v1.NodesRequest
-	(*NodesReply)(nil),              // 74: tidemill.rpc.v1.NodesReply
-	(*Node)(nil),                    // 75: tidemill.rpc.v1.Node
-	(*LogsRequest)(nil),             // 76: tidemill.rpc.v1.LogsRequest
-	(*LogsReply)(nil),               // 77: tidemill.rpc.v1.LogsReply
-	(*LogLine)(nil),                 // 78: tidemill.rpc.v1.LogLine
-	(*DrainNodeRequest)(nil),        // 79: tidemill.rpc.v1.DrainNodeRequest
-	(*DrainNodeReply)(nil),          // 80: tidemill.rpc.v1.DrainNodeReply
-	(*JoinRequest)(nil),             // 81: tidemill.rpc.v1.JoinRequest
-	(*JoinReply)(nil),               // 82: tidemill.rpc.v1.JoinReply
-	(*RemoveRequest)(nil),           // 83: tidemill.rpc.v1.RemoveRequest
-	(*RemoveReply)(nil),             // 84: tidemill.rpc.v1.RemoveReply
-	(*SelfRequest)(nil),             // 85: tidemill.rpc.v1.SelfRequest
-	(*SelfReply)(nil),               // 86: tidemill.rpc.v1.SelfReply
-	(*BlobRequest)(nil),             // 87: tidemill.rpc.v1.BlobRequest
-	(*BlobReply)(nil),               // 88: tidemill.rpc.v1.BlobReply
-	(*CoordinatorRequest)(nil),      // 89: tidemill.rpc.v1.CoordinatorRequest
-	(*CoordinatedVertex)(nil),       // 90: tidemill.rpc.v1.CoordinatedVertex
-	(*CoordinatorReply)(nil),        // 91: tidemill.rpc.v1.CoordinatorReply
-	(*SplitRequest)(nil),            // 92: tidemill.rpc.v1.SplitRequest
-	(*SplitReply)(nil),              // 93: tidemill.rpc.v1.SplitReply
-	(*Split)(nil),                   // 94: tidemill.rpc.v1.Split
-	(*ResetRequest)(nil),            // 95: tidemill.rpc.v1.ResetRequest
-	(*ResetReply)(nil),              // 96: tidemill.rpc.v1.ResetReply
-	(*SnapshotRequest)(nil),         // 97: tidemill.rpc.v1.SnapshotRequest
-	(*SourcePart)(nil),              // 98: tidemill.rpc.v1.SourcePart
-	(*EnumeratorState)(nil),         // 99: tidemill.rpc.v1.EnumeratorState
-	(*CoordinatorState)(nil),        // 100: tidemill.rpc.v1.CoordinatorState
-	(*SnapshotReply)(nil),           // 101: tidemill.rpc.v1.SnapshotReply
-	(*VertexPosition)(nil),          // 102: tidemill.rpc.v1.VertexPosition
-	(*CommitRequest)(nil),           // 103: tidemill.rpc.v1.CommitRequest
-	(*CommitReply)(nil),             // 104: tidemill.rpc.v1.CommitReply
-	(*AbortRequest)(nil),            // 105: tidemill.rpc.v1.AbortRequest
-	(*AbortReply)(nil),              // 106: tidemill.rpc.v1.AbortReply
-	(*ProgressRequest)(nil),         // 107: tidemill.rpc.v1.ProgressRequest
-	(*ProgressReply)(nil),           // 108: tidemill.rpc.v1.ProgressReply
-	nil,                             // 109: tidemill.rpc.v1.DeployRequest.OptionsEntry
-	nil,                             // 110: tidemill.rpc.v1.VertexStatus.SubtasksEntry
-	(*jobgraph.Exchange)(nil),       // 111: tidemill.jobgraph.v1.Exchange
-	(*jobgraph.Vertex)(nil),         // 112: tidemill.jobgraph.v1.Vertex
-	(*checkpoint.Restore)(nil),      // 113: tidemill.checkpoint.v1.Restore
-	(*checkpoint.SubtaskState)(nil), // 114: tidemill.checkpoint.v1.SubtaskState
-	(*jobgraph.Graph)(nil),          // 115: tidemill.jobgraph.v1.Graph
-	(*checkpoint.Manifest)(nil),     // 116: tidemill.checkpoint.v1.Manifest
+	(*RewindRequest)(nil),           // 39: tidemill.rpc.v1.RewindRequest
+	(*RewoundPartition)(nil),        // 40: tidemill.rpc.v1.RewoundPartition
+	(*LaneAttempt)(nil),             // 41: tidemill.rpc.v1.LaneAttempt
+	(*RewindReply)(nil),             // 42: tidemill.rpc.v1.RewindReply
+	(*DropRequest)(nil),             // 43: tidemill.rpc.v1.DropRequest
+	(*DropReply)(nil),               // 44: tidemill.rpc.v1.DropReply
+	(*ShuffleDropRequest)(nil),      // 45: tidemill.rpc.v1.ShuffleDropRequest
+	(*ShuffleDropReply)(nil),        // 46: tidemill.rpc.v1.ShuffleDropReply
+	(*DrainRequest)(nil),            // 47: tidemill.rpc.v1.DrainRequest
+	(*DrainReply)(nil),              // 48: tidemill.rpc.v1.DrainReply
+	(*HandOverRequest)(nil),         // 49: tidemill.rpc.v1.HandOverRequest
+	(*HandOverReply)(nil),           // 50: tidemill.rpc.v1.HandOverReply
+	(*LanesRequest)(nil),            // 51: tidemill.rpc.v1.LanesRequest
+	(*LanesReply)(nil),              // 52: tidemill.rpc.v1.LanesReply
+	(*ShuffleStatsRequest)(nil),     // 53: tidemill.rpc.v1.ShuffleStatsRequest
+	(*ShuffleStats)(nil),            // 54: tidemill.rpc.v1.ShuffleStats
+	(*SubmitRequest)(nil),           // 55: tidemill.rpc.v1.SubmitRequest
+	(*SubmitReply)(nil),             // 56: tidemill.rpc.v1.SubmitReply
+	(*GetJobRequest)(nil),           // 57: tidemill.rpc.v1.GetJobRequest
+	(*ListJobsRequest)(nil),         // 58: tidemill.rpc.v1.ListJobsRequest
+	(*ListJobsReply)(nil),           // 59: tidemill.rpc.v1.ListJobsReply
+	(*CancelJobRequest)(nil),        // 60: tidemill.rpc.v1.CancelJobRequest
+	(*CancelJobReply)(nil),          // 61: tidemill.rpc.v1.CancelJobReply
+	(*SavepointRequest)(nil),        // 62: tidemill.rpc.v1.SavepointRequest
+	(*SavepointReply)(nil),          // 63: tidemill.rpc.v1.SavepointReply
+	(*CheckpointsRequest)(nil),      // 64: tidemill.rpc.v1.CheckpointsRequest
+	(*CheckpointsReply)(nil),        // 65: tidemill.rpc.v1.CheckpointsReply
+	(*CheckpointStatus)(nil),        // 66: tidemill.rpc.v1.CheckpointStatus
+	(*RescaleRequest)(nil),          // 67: tidemill.rpc.v1.RescaleRequest
+	(*VertexBounds)(nil),            // 68: tidemill.rpc.v1.VertexBounds
+	(*RescaleReply)(nil),            // 69: tidemill.rpc.v1.RescaleReply
+	(*GatherRequest)(nil),           // 70: tidemill.rpc.v1.GatherRequest
+	(*GatherReply)(nil),             // 71: tidemill.rpc.v1.GatherReply
+	(*JobStatus)(nil),               // 72: tidemill.rpc.v1.JobStatus
+	(*VertexStatus)(nil),            // 73: tidemill.rpc.v1.VertexStatus
+	(*Decision)(nil),                // 74: tidemill.rpc.v1.Decision
+	(*JobFailure)(nil),              // 75: tidemill.rpc.v1.JobFailure
+	(*Wait)(nil),                    // 76: tidemill.rpc.v1.Wait
+	(*NodesRequest)(nil),            // 77: tidemill.rpc.v1.NodesRequest
+	(*NodesReply)(nil),              // 78: tidemill.rpc.v1.NodesReply
+	(*Node)(nil),                    // 79: tidemill.rpc.v1.Node
+	(*LogsRequest)(nil),             // 80: tidemill.rpc.v1.LogsRequest
+	(*LogsReply)(nil),               // 81: tidemill.rpc.v1.LogsReply
+	(*LogLine)(nil),                 // 82: tidemill.rpc.v1.LogLine
+	(*DrainNodeRequest)(nil),        // 83: tidemill.rpc.v1.DrainNodeRequest
+	(*DrainNodeReply)(nil),          // 84: tidemill.rpc.v1.DrainNodeReply
+	(*JoinRequest)(nil),             // 85: tidemill.rpc.v1.JoinRequest
+	(*JoinReply)(nil),               // 86: tidemill.rpc.v1.JoinReply
+	(*RemoveRequest)(nil),           // 87: tidemill.rpc.v1.RemoveRequest
+	(*RemoveReply)(nil),             // 88: tidemill.rpc.v1.RemoveReply
+	(*SelfRequest)(nil),             // 89: tidemill.rpc.v1.SelfRequest
+	(*SelfReply)(nil),               // 90: tidemill.rpc.v1.SelfReply
+	(*BlobRequest)(nil),             // 91: tidemill.rpc.v1.BlobRequest
+	(*BlobReply)(nil),               // 92: tidemill.rpc.v1.BlobReply
+	(*CoordinatorRequest)(nil),      // 93: tidemill.rpc.v1.CoordinatorRequest
+	(*CoordinatedVertex)(nil),       // 94: tidemill.rpc.v1.CoordinatedVertex
+	(*CoordinatorReply)(nil),        // 95: tidemill.rpc.v1.CoordinatorReply
+	(*SplitRequest)(nil),            // 96: tidemill.rpc.v1.SplitRequest
+	(*SplitReply)(nil),              // 97: tidemill.rpc.v1.SplitReply
+	(*Split)(nil),                   // 98: tidemill.rpc.v1.Split
+	(*ResetRequest)(nil),            // 99: tidemill.rpc.v1.ResetRequest
+	(*ResetReply)(nil),              // 100: tidemill.rpc.v1.ResetReply
+	(*SnapshotRequest)(nil),         // 101: tidemill.rpc.v1.SnapshotRequest
+	(*SourcePart)(nil),              // 102: tidemill.rpc.v1.SourcePart
+	(*EnumeratorState)(nil),         // 103: tidemill.rpc.v1.EnumeratorState
+	(*CoordinatorState)(nil),        // 104: tidemill.rpc.v1.CoordinatorState
+	(*SnapshotReply)(nil),           // 105: tidemill.rpc.v1.SnapshotReply
+	(*VertexPosition)(nil),          // 106: tidemill.rpc.v1.VertexPosition
+	(*CommitRequest)(nil),           // 107: tidemill.rpc.v1.CommitRequest
+	(*CommitReply)(nil),             // 108: tidemill.rpc.v1.CommitReply
+	(*AbortRequest)(nil),            // 109: tidemill.rpc.v1.AbortRequest
+	(*AbortReply)(nil),              // 110: tidemill.rpc.v1.AbortReply
+	(*ProgressRequest)(nil),         // 111: tidemill.rpc.v1.ProgressRequest
+	(*ProgressReply)(nil),           // 112: tidemill.rpc.v1.ProgressReply
+	nil,                             // 113: tidemill.rpc.v1.DeployRequest.OptionsEntry
+	nil,                             // 114: tidemill.rpc.v1.VertexStatus.SubtasksEntry
+	(*jobgraph.Exchange)(nil),       // 115: tidemill.jobgraph.v1.Exchange
+	(*jobgraph.Vertex)(nil),         // 116: tidemill.jobgraph.v1.Vertex
+	(*checkpoint.Restore)(nil),      // 117: tidemill.checkpoint.v1.Restore
+	(*checkpoint.SubtaskState)(nil), // 118: tidemill.checkpoint.v1.SubtaskState
+	(*jobgraph.Graph)(nil),          // 119: tidemill.jobgraph.v1.Graph
+	(*checkpoint.Manifest)(nil),     // 120: tidemill.checkpoint.v1.Manifest
 }
 var file_core_rpc_rpc_proto_depIdxs = []int32{
 	11,  // 0: tidemill.rpc.v1.RegisterRequest.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
@@ -7745,16 +7985,16 @@ var file_core_rpc_rpc_proto_depIdxs = []int32{
 	16,  // 10: tidemill.rpc.v1.TaskStanding.waits:type_name -> tidemill.rpc.v1.TaskWait
 	1,   // 11: tidemill.rpc.v1.TaskWait.kind:type_name -> tidemill.rpc.v1.TaskWait.Kind
 	18,  // 12: tidemill.rpc.v1.OperatorCounts.filters:type_name -> tidemill.rpc.v1.FilterCounts
-	111, // 13: tidemill.rpc.v1.Edge.exchange:type_name -> tidemill.jobgraph.v1.Exchange
+	115, // 13: tidemill.rpc.v1.Edge.exchange:type_name -> tidemill.jobgraph.v1.Exchange
 	20,  // 14: tidemill.rpc.v1.Edge.placement:type_name -> tidemill.rpc.v1.Placement
 	11,  // 15: tidemill.rpc.v1.Placement.servers:type_name -> tidemill.rpc.v1.ShuffleServer
 	2,   // 16: tidemill.rpc.v1.DeployRequest.job:type_name -> tidemill.rpc.v1.JobRef
 	3,   // 17: tidemill.rpc.v1.DeployRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	112, // 18: tidemill.rpc.v1.DeployRequest.vertex:type_name -> tidemill.jobgraph.v1.Vertex
+	116, // 18: tidemill.rpc.v1.DeployRequest.vertex:type_name -> tidemill.jobgraph.v1.Vertex
 	19,  // 19: tidemill.rpc.v1.DeployRequest.in:type_name -> tidemill.rpc.v1.Edge
 	19,  // 20: tidemill.rpc.v1.DeployRequest.out:type_name -> tidemill.rpc.v1.Edge
-	113, // 21: tidemill.rpc.v1.DeployRequest.restore:type_name -> tidemill.checkpoint.v1.Restore
-	109, // 22: tidemill.rpc.v1.DeployRequest.options:type_name -> tidemill.rpc.v1.DeployRequest.OptionsEntry
+	117, // 21: tidemill.rpc.v1.DeployRequest.restore:type_name -> tidemill.checkpoint.v1.Restore
+	113, // 22: tidemill.rpc.v1.DeployRequest.options:type_name -> tidemill.rpc.v1.DeployRequest.OptionsEntry
 	2,   // 23: tidemill.rpc.v1.CancelRequest.job:type_name -> tidemill.rpc.v1.JobRef
 	3,   // 24: tidemill.rpc.v1.CancelRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
 	2,   // 25: tidemill.rpc.v1.TaskReport.job:type_name -> tidemill.rpc.v1.JobRef
@@ -7775,64 +8015,67 @@ var file_core_rpc_rpc_proto_depIdxs = []int32{
 	2,   // 40: tidemill.rpc.v1.AckRequest.job:type_name -> tidemill.rpc.v1.JobRef
 	3,   // 41: tidemill.rpc.v1.AckRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
 	5,   // 42: tidemill.rpc.v1.AckRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
-	114, // 43: tidemill.rpc.v1.AckRequest.state:type_name -> tidemill.checkpoint.v1.SubtaskState
+	118, // 43: tidemill.rpc.v1.AckRequest.state:type_name -> tidemill.checkpoint.v1.SubtaskState
 	29,  // 44: tidemill.rpc.v1.AckRequest.committables:type_name -> tidemill.rpc.v1.Committable
 	2,   // 45: tidemill.rpc.v1.DeclineRequest.job:type_name -> tidemill.rpc.v1.JobRef
 	3,   // 46: tidemill.rpc.v1.DeclineRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
 	4,   // 47: tidemill.rpc.v1.DeclineRequest.failure:type_name -> tidemill.rpc.v1.Failure
-	2,   // 48: tidemill.rpc.v1.DropRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 49: tidemill.rpc.v1.ShuffleDropRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 50: tidemill.rpc.v1.HandOverRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	20,  // 51: tidemill.rpc.v1.HandOverRequest.to:type_name -> tidemill.rpc.v1.Placement
-	27,  // 52: tidemill.rpc.v1.HandOverReply.manifest:type_name -> tidemill.rpc.v1.LaneManifest
-	2,   // 53: tidemill.rpc.v1.LanesRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	27,  // 54: tidemill.rpc.v1.LanesReply.lanes:type_name -> tidemill.rpc.v1.LaneManifest
-	115, // 55: tidemill.rpc.v1.SubmitRequest.graph:type_name -> tidemill.jobgraph.v1.Graph
-	68,  // 56: tidemill.rpc.v1.ListJobsReply.jobs:type_name -> tidemill.rpc.v1.JobStatus
-	62,  // 57: tidemill.rpc.v1.CheckpointsReply.checkpoints:type_name -> tidemill.rpc.v1.CheckpointStatus
-	4,   // 58: tidemill.rpc.v1.CheckpointStatus.failure:type_name -> tidemill.rpc.v1.Failure
-	64,  // 59: tidemill.rpc.v1.RescaleRequest.vertices:type_name -> tidemill.rpc.v1.VertexBounds
-	64,  // 60: tidemill.rpc.v1.RescaleReply.vertices:type_name -> tidemill.rpc.v1.VertexBounds
-	2,   // 61: tidemill.rpc.v1.GatherRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	116, // 62: tidemill.rpc.v1.GatherRequest.manifest:type_name -> tidemill.checkpoint.v1.Manifest
-	116, // 63: tidemill.rpc.v1.GatherReply.manifest:type_name -> tidemill.checkpoint.v1.Manifest
-	4,   // 64: tidemill.rpc.v1.JobStatus.cause:type_name -> tidemill.rpc.v1.Failure
-	69,  // 65: tidemill.rpc.v1.JobStatus.vertices:type_name -> tidemill.rpc.v1.VertexStatus
-	19,  // 66: tidemill.rpc.v1.JobStatus.result:type_name -> tidemill.rpc.v1.Edge
-	70,  // 67: tidemill.rpc.v1.JobStatus.decisions:type_name -> tidemill.rpc.v1.Decision
-	71,  // 68: tidemill.rpc.v1.JobStatus.failures:type_name -> tidemill.rpc.v1.JobFailure
-	72,  // 69: tidemill.rpc.v1.JobStatus.waits:type_name -> tidemill.rpc.v1.Wait
-	61,  // 70: tidemill.rpc.v1.JobStatus.ended_checkpoints:type_name -> tidemill.rpc.v1.CheckpointsReply
-	110, // 71: tidemill.rpc.v1.VertexStatus.subtasks:type_name -> tidemill.rpc.v1.VertexStatus.SubtasksEntry
-	17,  // 72: tidemill.rpc.v1.VertexStatus.operators:type_name -> tidemill.rpc.v1.OperatorCounts
-	14,  // 73: tidemill.rpc.v1.VertexStatus.progress:type_name -> tidemill.rpc.v1.TaskProgress
-	75,  // 74: tidemill.rpc.v1.NodesReply.nodes:type_name -> tidemill.rpc.v1.Node
-	11,  // 75: tidemill.rpc.v1.Node.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
-	78,  // 76: tidemill.rpc.v1.LogsReply.lines:type_name -> tidemill.rpc.v1.LogLine
-	2,   // 77: tidemill.rpc.v1.CoordinatorRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	90,  // 78: tidemill.rpc.v1.CoordinatorRequest.vertices:type_name -> tidemill.rpc.v1.CoordinatedVertex
-	112, // 79: tidemill.rpc.v1.CoordinatedVertex.vertex:type_name -> tidemill.jobgraph.v1.Vertex
-	2,   // 80: tidemill.rpc.v1.SplitRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	3,   // 81: tidemill.rpc.v1.SplitRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	94,  // 82: tidemill.rpc.v1.SplitReply.split:type_name -> tidemill.rpc.v1.Split
-	2,   // 83: tidemill.rpc.v1.ResetRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	3,   // 84: tidemill.rpc.v1.ResetRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	2,   // 85: tidemill.rpc.v1.SnapshotRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	98,  // 86: tidemill.rpc.v1.SnapshotRequest.sources:type_name -> tidemill.rpc.v1.SourcePart
-	3,   // 87: tidemill.rpc.v1.SourcePart.attempt:type_name -> tidemill.rpc.v1.Attempt
-	94,  // 88: tidemill.rpc.v1.EnumeratorState.unreceived:type_name -> tidemill.rpc.v1.Split
-	29,  // 89: tidemill.rpc.v1.CoordinatorState.committables:type_name -> tidemill.rpc.v1.Committable
-	102, // 90: tidemill.rpc.v1.SnapshotReply.vertices:type_name -> tidemill.rpc.v1.VertexPosition
-	2,   // 91: tidemill.rpc.v1.CommitRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	29,  // 92: tidemill.rpc.v1.CommitRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	2,   // 93: tidemill.rpc.v1.AbortRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	29,  // 94: tidemill.rpc.v1.AbortRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	2,   // 95: tidemill.rpc.v1.ProgressRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	96,  // [96:96] is the sub-list for method output_type
-	96,  // [96:96] is the sub-list for method input_type
-	96,  // [96:96] is the sub-list for extension type_name
-	96,  // [96:96] is the sub-list for extension extendee
-	0,   // [0:96] is the sub-list for field type_name
+	2,   // 48: tidemill.rpc.v1.RewindRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	40,  // 49: tidemill.rpc.v1.RewindRequest.partitions:type_name -> tidemill.rpc.v1.RewoundPartition
+	41,  // 50: tidemill.rpc.v1.RewoundPartition.lanes:type_name -> tidemill.rpc.v1.LaneAttempt
+	2,   // 51: tidemill.rpc.v1.DropRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 52: tidemill.rpc.v1.ShuffleDropRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 53: tidemill.rpc.v1.HandOverRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	20,  // 54: tidemill.rpc.v1.HandOverRequest.to:type_name -> tidemill.rpc.v1.Placement
+	27,  // 55: tidemill.rpc.v1.HandOverReply.manifest:type_name -> tidemill.rpc.v1.LaneManifest
+	2,   // 56: tidemill.rpc.v1.LanesRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	27,  // 57: tidemill.rpc.v1.LanesReply.lanes:type_name -> tidemill.rpc.v1.LaneManifest
+	119, // 58: tidemill.rpc.v1.SubmitRequest.graph:type_name -> tidemill.jobgraph.v1.Graph
+	72,  // 59: tidemill.rpc.v1.ListJobsReply.jobs:type_name -> tidemill.rpc.v1.JobStatus
+	66,  // 60: tidemill.rpc.v1.CheckpointsReply.checkpoints:type_name -> tidemill.rpc.v1.CheckpointStatus
+	4,   // 61: tidemill.rpc.v1.CheckpointStatus.failure:type_name -> tidemill.rpc.v1.Failure
+	68,  // 62: tidemill.rpc.v1.RescaleRequest.vertices:type_name -> tidemill.rpc.v1.VertexBounds
+	68,  // 63: tidemill.rpc.v1.RescaleReply.vertices:type_name -> tidemill.rpc.v1.VertexBounds
+	2,   // 64: tidemill.rpc.v1.GatherRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	120, // 65: tidemill.rpc.v1.GatherRequest.manifest:type_name -> tidemill.checkpoint.v1.Manifest
+	120, // 66: tidemill.rpc.v1.GatherReply.manifest:type_name -> tidemill.checkpoint.v1.Manifest
+	4,   // 67: tidemill.rpc.v1.JobStatus.cause:type_name -> tidemill.rpc.v1.Failure
+	73,  // 68: tidemill.rpc.v1.JobStatus.vertices:type_name -> tidemill.rpc.v1.VertexStatus
+	19,  // 69: tidemill.rpc.v1.JobStatus.result:type_name -> tidemill.rpc.v1.Edge
+	74,  // 70: tidemill.rpc.v1.JobStatus.decisions:type_name -> tidemill.rpc.v1.Decision
+	75,  // 71: tidemill.rpc.v1.JobStatus.failures:type_name -> tidemill.rpc.v1.JobFailure
+	76,  // 72: tidemill.rpc.v1.JobStatus.waits:type_name -> tidemill.rpc.v1.Wait
+	65,  // 73: tidemill.rpc.v1.JobStatus.ended_checkpoints:type_name -> tidemill.rpc.v1.CheckpointsReply
+	114, // 74: tidemill.rpc.v1.VertexStatus.subtasks:type_name -> tidemill.rpc.v1.VertexStatus.SubtasksEntry
+	17,  // 75: tidemill.rpc.v1.VertexStatus.operators:type_name -> tidemill.rpc.v1.OperatorCounts
+	14,  // 76: tidemill.rpc.v1.VertexStatus.progress:type_name -> tidemill.rpc.v1.TaskProgress
+	79,  // 77: tidemill.rpc.v1.NodesReply.nodes:type_name -> tidemill.rpc.v1.Node
+	11,  // 78: tidemill.rpc.v1.Node.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
+	82,  // 79: tidemill.rpc.v1.LogsReply.lines:type_name -> tidemill.rpc.v1.LogLine
+	2,   // 80: tidemill.rpc.v1.CoordinatorRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	94,  // 81: tidemill.rpc.v1.CoordinatorRequest.vertices:type_name -> tidemill.rpc.v1.CoordinatedVertex
+	116, // 82: tidemill.rpc.v1.CoordinatedVertex.vertex:type_name -> tidemill.jobgraph.v1.Vertex
+	2,   // 83: tidemill.rpc.v1.SplitRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 84: tidemill.rpc.v1.SplitRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	98,  // 85: tidemill.rpc.v1.SplitReply.split:type_name -> tidemill.rpc.v1.Split
+	2,   // 86: tidemill.rpc.v1.ResetRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 87: tidemill.rpc.v1.ResetRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	2,   // 88: tidemill.rpc.v1.SnapshotRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	102, // 89: tidemill.rpc.v1.SnapshotRequest.sources:type_name -> tidemill.rpc.v1.SourcePart
+	3,   // 90: tidemill.rpc.v1.SourcePart.attempt:type_name -> tidemill.rpc.v1.Attempt
+	98,  // 91: tidemill.rpc.v1.EnumeratorState.unreceived:type_name -> tidemill.rpc.v1.Split
+	29,  // 92: tidemill.rpc.v1.CoordinatorState.committables:type_name -> tidemill.rpc.v1.Committable
+	106, // 93: tidemill.rpc.v1.SnapshotReply.vertices:type_name -> tidemill.rpc.v1.VertexPosition
+	2,   // 94: tidemill.rpc.v1.CommitRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	29,  // 95: tidemill.rpc.v1.CommitRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	2,   // 96: tidemill.rpc.v1.AbortRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	29,  // 97: tidemill.rpc.v1.AbortRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	2,   // 98: tidemill.rpc.v1.ProgressRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	99,  // [99:99] is the sub-list for method output_type
+	99,  // [99:99] is the sub-list for method input_type
+	99,  // [99:99] is the sub-list for extension type_name
+	99,  // [99:99] is the sub-list for extension extendee
+	0,   // [0:99] is the sub-list for field type_name
 }
 
 func init() { file_core_rpc_rpc_proto_init() }
@@ -7846,7 +8089,7 @@ func file_core_rpc_rpc_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_rpc_rpc_proto_rawDesc), len(file_core_rpc_rpc_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   109,
+			NumMessages:   113,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/checkpoint"
 	"github.com/tidemill/tidemill/core/eventtime"
+	"github.com/tidemill/tidemill/core/failpoint"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/memory"
@@ -295,6 +296,12 @@ func (t *Task) step() (progress, end bool, err error) {
 func (t *Task) take(i int, e stream.Element) error {
 	switch e.Kind {
 	case stream.DataElement:
+		if len(t.chain.routes) > 0 {
+			if err := failpoint.Hit(failpoint.TaskBetween); err != nil {
+				e.Release()
+				return err
+			}
+		}
 		t.count(e.Batch)
 		return t.chain.links[0].process(i, e.Batch)
 	case stream.WatermarkElem:
@@ -502,6 +509,11 @@ func (t *Task) waitMany() {
 // finish ends event time and the operators' inputs, then the lanes.
 func (t *Task) finish() (*Done, error) {
 	t.abandon(failure.Errorf(failure.Transient, "the task ends")) // its barrier went before what it has emitted since
+	for _, g := range t.gates {
+		if r, ok := g.from.(shuffle.SatisfiedReader); ok && !g.ended {
+			r.Enough()
+		}
+	}
 	drained := t.source != nil || t.satisfied
 	if drained {
 		if err := unlessEnough(t.chain.advance(0, stream.MaxWatermark)); err != nil {

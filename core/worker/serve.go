@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/keyfilter"
 	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/shuffle"
 )
 
 // Cancel implements rpc.WorkerClient.
@@ -31,11 +33,39 @@ func (w *Worker) Notify(ctx context.Context, r *rpc.NotifyRequest) (*rpc.NotifyR
 		return &rpc.NotifyReply{}, w.takeFilter(ctx, r.GetJob(), f)
 	}
 	c := id.Checkpoint(r.GetCheckpoint())
-	order := func(t Task) { t.Completed(c) }
 	if r.GetGivenUp() {
-		order = func(t Task) { t.GivenUp(c) }
+		return &rpc.NotifyReply{}, w.tell(ctx, r.GetJob(), r.GetAttempts(), func(t Task) { t.GivenUp(c) })
 	}
-	return &rpc.NotifyReply{}, w.tell(ctx, r.GetJob(), r.GetAttempts(), order)
+	if err := w.tell(ctx, r.GetJob(), r.GetAttempts(), func(t Task) { t.Completed(c) }); err != nil {
+		return nil, err
+	}
+	jobID, err := r.GetJob().ID()
+	if keeper, keeps := w.opts.Shuffle.(shuffle.Replayer); keeps && err == nil {
+		keeper.Completed(jobID, c)
+	}
+	return &rpc.NotifyReply{}, err
+}
+
+// Rewind implements rpc.WorkerClient.
+func (w *Worker) Rewind(ctx context.Context, r *rpc.RewindRequest) (*rpc.RewindReply, error) {
+	jobID, err := w.admit(ctx, r.GetJob())
+	if err != nil {
+		return nil, err
+	}
+	keeper, keeps := w.opts.Shuffle.(shuffle.Replayer)
+	if !keeps {
+		return nil, failure.Errorf(failure.Conflict, "the worker keeps nothing to be read again")
+	}
+	for _, p := range r.GetPartitions() {
+		part := shuffle.Rewound{Partition: p.GetPartition(), Reader: p.GetReader()}
+		for _, l := range p.GetLanes() {
+			part.Lanes = append(part.Lanes, shuffle.LaneAttempt{Lane: l.GetLane(), Attempt: l.GetAttempt()})
+		}
+		if err := keeper.Rewind(jobID, id.Exchange(p.GetExchange()), id.Checkpoint(r.GetCheckpoint()), part); err != nil {
+			return nil, err
+		}
+	}
+	return &rpc.RewindReply{}, nil
 }
 
 // takeFilter adds a part of a runtime filter to those that the job's tasks share here.

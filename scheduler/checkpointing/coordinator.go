@@ -88,7 +88,27 @@ type Coordinator struct {
 	latest   *checkpoint.Manifest       // of the newest complete one
 	finished map[id.Subtask]id.Attempt
 	// carried was made ready to publish and is in no checkpoint yet.
-	carried []*rpc.Committable
+	carried []made
+}
+
+// made is something that an attempt has made ready to publish.
+type made struct {
+	by id.Subtask
+	*rpc.Committable
+}
+
+func madeBy(s id.Subtask, all []*rpc.Committable) (out []made) {
+	for _, one := range all {
+		out = append(out, made{s, one})
+	}
+	return out
+}
+
+func committables(all []made) (out []*rpc.Committable) {
+	for _, one := range all {
+		out = append(out, one.Committable)
+	}
+	return out
 }
 
 // pending is the checkpoint under way.
@@ -97,7 +117,7 @@ type pending struct {
 	waiting      map[id.Attempt]bool
 	attempts     map[id.Subtask]id.Attempt
 	states       map[id.Subtask]*checkpoint.SubtaskState
-	committables []*rpc.Committable
+	committables []made
 	manifest     *checkpoint.Manifest
 	heads        []id.Attempt
 	request      *Request // whose it is; nil: its time had come
@@ -150,9 +170,9 @@ func (c *Coordinator) Collecting() (*stream.Barrier, []id.Attempt) {
 }
 
 // Carried is what was made ready to publish and is in no complete checkpoint.
-func (c *Coordinator) Carried() []*rpc.Committable {
-	return append(append([]*rpc.Committable(nil), c.carried...), c.current.committables...)
-}
+func (c *Coordinator) Carried() []*rpc.Committable { return committables(c.unpublished()) }
+
+func (c *Coordinator) unpublished() []made { return slices.Concat(c.carried, c.current.committables) }
 
 // Elapsed says that the interval is over. attempts are those that run, now being
 // the coordinator's clock.
@@ -204,19 +224,19 @@ func (c *Coordinator) subtasks() (n int) {
 // Acknowledged takes the part of an attempt that was not replaced.
 func (c *Coordinator) Acknowledged(a id.Attempt, r *rpc.AckRequest) []Action {
 	if c.phase != collecting || !c.current.waiting[a] {
-		c.carried = append(c.carried, r.GetCommittables()...) // late: of a checkpoint that was given up
+		c.carried = append(c.carried, madeBy(a.Subtask, r.GetCommittables())...) // late: of a checkpoint that was given up
 		return nil
 	}
 	if id.Checkpoint(r.GetBarrier().GetCheckpoint()) != c.current.barrier.Checkpoint {
 		// Late, too, but before the attempt's part of this one: a restart from this one does not
 		// write it again.
-		c.current.committables = append(c.current.committables, r.GetCommittables()...)
+		c.current.committables = append(c.current.committables, madeBy(a.Subtask, r.GetCommittables())...)
 		return nil
 	}
 	delete(c.current.waiting, a)
 	c.opts.History.acknowledged(c.current.barrier.Checkpoint, r)
 	c.current.states[a.Subtask] = r.GetState()
-	c.current.committables = append(c.current.committables, r.GetCommittables()...)
+	c.current.committables = append(c.current.committables, madeBy(a.Subtask, r.GetCommittables())...)
 	return c.collected()
 }
 
@@ -224,12 +244,12 @@ func (c *Coordinator) Acknowledged(a id.Attempt, r *rpc.AckRequest) []Action {
 func (c *Coordinator) Finished(a id.Attempt, ready []*rpc.Committable) []Action {
 	c.finished[a.Subtask] = a
 	if c.phase != collecting || !c.current.waiting[a] {
-		c.carried = append(c.carried, ready...)
+		c.carried = append(c.carried, madeBy(a.Subtask, ready)...)
 		return nil
 	}
 	delete(c.current.waiting, a)
 	c.opts.History.acknowledged(c.current.barrier.Checkpoint, nil)
-	c.current.committables = append(c.current.committables, ready...)
+	c.current.committables = append(c.current.committables, madeBy(a.Subtask, ready)...)
 	return c.collected()
 }
 
@@ -289,7 +309,7 @@ func (c *Coordinator) Final(now time.Time) []Action {
 		c.opts.History.ended(c.current.barrier.Checkpoint, errEnds, now)
 	}
 	actions = append(actions, c.refuse(errEnds)...)
-	c.carried = c.Carried()
+	c.carried = c.unpublished()
 	c.last++
 	c.current = pending{
 		barrier:      stream.Barrier{Checkpoint: c.last, Kind: stream.FinalCheckpoint, TriggeredAt: now.UnixMilli()},
@@ -312,7 +332,7 @@ func (c *Coordinator) Saved(n id.Checkpoint) []Action {
 	c.complete = append(c.complete, n)
 	c.count++
 	c.opts.History.saved(n, c.latest, c.opts.Clock())
-	actions := []Action{Publish{Checkpoint: n, Committables: c.current.committables}}
+	actions := []Action{Publish{Checkpoint: n, Committables: committables(c.current.committables)}}
 	for _, a := range inOrder(c.current.attempts) {
 		if !c.over(a.Subtask) {
 			actions = append(actions, Notify{Checkpoint: n, Attempt: a})
@@ -387,18 +407,47 @@ func (c *Coordinator) Failed(n id.Checkpoint, cause error) []Action {
 	if c.settled() || n != c.current.barrier.Checkpoint {
 		return nil
 	}
-	resume := c.resume(cause)
-	c.carried = append(c.current.committables, c.carried...)
-	actions := []Action{Discard{Checkpoint: n, Cause: cause}}
-	c.opts.History.ended(n, cause, c.opts.Clock())
 	if c.current.request == nil { // who asks for one is told
 		c.failed++
 	}
-	actions = append(actions, c.answer(cause)...)
+	actions := c.giveUp(cause)
 	if c.failed > c.opts.Failures {
 		actions = append(actions, FailJob{Cause: failure.Wrap(failure.Of(cause), fmt.Errorf("%d checkpoints have failed, the last one: %w", c.failed, cause))})
 	}
+	return actions
+}
+
+// giveUp gives the checkpoint under way up. What was made ready belongs to the next one.
+func (c *Coordinator) giveUp(cause error) []Action {
+	n, resume := c.current.barrier.Checkpoint, c.resume(cause)
+	c.carried = append(c.current.committables, c.carried...)
+	actions := []Action{Discard{Checkpoint: n, Cause: cause}}
+	c.opts.History.ended(n, cause, c.opts.Clock())
+	actions = append(actions, c.answer(cause)...)
 	return append(append(actions, c.rest()...), resume...)
+}
+
+// Replaced says that some subtasks begin again from the latest checkpoint, while the others
+// go on: the one under way is given up, and what they have made ready since is void.
+func (c *Coordinator) Replaced(subtasks []id.Subtask) (actions []Action) {
+	if !c.settled() {
+		actions = c.giveUp(failure.Errorf(failure.Transient, "%d tasks begin again", len(subtasks)))
+	}
+	var void []made
+	gone := func(m made) bool { return slices.Contains(subtasks, m.by) }
+	for _, m := range c.carried {
+		if gone(m) {
+			void = append(void, m)
+		}
+	}
+	c.carried = slices.DeleteFunc(c.carried, gone)
+	for _, s := range subtasks {
+		delete(c.finished, s)
+	}
+	if len(void) > 0 {
+		actions = append(actions, Void{Committables: committables(void)})
+	}
+	return actions
 }
 
 // settled says that there is no checkpoint under way that may still be given up.

@@ -138,6 +138,8 @@ func (s *story) step(d *datadriven.TestData) string {
 	case "restarted":
 		s.n++
 		out = s.c.Restarted()
+	case "replaced":
+		out = s.c.Replaced([]id.Subtask{s.attempt(text).Subtask})
 	case "ended":
 		out = s.c.Ended()
 	case "final":

@@ -19,6 +19,9 @@
 // what was acknowledged for a checkpoint that is then given up. A job that ends
 // takes a final checkpoint of nothing but finished subtasks.
 //
+// Where some subtasks begin again while others go on (Replaced), what the former have made
+// ready is void; what the latter have stays for the next checkpoint.
+//
 // Positions of enumerators are taken after all sources have acknowledged: a split
 // that a source was given after its part is then counted as not handed out, so
 // nothing need wait while a checkpoint is taken.

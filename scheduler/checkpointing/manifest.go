@@ -28,7 +28,7 @@ func (c *Coordinator) manifest(by map[id.Vertex][]byte) *checkpoint.Manifest {
 		}
 		part := &rpc.CoordinatorState{Source: by[id.Vertex(i)]}
 		if i == 0 {
-			part.Committables, part.Origin = c.current.committables, c.origin[:]
+			part.Committables, part.Origin = committables(c.current.committables), c.origin[:]
 		}
 		// A message of plain fields always encodes.
 		state.Coordinator, _ = proto.Marshal(part)

@@ -45,6 +45,11 @@
 // their enumerators were lost: nobody knows any more which splits were whose. Readers of
 // an edge that is not replayable begin again with it, also those that had finished.
 //
+// Alone: where edges are replayed (retention checkpoint), an attempt that fails begins again
+// with all attempts downstream of it, in their slots, while the rest of its region goes on:
+// Rewind, Rewound, Deploy. At most one such restart is under way; whatever else fails
+// meanwhile restarts the region as a whole, as does Rewound with a cause.
+//
 // Rows that a client reads along cannot be taken back: a failure of the region that
 // writes them ends the job. In a checkpointed job, RestoreFromCheckpoint precedes the
 // new attempts.

@@ -73,6 +73,12 @@ type (
 		Restart     int
 		Parallelism map[id.Vertex]int
 	}
+	// Rewound answers Rewind. With a cause, what was to be read again is not kept: the
+	// region restarts as a whole.
+	Rewound struct {
+		Restart int
+		Cause   error
+	}
 	// Rescale restarts a job that runs from its latest checkpoint, without delay and
 	// whatever its restart strategy is: RestartDelayElapsed brings the parallelism. A job
 	// that is not Rescalable, or is restarting anyway, takes no notice.
@@ -104,6 +110,7 @@ func (WorkerLost) event()          {}
 func (PartitionsLost) event()      {}
 func (EnumeratorsLost) event()     {}
 func (RestartDelayElapsed) event() {}
+func (Rewound) event()             {}
 func (Rescale) event()             {}
 func (Fail) event()                {}
 func (Cancel) event()              {}
@@ -146,6 +153,13 @@ type (
 	// ResetExchange drops what is kept of a blocking exchange, so that the
 	// next attempts of its producers can fill it.
 	ResetExchange struct{ Exchange id.Exchange }
+	// Rewind has what attempts, the next ones of their subtasks, read of others brought
+	// back to the latest completed checkpoint, from which they begin; it is answered by
+	// Rewound.
+	Rewind struct {
+		Restart  int
+		Attempts []id.Attempt
+	}
 	// JobEnded says that the job has come to a terminal state. Slots granted
 	// too late are still given back after it; nothing else follows.
 	JobEnded struct {
@@ -161,6 +175,7 @@ func (ReleaseSlots) action()          {}
 func (ScheduleRestart) action()       {}
 func (RestoreFromCheckpoint) action() {}
 func (ResetExchange) action()         {}
+func (Rewind) action()                {}
 func (JobEnded) action()              {}
 
 func (a RequestSlots) String() string {
@@ -185,6 +200,8 @@ func (a ScheduleRestart) String() string {
 func (a RestoreFromCheckpoint) String() string {
 	return fmt.Sprintf("restore regions %v from checkpoint", a.Regions)
 }
+
+func (a Rewind) String() string { return fmt.Sprintf("rewind what %v read", a.Attempts) }
 
 func (a JobEnded) String() string {
 	if a.Cause == nil {

@@ -31,6 +31,9 @@ func (g *Graph) taskFailed(ev TaskFailed) {
 		return
 	}
 	cause := fmt.Errorf("task %v: %w", ev.Attempt, ev.Cause)
+	if len(ev.Lost) == 0 && !ev.Unreached && g.restartAlone(x, cause) {
+		return
+	}
 	unreached := id.Worker("")
 	if ev.Unreached {
 		unreached = x.slot.Worker
@@ -69,6 +72,9 @@ func (g *Graph) workerLost(ev WorkerLost) {
 			}
 		}
 	}
+	if g.alone.on(ev.Worker) && !slices.Contains(hit, g.alone.region) && g.alone.region.state == RegionRunning {
+		hit = append(hit, g.alone.region) // what it would read is gone
+	}
 	if len(hit) > 0 {
 		unreached := id.Worker("")
 		if ev.Unreached {
@@ -100,6 +106,11 @@ func (g *Graph) failed(regions []*region, lost []Lost, cause error, unreached id
 		g.fail(err)
 		return
 	}
+	g.begin(affected, cause, delay, unreached)
+}
+
+// begin begins the restart of regions.
+func (g *Graph) begin(affected []*region, cause error, delay time.Duration, unreached id.Worker) {
 	g.serial++
 	g.record(affected, cause)
 	g.pending[g.serial] = &restart{
@@ -285,6 +296,9 @@ func (g *Graph) record(affected []*region, cause error) {
 
 // stop ends all attempts of regions.
 func (g *Graph) stop(regions []*region) {
+	if g.alone != nil && slices.Contains(regions, g.alone.region) {
+		g.alone = nil
+	}
 	for _, r := range regions {
 		if r.state == RegionRequested {
 			g.do(ReleaseSlots{Region: r.index})
@@ -309,6 +323,7 @@ func (g *Graph) stop(regions []*region) {
 
 // quiet goes on when the last attempt of a stopping region is over.
 func (g *Graph) quiet(r *region) {
+	g.aloneQuiet()
 	if r.state != RegionStopping || r.live > 0 {
 		return
 	}
@@ -338,6 +353,10 @@ func allDelayed(regions []*region) bool {
 
 // restart begins the next attempts of a restart's regions.
 func (g *Graph) restart(ev RestartDelayElapsed) {
+	if g.Alone(ev.Restart) {
+		g.aloneAgain()
+		return
+	}
 	p, ok := g.pending[ev.Restart]
 	if !ok {
 		return // the job is ending
@@ -394,6 +413,7 @@ func (g *Graph) stopAll() {
 // suspend stops at once, without waiting for answers: whoever leads now fences
 // what is left.
 func (g *Graph) suspend() {
+	g.alone = nil
 	for _, r := range g.regions {
 		for _, x := range r.tasks {
 			if x.state >= AttemptDeploying && !x.state.Terminal() {

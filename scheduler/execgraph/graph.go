@@ -25,6 +25,7 @@ type Graph struct {
 	searches restarts         // after failures to reach a worker
 	pending  map[int]*restart // by number
 	serial   int              // the last restart's number
+	alone    *alone           // nil: there is none
 
 	at      time.Duration // the time of the event being handled
 	actions []Action      // the answer to the event being handled
@@ -77,7 +78,7 @@ type execution struct {
 // Failure is one entry of the job's failure history.
 type Failure struct {
 	At      time.Duration
-	Regions []int // that it restarts; none if it ends the job
+	Regions []int // that it restarts, or parts of; none if it ends the job
 	Cause   error
 }
 
@@ -201,6 +202,8 @@ func (g *Graph) dispatch(ev Event) {
 		g.enumeratorsLost(ev.Cause)
 	case RestartDelayElapsed:
 		g.restart(ev)
+	case Rewound:
+		g.rewound(ev)
 	case Rescale:
 		g.rescale(ev.Cause)
 	case Fail:
@@ -353,7 +356,7 @@ func (g *Graph) finished(a id.Attempt) {
 			b.lanes[a.Subtask.Index] = true
 		}
 	}
-	if x.region.live > 0 {
+	if x.region.live > 0 || g.alone != nil && g.alone.region == x.region {
 		return
 	}
 	g.moveRegion(x.region, RegionFinished)

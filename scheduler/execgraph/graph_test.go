@@ -4,7 +4,7 @@ package execgraph
 // come out. Commands:
 //
 //	job [checkpointed]   lines: vertex ID PARALLELISM [source];
-//	    [streaming]      edge ID FROM->TO [blocking] [feedback] [forward] [shuffled] [result];
+//	    [streaming]      edge ID FROM->TO [blocking] [feedback] [forward] [shuffled] [replayed] [result];
 //	                     restart none | fixed N DELAY | rate N INTERVAL DELAY | exponential N DELAY MAX MULTIPLIER RESET
 //	step [at=SECONDS]    lines: one event each; a panic is printed
 //
@@ -65,7 +65,7 @@ func (s *story) job(d *datadriven.TestData) string {
 			topology.Vertices = append(topology.Vertices, v)
 		case "edge":
 			has := func(word string) bool { return strings.Contains(rest, word) }
-			e := Edge{Blocking: has("blocking"), Feedback: has("feedback"), Forward: has("forward"), Replayable: !has("shuffled"), Result: has("result")}
+			e := Edge{Blocking: has("blocking"), Feedback: has("feedback"), Forward: has("forward"), Replayable: !has("shuffled"), Result: has("result"), Replayed: has("replayed")}
 			s.scan(rest, "%d %d->%d", &e.ID, &e.From, &e.To)
 			topology.Edges = append(topology.Edges, e)
 		case "restart":
@@ -200,6 +200,12 @@ func (s *story) events(line string) []Event {
 		return []Event{EnumeratorsLost{Cause: failure.Errorf(failure.Transient, "no heartbeat")}}
 	case "elapsed":
 		return []Event{RestartDelayElapsed{Restart: region(), Parallelism: s.parallelism(f[2:])}}
+	case "rewound": // rewound RESTART [unkept]
+		ev := Rewound{Restart: region()}
+		if len(f) > 2 {
+			ev.Cause = errors.New("not kept")
+		}
+		return []Event{ev}
 	case "rescale":
 		return []Event{Rescale{Cause: errors.New("asked for")}}
 	case "fail":

@@ -43,6 +43,9 @@ type Edge struct {
 	Feedback bool
 	// Forward edges lead from each subtask to the one with its index.
 	Forward bool
+	// Replayed edges (retention checkpoint) keep what came since the latest completed
+	// checkpoint where their reader is.
+	Replayed bool
 	// Replayable says that a lane that is written again has the same rows for each
 	// reader, in whatever order.
 	Replayable bool

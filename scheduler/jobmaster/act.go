@@ -44,6 +44,8 @@ func (m *Master) act(a execgraph.Action) {
 	case execgraph.ScheduleRestart:
 		m.after(a.Delay, func() { m.restart(a.Restart) })
 	case execgraph.RestoreFromCheckpoint: // deploy and coordinate do
+	case execgraph.Rewind:
+		m.rewindFor(a)
 	case execgraph.ResetExchange:
 		m.drop([]uint32{uint32(a.Exchange)})
 	case execgraph.JobEnded:
@@ -198,6 +200,13 @@ func (m *Master) drop(exchanges []uint32) {
 // restart tells the graph that a restart's delay is over, after what the attempts
 // to be replaced have left was put away.
 func (m *Master) restart(number int) {
+	switch {
+	case !m.graph.Awaits(number):
+		return // another restart took its attempts over, which puts away what they have left
+	case m.graph.Alone(number):
+		m.handle(execgraph.RestartDelayElapsed{Restart: number})
+		return
+	}
 	ev := execgraph.RestartDelayElapsed{Restart: number}
 	if m.graph.State() == execgraph.JobRestarting {
 		ev.Parallelism = m.resize()

@@ -133,6 +133,7 @@ func (m *Master) beginCheckpoints() {
 		Retained: config.CheckpointsRetained.Get(m.config), History: m.history, Plan: m.layout.shown(),
 		Unaligned: config.UnalignedCheckpoints.Get(m.config), AlignedTimeout: config.AlignedTimeout.Get(m.config),
 	}
+	m.base = id.Checkpoint(from.GetCheckpoint())
 	m.checkpoints = checkpointing.New(m.opts.Job, int(m.layout.graph.GetKeyGroups()), m.checkpointVertices(), from, o)
 	m.after(o.Interval, m.checkpointDue)
 }
@@ -190,7 +191,7 @@ func (m *Master) rewind(replaced []id.Attempt) {
 			m.handle(execgraph.Fail{Cause: err})
 			return
 		}
-		m.restored = restored
+		m.restored, m.base = restored, id.Checkpoint(m.checkpoints.Latest().GetCheckpoint())
 	}
 	m.restarted()
 	var ctx context.Context

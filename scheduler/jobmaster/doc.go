@@ -36,6 +36,11 @@
 // the region that writes it is not restarted; a stored result is published when it is
 // complete.
 //
+// Restored alone. A task of a streaming job that fails begins again with those downstream of
+// it, where what they read is kept since the latest checkpoint (retention checkpoint): the
+// checkpoint under way is given up, what these tasks have made ready is void, and their
+// workers bring what they read back, after what is being published. The others go on.
+//
 // Publication. What a batch job has staged is recorded before any of it is published
 // (Options.Decide): from then on the job does not run again, and this job master or the
 // next one (Options.Decided) publishes it, with a coordinator task on any worker. What

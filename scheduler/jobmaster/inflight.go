@@ -16,7 +16,7 @@ func (l *layout) inFlight(v *jobgraph.Vertex) (inputs []checkpoint.Input, overta
 		inputs = append(inputs, checkpoint.Input{Hashed: x.GetDistribution() == jobgraph.Distribution_DISTRIBUTION_HASH})
 		switch x.GetDistribution() {
 		case jobgraph.Distribution_DISTRIBUTION_HASH, jobgraph.Distribution_DISTRIBUTION_REBALANCE, jobgraph.Distribution_DISTRIBUTION_SINGLETON:
-			overtakes = overtakes && x.GetRetention() == jobgraph.Retention_RETENTION_NONE
+			overtakes = overtakes && !stored(x)
 		default:
 			overtakes = false
 		}

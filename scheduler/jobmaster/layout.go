@@ -3,6 +3,8 @@ package jobmaster
 import (
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
@@ -209,10 +211,29 @@ func (l *layout) topology(checkpointed bool, first uint32) execgraph.Topology {
 			ID: id.Exchange(x.GetId()), From: id.Vertex(x.GetProducer()), To: id.Vertex(x.GetConsumer()),
 			Blocking: stored(x), Feedback: x.GetFeedback(), Result: x.GetResult(),
 			Forward:    x.GetDistribution() == jobgraph.Distribution_DISTRIBUTION_FORWARD,
+			Replayed:   x.GetRetention() == jobgraph.Retention_RETENTION_CHECKPOINT,
 			Replayable: l.replayable(x),
 		})
 	}
 	return t
+}
+
+// keepForReplay has pipelined exchanges keep what came since the latest checkpoint, so that
+// a task which fails is restored without those that it reads from. Where a client reads
+// along, none can be.
+func (l *layout) keepForReplay() {
+	if l.result != nil && !stored(l.result) {
+		return
+	}
+	l.graph = proto.CloneOf(l.graph)
+	for _, x := range l.graph.GetExchanges() {
+		switch {
+		case x.GetResult():
+			l.result = x
+		case x.GetRetention() == jobgraph.Retention_RETENTION_NONE && !x.GetFeedback():
+			x.Retention = jobgraph.Retention_RETENTION_CHECKPOINT
+		}
+	}
 }
 
 // replayable says that a lane that is written again has the same rows for each reader:

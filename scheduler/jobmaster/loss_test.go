@@ -121,6 +121,10 @@ func (k keeperActor) Stats(context.Context, *rpc.ShuffleStatsRequest) (*rpc.Shuf
 
 type workerActor struct{ actor }
 
+func (w workerActor) Rewind(context.Context, *rpc.RewindRequest) (*rpc.RewindReply, error) {
+	return &rpc.RewindReply{}, w.failing("Rewind")
+}
+
 func (w workerActor) Drop(context.Context, *rpc.DropRequest) (*rpc.DropReply, error) {
 	return &rpc.DropReply{}, w.failing("Drop")
 }

@@ -61,6 +61,7 @@ type Master struct {
 	checkpointed bool
 	checkpoints  *checkpointing.Coordinator
 	restored     *checkpointing.Restored
+	base         id.Checkpoint       // what the job as a whole has begun from last; 0: nothing
 	final        *execgraph.JobEnded // the end that waits for the final checkpoint
 	finals       int                 // how often that was tried again
 	stopped      bool                // with a savepoint: it has not failed, and was not cancelled
@@ -97,6 +98,9 @@ func New(o Options) (*Master, error) {
 		return nil, err
 	}
 	checkpointed := l.streaming() && config.CheckpointInterval.Get(c) > 0 && l.checkpointable()
+	if checkpointed && restarts.Kind != execgraph.RestartNone && config.ExchangeReplay.Get(c) != "none" {
+		l.keepForReplay()
+	}
 	graph, err := execgraph.New(l.topology(checkpointed, uint32(o.Runs)*attemptsPerRun), restarts)
 	if err != nil {
 		return nil, err

@@ -53,7 +53,10 @@ type Service struct {
 	closed bool // no session starts any more
 }
 
-var _ shuffle.Service = (*Service)(nil)
+var (
+	_ shuffle.Service  = (*Service)(nil)
+	_ shuffle.Replayer = (*Service)(nil)
+)
 
 // New returns a service that knows no exchange. Local must have Self.ID as its Self.
 func New(o Options) *Service {
@@ -97,6 +100,14 @@ func (s *Service) Reader(ctx context.Context, job id.Job, ex id.Exchange, part, 
 // told so by the job's master.
 func (s *Service) Drop(ctx context.Context, job id.Job, ex id.Exchange) error {
 	return s.options.Local.Drop(ctx, job, ex)
+}
+
+// Completed implements shuffle.Replayer for what is placed here.
+func (s *Service) Completed(job id.Job, c id.Checkpoint) { s.options.Local.Completed(job, c) }
+
+// Rewind implements shuffle.Replayer for what is placed here.
+func (s *Service) Rewind(job id.Job, ex id.Exchange, c id.Checkpoint, part shuffle.Rewound) error {
+	return s.options.Local.Rewind(job, ex, c, part)
 }
 
 // Close ends all sessions, of which open writers and readers get an error, and waits for

@@ -13,7 +13,9 @@
 // reader gets the lanes one after the other, each once an attempt has won it;
 // of event time it sees only where all lanes ended. Barriers are refused there.
 //
-// Retention checkpoint is refused: replay is not built.
+// Retention checkpoint is a pipe that keeps what its reader was given since the barrier of
+// the latest complete checkpoint, up to a limit, and can be brought back there: then it is
+// merged again for the next reader, but for lanes that are written again.
 //
 // Credit: a partition holds at most its budget, and beyond it for each lane the
 // guarantee or one batch, whichever is more; before its reader takes anything, less of

@@ -175,7 +175,10 @@ func (r *pipeReader) PollEncoded() (stream.Element, bool, error) {
 // Ready is signalled when Poll may have something.
 func (r *pipeReader) Ready() <-chan struct{} { return r.pipe.ready }
 
-// Close ends reading; what was not read is released.
+// Enough implements shuffle.SatisfiedReader.
+func (r *pipeReader) Enough() { r.pipe.enough(r.attempt) }
+
+// Close ends reading; what was not read is released, unless it may be read again.
 func (r *pipeReader) Close() error {
 	r.pipe.detach(r.attempt)
 	return nil

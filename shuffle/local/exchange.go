@@ -13,7 +13,7 @@ import (
 	"github.com/tidemill/tidemill/shuffle/partition"
 )
 
-// exchange is either pipes (retention none) or a store (retention job).
+// exchange is either pipes (retention none or checkpoint) or a store (retention job).
 type exchange struct {
 	spec    shuffle.Spec
 	options Options
@@ -232,6 +232,14 @@ func (e *exchange) ended(lanes []uint32) stream.Watermark {
 		w = min(w, e.lanes[lane].ended)
 	}
 	return w
+}
+
+// rewind brings a partition back to a checkpoint.
+func (e *exchange) rewind(c id.Checkpoint, part shuffle.Rewound) error {
+	if int(part.Partition) >= len(e.pipes) || e.pipes[part.Partition] == nil {
+		return failure.Errorf(failure.Conflict, "partition %d is not kept here", part.Partition)
+	}
+	return e.pipes[part.Partition].rewind(c, part)
 }
 
 func (e *exchange) drop() error {

@@ -12,8 +12,8 @@ import (
 	"github.com/tidemill/tidemill/shuffle"
 )
 
-// pipe is a partition of retention none: what is sent is merged over lanes at
-// once, under the lock, and lies in out until the reader takes it. Entries of a
+// pipe is a partition of retention none or checkpoint: what is sent is merged over lanes
+// at once, under the lock, and lies in out until the reader takes it. Entries of a
 // lane that alignment blocks wait in that lane's held queue.
 type pipe struct {
 	id        id.Partition
@@ -34,10 +34,12 @@ type pipe struct {
 	readerGone bool  // nobody reads any more: what comes is released
 	wasRead    bool  // something has been taken
 	err        error // set when the exchange is dropped
+	replay     *replay
 }
 
 type pipeLane struct {
 	attempt uint32
+	ended   bool
 	held    queue
 	used    int64
 	// fixed is set once a part of the lane cannot be taken back: it was read, or
@@ -55,13 +57,18 @@ func newPipe(p id.Partition, spec shuffle.Spec, o Options) *pipe {
 	if spec.Paired {
 		lanes, base = 1, p.Index
 	}
-	return &pipe{
+	made := &pipe{
 		id: p, base: base, budget: spec.BudgetBytes, guarantee: o.LaneGuarantee,
 		ready:     make(chan struct{}, 1),
 		lanes:     make([]pipeLane, lanes),
 		alignment: checkpoint.NewAlignment(lanes),
 		time:      eventtime.NewCombiner(lanes),
 	}
+	if spec.Retention == shuffle.RetainCheckpoint {
+		made.replay = newReplay(o)
+		made.marked(0)
+	}
+	return made
 }
 
 // open lets an attempt write the lane. What an earlier attempt sent is taken
@@ -76,7 +83,7 @@ func (p *pipe) open(lane, attempt uint32) error {
 		return p.err
 	case attempt < l.attempt:
 		return shuffle.ErrFenced
-	case attempt > l.attempt && l.fixed:
+	case attempt > l.attempt && (l.fixed || p.replay != nil && l.used > 0):
 		return fmt.Errorf("attempt %d follows one that has been read: the region must restart as a whole", attempt)
 	}
 	if attempt > l.attempt {
@@ -118,7 +125,7 @@ func (p *pipe) offer(w *writer, b *stream.Batch, bytes int64) (wait bool, err er
 		return false, err
 	}
 	l := &p.lanes[w.lane-p.base]
-	if p.readerGone {
+	if p.readerGone || l.ended {
 		b.Release()
 		l.gave(bytes)
 		return false, nil
@@ -129,7 +136,7 @@ func (p *pipe) offer(w *writer, b *stream.Batch, bytes int64) (wait bool, err er
 	}
 	p.used += bytes
 	l.used += bytes
-	p.arrive(entry{stream.Data(b), w.lane - p.base, bytes})
+	p.arrive(entry{element: stream.Data(b), lane: w.lane - p.base, bytes: bytes})
 	return false, nil
 }
 
@@ -165,8 +172,8 @@ func (p *pipe) control(w *writer, e stream.Element) error {
 	if err := p.check(w); err != nil {
 		return err
 	}
-	if !p.readerGone {
-		p.arrive(entry{element: e, lane: w.lane - p.base})
+	if lane := w.lane - p.base; !p.readerGone && !p.lanes[lane].ended {
+		p.arrive(entry{element: e, lane: lane})
 	}
 	return nil
 }
@@ -220,6 +227,7 @@ func (p *pipe) drain() {
 // pass merges an entry of a lane that is not blocked into what the reader gets.
 func (p *pipe) pass(e entry) {
 	lane := int(e.lane)
+	e.number = p.replay.keep(e)
 	if e.element.Kind == stream.DataElement {
 		p.out.push(e)
 		return
@@ -231,21 +239,29 @@ func (p *pipe) pass(e entry) {
 	case stream.IdleElement, stream.ActiveElement:
 		p.tell(p.time.SetIdle(lane, e.element.Kind == stream.IdleElement))
 	case stream.BarrierElement:
-		p.step(p.alignment.Barrier(lane, e.element.Barrier))
+		if s := p.step(p.alignment.Barrier(lane, e.element.Barrier)); s.Outcome == checkpoint.Aligned {
+			p.marked(s.Barrier.Checkpoint)
+		}
 	case stream.EndOfInput:
 		p.ended++
-		p.step(p.alignment.Finish(lane))
+		p.lanes[lane].ended = true
+		s := p.step(p.alignment.Finish(lane))
 		p.tell(p.time.Finish(lane))
 		if p.ended == len(p.lanes) {
 			p.out.push(entry{element: e.element})
 		}
+		if s.Outcome == checkpoint.Aligned {
+			p.marked(s.Barrier.Checkpoint)
+		}
 	}
 }
 
-func (p *pipe) step(s checkpoint.Step) {
+// step passes a barrier on that has come on all lanes.
+func (p *pipe) step(s checkpoint.Step) checkpoint.Step {
 	if s.Outcome == checkpoint.Aligned {
 		p.out.push(entry{element: stream.Element{Kind: stream.BarrierElement, Barrier: s.Barrier}})
 	}
+	return s
 }
 
 func (p *pipe) tell(c eventtime.Change) {
@@ -277,10 +293,13 @@ func (p *pipe) take(attempt uint32) (stream.Element, bool, error) {
 	if e.element.Kind == stream.DataElement {
 		l := &p.lanes[e.lane]
 		l.fixed = true
-		l.used -= e.bytes
-		l.gave(e.bytes)
-		p.used -= e.bytes
-		p.wakeWriters()
+		if e.bytes > 0 {
+			l.used -= e.bytes
+			l.gave(e.bytes)
+			p.used -= e.bytes
+			p.replay.gave(e.number)
+			p.wakeWriters()
+		}
 	}
 	return e.element, true, nil
 }
@@ -313,11 +332,12 @@ func (p *pipe) attach(attempt uint32) error {
 	return nil
 }
 
-// detach is the reader's end: nothing is kept for it any more.
+// detach is the reader's end: nothing is kept for it any more, unless another one may
+// begin again.
 func (p *pipe) detach(attempt uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if attempt == p.reader && p.err == nil {
+	if attempt == p.reader && p.err == nil && (p.replay == nil || p.replay.off) {
 		p.readerGone = true
 		p.discard()
 	}
@@ -330,6 +350,9 @@ func (p *pipe) drop(err error) {
 	if p.err == nil {
 		p.err = err
 		p.discard()
+		if p.replay != nil {
+			p.replay.giveUp()
+		}
 		signal(p.ready)
 	}
 }

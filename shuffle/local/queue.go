@@ -7,6 +7,7 @@ type entry struct {
 	element stream.Element
 	lane    uint32
 	bytes   int64
+	number  uint64 // among those that are kept for replay; 0: it is not
 }
 
 // queue is a first-in-first-out ring of entries.
@@ -33,6 +34,15 @@ func (q *queue) pop() entry {
 	e := *at
 	*at = entry{}
 	q.head = (q.head + 1) & (len(q.ring) - 1)
+	q.n--
+	return e
+}
+
+// popBack is pop at the other end.
+func (q *queue) popBack() entry {
+	at := q.at(-1)
+	e := *at
+	*at = entry{}
 	q.n--
 	return e
 }

@@ -20,6 +20,7 @@ import (
 const (
 	DefaultBudget        = 4 << 20
 	DefaultLaneGuarantee = 32 << 10
+	DefaultReplay        = 128 << 20
 )
 
 // Options are the settings of a service.
@@ -41,6 +42,12 @@ type Options struct {
 	Alloc memory.Allocator
 	// Tier keeps what has retention job; nil means a tier of its own without disk.
 	Tier *partition.Tier
+	// Replay bounds the bytes that all partitions of retention checkpoint keep to be read
+	// again, a quarter of it those of one; zero means DefaultReplay. They stay charged where
+	// they were allocated.
+	Replay int64
+
+	pool *pool
 }
 
 // Service is the shuffle service of one process.
@@ -56,7 +63,10 @@ type key struct {
 	exchange id.Exchange
 }
 
-var _ shuffle.Service = (*Service)(nil)
+var (
+	_ shuffle.Service  = (*Service)(nil)
+	_ shuffle.Replayer = (*Service)(nil)
+)
 
 // New returns a service without exchanges.
 func New(o Options) *Service {
@@ -65,6 +75,7 @@ func New(o Options) *Service {
 	if o.Tier == nil {
 		o.Tier = partition.NewTier(partition.TierOptions{})
 	}
+	o.pool = &pool{most: cmp.Or(o.Replay, DefaultReplay)}
 	return &Service{options: o, exchanges: map[key]*exchange{}}
 }
 
@@ -105,8 +116,8 @@ func check(spec shuffle.Spec) error {
 	if spec.Paired && spec.Everywhere {
 		return failure.Errorf(failure.Internal, "open exchange %d: paired, and everywhere", spec.Exchange)
 	}
-	if spec.Retention != shuffle.RetainNone && spec.Retention != shuffle.RetainJob {
-		return failure.Errorf(failure.Fatal, "open exchange %d: retention %v is not available in process", spec.Exchange, spec.Retention)
+	if spec.Retention < shuffle.RetainNone || spec.Retention > shuffle.RetainJob {
+		return failure.Errorf(failure.Internal, "open exchange %d: %v", spec.Exchange, spec.Retention)
 	}
 	places := spec.Partitions
 	if spec.Retention == shuffle.RetainJob {
@@ -166,6 +177,37 @@ func (s *Service) ReaderOf(_ context.Context, job id.Job, ex id.Exchange, part, 
 		return nil, fmt.Errorf("read partition %v: %w", id.Partition{Exchange: ex, Index: part}, err)
 	}
 	return r, nil
+}
+
+// Completed implements shuffle.Replayer.
+func (s *Service) Completed(job id.Job, c id.Checkpoint) {
+	var kept []*exchange
+	s.mu.Lock()
+	for k, e := range s.exchanges {
+		if k.job == job && e.spec.Retention == shuffle.RetainCheckpoint {
+			kept = append(kept, e)
+		}
+	}
+	s.mu.Unlock()
+	for _, e := range kept {
+		for _, p := range e.pipes {
+			if p != nil {
+				p.completed(c)
+			}
+		}
+	}
+}
+
+// Rewind implements shuffle.Replayer.
+func (s *Service) Rewind(job id.Job, ex id.Exchange, c id.Checkpoint, part shuffle.Rewound) error {
+	e, err := s.find(job, ex)
+	if err == nil {
+		err = e.rewind(c, part)
+	}
+	if err != nil {
+		return fmt.Errorf("rewind exchange %d to checkpoint %d: %w", ex, c, err)
+	}
+	return nil
 }
 
 // Drop forgets an exchange.

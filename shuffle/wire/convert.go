@@ -71,7 +71,7 @@ func FromSpec(s shuffle.Spec, server string) *Exchange {
 		Schema: datatype.RowOf(s.Schema...).String(), Lanes: uint32(s.Lanes), Partitions: uint32(s.Partitions),
 		Retention: uint32(s.Retention), Paired: s.Paired, Everywhere: s.Everywhere, Budget: s.BudgetBytes,
 	}
-	if s.Retention == shuffle.RetainNone {
+	if s.Retention != shuffle.RetainJob {
 		x.Here = Bitmap(len(s.Placement.At), func(i int) bool { return s.Placement.Servers[s.Placement.At[i]].ID == server })
 	}
 	return x

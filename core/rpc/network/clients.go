@@ -58,6 +58,10 @@ func (c workerCalls) Notify(ctx context.Context, q *rpc.NotifyRequest) (*rpc.Not
 	return call[rpc.NotifyReply](ctx, c.to, Worker_Notify_FullMethodName, q)
 }
 
+func (c workerCalls) Rewind(ctx context.Context, q *rpc.RewindRequest) (*rpc.RewindReply, error) {
+	return call[rpc.RewindReply](ctx, c.to, Worker_Rewind_FullMethodName, q)
+}
+
 func (c workerCalls) Drop(ctx context.Context, q *rpc.DropRequest) (*rpc.DropReply, error) {
 	return call[rpc.DropReply](ctx, c.to, Worker_Drop_FullMethodName, q)
 }

@@ -319,6 +319,7 @@ const (
 	Worker_Cancel_FullMethodName           = "/tidemill.rpc.v1.Worker/Cancel"
 	Worker_Trigger_FullMethodName          = "/tidemill.rpc.v1.Worker/Trigger"
 	Worker_Notify_FullMethodName           = "/tidemill.rpc.v1.Worker/Notify"
+	Worker_Rewind_FullMethodName           = "/tidemill.rpc.v1.Worker/Rewind"
 	Worker_Drop_FullMethodName             = "/tidemill.rpc.v1.Worker/Drop"
 	Worker_StartCoordinator_FullMethodName = "/tidemill.rpc.v1.Worker/StartCoordinator"
 	Worker_Logs_FullMethodName             = "/tidemill.rpc.v1.Worker/Logs"
@@ -332,6 +333,7 @@ type WorkerClient interface {
 	Cancel(ctx context.Context, in *rpc.CancelRequest, opts ...grpc.CallOption) (*rpc.CancelReply, error)
 	Trigger(ctx context.Context, in *rpc.TriggerRequest, opts ...grpc.CallOption) (*rpc.TriggerReply, error)
 	Notify(ctx context.Context, in *rpc.NotifyRequest, opts ...grpc.CallOption) (*rpc.NotifyReply, error)
+	Rewind(ctx context.Context, in *rpc.RewindRequest, opts ...grpc.CallOption) (*rpc.RewindReply, error)
 	Drop(ctx context.Context, in *rpc.DropRequest, opts ...grpc.CallOption) (*rpc.DropReply, error)
 	StartCoordinator(ctx context.Context, in *rpc.CoordinatorRequest, opts ...grpc.CallOption) (*rpc.CoordinatorReply, error)
 	Logs(ctx context.Context, in *rpc.LogsRequest, opts ...grpc.CallOption) (*rpc.LogsReply, error)
@@ -385,6 +387,16 @@ func (c *workerClient) Notify(ctx context.Context, in *rpc.NotifyRequest, opts .
 	return out, nil
 }
 
+func (c *workerClient) Rewind(ctx context.Context, in *rpc.RewindRequest, opts ...grpc.CallOption) (*rpc.RewindReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(rpc.RewindReply)
+	err := c.cc.Invoke(ctx, Worker_Rewind_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *workerClient) Drop(ctx context.Context, in *rpc.DropRequest, opts ...grpc.CallOption) (*rpc.DropReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(rpc.DropReply)
@@ -423,6 +435,7 @@ type WorkerServer interface {
 	Cancel(context.Context, *rpc.CancelRequest) (*rpc.CancelReply, error)
 	Trigger(context.Context, *rpc.TriggerRequest) (*rpc.TriggerReply, error)
 	Notify(context.Context, *rpc.NotifyRequest) (*rpc.NotifyReply, error)
+	Rewind(context.Context, *rpc.RewindRequest) (*rpc.RewindReply, error)
 	Drop(context.Context, *rpc.DropRequest) (*rpc.DropReply, error)
 	StartCoordinator(context.Context, *rpc.CoordinatorRequest) (*rpc.CoordinatorReply, error)
 	Logs(context.Context, *rpc.LogsRequest) (*rpc.LogsReply, error)
@@ -447,6 +460,9 @@ func (UnimplementedWorkerServer) Trigger(context.Context, *rpc.TriggerRequest) (
 }
 func (UnimplementedWorkerServer) Notify(context.Context, *rpc.NotifyRequest) (*rpc.NotifyReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Notify not implemented")
+}
+func (UnimplementedWorkerServer) Rewind(context.Context, *rpc.RewindRequest) (*rpc.RewindReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Rewind not implemented")
 }
 func (UnimplementedWorkerServer) Drop(context.Context, *rpc.DropRequest) (*rpc.DropReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Drop not implemented")
@@ -550,6 +566,24 @@ func _Worker_Notify_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Worker_Rewind_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(rpc.RewindRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkerServer).Rewind(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Worker_Rewind_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkerServer).Rewind(ctx, req.(*rpc.RewindRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Worker_Drop_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(rpc.DropRequest)
 	if err := dec(in); err != nil {
@@ -626,6 +660,10 @@ var Worker_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Notify",
 			Handler:    _Worker_Notify_Handler,
+		},
+		{
+			MethodName: "Rewind",
+			Handler:    _Worker_Rewind_Handler,
 		},
 		{
 			MethodName: "Drop",
