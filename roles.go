@@ -17,13 +17,6 @@ import (
 	"github.com/tidemill/tidemill/core/security"
 )
 
-// served is a role of a cluster that serves.
-type served interface {
-	Address() process.Address
-	Failed() <-chan error
-	Close() error
-}
-
 // role runs one role of a cluster until it is to end.
 func (p *program) role(ctx context.Context, kind security.Role, args []string) error {
 	o := process.Options{}
@@ -51,14 +44,14 @@ func (p *program) role(ctx context.Context, kind security.Role, args []string) e
 		return err
 	}
 	defer func() { _ = registry.Close() }()
-	r, drained, err := startRole(ctx, kind, o, bootstrap)
+	r, err := process.Start(ctx, kind, process.MasterOptions{Options: o, Bootstrap: bootstrap})
 	if err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}
 	o.Log.Info("serves", "role", kind, "address", r.Address().Address)
 	select {
 	case <-ctx.Done():
-	case <-drained:
+	case <-r.Drained():
 	case err = <-r.Failed():
 	}
 	return errors.Join(err, r.Close())
@@ -119,23 +112,6 @@ func (p *program) credentials(kind security.Role, o *process.Options) (err error
 	return err
 }
 
-func startRole(ctx context.Context, kind security.Role, o process.Options, bootstrap bool) (served, <-chan struct{}, error) {
-	switch kind {
-	case security.Master:
-		m, err := process.StartMaster(ctx, process.MasterOptions{Options: o, Bootstrap: bootstrap})
-		return m, nil, err
-	case security.Worker:
-		w, err := process.StartWorker(ctx, o)
-		return w, nil, err
-	default:
-		s, err := process.StartShuffle(ctx, o)
-		if err != nil {
-			return nil, nil, err
-		}
-		return s, s.Drained(), nil
-	}
-}
-
 // up runs a master, a shuffle server and workers in this process until it is to end.
 func (p *program) up(ctx context.Context, args []string) (err error) {
 	workers := p.flags.Int("workers", 2, "`number` of workers")
@@ -148,7 +124,7 @@ func (p *program) up(ctx context.Context, args []string) (err error) {
 	if *workers < 1 {
 		return failure.Errorf(failure.Usage, "--workers %d: want at least one", *workers)
 	}
-	var roles []served
+	var roles []process.Role
 	defer func() {
 		for i := range roles {
 			err = errors.Join(err, roles[len(roles)-1-i].Close())
@@ -160,7 +136,7 @@ func (p *program) up(ctx context.Context, args []string) (err error) {
 		if err != nil {
 			return err
 		}
-		r, _, err := startRole(ctx, kind, o, false)
+		r, err := process.Start(ctx, kind, process.MasterOptions{Options: o})
 		if err != nil {
 			return errors.Join(err, registry.Close())
 		}
@@ -186,7 +162,7 @@ func (p *program) up(ctx context.Context, args []string) (err error) {
 }
 
 // firstFailure waits until a role ends by itself, or ctx does.
-func firstFailure(ctx context.Context, roles []served) error {
+func firstFailure(ctx context.Context, roles []process.Role) error {
 	ctx, stop := context.WithCancel(ctx)
 	failed := make(chan error, len(roles))
 	var watching sync.WaitGroup
@@ -211,9 +187,9 @@ func firstFailure(ctx context.Context, roles []served) error {
 
 // closing is a role with what it reads and writes with.
 type closing struct {
-	served
+	process.Role
 	registry *Registry
 }
 
-// Close implements served.
-func (c closing) Close() error { return errors.Join(c.served.Close(), c.registry.Close()) }
+// Close implements process.Role.
+func (c closing) Close() error { return errors.Join(c.Role.Close(), c.registry.Close()) }

@@ -36,13 +36,6 @@ type roleFlags struct {
 	bootstrap    bool
 }
 
-// running is a role that serves.
-type running interface {
-	Address() process.Address
-	Failed() <-chan error
-	Close() error
-}
-
 func newMaster() *cobra.Command {
 	f := &roleFlags{}
 	cmd := f.command(security.Master, "Run a master: the replicated store, the scheduler and REST")
@@ -99,7 +92,7 @@ func (f *roleFlags) run(ctx context.Context, kind security.Role) error {
 		ctx, stop = withInput(ctx, os.Stdin)
 		defer stop()
 	}
-	r, drained, err := start(ctx, kind, o, f.bootstrap)
+	r, err := process.Start(ctx, kind, process.MasterOptions{Options: o, Bootstrap: f.bootstrap})
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -112,7 +105,7 @@ func (f *roleFlags) run(ctx context.Context, kind security.Role) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 	case err = <-r.Failed():
-	case <-drained:
+	case <-r.Drained():
 		o.Log.Info("drained: nothing is kept here any more")
 	}
 	return errors.Join(err, closeSoon(r.Close, o.Log))
@@ -137,24 +130,6 @@ func closeSoon(end func() error, log *slog.Logger) error {
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	log.Error("the role does not end and is given up", "after", closePatience, "goroutines", string(stacks))
 	return failure.Errorf(failure.Internal, "the role did not end within %v", closePatience)
-}
-
-// start starts a role. drained is closed when it may end by itself.
-func start(ctx context.Context, kind security.Role, o process.Options, bootstrap bool) (r running, drained <-chan struct{}, err error) {
-	switch kind {
-	case security.Master:
-		m, err := process.StartMaster(ctx, process.MasterOptions{Options: o, Bootstrap: bootstrap})
-		return m, nil, err
-	case security.Worker:
-		w, err := process.StartWorker(ctx, o)
-		return w, nil, err
-	default:
-		s, err := process.StartShuffle(ctx, o)
-		if err != nil {
-			return nil, nil, err
-		}
-		return s, s.Drained(), nil
-	}
 }
 
 // options are the role's, with what it reads and writes with, which the caller closes.

@@ -401,7 +401,7 @@ func (u *cluster) host(ctx context.Context, m *member) (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, _, err := start(ctx, m.kind, o, f.bootstrap)
+	r, err := process.Start(ctx, m.kind, process.MasterOptions{Options: o, Bootstrap: f.bootstrap})
 	if err != nil {
 		return nil, errors.Join(err, registry.Close())
 	}

@@ -68,6 +68,9 @@ func open(kind security.Role, o Options) (_ *role, err error) {
 // Failed delivers why the role cannot go on, once: whoever has started it ends it then.
 func (r *role) Failed() <-chan error { return r.failure }
 
+// Drained implements Role: but for a shuffle server, none ends because it is not needed.
+func (r *role) Drained() <-chan struct{} { return nil }
+
 // broken says that the role cannot go on.
 func (r *role) broken(err error) {
 	r.opts.Log.Error("the role cannot go on", "role", r.kind.String(), "error", err)
