@@ -25,6 +25,7 @@ type Options struct {
 	// Settings are those of the process, by their keys (core/config): worker.slots,
 	// worker.memory.size, io.tmp.dir. Sessions have their own.
 	Settings map[string]string
+	Version  string           // of the program; may be empty
 	Metrics  *metric.Registry // nil: one of its own
 	Log      *slog.Logger     // nil: discarded
 	// Wire has every control-plane message go through its encoding, and faults; the
@@ -73,6 +74,7 @@ func Embedded(ctx context.Context, o Options) (client.Engine, error) {
 	}
 	e := &embedded{cluster: cluster, Gateway: gateway.New(gateway.Options{
 		Cluster: cluster.Client(), Shuffle: cluster.Shuffle(), Connectors: o.Registry, Functions: function.Builtins(), Log: o.Log,
+		Files: o.Registry.FileSystems, Version: o.Version,
 	})}
 	if own {
 		e.registry = o.Registry

@@ -24,16 +24,18 @@ type planned struct {
 	ticks, windows, categories string // queries, in place of tables
 	count, having              string
 	out                        string // directory
+	run                        string // what is done with the statement set; empty: EXECUTE
+	compiled                   string // a plan that is executed in place of the statement set
 }
 
 func (p planned) script() string {
-	orElse := func(query, table string) string {
-		if query == "" {
-			return table
+	orElse := func(text, other string) string {
+		if text == "" {
+			return other
 		}
-		return query
+		return text
 	}
-	return fmt.Sprintf(`
+	declared := fmt.Sprintf(`
 		SET 'execution.runtime-mode' = 'streaming';
 		SET 'execution.checkpointing.interval' = '20 ms';
 		SET 'state.checkpoints.dir' = '${dir}/checkpoints';
@@ -47,15 +49,19 @@ func (p planned) script() string {
 		DROP TABLE IF EXISTS categories; CREATE TABLE categories (id BIGINT, category AS id %% 2)
 			WITH ('connector' = 'datagen', 'number-of-rows' = '3', 'fields.id.kind' = 'sequence', 'fields.id.start' = '1');
 		DROP TABLE IF EXISTS windows; CREATE TABLE windows (start_time TIMESTAMP(3), k BIGINT, c BIGINT)
-			WITH ('connector' = 'filesystem', 'path' = '${dir}/%[8]s/windows', 'format' = 'csv');
+			WITH ('connector' = 'filesystem', 'path' = '${dir}/%[4]s/windows', 'format' = 'csv');
 		DROP TABLE IF EXISTS totals; CREATE TABLE totals (category BIGINT, c BIGINT, s BIGINT)
-			WITH ('connector' = 'filesystem', 'path' = '${dir}/%[8]s/totals', 'format' = 'csv');
-		EXECUTE STATEMENT SET BEGIN
+			WITH ('connector' = 'filesystem', 'path' = '${dir}/%[4]s/totals', 'format' = 'csv');`, p.more, p.rate, planRows, p.out)
+	if p.compiled != "" {
+		return declared + fmt.Sprintf("EXECUTE PLAN '%s'", p.compiled)
+	}
+	return declared + fmt.Sprintf(`
+		%s STATEMENT SET BEGIN
 			INSERT INTO windows SELECT window_start, k, COUNT(*)
-				FROM TABLE(TUMBLE(TABLE %[4]s, DESCRIPTOR(ts), INTERVAL '1' SECOND)) GROUP BY window_start, window_end, k;
-			INSERT INTO totals SELECT c.category, %[6]s, SUM(t.v) FROM %[5]s AS t JOIN %[9]s AS c ON t.k = c.id GROUP BY c.category %[7]s;
-		END;`, p.more, p.rate, planRows, orElse(p.windows, "ticks"), orElse(p.ticks, "ticks"), orElse(p.count, "COUNT(*)"), p.having, p.out,
-		orElse(p.categories, "categories"))
+				FROM TABLE(TUMBLE(TABLE %s, DESCRIPTOR(ts), INTERVAL '1' SECOND)) GROUP BY window_start, window_end, k;
+			INSERT INTO totals SELECT c.category, %s, SUM(t.v) FROM %s AS t JOIN %s AS c ON t.k = c.id GROUP BY c.category %s;
+		END;`, orElse(p.run, "EXECUTE"), orElse(p.windows, "ticks"), orElse(p.count, "COUNT(*)"), orElse(p.ticks, "ticks"),
+		orElse(p.categories, "categories"), p.having)
 }
 
 const checkPlanned = `SET 'execution.runtime-mode' = 'batch'; SET 'execution.state-recovery.path' = '';

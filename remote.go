@@ -80,6 +80,7 @@ func Connect(o RemoteOptions) (client.Engine, error) {
 	})
 	e.Gateway = gateway.New(gateway.Options{
 		Cluster: e.network.Cluster(), Shuffle: e.shuffle, Connectors: o.Registry, Functions: function.Builtins(), Log: o.Log,
+		Files: o.Registry.FileSystems, Version: o.Version,
 		Prepare: absolute, Again: queryAgain,
 	})
 	return e, nil

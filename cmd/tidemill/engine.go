@@ -20,7 +20,7 @@ func embedded(ctx context.Context, settings map[string]string) (client.Engine, *
 	if err := limitMemory(settings); err != nil {
 		return nil, nil, err
 	}
-	engine, err := tidemill.Embedded(ctx, tidemill.Options{Registry: registry, Settings: settings})
+	engine, err := tidemill.Embedded(ctx, tidemill.Options{Registry: registry, Settings: settings, Version: version})
 	if err != nil {
 		return nil, nil, err
 	}

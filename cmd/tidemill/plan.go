@@ -93,7 +93,7 @@ func (f *engineFlags) check(cmd *cobra.Command, file string) error {
 // planned reports whether a statement has a plan to show.
 func planned(s ast.Statement) bool {
 	switch s := s.(type) {
-	case ast.Query, *ast.Insert, *ast.StatementSet, *ast.Update, *ast.Delete:
+	case ast.Query, *ast.Insert, *ast.StatementSet, *ast.Update, *ast.Delete, *ast.CompilePlan, *ast.ExecutePlan:
 		return true
 	case *ast.Execute:
 		return planned(s.Statement)

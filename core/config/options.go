@@ -64,6 +64,8 @@ var (
 		"Accepted and without effect: changes of 65,536 groups are told at once, however long they may be held.", PerJob)
 	DisabledRules = stringOption("table.optimizer.disabled-rules", "",
 		"Names of the optimizer's rules that statements are planned without, separated by ;: to find out what one does, or to plan as an earlier version did.", PerJob)
+	ForceRecompile = boolOption("table.plan.force-recompile", false,
+		"Whether COMPILE PLAN replaces a file that exists; with IF NOT EXISTS it never does.", PerJob)
 	StateTTL = durationOption("table.exec.state.ttl", "0",
 		"Time after which streaming operators forget keys that nothing has come for; 0 never. What comes later for such a key counts as the first.", PerJob)
 	MaxPartialMatches = intOption("table.exec.match.max-partial-matches", 10_000, 1, math.MaxInt32,
@@ -170,7 +172,7 @@ var all = []Info{
 	Parallelism.info, RuntimeMode.info, BatchRows.info, JobName.info, MaxParallelism.info, LocalTimeZone.info,
 	CheckpointInterval.info, CheckpointTimeout.info, UnalignedCheckpoints.info, AlignedTimeout.info, StateBackend.info, StateBudget.info, CheckpointDir.info, CheckpointsRetained.info, RestorePath.info,
 	CheckpointRetention.info, IgnoreUnclaimedState.info, SavepointDir.info,
-	IdleTimeout.info, FutureLimit.info, RejectsTable.info, MiniBatch.info, MiniBatchLatency.info, MiniBatchSize.info, DisabledRules.info, StateTTL.info, MaxPartialMatches.info, ResultMode.info,
+	IdleTimeout.info, FutureLimit.info, RejectsTable.info, MiniBatch.info, MiniBatchLatency.info, MiniBatchSize.info, DisabledRules.info, ForceRecompile.info, StateTTL.info, MaxPartialMatches.info, ResultMode.info,
 	SchedulerMode.info, RescaleCooldown.info, RescaleSettle.info, RescaleIncrease.info, RescaleFailures.info,
 	RestartStrategy.info, RestartAttempts.info, RestartDelay.info,
 	FailureRateMost.info, FailureRateInterval.info, FailureRateDelay.info, BackoffInitial.info, BackoffMost.info,

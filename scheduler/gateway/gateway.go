@@ -12,6 +12,7 @@ import (
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/plan/planner"
 	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/fs"
 	"github.com/tidemill/tidemill/shuffle"
 )
 
@@ -21,6 +22,10 @@ type Options struct {
 	Shuffle    shuffle.Service   // reads their results
 	Connectors catalog.Connectors
 	Functions  *function.Catalog
+	// Files are where compiled plans are kept; nil: they are refused.
+	Files *fs.Registry
+	// Version of the program, which compiled plans name; may be empty.
+	Version string
 	// Again is how often a query is started again whose processes died before any of its
 	// rows was seen.
 	Again int

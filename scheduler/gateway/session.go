@@ -44,7 +44,7 @@ func (s *Session) options(ctx context.Context) (planner.Options, error) {
 	for _, n := range nodes.GetNodes() {
 		slots += n.GetSlots()
 	}
-	return planner.Options{Settings: s.settings, Slots: slots}, nil
+	return planner.Options{Settings: s.settings, Slots: slots, Files: s.gateway.opts.Files, Version: s.gateway.opts.Version}, nil
 }
 
 // plan plans a statement, which stands in source.
@@ -65,6 +65,11 @@ func (s *Session) Execute(ctx context.Context, source string, statement ast.Stat
 	p, err := s.plan(ctx, source, statement)
 	if err != nil {
 		return nil, err
+	}
+	if p.Store != nil {
+		if err := p.Store(ctx); err != nil {
+			return nil, sqlerr.Attach(err, source)
+		}
 	}
 	switch p.Kind {
 	case planner.Done:

@@ -17,7 +17,10 @@ func Explain(g *jobgraph.Graph, roots []plan.Node, actual *Actual) string {
 	if g.Mode == jobgraph.Mode_MODE_STREAMING {
 		mode = "streaming"
 	}
-	fmt.Fprintf(&b, "mode %s, %d key groups, changelog %s", mode, g.KeyGroups, changelog(g, roots))
+	fmt.Fprintf(&b, "mode %s, %d key groups", mode, g.KeyGroups)
+	if len(roots) > 0 { // a graph alone does not tell
+		fmt.Fprintf(&b, ", changelog %s", changelog(g, roots))
+	}
 	if actual != nil {
 		fmt.Fprintf(&b, ", ran %s", shortTime(actual.Elapsed))
 	}

@@ -164,10 +164,6 @@ func statementName(s ast.Statement) string {
 		return "CREATE CONNECTION"
 	case *ast.CreateMaterializedTable:
 		return "CREATE MATERIALIZED TABLE"
-	case *ast.CompilePlan:
-		return "COMPILE PLAN"
-	case *ast.ExecutePlan:
-		return "EXECUTE PLAN"
 	case *ast.CallProcedure:
 		return "CALL"
 	case *ast.StopJob:

@@ -64,6 +64,10 @@ func (r *run) explain(s ast.Statement) (string, error) {
 		return r.explainStatement(s)
 	case *ast.Execute:
 		return r.explain(s.Statement)
+	case *ast.CompilePlan:
+		result, err = r.compiled(s.Statement)
+	case *ast.ExecutePlan:
+		result, err = r.executePlan(s.Path)
 	case ast.Query:
 		var node plan.Node
 		if node, err = r.binder.Query(s); err == nil {
@@ -86,7 +90,9 @@ func (r *run) explain(s ast.Statement) (string, error) {
 // text is the plan, with what the job has done if that is known.
 func (r *Result) text(actual *physical.Actual) string {
 	var b strings.Builder
-	b.WriteString("== Logical plan ==\n")
+	if len(r.Plans) > 0 { // none is left of a plan that was compiled
+		b.WriteString("== Logical plan ==\n")
+	}
 	for _, n := range r.Plans {
 		b.WriteString(plan.PrintNotes(n, func(n plan.Node) string {
 			note := ""
@@ -102,7 +108,10 @@ func (r *Result) text(actual *physical.Actual) string {
 			return note
 		}))
 	}
-	b.WriteString("\n== Job ==\n")
+	if b.Len() > 0 {
+		b.WriteByte('\n')
+	}
+	b.WriteString("== Job ==\n")
 	b.WriteString(physical.Explain(r.Graph, r.Plans, actual))
 	return b.String()
 }

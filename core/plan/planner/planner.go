@@ -22,6 +22,7 @@ import (
 	"github.com/tidemill/tidemill/core/sql/ast"
 	"github.com/tidemill/tidemill/core/sql/binder"
 	"github.com/tidemill/tidemill/core/sql/sqlerr"
+	"github.com/tidemill/tidemill/fs"
 )
 
 // Kind says what a Result holds.
@@ -64,7 +65,10 @@ type Result struct {
 	Undo func()
 	// Keep is set where the one row that the job yields is not for the client but for
 	// the catalog: it takes the row in physical form.
-	Keep     func(row []any) error
+	Keep func(row []any) error
+	// Store is set where a plan is to be written to a file, before its job, if there is
+	// one, is submitted. Errors are as those of Plan.
+	Store    func(ctx context.Context) error
 	emitters physical.Emitters
 }
 
@@ -75,6 +79,10 @@ type Options struct {
 	Settings config.Config
 	// Slots that the job may use; 0: as many as it needs.
 	Slots uint32
+	// Files are where compiled plans are; nil: nowhere.
+	Files *fs.Registry
+	// Version of the program, which compiled plans name; may be empty.
+	Version string
 }
 
 // Planner plans the statements of one session. It holds no state besides the
@@ -118,8 +126,12 @@ type run struct {
 	ctx      context.Context //nolint:containedctx // a run is one call; its callbacks need the call's context
 	settings config.Config
 	slots    uint32
+	files    *fs.Registry
+	version  string
 	analyze  bool // the statement is to run to its end
-	binder   *binder.Binder
+	// anyParallelism is set for a plan that is executed later, perhaps with another one.
+	anyParallelism bool
+	binder         *binder.Binder
 	// functions are the built-in ones and what the session calls them besides.
 	functions *function.Catalog
 }
@@ -132,7 +144,7 @@ func (p *Planner) run(ctx context.Context, o Options) (*run, error) {
 			return nil, err
 		}
 	}
-	r := &run{Planner: p, ctx: ctx, settings: settings, slots: o.Slots, functions: p.functions.With(p.session.Functions())}
+	r := &run{Planner: p, ctx: ctx, settings: settings, slots: o.Slots, files: o.Files, version: o.Version, functions: p.functions.With(p.session.Functions())}
 	r.binder = binder.New(binder.Environment{
 		Session: p.session, Connectors: p.connectors, Functions: r.functions,
 		IdleMillis: config.IdleTimeout.Get(settings).Milliseconds(), FutureMillis: config.FutureLimit.Get(settings).Milliseconds(),
@@ -186,6 +198,10 @@ func (r *run) statement(s ast.Statement) (*Result, error) {
 		return r.createTable(s)
 	case *ast.Execute:
 		return r.statement(s.Statement)
+	case *ast.CompilePlan:
+		return r.compile(s)
+	case *ast.ExecutePlan:
+		return r.executePlan(s.Path)
 	case *ast.Explain:
 		return r.explained(s)
 	case *ast.AnalyzeTable:
@@ -299,7 +315,7 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 // goes on from checkpoints may get another one while it runs: its plan must not make use of
 // the one that it begins with.
 func (r *run) parallelism(streaming bool) uint32 {
-	if streaming && config.CheckpointInterval.Get(r.settings) > 0 && config.MaxParallelism.Get(r.settings) > 1 {
+	if r.anyParallelism || streaming && config.CheckpointInterval.Get(r.settings) > 0 && config.MaxParallelism.Get(r.settings) > 1 {
 		return 0
 	}
 	return uint32(config.Parallelism.Get(r.settings))

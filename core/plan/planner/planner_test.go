@@ -19,6 +19,8 @@ import (
 	"github.com/tidemill/tidemill/core/predicate"
 	"github.com/tidemill/tidemill/core/sql/parser"
 	"github.com/tidemill/tidemill/core/sql/sqlerr"
+	"github.com/tidemill/tidemill/fs"
+	"github.com/tidemill/tidemill/fs/memfs"
 )
 
 // fake is a connector that knows tables by their options: rows, bytes, version,
@@ -122,18 +124,28 @@ func (registry) Lookup(name string) (connector.Connector, bool) {
 //	error     every statement is planned; the first error is shown as users see it
 //	rows      the last statement's rows
 //	keep      the last statement is ANALYZE; row=(...) is what its job yields
+//	show      the file that a plan was compiled to, by its path
+//	write     the file of path=... to to=..., with each text before => replaced by the one
+//	          behind it; seal: the checksum is made anew
 //
 // The session lives as long as the file.
 func TestPlans(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		p := planner.New(catalog.NewSession(catalog.New()), registry{}, function.Builtins())
+		files := fs.NewRegistry()
+		if err := files.Register("mem", memfs.New(memfs.Options{})); err != nil {
+			t.Fatal(err)
+		}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			var slots uint32
 			d.MaybeScanArgs(t, "slots", &slots)
-			if d.Cmd == "keep" {
+			switch d.Cmd {
+			case "keep":
 				return keep(t, p, d)
+			case "show", "write":
+				return planText(t, files, d)
 			}
-			return execute(p, d.Cmd, d.Input, planner.Options{Slots: slots})
+			return execute(p, d.Cmd, d.Input, planner.Options{Slots: slots, Files: files, Version: "0.1"})
 		})
 	})
 }
@@ -195,6 +207,11 @@ func execute(p *planner.Planner, cmd, text string, o planner.Options) string {
 		r, err := p.Plan(ctx, s, o)
 		if err != nil {
 			return rendered(err, text)
+		}
+		if r.Store != nil {
+			if err := r.Store(ctx); err != nil {
+				return rendered(err, text)
+			}
 		}
 		if cmd == "rows" && r.Kind == planner.Rows {
 			out.WriteString(strings.Join(r.Schema.Names(), " | ") + "\n")
