@@ -304,7 +304,9 @@ func (r *Result) broken(ctx context.Context, err error) error {
 		return ctx.Err()
 	}
 	err = fmt.Errorf("read the result of job %v: %w", r.job().id, err)
-	if failure.Of(err) == failure.LostPartition { // nobody runs the job's tasks again: its user may
+	// Nobody runs the job's tasks again: its user may. One that failed under a leader that died
+	// before it said so was dropped, and is cancelled now.
+	if failure.Of(err) == failure.LostPartition || errors.Is(err, shuffle.ErrReleased) {
 		err = failure.Wrap(failure.Transient, err)
 	}
 	return err
