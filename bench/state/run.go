@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -22,6 +23,8 @@ import (
 	"github.com/tidemill/tidemill/core/state/memstate"
 	"github.com/tidemill/tidemill/core/state/pebblestate"
 	"github.com/tidemill/tidemill/core/stream"
+	"github.com/tidemill/tidemill/fs/faultfs"
+	"github.com/tidemill/tidemill/fs/local"
 )
 
 // Options are those of a run. Zero values mean the defaults.
@@ -36,6 +39,12 @@ type Options struct {
 	Changed  float64 // part of the keys that change between the last snapshots; 0.01
 	Repeated int     // how many of these there are; 20
 	Dir      string  // directory; the system's
+	// Places are where state is measured, in memory first: disk, tiered; both.
+	Places []string
+	// Latency is that of each read of tiered state's home, which is a directory.
+	Latency time.Duration
+	// Local is the part of the state that tiered state keeps on local disk; 1.
+	Local float64
 }
 
 func (o Options) complete() Options {
@@ -44,6 +53,10 @@ func (o Options) complete() Options {
 	o.Warm, o.Every = cmp.Or(o.Warm, o.Rows), cmp.Or(o.Every, max(o.Rows/4, 1))
 	o.Budget, o.Zipf = cmp.Or(o.Budget, 0.25), cmp.Or(o.Zipf, 0.99)
 	o.Changed, o.Repeated = cmp.Or(o.Changed, 0.01), cmp.Or(o.Repeated, 20)
+	if len(o.Places) == 0 {
+		o.Places = []string{"disk", "tiered"}
+	}
+	o.Local = cmp.Or(o.Local, 1)
 	return o
 }
 
@@ -73,6 +86,8 @@ type Measured struct {
 	Hits    float64       // of look-ups, in memory; 1 where memory is all
 	Read    int64         // bytes from disk
 	Written int64         // bytes to disk
+	// Of tiered state: reads of its home, and reads that local disk has answered.
+	Remote, Local int64
 }
 
 // Rate is rows a second.
@@ -99,6 +114,9 @@ func (a *account) Shrink(n int64) { a.used -= n }
 // Run measures both distributions in memory and on disk, and prints as it goes.
 func Run(ctx context.Context, o Options, out io.Writer) error {
 	o = o.complete()
+	if i := slices.IndexFunc(o.Places, func(p string) bool { return p != "disk" && p != "tiered" }); i >= 0 {
+		return failure.Errorf(failure.Usage, "%q is none of the places: disk, tiered", o.Places[i])
+	}
 	if o.Keys < 100 || o.Columns < written || o.Rows < 0 || o.Budget <= 0 {
 		return failure.Errorf(failure.Usage, "%d keys with %d columns, %d rows and a budget of %g", o.Keys, o.Columns, o.Rows, o.Budget)
 	}
@@ -114,9 +132,23 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	home, tables := o.home(filepath.Join(dir, "state"))
-	_, err = o.measure(ctx, place{name: "on disk", home: &home, tables: tables}, inMemory, out)
-	return err
+	for _, name := range o.Places {
+		home, tables := o.home(filepath.Join(dir, name))
+		p := place{name: "on disk", home: &home, tables: tables}
+		if name == "tiered" {
+			p.name = name
+			disk, err := local.New(local.Options{})
+			if err != nil {
+				return err
+			}
+			home.Remote, home.RemoteDir = faultfs.Slow(disk, o.Latency), filepath.Join(dir, "home")
+			home.LocalBytes = int64(o.Local * float64(o.stateBytes()))
+		}
+		if _, err := o.measure(ctx, p, inMemory, out); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func mb(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/(1<<20)) }
@@ -172,8 +204,12 @@ func (o Options) measure(ctx context.Context, p place, beside []Measured, out io
 		if beside != nil {
 			ratio = fmt.Sprintf(" (%.2f of in memory)", m.Rate()/beside[i].Rate())
 		}
-		if _, err := fmt.Fprintf(out, "%-9s  %s: %.2f M rows/s%s; hits %.1f%%, read %s, written %s\n",
-			p.name, m.Keys, m.Rate()/1e6, ratio, 100*m.Hits, mb(m.Read), mb(m.Written)); err != nil {
+		remote := ""
+		if p.home != nil && p.home.Remote != nil {
+			remote = fmt.Sprintf("; %d reads of objects, %.1f%% of all", m.Remote, 100*float64(m.Remote)/float64(max(m.Remote+m.Local, 1)))
+		}
+		if _, err := fmt.Fprintf(out, "%-9s  %s: %.2f M rows/s%s; hits %.1f%%, read %s, written %s%s\n",
+			p.name, m.Keys, m.Rate()/1e6, ratio, 100*m.Hits, mb(m.Read), mb(m.Written), remote); err != nil {
 			return nil, err
 		}
 	}
@@ -243,6 +279,7 @@ func (b *bench) measure(ctx context.Context, drawn *keys, m *Measured) error {
 		return err
 	}
 	after, now := b.stats(), b.backend.Traffic()
+	m.Remote, m.Local = after.Remote-before.Remote, after.Local-before.Local
 	m.Took, m.Read, m.Written, m.Hits = b.took, after.Read-before.Read, after.Written-before.Written, 1
 	if asked := now.Asked - traffic.Asked; asked > 0 {
 		m.Hits = float64(now.Hits-traffic.Hits) / float64(asked)

@@ -6,19 +6,22 @@ import (
 	"testing"
 )
 
-// A small run prints both places for both distributions.
+// A small run prints all places for both distributions.
 func TestRun(t *testing.T) {
 	var out bytes.Buffer
 	if err := Run(t.Context(), Options{Keys: 20_000, Repeated: 2, Dir: t.TempDir()}, &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"in memory  Zipf 0.99", "on disk    Zipf 0.99", "in memory  uniform", "on disk    uniform", "in memory  1% changed", "on disk    1% changed"} {
+	for _, want := range []string{"in memory  Zipf 0.99", "on disk    Zipf 0.99", "in memory  uniform", "on disk    uniform", "in memory  1% changed", "on disk    1% changed", "tiered     Zipf 0.99", "tiered     uniform", "tiered     1% changed", "reads of objects"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
 	}
 	if err := Run(t.Context(), Options{Keys: 1}, &out); err == nil {
 		t.Error("one key is measured")
+	}
+	if err := Run(t.Context(), Options{Places: []string{"moon"}}, &out); err == nil {
+		t.Error("an unknown place is measured")
 	}
 }
 

@@ -426,11 +426,13 @@ func (x *KeptColumn) GetListed() bool {
 
 // SubtaskState is what one subtask acknowledged.
 type SubtaskState struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Index         uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	Finished      bool                   `protobuf:"varint,2,opt,name=finished,proto3" json:"finished,omitempty"` // had ended its input; it is not run again
-	Operators     []*OperatorState       `protobuf:"bytes,3,rep,name=operators,proto3" json:"operators,omitempty"`
-	InFlight      []*InFlight            `protobuf:"bytes,4,rep,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Index     uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Finished  bool                   `protobuf:"varint,2,opt,name=finished,proto3" json:"finished,omitempty"` // had ended its input; it is not run again
+	Operators []*OperatorState       `protobuf:"bytes,3,rep,name=operators,proto3" json:"operators,omitempty"`
+	InFlight  []*InFlight            `protobuf:"bytes,4,rep,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	// Directories of state that the subtask uses besides (NewHome): a sweep leaves them.
+	Homes         []string `protobuf:"bytes,5,rep,name=homes,proto3" json:"homes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -489,6 +491,13 @@ func (x *SubtaskState) GetOperators() []*OperatorState {
 func (x *SubtaskState) GetInFlight() []*InFlight {
 	if x != nil {
 		return x.InFlight
+	}
+	return nil
+}
+
+func (x *SubtaskState) GetHomes() []string {
+	if x != nil {
+		return x.Homes
 	}
 	return nil
 }
@@ -1068,12 +1077,13 @@ const file_core_checkpoint_checkpoint_proto_rawDesc = "" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n" +
 	"\ameaning\x18\x03 \x01(\tR\ameaning\x12\x14\n" +
 	"\x05table\x18\x04 \x01(\rR\x05table\x12\x16\n" +
-	"\x06listed\x18\x05 \x01(\bR\x06listed\"\xc4\x01\n" +
+	"\x06listed\x18\x05 \x01(\bR\x06listed\"\xda\x01\n" +
 	"\fSubtaskState\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x1a\n" +
 	"\bfinished\x18\x02 \x01(\bR\bfinished\x12C\n" +
 	"\toperators\x18\x03 \x03(\v2%.tidemill.checkpoint.v1.OperatorStateR\toperators\x12=\n" +
-	"\tin_flight\x18\x04 \x03(\v2 .tidemill.checkpoint.v1.InFlightR\binFlight\"l\n" +
+	"\tin_flight\x18\x04 \x03(\v2 .tidemill.checkpoint.v1.InFlightR\binFlight\x12\x14\n" +
+	"\x05homes\x18\x05 \x03(\tR\x05homes\"l\n" +
 	"\bInFlight\x12\x14\n" +
 	"\x05input\x18\x01 \x01(\rR\x05input\x12\x12\n" +
 	"\x04lane\x18\x02 \x01(\rR\x04lane\x126\n" +

@@ -31,10 +31,14 @@ var (
 	AlignedTimeout = durationOption("execution.checkpointing.aligned-checkpoint-timeout", "5 s",
 		"Barriers overtake rows in flight where subtasks have waited for them for so long; 0 at once.", PerJob)
 	StateBackend = stringOption("state.backend.type", "hashmap",
-		"Where streaming operators keep their state: hashmap in memory; pebble in memory as far as its budget goes and on local disk beyond. rocksdb is another name for pebble.", PerJob,
-		"hashmap", "pebble", "rocksdb")
+		"Where streaming operators keep their state: hashmap in memory; pebble in memory as far as its budget goes and on local disk beyond; tiered as pebble, but beyond memory on any file system, with local disk as a cache. rocksdb is another name for pebble.", PerJob,
+		"hashmap", "pebble", "rocksdb", "tiered")
 	StateBudget = bytesOption("state.backend.pebble.memory.fixed-per-operator", "0",
-		"Memory for the keys that each operator of a subtask keeps at hand if state is on disk; 0 takes a quarter of what the worker has for a slot.", PerJob)
+		"Memory for the keys that each operator of a subtask keeps at hand if state is on disk or tiered; 0 takes a quarter of what the worker has for a slot.", PerJob)
+	TieredDir = stringOption("state.backend.tiered.dir", "",
+		"Directory of tiered state, on any file system; empty: below the job's own in state.checkpoints.dir.", PerJob)
+	TieredLocal = bytesOption("state.backend.tiered.local-size", "16 gb",
+		"Most that a worker keeps of a job's tiered state on local disk; an eighth of it stays free there for others, whatever io.tmp.limit says.", PerJob)
 	CheckpointDir = stringOption("state.checkpoints.dir", "",
 		"Directory of checkpoints, on any file system.", PerJob)
 	CheckpointsRetained = intOption("state.checkpoints.num-retained", 1, 1, 1000,
@@ -170,7 +174,7 @@ var (
 
 var all = []Info{
 	Parallelism.info, RuntimeMode.info, BatchRows.info, JobName.info, MaxParallelism.info, LocalTimeZone.info,
-	CheckpointInterval.info, CheckpointTimeout.info, UnalignedCheckpoints.info, AlignedTimeout.info, StateBackend.info, StateBudget.info, CheckpointDir.info, CheckpointsRetained.info, RestorePath.info,
+	CheckpointInterval.info, CheckpointTimeout.info, UnalignedCheckpoints.info, AlignedTimeout.info, StateBackend.info, StateBudget.info, TieredDir.info, TieredLocal.info, CheckpointDir.info, CheckpointsRetained.info, RestorePath.info,
 	CheckpointRetention.info, IgnoreUnclaimedState.info, SavepointDir.info,
 	IdleTimeout.info, FutureLimit.info, RejectsTable.info, MiniBatch.info, MiniBatchLatency.info, MiniBatchSize.info, DisabledRules.info, ForceRecompile.info, StateTTL.info, MaxPartialMatches.info, ResultMode.info,
 	SchedulerMode.info, RescaleCooldown.info, RescaleSettle.info, RescaleIncrease.info, RescaleFailures.info,

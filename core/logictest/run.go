@@ -90,6 +90,8 @@ func Variations() []Variation {
 		{Name: "rescaled", Streaming: true, Lives: [][]string{{"1", "2"}, {"2", "3", "1"}}, Settings: killed},
 		{Name: "state-on-disk", Streaming: true, Lives: [][]string{{"2", "2"}}, Settings: with(killed,
 			"state.backend.type", "pebble", "state.backend.pebble.memory.fixed-per-operator", "1 kb")},
+		{Name: "state-tiered", Streaming: true, Lives: [][]string{{"2", "3", "1"}, {"1", "1"}}, Settings: with(killed,
+			"state.backend.type", "tiered", "state.backend.pebble.memory.fixed-per-operator", "1 kb")},
 	}
 }
 

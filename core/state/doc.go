@@ -48,6 +48,6 @@
 // are in a later snapshot's Whole.
 //
 // Implementations: core/state/memstate (hash tables in memory) and
-// core/state/pebblestate (the same with a store on local disk behind). Both pass
+// core/state/pebblestate (the same with a store behind, on local disk or any file system). Both pass
 // core/state/statetest.
 package state

@@ -2,8 +2,10 @@ package task
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/keygroup"
 	"github.com/tidemill/tidemill/core/operator"
@@ -48,5 +50,12 @@ func (t *Task) newState(spec *jobgraph.Operator, ctx *operator.Context) (state.B
 		return nil, failure.Errorf(failure.Internal, "a worker without a place for state on disk")
 	}
 	budget := cmp.Or(t.d.Options.StateBudget, t.env.StateBudget)
-	return t.env.State.New(t.d.KeyGroups, own, ctx.Alloc, ctx.Memory, budget), nil
+	b, home, err := t.env.State.NewAt(id.Checkpoint(t.d.Restore.GetCheckpoint()), t.d.KeyGroups, own, ctx.Alloc, ctx.Memory, budget)
+	if err != nil {
+		return nil, err
+	}
+	if home != "" && !slices.Contains(t.homes, home) {
+		t.homes = append(t.homes, home)
+	}
+	return b, nil
 }

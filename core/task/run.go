@@ -52,6 +52,7 @@ type Task struct {
 	// alignedSince is when the first barrier of a pending alignment came.
 	alignedSince time.Time
 	taken        id.Checkpoint // the newest that the task has taken its part of
+	homes        []string      // directories of state outside of checkpoints
 	capture      *capture      // nil: no checkpoint has overtaken what is in flight
 	prepared     []Committable // by sinks, for the next acknowledgement
 	ended        bool          // the lanes are finished

@@ -61,7 +61,7 @@ func errNewer() error { return failure.Errorf(failure.Transient, "a newer checkp
 // freeze takes what the operators and their state hold, and sends the barrier on.
 func (t *Task) freeze(b stream.Barrier) (*frozen, error) {
 	t.taken = b.Checkpoint
-	f := &frozen{paused: t.env.Now(), ack: Ack{Barrier: b, State: &checkpoint.SubtaskState{Index: t.d.Attempt.Subtask.Index}}}
+	f := &frozen{paused: t.env.Now(), ack: Ack{Barrier: b, State: &checkpoint.SubtaskState{Index: t.d.Attempt.Subtask.Index, Homes: t.homes}}}
 	if !t.alignedSince.IsZero() {
 		f.ack.Aligned = f.paused.Sub(t.alignedSince)
 		t.alignedSince = time.Time{}

@@ -21,6 +21,7 @@ import (
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/state/pebblestate"
 	"github.com/tidemill/tidemill/core/stream"
+	"github.com/tidemill/tidemill/fs"
 	"github.com/tidemill/tidemill/shuffle"
 )
 
@@ -78,7 +79,7 @@ type Options struct {
 	// Zone is the session's time zone (`table.local-time-zone`); nil means UTC.
 	Zone *time.Location
 	// StateOnDisk has keyed state that does not fit StateBudget bytes (0: Env.StateBudget)
-	// of an operator in Env.State (`state.backend.type`).
+	// of an operator in Env.State (`state.backend.type`), wherever that has its files.
 	StateOnDisk bool
 	StateBudget int64
 	// Timed has the time of each operator measured (`metrics.operator-time`).
@@ -162,6 +163,8 @@ type Snapshots interface {
 	WriteInFlight(ctx context.Context, job id.Job, c id.Checkpoint, name string, blocks iter.Seq2[[]byte, error]) ([]*checkpoint.Handle, error)
 	// ReadInFlight reads a block back.
 	ReadInFlight(ctx context.Context, h *checkpoint.Handle) ([]byte, error)
+	// Homes is where tasks of a job have directories for state besides (checkpoint.NewHome).
+	Homes(job id.Job) (fs.FileSystem, string, error)
 }
 
 // Ack is a subtask's part of a checkpoint.

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"github.com/tidemill/tidemill/core/config"
@@ -13,6 +14,7 @@ import (
 	"github.com/tidemill/tidemill/core/metric"
 	"github.com/tidemill/tidemill/core/operator/join"
 	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/core/state/pebblestate"
 	"github.com/tidemill/tidemill/core/task"
 )
 
@@ -106,6 +108,12 @@ func (w *Worker) prepare(jobID id.Job, r *rpc.DeployRequest) (*execution, *metri
 			return nil, nil, err
 		}
 	}
+	if d.Streaming && config.StateBackend.Get(c) == "tiered" {
+		if env.State, err = w.tiered(jobID, c, env.Snapshots); err != nil {
+			scope.Close()
+			return nil, nil, err
+		}
+	}
 	w.mu.Lock()
 	j := w.jobOf(jobID)
 	env.Filters, env.Builds = j.filters, j.builds
@@ -119,6 +127,28 @@ func (w *Worker) prepare(jobID id.Job, r *rpc.DeployRequest) (*execution, *metri
 		return nil, nil, err
 	}
 	return &execution{task: t, ended: make(chan struct{}), counts: counters(scope)}, scope, nil
+}
+
+// tiered is the home of a job's state that lies elsewhere.
+func (w *Worker) tiered(jobID id.Job, c config.Config, snapshots task.Snapshots) (*pebblestate.Home, error) {
+	if snapshots == nil {
+		return nil, failure.Errorf(failure.Internal, "a worker without a place for tiered state")
+	}
+	fsys, dir, err := snapshots.Homes(jobID)
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	j := w.jobOf(jobID)
+	if j.home == nil {
+		j.home, err = pebblestate.Open(pebblestate.Options{
+			Dir: filepath.Join(w.opts.StateDisk.Path(), "tiered-"+jobID.String()), Disk: w.opts.StateDisk,
+			Account: w.opts.Memory.Child("tiered state of job "+jobID.String(), 0), Log: w.opts.Log,
+			Remote: fsys, RemoteDir: dir, LocalBytes: config.TieredLocal.Get(c),
+		})
+	}
+	return j.home, err
 }
 
 // elsewhere says that other processes may run subtasks of the same job: only then do

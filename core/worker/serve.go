@@ -179,6 +179,9 @@ func (w *Worker) endJob(ctx context.Context, jobID id.Job, results bool) error {
 		return all
 	}
 	j.filters.Close()
+	if j.home != nil {
+		all = errors.Join(all, j.home.Close())
+	}
 	for ex, result := range j.exchanges {
 		if !result || results {
 			all = errors.Join(all, w.opts.Shuffle.Drop(ctx, jobID, ex))

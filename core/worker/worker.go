@@ -38,6 +38,7 @@ type job struct {
 	exchanges map[id.Exchange]bool // true: a client reads it
 	filters   *keyfilter.Set
 	builds    *join.Builds
+	home      *pebblestate.Home // of its tiered state; nil: none yet
 }
 
 // execution is one attempt that runs.

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/fs"
@@ -117,4 +119,22 @@ func TestRules(t *testing.T) {
 	if err := fstest.WriteFile(ctx, f, "d/b", "x"); err != nil || f.Count(faultfs.Commit) != 7 {
 		t.Fatalf("%v, %d commits", err, f.Count(faultfs.Commit))
 	}
+}
+
+// Reads of a slow file system take longer, and say the same.
+func TestSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fsys := faultfs.Slow(memfs.New(memfs.Options{}), 20*time.Millisecond)
+		if err := fs.WriteFile(t.Context(), fsys, "a", []byte("abc"), fs.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		data, err := fs.ReadFile(t.Context(), fsys, "a", 10)
+		if took := time.Since(began); err != nil || string(data) != "abc" || took != 20*time.Millisecond {
+			t.Errorf("%q after %v, %v", data, took, err)
+		}
+		if _, err := fsys.Open(t.Context(), "b"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("got %v", err)
+		}
+	})
 }

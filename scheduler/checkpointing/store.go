@@ -37,8 +37,10 @@ type Files interface {
 	Locate(m *checkpoint.Manifest) *checkpoint.Manifest
 	// Drop removes a checkpoint's manifest.
 	Drop(ctx context.Context, job id.Job, c id.Checkpoint) error
+	// DropHomes removes what tasks of a job that is over kept of their state besides.
+	DropHomes(ctx context.Context, job id.Job) error
 	// Sweep removes the job's state files, up to the newest of the complete checkpoints
-	// that are kept, that none of those names.
+	// that are kept, that none of those names, and homes of state that none of them names.
 	Sweep(ctx context.Context, job id.Job, keep []*checkpoint.Manifest) error
 }
 
@@ -129,7 +131,7 @@ func (s *Store) Discard(ctx context.Context, job id.Job, n id.Checkpoint) error 
 }
 
 // Release forgets the entries of a job that is over. Its files stay, to be
-// restored from.
+// restored from; what its tasks kept besides goes.
 func (s *Store) Release(ctx context.Context, job id.Job) error {
 	all, _, err := s.Meta.List(ctx, bucket, job.String()+"/")
 	txn := raftmeta.Txn{Term: s.Term}
@@ -141,6 +143,9 @@ func (s *Store) Release(ctx context.Context, job id.Job) error {
 	}
 	if err != nil {
 		return fmt.Errorf("forget checkpoints of job %v: %w", job, err)
+	}
+	if err := s.Files.DropHomes(ctx, job); err != nil {
+		return fmt.Errorf("remove the homes of state of job %v: %w", job, err)
 	}
 	return nil
 }

@@ -23,6 +23,8 @@ import (
 func openStore(o Options, c config.Config, l *layout, checkpointed bool) (*checkpointing.Store, error) {
 	restores := l.streaming() && config.RestorePath.Get(c) != ""
 	switch {
+	case !checkpointed && l.streaming() && config.StateBackend.Get(c) == "tiered":
+		return nil, failure.Errorf(failure.Usage, "tiered state is swept once a checkpoint is complete: set %s", config.CheckpointInterval.Key())
 	case !checkpointed && !restores:
 		return nil, nil
 	case checkpointed && config.CheckpointDir.Get(c) == "":

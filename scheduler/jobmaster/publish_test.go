@@ -110,6 +110,8 @@ func (f *manifests) Sweep(context.Context, id.Job, []*checkpoint.Manifest) error
 
 func (f *manifests) DropJob(context.Context, id.Job) error { return nil }
 
+func (f *manifests) DropHomes(context.Context, id.Job) error { return nil }
+
 func (f *manifests) Locate(m *checkpoint.Manifest) *checkpoint.Manifest { return m }
 
 func (s *streamStage) store(config.Config) (*checkpointing.Store, error) { return s.kept, nil }

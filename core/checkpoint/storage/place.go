@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"cmp"
+
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/core/config"
@@ -28,6 +30,12 @@ func Open(r *fs.Registry, job config.Config, mem memory.Allocator) (*Store, fs.F
 	}
 	s := New(fsys, inside, mem)
 	s.scheme, s.others = scheme(dir), r
+	homes := cmp.Or(config.TieredDir.Get(job), config.CheckpointDir.Get(job))
+	if homes != "" && config.StateBackend.Get(job) == "tiered" {
+		if s.homes, s.homesDir, err = r.Resolve(homes); err != nil {
+			return nil, nil, failure.Wrap(failure.Usage, err)
+		}
+	}
 	return s, fsys, nil
 }
 

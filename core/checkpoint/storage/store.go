@@ -48,6 +48,9 @@ type Store struct {
 	// scheme is that of dir; others finds files of other ones.
 	scheme string
 	others *fs.Registry
+	// homes is where tasks keep state besides, below homesDir; nil: nowhere.
+	homes    fs.FileSystem
+	homesDir string
 }
 
 // New returns a store that keeps its files below dir; what it reads is allocated
@@ -316,7 +319,7 @@ func (s *Store) Drop(ctx context.Context, job id.Job, c id.Checkpoint) error {
 
 // DropJob removes everything of a job. None there is no error.
 func (s *Store) DropJob(ctx context.Context, job id.Job) error {
-	return s.fsys.RemoveAll(ctx, path.Join(s.dir, job.String()))
+	return errors.Join(s.fsys.RemoveAll(ctx, path.Join(s.dir, job.String())), s.DropHomes(ctx, job))
 }
 
 // Verify reads every piece of state that a manifest names, by whole paths, and compares its
@@ -352,7 +355,8 @@ func (s *Store) Verify(ctx context.Context, m *checkpoint.Manifest) error {
 
 // Sweep removes the job's state files that were written for checkpoints up to the
 // newest of the complete ones that are kept, and that none of those names: who writes
-// a later checkpoint builds on what one of them has, or begins anew.
+// a later checkpoint builds on what one of them has, or begins anew. So it does with homes
+// that were opened before.
 func (s *Store) Sweep(ctx context.Context, job id.Job, keep []*checkpoint.Manifest) error {
 	named, newest := map[string]bool{}, uint64(0)
 	for _, m := range keep {
@@ -375,5 +379,5 @@ func (s *Store) Sweep(ctx context.Context, job id.Job, keep []*checkpoint.Manife
 			return fmt.Errorf("sweep state files: %w", err)
 		}
 	}
-	return nil
+	return s.sweepHomes(ctx, job, keep)
 }

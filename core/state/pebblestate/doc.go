@@ -11,6 +11,16 @@
 // only when it leaves memory, many keys at a time. It keeps no log: nothing in it outlives
 // the process, for checkpoints are pieces of state (core/state) on another file system.
 //
+// # Tables elsewhere
+//
+// With Options.Remote the Pebble's tables are objects on another file system, and local disk
+// has its manifest and the blocks that were written or read lately:
+//
+//	Pebble -> objects -> blocks   one file of slots in Dir, bounded, never needed
+//	                  -> fs       RemoteDir/<life>/<table>, removed with the Pebble
+//
+// What a process that was killed has left is swept by core/checkpoint/storage.
+//
 // # When the disk fails
 //
 // A Pebble whose writes fail stops the program or tries again for ever. Here the file
@@ -22,6 +32,7 @@
 // # Locks
 //
 // Home.mu guards which Pebble is current and how many use each; it is held while one is
-// opened and closed. guard.mu guards the sizes of files. Neither is held while the other
-// is asked for.
+// opened and closed. guard.mu guards the sizes of files, objects.mu which tables there are,
+// blocks.mu which blocks are in which slots; a disk's limit is asked under it. None of
+// these three is held while another is asked for.
 package pebblestate

@@ -37,11 +37,13 @@ type account struct{ used int64 }
 func (a *account) Grow(n int64) error { a.used += n; return nil }
 func (a *account) Shrink(n int64)     { a.used -= n }
 
+var sums = state.TableSpec{
+	ID: 1, Name: "sums", Keys: datatype.Schema{{Name: "k", Type: bigint}}, Values: datatype.Schema{{Name: "v", Type: bigint}}, Evictable: true,
+}
+
 // life writes keys until something fails, reads some, and snapshots.
 func life(b *memstate.Backend, batches int) error {
-	table, err := b.Table(state.TableSpec{
-		ID: 1, Name: "sums", Keys: datatype.Schema{{Name: "k", Type: bigint}}, Values: datatype.Schema{{Name: "v", Type: bigint}}, Evictable: true,
-	})
+	table, err := b.Table(sums)
 	if err != nil {
 		return err
 	}
@@ -131,7 +133,16 @@ func TestDiskFails(t *testing.T) {
 }
 
 // disk has a limit.
-type disk struct{ left atomic.Int64 }
+type disk struct {
+	limit int64
+	left  atomic.Int64
+}
+
+func diskOf(n int64) *disk {
+	d := &disk{limit: n}
+	d.left.Store(n)
+	return d
+}
 
 var errFull = errors.New("disk limit")
 
@@ -144,9 +155,10 @@ func (d *disk) Reserve(n int64) error {
 }
 func (d *disk) Give(n int64) { d.left.Add(n) }
 
+func (d *disk) Level() (used, limit int64) { return d.limit - d.left.Load(), d.limit }
+
 func TestDiskLimit(t *testing.T) {
-	d := &disk{}
-	d.left.Store(100 << 10)
+	d := diskOf(100 << 10)
 	h, err := pebblestate.Open(pebblestate.Options{Dir: "state", FS: vfs.NewMem(), Disk: d, BufferBytes: 64 << 10})
 	if err != nil {
 		t.Fatal(err)

@@ -4,16 +4,21 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"path"
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/objstorage/remote"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/tidemill/tidemill/core/checkpoint"
 	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/keygroup"
 	"github.com/tidemill/tidemill/core/state/memstate"
 	"github.com/tidemill/tidemill/core/stream"
+	"github.com/tidemill/tidemill/fs"
 )
 
 // Options are where a home is and what it may take. Zero values mean the defaults.
@@ -37,15 +42,25 @@ type Options struct {
 	Files int
 	// Compactions is how many run at a time; 1.
 	Compactions int
-	// Lookups is how many keys a backend looks up at a time; 4.
+	// Lookups is how many keys a backend looks up at a time; 4, with Remote 64.
 	Lookups int
 	Log     *slog.Logger // nil: discarded
+
+	// Remote is where the Pebble's tables lie, each Pebble's in a directory of its own below
+	// RemoteDir; nil: in Dir.
+	Remote    fs.FileSystem
+	RemoteDir string
+	// LocalBytes bounds what is kept in Dir of tables that lie elsewhere; 16 GB. Disk is
+	// asked for it, too, and keeps an eighth of it free for others.
+	LocalBytes int64
 }
 
 // Disk limits bytes on disk; core/spill's directory is one.
 type Disk interface {
 	Reserve(n int64) error
 	Give(n int64)
+	// Level is what is reserved, and the most that can be.
+	Level() (used, limit int64)
 }
 
 func (o Options) complete() Options {
@@ -57,9 +72,16 @@ func (o Options) complete() Options {
 	}
 	o.CacheBytes, o.BufferBytes = cmp.Or(o.CacheBytes, 32<<20), cmp.Or(o.BufferBytes, 8<<20)
 	o.Files, o.Compactions = cmp.Or(o.Files, 1024), cmp.Or(o.Compactions, 1)
+	o.LocalBytes = cmp.Or(o.LocalBytes, 16<<30)
+	if o.Remote != nil {
+		o.Lookups = cmp.Or(o.Lookups, remoteLookups)
+	}
 	o.Lookups = cmp.Or(o.Lookups, 4)
 	return o
 }
+
+// remoteLookups are so many because most wait.
+const remoteLookups = 64
 
 // Held is the memory that a Pebble takes and is charged for.
 func (o Options) Held() int64 {
@@ -99,6 +121,21 @@ func (h *Home) New(groups int, owned keygroup.Range, alloc memory.Allocator, acc
 	return memstate.NewTiered(groups, owned, alloc, account, &store{home: h}, budget)
 }
 
+// NewAt is New for a task that begins at a checkpoint (0: with nothing). Where the home has
+// a Remote it returns the directory there, too, by its name below RemoteDir
+// (checkpoint.NewHome): who sweeps leaves it alone until the backend is closed.
+func (h *Home) NewAt(c id.Checkpoint, groups int, owned keygroup.Range, alloc memory.Allocator, account stream.Account, budget int64) (*memstate.Backend, string, error) {
+	s := &store{home: h, from: c}
+	dir := ""
+	if h.opts.Remote != nil {
+		if err := s.open(); err != nil {
+			return nil, "", err
+		}
+		dir = s.db.remote
+	}
+	return memstate.NewTiered(groups, owned, alloc, account, s, budget), dir, nil
+}
+
 // Close removes the directory. Backends and their snapshots must have been closed.
 func (h *Home) Close() error {
 	h.mu.Lock()
@@ -116,7 +153,9 @@ func (h *Home) Close() error {
 // Stats are bytes that have gone to and from disk since the current Pebble was opened.
 type Stats struct {
 	Read, Written int64
-	Disk          int64 // bytes on disk
+	Disk          int64 // bytes on local disk, without what is kept of tables that lie elsewhere
+	// Of tables that lie elsewhere: bytes, reads there, and reads that local disk has answered.
+	Elsewhere, Remote, Local int64
 }
 
 // Stats are zero while there is no Pebble.
@@ -127,7 +166,11 @@ func (h *Home) Stats() Stats {
 		return Stats{}
 	}
 	g := h.db.guard
-	return Stats{Read: g.read.Load(), Written: g.written.Load(), Disk: int64(h.db.pebble.Metrics().DiskSpaceUsage())}
+	out := Stats{Read: g.read.Load(), Written: g.written.Load(), Disk: int64(h.db.pebble.Metrics().DiskSpaceUsage())}
+	if o := h.db.objects; o != nil {
+		out.Elsewhere, out.Remote, out.Local = o.bytes(), o.reads.Load(), o.hits.Load()
+	}
+	return out
 }
 
 // database is a Pebble.
@@ -136,19 +179,21 @@ type database struct {
 	dir      string
 	pebble   *pebble.DB
 	guard    *guard
-	users    int    // guarded by Home.mu
-	prefixes uint32 // guarded by Home.mu
+	objects  *objects // nil: tables lie in dir
+	remote   string   // name of their directory
+	users    int      // guarded by Home.mu
+	prefixes uint32   // guarded by Home.mu
 }
 
-// acquire returns a Pebble and a prefix for one more user.
-func (h *Home) acquire() (*database, uint32, error) {
+// acquire returns a Pebble and a prefix for one more user, a task that begins at a checkpoint.
+func (h *Home) acquire(c id.Checkpoint) (*database, uint32, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
 		return nil, 0, failure.Errorf(failure.Internal, "directory of state %s is closed", h.opts.Dir)
 	}
 	if h.db == nil || h.db.guard.err() != nil {
-		db, err := h.open()
+		db, err := h.open(c)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -181,7 +226,7 @@ func (d *database) release() error {
 }
 
 // open makes a Pebble.
-func (h *Home) open() (*database, error) {
+func (h *Home) open(c id.Checkpoint) (*database, error) {
 	o := h.opts
 	if o.Account != nil {
 		if err := o.Account.Grow(o.Held()); err != nil {
@@ -191,10 +236,18 @@ func (h *Home) open() (*database, error) {
 	h.made++
 	d := &database{home: h, dir: o.FS.PathJoin(o.Dir, fmt.Sprint(h.made))}
 	d.guard = newGuard(o.FS, d.dir, o.Disk)
+	if o.Remote != nil {
+		d.remote = checkpoint.NewHome(c)
+		d.objects = newObjects(o, path.Join(o.RemoteDir, d.remote), d.guard, newBlocks(o, d.dir+".blocks"))
+	}
 	cache := pebble.NewCache(o.CacheBytes)
 	defer cache.Unref()
 	var err error
-	if d.pebble, err = pebble.Open(d.dir, d.options(cache)); err == nil {
+	d.pebble, err = pebble.Open(d.dir, d.options(cache))
+	if err == nil && d.objects != nil {
+		err = d.pebble.SetCreatorID(1) // there is no other
+	}
+	if err == nil {
 		err = d.guard.err()
 	}
 	if err != nil {
@@ -226,6 +279,9 @@ func (d *database) options(cache *pebble.Cache) *pebble.Options {
 		out.TargetFileSizes[i] = fileBytes
 		out.Levels[i] = levelOptions()
 	}
+	if d.objects != nil {
+		out.Experimental.RemoteStorage, out.Experimental.CreateOnShared = d.objects, remote.CreateOnSharedAll
+	}
 	// Corruption comes back as an error of who reads.
 	out.EventListener = &pebble.EventListener{
 		DataCorruption:  func(info pebble.DataCorruptionInfo) { d.guard.fail(info.Details) },
@@ -243,6 +299,11 @@ func (d *database) close() (err error) {
 		}
 		if d.guard.err() != nil {
 			err = nil // it was told before
+		}
+	}
+	if d.objects != nil {
+		if removed := d.objects.close(); removed != nil { // who sweeps removes it
+			o.Log.Warn("state was not removed", "dir", d.objects.dir, "error", removed)
 		}
 	}
 	d.guard.giveAll()

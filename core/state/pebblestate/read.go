@@ -7,8 +7,12 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// partKeys is how many keys are worth a goroutine of their own.
-const partKeys = 32
+// partKeys is how many keys are worth a goroutine of their own; where each may wait for
+// another machine, remotePartKeys.
+const (
+	partKeys       = 32
+	remotePartKeys = 4
+)
 
 // part is keys that one goroutine looks up, and what it has found: a record may be used
 // once all have ended.
@@ -21,8 +25,12 @@ type part struct {
 }
 
 // get looks keys up, some at a time, and hands out their records in order.
-func get(from pebble.Reader, prefix [4]byte, keys [][]byte, atOnce int, do func(i int, record []byte) error) error {
-	n := max(min(atOnce, len(keys)/partKeys), 1)
+func get(from pebble.Reader, prefix [4]byte, keys [][]byte, o Options, do func(i int, record []byte) error) error {
+	worth := partKeys
+	if o.Remote != nil {
+		worth = remotePartKeys
+	}
+	n := max(min(o.Lookups, len(keys)/worth), 1)
 	parts := make([]part, n)
 	var reading sync.WaitGroup
 	for i := range parts {

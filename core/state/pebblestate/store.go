@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/sstable"
 
 	"github.com/tidemill/tidemill/core/failure"
+	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/state/memstate"
 )
 
@@ -24,7 +25,8 @@ func levelOptions() pebble.LevelOptions {
 // store is what a backend sees of its home: keys with its prefix. Its task uses it.
 type store struct {
 	home   *Home
-	db     *database // nil before the first change
+	from   id.Checkpoint // that its task began at
+	db     *database     // nil before the first change
 	prefix [4]byte
 	ended  bool
 }
@@ -37,7 +39,7 @@ func (s *store) open() error {
 	if s.ended {
 		return failure.Errorf(failure.Internal, "state in %s is used after it was closed", s.home.opts.Dir)
 	}
-	db, prefix, err := s.home.acquire()
+	db, prefix, err := s.home.acquire(s.from)
 	if err != nil {
 		return err
 	}
@@ -71,7 +73,7 @@ func (s *store) Get(keys [][]byte, do func(i int, record []byte) error) error {
 	if err := s.wrap(nil); err != nil {
 		return err
 	}
-	return s.wrap(get(s.db.pebble, s.prefix, keys, s.home.opts.Lookups, do))
+	return s.wrap(get(s.db.pebble, s.prefix, keys, s.home.opts, do))
 }
 
 // Change implements memstate.Store.
@@ -218,7 +220,7 @@ func (f *frozen) Get(keys [][]byte, do func(i int, record []byte) error) error {
 	if err := f.db.wrap(nil); err != nil {
 		return err
 	}
-	return f.db.wrap(get(f.snapshot, f.prefix, keys, f.db.home.opts.Lookups, do))
+	return f.db.wrap(get(f.snapshot, f.prefix, keys, f.db.home.opts, do))
 }
 
 // Close implements memstate.Frozen.
