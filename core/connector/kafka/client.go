@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -59,7 +58,7 @@ func (p *parser) properties() properties {
 		group: p.text(in+"group.id", ""), client: p.text(in+"client.id", "tidemill"),
 		dirty:      p.choice(in+"isolation.level", "read_committed", "read_committed", "read_uncommitted") == "read_uncommitted",
 		reset:      p.choice(in+"auto.offset.reset", "none", "none", "earliest", "latest"),
-		fetchBytes: int32(p.integer(in+"fetch.max.bytes", defaultFetchBytes, 1<<10, maxFetchBytes)),
+		fetchBytes: int32(p.Integer(in+"fetch.max.bytes", defaultFetchBytes, 1<<10, maxFetchBytes)),
 		fetchWait:  p.millis(in+"fetch.max.wait.ms", 500*time.Millisecond),
 		txnTimeout: p.millis(in+"transaction.timeout.ms", 15*time.Minute),
 		delivery:   p.millis(in+"delivery.timeout.ms", 2*time.Minute),
@@ -75,7 +74,7 @@ func (p *parser) properties() properties {
 		}
 	}
 	if len(out.brokers) == 0 {
-		p.fail("option 'properties.bootstrap.servers' is missing")
+		p.Fail("option 'properties.bootstrap.servers' is missing")
 	}
 	switch p.choice(in+"compression.type", "none", "none", "gzip", "snappy", "lz4", "zstd") {
 	case "gzip":
@@ -89,13 +88,13 @@ func (p *parser) properties() properties {
 	default:
 		out.codec = kgo.NoCompression()
 	}
-	if jaas, ok := p.take(in + "sasl.jaas.config"); ok {
+	if jaas, ok := p.Take(in + "sasl.jaas.config"); ok {
 		out.user, out.pass = jaasValue(jaas, "username"), jaasValue(jaas, "password")
 		if out.user == "" {
-			p.fail("option 'properties.sasl.jaas.config': there is no username=\"...\"")
+			p.Fail("option 'properties.sasl.jaas.config': there is no username=\"...\"")
 		}
 	} else if strings.HasPrefix(out.security, "SASL") {
-		p.fail("option 'properties.sasl.jaas.config' is missing: 'properties.security.protocol' is '%s'", out.security)
+		p.Fail("option 'properties.sasl.jaas.config' is missing: 'properties.security.protocol' is '%s'", out.security)
 	}
 	return out
 }
@@ -108,20 +107,8 @@ func jaasValue(jaas, key string) string {
 	return m[1]
 }
 
-func (p *parser) integer(key string, def, least, most int64) int64 {
-	v, ok := p.take(key)
-	if !ok {
-		return def
-	}
-	n, err := strconv.ParseInt(v, 10, 64)
-	if err != nil || n < least || n > most {
-		p.fail("option '%s': %q is not a whole number from %d to %d", key, v, least, most)
-	}
-	return n
-}
-
 func (p *parser) millis(key string, def time.Duration) time.Duration {
-	return time.Duration(p.integer(key, def.Milliseconds(), 0, 1<<31-1)) * time.Millisecond
+	return time.Duration(p.Integer(key, def.Milliseconds(), 0, 1<<31-1)) * time.Millisecond
 }
 
 // common are the options of every client.

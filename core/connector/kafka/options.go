@@ -10,9 +10,9 @@ import (
 
 	"github.com/tidemill/tidemill/core/config"
 	"github.com/tidemill/tidemill/core/connector"
+	"github.com/tidemill/tidemill/core/connector/option"
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
-	"github.com/tidemill/tidemill/core/suggest"
 	"github.com/tidemill/tidemill/formats"
 )
 
@@ -70,29 +70,11 @@ type encoding struct {
 
 func (o *options) bounded() bool { return o.end.mode != modeUnbounded }
 
-// parser takes options one by one and keeps the first error.
-type parser struct {
-	table connector.Table
-	left  map[string]string
-	asked []string
-	err   error
-}
-
-func (p *parser) fail(format string, args ...any) {
-	if p.err == nil {
-		p.err = failure.Errorf(failure.InvalidSQL, "table "+p.table.Name+": "+format, args...)
-	}
-}
-
-func (p *parser) take(key string) (string, bool) {
-	p.asked = append(p.asked, key)
-	v, ok := p.left[key]
-	delete(p.left, key)
-	return v, ok
-}
+// parser also takes what only this connector has.
+type parser struct{ *option.Parser }
 
 func (p *parser) text(key, def string) string {
-	if v, ok := p.take(key); ok {
+	if v, ok := p.Take(key); ok {
 		return v
 	}
 	return def
@@ -105,18 +87,18 @@ func (p *parser) choice(key, def string, from ...string) string {
 			return known
 		}
 	}
-	p.fail("option '%s': %q is not one of %s", key, v, strings.Join(from, ", "))
+	p.Fail("option '%s': %q is not one of %s", key, v, strings.Join(from, ", "))
 	return def
 }
 
 func (p *parser) duration(key string, def time.Duration) time.Duration {
-	v, ok := p.take(key)
+	v, ok := p.Take(key)
 	if !ok {
 		return def
 	}
 	d, err := config.ParseDuration(v)
 	if err != nil || d < 0 {
-		p.fail("option '%s': %q is not a time such as 10 s", key, v)
+		p.Fail("option '%s': %q is not a time such as 10 s", key, v)
 	}
 	return d
 }
@@ -133,17 +115,16 @@ func (p *parser) list(key string) []string {
 
 // parse reads a table's options.
 func (c *Connector) parse(t connector.Table) (*options, error) {
-	p := &parser{table: t, left: maps.Clone(t.Options)}
-	delete(p.left, "connector")
+	p := &parser{option.New(t)}
 	o := &options{table: t, upsert: c.upsert, topics: p.list("topic")}
-	if v, ok := p.take("topic-pattern"); ok {
+	if v, ok := p.Take("topic-pattern"); ok {
 		var err error
 		if o.pattern, err = regexp.Compile("^(?:" + v + ")$"); err != nil {
-			p.fail("option 'topic-pattern': %w", err)
+			p.Fail("option 'topic-pattern': %w", err)
 		}
 	}
 	if (len(o.topics) > 0) == (o.pattern != nil) {
-		p.fail("one of the options 'topic' and 'topic-pattern' is needed")
+		p.Fail("one of the options 'topic' and 'topic-pattern' is needed")
 	}
 	o.props = p.properties()
 	p.encodings(c.formats, o)
@@ -152,9 +133,9 @@ func (c *Connector) parse(t connector.Table) (*options, error) {
 	for _, key := range []string{"scan.watermark.idle-timeout", "scan.watermark.alignment.max-drift", "scan.watermark.alignment.update-interval"} {
 		p.duration(key, 0)
 	}
-	_, group := p.take("scan.watermark.alignment.group")
+	_, group := p.Take("scan.watermark.alignment.group")
 	if _, drift := t.Options["scan.watermark.alignment.max-drift"]; group != drift {
-		p.fail("options 'scan.watermark.alignment.group' and 'scan.watermark.alignment.max-drift' go together")
+		p.Fail("options 'scan.watermark.alignment.group' and 'scan.watermark.alignment.max-drift' go together")
 	}
 	switch p.choice("sink.delivery-guarantee", "at-least-once", "none", "at-least-once", "exactly-once") {
 	case "none":
@@ -166,59 +147,47 @@ func (c *Connector) parse(t connector.Table) (*options, error) {
 	}
 	o.prefix = p.text("sink.transactional-id-prefix", "")
 	o.spread = p.choice("sink.partitioner", "default", "default", "fixed", "round-robin")
-	if p.err == nil && len(p.left) > 0 {
-		p.unknown(c.Name())
-	}
-	return o, p.err
-}
-
-func (p *parser) unknown(name string) {
-	key := slices.Min(slices.Collect(maps.Keys(p.left)))
-	hint := ""
-	if near := suggest.Closest(key, p.asked); near != "" {
-		hint = "; did you mean '" + near + "'?"
-	}
-	p.fail("unknown option '%s' of connector %s%s", key, name, hint)
+	return o, p.End(c.Name())
 }
 
 // encodings reads what concerns formats, and shares the columns between key and value.
 func (p *parser) encodings(all *formats.Registry, o *options) {
-	keyFormat, hasKey := p.take("key.format")
+	keyFormat, hasKey := p.Take("key.format")
 	keys := p.list("key.fields")
 	prefix := p.text("key.fields-prefix", "")
 	include := p.choice("value.fields-include", "ALL", "ALL", "EXCEPT_KEY")
-	valueFormat, named := p.take("value.format")
-	if short, ok := p.take("format"); ok {
+	valueFormat, named := p.Take("value.format")
+	if short, ok := p.Take("format"); ok {
 		if named {
-			p.fail("options 'format' and 'value.format' mean the same: give one")
+			p.Fail("options 'format' and 'value.format' mean the same: give one")
 		}
 		valueFormat, named = short, true
 	}
 	if !named {
-		p.fail("option 'format' is missing")
+		p.Fail("option 'format' is missing")
 		return
 	}
 	if o.upsert {
 		if len(keys) > 0 {
-			p.fail("option 'key.fields': with connector %s the primary key is the key", UpsertName)
+			p.Fail("option 'key.fields': with connector %s the primary key is the key", UpsertName)
 		}
-		keys = p.table.PrimaryKey
+		keys = p.Table.PrimaryKey
 		if len(keys) == 0 {
-			p.fail("connector %s needs a table with a PRIMARY KEY", UpsertName)
+			p.Fail("connector %s needs a table with a PRIMARY KEY", UpsertName)
 		}
 		if !hasKey {
-			p.fail("option 'key.format' is missing")
+			p.Fail("option 'key.format' is missing")
 		}
 	} else if hasKey != (len(keys) > 0) {
-		p.fail("options 'key.format' and 'key.fields' go together")
+		p.Fail("options 'key.format' and 'key.fields' go together")
 	}
-	o.value = encoding{columns: p.table.Schema}
+	o.value = encoding{columns: p.Table.Schema}
 	if hasKey {
 		o.key = &encoding{prefix: prefix}
 		p.share(o, keys, include == "EXCEPT_KEY")
 		p.format(all, o.key, keyFormat, "key.")
 	} else if include != "ALL" {
-		p.fail("option 'value.fields-include': there is no key")
+		p.Fail("option 'value.fields-include': there is no key")
 	}
 	p.format(all, &o.value, valueFormat, "value.")
 }
@@ -226,11 +195,11 @@ func (p *parser) encodings(all *formats.Registry, o *options) {
 // share gives the key its columns.
 func (p *parser) share(o *options, keys []string, except bool) {
 	o.value.columns = nil
-	for _, f := range p.table.Schema {
+	for _, f := range p.Table.Schema {
 		inKey := slices.Contains(keys, f.Name)
 		if inKey {
 			if !strings.HasPrefix(f.Name, o.key.prefix) {
-				p.fail("option 'key.fields': column %s does not begin with %q, as 'key.fields-prefix' says", f.Name, o.key.prefix)
+				p.Fail("option 'key.fields': column %s does not begin with %q, as 'key.fields-prefix' says", f.Name, o.key.prefix)
 			}
 			o.key.columns = append(o.key.columns, f)
 		}
@@ -239,12 +208,12 @@ func (p *parser) share(o *options, keys []string, except bool) {
 		}
 	}
 	for _, k := range keys {
-		if len(p.table.Schema) > 0 && p.table.Schema.Index(k) < 0 {
-			p.fail("option 'key.fields': there is no column %s", k)
+		if len(p.Table.Schema) > 0 && p.Table.Schema.Index(k) < 0 {
+			p.Fail("option 'key.fields': there is no column %s", k)
 		}
 	}
 	if o.key.prefix != "" && !except {
-		p.fail("option 'key.fields-prefix' needs 'value.fields-include' = 'EXCEPT_KEY'")
+		p.Fail("option 'key.fields-prefix' needs 'value.fields-include' = 'EXCEPT_KEY'")
 	}
 }
 
@@ -253,14 +222,14 @@ func (p *parser) share(o *options, keys []string, except bool) {
 func (p *parser) format(all *formats.Registry, e *encoding, name, before string) {
 	e.name = strings.ToLower(name)
 	e.options, e.strict = formats.Options{}, formats.Options{}
-	for key, v := range p.left {
+	for key, v := range p.Left() {
 		rest, own := strings.CutPrefix(key, before)
 		if !own && before == "key." {
 			continue
 		}
 		if strings.HasPrefix(rest, e.name+".") {
 			e.options[rest] = v
-			p.take(key)
+			p.Take(key)
 		}
 	}
 	switch e.name {
@@ -269,23 +238,23 @@ func (p *parser) format(all *formats.Registry, e *encoding, name, before string)
 		return
 	case "json", "csv":
 	default:
-		p.fail("option '%sformat': %q is not one of csv, json, raw", before, name)
+		p.Fail("option '%sformat': %q is not one of csv, json, raw", before, name)
 		return
 	}
 	if e.name == "csv" {
 		if _, ok := e.options["csv.header"]; ok {
-			p.fail("option 'csv.header': messages have no header")
+			p.Fail("option 'csv.header': messages have no header")
 		}
 		e.options["csv.header"] = "false"
 	}
 	format, err := all.Lookup(e.name)
 	if err != nil {
-		p.fail("option '%sformat': %w", before, err)
+		p.Fail("option '%sformat': %w", before, err)
 		return
 	}
 	if checker, ok := format.(formats.OptionChecker); ok {
 		if err := checker.CheckOptions(e.options, e.columns); err != nil {
-			p.fail("%w", err)
+			p.Fail("%w", err)
 		}
 	}
 	e.format = format
@@ -298,14 +267,14 @@ func (p *parser) format(all *formats.Registry, e *encoding, name, before string)
 // raw checks what is written as it is.
 func (p *parser) raw(e *encoding) {
 	for key := range e.options {
-		p.fail("unknown option '%s': raw has none", key)
+		p.Fail("unknown option '%s': raw has none", key)
 	}
 	switch {
-	case len(p.table.Schema) == 0: // not known yet
+	case len(p.Table.Schema) == 0: // not known yet
 	case len(e.columns) != 1:
-		p.fail("format raw takes one column, not %d", len(e.columns))
+		p.Fail("format raw takes one column, not %d", len(e.columns))
 	case !e.columns[0].Type.IsString() && !e.columns[0].Type.IsBinary():
-		p.fail("format raw takes text or bytes, not %s", e.columns[0].Type)
+		p.Fail("format raw takes text or bytes, not %s", e.columns[0].Type)
 	}
 }
 

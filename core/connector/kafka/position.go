@@ -51,15 +51,15 @@ func (p *parser) position(before string, def, others mode, from ...mode) positio
 			out.mode = m
 		}
 	}
-	millis, hasMillis := p.take(before + "timestamp-millis")
-	specific, hasSpecific := p.take(before + "specific-offsets")
+	millis, hasMillis := p.Take(before + "timestamp-millis")
+	specific, hasSpecific := p.Take(before + "specific-offsets")
 	if hasMillis != (out.mode == modeTimestamp) || hasSpecific != (out.mode == modeSpecific) {
-		p.fail("option '%smode' = '%s': 'timestamp-millis' goes with 'timestamp', 'specific-offsets' with 'specific-offsets'", before, name)
+		p.Fail("option '%smode' = '%s': 'timestamp-millis' goes with 'timestamp', 'specific-offsets' with 'specific-offsets'", before, name)
 	}
 	if hasMillis {
 		var err error
 		if out.millis, err = strconv.ParseInt(millis, 10, 64); err != nil || out.millis < 0 {
-			p.fail("option '%stimestamp-millis': %q is not a time in milliseconds", before, millis)
+			p.Fail("option '%stimestamp-millis': %q is not a time in milliseconds", before, millis)
 		}
 	}
 	if hasSpecific {
@@ -78,7 +78,7 @@ func (p *parser) offsets(key, text string) map[int32]int64 {
 		partition, err := strconv.ParseInt(n, 10, 32)
 		offset, err2 := strconv.ParseInt(at, 10, 64)
 		if !ok || !too || err != nil || err2 != nil || partition < 0 || offset < 0 {
-			p.fail("option '%s': %q is not like partition:0,offset:42", key, one)
+			p.Fail("option '%s': %q is not like partition:0,offset:42", key, one)
 			return nil
 		}
 		out[int32(partition)] = offset
