@@ -3803,8 +3803,8 @@ type Materialize struct {
 	Keys          []uint32 `protobuf:"varint,1,rep,packed,name=keys,proto3" json:"keys,omitempty"`
 	AtEnd         bool     `protobuf:"varint,2,opt,name=at_end,json=atEnd,proto3" json:"at_end,omitempty"` // rows are told once, when the input ends, as inserts
 	UpdateBefore  bool     `protobuf:"varint,3,opt,name=update_before,json=updateBefore,proto3" json:"update_before,omitempty"`
-	KeyOnly       bool     `protobuf:"varint,4,opt,name=key_only,json=keyOnly,proto3" json:"key_only,omitempty"` // a delete needs no more than the keys to be right
-	KeepMillis    int64    `protobuf:"varint,5,opt,name=keep_millis,json=keepMillis,proto3" json:"keep_millis,omitempty"`
+	KeyOnly       bool     `protobuf:"varint,4,opt,name=key_only,json=keyOnly,proto3" json:"key_only,omitempty"`          // a delete needs no more than the keys to be right
+	KeepMillis    int64    `protobuf:"varint,5,opt,name=keep_millis,json=keepMillis,proto3" json:"keep_millis,omitempty"` // keys are forgotten that nothing came for in it; 0: never, and with at_end
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4559,6 +4559,7 @@ type MatchRecognize struct {
 	AfterVariable uint32                 `protobuf:"varint,8,opt,name=after_variable,json=afterVariable,proto3" json:"after_variable,omitempty"`
 	WithinMillis  int64                  `protobuf:"varint,9,opt,name=within_millis,json=withinMillis,proto3" json:"within_millis,omitempty"` // from the first to the last row of a match; 0: any
 	MaxPartial    int64                  `protobuf:"varint,10,opt,name=max_partial,json=maxPartial,proto3" json:"max_partial,omitempty"`      // partial matches that a partition may have at a time
+	KeepMillis    int64                  `protobuf:"varint,11,opt,name=keep_millis,json=keepMillis,proto3" json:"keep_millis,omitempty"`      // partial matches end when nothing came for their partition in it; 0: never
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4652,6 +4653,13 @@ func (x *MatchRecognize) GetWithinMillis() int64 {
 func (x *MatchRecognize) GetMaxPartial() int64 {
 	if x != nil {
 		return x.MaxPartial
+	}
+	return 0
+}
+
+func (x *MatchRecognize) GetKeepMillis() int64 {
+	if x != nil {
+		return x.KeepMillis
 	}
 	return 0
 }
@@ -5137,7 +5145,7 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x06define\x18\x02 \x01(\v2\x16.tidemill.expr.v1.ExprR\x06define\x12D\n" +
 	"\n" +
 	"references\x18\x03 \x03(\v2$.tidemill.jobgraph.v1.MatchReferenceR\n" +
-	"references\"\xc6\x03\n" +
+	"references\"\xe7\x03\n" +
 	"\x0eMatchRecognize\x12\x1c\n" +
 	"\tpartition\x18\x01 \x03(\rR\tpartition\x123\n" +
 	"\x05order\x18\x02 \x03(\v2\x1d.tidemill.jobgraph.v1.SortKeyR\x05order\x127\n" +
@@ -5149,7 +5157,9 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\rwithin_millis\x18\t \x01(\x03R\fwithinMillis\x12\x1f\n" +
 	"\vmax_partial\x18\n" +
 	" \x01(\x03R\n" +
-	"maxPartial\"\a\n" +
+	"maxPartial\x12\x1f\n" +
+	"\vkeep_millis\x18\v \x01(\x03R\n" +
+	"keepMillis\"\a\n" +
 	"\x05Union\"\xfc\x03\n" +
 	"\x04Sink\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x14\n" +

@@ -3,10 +3,12 @@ package changelog
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/tidemill/tidemill/core/compute"
+	"github.com/tidemill/tidemill/core/operator/groups"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/stream"
 )
@@ -17,6 +19,7 @@ type latest struct {
 	keys   []int
 	atEnd  bool
 	before bool // updates come with what was before
+	ages   groups.Ages
 
 	mark    []bool  // by slot: it is among those touched
 	touched []int32 // slots of the batch, each once
@@ -44,6 +47,7 @@ func (m *latest) process(b *stream.Batch) error {
 	if err := m.resolve(keys, b.Sel, b.Len()); err != nil {
 		return err
 	}
+	m.ages.Touch(m.rows, m.slots)
 	m.touch()
 	if m.atEnd {
 		return m.apply(b)
@@ -244,6 +248,17 @@ func (m *latest) pick(columns []arrow.Array, rows []int32) ([]arrow.Array, error
 		out = append(out, taken)
 	}
 	return out, nil
+}
+
+// Tick implements operator.Ticker: keys that nothing has come for are forgotten. Their rows
+// are not taken back.
+func (m *latest) Tick(now time.Time) error {
+	old, err := m.ages.Old(now, m.rows)
+	if err != nil {
+		return fmt.Errorf("materialize: %w", err)
+	}
+	m.rows.Remove(old)
+	return nil
 }
 
 // EndInput implements operator.Operator.

@@ -10,6 +10,7 @@ import (
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/keygroup"
 	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/operator/groups"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/state/memstate"
 	"github.com/tidemill/tidemill/core/stream"
@@ -20,10 +21,14 @@ const stateTable = 1
 
 // New returns the operator that spec describes, over input columns of in. It keeps rows
 // by all columns, with how often each is there, or, with keys, a list of rows for each
-// key in the order in which they came.
+// key in the order in which they came. With a time to live, which only what tells changes
+// has, keys that nothing has come for are forgotten: their rows stay with those who read.
 func New(spec *jobgraph.Materialize, in datatype.Schema) (operator.Operator, error) {
 	if len(in) == 0 {
 		return nil, fmt.Errorf("materialize: no columns")
+	}
+	if spec.KeepMillis > 0 && (spec.AtEnd || len(spec.Keys) == 0) {
+		return nil, fmt.Errorf("materialize: rows that are told at the end have a time to live")
 	}
 	b := base{in: in, arrow: in.Arrow()}
 	if len(spec.Keys) == 0 {
@@ -37,7 +42,7 @@ func New(spec *jobgraph.Materialize, in datatype.Schema) (operator.Operator, err
 		}
 		return &bag{base: b}, nil
 	}
-	m := &latest{base: b, atEnd: spec.AtEnd, before: spec.UpdateBefore}
+	m := &latest{base: b, atEnd: spec.AtEnd, before: spec.UpdateBefore, ages: groups.Ages{Keep: spec.KeepMillis}}
 	for _, k := range spec.Keys {
 		if int(k) >= len(in) {
 			return nil, fmt.Errorf("materialize: key column %d of %d", k, len(in))
@@ -45,7 +50,10 @@ func New(spec *jobgraph.Materialize, in datatype.Schema) (operator.Operator, err
 		m.keys = append(m.keys, int(k))
 		m.spec.Keys = append(m.spec.Keys, in[k])
 	}
-	m.spec.ID, m.spec.Name, m.spec.List, m.spec.Evictable = stateTable, "rows by key", in, true
+	m.spec.ID, m.spec.Name, m.spec.List, m.spec.Evictable = stateTable, "rows by key", in, spec.KeepMillis == 0
+	if spec.KeepMillis > 0 {
+		m.spec.Values = datatype.Schema{groups.Touched()}
+	}
 	return m, nil
 }
 
@@ -218,4 +226,5 @@ func (m *bag) tellRows(keys []arrow.Array, rows []int32) error {
 var (
 	_ operator.Operator = (*bag)(nil)
 	_ operator.Operator = (*latest)(nil)
+	_ operator.Ticker   = (*latest)(nil)
 )

@@ -65,8 +65,40 @@ func TestMaterialize(t *testing.T) {
 	}
 }
 
+// Keys that nothing has come for are forgotten; what comes then is the first.
+func TestForgotten(t *testing.T) {
+	in := operatortest.Parse(`
+k STRING, v BIGINT
+tick 10000
+a | 1
+b | 1
+b | 2
+tick 14000
+a | 2
+tick 16000
+-D b | 2
+-D a | 2
+c | 1
+tick 30000
+-D a | 1
+c | 2
+tick 30500
+-D c | 2`)
+	for want, keep := range map[string]int64{"b | 1\nc | 1": 0, "a | 1\nb | 2": 5000} {
+		operatortest.Run(t, operatortest.Case{
+			Inputs: []operatortest.Table{in}, Output: in.Schema, Want: want, Changelog: true, Upsert: []int{0},
+			Stateful: true, Backend: backend,
+			New: func() (operator.Operator, error) {
+				return changelog.New(&jobgraph.Materialize{Keys: []uint32{0}, KeyOnly: true, KeepMillis: keep}, in.Schema)
+			},
+		})
+	}
+}
+
 func TestMaterializeRefused(t *testing.T) {
-	for name, spec := range map[string]*jobgraph.Materialize{"no end": {}, "wrong key": {Keys: []uint32{2}}} {
+	for name, spec := range map[string]*jobgraph.Materialize{
+		"no end": {}, "wrong key": {Keys: []uint32{2}}, "forgotten before the end": {AtEnd: true, KeepMillis: 1},
+	} {
 		if _, err := changelog.New(spec, operatortest.ParseSchema("k STRING, v BIGINT")); err == nil {
 			t.Errorf("%s: no error", name)
 		}

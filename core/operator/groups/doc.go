@@ -8,5 +8,5 @@
 // the order in which they came.
 //
 // A Finder gives the rows of a batch the slots of their groups; Waiting are the groups
-// whose time has not come.
+// whose time has not come; Ages tell which ones nothing has come for since a while.
 package groups

@@ -28,4 +28,7 @@
 //
 // Partial matches live outside of keyed state, by slot of their partition, and are written
 // to a value of it at each snapshot: rows are named by their place in the list.
+//
+// Where state has a time to live, partial matches also end when nothing has come for their
+// partition for as long in processing time; rows that wait for the watermark do not.
 package match

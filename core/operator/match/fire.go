@@ -69,16 +69,7 @@ func (m *Match) fire(slots []int32, w stream.Watermark) error {
 		}
 		active = active[:n]
 	}
-	for _, p := range d.parts {
-		if err := m.pass(p, w); err != nil {
-			return err
-		}
-	}
-	if err := m.tell(); err != nil {
-		return err
-	}
-	m.settle(d.parts, slots)
-	return nil
+	return m.pass(d.parts, slots, w)
 }
 
 // partition is that of a slot, which is written to.
@@ -177,15 +168,25 @@ func (m *Match) read(d *due, lists state.Lists) (err error) {
 	return nil
 }
 
-// pass has time pass by: partial matches end that no row can complete any more.
-func (m *Match) pass(p *partition, w stream.Watermark) error {
-	if w == stream.MaxWatermark {
-		m.partials.drop(p.live...)
-		p.live = p.live[:0]
-	} else {
-		m.expire(p, int64(w))
+// pass has time pass by: partial matches end that no row can complete any more, and what
+// that completes is told.
+func (m *Match) pass(parts []*partition, slots []int32, w stream.Watermark) error {
+	for _, p := range parts {
+		if w == stream.MaxWatermark {
+			m.partials.drop(p.live...)
+			p.live = p.live[:0]
+		} else {
+			m.expire(p, int64(w))
+		}
+		if err := m.release(p); err != nil {
+			return err
+		}
 	}
-	return m.release(p)
+	if err := m.tell(); err != nil {
+		return err
+	}
+	m.settle(parts, slots)
+	return nil
 }
 
 // expire drops the partial matches that would take longer than WITHIN at a time.

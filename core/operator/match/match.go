@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"google.golang.org/protobuf/proto"
@@ -59,6 +60,7 @@ type Match struct {
 
 	keyTypes datatype.Schema // never empty: without partitions, a constant
 	finder   groups.Finder
+	ages     groups.Ages
 	sorter   *groups.Sorter
 
 	ctx      *operator.Context
@@ -91,7 +93,8 @@ type partition struct {
 // New returns the operator that spec describes over input columns of in, with output
 // columns out.
 func New(spec *jobgraph.MatchRecognize, in, out datatype.Schema, deps Deps) (*Match, error) {
-	m := &Match{spec: spec, deps: deps, in: in, arrow: out.Arrow(), finder: groups.Finder{Columns: spec.Partition}, fired: stream.MinWatermark}
+	m := &Match{spec: spec, deps: deps, in: in, arrow: out.Arrow(), fired: stream.MinWatermark}
+	m.finder, m.ages = groups.Finder{Columns: spec.Partition}, groups.Ages{Keep: spec.KeepMillis, Column: 1}
 	if err := m.check(out); err != nil {
 		return nil, fmt.Errorf("match: %w", err)
 	}
@@ -188,10 +191,11 @@ func (m *Match) Open(ctx *operator.Context) error {
 		m.own = memstate.New(1, keygroup.Range{Last: 1}, ctx.Alloc, ctx.Memory)
 		backend = m.own
 	}
-	table, err := backend.Table(state.TableSpec{
-		ID: stateTable, Name: "rows of partitions", Keys: m.keyTypes, List: m.in,
-		Values: datatype.Schema{{Name: "partial matches", Type: datatype.Of(datatype.Varbinary)}},
-	})
+	values := datatype.Schema{{Name: "partial matches", Type: datatype.Of(datatype.Varbinary)}}
+	if m.spec.KeepMillis > 0 {
+		values = append(values, groups.Touched())
+	}
+	table, err := backend.Table(state.TableSpec{ID: stateTable, Name: "rows of partitions", Keys: m.keyTypes, List: m.in, Values: values})
 	if err == nil {
 		m.rows, err = table.Namespace(0)
 	}
@@ -245,6 +249,7 @@ func (m *Match) Process(_ int, b *stream.Batch) error {
 	if err != nil {
 		return fmt.Errorf("match: %w", err)
 	}
+	m.ages.Touch(m.rows, slots)
 	for i, x := range slots {
 		m.waiting.Add(times[i], x)
 	}
@@ -286,6 +291,38 @@ func (m *Match) inUse(slots []int32) []int32 {
 	return slices.DeleteFunc(slots, func(x int32) bool {
 		return first[x] < 0 && (int(x) >= len(m.parts) || m.parts[x] == nil)
 	})
+}
+
+// Tick implements operator.Ticker: partial matches end of partitions that nothing has come
+// for and in which no row waits, so that complete ones wait for them no longer.
+func (m *Match) Tick(now time.Time) error {
+	old, err := m.ages.Old(now, m.rows)
+	if err != nil {
+		return fmt.Errorf("match: %w", err)
+	}
+	for some := range slices.Chunk(slices.DeleteFunc(old, m.waits), firedPartitions) {
+		parts := make([]*partition, len(some))
+		for i, x := range some {
+			parts[i] = m.partition(x)
+		}
+		if err := m.pass(parts, some, stream.MaxWatermark); err != nil {
+			return fmt.Errorf("match: %w", err)
+		}
+	}
+	return nil
+}
+
+// waits reports whether rows of a partition wait for the watermark.
+func (m *Match) waits(slot int32) bool {
+	lists := m.rows.Lists()
+	first, next := lists.Chains()
+	times := lists.Fixed()[m.time].Int64
+	for r := first[slot]; r >= 0; r = next[r] {
+		if !passed(m.millis(times[r]), m.fired) {
+			return true
+		}
+	}
+	return false
 }
 
 // Delayed implements operator.Delayer: matches that are complete but not told have a time,
@@ -333,4 +370,5 @@ var (
 	_ operator.Operator    = (*Match)(nil)
 	_ operator.Snapshotter = (*Match)(nil)
 	_ operator.Delayer     = (*Match)(nil)
+	_ operator.Ticker      = (*Match)(nil)
 )

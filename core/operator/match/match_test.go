@@ -239,6 +239,47 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+// Partial matches end where nothing has come for their partition for a while: what comes
+// then is the first. Rows that wait for the watermark stay.
+func TestForgotten(t *testing.T) {
+	spec, conditions := newSpec(sequence(variable(0), repeat(variable(1), 0, -1, true), variable(2)), nextRow, 1, 0, 2)
+	spec.KeepMillis = 5000
+	former, later := events(3, 12, 1000, 2), events(4, 10, 1000, 2)
+	for _, s := range later.Steps {
+		if s.Row != nil {
+			s.Row[1], s.Row[4] = s.Row[1].(int64)+100_000, s.Row[4].(int64)+100
+		}
+	}
+	later.Steps = slices.DeleteFunc(later.Steps, func(s operatortest.Step) bool { return s.Row == nil })
+	for _, waits := range []bool{false, true} {
+		in := operatortest.Table{Schema: schema, Steps: []operatortest.Step{{Tick: 10_000}}}
+		for _, s := range former.Steps {
+			if s.Row != nil || !waits {
+				in.Steps = append(in.Steps, s)
+			}
+		}
+		if !waits {
+			in.Steps = append(in.Steps, operatortest.Step{Watermark: 50_000})
+		}
+		in.Steps = append(append(in.Steps, operatortest.Step{Tick: 13_000}, operatortest.Step{Tick: 20_000}), later.Steps...)
+		twin := func(in [][][]any) [][]any {
+			at := slices.IndexFunc(in[0], func(row []any) bool { return row[4].(int64) >= 100 })
+			if waits {
+				at = 0
+			}
+			return append(matches(spec, conditions, in[0][:at]), matches(spec, conditions, in[0][at:])...)
+		}
+		if all := matches(spec, conditions, in.Rows()); slices.Equal(lines(spec, all), lines(spec, twin([][][]any{in.Rows()}))) != waits {
+			t.Fatal("no match of both times")
+		}
+		operatortest.Run(t, operatortest.Case{
+			Inputs: []operatortest.Table{in}, Output: output(spec), Stateful: true, Backend: backend,
+			New:  func() (operator.Operator, error) { return match.New(spec, schema, output(spec), deps) },
+			Twin: twin,
+		})
+	}
+}
+
 // somePattern is a pattern at random.
 func somePattern(r *rand.Rand, depth int) *jobgraph.Pattern {
 	var p *jobgraph.Pattern

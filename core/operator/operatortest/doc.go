@@ -17,7 +17,8 @@
 // goroutine left.
 //
 // Tables are text: a schema, then a row a line with | between values. A line
-// "watermark N" advances event time.
+// "watermark N" advances event time, a line "tick N" processing time, in milliseconds;
+// an operator that is restored is told the time again.
 //
 //	k STRING, v BIGINT
 //	a | 1

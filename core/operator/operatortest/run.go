@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"go.uber.org/goleak"
@@ -378,6 +379,7 @@ type feed struct {
 	backend state.Backend
 	ctx     *operator.Context
 	step    int
+	now     int64 // of the last tick, milliseconds; 0: none
 	ended   []bool
 	times   []stream.Watermark // by input; of those that bring none, the last
 	dir     *spill.Directory   // of this run alone
@@ -445,7 +447,10 @@ func (f *feed) open(saved []byte, restore func(state.Backend) error) (err error)
 		f.ctx.Memory, f.ctx.Contend = f.limited, f.limited.Contend
 		f.ctx.Alloc = f.limited.Allocator()
 	}
-	return f.op.Open(f.ctx)
+	if err := f.op.Open(f.ctx); err != nil {
+		return err
+	}
+	return f.tick()
 }
 
 func (f *feed) close() (err error) {
@@ -501,6 +506,16 @@ func (f *feed) restore() error {
 		return err
 	}
 	return f.open(saved, all.restore)
+}
+
+// tick tells the operator what time it is, if it wants to know.
+func (f *feed) tick() error {
+	if t, ok := f.op.(operator.Ticker); ok && f.now > 0 {
+		if err := t.Tick(time.UnixMilli(f.now)); err != nil {
+			return err
+		}
+	}
+	return f.evict()
 }
 
 // all feeds every input to its end; of the last one's end the operator is told
@@ -579,8 +594,12 @@ func (f *feed) feedSome(input int, table Table, from int) (int, error) {
 	if err := f.before(); err != nil {
 		return 0, err
 	}
-	if table.Steps[from].Row == nil {
-		return 1, f.watermark(input, table.Steps[from].Watermark)
+	switch s := table.Steps[from]; {
+	case s.isWatermark():
+		return 1, f.watermark(input, s.Watermark)
+	case s.Row == nil:
+		f.now = s.Tick
+		return 1, f.tick()
 	}
 	to := from
 	for to < len(table.Steps) && to-from < f.way.batch && table.Steps[to].Row != nil {
@@ -597,7 +616,7 @@ func (f *feed) watermark(input int, w stream.Watermark) error {
 	if f.times == nil {
 		for _, t := range f.c.Inputs {
 			at := stream.MaxWatermark
-			if slices.ContainsFunc(t.Steps, func(s Step) bool { return s.Row == nil }) {
+			if slices.ContainsFunc(t.Steps, Step.isWatermark) {
 				at = stream.MinWatermark
 			}
 			f.times = append(f.times, at)

@@ -25,12 +25,15 @@ type Table struct {
 	Steps  []Step
 }
 
-// Step is a row or, without one, a watermark.
+// Step is a row or, without one, a tick or a watermark.
 type Step struct {
 	Row       []any
 	Kind      stream.RowKind // of the row; invalid: Insert
+	Tick      int64          // processing time in milliseconds; 0: none
 	Watermark stream.Watermark
 }
+
+func (s Step) isWatermark() bool { return s.Row == nil && s.Tick == 0 }
 
 // Rows returns the rows that the changes leave, without the watermarks. It panics where
 // one takes back what is not there.
@@ -53,12 +56,8 @@ func Parse(text string) Table {
 	t := Table{Schema: ParseSchema(lines[0])}
 	for _, line := range lines[1:] {
 		line = strings.TrimSpace(line)
-		if w, ok := strings.CutPrefix(line, "watermark "); ok {
-			n, err := strconv.ParseInt(w, 10, 64)
-			if err != nil {
-				panic(err)
-			}
-			t.Steps = append(t.Steps, Step{Watermark: stream.Watermark(n)})
+		if step, ok := cutTime(line); ok {
+			t.Steps = append(t.Steps, step)
 			continue
 		}
 		kind, line := cutKind(line)
@@ -77,6 +76,22 @@ func Parse(text string) Table {
 		t.Steps = append(t.Steps, Step{Row: row, Kind: kind})
 	}
 	return t
+}
+
+// cutTime reads a line that advances a time.
+func cutTime(line string) (Step, bool) {
+	word, number, _ := strings.Cut(line, " ")
+	if word != "watermark" && word != "tick" {
+		return Step{}, false
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	switch {
+	case err != nil:
+		return Step{}, false // a row
+	case word == "tick":
+		return Step{Tick: n}, true
+	}
+	return Step{Watermark: stream.Watermark(n)}, true
 }
 
 // ParseSchema reads name TYPE, name TYPE.

@@ -95,7 +95,7 @@ func (o *Over) match(b *stream.Batch, removed []int32) (slots, rows []int32, err
 			n++
 		}
 	}
-	o.touch(slots[:n])
+	o.ages.Touch(o.rows, slots[:n])
 	return slots[:n], rows[:n], nil
 }
 

@@ -2,6 +2,7 @@ package updateover
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -46,15 +47,14 @@ type Over struct {
 	charged int64 // for bytes of carried accumulators
 	fired   stream.Watermark
 	late    int64
-	now     int64 // of the last tick, milliseconds
-	swept   int64
 	finder  groups.Finder
+	ages    groups.Ages
 }
 
 // New returns the operator that spec describes over input columns of in, with output
 // columns out.
 func New(spec *jobgraph.UpdatingOver, in, out datatype.Schema) (*Over, error) {
-	o := &Over{spec: spec, finder: groups.Finder{Columns: spec.Partition}, in: in, arrow: out.Arrow(), fired: stream.MinWatermark}
+	o := &Over{spec: spec, finder: groups.Finder{Columns: spec.Partition}, ages: groups.Ages{Keep: spec.KeepMillis}, in: in, arrow: out.Arrow(), fired: stream.MinWatermark}
 	if len(out) != len(in)+len(spec.Calls) {
 		return nil, fmt.Errorf("updating over: %d output columns for %d and %d calls", len(out), len(in), len(spec.Calls))
 	}
@@ -123,7 +123,7 @@ func (o *Over) Open(ctx *operator.Context) error {
 	}
 	spec := state.TableSpec{ID: stateTable, Name: "rows of partitions", Keys: o.keyTypes, List: o.in}
 	if o.spec.KeepMillis > 0 {
-		spec.Values = append(spec.Values, datatype.Field{Name: "touched", Type: bigint})
+		spec.Values = append(spec.Values, groups.Touched())
 	}
 	o.carried.first = len(spec.Values)
 	spec.Values = append(spec.Values, o.carried.columns()...)
@@ -185,7 +185,7 @@ func (o *Over) keep(b *stream.Batch, added []int32) (slots, rows []int32, err er
 	if err := o.resolve(b, added, slots, o.rows.Resolve); err != nil {
 		return nil, nil, err
 	}
-	o.touch(slots)
+	o.ages.Touch(o.rows, slots)
 	return slots, rows, o.rows.Lists().Add(slots, b.Record.Columns(), added, rows)
 }
 
@@ -209,45 +209,14 @@ func (o *Over) distinct(lists ...[]int32) []int32 {
 	return out
 }
 
-// touch notes when rows came for partitions.
-func (o *Over) touch(slots []int32) {
-	if o.spec.KeepMillis == 0 {
-		return
-	}
-	o.rows.Touch(slots)
-	at := o.rows.Values()[0]
-	for _, x := range slots {
-		at.Int64[x], at.Valid[x] = o.now, true
-	}
-}
-
 // Tick implements operator.Ticker: partitions that nothing has come for, and in which
 // nothing waits, are forgotten.
 func (o *Over) Tick(now time.Time) error {
-	o.now = now.UnixMilli()
-	keep := o.spec.KeepMillis
-	if keep == 0 || o.now-o.swept < min(max(keep/8, 1000), keep) {
-		return nil
-	}
-	o.swept = o.now
-	var gone, fresh []int32
-	err := o.rows.Each(func(v state.View, from, to int) error {
-		at := v.Values()[0].Int64
-		for x := from; x < to; x++ {
-			switch {
-			case at[x] == 0: // came before the first tick
-				fresh = append(fresh, int32(x))
-			case at[x] <= o.now-keep && !o.waits(int32(x)):
-				gone = append(gone, int32(x))
-			}
-		}
-		return nil
-	})
+	old, err := o.ages.Old(now, o.rows)
 	if err != nil {
 		return fmt.Errorf("updating over: %w", err)
 	}
-	o.touch(fresh)
-	o.remove(gone)
+	o.remove(slices.DeleteFunc(old, o.waits))
 	return nil
 }
 

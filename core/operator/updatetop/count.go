@@ -27,7 +27,7 @@ func (n *TopN) applyAll(s *space, b *stream.Batch, added, removed []int32) error
 		if err := n.resolve(s, b, added, slots, true); err != nil {
 			return err
 		}
-		n.touch(s, slots)
+		n.ages.Touch(s.rows, slots)
 		if !n.spec.Retracting {
 			added, slots = n.wanted(s, columns, added, slots)
 		}
@@ -67,7 +67,7 @@ func (n *TopN) match(s *space, b *stream.Batch, removed []int32) (rows, slots []
 			at++
 		}
 	}
-	n.touch(s, slots[:at])
+	n.ages.Touch(s.rows, slots[:at])
 	return rows[:at], slots[:at], nil
 }
 

@@ -33,7 +33,7 @@ func (n *TopN) applyFirst(s *space, b *stream.Batch, added []int32) error {
 	if err := n.resolve(s, b, added, f.slots, true); err != nil {
 		return err
 	}
-	n.touch(s, f.slots)
+	n.ages.Touch(s.rows, f.slots)
 	in := n.words.ofBatch(b.Record.Columns(), added, rows)
 	f.pick(s.mark, in)
 	f.compare(s.rows.Lists(), n.words, in, added)

@@ -38,10 +38,9 @@ type TopN struct {
 	spaces map[int64]*space
 	fired  stream.Watermark
 	late   int64
-	now    int64 // of the last tick, milliseconds
-	swept  int64
 
 	finder groups.Finder
+	ages   groups.Ages
 	ints   []int64
 	out    changes
 	best   firsts
@@ -62,7 +61,7 @@ type space struct {
 // New returns the operator that spec describes over input columns of in, with output
 // columns out.
 func New(spec *jobgraph.UpdatingTopN, in, out datatype.Schema) (*TopN, error) {
-	n := &TopN{spec: spec, finder: groups.Finder{Columns: spec.Groups}, in: in, arrow: out.Arrow(), fired: stream.MinWatermark, spaces: map[int64]*space{}}
+	n := &TopN{spec: spec, finder: groups.Finder{Columns: spec.Groups}, ages: groups.Ages{Keep: spec.KeepMillis}, in: in, arrow: out.Arrow(), fired: stream.MinWatermark, spaces: map[int64]*space{}}
 	if spec.Limit < 1 || spec.Offset < 0 || spec.Ranking == jobgraph.Ranking_RANKING_INVALID {
 		return nil, fmt.Errorf("updating top-n: limit %d, offset %d, ranking %s", spec.Limit, spec.Offset, spec.Ranking)
 	}
@@ -115,7 +114,7 @@ func (n *TopN) Open(ctx *operator.Context) (err error) {
 	}
 	spec := state.TableSpec{ID: stateTable, Name: "rows of groups", Keys: n.keyTypes, List: n.in, Evictable: n.spec.KeepMillis == 0}
 	if n.spec.KeepMillis > 0 {
-		spec.Values = datatype.Schema{{Name: "touched", Type: datatype.Of(datatype.BigInt).NotNull()}}
+		spec.Values = datatype.Schema{groups.Touched()}
 	}
 	if n.table, err = backend.Table(spec); err != nil {
 		return fmt.Errorf("updating top-n: %w", err)
@@ -265,18 +264,6 @@ func (s *space) grow() {
 	}
 }
 
-// touch notes when rows came for groups.
-func (n *TopN) touch(s *space, slots []int32) {
-	if n.spec.KeepMillis == 0 {
-		return
-	}
-	s.rows.Touch(slots)
-	at := s.rows.Values()[0]
-	for _, x := range slots {
-		at.Int64[x], at.Valid[x] = n.now, true
-	}
-}
-
 // LetGo implements operator.Holder: what is known by slot is forgotten.
 func (n *TopN) LetGo() error {
 	for _, s := range n.spaces {
@@ -308,35 +295,22 @@ func (n *TopN) Watermark(w stream.Watermark) error {
 
 // Tick implements operator.Ticker: groups that nothing has come for are forgotten.
 func (n *TopN) Tick(now time.Time) error {
-	n.now = now.UnixMilli()
-	if keep := n.spec.KeepMillis; keep == 0 || n.spec.Closing != nil || n.now-n.swept < min(max(keep/8, 1000), keep) {
+	if n.spec.KeepMillis == 0 || n.spec.Closing != nil {
 		return nil
 	}
-	n.swept = n.now
 	s, err := n.space(0)
 	if err != nil {
 		return fmt.Errorf("updating top-n: %w", err)
 	}
-	s.grow()
-	var gone, fresh []int32
-	err = s.rows.Each(func(v state.View, from, to int) error {
-		at := v.Values()[0].Int64
-		for x := from; x < to; x++ {
-			switch {
-			case at[x] == 0: // came before the first tick
-				fresh = append(fresh, int32(x))
-			case at[x] <= n.now-n.spec.KeepMillis:
-				gone = append(gone, int32(x))
-				s.last[x] = -1
-			}
-		}
-		return nil
-	})
+	old, err := n.ages.Old(now, s.rows)
 	if err != nil {
 		return fmt.Errorf("updating top-n: %w", err)
 	}
-	n.touch(s, fresh)
-	s.rows.Remove(gone)
+	s.grow()
+	for _, x := range old {
+		s.last[x] = -1
+	}
+	s.rows.Remove(old)
 	return nil
 }
 

@@ -30,11 +30,11 @@ func updatingText(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) 
 		return "rows" + byText(in, o.Partition) + "; " + bound(in, o.Closing, o.KeepMillis, "all rows", false)
 	case *jobgraph.Operator_MatchRecognize:
 		m := s.MatchRecognize
-		kept := "rows that partial matches read"
+		kept := "rows that partial matches read" + byText(in, m.Partition) + "; "
 		if m.WithinMillis > 0 {
-			return kept + byText(in, m.Partition) + "; bounded by watermark: for " + plan.Duration(m.WithinMillis)
+			return kept + "bounded by watermark: for " + plan.Duration(m.WithinMillis)
 		}
-		return kept + byText(in, m.Partition) + fmt.Sprintf("; not bounded: up to %d partial matches a key", m.MaxPartial)
+		return kept + bound(in, nil, m.KeepMillis, fmt.Sprintf("up to %d partial matches a key", m.MaxPartial), false)
 	case *jobgraph.Operator_Materialize:
 		m := s.Materialize
 		switch {

@@ -115,9 +115,9 @@ func (p *part) kept() []*checkpoint.KeptColumn {
 	case *jobgraph.Operator_UpdatingOver:
 		return touched(p.in[0].rows(listTable, true), "touched", s.UpdatingOver.KeepMillis)
 	case *jobgraph.Operator_Materialize:
-		return p.in[0].rows(listTable, len(s.Materialize.Keys) > 0)
+		return touched(p.in[0].rows(listTable, len(s.Materialize.Keys) > 0), "touched", s.Materialize.KeepMillis)
 	case *jobgraph.Operator_MatchRecognize:
-		return p.in[0].rows(listTable, false)
+		return touched(p.in[0].rows(listTable, false), "touched", s.MatchRecognize.KeepMillis)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func (b *builder) match(n *plan.Match) (*fragment, error) {
 	f = b.meet(f, n.Partition)
 	spec := &jobgraph.MatchRecognize{
 		Partition: refs(n.Partition), Order: sortKeys(n.Order), Pattern: patternProto(n.Pattern), Measures: b.references(n, n.Measures),
-		After: afterProto(n.After), AfterVariable: uint32(n.AfterVariable), WithinMillis: n.WithinMillis, MaxPartial: b.o.MaxPartialMatches,
+		After: afterProto(n.After), AfterVariable: uint32(n.AfterVariable), WithinMillis: n.WithinMillis, MaxPartial: b.o.MaxPartialMatches, KeepMillis: b.o.KeepMillis,
 	}
 	for _, v := range n.Variables {
 		one := &jobgraph.MatchVariable{Name: v.Name, References: b.references(n, v.References)}

@@ -173,9 +173,11 @@ func (b *builder) materialize(n *plan.Materialize) (*fragment, error) {
 		keys = nil
 	}
 	f = b.meet(f, keys)
-	out := b.chain(f, n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Materialize{Materialize: &jobgraph.Materialize{
-		Keys: refs(n.Keys), AtEnd: n.AtEnd, UpdateBefore: b.before(n), KeyOnly: !b.before(n),
-	}}})
+	spec := &jobgraph.Materialize{Keys: refs(n.Keys), AtEnd: n.AtEnd, UpdateBefore: b.before(n), KeyOnly: !b.before(n)}
+	if !n.AtEnd {
+		spec.KeepMillis = b.o.KeepMillis
+	}
+	out := b.chain(f, n, n.Label(), n.Schema(), &jobgraph.Operator{Spec: &jobgraph.Operator_Materialize{Materialize: spec}})
 	out.hashed = keys
 	return out, nil
 }

@@ -24,7 +24,8 @@ import (
 )
 
 // fake is a connector that knows tables by their options: rows, bytes, version,
-// bounded, bounds (column low high, ...), partitions (total), and a few files by path.
+// bounded, bounds (column low high, ...), partitions (total), takes (upserts), and a few
+// files by path.
 type fake struct {
 	connector.Connector
 	name string
@@ -37,7 +38,7 @@ func (f fake) Describe(_ context.Context, t connector.Table, pred *predicate.Pre
 	for key, value := range t.Options {
 		n, _ := strconv.ParseInt(value, 10, 64)
 		switch key {
-		case "connector", "path", "format":
+		case "connector", "path", "format", "takes":
 		case "rows":
 			d.Rows = n
 		case "bytes":
@@ -80,6 +81,14 @@ func (f fake) Describe(_ context.Context, t connector.Table, pred *predicate.Pre
 		})
 	}
 	return d, nil
+}
+
+// Accepts implements connector.ChangelogSink.
+func (fake) Accepts(t connector.Table) connector.Changes {
+	if t.Options["takes"] == "upserts" {
+		return connector.Upserts
+	}
+	return connector.Inserts
 }
 
 func bounds(text string) map[string]predicate.Summary {
