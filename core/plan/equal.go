@@ -27,3 +27,9 @@ func placeless(n Node) Node {
 		return c.Interface().(Node)
 	})
 }
+
+// OneTable reports whether scans read one table in the same way, which may be in other columns
+// and by other predicates.
+func OneTable(a, b *Scan) bool {
+	return a.Connector == b.Connector && a.Known.Bounded == b.Known.Bounded && reflect.DeepEqual(a.Table, b.Table)
+}

@@ -51,6 +51,18 @@ func Approximate(n float64) string {
 	return strconv.FormatFloat(n, 'f', 0, 64)
 }
 
+// columnNames are those that are read, with the fields of rows of which some are not.
+func (n *Scan) columnNames() []string {
+	names := n.Columns.Names()
+	for i, f := range n.Columns {
+		at := n.Known.Schema.Index(f.Name)
+		if f.Type.Kind == datatype.Row && at >= 0 && len(f.Type.Fields) < len(n.Known.Schema[at].Type.Fields) {
+			names[i] += " (" + strings.Join(datatype.Schema(f.Type.Fields).Names(), ", ") + ")"
+		}
+	}
+	return names
+}
+
 // spell writes a predicate's literal as SQL does, by the type of its column.
 func (n *Scan) spell(column string, l any) string {
 	if i := n.Known.Schema.Index(column); i >= 0 {
@@ -61,7 +73,7 @@ func (n *Scan) spell(column string, l any) string {
 
 // Label implements Node.
 func (n *Scan) Label() string {
-	s := "Scan " + n.Table.Name + " [" + strings.Join(n.Columns.Names(), ", ") + "]"
+	s := "Scan " + n.Table.Name + " [" + strings.Join(n.columnNames(), ", ") + "]"
 	if n.Predicate != nil {
 		s += " where " + n.Predicate.Format(n.spell)
 	}

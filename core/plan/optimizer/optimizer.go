@@ -37,6 +37,8 @@ type rule struct {
 	// mode says for which plans it is.
 	mode    mode
 	rewrite func(n plan.Node, o Options) plan.Node
+	// together is in the place of rewrite: it sees all plans of a job.
+	together func(roots []plan.Node, o Options) []plan.Node
 }
 
 // needed is the name of rules without which there is no plan.
@@ -56,23 +58,27 @@ func always(name string, rewrite func(plan.Node) plan.Node) rule {
 }
 
 func only(m mode, name string, rewrite func(plan.Node) plan.Node) rule {
-	return rule{name, m, func(n plan.Node, _ Options) plan.Node { return rewrite(n) }}
+	return single(name, m, func(n plan.Node, _ Options) plan.Node { return rewrite(n) })
+}
+
+func single(name string, m mode, rewrite func(n plan.Node, o Options) plan.Node) rule {
+	return rule{name: name, mode: m, rewrite: rewrite}
 }
 
 // rules are in the order in which they run; some do twice.
 func rules() []rule {
 	return []rule{
 		always("merge", merge), // casts meet the literals that they are of
-		{"fold", every, func(n plan.Node, o Options) plan.Node { return fold(n, o.Functions, o.Zone) }},
-		{"window", every, func(n plan.Node, o Options) plan.Node { return windows(n, o.Streaming) }},
+		single("fold", every, func(n plan.Node, o Options) plan.Node { return fold(n, o.Functions, o.Zone) }),
+		single("window", every, func(n plan.Node, o Options) plan.Node { return windows(n, o.Streaming) }),
 		always("averages", averages),
 		only(batchOnly, "distinct", distinct), // streaming group-bys know different values
 		always("nested-keys", nestedKeys),
 		always("push-down", func(n plan.Node) plan.Node { return pushDown(n, nil) }),
 		always("group-top", groupTop),
-		{"scan-predicate", every, func(n plan.Node, o Options) plan.Node { return scanPredicates(n, o.Refresh) }},
+		single("scan-predicate", every, func(n plan.Node, o Options) plan.Node { return scanPredicates(n, o.Refresh) }),
 		always("prune", prune), // what nobody reads has no weight in the order of joins
-		{needed, every, func(n plan.Node, o Options) plan.Node { return sessionRows(n, o.Streaming) }},
+		single(needed, every, func(n plan.Node, o Options) plan.Node { return sessionRows(n, o.Streaming) }),
 		always("join-order", orderJoins),
 		always("keys", keys),
 		only(batchOnly, "eager", eager), // it would make updates of inserts
@@ -80,7 +86,7 @@ func rules() []rule {
 		always("limit", limits),
 		always("outer-sides", outerSides),
 		always("merge", merge),
-		always("narrow-rows", narrowRows),
+		{name: "narrow-rows", mode: every, together: narrowRows},
 		only(streamingOnly, "updating", updating),
 		only(streamingOnly, "last-filters", lastFilters),
 	}
@@ -99,19 +105,27 @@ func Rules() []string {
 	return slices.Compact(names)
 }
 
-// Optimize returns a plan with the same rows as n.
-func Optimize(n plan.Node, o Options) plan.Node {
+// Optimize returns plans of a job with the same rows as roots.
+func Optimize(roots []plan.Node, o Options) []plan.Node {
 	left := batchOnly
 	if !o.Streaming {
 		left = streamingOnly
 	}
+	roots = slices.Clone(roots)
 	for _, r := range rules() {
-		if o.Stopped != nil && o.Stopped() {
-			return n
+		if r.mode == left || slices.Contains(o.Disabled, r.name) {
+			continue
 		}
-		if r.mode != left && !slices.Contains(o.Disabled, r.name) {
-			n = r.rewrite(n, o)
+		if o.Stopped != nil && o.Stopped() {
+			return roots
+		}
+		if r.together != nil {
+			roots = r.together(roots, o)
+			continue
+		}
+		for i, n := range roots {
+			roots[i] = r.rewrite(n, o)
 		}
 	}
-	return n
+	return roots
 }

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/expr/exprpb"
 	"github.com/tidemill/tidemill/core/jobgraph"
 )
@@ -108,10 +109,27 @@ func expression(e *exprpb.Expr, columns []string) string {
 		for _, a := range n.Call.Args {
 			args = append(args, expression(a, columns))
 		}
+		if name, ok := fieldName(n.Call); ok {
+			args[1] = name
+		}
 		return call(n.Call.Function, append(args, untyped(e.Type))...)
 	default:
 		return call("literal", spelled(e.GetLiteral()), untyped(e.GetType()))
 	}
+}
+
+// fieldName is the field of a row that a call takes: its place is another one where other
+// fields are left out.
+func fieldName(c *exprpb.Call) (string, bool) {
+	if c.Function != "." || len(c.Args) != 2 {
+		return "", false
+	}
+	row, err := datatype.Parse(c.Args[0].Type)
+	at, ok := c.Args[1].GetLiteral().GetValue().(*exprpb.Literal_Integer)
+	if err != nil || !ok || at.Integer < 0 || at.Integer >= int64(len(row.Fields)) {
+		return "", false
+	}
+	return row.Fields[at.Integer].Name, true
 }
 
 // at is a column's meaning; a plan that names one that there is not is refused later.

@@ -88,6 +88,29 @@ func TestStateIdentity(t *testing.T) {
 	}
 }
 
+// TestFieldsOfRows shows that what is computed of a row's field means that field, whatever
+// other fields are read.
+func TestFieldsOfRows(t *testing.T) {
+	meaning := func(field int64, fields ...string) string {
+		bigint := datatype.Of(datatype.BigInt)
+		row := datatype.Of(datatype.Row)
+		for _, f := range fields {
+			row.Fields = append(row.Fields, datatype.Field{Name: f, Type: bigint})
+		}
+		at := &expr.Literal{Value: field, T: bigint.NotNull()}
+		return expression(expr.ToProto(&expr.Call{Function: ".", Args: []expr.Expr{&expr.Column{T: row}, at}, T: bigint}), []string{"t.row"})
+	}
+	if a, b := meaning(0, "x"), meaning(1, "z", "x"); a != b {
+		t.Errorf("field x means %q and %q", a, b)
+	}
+	if a, b := meaning(0, "x"), meaning(0, "z"); a == b {
+		t.Errorf("fields x and z mean %q", a)
+	}
+	if a := meaning(7, "x"); a == meaning(0, "x") {
+		t.Errorf("a field that is not there means %q", a)
+	}
+}
+
 // TestDiamond joins a vertex with itself: the join reads its build side first,
 // while the producer waits for room on the probe side. Retention job prevents it.
 func TestDiamond(t *testing.T) {

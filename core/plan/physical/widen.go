@@ -36,7 +36,7 @@ func chainOf(n plan.Node) (c chain, ok bool) {
 		n = c.project.Input
 	}
 	c.scan, ok = n.(*plan.Scan)
-	return c, ok && c.scan.Limit == 0
+	return c, ok && c.scan.Limit == 0 && len(c.scan.Columns) > 0 // that it wants no column cannot be projected
 }
 
 // exprs are the chain's columns over those of the scan.
@@ -49,14 +49,8 @@ func (c chain) exprs() ([]expr.Expr, []string) {
 
 // alike reports whether chains read one table in the same way, but for columns.
 func alike(a, b chain) bool {
-	x, y := a.scan, b.scan
-	if x.Connector != y.Connector || !reflect.DeepEqual(x.Table, y.Table) || x.Known.Bounded != y.Known.Bounded || (a.time == nil) != (b.time == nil) {
+	if !plan.OneTable(a.scan, b.scan) || (a.time == nil) != (b.time == nil) {
 		return false
-	}
-	for _, f := range a.scan.Columns { // a ROW may have lost fields
-		if i := b.scan.Columns.Index(f.Name); i >= 0 && !f.Type.Equal(b.scan.Columns[i].Type) {
-			return false
-		}
 	}
 	return a.time == nil || a.time.IdleMillis == b.time.IdleMillis && a.time.Processing == b.time.Processing
 }

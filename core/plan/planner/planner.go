@@ -271,20 +271,20 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !streaming {
+		roots = withoutWatermarks(roots)
+	}
+	roots = optimizer.Optimize(roots, optimizer.Options{
+		Functions: r.functions, Refresh: r.refresh, Streaming: streaming, Zone: config.LocalTimeZone.Get(r.settings),
+		Stopped: func() bool { return r.ctx.Err() != nil }, Disabled: disabled,
+	})
+	if err := r.stopped(); err != nil {
+		return nil, err
+	}
 	result := &Result{Kind: Query, Analyze: r.analyze}
 	for _, root := range roots {
-		if !streaming {
-			root = withoutWatermarks(root)
-		}
 		if _, sink := root.(*plan.Sink); sink {
 			result.Kind = Insert
-		}
-		root = optimizer.Optimize(root, optimizer.Options{
-			Functions: r.functions, Refresh: r.refresh, Streaming: streaming, Zone: config.LocalTimeZone.Get(r.settings),
-			Stopped: func() bool { return r.ctx.Err() != nil }, Disabled: disabled,
-		})
-		if err := r.stopped(); err != nil {
-			return nil, err
 		}
 		if streaming {
 			if root, err = physical.Settle(root, config.ResultMode.Get(r.settings) == "changelog"); err != nil {
@@ -398,15 +398,19 @@ func (r *run) streaming(at ast.Node, roots []plan.Node) (bool, error) {
 	return endless != nil, nil
 }
 
-// withoutWatermarks drops event time from a plan that needs none: every input
+// withoutWatermarks drops event time from plans that need none: every input
 // ends, so windows close then.
-func withoutWatermarks(root plan.Node) plan.Node {
-	return plan.Transform(root, func(n plan.Node) plan.Node {
-		if w, ok := n.(*plan.Watermark); ok {
-			return w.Input
-		}
-		return n
-	})
+func withoutWatermarks(roots []plan.Node) []plan.Node {
+	out := make([]plan.Node, len(roots))
+	for i, root := range roots {
+		out[i] = plan.Transform(root, func(n plan.Node) plan.Node {
+			if w, ok := n.(*plan.Watermark); ok {
+				return w.Input
+			}
+			return n
+		})
+	}
+	return out
 }
 
 // place gives err, which a command made, the place of the statement if it has

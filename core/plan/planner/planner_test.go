@@ -24,8 +24,8 @@ import (
 )
 
 // fake is a connector that knows tables by their options: rows, bytes, version,
-// bounded, bounds (column low high, ...), partitions (total), takes (upserts), and a few
-// files by path.
+// bounded, bounds (column low high, ...), partitions (total), takes (upserts),
+// narrow-rows, and a few files by path.
 type fake struct {
 	connector.Connector
 	name string
@@ -47,6 +47,8 @@ func (f fake) Describe(_ context.Context, t connector.Table, pred *predicate.Pre
 			d.Version = value
 		case "bounds":
 			d.Columns = bounds(value)
+		case "narrow-rows":
+			d.NarrowRows = value == "true"
 		case "many-splits":
 			d.ManySplits = true
 		case "scan.watermark.idle-timeout", "scan.watermark.alignment.max-drift":
