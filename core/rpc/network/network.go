@@ -153,7 +153,7 @@ func (p process) ask(ctx context.Context, method string, q, r proto.Message) err
 		return err
 	}
 	where := fmt.Sprintf("%s at %s", short(method), p.address)
-	c, err := p.n.acquire(p.address)
+	c, err := p.n.acquire(p.address, p.name)
 	if err != nil {
 		return fmt.Errorf("%s: %w", where, err)
 	}
@@ -207,14 +207,19 @@ func waits(method string, q proto.Message) bool {
 	return false
 }
 
-// acquire returns the connection to an address, which is used until release.
-func (n *Network) acquire(address string) (*conn, error) {
+// acquire returns the connection to an address, which is used until release. Where nobody
+// was found under another name the next try is put off; whoever has come since is called now.
+func (n *Network) acquire(address, name string) (*conn, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
 		return nil, failure.Wrap(failure.Transient, fmt.Errorf("%w: this process has closed its connections", rpc.ErrUnreachable))
 	}
 	c := n.conns[address]
+	if c != nil && c.users == 0 && c.name != name && c.cc.GetState() == connectivity.TransientFailure {
+		c.close()
+		c = nil
+	}
 	if c == nil {
 		n.sweep()
 		c = &conn{}
@@ -225,6 +230,7 @@ func (n *Network) acquire(address string) (*conn, error) {
 		c.cc, n.conns[address] = cc, c
 	}
 	c.users++
+	c.name = name
 	return c, nil
 }
 
@@ -254,9 +260,10 @@ func (n *Network) sweep() {
 	}
 }
 
-// conn is the connection to an address. Network.mu guards users and used.
+// conn is the connection to an address. Network.mu guards name, users and used.
 type conn struct {
 	cc    *grpc.ClientConn
+	name  string    // of the process that was called last
 	users int       // calls
 	used  time.Time // last
 

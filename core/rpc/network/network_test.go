@@ -7,6 +7,7 @@ import (
 	"net"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -196,6 +197,36 @@ func TestNobodyThere(t *testing.T) {
 			if _, err := c.do(t.Context()); !errors.Is(err, rpc.ErrUnreachable) || failure.Of(err) != failure.Transient || !strings.Contains(err.Error(), c.String()) {
 				t.Errorf("%s: %v (%v)", c, err, failure.Of(err))
 			}
+		}
+	})
+}
+
+// A process that has come to the address of one that is gone is called at once: it is not to
+// wait for the next time that somebody would look for the former one.
+func TestTheNextLifeIsCalledAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var there atomic.Bool
+		token, visitors := security.NewToken(), newCrowd()
+		n := dialer(t, Options{Token: token, Dial: func(context.Context, string) (net.Conn, error) {
+			if there.Load() {
+				return visitors.visit()
+			}
+			return nil, errors.New("nobody is there")
+		}})
+		logs := func(worker id.Worker) error {
+			_, err := n.Worker(worker).Logs(t.Context(), &rpc.LogsRequest{})
+			return err
+		}
+		for range 10 { // the pauses between tries become longer
+			if err := logs("c:1-former"); !errors.Is(err, rpc.ErrUnreachable) {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		_, _ = serveAt(t, visitors, Admission{Token: token}, func(s *grpc.Server) { Register(s, Services{Worker: someWorker{}}) })
+		there.Store(true)
+		if err := logs("c:1-next"); err != nil {
+			t.Error(err)
 		}
 	})
 }
