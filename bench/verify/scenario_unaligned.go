@@ -2,10 +2,12 @@ package verify
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,12 +27,13 @@ func unalignedScenarios() []Scenario {
 // joinedRows is how many rows each job of unaligned writes.
 const joinedRows = 200_000
 
-// joinedScript joins two tables by their ids, with little credit between them and the sink.
+// joinedScript joins two tables by their ids. Between two checkpoints there is time enough for
+// unaligned to let sinks go: the next one would complete with nothing in flight.
 func joinedScript(checkpoints, out string, parallelism int) string {
 	side := `CREATE TABLE %s (id BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '%d', 'fields.id.kind' = 'sequence');
 `
 	return fmt.Sprintf(`SET 'execution.runtime-mode' = 'streaming';
-SET 'execution.checkpointing.interval' = '500 ms';
+SET 'execution.checkpointing.interval' = '3 s';
 SET 'execution.checkpointing.aligned-checkpoint-timeout' = '100 ms';
 SET 'execution.batch-rows' = '500';
 SET 'state.checkpoints.dir' = '%s';
@@ -68,32 +71,38 @@ func (t *telling) underBlockedSink(ctx context.Context, parallelism int) error {
 		return now[failpoint.SinkWrite] >= before[failpoint.SinkWrite]+parallelism, err
 	})
 	if err == nil {
+		err = t.underWay(ctx, j)
+	}
+	if err == nil {
 		err = pause(ctx, overdueAfter)
 	}
 	if err != nil {
 		return errors.Join(err, t.describe(ctx, []job{j}))
 	}
 	start := time.Now()
-	now, rounds, err := t.letGoUntilComplete(ctx, j, hold)
+	c, rounds, err := t.letGoUntilInFlight(ctx, j, hold)
 	if err != nil {
-		return err
+		return errors.Join(err, t.describe(ctx, []job{j}))
 	}
 	took := time.Since(start)
 	files, bytes, err := inFlight(dir)
 	if err == nil && files == 0 {
-		err = errors.New("no checkpoint has rows in flight")
+		err = fmt.Errorf("checkpoint %d has no files of the %d bytes in flight", c.Number, c.InFlight)
 	}
 	if err != nil {
 		return err
 	}
-	t.say("%d subtasks: checkpoint %d is complete %v after the sinks were first let go, %d times for %v; %d bytes in flight in %d files",
-		parallelism, now.Checkpoints, took.Round(time.Millisecond), rounds, letGo, bytes, files)
+	t.say("%d subtasks: checkpoint %d is complete %v after the sinks were first let go, %d times for %v; %d subtasks overtook; %d bytes in flight in %d files",
+		parallelism, c.Number, took.Round(time.Millisecond), rounds, letGo, c.Overtaken, bytes, files)
 	victims := []*node{t.of(Worker)[0], t.of(Shuffle)[0]}
+	var former []string
 	start = time.Now()
 	for _, n := range victims {
-		if err := n.kill(); err != nil {
+		name, err := t.member(ctx, n)
+		if err := errors.Join(err, n.kill()); err != nil {
 			return err
 		}
+		former = append(former, name)
 	}
 	if err := t.points.Disarm(failpoint.SinkWrite); err != nil {
 		return err
@@ -111,6 +120,11 @@ func (t *telling) underBlockedSink(ctx context.Context, parallelism int) error {
 			return err
 		}
 	}
+	return t.backWithout(ctx, former)
+}
+
+// backWithout waits until the cluster is as it was, and knows former lives of its nodes no more.
+func (t *telling) backWithout(ctx context.Context, former []string) error {
 	if err := t.ready(ctx); err != nil {
 		return err
 	}
@@ -118,47 +132,65 @@ func (t *telling) underBlockedSink(ctx context.Context, parallelism int) error {
 		members, err := t.members(ctx)
 		alive := 0
 		for _, n := range members {
+			if slices.Contains(former, n.ID) {
+				return false, err
+			}
 			if n.Role == "worker" && n.Slots > 0 && n.FreeSlots == n.Slots || n.Role == "shuffle" && !n.Lost {
 				alive++
-			} else if n.Role != "master" {
-				return false, err // not yet, or a former life
 			}
 		}
 		return alive == len(t.of(Worker))+len(t.of(Shuffle)), err
 	})
 }
 
-// letGoUntilComplete lets sinks write for a moment, again and again, until the job has a
-// checkpoint: a join makes several batches of one, and each must go before the next element.
-func (t *telling) letGoUntilComplete(ctx context.Context, j job, hold func() error) (now rest.Job, rounds int, err error) {
-	err = until(ctx, "a checkpoint is complete", func() (bool, error) {
+// underWay waits for a checkpoint that is not complete.
+func (t *telling) underWay(ctx context.Context, j job) error {
+	return until(ctx, "a checkpoint is under way", func() (bool, error) {
+		c, err := t.newest(ctx, j, "IN_PROGRESS")
+		return c.Number > 0, err
+	})
+}
+
+// newest is a job's newest checkpoint in a state; of number 0: there is none.
+func (t *telling) newest(ctx context.Context, j job, state string) (rest.Checkpoint, error) {
+	var all rest.Checkpoints
+	printed, err := t.call(ctx, "", "checkpoints", j.id, "-o", "json")
+	if err == nil {
+		err = json.Unmarshal([]byte(printed), &all)
+	}
+	if i := slices.IndexFunc(all.Checkpoints, func(c rest.Checkpoint) bool { return c.State == state }); i >= 0 {
+		return all.Checkpoints[i], err
+	}
+	return rest.Checkpoint{}, err
+}
+
+// letGoUntilInFlight lets sinks write for a moment, again and again, until the newest complete
+// checkpoint has rows in flight: a join makes several batches of one, and each must go before
+// the next element. One that was complete before all sinks were held has none.
+func (t *telling) letGoUntilInFlight(ctx context.Context, j job, hold func() error) (c rest.Checkpoint, rounds int, err error) {
+	err = until(ctx, "the newest complete checkpoint has rows in flight", func() (bool, error) {
 		rounds++
 		if err := errors.Join(t.points.Disarm(failpoint.SinkWrite), pause(ctx, letGo), hold()); err != nil {
 			return false, err
 		}
+		former := c.Number
 		for range 10 {
-			if now, err = t.get(ctx, j); err != nil || now.Over || now.Checkpoints > 0 {
+			if c, err = t.newest(ctx, j, "COMPLETED"); err != nil || c.Number > former {
 				break
 			}
 			if err := pause(ctx, scenarioPause); err != nil {
 				return false, err
 			}
 		}
-		if err == nil && now.Over && now.Checkpoints == 0 {
-			err = fmt.Errorf("the job is over: %s", now.State)
-		}
-		return now.Checkpoints > 0, err
+		return c.InFlight > 0, err
 	})
-	if err != nil {
-		err = errors.Join(err, t.describe(ctx, []job{j}))
-	}
-	return now, rounds, err
+	return c, rounds, err
 }
 
 const (
-	// overdueAfter is when a checkpoint has been triggered and told to overtake; letGo how
+	// overdueAfter is when a checkpoint that is under way was told to overtake; letGo how
 	// long sinks are let go, so that each takes what it has in hand.
-	overdueAfter = 2 * time.Second
+	overdueAfter = time.Second
 	letGo        = 30 * time.Millisecond
 )
 
