@@ -46,9 +46,24 @@ func (m *Master) rewindFor(a execgraph.Rewind) {
 	}
 	requests := m.rewinds(a.Attempts, from)
 	m.save(func(ctx context.Context) {
+		if !m.confirm(ctx, func() bool { return m.graph.Alone(a.Restart) }) {
+			return // what the saver had to do took so long that all begin again
+		}
 		err := m.callRewinds(ctx, requests)
 		m.post(func() { m.rewound(a, n, err) })
 	})
+}
+
+// confirm has a question answered by the owner of the graph; no, when the job master has ended.
+func (m *Master) confirm(ctx context.Context, question func() bool) bool {
+	answer := make(chan bool, 1)
+	m.post(func() { answer <- question() })
+	select {
+	case yes := <-answer:
+		return yes
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // rewinds says which worker brings what back: the partitions that attempts read, without
