@@ -25,6 +25,9 @@ type Options struct {
 	Failures int
 	// Plan is what manifests show of the job's graph.
 	Plan []byte
+	// Complete are those that the job has from an earlier leader, the oldest first: they are
+	// subsumed in their turn.
+	Complete []id.Checkpoint
 	// History is told of each checkpoint; nil: nobody is.
 	History *History
 	// Clock says when a checkpoint ends; nil: time.Now.
@@ -123,8 +126,8 @@ type pending struct {
 	request      *Request // whose it is; nil: its time had come
 }
 
-// New returns the state machine of a job that has taken no checkpoint; restored,
-// which may be nil, is the one that it starts from.
+// New returns the state machine of a job that has taken no checkpoint under this leader;
+// restored, which may be nil, is the one that it starts from.
 func New(job id.Job, groups int, vertices []Vertex, restored *checkpoint.Manifest, o Options) *Coordinator {
 	if o.Failures == 0 {
 		o.Failures = 10
@@ -140,6 +143,10 @@ func New(job id.Job, groups int, vertices []Vertex, restored *checkpoint.Manifes
 		finished: map[id.Subtask]id.Attempt{}, copied: map[id.Checkpoint]*Request{},
 	}
 	c.last, c.origin = id.Checkpoint(restored.GetCheckpoint()), job
+	if n := len(o.Complete); n > 0 {
+		damaged, _ := slices.BinarySearch(o.Complete, c.last+1) // those that are newer were passed over: they go first
+		c.complete, c.last = slices.Concat(o.Complete[damaged:], o.Complete[:damaged]), max(c.last, o.Complete[n-1])
+	}
 	if restored != nil {
 		c.origin = origin(restored, job)
 	}

@@ -2,11 +2,13 @@ package checkpointing
 
 // Each file of testdata is the story of one job's checkpoints: events go in,
 // actions come out. The job has a source, vertex 0, and a sink, vertex 1, of the
-// parallelism given. An attempt is written as in core/id: 0.1#0.
+// parallelism given; checkpoints that an earlier leader has left are its input. An attempt
+// is written as in core/id: 0.1#0.
 
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -58,10 +60,21 @@ func (s *story) job(d *datadriven.TestData) string {
 	if from > 0 {
 		restored = &checkpoint.Manifest{Checkpoint: from}
 	}
+	for n := range strings.FieldsSeq(d.Input) {
+		options.Complete = append(options.Complete, checkpointNumber(s.t, n))
+	}
 	s.c = New(id.Job{1}, 128, []Vertex{
 		{UID: "v0", Name: "source", Parallelism: s.p, Source: "src", Head: true}, {UID: "v1", Name: "sink", Parallelism: s.p, Overtakes: !d.HasArg("forward")},
 	}, restored, options)
 	return ""
+}
+
+func checkpointNumber(t *testing.T, text string) id.Checkpoint {
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id.Checkpoint(n)
 }
 
 func (s *story) attempt(text string) (a id.Attempt) {

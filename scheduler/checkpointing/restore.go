@@ -26,6 +26,9 @@ type Restored struct {
 	LeftOut []string
 	// Empty names the operators that may have state and start without any.
 	Empty []string
+	// Complete are the checkpoints of the job itself that an earlier leader has left, the
+	// oldest first.
+	Complete []id.Checkpoint
 	// Origin is the first job of those that were restored from each other.
 	Origin id.Job
 }

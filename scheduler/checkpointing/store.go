@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -163,11 +164,20 @@ func (s *Store) Remove(ctx context.Context, job id.Job) error {
 }
 
 // Latest returns the newest complete checkpoint of a job that runs, or nil if there is
-// none. Damaged ones are passed over and told to skipped, but not all of them may be.
-func (s *Store) Latest(ctx context.Context, job id.Job, skipped func(manifest string, cause error)) (*checkpoint.Manifest, error) {
+// none, and the numbers of all that are complete, the oldest first. Damaged ones are passed
+// over and told to skipped, but not all of them may be.
+func (s *Store) Latest(ctx context.Context, job id.Job, skipped func(manifest string, cause error)) (*checkpoint.Manifest, []id.Checkpoint, error) {
 	all, _, err := s.Meta.List(ctx, bucket, job.String()+"/")
 	if err != nil {
-		return nil, fmt.Errorf("find the checkpoints of job %v: %w", job, err)
+		return nil, nil, fmt.Errorf("find the checkpoints of job %v: %w", job, err)
+	}
+	complete := make([]id.Checkpoint, len(all))
+	for i, e := range all {
+		n, err := strconv.ParseUint(path.Base(e.Key), 10, 64)
+		if err != nil {
+			return nil, nil, failure.Errorf(failure.Internal, "entry of checkpoint %s: %w", e.Key, err)
+		}
+		complete[i] = id.Checkpoint(n)
 	}
 	var damage error
 	for _, e := range slices.Backward(all) {
@@ -181,15 +191,15 @@ func (s *Store) Latest(ctx context.Context, job id.Job, skipped func(manifest st
 			m, err = s.load(ctx, known.Manifest)
 		}
 		if err == nil || ctx.Err() != nil {
-			return m, err
+			return m, complete, err
 		}
 		damage = errors.Join(damage, err)
 		skipped(known.Manifest, err)
 	}
 	if damage != nil {
-		return nil, failure.Wrap(failure.BadData, fmt.Errorf("no checkpoint of job %v is whole: %w", job, damage))
+		return nil, nil, failure.Wrap(failure.BadData, fmt.Errorf("no checkpoint of job %v is whole: %w", job, damage))
 	}
-	return nil, nil
+	return nil, nil, nil
 }
 
 const (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -109,7 +110,13 @@ func TestDamagedIsPassedOver(t *testing.T) {
 			var named []string
 			skipped := func(manifest string, cause error) { named = append(named, manifest+": "+cause.Error()) }
 			for _, find := range []func() (*checkpoint.Manifest, error){
-				func() (*checkpoint.Manifest, error) { return s.Latest(t.Context(), job, skipped) },
+				func() (*checkpoint.Manifest, error) {
+					m, complete, err := s.Latest(t.Context(), job, skipped)
+					if !slices.Equal(complete, []id.Checkpoint{1, 2, 3}) {
+						t.Errorf("complete are %v", complete)
+					}
+					return m, err
+				},
 				func() (*checkpoint.Manifest, error) { return s.Find(t.Context(), "/ckpt", skipped) },
 			} {
 				m, err := find()
@@ -132,7 +139,7 @@ func TestDamagedIsPassedOver(t *testing.T) {
 	}
 	s, fsys := kept(t, 1)
 	spoil(t, fsys, fmt.Sprintf("/ckpt/%v/state/1-x.state", job), nil)
-	if _, err := s.Latest(t.Context(), job, func(string, error) {}); failure.Of(err) != failure.BadData {
+	if _, _, err := s.Latest(t.Context(), job, func(string, error) {}); failure.Of(err) != failure.BadData {
 		t.Errorf("none is whole: have %v", err)
 	}
 }
@@ -190,7 +197,7 @@ func TestCleanUpAgain(t *testing.T) {
 				t.Errorf("%s, %v had failed: %q are left", name, op, have)
 			}
 			if name == "subsume" {
-				if m, err := s.Latest(t.Context(), job, func(name string, err error) { t.Errorf("%s: %v", name, err) }); err != nil || m.GetCheckpoint() != 3 {
+				if m, _, err := s.Latest(t.Context(), job, func(name string, err error) { t.Errorf("%s: %v", name, err) }); err != nil || m.GetCheckpoint() != 3 {
 					t.Errorf("have %v, %v", m, err)
 				}
 			}
@@ -206,7 +213,7 @@ func TestGivenUpThoughSaved(t *testing.T) {
 	if err := s.Discard(t.Context(), job, 3); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := s.Latest(t.Context(), job, never); err != nil || m.GetCheckpoint() != 2 {
+	if m, _, err := s.Latest(t.Context(), job, never); err != nil || m.GetCheckpoint() != 2 {
 		t.Errorf("have %d, %v", m.GetCheckpoint(), err)
 	}
 	if err := s.Subsume(t.Context(), job, 1); err != nil {
@@ -218,7 +225,7 @@ func TestGivenUpThoughSaved(t *testing.T) {
 	if err := deposed.Discard(t.Context(), job, 3); !errors.Is(err, raftmeta.ErrFenced) {
 		t.Errorf("have %v", err)
 	}
-	if m, err := s.Latest(t.Context(), job, never); err != nil || m.GetCheckpoint() != 3 {
+	if m, _, err := s.Latest(t.Context(), job, never); err != nil || m.GetCheckpoint() != 3 {
 		t.Errorf("have %d, %v", m.GetCheckpoint(), err)
 	}
 }

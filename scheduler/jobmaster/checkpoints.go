@@ -65,9 +65,10 @@ func (m *Master) findRestored(ctx context.Context) (*checkpointing.Restored, err
 		m.opts.Log.Warn("a damaged checkpoint is passed over", "job", m.opts.Job, "manifest", name, "error", cause)
 	}
 	var manifest *checkpoint.Manifest
+	var complete []id.Checkpoint
 	var err error
 	if m.opts.Runs > 0 && m.checkpointed {
-		manifest, err = m.store.Latest(ctx, m.opts.Job, damaged)
+		manifest, complete, err = m.store.Latest(ctx, m.opts.Job, damaged)
 	}
 	if place := config.RestorePath.Get(m.config); err == nil && manifest == nil && place != "" {
 		manifest, err = m.findElsewhere(ctx, place, damaged)
@@ -75,7 +76,11 @@ func (m *Master) findRestored(ctx context.Context) (*checkpointing.Restored, err
 	if err != nil || manifest == nil {
 		return nil, err
 	}
-	return m.restoreFrom(manifest)
+	restored, err := m.restoreFrom(manifest)
+	if err == nil {
+		restored.Complete = complete
+	}
+	return restored, err
 }
 
 // findElsewhere finds what the job was told to start from, which may be on another file
@@ -127,12 +132,13 @@ func (m *Master) restoreOf(s id.Subtask) *checkpoint.Restore {
 // interval.
 func (m *Master) beginCheckpoints() {
 	var from *checkpoint.Manifest
+	var complete []id.Checkpoint
 	if m.restored != nil {
-		from = m.restored.Manifest
+		from, complete = m.restored.Manifest, m.restored.Complete
 	}
 	o := checkpointing.Options{
 		Interval: config.CheckpointInterval.Get(m.config), Timeout: config.CheckpointTimeout.Get(m.config),
-		Retained: config.CheckpointsRetained.Get(m.config), History: m.history, Plan: m.layout.shown(),
+		Retained: config.CheckpointsRetained.Get(m.config), Complete: complete, History: m.history, Plan: m.layout.shown(),
 		Unaligned: config.UnalignedCheckpoints.Get(m.config), AlignedTimeout: config.AlignedTimeout.Get(m.config),
 	}
 	m.base = id.Checkpoint(from.GetCheckpoint())

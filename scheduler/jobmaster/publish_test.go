@@ -547,6 +547,23 @@ func TestTheNextLeaderPublishes(t *testing.T) {
 	})
 }
 
+// Checkpoints that a master has completed before it died are subsumed by those of the next
+// one: once they stayed until the job ended.
+func TestTheNextLeaderSubsumes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStream(t)
+		for run := range 3 {
+			s.play(Options{Runs: run}, func() {
+				s.checkpoint(s.begun(fmt.Sprintf("0.0#%d", run*attemptsPerRun)))
+				all, _, err := s.kept.Meta.List(t.Context(), "checkpoints", "")
+				if err != nil || len(all) != 1 || !strings.HasSuffix(all[0].Key, fmt.Sprintf("%020d", run+1)) {
+					t.Errorf("after run %d there are %v, %v", run, all, err)
+				}
+			})
+		}
+	})
+}
+
 // Replies are lost: what is published twice is the same, and nothing is lost.
 func TestRepliesOfPublicationsAreLost(t *testing.T) {
 	onStream(t, func(s *streamStage) {
