@@ -102,7 +102,7 @@ func (e *remote) Close() error {
 func absolute(g *jobgraph.Graph) error {
 	for _, v := range g.GetVertices() {
 		for _, op := range v.GetChain() {
-			for _, options := range []map[string]string{op.GetSource().GetOptions(), op.GetSink().GetOptions()} {
+			for _, options := range []map[string]string{op.GetSource().GetOptions(), op.GetLookupJoin().GetTable().GetOptions(), op.GetSink().GetOptions()} {
 				if err := absolutePath(options, "path"); err != nil {
 					return err
 				}

@@ -3,6 +3,7 @@ package datastream
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/datatype"
@@ -79,7 +80,7 @@ func From[T any](e *Env, uid string, t Table) *Stream[T] {
 	s := &source{stream: codec.Schema(), table: connector.Table{Name: t.Name, Options: options, Schema: t.Columns, Partitions: t.Partitions}}
 	n := e.add(&node{uid: uid, name: "Source", output: codec.Schema(), source: s, operator: func(e *Env) *jobgraph.Operator {
 		return &jobgraph.Operator{Spec: &jobgraph.Operator_Source{Source: &jobgraph.Source{
-			Connector: name(e), Table: t.Name, Options: options, Columns: fields(codec.Schema()), PartitionColumns: t.Partitions,
+			Connector: name(e), Table: t.Name, Options: maps.Clone(options), Columns: fields(codec.Schema()), PartitionColumns: t.Partitions,
 		}}}
 	}})
 	return &Stream[T]{env: e, node: n, codec: codec}
@@ -94,7 +95,7 @@ func To[T any](s *Stream[T], uid string, t Table) {
 	name, options := s.env.connectorOf(uid, t)
 	s.env.add(&node{uid: uid, name: "Sink", inputs: []edge{s.forward()}, operator: func(e *Env) *jobgraph.Operator {
 		return &jobgraph.Operator{Spec: &jobgraph.Operator_Sink{Sink: &jobgraph.Sink{
-			Connector: name(e), Table: t.Name, Options: options, Columns: fields(s.codec.Schema()), PartitionColumns: t.Partitions,
+			Connector: name(e), Table: t.Name, Options: maps.Clone(options), Columns: fields(s.codec.Schema()), PartitionColumns: t.Partitions,
 		}}}
 	}})
 }

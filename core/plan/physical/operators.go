@@ -1,6 +1,7 @@
 package physical
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/tidemill/tidemill/core/datatype"
@@ -23,7 +24,7 @@ func (b *builder) scan(n *plan.Scan) (*fragment, error) {
 
 func sourceProto(n *plan.Scan) *jobgraph.Source {
 	source := &jobgraph.Source{
-		Connector: n.Connector, Table: n.Table.Name, Options: n.Table.Options,
+		Connector: n.Connector, Table: n.Table.Name, Options: maps.Clone(n.Table.Options),
 		Columns: fields(n.Columns), PartitionColumns: n.Table.Partitions,
 		Limit: n.Limit, Bounded: n.Known.Bounded, TableColumns: fields(tableColumns(n)),
 	}
@@ -203,7 +204,7 @@ func (b *builder) sink(n *plan.Sink) (*fragment, error) {
 		f = b.gather(f) // the order was asked for: one writer keeps it
 	}
 	return b.chain(f, n, n.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Sink{Sink: &jobgraph.Sink{
-		Connector: n.Connector, Table: n.Table.Name, Options: n.Table.Options, Columns: fields(n.Table.Schema),
+		Connector: n.Connector, Table: n.Table.Name, Options: maps.Clone(n.Table.Options), Columns: fields(n.Table.Schema),
 		PartitionColumns: n.Table.Partitions, StaticPartition: n.StaticPartition, Overwrite: n.Overwrite,
 		PrimaryKey: n.Table.PrimaryKey,
 	}}}), nil

@@ -51,6 +51,28 @@ func TestUIDs(t *testing.T) {
 	}
 }
 
+// TestGraphOwnsOptions shows that what is done to a job's options is not done to its tables:
+// the paths of a job for a cluster are made absolute.
+func TestGraphOwnsOptions(t *testing.T) {
+	from := scan("a")
+	from.Table.Options = map[string]string{"path": "in"}
+	to := &plan.Sink{Input: from, Connector: "c", Table: connector.Table{Name: "b", Options: map[string]string{"path": "out"}, Schema: from.Columns}, Accepts: connector.Inserts}
+	g, _, err := Build([]plan.Node{to}, Options{Parallelism: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range g.Vertices[0].Chain {
+		for _, options := range []map[string]string{op.GetSource().GetOptions(), op.GetSink().GetOptions()} {
+			if options != nil {
+				options["path"] = "/" + options["path"]
+			}
+		}
+	}
+	if from.Table.Options["path"] != "in" || to.Table.Options["path"] != "out" {
+		t.Errorf("the tables' options are %v and %v", from.Table.Options, to.Table.Options)
+	}
+}
+
 // TestStateIdentity shows that the uids of operators with state are those of what it means:
 // a filter changes what is exact, and a matching finds the operators again.
 func TestStateIdentity(t *testing.T) {
