@@ -108,7 +108,7 @@ func read(ctx context.Context, r client.Result) (rows []string, err error) {
 			for c := range cells {
 				cells[c] = b.Column(c).ValueStr(i)
 			}
-			rows = append(rows, strings.Join(cells, " "))
+			rows = append(rows, strings.Clone(strings.Join(cells, " "))) // a single cell is the memory that is released
 		}
 		if b.Sel == nil {
 			for i := range b.PhysicalRows() {
