@@ -23,15 +23,20 @@ func (c *committer) ender() *ender {
 
 // Commit implements connector.Committer. What is committed already stays so.
 func (c *committer) Commit(ctx context.Context, n id.Checkpoint, all []connector.Committable, _ bool) error {
+	return each(all, func(t transaction) error { return c.commit(ctx, n, t) })
+}
+
+// each ends the transactions of committables, one after the other.
+func each(all []connector.Committable, end func(transaction) error) error {
 	for _, one := range all {
 		if len(one.Data) == 0 {
 			continue
 		}
 		t, err := parseTransaction(one)
-		if err != nil {
-			return err
+		if err == nil {
+			err = end(t)
 		}
-		if err := c.commit(ctx, n, t); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -55,19 +60,12 @@ func (c *committer) commit(ctx context.Context, n id.Checkpoint, t transaction) 
 
 // Abort implements connector.Committer. What is committed cannot be undone.
 func (c *committer) Abort(ctx context.Context, all []connector.Committable) error {
-	for _, one := range all {
-		if len(one.Data) == 0 {
-			continue
-		}
-		t, err := parseTransaction(one)
-		if err != nil {
-			return err
-		}
-		if err := c.ender().end(ctx, t, false); !isOver(err) && err != nil {
+	return each(all, func(t transaction) error {
+		if err := c.ender().end(ctx, t, false); !isOver(err) {
 			return asked("abort "+t.String(), err)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // Close implements connector.Committer.
