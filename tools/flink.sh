@@ -7,10 +7,9 @@ set -euo pipefail
 destination=$1
 version=2.2.1
 here=$(cd "$(dirname "$0")" && pwd)
-central=${MAVEN_CENTRAL:-https://repo1.maven.org/maven2}
+source "$here/jars.sh"
 
 "$here/need.sh" java openjdk-17-jre-headless
-"$here/need.sh" curl curl ca-certificates
 "$here/need.sh" unzip unzip
 "$here/need.sh" pip3 python3-pip
 
@@ -26,9 +25,6 @@ cp -r "$new/get/apache_flink_libraries-$version"/deps/{lib,opt,plugins,bin} "$ne
 chmod +x "$new"/bin/*
 rm -rf "$new/get"
 
-while read -r _ path; do
-	printf 'url = "%s"\noutput = "%s"\n' "$central/$path" "$new/lib/${path##*/}"
-done <"$here/flink.sum" | curl -fsS --no-progress-meter --retry 3 --parallel --parallel-max 8 -K -
-sed -E 's| .*/| *|' "$here/flink.sum" | (cd "$new/lib" && sha256sum --check --quiet)
+add_jars "$here/flink.sum" "$new/lib"
 mv "$new"/lib/flink-sql-gateway-*.jar "$new/opt"
 rm -rf "$destination" && mv "$new" "$destination"

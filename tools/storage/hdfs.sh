@@ -5,24 +5,12 @@
 # start brings back what is dead. With --ha there are two NameNodes (nn1, nn2) that share their edits in a directory,
 # for the nameservice tidemill; failover makes one the active one, also when the other is dead. Hadoop's jars are those of hadoop.sum, from Maven Central.
 source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/../jars.sh"
 
 here=$(cd "$(dirname "$0")" && pwd)
 jars=${HADOOP_JARS:-$here/../../.tools/hadoop}
-central=${MAVEN_CENTRAL:-https://repo1.maven.org/maven2}
 
-# fetch: the jars, whole or not at all.
-fetch() {
-	local sum path
-	cmp -s "$here/hadoop.sum" "$jars/hadoop.sum" && return
-	"$here/../need.sh" curl curl ca-certificates
-	rm -rf "$jars.new" && mkdir -p "$jars.new"
-	while read -r sum path; do
-		printf 'url = "%s"\noutput = "%s"\n' "$central/$path" "$jars.new/${path##*/}"
-	done <"$here/hadoop.sum" | curl -fsS --no-progress-meter --retry 3 --parallel --parallel-max 8 -K -
-	sed -E 's| .*/| *|' "$here/hadoop.sum" | (cd "$jars.new" && sha256sum --check --quiet)
-	cp "$here/hadoop.sum" "$jars.new"
-	rm -rf "$jars" && mv "$jars.new" "$jars"
-}
+fetch() { keep_jars "$here/hadoop.sum" "$jars"; }
 
 # property NAME VALUE
 property() { echo "<property><name>$1</name><value>$2</value></property>"; }

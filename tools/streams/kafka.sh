@@ -3,24 +3,12 @@
 # One Kafka broker (KRaft) as a real process, called broker; kill sends it a signal, and a start brings it back with what
 # it had. Kafka's jars are those of kafka.sum, from Maven Central.
 source "$(dirname "$0")/../storage/lib.sh"
+source "$(dirname "$0")/../jars.sh"
 
 here=$(cd "$(dirname "$0")" && pwd)
 jars=${KAFKA_JARS:-$here/../../.tools/kafka}
-central=${MAVEN_CENTRAL:-https://repo1.maven.org/maven2}
 
-# fetch: the jars, whole or not at all.
-fetch() {
-	local sum path
-	cmp -s "$here/kafka.sum" "$jars/kafka.sum" && return
-	"$here/../need.sh" curl curl ca-certificates
-	rm -rf "$jars.new" && mkdir -p "$jars.new"
-	while read -r sum path; do
-		printf 'url = "%s"\noutput = "%s"\n' "$central/$path" "$jars.new/${path##*/}"
-	done <"$here/kafka.sum" | curl -fsS --no-progress-meter --retry 3 --parallel --parallel-max 8 -K -
-	sed -E 's| .*/| *|' "$here/kafka.sum" | (cd "$jars.new" && sha256sum --check --quiet)
-	cp "$here/kafka.sum" "$jars.new"
-	rm -rf "$jars" && mv "$jars.new" "$jars"
-}
+fetch() { keep_jars "$here/kafka.sum" "$jars"; }
 
 # kafka: the command of one of Kafka's programs.
 kafka() {
