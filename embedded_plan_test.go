@@ -145,6 +145,12 @@ func TestPlanChanges(t *testing.T) {
 			t.Errorf("without %s: %v\n got %q\nwant %q", rule, err, rows, want)
 		}
 	}
+	// A table of late rows has windows aggregated in one phase: their state is the same.
+	rows, err := e.goOn(planned{out: "late", more: `CREATE TABLE late (raw STRING) WITH ('connector' = 'blackhole');
+		SET 'table.optimizer.disabled-rules' = ''; SET 'table.exec.late-rows.table' = 'late';`}, save)
+	if err != nil || !slices.Equal(rows, want) {
+		t.Errorf("with a table of late rows: %v\n got %q\nwant %q", err, rows, want)
+	}
 }
 
 // State of another aggregate is refused by name, and may be left out: then that one starts

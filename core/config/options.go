@@ -59,6 +59,10 @@ var (
 
 	RejectsTable = stringOption("table.exec.source.rejects-table", "",
 		"Table that takes the records of tables without an option 'rejects.table' of their own that are no rows of them; empty: such a record fails the job.", PerJob)
+	LateRowsTable = stringOption("table.exec.late-rows.table", "",
+		"Table that takes the rows that operators of a streaming job leave out because they came after their time was over; empty: they are counted only.", PerJob)
+	LateRowsMax = intOption("table.exec.late-rows.max", -1, -1, math.MaxInt32,
+		"Most rows that may go to the table of late rows in the life of a job; one more fails it; -1 any number.", PerJob)
 
 	MiniBatch = boolOption("table.exec.mini-batch.enabled", false,
 		"Whether group-bys of streaming jobs hold changes back for the allowed latency, to tell those of a key as one.", PerJob)
@@ -176,7 +180,7 @@ var all = []Info{
 	Parallelism.info, RuntimeMode.info, BatchRows.info, JobName.info, MaxParallelism.info, LocalTimeZone.info,
 	CheckpointInterval.info, CheckpointTimeout.info, UnalignedCheckpoints.info, AlignedTimeout.info, StateBackend.info, StateBudget.info, TieredDir.info, TieredLocal.info, CheckpointDir.info, CheckpointsRetained.info, RestorePath.info,
 	CheckpointRetention.info, IgnoreUnclaimedState.info, SavepointDir.info,
-	IdleTimeout.info, FutureLimit.info, RejectsTable.info, MiniBatch.info, MiniBatchLatency.info, MiniBatchSize.info, DisabledRules.info, ForceRecompile.info, StateTTL.info, MaxPartialMatches.info, ResultMode.info,
+	IdleTimeout.info, FutureLimit.info, RejectsTable.info, LateRowsTable.info, LateRowsMax.info, MiniBatch.info, MiniBatchLatency.info, MiniBatchSize.info, DisabledRules.info, ForceRecompile.info, StateTTL.info, MaxPartialMatches.info, ResultMode.info,
 	SchedulerMode.info, RescaleCooldown.info, RescaleSettle.info, RescaleIncrease.info, RescaleFailures.info,
 	RestartStrategy.info, RestartAttempts.info, RestartDelay.info,
 	FailureRateMost.info, FailureRateInterval.info, FailureRateDelay.info, BackoffInitial.info, BackoffMost.info,

@@ -3982,11 +3982,13 @@ func (x *Process) GetKeys() []uint32 {
 	return nil
 }
 
-// RejectLimit passes rejected records on, and fails when there are too many of a table.
+// RejectLimit passes rejected records, or late rows, on, and fails when there are too many of a
+// table.
 type RejectLimit struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Table         string                 `protobuf:"bytes,1,opt,name=table,proto3" json:"table,omitempty"` // that they are written to, for messages
 	Most          []*RejectMost          `protobuf:"bytes,2,rep,name=most,proto3" json:"most,omitempty"`
+	Late          bool                   `protobuf:"varint,3,opt,name=late,proto3" json:"late,omitempty"` // they are late rows, all of the table without a name
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4033,6 +4035,13 @@ func (x *RejectLimit) GetMost() []*RejectMost {
 		return x.Most
 	}
 	return nil
+}
+
+func (x *RejectLimit) GetLate() bool {
+	if x != nil {
+		return x.Late
+	}
+	return false
 }
 
 type RejectMost struct {
@@ -5095,10 +5104,11 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"timeColumn\"?\n" +
 	"\aProcess\x12\x1a\n" +
 	"\bfunction\x18\x01 \x01(\tR\bfunction\x12\x12\n" +
-	"\x04keys\x18\x02 \x03(\rR\x04keysJ\x04\b\x03\x10\x04\"Y\n" +
+	"\x04keys\x18\x02 \x03(\rR\x04keysJ\x04\b\x03\x10\x04\"m\n" +
 	"\vRejectLimit\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\tR\x05table\x124\n" +
-	"\x04most\x18\x02 \x03(\v2 .tidemill.jobgraph.v1.RejectMostR\x04most\"8\n" +
+	"\x04most\x18\x02 \x03(\v2 .tidemill.jobgraph.v1.RejectMostR\x04most\x12\x12\n" +
+	"\x04late\x18\x03 \x01(\bR\x04late\"8\n" +
 	"\n" +
 	"RejectMost\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x12\n" +

@@ -137,7 +137,11 @@ type Context struct {
 
 	Attempt     id.Attempt
 	Parallelism int
-	Output      Output
+	// Name is what plans call the operator.
+	Name   string
+	Output Output
+	// Sides is how many side outputs the operator's spec names.
+	Sides int
 	// State is the operator's keyed state; nil for operators without.
 	State state.Backend
 	// Restored is what Snapshot returned in the checkpoint that the job restarts

@@ -47,9 +47,10 @@ type Scan struct {
 	Rejects *Rejects
 }
 
-// Rejects is where the records of a table go that are no rows of it.
+// Rejects is where the records of a table go that are no rows of it, or the late rows of a job.
 type Rejects struct {
-	Source string // the table that they are of
+	Late   bool   // they are late rows
+	Source string // the table that records are of; empty of late rows
 	Max    int64  // more of them fail the job; negative: any number may be
 	// Sink is the table that takes them, and what it makes of Records, which stands for them.
 	Sink    *Sink

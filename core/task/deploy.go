@@ -187,8 +187,8 @@ func (t *Task) openLink(l *link) error {
 	l.account = account
 	l.spill = t.env.Spill.Space(l.spec.Name, t.metrics.spill)
 	ctx := &operator.Context{
-		Context: t.ctx, Attempt: t.d.Attempt, Parallelism: t.d.Parallelism,
-		Output: outlet{t.chain, l.index + 1}, Memory: account, Alloc: account.Allocator(),
+		Context: t.ctx, Attempt: t.d.Attempt, Parallelism: t.d.Parallelism, Name: l.spec.Name,
+		Output: outlet{t.chain, l.index + 1}, Sides: len(l.spec.Sides), Memory: account, Alloc: account.Allocator(),
 		Contend: func() *memory.Share { return l.contend(account) }, Spill: l.spill,
 		Borrow:    func() *memory.Loan { return l.borrow(account) },
 		BatchRows: t.d.Options.BatchRows, Log: t.log.With("operator", l.spec.Name),

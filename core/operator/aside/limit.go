@@ -17,14 +17,16 @@ import (
 // RejectLimit is the operator of a jobgraph.RejectLimit.
 type RejectLimit struct {
 	table string
+	late  bool
 	most  map[string]int64 // by the table that records are of
 	seen  map[string]int64 // of those that have a limit
 	out   operator.Output
 }
 
-// NewRejectLimit returns the operator that spec describes. Its input has RejectColumns.
+// NewRejectLimit returns the operator that spec describes. Its input has RejectColumns, or
+// LateColumns if it is of late rows.
 func NewRejectLimit(spec *jobgraph.RejectLimit) (operator.Operator, error) {
-	l := &RejectLimit{table: spec.Table, most: map[string]int64{}, seen: map[string]int64{}}
+	l := &RejectLimit{table: spec.Table, late: spec.Late, most: map[string]int64{}, seen: map[string]int64{}}
 	for _, m := range spec.Most {
 		if m.Rows < 0 {
 			return nil, fmt.Errorf("at most %d rejected records of %s", m.Rows, m.Source)
@@ -60,19 +62,25 @@ func (l *RejectLimit) Open(ctx *operator.Context) error {
 
 // Process implements operator.Operator.
 func (l *RejectLimit) Process(_ int, b *stream.Batch) error {
-	tables := b.Column(sourceTable)
+	tables := b.Column(sourceTable) // of late rows, operators
 	for i := range b.Len() {
 		row := i
 		if b.Sel != nil {
 			row = int(b.Sel[i])
 		}
-		table := textAt(tables, row)
+		table := ""
+		if !l.late {
+			table = textAt(tables, row)
+		}
 		most, limited := l.most[table]
 		if !limited {
 			continue
 		}
 		if l.seen[table]++; l.seen[table] > most {
 			defer b.Release()
+			if l.late {
+				return failure.Errorf(failure.BadData, "more than %d rows came late and went to %s, as many as 'table.exec.late-rows.max' allows; the last one at %s", most, l.table, describeLate(b, row))
+			}
 			return failure.Errorf(failure.BadData, "more than %d records of table %s were rejected into %s, as many as 'rejects.max' allows; the last one: %s",
 				most, table, l.table, describe(b, row))
 		}
@@ -87,6 +95,15 @@ func describe(b *stream.Batch, row int) string {
 		return text
 	}
 	return textAt(b.Column(place), row) + ": " + text
+}
+
+// describeLate is a late row in a message.
+func describeLate(b *stream.Batch, row int) string {
+	text := textAt(b.Column(lateOperator), row)
+	if times := b.Column(lateEventTime); times.IsValid(row) {
+		text += ", of " + times.(*array.Timestamp).Value(row).ToTime(arrow.Millisecond).Format("2006-01-02 15:04:05.000")
+	}
+	return text
 }
 
 func textAt(a arrow.Array, row int) string {

@@ -19,6 +19,7 @@ import (
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/keygroup"
 	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/operator/aside"
 	"github.com/tidemill/tidemill/core/operator/changelog"
 	"github.com/tidemill/tidemill/core/operator/groups"
 	"github.com/tidemill/tidemill/core/state"
@@ -76,7 +77,7 @@ type Match struct {
 	told     []int32 // partial matches to be told
 	charged  int64
 	fired    stream.Watermark
-	late     int64
+	late     aside.Late
 	work     work
 }
 
@@ -168,12 +169,15 @@ func fingerprint(spec *jobgraph.MatchRecognize) (uint64, error) {
 }
 
 // Late is the number of rows that were left out because their time had passed.
-func (m *Match) Late() int64 { return m.late }
+func (m *Match) Late() int64 { return m.late.Count() }
 
 // Open implements operator.Operator.
 func (m *Match) Open(ctx *operator.Context) error {
 	m.ctx, m.partials = ctx, newPartials(&m.layout, ctx.Memory)
 	m.waiting, m.pending = groups.Waiting{}, map[int32]bool{}
+	if err := m.late.Open(ctx, m.in, m.time); err != nil {
+		return err
+	}
 	o := m.deps.Expr
 	o.Allocator = ctx.Alloc
 	m.programs = make([]*expr.Program, len(m.vars))
@@ -227,19 +231,19 @@ func (m *Match) Process(_ int, b *stream.Batch) error {
 		if valid != nil && !valid[i] {
 			return failure.Errorf(failure.BadData, "match: time column %s is null in a row", m.in[m.time].Name)
 		}
-		at := m.millis(t)
-		if passed(at, m.fired) {
-			m.late++
-			continue
-		}
 		r := int32(i)
 		if added != nil {
 			r = added[i]
 		}
+		at := m.millis(t)
+		if passed(at, m.fired) {
+			m.late.Add(r)
+			continue
+		}
 		sel, times = append(sel, r), append(times, at)
 	}
-	if len(sel) == 0 {
-		return nil
+	if err := m.late.Emit(b, m.fired); err != nil || len(sel) == 0 {
+		return err
 	}
 	slots := make([]int32, len(sel))
 	err := m.finder.Find(m.ctx.Alloc, b, sel, slots, m.rows.Resolve)

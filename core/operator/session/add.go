@@ -56,7 +56,7 @@ func (a *Aggregate) Process(_ int, b *stream.Batch) error {
 		}
 		from = to
 	}
-	return nil
+	return a.late.Emit(b, a.fired)
 }
 
 // readTimes reads the event times of a batch.
@@ -216,7 +216,7 @@ func (a *Aggregate) place() {
 			}
 			start[r.slot], last[r.slot] = min(start[r.slot], r.start), max(last[r.slot], r.end)
 		case passed(a.end(r.end), a.fired):
-			a.late += int64(r.to - r.from)
+			a.late.AddAll(w.rows[r.from:r.to])
 			w.forgotten = append(w.forgotten, r.key)
 		default:
 			w.begun = append(w.begun, i)

@@ -16,6 +16,7 @@ import (
 	"github.com/tidemill/tidemill/core/keygroup"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/operator/aggregate"
+	"github.com/tidemill/tidemill/core/operator/aside"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/state/memstate"
 	"github.com/tidemill/tidemill/core/stream"
@@ -36,6 +37,7 @@ type Aggregate struct {
 	gap        int64 // milliseconds
 	time       int
 	timeType   datatype.Type
+	in         datatype.Schema
 	keys       []int
 	keyTypes   datatype.Schema // never empty: without keys, a constant
 	acc        *aggregate.Accumulators
@@ -49,7 +51,7 @@ type Aggregate struct {
 	index   index
 	charged int64 // for bytes of accumulators outside the table
 	fired   stream.Watermark
-	late    int64
+	late    aside.Late
 
 	work work
 }
@@ -57,7 +59,7 @@ type Aggregate struct {
 // New returns the operator that spec describes over input columns of in, with
 // output columns out.
 func New(spec *jobgraph.WindowAggregate, in, out datatype.Schema) (*Aggregate, error) {
-	a := &Aggregate{time: int(spec.TimeColumn), properties: spec.Properties, output: out, arrow: out.Arrow(), fired: stream.MinWatermark}
+	a := &Aggregate{in: in, time: int(spec.TimeColumn), properties: spec.Properties, output: out, arrow: out.Arrow(), fired: stream.MinWatermark}
 	w := spec.Window
 	switch {
 	case spec.Phase != jobgraph.Phase_PHASE_SINGLE:
@@ -99,11 +101,14 @@ func New(spec *jobgraph.WindowAggregate, in, out datatype.Schema) (*Aggregate, e
 var bigint = datatype.Of(datatype.BigInt).NotNull()
 
 // Late is the number of rows that were left out because they came too late.
-func (a *Aggregate) Late() int64 { return a.late }
+func (a *Aggregate) Late() int64 { return a.late.Count() }
 
 // Open implements operator.Operator.
 func (a *Aggregate) Open(ctx *operator.Context) error {
 	a.ctx = ctx
+	if err := a.late.Open(ctx, a.in, a.time); err != nil {
+		return err
+	}
 	backend := ctx.State
 	if backend == nil {
 		a.own = memstate.New(1, keygroup.Range{Last: 1}, ctx.Alloc, ctx.Memory)

@@ -68,7 +68,7 @@ func (a *Aggregate) route(b *stream.Batch) error {
 	for i, t := range v {
 		ns := compute.Millis(a.closeType, t)
 		if a.isClosed(ns, a.closed) {
-			a.late++
+			a.late.Add(rowAt(r.sel, i))
 			continue
 		}
 		one := to.at(ns)
@@ -88,7 +88,7 @@ func (a *Aggregate) route(b *stream.Batch) error {
 			return err
 		}
 	}
-	return nil
+	return a.late.Emit(b, a.closed)
 }
 
 // isClosed reports whether watermark w says that rows of a namespace come no more.

@@ -14,6 +14,7 @@ import (
 	"github.com/tidemill/tidemill/core/keygroup"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/operator/aggregate"
+	"github.com/tidemill/tidemill/core/operator/aside"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/state/memstate"
 	"github.com/tidemill/tidemill/core/stream"
@@ -54,7 +55,7 @@ type Aggregate struct {
 	only    *space // where nothing closes
 	pending changes
 	closed  stream.Watermark
-	late    int64
+	late    aside.Late
 	now     int64 // milliseconds as of the last tick; 1 before it
 	since   int64 // the tick that first found something held back, 0: none
 	cursor  int   // of forgetting
@@ -228,13 +229,16 @@ func picks(c *jobgraph.AggregateCall) bool {
 }
 
 // Late is the number of rows that were left out because they came too late.
-func (a *Aggregate) Late() int64 { return a.late }
+func (a *Aggregate) Late() int64 { return a.late.Count() }
 
 // Open implements operator.Operator.
 func (a *Aggregate) Open(ctx *operator.Context) (err error) {
 	a.ctx = ctx
 	if a.partial {
 		return nil
+	}
+	if err = a.late.Open(ctx, a.in, a.closing); err != nil {
+		return err
 	}
 	if a.pending.before, err = columnsOf(a.acc.Columns()); err != nil {
 		return fmt.Errorf("updating aggregate: %w", err)

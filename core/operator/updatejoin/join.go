@@ -48,7 +48,6 @@ type Join struct {
 	check     *expr.Program
 	own       *memstate.Backend // where the task has no state for it
 	watermark stream.Watermark
-	late      int64
 	pairs     pairs
 }
 
@@ -125,7 +124,9 @@ func (j *Join) schema() *arrow.Schema {
 
 // Late is the number of rows that came when rows of their time had been forgotten, or
 // took back what was not there.
-func (j *Join) Late() int64 { return j.late }
+func (j *Join) Late() int64 {
+	return j.sides[leftInput].late.Count() + j.sides[rightInput].late.Count()
+}
 
 // Open implements operator.Operator.
 func (j *Join) Open(ctx *operator.Context) (err error) {
@@ -168,6 +169,9 @@ func (j *Join) Process(input int, b *stream.Batch) error {
 	if err := j.apply(s, b, added, removed); err != nil {
 		return fmt.Errorf("join: %w", err)
 	}
+	if err := s.late.Emit(b, j.watermark); err != nil {
+		return fmt.Errorf("join: %w", err)
+	}
 	return s.removeEmpty()
 }
 
@@ -183,7 +187,7 @@ func (j *Join) apply(s *side, b *stream.Batch, added, removed []int32) error {
 			if added, unknown, err = cancel(b, added, unknown); err != nil {
 				return err
 			}
-			j.late += int64(len(unknown))
+			s.late.AddAll(unknown)
 		}
 	}
 	return j.add(s, b, added)
@@ -283,7 +287,7 @@ func (j *Join) add(s *side, b *stream.Batch, sel []int32) error {
 	if s.closing != nil {
 		var late []int32
 		if sel, late, due = s.split(b, sel, due, int64(j.watermark)); len(late) > 0 {
-			j.late += int64(len(late))
+			s.late.AddAll(late)
 			if d.sel = late; !s.retracting {
 				if err := j.meet(&d); err != nil {
 					return err
@@ -332,7 +336,7 @@ func (j *Join) remove(s *side, b *stream.Batch, sel []int32) (unknown []int32, e
 	if s.closing != nil {
 		var late []int32
 		sel, late, _ = s.split(b, sel, s.due(b, sel), int64(j.watermark))
-		j.late += int64(len(late))
+		s.late.AddAll(late)
 	}
 	if len(sel) == 0 {
 		return nil, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/tidemill/tidemill/core/hashtable"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/operator/aside"
 	"github.com/tidemill/tidemill/core/operator/join"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/stream"
@@ -37,6 +38,7 @@ type side struct {
 	arrived    int
 
 	ctx      *operator.Context
+	late     aside.Late
 	rows     state.Rows
 	lists    state.Lists
 	closings *expiry // nil: rows do not close
@@ -179,6 +181,13 @@ func (s *side) hide() error {
 // open opens the side's table, and finds when restored rows are to be forgotten.
 func (s *side) open(ctx *operator.Context, backend state.Backend) error {
 	s.ctx = ctx
+	closing := -1
+	if s.closing != nil {
+		closing = int(s.closing.Column)
+	}
+	if err := s.late.Open(ctx, s.schema, closing); err != nil {
+		return err
+	}
 	t, err := backend.Table(state.TableSpec{
 		ID: s.table, Name: s.name + " rows", Keys: s.keySchema, List: s.list,
 		Evictable: s.closing == nil && s.keep == 0,

@@ -120,15 +120,18 @@ func (o *Over) wait(b *stream.Batch, added []int32) error {
 		if valid != nil && !valid[i] {
 			return failure.Errorf(failure.BadData, "time column %s is null in a row", b.Record.ColumnName(int(o.spec.Closing.Column)))
 		}
-		if o.closed(t, o.fired) {
-			o.late++
-			continue
-		}
 		r := int32(i)
 		if added != nil {
 			r = added[i]
 		}
+		if o.closed(t, o.fired) {
+			o.late.Add(r)
+			continue
+		}
 		sel, times = append(sel, r), append(times, t)
+	}
+	if err := o.late.Emit(b, o.fired); err != nil {
+		return err
 	}
 	slots, _, err := o.keep(b, sel)
 	if err != nil {

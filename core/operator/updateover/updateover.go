@@ -13,6 +13,7 @@ import (
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/keygroup"
 	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/operator/aside"
 	"github.com/tidemill/tidemill/core/operator/changelog"
 	"github.com/tidemill/tidemill/core/operator/groups"
 	"github.com/tidemill/tidemill/core/operator/over"
@@ -46,7 +47,7 @@ type Over struct {
 	waiting groups.Waiting
 	charged int64 // for bytes of carried accumulators
 	fired   stream.Watermark
-	late    int64
+	late    aside.Late
 	finder  groups.Finder
 	ages    groups.Ages
 }
@@ -111,7 +112,7 @@ func (o *Over) planCalls() error {
 }
 
 // Late is the number of rows that were left out because their time was closed.
-func (o *Over) Late() int64 { return o.late }
+func (o *Over) Late() int64 { return o.late.Count() }
 
 // Open implements operator.Operator.
 func (o *Over) Open(ctx *operator.Context) error {
@@ -137,8 +138,10 @@ func (o *Over) Open(ctx *operator.Context) error {
 	if o.fired, err = ctx.RestoredWatermark(o.fired); err != nil {
 		return fmt.Errorf("updating over: %w", err)
 	}
-	if o.spec.Closing != nil {
-		err = o.restore()
+	if c := o.spec.Closing; c != nil {
+		if err = o.late.Open(ctx, o.in, int(c.Column)); err == nil {
+			err = o.restore()
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("updating over: %w", err)

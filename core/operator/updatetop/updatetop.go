@@ -13,6 +13,7 @@ import (
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/keygroup"
 	"github.com/tidemill/tidemill/core/operator"
+	"github.com/tidemill/tidemill/core/operator/aside"
 	"github.com/tidemill/tidemill/core/operator/changelog"
 	"github.com/tidemill/tidemill/core/operator/groups"
 	"github.com/tidemill/tidemill/core/state"
@@ -37,7 +38,7 @@ type TopN struct {
 	own    state.Backend // where the job keeps no state
 	spaces map[int64]*space
 	fired  stream.Watermark
-	late   int64
+	late   aside.Late
 
 	finder groups.Finder
 	ages   groups.Ages
@@ -102,11 +103,16 @@ func (n *TopN) single() bool {
 func (n *TopN) reach() int64 { return n.spec.Offset + n.spec.Limit }
 
 // Late is the number of rows that were left out because their groups were closed.
-func (n *TopN) Late() int64 { return n.late }
+func (n *TopN) Late() int64 { return n.late.Count() }
 
 // Open implements operator.Operator.
 func (n *TopN) Open(ctx *operator.Context) (err error) {
 	n.ctx = ctx
+	if c := n.spec.Closing; c != nil {
+		if err := n.late.Open(ctx, n.in, int(c.Column)); err != nil {
+			return err
+		}
+	}
 	backend := ctx.State
 	if backend == nil {
 		n.own = memstate.New(1, keygroup.Range{Last: 1}, ctx.Alloc, ctx.Memory)
@@ -158,6 +164,9 @@ func (n *TopN) route(b *stream.Batch, added, removed []int32) error {
 	if err != nil {
 		return err
 	}
+	if err := n.late.Emit(b, n.fired); err != nil {
+		return err
+	}
 	for ns, sel := range come {
 		if err := n.apply(ns, b, sel, gone[ns]); err != nil {
 			return err
@@ -192,18 +201,19 @@ func (n *TopN) divide(b *stream.Batch, sel []int32, rows int) (map[int64][]int32
 			}
 			to++
 		}
-		if ns := compute.Millis(t, v[from]); n.closed(ns, n.fired) {
-			n.late += int64(to - from)
-		} else {
-			for i := from; i < to; i++ {
-				r := int32(i)
-				if sel != nil {
-					r = sel[i]
-				}
+		ns := compute.Millis(t, v[from])
+		late := n.closed(ns, n.fired)
+		for ; from < to; from++ {
+			r := int32(from)
+			if sel != nil {
+				r = sel[from]
+			}
+			if late {
+				n.late.Add(r)
+			} else {
 				out[ns] = append(out[ns], r)
 			}
 		}
-		from = to
 	}
 	return out, nil
 }

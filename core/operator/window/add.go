@@ -76,7 +76,7 @@ func (a *Aggregate) Process(_ int, b *stream.Batch) error {
 	if a.phase == jobgraph.Phase_PHASE_PARTIAL {
 		return a.flushLarge()
 	}
-	return nil
+	return a.late.Emit(b, a.fired)
 }
 
 // split routes the rows of b to their slices and leaves late ones out.
@@ -105,13 +105,13 @@ func (a *Aggregate) split(b *stream.Batch) error {
 				s = a.route.at(end)
 			}
 		}
-		if s == nil {
-			a.late++
-			continue
-		}
 		r := int32(i)
 		if b.Sel != nil {
 			r = b.Sel[i]
+		}
+		if s == nil {
+			a.late.Add(r)
+			continue
 		}
 		s.sel = append(s.sel, r)
 		if !a.global {

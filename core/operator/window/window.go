@@ -15,6 +15,7 @@ import (
 	"github.com/tidemill/tidemill/core/keygroup"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/operator/aggregate"
+	"github.com/tidemill/tidemill/core/operator/aside"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/state/memstate"
 	"github.com/tidemill/tidemill/core/stream"
@@ -39,6 +40,7 @@ type Aggregate struct {
 	slicing    slicing
 	time       int // event-time column; of a final phase, that of the slice's end
 	timeType   datatype.Type
+	in         datatype.Schema
 	keys       []int
 	keyTypes   datatype.Schema // never empty: without keys, a constant
 	global     bool
@@ -53,7 +55,7 @@ type Aggregate struct {
 	own     state.Backend // where the job keeps no state
 	fired   stream.Watermark
 	charged map[int64]int64 // by slice, for bytes outside the table
-	late    int64
+	late    aside.Late
 
 	route  router
 	ints   []int64
@@ -64,7 +66,7 @@ type Aggregate struct {
 // output columns out.
 func New(spec *jobgraph.WindowAggregate, in, out datatype.Schema) (operator.Operator, error) {
 	a := &Aggregate{
-		phase: spec.Phase, time: int(spec.TimeColumn), properties: spec.Properties, output: out, arrow: out.Arrow(),
+		phase: spec.Phase, in: in, time: int(spec.TimeColumn), properties: spec.Properties, output: out, arrow: out.Arrow(),
 		global: len(spec.Keys) == 0, fired: stream.MinWatermark, charged: map[int64]int64{},
 	}
 	if spec.Phase < jobgraph.Phase_PHASE_SINGLE || spec.Phase > jobgraph.Phase_PHASE_FINAL {
@@ -131,11 +133,14 @@ func (a *Aggregate) checkOutput(spec *jobgraph.WindowAggregate) error {
 }
 
 // Late is the number of rows that were left out because they came too late.
-func (a *Aggregate) Late() int64 { return a.late }
+func (a *Aggregate) Late() int64 { return a.late.Count() }
 
 // Open implements operator.Operator.
 func (a *Aggregate) Open(ctx *operator.Context) (err error) {
 	a.ctx = ctx
+	if err := a.late.Open(ctx, a.in, a.time); err != nil {
+		return err
+	}
 	backend := ctx.State
 	if backend == nil || a.phase == jobgraph.Phase_PHASE_PARTIAL {
 		a.own = memstate.New(1, keygroup.Range{Last: 1}, ctx.Alloc, ctx.Memory)

@@ -134,7 +134,7 @@ func (b *builder) windowAggregate(n *plan.WindowAggregate) (*fragment, error) {
 		splittable = splittable && aggregate.Splittable(c)
 	}
 	session := n.Window.Kind == plan.Session
-	if f.single() || !splittable || session { // sessions are no slices
+	if f.single() || !splittable || session || b.tellsLate() { // sessions are no slices, nor what is late of them rows
 		f = b.byKeys(f, n.Keys)
 		return b.chain(f, n, n.Label(), n.Schema(), windowOperator(n, jobgraph.Phase_PHASE_SINGLE, n.Keys, calls)), nil
 	}

@@ -30,6 +30,9 @@ type Options struct {
 	Blocking bool
 	// NoRuntimeFilters keeps joins from telling scans their keys.
 	NoRuntimeFilters bool
+	// Late is what becomes of rows that operators leave out because they come late; nil: they
+	// are counted.
+	Late *plan.Rejects
 	// HoldMillis is how long group-bys of streaming jobs may hold changes back, to tell
 	// them as one.
 	HoldMillis int64
@@ -132,7 +135,7 @@ type builder struct {
 	gathered      map[plan.Node]bool // that end in one subtask
 
 	writes  bool                    // the job writes tables
-	rejects []rejecting             // operators with side outputs of rejected records
+	rejects []rejecting             // operators with side outputs of rejected records or late rows
 	given   map[plan.Node]*fragment // what stands for rows that come from elsewhere
 
 	emitters Emitters
@@ -173,6 +176,9 @@ func (b *builder) chain(f *fragment, n plan.Node, name string, schema datatype.S
 	}
 	f.vertex.Chain = append(f.vertex.Chain, op)
 	b.emitters[n] = op
+	if leavesLate(op) {
+		b.aside(f, b.o.Late)
+	}
 	return &fragment{vertex: f.vertex, schema: schema}
 }
 

@@ -83,7 +83,12 @@ func partsOf(g *jobgraph.Graph) []*part {
 	for i, v := range g.Vertices {
 		var in []*part
 		for _, x := range v.Inputs {
-			in = append(in, last[g.Exchanges[x].Producer])
+			from := last[g.Exchanges[x].Producer]
+			if g.Exchanges[x].Side > 0 { // who reads a side is no reader of the part's rows
+				apart := *from
+				apart.out, from = nil, &apart
+			}
+			in = append(in, from)
 		}
 		for _, op := range v.Chain {
 			p := &part{op: op, in: in}

@@ -17,7 +17,7 @@ func (b *builder) scan(n *plan.Scan) (*fragment, error) {
 	f = b.chain(f, n, n.Label(), n.Columns, &jobgraph.Operator{Spec: &jobgraph.Operator_Source{Source: source}})
 	if n.Rejects != nil {
 		source.Rejects = true
-		b.rejectAside(f, n.Rejects)
+		b.aside(f, n.Rejects)
 	}
 	return f, nil
 }

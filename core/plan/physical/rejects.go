@@ -4,29 +4,56 @@ import (
 	"fmt"
 
 	"github.com/tidemill/tidemill/core/jobgraph"
-	"github.com/tidemill/tidemill/core/operator/aside"
 	"github.com/tidemill/tidemill/core/plan"
 )
 
 // Records that are no rows leave the operator that finds it out, a source or a watermark
-// assigner, by a side output. All those of a rejects table come together in one subtask, which
-// counts them and writes them. A query has no such table: it writes nothing.
+// assigner, by a side output; so do rows that come late, where a table takes them. All those of
+// a table come together in one subtask, which counts them and writes them. A query has no such
+// table: it writes nothing.
 
-// rejecting is an operator with a side output of rejected records.
+// rejecting is an operator with a side output of rejected records, or late rows.
 type rejecting struct {
 	vertex *jobgraph.Vertex
 	op     *jobgraph.Operator
 	to     *plan.Rejects
 }
 
-// rejectAside gives the last operator of a fragment a side output of rejected records.
-func (b *builder) rejectAside(f *fragment, to *plan.Rejects) {
-	if !b.writes {
+// aside gives the last operator of a fragment a side output into a table; nil: there is none.
+func (b *builder) aside(f *fragment, to *plan.Rejects) {
+	if !b.writes || to == nil {
 		return
 	}
+	name := "rejected records"
+	if to.Late {
+		name = "late rows"
+	}
 	op := f.vertex.Chain[len(f.vertex.Chain)-1]
-	op.Sides = []*jobgraph.SideOutput{{Name: "rejected records", Schema: fields(aside.RejectColumns())}}
+	op.Sides = []*jobgraph.SideOutput{{Name: name, Schema: fields(to.Records.Columns)}}
 	b.rejects = append(b.rejects, rejecting{f.vertex, op, to})
+}
+
+// tellsLate reports whether a table takes late rows: then they must come as rows, not as the
+// accumulators of a partial phase.
+func (b *builder) tellsLate() bool { return b.writes && b.o.Late != nil }
+
+// leavesLate reports whether an operator leaves out rows that come late.
+func leavesLate(op *jobgraph.Operator) bool {
+	switch s := op.Spec.(type) {
+	case *jobgraph.Operator_WindowAggregate:
+		return s.WindowAggregate.Phase != jobgraph.Phase_PHASE_PARTIAL
+	case *jobgraph.Operator_UpdatingAggregate:
+		return s.UpdatingAggregate.Closing != nil
+	case *jobgraph.Operator_UpdatingTopN:
+		return s.UpdatingTopN.Closing != nil
+	case *jobgraph.Operator_UpdatingOver:
+		return s.UpdatingOver.Closing != nil
+	case *jobgraph.Operator_UpdatingJoin:
+		return s.UpdatingJoin.LeftClosing != nil || s.UpdatingJoin.RightClosing != nil
+	case *jobgraph.Operator_MatchRecognize:
+		return true
+	}
+	return false
 }
 
 // rejectsBelow is what becomes of rejected records of the one table that n reads; nil: there is
@@ -44,30 +71,34 @@ func rejectsBelow(n plan.Node) *plan.Rejects {
 	}
 }
 
-// writeRejects adds the sinks of rejects tables.
+// writeRejects adds the sinks of rejects tables and of that of late rows.
 func (b *builder) writeRejects() error {
-	var tables []string
-	by := map[string][]rejecting{}
-	for _, r := range b.rejects {
-		name := r.to.Sink.Table.Name
-		if by[name] == nil {
-			tables = append(tables, name)
-		}
-		by[name] = append(by[name], r)
+	type target struct {
+		table string
+		late  bool
 	}
-	for _, name := range tables {
-		if err := b.writeRejected(by[name]); err != nil {
+	var targets []target
+	by := map[target][]rejecting{}
+	for _, r := range b.rejects {
+		to := target{r.to.Sink.Table.Name, r.to.Late}
+		if by[to] == nil {
+			targets = append(targets, to)
+		}
+		by[to] = append(by[to], r)
+	}
+	for _, to := range targets {
+		if err := b.writeRejected(by[to]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// writeRejected adds the sink of one rejects table.
+// writeRejected adds the sink of one table.
 func (b *builder) writeRejected(all []rejecting) error {
 	to := all[0].to
 	f := &fragment{vertex: b.open(1), schema: to.Records.Columns}
-	spec := &jobgraph.RejectLimit{Table: to.Sink.Table.Name}
+	spec := &jobgraph.RejectLimit{Table: to.Sink.Table.Name, Late: to.Late}
 	limited := map[string]bool{}
 	for _, r := range all {
 		side := uint32(0)
@@ -90,7 +121,11 @@ func (b *builder) writeRejected(all []rejecting) error {
 	if len(spec.Most) > 0 {
 		name := "RejectLimit"
 		for _, m := range spec.Most {
-			name += fmt.Sprintf(" %d of %s", m.Rows, m.Source)
+			if name += fmt.Sprintf(" %d", m.Rows); to.Late {
+				name += " late rows"
+			} else {
+				name += " of " + m.Source
+			}
 		}
 		f = b.chain(f, to.Records, name, f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_RejectLimit{RejectLimit: spec}})
 	}

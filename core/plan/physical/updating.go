@@ -68,8 +68,9 @@ func (b *builder) updatingAggregate(n *plan.Aggregate) (*fragment, error) {
 		splittable = splittable && updateagg.Splittable(c, retracting)
 	}
 	keys := firstColumns(len(n.Keys))
-	if b.met(f, n.Keys) || !splittable {
-		out := b.chain(b.meet(f, n.Keys), n, n.Label(), n.Schema(), spec(jobgraph.Phase_PHASE_SINGLE, n.Keys, closingOf(n.Input, n.Keys, false)))
+	closing := closingOf(n.Input, n.Keys, false)
+	if b.met(f, n.Keys) || !splittable || closing != nil && b.tellsLate() {
+		out := b.chain(b.meet(f, n.Keys), n, n.Label(), n.Schema(), spec(jobgraph.Phase_PHASE_SINGLE, n.Keys, closing))
 		out.hashed = keys
 		return out, nil
 	}

@@ -38,7 +38,7 @@ func (b *builder) watermark(n *plan.Watermark) (*fragment, error) {
 	}
 	f = b.chain(f, n, n.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Watermark{Watermark: spec}})
 	if spec.Rejects != "" {
-		b.rejectAside(f, rejects)
+		b.aside(f, rejects)
 	}
 	return f, nil
 }

@@ -164,6 +164,9 @@ func (r *run) stored(planned *Result) (planfile.Plan, error) {
 	out := planfile.Plan{Graph: planned.Graph}
 	tables := map[string]planfile.Table{}
 	uses := tableUses(planned.Plans)
+	if planned.late != nil {
+		uses = append(uses, tableUse{planned.late.Sink.At(), planned.late.Sink.Table, false})
+	}
 	for _, u := range uses {
 		t := tables[u.table.Name]
 		t.Name, t.File = u.table.Name, u.table.Options["path"] == u.table.Name

@@ -69,6 +69,7 @@ type Result struct {
 	// Store is set where a plan is to be written to a file, before its job, if there is
 	// one, is submitted. Errors are as those of Plan.
 	Store    func(ctx context.Context) error
+	late     *plan.Rejects // what becomes of late rows; nil: nothing
 	emitters physical.Emitters
 }
 
@@ -149,7 +150,8 @@ func (p *Planner) run(ctx context.Context, o Options) (*run, error) {
 		Session: p.session, Connectors: p.connectors, Functions: r.functions,
 		IdleMillis: config.IdleTimeout.Get(settings).Milliseconds(), FutureMillis: config.FutureLimit.Get(settings).Milliseconds(),
 		RejectsTable: config.RejectsTable.Get(settings),
-		Zone:         config.LocalTimeZone.Get(settings),
+		LateTable:    config.LateRowsTable.Get(settings), LateMax: int64(config.LateRowsMax.Get(settings)),
+		Zone: config.LocalTimeZone.Get(settings),
 		Describe: func(t connector.Table) (connector.Description, error) {
 			return r.describe(t, nil)
 		},
@@ -282,6 +284,11 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 		return nil, err
 	}
 	result := &Result{Kind: Query, Analyze: r.analyze}
+	if streaming {
+		if result.late, err = r.binder.LateRows(at); err != nil {
+			return nil, err
+		}
+	}
 	for _, root := range roots {
 		if _, sink := root.(*plan.Sink); sink {
 			result.Kind = Insert
@@ -306,7 +313,7 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 		Parallelism: r.parallelism(streaming), KeyGroups: uint32(config.MaxParallelism.Get(r.settings)),
 		Blocking: config.ExchangeRetention.Get(r.settings) == "job", BroadcastBytes: config.BroadcastLimit.Get(r.settings),
 		NoRuntimeFilters: !config.RuntimeFilter.Get(r.settings),
-		HoldMillis:       r.holdMillis(), KeepMillis: millis(config.StateTTL.Get(r.settings)), MaxPartialMatches: int64(config.MaxPartialMatches.Get(r.settings)),
+		Late:             result.late, HoldMillis: r.holdMillis(), KeepMillis: millis(config.StateTTL.Get(r.settings)), MaxPartialMatches: int64(config.MaxPartialMatches.Get(r.settings)),
 	})
 	return result, err
 }

@@ -40,6 +40,10 @@ type Environment struct {
 	// RejectsTable takes records that are no rows of tables that do not say themselves; empty:
 	// none does.
 	RejectsTable string
+	// LateTable takes the late rows of streaming jobs; empty: none does. LateMax is how many
+	// it takes; negative: any number.
+	LateTable string
+	LateMax   int64
 	// Zone is the session's time zone; nil means UTC.
 	Zone *time.Location
 }
