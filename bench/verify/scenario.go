@@ -123,7 +123,7 @@ func (o Options) scenario(ctx context.Context, s Scenario, want string) (err err
 			return err
 		}
 	}
-	if err := c.start(ctx); err != nil {
+	if err := t.start(ctx); err != nil {
 		return err
 	}
 	return s.play(ctx, t)

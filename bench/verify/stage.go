@@ -12,6 +12,7 @@ import (
 
 	"github.com/tidemill/tidemill/bench/tpch"
 	"github.com/tidemill/tidemill/core/failpoint"
+	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/scheduler/rest"
 )
 
@@ -77,6 +78,22 @@ func (s *stage) get(ctx context.Context, j job) (now rest.Job, err error) {
 		return now, err
 	}
 	return now, json.Unmarshal([]byte(printed), &now)
+}
+
+// start starts all nodes and waits until the cluster answers and knows all of them: with less
+// than its slots and shuffle servers a job runs another way, and masters that have not joined
+// are no majority.
+func (s *stage) start(ctx context.Context) error {
+	if err := s.cluster.start(ctx); err != nil {
+		return err
+	}
+	return until(ctx, "all nodes are known", func() (bool, error) {
+		all, err := s.members(ctx)
+		known := func(n *node) bool {
+			return slices.ContainsFunc(all, func(m rest.Node) bool { return rpc.AddressOf(m.ID) == n.address && !m.Lost && !m.Joining })
+		}
+		return !slices.ContainsFunc(s.nodes, func(n *node) bool { return !known(n) }), err
+	})
 }
 
 // members asks for the processes that the cluster knows.
