@@ -111,6 +111,7 @@ func TestCluster(t *testing.T) {
 	m := newMill(t)
 	t.Run("statements", m.statements)
 	t.Run("jobs", m.jobs)
+	t.Run("aside", m.aside)
 	t.Run("interrupt", m.interrupt)
 	t.Run("rest", m.rest)
 	t.Run("credentials", m.credentials)

@@ -141,6 +141,9 @@ func checkpointsOf(ctx context.Context, c rpc.ClusterClient, job []byte) rest.Ch
 func describe(w io.Writer, j rest.Job, taken rest.Checkpoints) {
 	fmt.Fprintf(w, "job\t%s\nname\t%s\nstate\t%s\nsubmitted\t%s\ntime\t%s\n", j.ID, oneLine(j.Name), j.State, clock(j.Submitted), span(j.Seconds))
 	fmt.Fprintf(w, "written\t%d rows, %d bytes, %d files\nrestarts\t%d\n", j.RowsWritten, j.BytesWritten, j.FilesWritten, j.Restarts)
+	for _, r := range j.Rejected {
+		fmt.Fprintf(w, "rejected\t%d records of %s\n", r.Records, r.Table)
+	}
 	if taken.Completed+taken.Failed > 0 || taken.RestoredFrom != "" {
 		describeCheckpoints(w, taken)
 	}

@@ -920,19 +920,20 @@ func (x *HeartbeatReply) GetDrained() bool {
 
 // TaskProgress is what a running attempt has done so far.
 type TaskProgress struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Job           *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
-	Attempt       *Attempt               `protobuf:"bytes,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	RowsIn        uint64                 `protobuf:"varint,3,opt,name=rows_in,json=rowsIn,proto3" json:"rows_in,omitempty"`
-	RowsOut       uint64                 `protobuf:"varint,4,opt,name=rows_out,json=rowsOut,proto3" json:"rows_out,omitempty"`
-	BytesIn       uint64                 `protobuf:"varint,5,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
-	SpilledBytes  uint64                 `protobuf:"varint,6,opt,name=spilled_bytes,json=spilledBytes,proto3" json:"spilled_bytes,omitempty"`
-	Operators     []*OperatorCounts      `protobuf:"bytes,7,rep,name=operators,proto3" json:"operators,omitempty"`                      // of the chain, of an attempt that is over
-	LateRows      uint64                 `protobuf:"varint,8,opt,name=late_rows,json=lateRows,proto3" json:"late_rows,omitempty"`       // that operators left out because they came after their time was over
-	FutureRows    uint64                 `protobuf:"varint,9,opt,name=future_rows,json=futureRows,proto3" json:"future_rows,omitempty"` // whose event time was too far ahead of the clock to count
-	Standing      *TaskStanding          `protobuf:"bytes,10,opt,name=standing,proto3" json:"standing,omitempty"`                       // of an attempt that runs
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Job             *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Attempt         *Attempt               `protobuf:"bytes,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	RowsIn          uint64                 `protobuf:"varint,3,opt,name=rows_in,json=rowsIn,proto3" json:"rows_in,omitempty"`
+	RowsOut         uint64                 `protobuf:"varint,4,opt,name=rows_out,json=rowsOut,proto3" json:"rows_out,omitempty"`
+	BytesIn         uint64                 `protobuf:"varint,5,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
+	SpilledBytes    uint64                 `protobuf:"varint,6,opt,name=spilled_bytes,json=spilledBytes,proto3" json:"spilled_bytes,omitempty"`
+	Operators       []*OperatorCounts      `protobuf:"bytes,7,rep,name=operators,proto3" json:"operators,omitempty"`                                      // of the chain, of an attempt that is over
+	LateRows        uint64                 `protobuf:"varint,8,opt,name=late_rows,json=lateRows,proto3" json:"late_rows,omitempty"`                       // that operators left out because they came after their time was over
+	FutureRows      uint64                 `protobuf:"varint,9,opt,name=future_rows,json=futureRows,proto3" json:"future_rows,omitempty"`                 // whose event time was too far ahead of the clock to count
+	Standing        *TaskStanding          `protobuf:"bytes,10,opt,name=standing,proto3" json:"standing,omitempty"`                                       // of an attempt that runs
+	RejectedRecords uint64                 `protobuf:"varint,11,opt,name=rejected_records,json=rejectedRecords,proto3" json:"rejected_records,omitempty"` // that are no rows of their table
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *TaskProgress) Reset() {
@@ -1033,6 +1034,13 @@ func (x *TaskProgress) GetStanding() *TaskStanding {
 		return x.Standing
 	}
 	return nil
+}
+
+func (x *TaskProgress) GetRejectedRecords() uint64 {
+	if x != nil {
+		return x.RejectedRecords
+	}
+	return 0
 }
 
 // TaskStanding is where a running attempt stands.
@@ -1804,23 +1812,24 @@ func (*CancelReply) Descriptor() ([]byte, []int) {
 }
 
 type TaskReport struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Job           *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
-	Attempt       *Attempt               `protobuf:"bytes,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	State         TaskState              `protobuf:"varint,3,opt,name=state,proto3,enum=tidemill.rpc.v1.TaskState" json:"state,omitempty"`
-	Failure       *Failure               `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`           // with FAILED
-	Manifests     []*LaneManifest        `protobuf:"bytes,5,rep,name=manifests,proto3" json:"manifests,omitempty"`       // with FINISHED
-	Committables  []*Committable         `protobuf:"bytes,6,rep,name=committables,proto3" json:"committables,omitempty"` // with FINISHED
-	RowsIn        uint64                 `protobuf:"varint,7,opt,name=rows_in,json=rowsIn,proto3" json:"rows_in,omitempty"`
-	RowsOut       uint64                 `protobuf:"varint,8,opt,name=rows_out,json=rowsOut,proto3" json:"rows_out,omitempty"`
-	BytesIn       uint64                 `protobuf:"varint,9,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
-	SpilledBytes  uint64                 `protobuf:"varint,10,opt,name=spilled_bytes,json=spilledBytes,proto3" json:"spilled_bytes,omitempty"`
-	Operators     []*OperatorCounts      `protobuf:"bytes,11,rep,name=operators,proto3" json:"operators,omitempty"` // with FINISHED and CANCELLED
-	Filter        *FilterPart            `protobuf:"bytes,12,opt,name=filter,proto3" json:"filter,omitempty"`       // alone, without state: the attempt's worker has made it
-	LateRows      uint64                 `protobuf:"varint,13,opt,name=late_rows,json=lateRows,proto3" json:"late_rows,omitempty"`
-	FutureRows    uint64                 `protobuf:"varint,14,opt,name=future_rows,json=futureRows,proto3" json:"future_rows,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Job             *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Attempt         *Attempt               `protobuf:"bytes,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	State           TaskState              `protobuf:"varint,3,opt,name=state,proto3,enum=tidemill.rpc.v1.TaskState" json:"state,omitempty"`
+	Failure         *Failure               `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`           // with FAILED
+	Manifests       []*LaneManifest        `protobuf:"bytes,5,rep,name=manifests,proto3" json:"manifests,omitempty"`       // with FINISHED
+	Committables    []*Committable         `protobuf:"bytes,6,rep,name=committables,proto3" json:"committables,omitempty"` // with FINISHED
+	RowsIn          uint64                 `protobuf:"varint,7,opt,name=rows_in,json=rowsIn,proto3" json:"rows_in,omitempty"`
+	RowsOut         uint64                 `protobuf:"varint,8,opt,name=rows_out,json=rowsOut,proto3" json:"rows_out,omitempty"`
+	BytesIn         uint64                 `protobuf:"varint,9,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
+	SpilledBytes    uint64                 `protobuf:"varint,10,opt,name=spilled_bytes,json=spilledBytes,proto3" json:"spilled_bytes,omitempty"`
+	Operators       []*OperatorCounts      `protobuf:"bytes,11,rep,name=operators,proto3" json:"operators,omitempty"` // with FINISHED and CANCELLED
+	Filter          *FilterPart            `protobuf:"bytes,12,opt,name=filter,proto3" json:"filter,omitempty"`       // alone, without state: the attempt's worker has made it
+	LateRows        uint64                 `protobuf:"varint,13,opt,name=late_rows,json=lateRows,proto3" json:"late_rows,omitempty"`
+	FutureRows      uint64                 `protobuf:"varint,14,opt,name=future_rows,json=futureRows,proto3" json:"future_rows,omitempty"`
+	RejectedRecords uint64                 `protobuf:"varint,15,opt,name=rejected_records,json=rejectedRecords,proto3" json:"rejected_records,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *TaskReport) Reset() {
@@ -1947,6 +1956,13 @@ func (x *TaskReport) GetLateRows() uint64 {
 func (x *TaskReport) GetFutureRows() uint64 {
 	if x != nil {
 		return x.FutureRows
+	}
+	return 0
+}
+
+func (x *TaskReport) GetRejectedRecords() uint64 {
+	if x != nil {
+		return x.RejectedRecords
 	}
 	return 0
 }
@@ -4893,12 +4909,14 @@ type VertexStatus struct {
 	Workers      []string               `protobuf:"bytes,12,rep,name=workers,proto3" json:"workers,omitempty"`           // where it runs, by subtask
 	// Of attempts that are over, the chain of one after that of the other: a multiple of
 	// the chain's length. Only with over.
-	Operators     []*OperatorCounts `protobuf:"bytes,13,rep,name=operators,proto3" json:"operators,omitempty"`
-	Progress      []*TaskProgress   `protobuf:"bytes,14,rep,name=progress,proto3" json:"progress,omitempty"` // of the present attempts, as far as they have told, by subtask
-	LateRows      uint64            `protobuf:"varint,15,opt,name=late_rows,json=lateRows,proto3" json:"late_rows,omitempty"`
-	FutureRows    uint64            `protobuf:"varint,16,opt,name=future_rows,json=futureRows,proto3" json:"future_rows,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Operators       []*OperatorCounts `protobuf:"bytes,13,rep,name=operators,proto3" json:"operators,omitempty"`
+	Progress        []*TaskProgress   `protobuf:"bytes,14,rep,name=progress,proto3" json:"progress,omitempty"` // of the present attempts, as far as they have told, by subtask
+	LateRows        uint64            `protobuf:"varint,15,opt,name=late_rows,json=lateRows,proto3" json:"late_rows,omitempty"`
+	FutureRows      uint64            `protobuf:"varint,16,opt,name=future_rows,json=futureRows,proto3" json:"future_rows,omitempty"`
+	RejectedRecords uint64            `protobuf:"varint,17,opt,name=rejected_records,json=rejectedRecords,proto3" json:"rejected_records,omitempty"`
+	RejectedOf      string            `protobuf:"bytes,18,opt,name=rejected_of,json=rejectedOf,proto3" json:"rejected_of,omitempty"` // the table that they are of; empty: none are rejected here
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *VertexStatus) Reset() {
@@ -5041,6 +5059,20 @@ func (x *VertexStatus) GetFutureRows() uint64 {
 		return x.FutureRows
 	}
 	return 0
+}
+
+func (x *VertexStatus) GetRejectedRecords() uint64 {
+	if x != nil {
+		return x.RejectedRecords
+	}
+	return 0
+}
+
+func (x *VertexStatus) GetRejectedOf() string {
+	if x != nil {
+		return x.RejectedOf
+	}
+	return ""
 }
 
 // Decision is one that adaptive took: its inputs, the rule, what it does.
@@ -7310,7 +7342,7 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\x0eHeartbeatReply\x12\x18\n" +
 	"\aunknown\x18\x01 \x01(\bR\aunknown\x12\x12\n" +
 	"\x04over\x18\x02 \x03(\fR\x04over\x12\x18\n" +
-	"\adrained\x18\x03 \x01(\bR\adrained\"\x99\x03\n" +
+	"\adrained\x18\x03 \x01(\bR\adrained\"\xc4\x03\n" +
 	"\fTaskProgress\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x122\n" +
 	"\aattempt\x18\x02 \x01(\v2\x18.tidemill.rpc.v1.AttemptR\aattempt\x12\x17\n" +
@@ -7323,7 +7355,8 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\vfuture_rows\x18\t \x01(\x04R\n" +
 	"futureRows\x129\n" +
 	"\bstanding\x18\n" +
-	" \x01(\v2\x1d.tidemill.rpc.v1.TaskStandingR\bstanding\"\xa7\x03\n" +
+	" \x01(\v2\x1d.tidemill.rpc.v1.TaskStandingR\bstanding\x12)\n" +
+	"\x10rejected_records\x18\v \x01(\x04R\x0frejectedRecords\"\xa7\x03\n" +
 	"\fTaskStanding\x12'\n" +
 	"\x0finput_watermark\x18\x01 \x01(\x12R\x0einputWatermark\x12)\n" +
 	"\x10output_watermark\x18\x02 \x01(\x12R\x0foutputWatermark\x12\x1d\n" +
@@ -7406,7 +7439,7 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\rCancelRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x124\n" +
 	"\battempts\x18\x02 \x03(\v2\x18.tidemill.rpc.v1.AttemptR\battempts\"\r\n" +
-	"\vCancelReply\"\xf6\x04\n" +
+	"\vCancelReply\"\xa1\x05\n" +
 	"\n" +
 	"TaskReport\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x122\n" +
@@ -7424,7 +7457,8 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\x06filter\x18\f \x01(\v2\x1b.tidemill.rpc.v1.FilterPartR\x06filter\x12\x1b\n" +
 	"\tlate_rows\x18\r \x01(\x04R\blateRows\x12\x1f\n" +
 	"\vfuture_rows\x18\x0e \x01(\x04R\n" +
-	"futureRows\"\v\n" +
+	"futureRows\x12)\n" +
+	"\x10rejected_records\x18\x0f \x01(\x04R\x0frejectedRecords\"\v\n" +
 	"\tTaskReply\"\xb8\x01\n" +
 	"\fLaneManifest\x12\x1a\n" +
 	"\bexchange\x18\x01 \x01(\rR\bexchange\x12\x12\n" +
@@ -7649,7 +7683,7 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\x04over\x18\x13 \x01(\bR\x04over\x12+\n" +
 	"\x05waits\x18\x14 \x03(\v2\x15.tidemill.rpc.v1.WaitR\x05waits\x12\x12\n" +
 	"\x04term\x18\x15 \x01(\x04R\x04term\x12N\n" +
-	"\x11ended_checkpoints\x18\x16 \x01(\v2!.tidemill.rpc.v1.CheckpointsReplyR\x10endedCheckpoints\"\xf4\x04\n" +
+	"\x11ended_checkpoints\x18\x16 \x01(\v2!.tidemill.rpc.v1.CheckpointsReplyR\x10endedCheckpoints\"\xc0\x05\n" +
 	"\fVertexStatus\x12\x16\n" +
 	"\x06vertex\x18\x01 \x01(\rR\x06vertex\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -7668,7 +7702,10 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\bprogress\x18\x0e \x03(\v2\x1d.tidemill.rpc.v1.TaskProgressR\bprogress\x12\x1b\n" +
 	"\tlate_rows\x18\x0f \x01(\x04R\blateRows\x12\x1f\n" +
 	"\vfuture_rows\x18\x10 \x01(\x04R\n" +
-	"futureRows\x1a;\n" +
+	"futureRows\x12)\n" +
+	"\x10rejected_records\x18\x11 \x01(\x04R\x0frejectedRecords\x12\x1f\n" +
+	"\vrejected_of\x18\x12 \x01(\tR\n" +
+	"rejectedOf\x1a;\n" +
 	"\rSubtasksEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"x\n" +

@@ -85,7 +85,7 @@ func (t *Task) counted() *Done {
 		return done
 	}
 	t.countLate()
-	done.Late, done.Future = m.late.Value(), m.future.Value()
+	done.Late, done.Future, done.Rejected = m.late.Value(), m.future.Value(), m.rejected.Value()
 	for _, l := range t.chain.links {
 		done.Operators = append(done.Operators, l.counts())
 	}

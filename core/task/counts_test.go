@@ -67,7 +67,7 @@ func TestLateRows(t *testing.T) {
 		}
 	}
 	first.late = 7
-	if task.counted(); task.metrics.late.Value() != 8 || task.metrics.rejected.Value() != 16 {
+	if done := task.counted(); done.Late != 8 || done.Rejected != 16 || task.metrics.late.Value() != 8 || task.metrics.rejected.Value() != 16 {
 		t.Errorf("%d late rows, want 8; %d rejected records, want 16", task.metrics.late.Value(), task.metrics.rejected.Value())
 	}
 }

@@ -24,6 +24,8 @@ type Standing struct {
 	// Late and Future are rows that came after their time was over, and rows too far ahead
 	// of the clock to have a say on event time.
 	Late, Future uint64
+	// Rejected are records that are no rows of their table.
+	Rejected uint64
 	// StateBytes is the memory of operators with keyed state. Where keyed state is on disk,
 	// too, Asked counts the keys that were looked up, Hits those of them in memory.
 	StateBytes  int64
@@ -130,7 +132,7 @@ func (t *Task) Standing() Standing {
 	now := t.env.Now()
 	out := Standing{
 		Input: stream.Watermark(s.input.Load()), Output: stream.Watermark(s.output.Load()),
-		Late: m.late.Value(), Future: m.future.Value(),
+		Late: m.late.Value(), Future: m.future.Value(), Rejected: m.rejected.Value(),
 	}
 	out.Idle, _ = lasting(m.idle, &s.idleSince, now)
 	blocked, present := lasting(m.blocked, &s.blockedSince, now)

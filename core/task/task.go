@@ -198,7 +198,8 @@ type Done struct {
 	RowsOut      uint64
 	BytesIn      uint64
 	SpilledBytes uint64
-	Late, Future uint64           // as of Standing
+	Late, Future uint64 // as of Standing, as the following
+	Rejected     uint64
 	Operators    []OperatorCounts // of the chain, in its order; none if it was never built
 }
 

@@ -67,7 +67,7 @@ func (r reporter) State(job id.Job, a id.Attempt, s task.State, done *task.Done,
 	m := &rpc.TaskReport{Job: r.ref, Attempt: rpc.FromAttempt(a), State: state, Failure: rpc.ToFailure(cause)}
 	if done != nil {
 		m.RowsIn, m.RowsOut, m.BytesIn, m.Committables = done.RowsIn, done.RowsOut, done.BytesIn, committables(done.Committables)
-		m.SpilledBytes, m.LateRows, m.FutureRows = done.SpilledBytes, done.Late, done.Future
+		m.SpilledBytes, m.LateRows, m.FutureRows, m.RejectedRecords = done.SpilledBytes, done.Late, done.Future, done.Rejected
 		for _, c := range done.Operators {
 			counts := &rpc.OperatorCounts{
 				Rows: c.Rows, Batches: c.Batches, SpilledBytes: c.SpilledBytes, PeakBytes: c.PeakBytes, BusyNanos: uint64(c.Busy),

@@ -61,7 +61,7 @@ var kinds = [...]rpc.TaskWait_Kind{
 // most of its time lately, with the time since which that is so.
 func tell(m *rpc.TaskProgress, s task.Standing, p *pace, now time.Time) {
 	p.see(s, now)
-	m.LateRows, m.FutureRows = s.Late, s.Future
+	m.LateRows, m.FutureRows, m.RejectedRecords = s.Late, s.Future, s.Rejected
 	m.Standing = &rpc.TaskStanding{
 		InputWatermark: int64(s.Input), OutputWatermark: int64(s.Output), EventIdle: s.EventIdle,
 		IdlePermille: p.idling, BlockedPermille: p.giving, IdleNanos: uint64(s.Idle), BlockedNanos: uint64(s.Blocked),

@@ -21,6 +21,10 @@ func TestPace(t *testing.T) {
 		tell(m, s, &p, begun.Add(after))
 		return m
 	}
+	s.Late, s.Future, s.Rejected = 1, 2, 3
+	if m := look(0, 0, 0); m.GetLateRows() != 1 || m.GetFutureRows() != 2 || m.GetRejectedRecords() != 3 {
+		t.Errorf("%v", m)
+	}
 	for _, c := range []struct {
 		after, idle, blocked time.Duration
 		idling, giving       uint32

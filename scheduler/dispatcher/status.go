@@ -163,7 +163,7 @@ func vertex(m *jobmaster.Master, v id.Vertex, now jobmaster.VertexStatus, done b
 	out := &rpc.VertexStatus{
 		Vertex: uint32(v), Name: now.Name, Source: now.Source, Parallelism: uint32(now.Parallelism), Subtasks: map[string]uint32{},
 		RowsIn: now.RowsIn, RowsOut: now.RowsOut, BytesIn: now.BytesIn, SpilledBytes: now.SpilledBytes,
-		LateRows: now.LateRows, FutureRows: now.FutureRows,
+		LateRows: now.LateRows, FutureRows: now.FutureRows, RejectedRecords: now.RejectedRecords, RejectedOf: now.RejectedOf,
 	}
 	for state, n := range now.Subtasks {
 		out.Subtasks[state.String()] = uint32(n)

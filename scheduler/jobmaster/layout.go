@@ -274,6 +274,19 @@ func (l *layout) isSource(v id.Vertex) bool {
 	return len(chain) > 0 && chain[0].GetSource() != nil
 }
 
+// rejectedOf is the table whose records a vertex may reject; empty: there is none.
+func rejectedOf(v *jobgraph.Vertex) string {
+	for _, op := range v.GetChain() {
+		if s := op.GetSource(); s.GetRejects() {
+			return s.GetTable()
+		}
+		if w := op.GetWatermark(); w.GetRejects() != "" {
+			return w.GetRejects()
+		}
+	}
+	return ""
+}
+
 // output is the exchange at a place among the outputs of a vertex; nil: there is none.
 func (l *layout) output(v id.Vertex, place uint32) *jobgraph.Exchange {
 	outputs := l.graph.GetVertices()[v].GetOutputs()

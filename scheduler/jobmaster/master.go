@@ -148,7 +148,7 @@ func (m *Master) Run(ctx context.Context) {
 		running.Wait()
 		close(m.done)
 	}()
-	defer m.measure().Close()
+	defer m.measure()()
 	m.begin(calls)
 	for !m.ended {
 		select {

@@ -9,17 +9,27 @@ import (
 	"github.com/tidemill/tidemill/core/stream"
 )
 
-// measure shows what a streaming job does beyond its tasks, until the scope is closed; nil
-// where nothing is shown. Batch jobs are too many and too short for it.
-func (m *Master) measure() *metric.Scope {
+// measure shows what a streaming job does beyond its tasks, until end is called. Batch jobs are
+// too many and too short for it.
+func (m *Master) measure() (end func()) {
 	if m.opts.Metrics == nil || !m.layout.streaming() {
-		return nil
+		return func() {}
 	}
 	s := m.opts.Metrics.Scope(metric.L("job", m.opts.Job.String()))
+	m.measureJob(s)
+	rejected := m.measureRejected(s)
+	return func() {
+		for _, x := range append(rejected, s) {
+			x.Close()
+		}
+	}
+}
+
+func (m *Master) measureJob(s *metric.Scope) {
 	s.GaugeFunc("tidemill_job_restarts", "Restarts of the streaming job, or of parts of it.", func() float64 { return float64(m.Status().Restarts) })
 	s.GaugeFunc("tidemill_job_watermark_lag_seconds", "By which the least watermark in the job is behind the clock; NaN while there is none.", m.lag)
 	if !m.checkpointed {
-		return s
+		return
 	}
 	s.GaugeFunc("tidemill_job_checkpoints_completed", "Checkpoints and savepoints of the job that were completed.", func() float64 { return float64(m.history.Last().GetCompleted()) })
 	s.GaugeFunc("tidemill_job_checkpoints_failed", "Checkpoints and savepoints of the job that failed.", func() float64 { return float64(m.history.Last().GetFailed()) })
@@ -44,7 +54,30 @@ func (m *Master) measure() *metric.Scope {
 	last("pause_seconds", "Longest that a subtask stood still for the last complete checkpoint.", func(c *rpc.CheckpointStatus) float64 {
 		return time.Duration(c.GetPausedNanos()).Seconds()
 	})
-	return s
+}
+
+// measureRejected shows what was rejected of each table of which something may be.
+func (m *Master) measureRejected(s *metric.Scope) (scopes []*metric.Scope) {
+	seen := map[string]bool{}
+	for _, v := range m.layout.graph.GetVertices() {
+		table := rejectedOf(v)
+		if table == "" || seen[table] {
+			continue
+		}
+		seen[table] = true
+		one := s.With(metric.L("table", table))
+		scopes = append(scopes, one)
+		one.GaugeFunc("tidemill_job_rejected_records", "Records that are no rows of the table, or have no event time, and were left out.", func() float64 {
+			n := uint64(0)
+			for _, v := range m.Status().Vertices {
+				if v.RejectedOf == table {
+					n += v.RejectedRecords
+				}
+			}
+			return float64(n)
+		})
+	}
+	return scopes
 }
 
 // lag is by how many seconds the least watermark of subtasks that event time waits for is

@@ -81,6 +81,7 @@ func (m *Master) total(r *rpc.TaskReport) {
 	m.Progress(&rpc.TaskProgress{
 		Attempt: r.GetAttempt(), RowsIn: r.GetRowsIn(), RowsOut: r.GetRowsOut(), BytesIn: r.GetBytesIn(),
 		SpilledBytes: r.GetSpilledBytes(), Operators: r.GetOperators(), LateRows: r.GetLateRows(), FutureRows: r.GetFutureRows(),
+		RejectedRecords: r.GetRejectedRecords(),
 	})
 }
 

@@ -112,19 +112,28 @@ func TestMetricsOfAJob(t *testing.T) {
 		}
 		return out
 	}
-	onStageOf(t, threeInARow(), func(s *stage) {
+	rejecting := threeInARow()
+	for _, v := range rejecting.GetVertices()[:2] {
+		v.Chain[0].Spec = &jobgraph.Operator_Watermark{Watermark: &jobgraph.WatermarkAssigner{Rejects: "c.d.t"}}
+	}
+	onStageOf(t, rejecting, func(s *stage) {
 		s.deployed()
 		s.m.opts.Metrics = registry
-		scope := s.m.measure()
-		s.m.Progress(&rpc.TaskProgress{Attempt: &rpc.Attempt{}, Standing: &rpc.TaskStanding{OutputWatermark: time.Now().UnixMilli() - 1500}})
-		s.m.Progress(&rpc.TaskProgress{Attempt: &rpc.Attempt{Vertex: 1}, Standing: &rpc.TaskStanding{OutputWatermark: 1, EventIdle: true}})
+		end := s.m.measure()
+		s.m.Progress(&rpc.TaskProgress{Attempt: &rpc.Attempt{}, RejectedRecords: 3, Standing: &rpc.TaskStanding{OutputWatermark: time.Now().UnixMilli() - 1500}})
+		s.m.Progress(&rpc.TaskProgress{Attempt: &rpc.Attempt{Vertex: 1}, RejectedRecords: 4, Standing: &rpc.TaskStanding{OutputWatermark: 1, EventIdle: true}})
 		if got := s.m.lag(); got != 1.5 {
 			t.Errorf("lag %v", got)
 		}
-		if got := names(); !slices.Equal(got, []string{"tidemill_job_restarts", "tidemill_job_watermark_lag_seconds"}) {
+		if got := names(); !slices.Equal(got, []string{"tidemill_job_rejected_records", "tidemill_job_restarts", "tidemill_job_watermark_lag_seconds"}) {
 			t.Errorf("%v", got)
 		}
-		scope.Close()
+		for sample := range registry.All() {
+			if sample.Name == "tidemill_job_rejected_records" && (sample.Value != 7 || !slices.Contains(sample.Labels, metric.L("table", "c.d.t"))) {
+				t.Errorf("%+v", sample)
+			}
+		}
+		end()
 	})
 	if got := names(); len(got) != 0 {
 		t.Errorf("left: %v", got)

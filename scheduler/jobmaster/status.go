@@ -46,6 +46,10 @@ type VertexStatus struct {
 	// LateRows came after their time was over, FutureRows were too far ahead of the clock.
 	LateRows   uint64
 	FutureRows uint64
+	// RejectedRecords are no rows of the table RejectedOf; that is empty where none are
+	// rejected.
+	RejectedRecords uint64
+	RejectedOf      string
 }
 
 // Status returns what is known now. Anybody may call it.
@@ -63,6 +67,7 @@ func (m *Master) Status() Status {
 		v.SpilledBytes += p.GetSpilledBytes()
 		v.LateRows += p.GetLateRows()
 		v.FutureRows += p.GetFutureRows()
+		v.RejectedRecords += p.GetRejectedRecords()
 	}
 	if !s.State.Terminal() {
 		s.Running = time.Since(m.begun)
@@ -107,7 +112,7 @@ func (m *Master) describe() Status {
 		s.Checkpoints = m.checkpoints.Count()
 	}
 	for i, v := range m.layout.graph.GetVertices() {
-		s.Vertices[i] = VertexStatus{Name: v.GetName(), Parallelism: m.layout.parallelism[i], Source: m.layout.isSource(id.Vertex(i)), Subtasks: map[execgraph.AttemptState]int{}}
+		s.Vertices[i] = VertexStatus{Name: v.GetName(), Parallelism: m.layout.parallelism[i], Source: m.layout.isSource(id.Vertex(i)), RejectedOf: rejectedOf(v), Subtasks: map[execgraph.AttemptState]int{}}
 	}
 	for _, r := range m.graph.Regions() {
 		for _, t := range r.Tasks {

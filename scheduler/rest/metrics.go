@@ -146,7 +146,7 @@ func taskFigures(p *rpc.TaskProgress, source bool) []figure {
 	s := p.GetStanding()
 	out := []figure{
 		whole("numRecordsIn", p.GetRowsIn()), whole("numRecordsOut", p.GetRowsOut()), whole("numBytesIn", p.GetBytesIn()),
-		whole("numLateRecordsDropped", p.GetLateRows()), whole("numFutureRecords", p.GetFutureRows()),
+		whole("numLateRecordsDropped", p.GetLateRows()), whole("numFutureRecords", p.GetFutureRows()), whole("numRejectedRecords", p.GetRejectedRecords()),
 		whole("idleTimeMsPerSecond", s.GetIdlePermille()), whole("backPressuredTimeMsPerSecond", s.GetBlockedPermille()), whole("busyTimeMsPerSecond", busy(s)),
 		whole("accumulateIdleTimeMs", s.GetIdleNanos()/1e6), whole("accumulateBackPressuredTimeMs", s.GetBlockedNanos()/1e6),
 		whole("stateMemoryBytes", s.GetStateBytes()),

@@ -54,10 +54,11 @@ func (c *cluster) status() *rpc.JobStatus {
 		Cause: rpc.ToFailure(failure.Errorf(failure.BadData, "line 3: no number")),
 		Vertices: []*rpc.VertexStatus{{
 			Vertex: 1, Name: "Scan", Source: true, Parallelism: 2, Subtasks: map[string]uint32{"FINISHED": 1, "FAILED": 1}, Attempts: []uint32{1, 2},
+			RejectedRecords: 6, RejectedOf: "c.d.t",
 		}, {
-			Vertex: 2, Name: "Window", Parallelism: 2, Subtasks: map[string]uint32{"RUNNING": 2}, RowsIn: 30, RowsOut: 3, LateRows: 5, FutureRows: 1,
+			Vertex: 2, Name: "Window", Parallelism: 2, Subtasks: map[string]uint32{"RUNNING": 2}, RowsIn: 30, RowsOut: 3, LateRows: 5, FutureRows: 1, RejectedRecords: 3, RejectedOf: "c.d.t",
 			Attempts: []uint32{1, 1}, Progress: []*rpc.TaskProgress{
-				{Attempt: &rpc.Attempt{Vertex: 2, Number: 1}, RowsIn: 20, RowsOut: 2, LateRows: 4, Standing: &rpc.TaskStanding{
+				{Attempt: &rpc.Attempt{Vertex: 2, Number: 1}, RowsIn: 20, RowsOut: 2, LateRows: 4, RejectedRecords: 3, Standing: &rpc.TaskStanding{
 					InputWatermark: 60_000, OutputWatermark: 50_000, IdlePermille: 200, BlockedPermille: 700, IdleNanos: 2e9, BlockedNanos: 7e9,
 					StateBytes: 1 << 20, StateAsked: 100, StateHits: 75,
 				}},
@@ -150,8 +151,9 @@ func TestPages(t *testing.T) {
 		{"GET", "/api/v1/jobs/" + job, 200, `"part":"region 1"`},
 		{"GET", "/api/v1/jobs/" + job, 200, `"attempts":[1,2]`},
 		{"GET", "/api/v1/jobs/" + job, 200, `"seconds":2.5`},
-		{"GET", "/api/v1/jobs/" + job, 200, `"late_rows":5,"future_rows":1,"watermark_millis":50000,`},
-		{"GET", "/api/v1/jobs/" + job, 200, `{"subtask":0,"rows_in":20,"rows_out":2,"late_rows":4,"future_rows":0,"input_watermark_millis":60000,"output_watermark_millis":50000,"event_idle":false,"busy":0.1,"idle":0.2,"blocked":0.7,"state_memory_bytes":1048576,"state_keys_asked":100,"state_keys_hit":75}`},
+		{"GET", "/api/v1/jobs/" + job, 200, `"late_rows":5,"future_rows":1,"rejected_records":3,"watermark_millis":50000,`},
+		{"GET", "/api/v1/jobs/" + job, 200, `"rejected":[{"table":"c.d.t","records":9}]`},
+		{"GET", "/api/v1/jobs/" + job, 200, `{"subtask":0,"rows_in":20,"rows_out":2,"late_rows":4,"future_rows":0,"rejected_records":3,"input_watermark_millis":60000,"output_watermark_millis":50000,"event_idle":false,"busy":0.1,"idle":0.2,"blocked":0.7,"state_memory_bytes":1048576,"state_keys_asked":100,"state_keys_hit":75}`},
 		{"GET", "/api/v1/jobs/" + job + "/watermarks", 200, `{"subtask":1,"idle":true}`},
 		{"GET", "/jobs/" + job + "/vertices/2/subtasks/metrics?get=numRecordsIn&agg=median", 422, "want min, max, sum or avg"},
 		{"GET", "/jobs/" + job + "/vertices/9/metrics", 404, "no vertex 9"},

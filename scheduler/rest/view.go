@@ -28,6 +28,7 @@ type Job struct {
 	SplitsDone   uint64     `json:"splits_assigned"`
 	SplitsTotal  uint64     `json:"splits_total" doc:"0: not known"`
 	Vertices     []Vertex   `json:"vertices,omitempty"`
+	Rejected     []Rejected `json:"rejected,omitempty" doc:"records that are no rows of their tables, of each table of which some may be left out"`
 	Decisions    []Decision `json:"decisions,omitempty" doc:"what the adaptive scheduler chose, and why"`
 	Waits        []Wait     `json:"waits,omitempty" doc:"what its parts wait for now"`
 	Failures     []Failure  `json:"failures,omitempty"`
@@ -37,6 +38,12 @@ type Job struct {
 type Cause struct {
 	Class string `json:"class"`
 	Text  string `json:"text"`
+}
+
+// Rejected counts the records of a table that are no rows of it.
+type Rejected struct {
+	Table   string `json:"table"`
+	Records uint64 `json:"records"`
 }
 
 // Vertex is a vertex of a job.
@@ -53,6 +60,7 @@ type Vertex struct {
 	Spilled     uint64            `json:"spilled_bytes"`
 	LateRows    uint64            `json:"late_rows" doc:"left out because they came after their time was over"`
 	FutureRows  uint64            `json:"future_rows" doc:"too far ahead of the clock to advance event time"`
+	Rejected    uint64            `json:"rejected_records" doc:"left out because they are no rows of their table"`
 	Watermark   *int64            `json:"watermark_millis,omitempty" doc:"the least that subtasks have told their consumers, in Unix time"`
 	Attempts    []uint32          `json:"attempts,omitempty" doc:"number of the present attempt, by subtask"`
 	Workers     []string          `json:"workers,omitempty" doc:"where it runs, by subtask"`
@@ -66,6 +74,7 @@ type Standing struct {
 	RowsOut    uint64  `json:"rows_out"`
 	LateRows   uint64  `json:"late_rows"`
 	FutureRows uint64  `json:"future_rows"`
+	Rejected   uint64  `json:"rejected_records"`
 	Input      *int64  `json:"input_watermark_millis,omitempty"`
 	Output     *int64  `json:"output_watermark_millis,omitempty"`
 	EventIdle  bool    `json:"event_idle" doc:"event time of its consumers does not wait for it"`
@@ -148,9 +157,10 @@ func JobOf(s *rpc.JobStatus) Job {
 		j.Vertices = append(j.Vertices, Vertex{
 			ID: v.GetVertex(), Name: v.GetName(), Source: v.GetSource(), Region: v.GetRegion(), Parallelism: v.GetParallelism(),
 			Subtasks: v.GetSubtasks(), RowsIn: v.GetRowsIn(), RowsOut: v.GetRowsOut(), BytesIn: v.GetBytesIn(),
-			Spilled: v.GetSpilledBytes(), LateRows: v.GetLateRows(), FutureRows: v.GetFutureRows(), Watermark: WatermarkOf(v),
+			Spilled: v.GetSpilledBytes(), LateRows: v.GetLateRows(), FutureRows: v.GetFutureRows(), Rejected: v.GetRejectedRecords(), Watermark: WatermarkOf(v),
 			Attempts: v.GetAttempts(), Workers: v.GetWorkers(), Standings: standings(v),
 		})
+		j.reject(v)
 	}
 	for _, d := range s.GetDecisions() {
 		j.Decisions = append(j.Decisions, Decision{AtMillis: d.GetAt(), Rule: d.GetRule(), Subject: d.GetSubject(), Inputs: d.GetInputs(), Effect: d.GetEffect()})
@@ -164,12 +174,25 @@ func JobOf(s *rpc.JobStatus) Job {
 	return j
 }
 
+// reject adds what a vertex rejects to that of its table.
+func (j *Job) reject(v *rpc.VertexStatus) {
+	table := v.GetRejectedOf()
+	if table == "" {
+		return
+	}
+	i := slices.IndexFunc(j.Rejected, func(r Rejected) bool { return r.Table == table })
+	if i < 0 {
+		i, j.Rejected = len(j.Rejected), append(j.Rejected, Rejected{Table: table})
+	}
+	j.Rejected[i].Records += v.GetRejectedRecords()
+}
+
 func standings(v *rpc.VertexStatus) (out []Standing) {
 	part := func(permille uint32) float64 { return float64(permille) / 1000 }
 	for _, p := range v.GetProgress() {
 		s := p.GetStanding()
 		out = append(out, Standing{
-			Subtask: p.GetAttempt().GetSubtask(), RowsIn: p.GetRowsIn(), RowsOut: p.GetRowsOut(), LateRows: p.GetLateRows(), FutureRows: p.GetFutureRows(),
+			Subtask: p.GetAttempt().GetSubtask(), RowsIn: p.GetRowsIn(), RowsOut: p.GetRowsOut(), LateRows: p.GetLateRows(), FutureRows: p.GetFutureRows(), Rejected: p.GetRejectedRecords(),
 			Input: watermark(s.GetInputWatermark()), Output: watermark(s.GetOutputWatermark()), EventIdle: s.GetEventIdle(),
 			Busy: part(busy(s)), Idle: part(s.GetIdlePermille()), Blocked: part(s.GetBlockedPermille()),
 			StateBytes: s.GetStateBytes(), StateAsked: s.GetStateAsked(), StateHits: s.GetStateHits(),
