@@ -68,6 +68,35 @@ func exactly(b *bench, options ...string) connector.Table {
 	return b.table(b.out, append([]string{"sink.delivery-guarantee = exactly-once", "sink.transactional-id-prefix = " + b.out}, options...)...)
 }
 
+// A topic that there is not yet is made by brokers that make topics: the first row is written.
+// Others refuse, by its name.
+func TestTopicIsMade(t *testing.T) {
+	for _, makes := range []bool{true, false} {
+		var opts []kfake.Opt
+		if makes {
+			opts = append(opts, kfake.AllowAutoTopicCreation())
+		}
+		b := newBench(t, opts...)
+		b.out = "new"
+		table := exactly(b)
+		s := b.sink(table)
+		w := b.writer(b.c, s, 0)
+		b.write(w, table, "+I 1 x")
+		c, err := w.Prepare(t.Context())
+		if makes {
+			if err == nil {
+				err = b.committer(s).Commit(t.Context(), 1, c, false)
+			}
+			if err != nil || strings.Count(b.seen("new"), "=") != 1 {
+				t.Errorf("in the topic is %q: %v", b.seen("new"), err)
+			}
+		} else if err == nil || !strings.Contains(err.Error(), "topic new: UNKNOWN_TOPIC_OR_PARTITION") {
+			t.Errorf("written to a topic that nobody makes: %v", err)
+		}
+		b.close(w)
+	}
+}
+
 // versions are brokers with the transactions of today and of before.
 func versions(t *testing.T, test func(t *testing.T, b *bench)) {
 	t.Run("today", func(t *testing.T) { test(t, newBench(t)) })

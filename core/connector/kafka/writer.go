@@ -108,7 +108,7 @@ func (w *writer) open(ctx context.Context) error {
 	p := &w.o.props
 	opts := []kgo.Opt{
 		kgo.ProducerBatchCompression(p.codec), kgo.ProducerLinger(p.linger), kgo.MaxBufferedBytes(sendBytes),
-		kgo.RecordDeliveryTimeout(p.delivery), kgo.UnknownTopicRetries(3), kgo.RecordPartitioner(w.partitioner()),
+		kgo.RecordDeliveryTimeout(p.delivery), kgo.UnknownTopicRetries(3), kgo.AllowAutoTopicCreation(), kgo.RecordPartitioner(w.partitioner()),
 	}
 	if w.o.guarantee != exactlyOnce {
 		client, err := p.connect(opts...)
