@@ -48,7 +48,8 @@ func (f *inference) changelog(n Node) Changelog {
 func (f *inference) findChangelog(n Node) Changelog {
 	switch n := n.(type) {
 	case *Aggregate:
-		return finalIf(f.closingKey(n.Input, n.Keys) >= 0)
+		different := len(n.Calls) == 0 && f.changelog(n.Input) == InsertOnly // a key is told once
+		return finalIf(different || f.closingKey(n.Input, n.Keys) >= 0)
 	case *GroupTop:
 		return finalIf(f.closingKey(n.Input, n.Groups) >= 0)
 	case *Over:

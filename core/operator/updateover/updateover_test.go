@@ -222,6 +222,7 @@ func TestClosing(t *testing.T) {
 		}},
 		"ranges":     {Order: byTime, Calls: []*jobgraph.OverCall{call("SUM", "BIGINT", "RANGE 1500 PRECEDING", 2), call("COUNT", "BIGINT NOT NULL", "RANGE CURRENT ROW", 2)}},
 		"months":     {Order: byTime, Calls: []*jobgraph.OverCall{call("SUM", "BIGINT", "RANGE 1 MONTHS", 2)}},
+		"no calls":   {Order: total},
 		"everything": {Order: total, Calls: []*jobgraph.OverCall{call("FIRST_VALUE", "STRING", "ROWS UNBOUNDED PRECEDING", 3)}},
 	} {
 		spec.Partition, spec.Closing = []uint32{0}, &jobgraph.Closing{Column: 1}
@@ -234,6 +235,28 @@ func TestClosing(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Without partitions and functions rows are told in their order, and that is all.
+func TestSorted(t *testing.T) {
+	in := operatortest.Parse(columns + `
+a | 1970-01-01 00:00:02 | 1 | x | 7
+b | 1970-01-01 00:00:01 | 2 | x | 2
+watermark 1500
+a | 1970-01-01 00:00:03 | 4 | x | 3
+a | 1970-01-01 00:00:01 | 9 | x | 9
+watermark 2500
+b | 1970-01-01 00:00:03 | 8 | x | 1`)
+	spec := &jobgraph.UpdatingOver{Order: total, Closing: &jobgraph.Closing{Column: 1}}
+	operatortest.Run(t, operatortest.Case{
+		Inputs: []operatortest.Table{in}, Output: schema, Stateful: true, Backend: backend, Ordered: true,
+		New: func() (operator.Operator, error) { return updateover.New(spec, schema, schema) },
+		Want: `
+b | 1970-01-01 00:00:01 | 2 | x | 2
+a | 1970-01-01 00:00:02 | 1 | x | 7
+b | 1970-01-01 00:00:03 | 8 | x | 1
+a | 1970-01-01 00:00:03 | 4 | x | 3`,
+	})
 }
 
 // Without partitions rows are told in the order of time.

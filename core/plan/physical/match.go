@@ -5,7 +5,6 @@ import (
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/plan"
 	"github.com/tidemill/tidemill/core/sql/ast"
-	"github.com/tidemill/tidemill/core/sql/sqlerr"
 )
 
 // match brings partitions together; the operator keeps what it needs of them.
@@ -13,9 +12,6 @@ func (b *builder) match(n *plan.Match) (*fragment, error) {
 	f, err := b.node(n.Input)
 	if err != nil {
 		return nil, err
-	}
-	if column := nested(n.Input); column != "" {
-		return nil, sqlerr.New(sqlerr.Unsupported, n.At(), "MATCH_RECOGNIZE cannot keep rows with column %s, which is an array, a map or a row", column)
 	}
 	f = b.meet(f, n.Partition)
 	spec := &jobgraph.MatchRecognize{

@@ -141,9 +141,21 @@ func (b *builder) sort(n *plan.Sort) (*fragment, error) {
 	if err != nil {
 		return nil, err
 	}
+	if sortsByTime(n) {
+		return b.sortByTime(n, f), nil
+	}
 	out := b.chain(f, n, n.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_Sort{Sort: &jobgraph.Sort{Keys: sortKeys(n.Keys)}}})
 	out.order = n.Keys
 	return out, nil
+}
+
+// sortByTime tells rows in one subtask, in their order as event time passes them: those of a
+// window without functions.
+func (b *builder) sortByTime(n *plan.Sort, f *fragment) *fragment {
+	after, _ := plan.Closing(n.Input, n.Keys[0].Column)
+	return b.chain(b.meet(f, nil), n, n.Label(), f.schema, &jobgraph.Operator{Spec: &jobgraph.Operator_UpdatingOver{UpdatingOver: &jobgraph.UpdatingOver{
+		Order: sortKeys(n.Keys), Closing: &jobgraph.Closing{Column: uint32(n.Keys[0].Column), AfterMillis: after},
+	}}})
 }
 
 // topNRows is how many rows a TopN keeps at most. It cannot spill; sorting can.

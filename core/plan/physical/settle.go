@@ -26,6 +26,7 @@ func Settle(root plan.Node, changes bool) (plan.Node, error) {
 		if out, refused = settle(n); refused != nil {
 			return n
 		}
+		refused = refuseNested(out)
 		return out
 	})
 	if _, sink := root.(*plan.Sink); refused != nil || sink || changes || !plan.Bounded(root) {
@@ -36,7 +37,11 @@ func Settle(root plan.Node, changes bool) (plan.Node, error) {
 
 func settle(n plan.Node) (plan.Node, error) {
 	switch n := n.(type) {
-	case *plan.Sort, *plan.TopN:
+	case *plan.Sort:
+		if !sortsByTime(n) {
+			return atEnd(n)
+		}
+	case *plan.TopN:
 		return atEnd(n)
 	case *plan.Limit, *plan.WindowAggregate, *plan.Match:
 		in, err := inserts(n.Inputs()[0], n)
@@ -117,6 +122,42 @@ func updates(n plan.Node) plan.Node {
 		}
 	}
 	return n
+}
+
+// refuseNested refuses to keep what state has no form for.
+func refuseNested(n plan.Node) error {
+	var what string
+	switch n := n.(type) {
+	case *plan.Join:
+		what = "a join"
+	case *plan.TemporalJoin:
+		what = "a join as of a time"
+	case *plan.Over:
+		what = "a window function"
+	case *plan.GroupTop:
+		what = "a top-n"
+	case *plan.Sort:
+		if !sortsByTime(n) {
+			return nil
+		}
+		what = "ORDER BY"
+	case *plan.Match:
+		what = "MATCH_RECOGNIZE"
+	case *plan.Sink:
+		if _, kept := n.Input.(*plan.Materialize); !kept {
+			return nil
+		}
+		what = "an update by the key of table " + n.Table.Name
+	default:
+		return nil
+	}
+	for _, in := range n.Inputs() {
+		if column := nested(in); column != "" {
+			return sqlerr.New(sqlerr.Unsupported, n.At(), "in streaming mode %s cannot keep rows with column %s, which is an array, a map or a row", what, column).
+				Suggest("take what is needed of it as columns before, such as x.field, x[1] or CAST(x AS STRING), or run it in batch mode: SET 'execution.runtime-mode' = 'batch'")
+		}
+	}
+	return nil
 }
 
 func materialized(n plan.Node) (plan.Node, error) {

@@ -27,11 +27,19 @@ func refuse(n plan.Node) error {
 			return sqlerr.New(sqlerr.NotBounded, n.At(), "INSERT OVERWRITE replaces a table once its input has ended, and this one does not end").Suggest("write INSERT INTO, %s", bounded)
 		}
 	case *plan.Sort:
-		return sqlerr.New(sqlerr.NotBounded, n.At(), "ORDER BY needs all rows, and an unbounded table has no last one").Suggest("add LIMIT, or leave ORDER BY out, %s", bounded)
+		if sortsByTime(n) {
+			return nil
+		}
+		return sqlerr.New(sqlerr.NotBounded, n.At(), "ORDER BY needs all rows, and an unbounded table has no last one").Suggest("begin with an event time that ascends, ORDER BY ts, add LIMIT, or leave ORDER BY out, %s", bounded)
 	case *plan.TopN, *plan.Limit:
 		if plan.ChangelogOf(n.Inputs()[0]) == plan.Retract {
 			return sqlerr.New(sqlerr.NotBounded, n.At(), "OFFSET without LIMIT over rows that are updated has no end").Suggest("add LIMIT, %s", bounded)
 		}
 	}
 	return nil
+}
+
+// sortsByTime reports whether rows that do not end can be told in order as time goes on.
+func sortsByTime(n *plan.Sort) bool {
+	return !plan.Bounded(n) && plan.ClosingOrder(&plan.Over{Input: n.Input, Order: n.Keys})
 }

@@ -42,12 +42,29 @@ func (r *run) command(s ast.Statement) (*Result, error) {
 	case *ast.Describe:
 		return r.describeObject(s)
 	default:
-		return nil, sqlerr.New(sqlerr.Unsupported, s, "%s is not supported yet", statementName(s))
+		e := sqlerr.New(sqlerr.Unsupported, s, "%s is not supported yet", statementName(s))
+		if cure := insteadOf(s); cure != "" {
+			e = e.Suggest("%s", cure)
+		}
+		return nil, e
 	}
 	if err != nil {
 		return nil, err
 	}
 	return &Result{Kind: Done}, nil
+}
+
+// insteadOf is what does the work of a statement that is not supported, if anything does.
+func insteadOf(s ast.Statement) string {
+	switch s := s.(type) {
+	case *ast.Update, *ast.Delete:
+		return "write what shall be left: INSERT OVERWRITE t SELECT ... over tables that end; a table that takes changes is updated by INSERT INTO"
+	case *ast.Truncate:
+		return "write INSERT OVERWRITE t with no rows: SELECT ... WHERE FALSE"
+	case *ast.Alter:
+		return "drop the " + strings.ToLower(s.Kind.String()) + " and create it anew: files and topics stay"
+	}
+	return ""
 }
 
 func (r *run) createTable(c *ast.CreateTable) (*Result, error) {

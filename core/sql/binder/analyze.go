@@ -48,7 +48,7 @@ func (b *Binder) Analyze(s *ast.AnalyzeTable) (*Analysis, error) {
 		return nil, err
 	}
 	if !scan.Known.Bounded {
-		return nil, b.errorf(sqlerr.NotBounded, s.Table, "table %s does not end and cannot be analysed", s.Table)
+		return nil, b.errorf(sqlerr.NotBounded, s.Table, "table %s does not end and cannot be analysed", s.Table).Suggest("bound it by its options")
 	}
 	columns, err := b.analyzedColumns(s, table, scan.Columns)
 	if err != nil {

@@ -166,7 +166,7 @@ func (b *Binder) Query(q ast.Query) (plan.Node, error) {
 
 func (b *Binder) bindWith(q *ast.WithQuery) (plan.Node, error) {
 	if q.Recursive {
-		return nil, b.unsupported(q, "WITH RECURSIVE is")
+		return nil, b.unsupported(q, "WITH RECURSIVE is").Suggest("join as often as levels are needed, or compute the rows in a program (docs/datastream.md)")
 	}
 	saved := b.ctes
 	defer func() { b.ctes = saved }()

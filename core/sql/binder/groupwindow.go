@@ -121,6 +121,12 @@ func (x *exprBinder) windowCall(n *ast.Call, name string) (e expr.Expr, ok bool,
 	case "ROWTIME":
 		last := &expr.Literal{Value: int64(1), T: datatype.Of(datatype.IntervalSecond).NotNull()}
 		return &expr.Call{Function: "-", Args: []expr.Expr{end, last}, T: end.T}, true, nil
+	case "PROCTIME":
+		if !processingTime(w.Input, w.Time) {
+			return nil, true, x.errorf(sqlerr.WrongArguments, n, "%s is of a window over PROCTIME(), and this one is over event time", name).Suggest("write %s_ROWTIME", kind)
+		}
+		e, err = x.resolve("PROCTIME", n)
+		return e, true, err
 	}
 	return nil, false, nil
 }

@@ -107,7 +107,8 @@ func (m *matching) time(in plan.Node, o *ast.OrderItem, e expr.Expr) (plan.Node,
 	t := in.Schema()[column.Index].Type
 	switch {
 	case !t.IsTimestamp():
-		return nil, m.errorf(sqlerr.TypeMismatch, o, "column %s is %s, the order of MATCH_RECOGNIZE begins with a TIMESTAMP", column.Name, t.WithNull(true))
+		return nil, m.errorf(sqlerr.TypeMismatch, o, "column %s is %s, the order of MATCH_RECOGNIZE begins with a TIMESTAMP", column.Name, t.WithNull(true)).
+			Suggest("write ORDER BY the event time of the rows, then others")
 	case !plan.Bounded(in) && !plan.EventTime(in, column.Index):
 		return nil, m.errorf(sqlerr.NoEventTime, o, "column %s has no watermark, so nobody knows when rows of this unbounded table are complete", column.Name).
 			Suggest("declare WATERMARK FOR %s AS %s - INTERVAL '5' SECOND in the table", datatype.QuoteName(column.Name), datatype.QuoteName(column.Name))

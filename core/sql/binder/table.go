@@ -44,7 +44,7 @@ func (b *Binder) bindTable(t ast.TableExpr) (plan.Node, *scope, error) {
 	case *ast.Snapshot:
 		return nil, nil, b.errorf(sqlerr.BadClause, t, "a table %s a time stands on the right side of a join", clauseAsOf)
 	case *ast.Sample:
-		return nil, nil, b.unsupported(t, "TABLESAMPLE is")
+		return nil, nil, b.unsupported(t, "TABLESAMPLE is").Suggest("filter by a random number: WHERE RAND() < 0.1")
 	case *ast.MatchRecognize:
 		return b.bindMatch(t)
 	}

@@ -142,7 +142,8 @@ func (b *Binder) checkTime(at ast.Node, name string, node plan.Node, column int)
 	t := node.Schema()[column].Type
 	switch {
 	case !t.IsTimestamp():
-		return nil, b.errorf(sqlerr.TypeMismatch, at, "column %s is %s, a window needs a TIMESTAMP", name, t.WithNull(true))
+		return nil, b.errorf(sqlerr.TypeMismatch, at, "column %s is %s, a window needs a TIMESTAMP", name, t.WithNull(true)).
+			Suggest("compute one in the table, with a watermark: ts AS TO_TIMESTAMP_LTZ(millis, 3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND")
 	case !plan.Bounded(node) && !plan.TimeAttribute(node, column):
 		return nil, b.errorf(sqlerr.NoEventTime, at, "column %s has no watermark, so windows over this unbounded table would never end", name).
 			Suggest("declare WATERMARK FOR %s AS %s - INTERVAL '5' SECOND in the table", datatype.QuoteName(name), datatype.QuoteName(name))
