@@ -1,15 +1,14 @@
 package ledger
 
 import (
-	"encoding/csv"
-	"errors"
+	"context"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/tidemill/tidemill/fs"
+	"github.com/tidemill/tidemill/fs/local"
 )
 
 // Report is what Check has counted.
@@ -42,16 +41,25 @@ func (r *Report) example(format string, args ...any) {
 	}
 }
 
-// Check reads the books below o.Dir and compares them with the transfers that there were.
-// It knows nothing of how the job works.
+// Check reads the books below o.Dir, on the machine's file system, and compares them with
+// the transfers that there were. It knows nothing of how the job works.
 func Check(o Options) (Report, error) {
+	files, err := local.New(local.Options{})
+	if err != nil {
+		return Report{}, err
+	}
+	return CheckOn(context.Background(), files, o)
+}
+
+// CheckOn is Check of books on another file system, where o.Dir is a path of it.
+func CheckOn(ctx context.Context, files fs.FileSystem, o Options) (Report, error) {
 	o = o.complete()
 	var r Report
-	bookings, err := readAll(filepath.Join(o.Dir, bookingsDir), parseBooking)
+	bookings, err := readAll(ctx, files, path.Join(o.Dir, bookingsDir), parseBooking)
 	if err != nil {
 		return r, err
 	}
-	rejections, err := readAll(filepath.Join(o.Dir, rejectionsDir), parseRejection)
+	rejections, err := readAll(ctx, files, path.Join(o.Dir, rejectionsDir), parseRejection)
 	if err != nil {
 		return r, err
 	}
@@ -177,78 +185,4 @@ func (r *Report) checkCounters(bookings []Booking) {
 			}
 		}
 	}
-}
-
-// readAll reads the published files of a directory.
-func readAll[T any](dir string, parse func(fields) (T, error)) (all []T, err error) {
-	err = filepath.WalkDir(dir, func(name string, entry os.DirEntry, err error) error {
-		hidden := strings.HasPrefix(entry.Name(), ".") || strings.HasPrefix(entry.Name(), "_")
-		switch {
-		case err != nil:
-			return err
-		case hidden && entry.IsDir():
-			return filepath.SkipDir
-		case hidden || entry.IsDir():
-			return nil
-		}
-		return readFile(name, func(x fields) error {
-			v, err := parse(x)
-			all = append(all, v)
-			return err
-		})
-	})
-	return all, err
-}
-
-func readFile(name string, do func(fields) error) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	lines := csv.NewReader(f)
-	header, err := lines.Read()
-	for err == nil {
-		var line []string
-		if line, err = lines.Read(); err == nil {
-			x := fields{}
-			for i, column := range header {
-				x[column] = line[i]
-			}
-			err = do(x)
-		}
-	}
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return fmt.Errorf("read %s: %w", name, err)
-}
-
-// fields are those of a line, by the names of columns.
-type fields map[string]string
-
-func (x fields) number(column string, into *int64, err *error) {
-	n, wrong := strconv.ParseInt(x[column], 10, 64)
-	if wrong != nil && *err == nil {
-		*err = fmt.Errorf("column %s: %w", column, wrong)
-	}
-	*into = n
-}
-
-func parseBooking(x fields) (b Booking, err error) {
-	b.Side, b.Kind = x["side"], x["kind"]
-	for column, into := range map[string]*int64{
-		"account": &b.Account, "number": &b.Number, "transfer": &b.Transfer, "amount": &b.Amount, "fee": &b.Fee, "balance": &b.Balance,
-		"other": &b.Other, "nth": &b.Nth, "counter": &b.Counter, "receipt": &b.Receipt,
-	} {
-		x.number(column, into, &err)
-	}
-	return b, err
-}
-
-func parseRejection(x fields) (r Rejection, err error) {
-	for column, into := range map[string]*int64{"transfer": &r.Transfer, "payer": &r.Payer, "amount": &r.Amount, "balance": &r.Balance} {
-		x.number(column, into, &err)
-	}
-	return r, err
 }

@@ -30,7 +30,7 @@ type Options struct {
 	Transfers int64 // of each split; zero means 10,000
 	Accounts  int64 // zero means 500
 	Rate      int   // transfers a second of each split; zero: as many as are taken
-	// Dir is where the books are written.
+	// Dir is where the books are written, on any file system.
 	Dir string
 }
 

@@ -1,10 +1,10 @@
 package ledger
 
 import (
-	"path"
 	"time"
 
 	"github.com/tidemill/tidemill/core/datastream"
+	"github.com/tidemill/tidemill/fs"
 )
 
 // Booking is a line of an account's book.
@@ -69,5 +69,5 @@ func Build(env *datastream.Env, o Options) {
 }
 
 func table(dir, name string) datastream.Table {
-	return datastream.Table{Options: map[string]string{"connector": "filesystem", "path": path.Join(dir, name), "format": "csv"}}
+	return datastream.Table{Options: map[string]string{"connector": "filesystem", "path": fs.Join(dir, name), "format": "csv"}}
 }
