@@ -48,8 +48,9 @@ type node struct {
 	daemon    string         // the shuffle server that a worker prefers, or none
 	quiet     func()         // ends the heartbeats of a shuffle server; nil: there are none
 
-	speaking sync.RWMutex // held by those who speak for it with the master
-	dead     bool         // guarded by speaking
+	mu       sync.Mutex
+	dead     bool           // guarded by mu
+	speaking sync.WaitGroup // those who speak for it with the master
 }
 
 // newNode makes a node, with one of so many parts of the memory, that runs nothing yet.
@@ -133,9 +134,10 @@ func (c *Cluster) Kill(name id.Worker) error {
 		c.transport.ServeWorker(name, nil, nil)
 		c.transport.ServeShuffle(string(name), nil)
 		n.door.cut()
-		n.speaking.Lock()
+		n.mu.Lock()
 		n.dead = true // or it would register again
-		n.speaking.Unlock()
+		n.mu.Unlock()
+		n.speaking.Wait()
 		if c.master != nil { // several masters notice it themselves
 			c.master.Resources().Lose(name, errors.New("it was killed"))
 		}
@@ -197,10 +199,15 @@ func (m keyedMaster) Leave(ctx context.Context, q *rpc.LeaveRequest) (*rpc.Leave
 
 // say calls the master for a node, unless that is dead.
 func say[Q, R any](ctx context.Context, n *node, call func(context.Context, *Q) (*R, error), q *Q) (*R, error) {
-	n.speaking.RLock()
-	defer n.speaking.RUnlock()
-	if n.dead {
+	n.mu.Lock()
+	dead := n.dead
+	if !dead {
+		n.speaking.Add(1)
+	}
+	n.mu.Unlock()
+	if dead {
 		return nil, failure.Wrap(failure.Transient, rpc.ErrUnreachable)
 	}
+	defer n.speaking.Done()
 	return call(ctx, q)
 }
