@@ -38,6 +38,8 @@ type Files interface {
 	Locate(m *checkpoint.Manifest) *checkpoint.Manifest
 	// Drop removes a checkpoint's manifest.
 	Drop(ctx context.Context, job id.Job, c id.Checkpoint) error
+	// Checkpoints lists the numbers of a job's manifests, in any order.
+	Checkpoints(ctx context.Context, job id.Job) ([]id.Checkpoint, error)
 	// DropHomes removes what tasks of a job that is over kept of their state besides.
 	DropHomes(ctx context.Context, job id.Job) error
 	// Sweep removes the job's state files, up to the newest of the complete checkpoints
@@ -127,6 +129,28 @@ func (s *Store) Discard(ctx context.Context, job id.Job, n id.Checkpoint) error 
 	}
 	if err := s.Files.Drop(ctx, job, n); err != nil {
 		return fmt.Errorf("remove checkpoint %d of job %v: %w", n, job, err)
+	}
+	return nil
+}
+
+// DropIncomplete removes the manifests of a job that have no entry, because whoever wrote
+// them was deposed before: Find would take them for complete when what they name is gone.
+func (s *Store) DropIncomplete(ctx context.Context, job id.Job) error {
+	numbers, err := s.Files.Checkpoints(ctx, job)
+	if err != nil {
+		return err
+	}
+	all, _, err := s.Meta.List(ctx, bucket, job.String()+"/")
+	if err != nil {
+		return fmt.Errorf("find the checkpoints of job %v: %w", job, err)
+	}
+	for _, n := range numbers {
+		if slices.ContainsFunc(all, func(e raftmeta.Entry) bool { return e.Key == entryKey(job, n) }) {
+			continue
+		}
+		if err := s.Files.Drop(ctx, job, n); err != nil {
+			return fmt.Errorf("remove incomplete checkpoint %d of job %v: %w", n, job, err)
+		}
 	}
 	return nil
 }

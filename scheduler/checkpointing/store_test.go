@@ -229,3 +229,29 @@ func TestGivenUpThoughSaved(t *testing.T) {
 		t.Errorf("have %d, %v", m.GetCheckpoint(), err)
 	}
 }
+
+// A manifest that has no entry is removed, and none that has one; whatever fails meanwhile is
+// told, and done by the next try.
+func TestDropIncomplete(t *testing.T) {
+	s, fsys := kept(t, 2)
+	drop := func() error { return s.DropIncomplete(t.Context(), job) }
+	if _, err := s.Files.Save(t.Context(), manifest(3, nil)); err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range []faultfs.Op{faultfs.List, faultfs.RemoveAll} {
+		fsys.Inject(faultfs.Rule{Op: op, Times: 1, Err: errors.New("no disk")})
+		if err := drop(); err == nil {
+			t.Errorf("%v failed and nobody was told", op)
+		}
+	}
+	if err := errors.Join(drop(), drop()); err != nil {
+		t.Fatal(err)
+	}
+	left, err := s.Files.Checkpoints(t.Context(), job)
+	if err != nil || !slices.Equal(left, []id.Checkpoint{1, 2}) {
+		t.Errorf("left %v, %v", left, err)
+	}
+	if all, err := s.Files.Checkpoints(t.Context(), id.Job{9}); err != nil || len(all) > 0 {
+		t.Errorf("a job without checkpoints has %v, %v", all, err)
+	}
+}

@@ -272,6 +272,9 @@ func (d *Dispatcher) newMaster(jobID id.Job, g *jobgraph.Graph, r record, decide
 		o.Decide = func(ctx context.Context, p jobmaster.Publication) error { return d.decide(ctx, jobID, p) }
 	}
 	o.Stopped = func(ctx context.Context, directory string) error { return d.stopped(ctx, jobID, directory) }
+	o.Ends = func(ctx context.Context, state execgraph.JobState, cause error) error {
+		return d.ends(ctx, jobID, state, cause)
+	}
 	return jobmaster.New(o)
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/raftmeta"
 	"github.com/tidemill/tidemill/raftmeta/raftstore"
+	"github.com/tidemill/tidemill/scheduler/execgraph"
 	"github.com/tidemill/tidemill/scheduler/resource"
 )
 
@@ -256,6 +257,30 @@ func TestASuspendedDispatcherLeavesItsJobs(t *testing.T) {
 	}
 	if got := d.Briefs(1, false); len(got) != 1 || got[0].GetName() != "cancelled" {
 		t.Error("not the newest:", got)
+	}
+}
+
+// A job of which it was recorded how it ends is not run by the next leader: its checkpoints
+// may be forgotten, and from its beginning it would write everything again.
+func TestAJobThatEndsIsNotRunAgain(t *testing.T) {
+	d, store := start(t, Options{})
+	finished, failed, stopped := submit(t, d, "finished"), submit(t, d, "failed"), submit(t, d, "stopped")
+	if err := errors.Join(
+		d.ends(t.Context(), finished, execgraph.JobFinished, nil), d.stopped(t.Context(), stopped, "/s"),
+		d.ends(t.Context(), failed, execgraph.JobFailed, failure.Errorf(failure.BadData, "row 7")),
+	); err != nil {
+		t.Fatal(err)
+	}
+	d.Suspend()
+	d = next(t, store, Options{})
+	for j, want := range map[id.Job]string{finished: "FINISHED", failed: "FAILED", stopped: "FINISHED"} {
+		s, err := d.Wait(t.Context(), j)
+		if err != nil || s.State.String() != want || (s.Cause != nil) != (j == failed) {
+			t.Errorf("%v, %v, %v, want %s", s.State, s.Cause, err, want)
+		}
+		if s.Cause != nil && (failure.Of(s.Cause) != failure.BadData || s.Cause.Error() != "row 7") {
+			t.Errorf("cause %v", s.Cause)
+		}
 	}
 }
 

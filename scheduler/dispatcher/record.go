@@ -50,6 +50,9 @@ type record struct {
 	// Savepoint is the directory of the savepoint with which the job has ended: it does not
 	// run again.
 	Savepoint string `json:",omitempty"`
+	// Ending is the state in which a job with checkpoints ends, which are being forgotten: it
+	// does not run again. Cause and Class go with it.
+	Ending string `json:",omitempty"`
 	// Of a job that is over.
 	State string    `json:",omitempty"`
 	Cause string    `json:",omitempty"`
@@ -62,6 +65,30 @@ type record struct {
 type kept struct {
 	Inline []byte            `json:",omitempty"`
 	Blob   raftmeta.BlobName `json:",omitempty"`
+}
+
+// settled says in which state a job ends that does not run again, and whether it is one.
+func (r record) settled() (execgraph.JobState, bool) {
+	for _, s := range []execgraph.JobState{execgraph.JobFinished, execgraph.JobFailed, execgraph.JobCanceled} {
+		if r.Ending == s.String() {
+			return s, true
+		}
+	}
+	if r.Savepoint != "" {
+		return execgraph.JobFinished, true
+	}
+	return execgraph.JobCanceled, r.Cancelled
+}
+
+// blame notes why a job fails.
+func (r *record) blame(c *rpc.Failure) {
+	if c == nil {
+		return
+	}
+	r.Cause, r.Class = c.GetText(), uint8(c.GetClass())
+	if len(r.Cause) > inlineBytes {
+		r.Cause = r.Cause[:inlineBytes]
+	}
 }
 
 func (r record) cause() error {
@@ -208,16 +235,26 @@ func (d *Dispatcher) decide(ctx context.Context, jobID id.Job, p jobmaster.Publi
 	return err
 }
 
-// stopped records that a job has ended with a savepoint. It tries until this master is
-// deposed.
+// stopped records that a job has ended with a savepoint.
 func (d *Dispatcher) stopped(ctx context.Context, jobID id.Job, directory string) error {
+	return d.note(ctx, jobID, func(r *record) { r.Savepoint = directory })
+}
+
+// ends records how a job ends whose checkpoints are about to be forgotten.
+func (d *Dispatcher) ends(ctx context.Context, jobID id.Job, state execgraph.JobState, cause error) error {
+	return d.note(ctx, jobID, func(r *record) {
+		r.Ending = state.String()
+		r.blame(rpc.ToFailure(cause))
+	})
+}
+
+// note changes the record of a job that runs. It tries until this master is deposed.
+func (d *Dispatcher) note(ctx context.Context, jobID id.Job, change func(*record)) error {
 	j, err := d.find(jobID)
 	if err != nil {
 		return err
 	}
-	err = d.persevere(ctx, func(ctx context.Context) error {
-		return d.remember(ctx, j, func(r *record) { r.Savepoint = directory })
-	})
+	err = d.persevere(ctx, func(ctx context.Context) error { return d.remember(ctx, j, change) })
 	if deposed(err) || ctx.Err() != nil {
 		return errors.Join(jobmaster.ErrDeposed, err)
 	}
@@ -263,12 +300,7 @@ func (d *Dispatcher) close(ctx context.Context, j *job, s *rpc.JobStatus) error 
 	d.mu.Unlock()
 	r.Graph, r.Decided = nil, nil
 	r.State, r.Ended = s.GetState(), time.UnixMilli(s.GetEnded())
-	if c := s.GetCause(); c != nil {
-		r.Cause, r.Class = c.GetText(), uint8(c.GetClass())
-		if len(r.Cause) > inlineBytes {
-			r.Cause = r.Cause[:inlineBytes]
-		}
-	}
+	r.blame(s.GetCause())
 	var err error
 	if r.Final, err = d.keep(ctx, s); err != nil {
 		return fmt.Errorf("store the end of job %v: %w", j.id, err)

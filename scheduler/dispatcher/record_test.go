@@ -22,6 +22,10 @@ func TestRecordsSurvive(t *testing.T) {
 			Graph: &kept{Blob: "b"}, Decided: &kept{Inline: []byte{0, 255}},
 		},
 		{
+			Version: recordVersion, Name: "ends", Submitted: at, Started: at, Runs: 1, Graph: &kept{Blob: "b"}, Ending: "FAILED", Cause: "disk full",
+			Class: uint8(failure.Transient), Savepoint: "/s",
+		},
+		{
 			Version: recordVersion, Name: "over", Submitted: at, Ended: at, State: "FAILED", Cause: "disk full",
 			Class: uint8(failure.Transient), Final: &kept{Blob: "f"},
 		},

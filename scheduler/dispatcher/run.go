@@ -51,7 +51,7 @@ func (d *Dispatcher) startNext() bool {
 		return false
 	}
 	j := d.queue[0]
-	if !j.rec.Cancelled && (slots == 0 || d.active >= d.opts.Running || d.held != "") {
+	if _, settled := j.rec.settled(); !settled && (slots == 0 || d.active >= d.opts.Running || d.held != "") {
 		return false
 	}
 	d.queue = slices.Delete(d.queue, 0, 1)
@@ -79,16 +79,12 @@ func (d *Dispatcher) run(j *job) {
 	d.mu.Lock()
 	m, rec, counted := j.master, j.before(), j.counted
 	d.mu.Unlock()
-	if (rec.Cancelled || rec.Savepoint != "") && m == nil && rec.Decided == nil {
+	if state, ok := rec.settled(); ok && m == nil && rec.Decided == nil {
 		if rec.Runs > 0 {
 			d.drop(j.id)
-			d.release(j)
+			d.release(j, state)
 		}
-		state := execgraph.JobCanceled
-		if rec.Savepoint != "" {
-			state = execgraph.JobFinished
-		}
-		d.end(j, d.ending(j, state, nil))
+		d.end(j, d.ending(j, state, rec.cause()))
 		return
 	}
 	m, err := d.prepare(j, rec, m, counted)
@@ -226,8 +222,8 @@ func (d *Dispatcher) drop(jobID id.Job) {
 	}
 }
 
-// release forgets the checkpoints of a job that is not to run again; its files stay.
-func (d *Dispatcher) release(j *job) {
+// release forgets the checkpoints of a job that is not to run again.
+func (d *Dispatcher) release(j *job, state execgraph.JobState) {
 	g, err := d.load(d.root, j)
 	if err != nil || d.opts.Checkpoints == nil || g.GetMode() != jobgraph.Mode_MODE_STREAMING {
 		return // what is not forgotten costs a few bytes
@@ -236,7 +232,7 @@ func (d *Dispatcher) release(j *job) {
 	if err == nil && config.CheckpointDir.Get(c) != "" {
 		var store *checkpointing.Store
 		if store, err = d.opts.Checkpoints(c); err == nil {
-			err = store.Release(d.root, j.id)
+			err = jobmaster.Forget(d.root, store, c, j.id, state)
 		}
 	}
 	if err != nil {

@@ -239,10 +239,10 @@ func (m *Master) checkpoint(actions []checkpointing.Action) {
 		case checkpointing.Notify:
 			m.notify(a)
 		case checkpointing.Subsume:
-			m.remove(a.Checkpoint, m.store.Subsume)
+			m.save(func(ctx context.Context) { m.removed(a.Checkpoint, m.store.Subsume(ctx, m.opts.Job, a.Checkpoint)) })
 		case checkpointing.Discard:
 			m.opts.Log.Warn("checkpoint was given up", "job", m.opts.Job, "checkpoint", a.Checkpoint, "error", a.Cause)
-			m.remove(a.Checkpoint, m.store.Discard)
+			m.discard(a.Checkpoint)
 			if m.final != nil && failure.Of(a.Cause).Retryable() && m.finals < commitTries {
 				m.finals++
 				m.after(commitFirstPause, func() { m.checkpoint(m.checkpoints.Final(time.Now())) })
@@ -253,7 +253,11 @@ func (m *Master) checkpoint(actions []checkpointing.Action) {
 			// After what the saver has to do with the checkpoint that they were of.
 			coordinator := m.coordinator
 			m.do(func(context.Context) {
-				m.save(func(ctx context.Context) { m.void(ctx, coordinator, a.Committables, false) })
+				m.save(func(ctx context.Context) {
+					if !m.undiscarded { // or its manifest may be gone on from, and name them
+						m.void(ctx, coordinator, a.Committables, false)
+					}
+				})
 			})
 		case checkpointing.FailJob:
 			m.handle(execgraph.Fail{Cause: a.Cause})
@@ -350,6 +354,7 @@ func (m *Master) saveManifest(a checkpointing.Save) {
 // fails for good fails the job: the checkpoint promises it.
 func (m *Master) publishCheckpoint(a checkpointing.Publish) {
 	coordinator, final := m.coordinator, m.final != nil
+	m.unpublished.Store(true)
 	m.save(func(ctx context.Context) {
 		var err error
 		r := &rpc.CommitRequest{Job: m.ref(), Checkpoint: uint64(a.Checkpoint), Committables: a.Committables, Final: final}
@@ -361,6 +366,7 @@ func (m *Master) publishCheckpoint(a checkpointing.Publish) {
 		case len(a.Committables) > 0:
 			err = m.commitLater(ctx, r)
 		}
+		m.unpublished.Store(err != nil)
 		m.post(func() {
 			switch {
 			case err != nil && m.final != nil: // also of one before the last: the graph does not fail any more
@@ -424,12 +430,19 @@ func (m *Master) notify(a checkpointing.Notify) {
 	})
 }
 
-func (m *Master) remove(n id.Checkpoint, remove func(context.Context, id.Job, id.Checkpoint) error) {
+// discard removes a checkpoint that was given up.
+func (m *Master) discard(n id.Checkpoint) {
 	m.save(func(ctx context.Context) {
-		if err := remove(ctx, m.opts.Job, n); err != nil {
-			m.opts.Log.Warn("a checkpoint was not removed", "job", m.opts.Job, "checkpoint", n, "error", err)
-		}
+		err := m.store.Discard(ctx, m.opts.Job, n)
+		m.undiscarded = err != nil
+		m.removed(n, err)
 	})
+}
+
+func (m *Master) removed(n id.Checkpoint, err error) {
+	if err != nil {
+		m.opts.Log.Warn("a checkpoint was not removed", "job", m.opts.Job, "checkpoint", n, "error", err)
+	}
 }
 
 // Acknowledge takes an attempt's part of a checkpoint. It returns at once.

@@ -47,6 +47,11 @@
 // attempts had staged whose worker or master died is known to nobody: the end of a job
 // that may have such removes it by the names of its files.
 //
+// So it is with jobs that take checkpoints, unless the latest complete one may have something
+// to publish still: who goes on from it does. Manifests without an entry, of which what they
+// name would be swept, go before. How such a job ends is recorded (Options.Ends) before its
+// checkpoints are forgotten, or another leader would run it again from its beginning.
+//
 // Workers that do not answer. A call to a worker that nobody answers has it set aside for
 // all jobs (package resource), which is recorded as a decision; what it did not take is
 // deployed elsewhere after a short delay, and the job's own restarts are left for its own

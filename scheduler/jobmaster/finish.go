@@ -13,6 +13,7 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/scheduler/checkpointing"
 	"github.com/tidemill/tidemill/scheduler/execgraph"
 )
 
@@ -46,12 +47,15 @@ func (m *Master) finish(end execgraph.JobEnded) {
 func (m *Master) conclude(state execgraph.JobState, cause error, staged []*rpc.Committable) {
 	workers, servers, lines := slices.Collect(maps.Keys(m.workers)), slices.Collect(maps.Keys(m.servers)), maps.Clone(m.lines)
 	coordinator, unwanted := m.coordinator, m.unwanted
-	sinks := m.checkpoints == nil && len(m.layout.committing()) > 0
-	publish := sinks && state == execgraph.JobFinished
-	sweep := sinks && (m.opts.Runs > 0 || m.graph.Restarts() > 0 || state != execgraph.JobFinished)
+	sinks, own := len(m.layout.committing()) > 0, m.origin() == m.opts.Job
+	publish := sinks && m.checkpoints == nil && state == execgraph.JobFinished
 	again := m.opts.Runs > 0 || m.graph.Restarts() > 0 // something may be staged that nobody here knows of
+	sweep := sinks && (again || state != execgraph.JobFinished)
+	// What another leader's checkpoint has to publish is known once that is found.
+	unknown := m.checkpointed && m.checkpoints == nil && m.opts.Runs > 0
 	m.stay()
 	m.inTurn(func(ctx context.Context) {
+		sweep = sweep && !unknown && !m.unpublished.Load() && m.dropIncomplete(ctx)
 		if publish {
 			w, err := m.hand(ctx, coordinator, staged)
 			sweep = sweep || w != coordinator // who published first died doing so
@@ -69,12 +73,18 @@ func (m *Master) conclude(state execgraph.JobState, cause error, staged []*rpc.C
 			unwanted = append(unwanted, staged...)
 		}
 		if sweep && again || coordinator != "" && (sweep || len(unwanted) > 0) {
+			if sweep && !own { // committers that know the job by its origin would look for that one's
+				coordinator = ""
+			}
 			if w := m.void(ctx, coordinator, unwanted, sweep); w != "" && !slices.Contains(workers, w) {
 				workers = append(workers, w)
 			}
 		}
 		m.dropAll(ctx, workers, lines, state != execgraph.JobFinished)
-		m.dropCheckpoints(ctx, state)
+		if err := m.dropCheckpoints(ctx, state, cause); err != nil {
+			m.suspend(err)
+			return
+		}
 		m.dropKept(ctx, servers, state != execgraph.JobFinished)
 		m.post(func() {
 			m.ended = true
@@ -108,7 +118,7 @@ func (m *Master) void(ctx context.Context, w id.Worker, staged []*rpc.Committabl
 		err = m.abort(ctx, w, r)
 	}
 	pause := commitFirstPause
-	for try := 1; sweep && gone(err) && !m.opts.Resources.Fixed() && try <= voidTries; try++ {
+	for try := 1; sweep && gone(err) && (w == "" || !m.opts.Resources.Fixed()) && try <= voidTries; try++ {
 		if w, err = m.startCoordinator(ctx, "", m.layout.committing(), m.opts.Job); err == nil {
 			err = m.abort(ctx, w, r)
 		}
@@ -157,24 +167,52 @@ func (m *Master) dropAll(ctx context.Context, workers []id.Worker, lines map[id.
 	dropping.Wait()
 }
 
-// dropCheckpoints forgets the checkpoints of a job that is over and, where the user wants it,
-// removes them.
-func (m *Master) dropCheckpoints(ctx context.Context, state execgraph.JobState) {
+// dropIncomplete removes what names staged output that is about to be swept, and reports
+// whether that may be.
+func (m *Master) dropIncomplete(ctx context.Context) bool {
 	if !m.checkpointed {
-		return
+		return true
 	}
-	forget := m.store.Release
-	switch config.CheckpointRetention.Get(m.config) {
-	case "NO_EXTERNALIZED_CHECKPOINTS":
-		forget = m.store.Remove
-	case "DELETE_ON_CANCELLATION":
-		if state != execgraph.JobFailed {
-			forget = m.store.Remove
+	err := m.store.DropIncomplete(ctx, m.opts.Job)
+	if err != nil {
+		m.opts.Log.Warn("staged output is not swept", "job", m.opts.Job, "error", err)
+	}
+	return err == nil
+}
+
+// dropCheckpoints forgets the checkpoints of a job that is over, once that is recorded. Its
+// error is ErrDeposed.
+func (m *Master) dropCheckpoints(ctx context.Context, state execgraph.JobState, cause error) error {
+	if !m.checkpointed {
+		return nil
+	}
+	var err error
+	if m.opts.Ends != nil {
+		if err = m.opts.Ends(ctx, state, cause); errors.Is(err, ErrDeposed) {
+			return err
 		}
 	}
-	if err := forget(ctx, m.opts.Job); err != nil {
+	if err == nil {
+		err = Forget(ctx, m.store, m.config, m.opts.Job, state)
+	}
+	if err != nil {
 		m.opts.Log.Warn("checkpoints were not released", "job", m.opts.Job, "error", err)
 	}
+	return nil
+}
+
+// Forget has a store forget the checkpoints of a job that ends so and, where its settings
+// want it, removes them.
+func Forget(ctx context.Context, store *checkpointing.Store, c config.Config, job id.Job, state execgraph.JobState) error {
+	switch config.CheckpointRetention.Get(c) {
+	case "NO_EXTERNALIZED_CHECKPOINTS":
+		return store.Remove(ctx, job)
+	case "DELETE_ON_CANCELLATION":
+		if state != execgraph.JobFailed {
+			return store.Remove(ctx, job)
+		}
+	}
+	return store.Release(ctx, job)
 }
 
 // dropKept has shuffle servers forget the job, except its result where a client may

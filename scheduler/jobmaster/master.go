@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tidemill/tidemill/core/config"
@@ -65,6 +66,11 @@ type Master struct {
 	final        *execgraph.JobEnded // the end that waits for the final checkpoint
 	finals       int                 // how often that was tried again
 	stopped      bool                // with a savepoint: it has not failed, and was not cancelled
+	// unpublished says that a complete checkpoint may have something to publish still.
+	unpublished atomic.Bool
+	// undiscarded says that the last checkpoint that was given up may be there still; it is
+	// the saver's.
+	undiscarded bool
 
 	mu         sync.Mutex
 	savepoints []*savepoint // the newest last
@@ -286,10 +292,14 @@ func (m *Master) tryCoordinate(ctx context.Context, try int, then func()) {
 		defer stop()
 		defer context.AfterFunc(calls, stop)()
 		w, err := m.startCoordinator(during, before, vertices, origin)
+		if len(unpublished) > 0 {
+			m.unpublished.Store(true)
+		}
 		if err == nil && len(unpublished) > 0 {
 			err = m.commit(during, w, &rpc.CommitRequest{
 				Job: m.ref(), Checkpoint: m.restored.Manifest.GetCheckpoint(), Committables: unpublished,
 			})
+			m.unpublished.Store(err != nil)
 		}
 		m.post(func() {
 			if w != "" {

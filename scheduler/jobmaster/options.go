@@ -39,6 +39,11 @@ type Options struct {
 	// complete: no job master runs it any more. Errors are as those of Decide, but that others
 	// leave the job running. Nil: the job ends with this job master.
 	Stopped func(ctx context.Context, directory string) error
+	// Ends records how a job with checkpoints ends, before they are forgotten: without them
+	// another job master would run it from its beginning, and publish all of it again. Errors
+	// are as those of Decide, but that others change nothing. Nil: the job ends with this job
+	// master.
+	Ends func(ctx context.Context, state execgraph.JobState, cause error) error
 	// Decided is what an earlier job master has recorded: it is published, and the job
 	// does not run again.
 	Decided *Publication

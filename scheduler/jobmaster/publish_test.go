@@ -110,6 +110,15 @@ func (f *manifests) Sweep(context.Context, id.Job, []*checkpoint.Manifest) error
 
 func (f *manifests) DropJob(context.Context, id.Job) error { return nil }
 
+func (f *manifests) Checkpoints(context.Context, id.Job) (all []id.Checkpoint, _ error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, m := range f.all {
+		all = append(all, id.Checkpoint(m.GetCheckpoint()))
+	}
+	return all, nil
+}
+
 func (f *manifests) DropHomes(context.Context, id.Job) error { return nil }
 
 func (f *manifests) Locate(m *checkpoint.Manifest) *checkpoint.Manifest { return m }
@@ -131,6 +140,7 @@ type streamStage struct {
 	triggers  []*rpc.TriggerRequest
 	published []string // "w1 2 final a b"
 	started   []string // the workers of coordinator tasks
+	swept     []string // the workers that were to remove what nobody knows of
 	restored  int      // of them with a position
 	// on is asked before each call of a coordinator task, and with "after " before it answers.
 	on func(ctx context.Context, method string) error
@@ -196,7 +206,12 @@ func (c coordinatorActor) Commit(ctx context.Context, r *rpc.CommitRequest) (*rp
 	return &rpc.CommitReply{}, c.stream.asked(ctx, c.name(), "after Commit")
 }
 
-func (c coordinatorActor) Abort(context.Context, *rpc.AbortRequest) (*rpc.AbortReply, error) {
+func (c coordinatorActor) Abort(_ context.Context, r *rpc.AbortRequest) (*rpc.AbortReply, error) {
+	if r.GetSweep() {
+		c.stage.mu.Lock()
+		defer c.stage.mu.Unlock()
+		c.stream.swept = append(c.stream.swept, c.name())
+	}
 	return &rpc.AbortReply{}, nil
 }
 

@@ -317,6 +317,22 @@ func (s *Store) Drop(ctx context.Context, job id.Job, c id.Checkpoint) error {
 	return nil
 }
 
+// Checkpoints lists the numbers of a job's manifests, complete or not, in no order.
+func (s *Store) Checkpoints(ctx context.Context, job id.Job) (all []id.Checkpoint, err error) {
+	dir := path.Join(s.dir, job.String())
+	err = s.fsys.List(ctx, dir, fs.ListOptions{}, func(i fs.Info) error {
+		var n uint64
+		if _, err := fmt.Sscanf(i.Name(), "chk-%d", &n); err == nil {
+			all = append(all, id.Checkpoint(n))
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list checkpoints in %s: %w", dir, err)
+	}
+	return all, nil
+}
+
 // DropJob removes everything of a job. None there is no error.
 func (s *Store) DropJob(ctx context.Context, job id.Job) error {
 	return errors.Join(s.fsys.RemoveAll(ctx, path.Join(s.dir, job.String())), s.DropHomes(ctx, job))
