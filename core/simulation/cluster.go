@@ -39,10 +39,18 @@ func startCluster(ctx context.Context, p Plan, settings map[string]string, regis
 	if err != nil {
 		return nil, err
 	}
-	whole, err := minicluster.New(ctx, minicluster.Options{
+	options := minicluster.Options{
 		Config: process, Connectors: registry.Connector, FileSystems: registry.FileSystems,
 		Wire: f.wire(), Workers: p.Workers, Servers: p.Servers, Masters: p.Masters, Blobs: blobs,
-	})
+	}
+	if p.Stream != nil && p.Stream.Kind == Ledger {
+		program := p.program()
+		options.Connectors = program.Connectors(registry.Connector)
+		if options.Functions, err = program.Functions(); err != nil {
+			return nil, err
+		}
+	}
+	whole, err := minicluster.New(ctx, options)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ type Plan struct {
 	Process    map[string]string // settings of the process
 	Job        map[string]string // settings of every job
 	Statements []Statement
+	Stream     *Stream // instead of statements; nil: there is none
 	Faults     []Fault
 }
 
@@ -66,6 +67,11 @@ type Fault struct {
 	Nth   int    // from 1
 	Times int    // so often in a row
 	Late  time.Duration
+}
+
+// deposes tells that the fault may have another master lead.
+func (f Fault) deposes() bool {
+	return f.Kind == KillMaster || f.Kind == LoseMaster || f.Kind == CutMaster
 }
 
 func (f Fault) String() string {
@@ -195,6 +201,9 @@ func (p Plan) String() string {
 	fmt.Fprintf(&b, "seed %d, %d masters, %d workers, %d servers\nprocess %v\njob %v\n", p.Seed, p.Masters, p.Workers, p.Servers, p.Process, p.Job)
 	for _, s := range p.Statements {
 		fmt.Fprintf(&b, "statement %s\n", s)
+	}
+	if p.Stream != nil {
+		fmt.Fprintf(&b, "stream %s\n", *p.Stream)
 	}
 	for _, f := range p.Faults {
 		fmt.Fprintf(&b, "fault %s\n", f)

@@ -12,25 +12,31 @@ import (
 var (
 	seed  = flag.Uint64("seed", 0, "run this seed alone")
 	times = flag.Int("times", 1, "run each seed so often")
+	first = flag.Uint64("first", 1, "the first seed to run")
 	seeds = flag.Uint64("seeds", 40, "how many seeds to run")
 )
 
 // TestSeeds runs plans of faults; each must keep all that package simulation promises.
-func TestSeeds(t *testing.T) {
-	from, to := uint64(1), *seeds
+func TestSeeds(t *testing.T) { run(t, simulation.NewPlan) }
+
+// TestStreams runs streaming jobs with checkpoints.
+func TestStreams(t *testing.T) { run(t, simulation.NewStreamPlan) }
+
+func run(t *testing.T, draw func(seed uint64) simulation.Plan) {
+	from, to := *first, *first+*seeds-1
 	if *seed != 0 {
 		from, to = *seed, *seed
 	}
 	right, failed, faults := 0, 0, 0
 	for n := from; n <= to; n++ {
-		plan := simulation.NewPlan(n)
+		plan := draw(n)
 		for range *times {
 			t.Run(fmt.Sprint(n), func(t *testing.T) {
 				tmp := t.TempDir()
 				synctest.Test(t, func(t *testing.T) {
 					report, err := simulation.Run(t.Context(), plan, tmp)
 					if err != nil {
-						t.Errorf("%v\nhappened %q\n%v", err, report.Happened, plan)
+						t.Errorf("%v\nhappened %q\nruns %q\n%v", err, report.Happened, report.Runs, plan)
 					}
 					right, failed, faults = right+report.Right, failed+report.Failed, faults+len(report.Happened)
 				})
@@ -42,16 +48,30 @@ func TestSeeds(t *testing.T) {
 
 // Seeds that have found something are run for ever.
 func TestRememberedSeeds(t *testing.T) {
-	for n, story := range map[uint64]string{
+	remember(t, simulation.NewPlan, map[uint64]string{
 		397:  "the leader died with its disk when only one of two had heard who has a vote, and they elected nobody",
 		858:  "a job was given to a worker whose death silence had not told yet, and its restarts were used up",
 		1342: "a job of an earlier leader failed before it had a coordinator task, and left what it had staged",
-	} {
+	})
+}
+
+// So are those of streams.
+func TestRememberedStreams(t *testing.T) {
+	remember(t, simulation.NewStreamPlan, map[uint64]string{
+		110: "what a job with checkpoints had staged and nobody knew of any more was left when it had ended",
+		154: "the leader went when a job's checkpoints were forgotten and its end not recorded: the next one ran it again from its beginning",
+		222: "a manifest whose leader was deposed before it had its entry named what the next leader then swept",
+		588: "a worker was killed while a message of its was late, and time stood still",
+	})
+}
+
+func remember(t *testing.T, draw func(seed uint64) simulation.Plan, seeds map[uint64]string) {
+	for n, story := range seeds {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			tmp := t.TempDir()
 			synctest.Test(t, func(t *testing.T) {
-				if report, err := simulation.Run(t.Context(), simulation.NewPlan(n), tmp); err != nil {
-					t.Errorf("%s: %v\nhappened %q", story, err, report.Happened)
+				if report, err := simulation.Run(t.Context(), draw(n), tmp); err != nil {
+					t.Errorf("%s: %v\nhappened %q\nruns %q", story, err, report.Happened, report.Runs)
 				}
 			})
 		})
@@ -61,8 +81,10 @@ func TestRememberedSeeds(t *testing.T) {
 // A seed means the same plan every time.
 func TestPlanIsTheSeeds(t *testing.T) {
 	for n := range uint64(50) {
-		if a, b := simulation.NewPlan(n).String(), simulation.NewPlan(n).String(); a != b {
-			t.Errorf("%s\n%s", a, b)
+		for _, draw := range []func(uint64) simulation.Plan{simulation.NewPlan, simulation.NewStreamPlan} {
+			if a, b := draw(n).String(), draw(n).String(); a != b {
+				t.Errorf("%s\n%s", a, b)
+			}
 		}
 	}
 }
