@@ -123,7 +123,7 @@ func (m *Master) Nodes(ctx context.Context, _ *rpc.NodesRequest) (*rpc.NodesRepl
 		}
 		for _, k := range members {
 			n := &rpc.Node{
-				Id: k.ID, Role: "master", Address: k.Address, Leader: k.ID == m.opts.Name,
+				Id: k.ID, Role: "master", Address: cmp.Or(addressOf(k.ID), k.Address), Leader: k.ID == m.opts.Name,
 				Joining: !k.Voter || m.joining.has(k.ID),
 			}
 			if n.Leader && m.opts.Address != "" {

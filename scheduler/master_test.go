@@ -182,7 +182,7 @@ func TestNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, scheduler.Options{Address: "h1:7070"}, "m1")
 		m := c.leader()
-		for _, id := range []string{"m1", "m2"} {
+		for _, id := range []string{"m1", "h3:7070"} {
 			if _, err := m.Join(c.root, &rpc.JoinRequest{Id: id, Address: id + ":1"}); err != nil {
 				t.Fatal(err)
 			}
@@ -205,26 +205,26 @@ func TestNodes(t *testing.T) {
 			slices.Sort(out)
 			return strings.Join(out, "\n")
 		}
-		if got := nodes(); got != `master m1 at h1:7070, 0 of 0 slots, leads true, drains false
-master m2 at m2:1, 0 of 0 slots, leads false, drains false
+		if got := nodes(); got != `master h3:7070 at h3:7070, 0 of 0 slots, leads false, drains false
+master m1 at h1:7070, 0 of 0 slots, leads true, drains false
 shuffle h2:7072-bb at h2:7072, 0 of 0 slots, leads false, drains false
 worker h2:7071-aa at h2:7071, 3 of 3 slots, leads false, drains false` {
 			t.Fatal(got)
 		}
-		for name, why := range map[string]string{"m1": "it leads", "m2": "it is alive", server.ID: "it is alive", "nobody": "no such node"} {
+		for name, why := range map[string]string{"m1": "it leads", "h3:7070": "it is alive", server.ID: "it is alive", "nobody": "no such node"} {
 			if _, err := m.Remove(c.root, &rpc.RemoveRequest{Id: name}); err == nil || !strings.Contains(err.Error(), why) {
 				t.Errorf("remove %s: %v", name, err)
 			}
 		}
-		c.store.lose("m2", 9*time.Second) // a heartbeat or two were missed
-		if _, err := m.Remove(c.root, &rpc.RemoveRequest{Id: "m2"}); failure.Of(err) != failure.Conflict || !strings.Contains(err.Error(), "it was heard of 9s ago") {
+		c.store.lose("h3:7070", 9*time.Second) // a heartbeat or two were missed
+		if _, err := m.Remove(c.root, &rpc.RemoveRequest{Id: "h3:7070"}); failure.Of(err) != failure.Conflict || !strings.Contains(err.Error(), "it was heard of 9s ago") {
 			t.Errorf("remove one that may be alive: %v", err)
 		}
-		c.store.lose("m2", time.Minute)
+		c.store.lose("h3:7070", time.Minute)
 		if r, err := m.Nodes(c.root, &rpc.NodesRequest{}); err != nil || !r.GetNodes()[1].GetLost() || r.GetNodes()[1].GetHeardMillis() != 60_000 {
 			t.Errorf("nodes: %v, %v", r, err)
 		}
-		if _, err := m.Remove(c.root, &rpc.RemoveRequest{Id: "m2"}); err != nil {
+		if _, err := m.Remove(c.root, &rpc.RemoveRequest{Id: "h3:7070"}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := m.Remove(c.root, &rpc.RemoveRequest{Id: "m1"}); failure.Of(err) != failure.Conflict || !strings.Contains(err.Error(), "the last one") {
@@ -235,7 +235,7 @@ worker h2:7071-aa at h2:7071, 3 of 3 slots, leads false, drains false` {
 		if _, err := m.DrainNode(c.root, &rpc.DrainNodeRequest{Id: server.ID}); err != nil || drained.calls != 1 {
 			t.Fatal(err, drained.calls)
 		}
-		if got := nodes(); strings.Contains(got, "m2") || !strings.Contains(got, "h2:7072-bb at h2:7072, 0 of 0 slots, leads false, drains true") {
+		if got := nodes(); strings.Contains(got, "h3:7070") || !strings.Contains(got, "h2:7072-bb at h2:7072, 0 of 0 slots, leads false, drains true") {
 			t.Fatal(got)
 		}
 		// What is left there is told, and when there is nothing; then it is told that it may end.

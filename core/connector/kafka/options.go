@@ -156,12 +156,13 @@ func (p *parser) encodings(all *formats.Registry, o *options) {
 	keys := p.list("key.fields")
 	prefix := p.text("key.fields-prefix", "")
 	include := p.choice("value.fields-include", "ALL", "ALL", "EXCEPT_KEY")
-	valueFormat, named := p.Take("value.format")
+	by := "value.format"
+	valueFormat, named := p.Take(by)
 	if short, ok := p.Take("format"); ok {
 		if named {
 			p.Fail("options 'format' and 'value.format' mean the same: give one")
 		}
-		valueFormat, named = short, true
+		by, valueFormat, named = "format", short, true
 	}
 	if !named {
 		p.Fail("option 'format' is missing")
@@ -185,11 +186,11 @@ func (p *parser) encodings(all *formats.Registry, o *options) {
 	if hasKey {
 		o.key = &encoding{prefix: prefix}
 		p.share(o, keys, include == "EXCEPT_KEY")
-		p.format(all, o.key, keyFormat, "key.")
+		p.format(all, o.key, "key.format", keyFormat, "key.")
 	} else if include != "ALL" {
 		p.Fail("option 'value.fields-include': there is no key")
 	}
-	p.format(all, &o.value, valueFormat, "value.")
+	p.format(all, &o.value, by, valueFormat, "value.")
 }
 
 // share gives the key its columns.
@@ -217,9 +218,9 @@ func (p *parser) share(o *options, keys []string, except bool) {
 	}
 }
 
-// format finds a format and its options, which stand under the format's name, with or
-// without what is before it.
-func (p *parser) format(all *formats.Registry, e *encoding, name, before string) {
+// format finds the format that an option names, and its options, which stand under the
+// format's name, with or without what is before it.
+func (p *parser) format(all *formats.Registry, e *encoding, option, name, before string) {
 	e.name = strings.ToLower(name)
 	e.options, e.strict = formats.Options{}, formats.Options{}
 	for key, v := range p.Left() {
@@ -238,7 +239,7 @@ func (p *parser) format(all *formats.Registry, e *encoding, name, before string)
 		return
 	case "json", "csv":
 	default:
-		p.Fail("option '%sformat': %q is not one of csv, json, raw", before, name)
+		p.Fail("option '%s': %q is not one of csv, json, raw", option, name)
 		return
 	}
 	if e.name == "csv" {
@@ -249,7 +250,7 @@ func (p *parser) format(all *formats.Registry, e *encoding, name, before string)
 	}
 	format, err := all.Lookup(e.name)
 	if err != nil {
-		p.Fail("option '%sformat': %w", before, err)
+		p.Fail("option '%s': %w", option, err)
 		return
 	}
 	if checker, ok := format.(formats.OptionChecker); ok {

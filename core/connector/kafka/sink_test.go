@@ -346,7 +346,7 @@ func TestOptions(t *testing.T) {
 		{"topic-pattern = x", "one of the options 'topic' and 'topic-pattern'"},
 		{"topic = ", "one of the options 'topic' and 'topic-pattern'"},
 		{"format = ", "option 'format' is missing"},
-		{"format = avro", `"avro" is not one of csv, json, raw`},
+		{"format = avro", `option 'format': "avro" is not one of csv, json, raw`},
 		{"format = raw", "format raw takes one column, not 2"},
 		{"json.ignore = true", "unknown option json.ignore"},
 		{"csv.header = true", "unknown option 'csv.header'"},
