@@ -14,9 +14,11 @@ var lateSettings = map[string]string{
 	"execution.runtime-mode": "streaming", "execution.batch-rows": "1", "parallelism.default": "1",
 }
 
-const lateTables = `CREATE TABLE late (operator STRING, event_time TIMESTAMP(3), reached TIMESTAMP(3), row_kind STRING, raw STRING)
+const lateTable = `CREATE TABLE late (operator STRING, event_time TIMESTAMP(3), reached TIMESTAMP(3), row_kind STRING, raw STRING)
 		WITH ('connector' = 'filesystem', 'path' = '${dir}/late', 'format' = 'json');
-	CREATE TABLE a (id INT, k INT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'filesystem', 'path' = '${dir}/in.csv', 'format' = 'csv');
+	`
+
+const lateTables = lateTable + `CREATE TABLE a (id INT, k INT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'filesystem', 'path' = '${dir}/in.csv', 'format' = 'csv');
 	CREATE TABLE o (id BIGINT, n BIGINT) WITH ('connector' = 'filesystem', 'path' = '${dir}/o', 'format' = 'csv');
 	SET 'table.exec.late-rows.table' = 'late'; SET 'execution.checkpointing.interval' = '50 ms'; SET 'state.checkpoints.dir' = '${dir}/checkpoints';
 	`
@@ -125,4 +127,15 @@ func TestLateRowsMistakes(t *testing.T) {
 			t.Errorf("%s: %v", set, err)
 		}
 	}
+}
+
+// A compiled plan has its table of late rows, as the catalog has it when it is executed.
+func TestLateRowsOfCompiledPlans(t *testing.T) {
+	e := openLate(t)
+	e.expect("COMPILE PLAN '${dir}/plan.json' FOR INSERT INTO o SELECT id, SUM(k) OVER (PARTITION BY k ORDER BY ts) FROM a; SET 'table.exec.late-rows.table' = ''")
+	if _, err := e.execute("DROP TABLE late; EXECUTE PLAN '${dir}/plan.json'"); err == nil || !strings.Contains(err.Error(), "there is no table default_catalog.default_database.late") {
+		t.Errorf("without the table: %v", err)
+	}
+	e.expect(strings.ReplaceAll(lateTable, "${dir}/late", "${dir}/elsewhere") + "EXECUTE PLAN '${dir}/plan.json'")
+	e.expect("SELECT raw FROM late", `{"id":3,"k":1,"ts":"2024-01-01 00:00:02"}`)
 }
