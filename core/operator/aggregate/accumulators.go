@@ -44,11 +44,11 @@ func AccumulatorTypes(c *jobgraph.AggregateCall) ([]datatype.Type, error) {
 
 // Splittable reports whether a call may run as a partial and a final phase.
 func Splittable(c *jobgraph.AggregateCall) bool {
-	return !needsDistinct(c) && c.Function != "SINGLE_VALUE"
+	return !NeedsDistinct(c) && c.Function != "SINGLE_VALUE"
 }
 
-// needsDistinct reports whether repeated values must be kept away from a call.
-func needsDistinct(c *jobgraph.AggregateCall) bool {
+// NeedsDistinct reports whether repeated values must be kept away from a call.
+func NeedsDistinct(c *jobgraph.AggregateCall) bool {
 	switch c.Function {
 	case "MIN", "MAX", "ANY_VALUE", "FIRST_VALUE", "BOOL_AND", "BOOL_OR", "EVERY", "SOME":
 		return false
@@ -97,7 +97,7 @@ func planCalls(calls []*jobgraph.AggregateCall, accumulatorOf func(*jobgraph.Agg
 			return nil, fmt.Errorf("%s: %w", c.Name, err)
 		}
 		one := call{
-			accumulator: acc, name: c.Function, filter: int(c.Filter), first: len(a.columns), distinct: needsDistinct(c),
+			accumulator: acc, name: c.Function, filter: int(c.Filter), first: len(a.columns), distinct: NeedsDistinct(c),
 			nulls: c.Function == "ARRAY_AGG" || c.Function == "SINGLE_VALUE",
 		}
 		for _, arg := range c.Args {

@@ -76,9 +76,6 @@ func (a *Accumulators) Retractable(i int) bool {
 	return ok
 }
 
-// NeedsDistinct reports whether repeated values must be kept away from the i-th call.
-func (a *Accumulators) NeedsDistinct(i int) bool { return a.calls[i].distinct }
-
 // Wanted returns the arguments of the i-th call and the rows of sel (nil: all), with
 // their slots, that its filter lets through and that it does not skip for a null. They
 // are valid until the next call of Wanted, AddCall or RetractCall for it.

@@ -171,7 +171,7 @@ func (a *Aggregate) plan(in datatype.Schema) (err error) {
 // planCalls chooses the ways.
 func (a *Aggregate) planCalls(calls []*jobgraph.AggregateCall, in datatype.Schema) error {
 	var needed []int
-	for i, c := range calls {
+	for _, c := range calls {
 		if a.spec.Phase != jobgraph.Phase_PHASE_SINGLE {
 			if !Splittable(c, a.retracting) {
 				return fmt.Errorf("%s cannot run in phases", c.Function)
@@ -191,7 +191,7 @@ func (a *Aggregate) planCalls(calls []*jobgraph.AggregateCall, in datatype.Schem
 				return fmt.Errorf("%s of column %d of %d", c.Function, column, len(in))
 			}
 		}
-		w := a.wayOf(i, c)
+		w := wayOf(c, a.retracting)
 		a.calls = append(a.calls, w)
 		if w == kept {
 			needed = append(needed, columns...)
@@ -205,11 +205,20 @@ func (a *Aggregate) planCalls(calls []*jobgraph.AggregateCall, in datatype.Schem
 	return nil
 }
 
-func (a *Aggregate) wayOf(i int, c *jobgraph.AggregateCall) way {
+// KeepsValues reports whether an operator of one phase keeps the different values of a call by
+// group beside its accumulators.
+func KeepsValues(c *jobgraph.AggregateCall, retracting bool) bool {
+	return wayOf(c, retracting) == counted
+}
+
+// KeepsRows reports whether it keeps the rows of a call.
+func KeepsRows(c *jobgraph.AggregateCall, retracting bool) bool { return wayOf(c, retracting) == kept }
+
+func wayOf(c *jobgraph.AggregateCall, retracting bool) way {
 	switch {
-	case a.acc.NeedsDistinct(i):
+	case aggregate.NeedsDistinct(c):
 		return counted
-	case !a.retracting || a.acc.Retractable(i):
+	case !retracting || aggregate.Retractable(c):
 		return direct
 	case picks(c):
 		return counted

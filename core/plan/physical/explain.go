@@ -179,6 +179,10 @@ func stateText(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) str
 		return text
 	case *jobgraph.Operator_UpdatingAggregate, *jobgraph.Operator_UpdatingJoin, *jobgraph.Operator_UpdatingTopN, *jobgraph.Operator_UpdatingOver, *jobgraph.Operator_MatchRecognize, *jobgraph.Operator_Materialize:
 		return updatingText(g, v, op)
+	case *jobgraph.Operator_Limit:
+		if streaming {
+			return "how many rows have passed; bounded"
+		}
 	case *jobgraph.Operator_LookupJoin:
 		return lookupText(s.LookupJoin)
 	case *jobgraph.Operator_TemporalJoin:

@@ -2,8 +2,11 @@ package physical
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/operator/updateagg"
 	"github.com/tidemill/tidemill/core/plan"
 )
 
@@ -17,7 +20,7 @@ func updatingText(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) 
 		if a.Phase == jobgraph.Phase_PHASE_PARTIAL {
 			return "groups of a batch" + held(a) + "; bounded"
 		}
-		return "accumulators" + byText(in, a.Keys) + held(a) + "; " + bound(in, a.Closing, a.KeepMillis, "one row a key", len(a.Keys) == 0)
+		return "accumulators" + byText(in, a.Keys) + besides(in, a) + held(a) + "; " + bound(in, a.Closing, a.KeepMillis, "one row a key", len(a.Keys) == 0)
 	case *jobgraph.Operator_UpdatingTopN:
 		n := s.UpdatingTopN
 		rows := fmt.Sprintf("the first %d rows", n.Offset+n.Limit)
@@ -39,7 +42,7 @@ func updatingText(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) 
 		m := s.Materialize
 		switch {
 		case len(m.Keys) > 0:
-			return "rows" + byText(in, m.Keys) + "; " + bound(in, nil, m.KeepMillis, "one row a key", false)
+			return "rows" + byText(in, m.Keys) + "; " + bound(in, nil, m.KeepMillis, "those of all keys", false)
 		case m.AtEnd:
 			return "all rows; bounded by the input's end"
 		}
@@ -50,6 +53,27 @@ func updatingText(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) 
 			"; the right side" + byText(right, j.RightKeys) + ", " + bound(right, j.RightClosing, j.RightKeepMillis, "all its rows", false)
 	}
 	return ""
+}
+
+// besides says what is kept of calls whose accumulators do not tell enough.
+func besides(in []*jobgraph.Field, a *jobgraph.UpdatingAggregate) string {
+	text := ""
+	if a.Phase != jobgraph.Phase_PHASE_SINGLE {
+		return text
+	}
+	for _, c := range a.Calls {
+		one := ""
+		switch {
+		case updateagg.KeepsValues(c, a.Retracting):
+			one = ", values" + byText(in, slices.Concat(a.Keys, c.Args))
+		case updateagg.KeepsRows(c, a.Retracting):
+			one = ", rows" + byText(in, a.Keys)
+		}
+		if !strings.Contains(text, one) {
+			text += one
+		}
+	}
+	return text
 }
 
 // held says how long changes may be held back.
