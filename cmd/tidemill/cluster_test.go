@@ -113,6 +113,7 @@ func TestCluster(t *testing.T) {
 	t.Run("jobs", m.jobs)
 	t.Run("aside", m.aside)
 	t.Run("interrupt", m.interrupt)
+	t.Run("reader goes", m.readerGoes)
 	t.Run("rest", m.rest)
 	t.Run("credentials", m.credentials)
 	t.Run("in use", func(t *testing.T) {
@@ -246,6 +247,32 @@ func (m *mill) interrupt(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	t.Logf("ended %v after the signal", time.Since(sent).Round(time.Millisecond))
+	if o := m.run("list", "--running", "-o", "json"); strings.TrimSpace(o.stdout) != "[]" {
+		t.Errorf("jobs that run still: %s", o.stdout)
+	}
+}
+
+// Whoever reads the rows goes away, as head(1) does: the query ends, too.
+func (m *mill) readerGoes(t *testing.T) {
+	cmd := m.command("sql", "-o", "csv", endless+"SELECT id FROM g")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if !bufio.NewScanner(stdout).Scan() {
+		t.Fatal("no rows")
+	}
+	if err := stdout.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code := exitStatus(t, cmd, cmd.Wait()); code != 141 || stderr.Len() > 0 {
+		t.Errorf("exit code %d\n%s", code, stderr.String())
+	}
 	if o := m.run("list", "--running", "-o", "json"); strings.TrimSpace(o.stdout) != "[]" {
 		t.Errorf("jobs that run still: %s", o.stdout)
 	}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/tidemill/tidemill"
 	"github.com/tidemill/tidemill/core/client"
@@ -27,12 +29,15 @@ func embedded(ctx context.Context, settings map[string]string) (client.Engine, *
 	return engine, registry, nil
 }
 
-// connect returns the engine of a cluster, with the formats that rows can be printed in.
+// connect returns the engine of a cluster, with the formats that rows can be printed in. From
+// then on a write to a pipe that nobody reads, as of `| head`, is an error, and does not end the
+// process: its query would run on.
 func (f *clusterFlags) connect(settings map[string]string) (client.Engine, *tidemill.Registry, error) {
 	a, err := f.find()
 	if err != nil {
 		return nil, nil, err
 	}
+	signal.Ignore(syscall.SIGPIPE)
 	registry, err := tidemill.Builtins(settings)
 	if err != nil {
 		return nil, nil, err

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"syscall"
 	_ "time/tzdata" // zones on machines that have none
 
 	"github.com/tidemill/tidemill/core/failure"
@@ -32,6 +34,10 @@ func mainWith(args []string) int {
 	}
 	if sig := signals.first(); sig != 0 && failure.Of(err) == failure.Cancelled {
 		return 128 + int(sig)
+	}
+	var output *fs.PathError
+	if errors.As(err, &output) && output.Path == os.Stdout.Name() && errors.Is(output.Err, syscall.EPIPE) {
+		return 128 + int(syscall.SIGPIPE) // whoever read has seen enough
 	}
 	var shown *shownError
 	if !errors.As(err, &shown) {
