@@ -61,6 +61,7 @@ func TestRememberedStreams(t *testing.T) {
 		110: "what a job with checkpoints had staged and nobody knew of any more was left when it had ended",
 		154: "the leader went when a job's checkpoints were forgotten and its end not recorded: the next one ran it again from its beginning",
 		222: "a manifest whose leader was deposed before it had its entry named what the next leader then swept",
+		934: "a new leader could not read the latest checkpoint for a moment, took the one before, and rows were there twice",
 		588: "a worker was killed while a message of its was late, and time stood still",
 	})
 }

@@ -189,7 +189,8 @@ func (s *Store) Remove(ctx context.Context, job id.Job) error {
 
 // Latest returns the newest complete checkpoint of a job that runs, or nil if there is
 // none, and the numbers of all that are complete, the oldest first. Damaged ones are passed
-// over and told to skipped, but not all of them may be.
+// over and told to skipped, but not all of them may be; one that cannot be read now is an
+// error, for what those before it had published would be published again.
 func (s *Store) Latest(ctx context.Context, job id.Job, skipped func(manifest string, cause error)) (*checkpoint.Manifest, []id.Checkpoint, error) {
 	all, _, err := s.Meta.List(ctx, bucket, job.String()+"/")
 	if err != nil {
@@ -214,7 +215,7 @@ func (s *Store) Latest(ctx context.Context, job id.Job, skipped func(manifest st
 		if err == nil {
 			m, err = s.load(ctx, known.Manifest)
 		}
-		if err == nil || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil || failure.Of(err).Retryable() {
 			return m, complete, err
 		}
 		damage = errors.Join(damage, err)
@@ -248,7 +249,7 @@ func (s *Store) Find(ctx context.Context, place string, skipped func(manifest st
 		if err == nil {
 			return m, nil
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || failure.Of(err).Retryable() {
 			return nil, err
 		}
 		damage = errors.Join(damage, err)

@@ -255,3 +255,27 @@ func TestDropIncomplete(t *testing.T) {
 		t.Errorf("a job without checkpoints has %v, %v", all, err)
 	}
 }
+
+// A checkpoint that cannot be read now is not damaged: the one before it would publish again
+// what it has published.
+func TestUnreadableIsNotPassedOver(t *testing.T) {
+	for _, op := range []faultfs.Op{faultfs.Open, faultfs.Read, faultfs.Stat} {
+		s, fsys := kept(t, 3)
+		skipped := func(manifest string, cause error) { t.Errorf("%v: %s is passed over: %v", op, manifest, cause) }
+		for name, find := range map[string]func() (*checkpoint.Manifest, error){
+			"latest": func() (*checkpoint.Manifest, error) {
+				m, _, err := s.Latest(t.Context(), job, skipped)
+				return m, err
+			},
+			"find": func() (*checkpoint.Manifest, error) { return s.Find(t.Context(), "/ckpt", skipped) },
+		} {
+			fsys.Inject(faultfs.Rule{Op: op, Times: 1, Err: failure.Errorf(failure.Transient, "no answer")})
+			if m, err := find(); failure.Of(err) != failure.Transient || m != nil {
+				t.Errorf("%s, %v: have %d, %v", name, op, m.GetCheckpoint(), err)
+			}
+			if m, err := find(); err != nil || m.GetCheckpoint() != 3 {
+				t.Errorf("%s, %v, again: have %d, %v", name, op, m.GetCheckpoint(), err)
+			}
+		}
+	}
+}

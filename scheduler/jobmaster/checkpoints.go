@@ -58,6 +58,24 @@ func (m *Master) restores() bool {
 	return m.layout.streaming() && (config.RestorePath.Get(m.config) != "" || m.opts.Runs > 0 && m.checkpointed)
 }
 
+// awaitRestored is findRestored, which is tried again where that may help.
+func (m *Master) awaitRestored(ctx context.Context) (*checkpointing.Restored, error) {
+	pause := commitFirstPause
+	for try := 1; ; try++ {
+		found, err := m.findRestored(ctx)
+		if err == nil || !failure.Of(err).Retryable() || try == handTries {
+			return found, err
+		}
+		m.opts.Log.Warn("the checkpoint to go on from is looked for again", "job", m.opts.Job, "try", try, "error", err)
+		select {
+		case <-time.After(pause):
+			pause = min(2*pause, mostPause)
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
 // findRestored finds what the job is to start from: its own latest checkpoint, what it
 // was told, or, for a job that has not completed a checkpoint, nothing.
 func (m *Master) findRestored(ctx context.Context) (*checkpointing.Restored, error) {

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/tidemill/tidemill/core/checkpoint"
+	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/rpc"
+	"github.com/tidemill/tidemill/scheduler/checkpointing"
 	"github.com/tidemill/tidemill/scheduler/execgraph"
 )
 
@@ -120,4 +123,49 @@ func TestIncompleteCheckpointsGoBeforeASweep(t *testing.T) {
 			t.Errorf("left %v, %v; swept by %v", left, err, s.swept)
 		}
 	})
+}
+
+// The next leader looks for its checkpoint until storage answers, and not for ever.
+func TestCheckpointsAreLookedForAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		fails int64
+		want  execgraph.JobState
+	}{"for a while": {3, execgraph.JobFinished}, "for ever": {1000, execgraph.JobFailed}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStream(t)
+				s.play(Options{}, func() { s.checkpoint(s.begun("0.0#0"), "a") })
+				files := &unreadable{Files: s.kept.Files}
+				files.left.Store(c.fails)
+				s.kept.Files = files
+				s.play(Options{Runs: 1}, func() {
+					time.Sleep(time.Second)
+					if c.want == execgraph.JobFinished {
+						r := s.begun(fmt.Sprintf("0.0#%d", attemptsPerRun))
+						if n := r.GetRestore().GetCheckpoint(); n != 1 {
+							t.Errorf("it starts from checkpoint %d", n)
+						}
+						s.finish(r, "b")
+					}
+					s.ends(c.want)
+				})
+				if tried := c.fails - files.left.Load(); tried < min(c.fails, handTries) {
+					t.Errorf("tried %d times", tried)
+				}
+			})
+		})
+	}
+}
+
+// unreadable are files whose manifests cannot be read so many times.
+type unreadable struct {
+	checkpointing.Files
+	left atomic.Int64
+}
+
+func (u *unreadable) Load(ctx context.Context, name string) (*checkpoint.Manifest, error) {
+	if u.left.Add(-1) >= 0 {
+		return nil, failure.Errorf(failure.Transient, "no answer")
+	}
+	return u.Files.Load(ctx, name)
 }

@@ -240,7 +240,7 @@ func (m *Master) begin(ctx context.Context) {
 		return
 	}
 	m.do(func(context.Context) {
-		found, err := m.findRestored(ctx)
+		found, err := m.awaitRestored(ctx)
 		m.post(func() {
 			if err != nil {
 				m.handle(execgraph.Fail{Cause: fmt.Errorf("find a checkpoint to go on from: %w", err)})
