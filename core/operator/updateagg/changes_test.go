@@ -73,7 +73,8 @@ func TestWithoutKeys(t *testing.T) {
 	d.says()
 }
 
-// What is held back is told as one: after the time, at a watermark, at a barrier.
+// What is held back is told as one: after the time, at a barrier, at the last watermark and
+// no other.
 func TestHeldBack(t *testing.T) {
 	d := driven(t, countSumMax, []uint32{0}, func(s *jobgraph.UpdatingAggregate) { s.HoldMillis = 100 })
 	tick := func(ms int64) { d.do(d.op.(operator.Ticker).Tick(time.UnixMilli(ms))) }
@@ -88,9 +89,16 @@ func TestHeldBack(t *testing.T) {
 	d.says("a | 2 | 3 | 2")
 	d.rows("a | 3")
 	d.do(d.op.Watermark(5))
-	d.says("-U a | 2 | 3 | 2", "+U a | 3 | 6 | 3")
-	d.rows("-D a | 3")
+	tick(1200)
+	d.says()
+	d.rows("a | 4")
+	tick(1300)
+	d.says("-U a | 2 | 3 | 2", "+U a | 4 | 10 | 4")
+	d.rows("-D a | 4")
 	d.snapshot(state.Changes)
+	d.says("-U a | 4 | 10 | 4", "+U a | 3 | 6 | 3")
+	d.rows("-D a | 3")
+	d.do(d.op.Watermark(stream.MaxWatermark))
 	d.says("-U a | 3 | 6 | 3", "+U a | 2 | 3 | 2")
 	d.rows("-D a | 1", "-D a | 2")
 	d.close()

@@ -345,7 +345,9 @@ func (a *Aggregate) Process(_ int, b *stream.Batch) error {
 	return nil
 }
 
-// Watermark implements operator.Operator: it tells what was held back, or closes.
+// Watermark implements operator.Operator: it closes, or passes on what a partial phase has.
+// Changes that are held back may come behind it but for the last one: nobody closes by
+// columns of groups that do not.
 func (a *Aggregate) Watermark(w stream.Watermark) error {
 	var err error
 	switch {
@@ -353,7 +355,7 @@ func (a *Aggregate) Watermark(w stream.Watermark) error {
 		err = a.pass()
 	case a.closing >= 0:
 		err = a.close(w)
-	default:
+	case w == stream.MaxWatermark:
 		err = a.tell()
 	}
 	if err != nil {
