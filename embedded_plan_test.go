@@ -181,6 +181,32 @@ func TestPlanChangesTooMuch(t *testing.T) {
 	}
 }
 
+// A distinct aggregate in two group-bys goes on at another parallelism and with another
+// condition; one in one group-by keeps other state, which is refused by name.
+func TestPlanOfDistinctChanges(t *testing.T) {
+	const split = "SET 'table.optimizer.distinct-agg.split.enabled' = '%t';"
+	e := open(t, map[string]string{"parallelism.default": "2"})
+	p := planned{rate: 10_000_000, out: "clean", count: "COUNT(DISTINCT t.v) + COUNT(DISTINCT t.n)", more: fmt.Sprintf(split, true)}
+	if _, err := e.execute(p.script()); err != nil {
+		t.Fatal(err)
+	}
+	want, err := e.execute(checkPlanned)
+	if err != nil || len(want) != 3 {
+		t.Fatalf("%q, %v", want, err)
+	}
+	slices.Sort(want)
+	p.rate, p.out = 1_000, "first"
+	save := e.savepoint(p.script())
+	p.out, p.having, p.more = "again", "HAVING c.category >= 0", p.more+"SET 'parallelism.default' = '1';"
+	if rows, err := e.goOn(p, save); err != nil || !slices.Equal(rows, want) {
+		t.Errorf("again: %v\n got %q\nwant %q", err, rows, want)
+	}
+	p.out, p.having, p.more = "whole", "", fmt.Sprintf(split, false)
+	if _, err := e.goOn(p, save); err == nil || !strings.Contains(err.Error(), "Aggregate by category: ") || !strings.Contains(err.Error(), "--allow-non-restored-state") {
+		t.Errorf("in one group-by: %v", err)
+	}
+}
+
 // A join that kept all rows does not go on where some are dropped before it that were
 // dropped behind it: it would bring back those that it has.
 func TestConditionMovesBeforeState(t *testing.T) {

@@ -70,6 +70,11 @@ var (
 		"Longest time that changes are held back if mini-batches are enabled; 0 tells them with each batch.", PerJob)
 	MiniBatchSize = intOption("table.exec.mini-batch.size", -1, -1, math.MaxInt32,
 		"Accepted and without effect: changes of 65,536 groups are told at once, however long they may be held.", PerJob)
+	DistinctSplit = stringOption("table.optimizer.distinct-agg.split.enabled", "automatic",
+		"Whether group-bys of streaming jobs with DISTINCT are computed in two, the first by the values, too, so that a key's rows are spread over all subtasks; automatic where all rows of a time have one key or a few, and that saves work. None is where state expires by time.", PerJob,
+		"automatic", "true", "false")
+	DistinctBuckets = intOption("table.optimizer.distinct-agg.split.bucket-num", 1024, 1, math.MaxInt32,
+		"Accepted and without effect: values are spread each by itself, not by buckets.", PerJob)
 	DisabledRules = stringOption("table.optimizer.disabled-rules", "",
 		"Names of the optimizer's rules that statements are planned without, separated by ;: to find out what one does, or to plan as an earlier version did.", PerJob)
 	ForceRecompile = boolOption("table.plan.force-recompile", false,
@@ -180,7 +185,7 @@ var all = []Info{
 	Parallelism.info, RuntimeMode.info, BatchRows.info, JobName.info, MaxParallelism.info, LocalTimeZone.info,
 	CheckpointInterval.info, CheckpointTimeout.info, UnalignedCheckpoints.info, AlignedTimeout.info, StateBackend.info, StateBudget.info, TieredDir.info, TieredLocal.info, CheckpointDir.info, CheckpointsRetained.info, RestorePath.info,
 	CheckpointRetention.info, IgnoreUnclaimedState.info, SavepointDir.info,
-	IdleTimeout.info, FutureLimit.info, RejectsTable.info, LateRowsTable.info, LateRowsMax.info, MiniBatch.info, MiniBatchLatency.info, MiniBatchSize.info, DisabledRules.info, ForceRecompile.info, StateTTL.info, MaxPartialMatches.info, ResultMode.info,
+	IdleTimeout.info, FutureLimit.info, RejectsTable.info, LateRowsTable.info, LateRowsMax.info, MiniBatch.info, MiniBatchLatency.info, MiniBatchSize.info, DistinctSplit.info, DistinctBuckets.info, DisabledRules.info, ForceRecompile.info, StateTTL.info, MaxPartialMatches.info, ResultMode.info,
 	SchedulerMode.info, RescaleCooldown.info, RescaleSettle.info, RescaleIncrease.info, RescaleFailures.info,
 	RestartStrategy.info, RestartAttempts.info, RestartDelay.info,
 	FailureRateMost.info, FailureRateInterval.info, FailureRateDelay.info, BackoffInitial.info, BackoffMost.info,

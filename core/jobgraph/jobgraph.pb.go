@@ -2232,6 +2232,7 @@ type AggregateCall struct {
 	Type          string                 `protobuf:"bytes,5,opt,name=type,proto3" json:"type,omitempty"`      // result type
 	Name          string                 `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`
 	ArgTypes      []string               `protobuf:"bytes,7,rep,name=arg_types,json=argTypes,proto3" json:"arg_types,omitempty"`
+	Growing       bool                   `protobuf:"varint,8,opt,name=growing,proto3" json:"growing,omitempty"` // what a row that is taken back brought, the one in its place brings again: rows that are taken back are passed over
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2313,6 +2314,13 @@ func (x *AggregateCall) GetArgTypes() []string {
 		return x.ArgTypes
 	}
 	return nil
+}
+
+func (x *AggregateCall) GetGrowing() bool {
+	if x != nil {
+		return x.Growing
+	}
+	return false
 }
 
 // Aggregate groups by keys; its output is the keys, then one column a call (a
@@ -4951,7 +4959,7 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x04time\x18\b \x01(\v2\x16.tidemill.expr.v1.ExprR\x04time\x12\x1a\n" +
 	"\btimeless\x18\t \x01(\bR\btimeless\x12\x18\n" +
 	"\arejects\x18\n" +
-	" \x01(\tR\arejects\"\xb8\x01\n" +
+	" \x01(\tR\arejects\"\xd2\x01\n" +
 	"\rAggregateCall\x12\x1a\n" +
 	"\bfunction\x18\x01 \x01(\tR\bfunction\x12\x12\n" +
 	"\x04args\x18\x02 \x03(\rR\x04args\x12\x1a\n" +
@@ -4959,7 +4967,8 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\x06filter\x18\x04 \x01(\x05R\x06filter\x12\x12\n" +
 	"\x04type\x18\x05 \x01(\tR\x04type\x12\x12\n" +
 	"\x04name\x18\x06 \x01(\tR\x04name\x12\x1b\n" +
-	"\targ_types\x18\a \x03(\tR\bargTypes\"\x8d\x01\n" +
+	"\targ_types\x18\a \x03(\tR\bargTypes\x12\x18\n" +
+	"\agrowing\x18\b \x01(\bR\agrowing\"\x8d\x01\n" +
 	"\tAggregate\x121\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x1b.tidemill.jobgraph.v1.PhaseR\x05phase\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\rR\x04keys\x129\n" +

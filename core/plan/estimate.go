@@ -159,6 +159,16 @@ func (e *estimates) groups(in Node, keys []int) float64 {
 	return math.Max(1, math.Min(rows, known))
 }
 
+// KnownGroups is at most how many groups rows of a node make by keys, by what is known of
+// its columns; 0 where of one of them nothing is.
+func KnownGroups(in Node, keys []int) float64 {
+	e, known := newEstimates(), 1.0
+	for _, k := range keys {
+		known *= e.column(in, k).Distinct
+	}
+	return known
+}
+
 func guessedGroups(rows float64, keys int) float64 {
 	if keys == 0 {
 		return 1

@@ -87,6 +87,9 @@ type Call struct {
 	Filter   int // boolean column, or -1
 	Type     datatype.Type
 	Name     string
+	// Growing says that of an input that takes rows back the call may pass those over:
+	// what one brought is brought again by the row in its place.
+	Growing bool
 }
 
 // Aggregate groups by key columns. Output: the keys, then one column a call.

@@ -2,6 +2,7 @@ package aggregate
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -166,6 +167,9 @@ func (a *Accumulators) Grown() int64 {
 // wanted drops the rows that the filter refuses and, where the function skips
 // them, those with a null argument.
 func (c *call) wanted(in, args []arrow.Array, sel, slots []int32) ([]int32, []int32) {
+	if c.nothing(in, args) {
+		return nil, nil
+	}
 	if c.filter >= 0 {
 		sel, slots = c.keep(sel, slots, c.truth(in[c.filter], sel))
 	}
@@ -180,6 +184,17 @@ func (c *call) wanted(in, args []arrow.Array, sel, slots []int32) ([]int32, []in
 	}
 	return sel, slots
 }
+
+// nothing reports whether no row can be wanted, for its filter or an argument is null in
+// all: so are most columns of rows that were expanded to be grouped by one value each.
+func (c *call) nothing(in, args []arrow.Array) bool {
+	if c.filter >= 0 && allNull(in[c.filter]) {
+		return true
+	}
+	return !c.nulls && slices.ContainsFunc(args, allNull)
+}
+
+func allNull(a arrow.Array) bool { return a.NullN() == a.Len() }
 
 // keep narrows rows to those that are flagged.
 func (c *call) keep(sel, slots []int32, flags []bool) ([]int32, []int32) {

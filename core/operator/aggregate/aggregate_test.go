@@ -72,6 +72,7 @@ var functions = []struct{ call, want string }{
 	{"COUNT() -> BIGINT NOT NULL", "a | 3, b | 2, NULL | 2"},
 	{"COUNT(1) -> BIGINT NOT NULL", "a | 3, b | 1, NULL | 2"},
 	{"COUNT() FILTER 5 -> BIGINT NOT NULL", "a | 2, b | 1, NULL | 0"},
+	{"$SEEN() FILTER 5 -> BOOLEAN NOT NULL", "a | true, b | true, NULL | false"},
 	{"$DISTINCT_ESTIMATE(4) -> BIGINT NOT NULL", "a | 2, b | 2, NULL | 1"},
 	{"COUNT(4) DISTINCT -> BIGINT NOT NULL", "a | 2, b | 2, NULL | 1"},
 	{"SUM(1) -> INT", "a | 5, b | 2, NULL | 6"},

@@ -4,7 +4,7 @@
 // slot a group; the columns of a function are the same in memory, in state, and
 // on the edge from a partial phase to a final one:
 //
-//	COUNT                        count BIGINT NOT NULL
+//	COUNT, $SEEN                 count BIGINT NOT NULL
 //	SUM, SUM0                    sum (the result's type)
 //	AVG                          sum (BIGINT, DOUBLE or DECIMAL(38, s)), count BIGINT NOT NULL
 //	MIN, MAX, FIRST_VALUE,       the value

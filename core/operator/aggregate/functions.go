@@ -29,12 +29,14 @@ func newAccumulator(c *jobgraph.AggregateCall) (accumulator, error) {
 		if arg, err = datatype.Parse(c.ArgTypes[0]); err != nil {
 			return nil, fmt.Errorf("argument of %s: %w", c.Function, err)
 		}
-	} else if c.Function != "COUNT" {
+	} else if c.Function != "COUNT" && c.Function != Seen {
 		return nil, fmt.Errorf("%s without an argument", c.Function)
 	}
 	switch c.Function {
 	case "COUNT", "APPROX_COUNT_DISTINCT":
 		return &count{}, nil
+	case Seen:
+		return &seen{}, nil
 	case DistinctEstimate:
 		return &sketch{}, nil
 	case "SUM", "SUM0":

@@ -54,6 +54,9 @@ func newRetracting(c *jobgraph.AggregateCall) (accumulator, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Growing {
+		return lasting{acc}, nil
+	}
 	switch acc := acc.(type) {
 	case *sum:
 		if hashtable.StorageOf(acc.typ) == hashtable.Real {
@@ -195,6 +198,19 @@ func (b *balance) result(mem memory.Allocator, acc []*state.Column, from, to int
 	return hashtable.ToArrow(mem, out, 0, to-from)
 }
 
+// lasting is the accumulator of a call whose values grow: what is taken back has come
+// again in what replaces it.
+type lasting struct{ accumulator }
+
+func (lasting) retract([]*state.Column, []arrow.Array, []int32, []int32) error { return nil }
+
+func (l lasting) grown() int64 {
+	if k, ok := l.accumulator.(keeper); ok {
+		return k.grown()
+	}
+	return 0
+}
+
 func (a *average) retract(acc []*state.Column, args []arrow.Array, sel, slots []int32) error {
 	a.sum.subtract(acc[0], args[0], sel, slots)
 	return a.counts.retract(acc[1:], nil, nil, slots)
@@ -206,4 +222,7 @@ var (
 	_ retractor = (*average)(nil)
 	_ retractor = (*exactSum)(nil)
 	_ retractor = (*exactMoments)(nil)
+	_ retractor = (*seen)(nil)
+	_ retractor = lasting{}
+	_ keeper    = lasting{}
 )

@@ -76,6 +76,7 @@ var functions = map[string][]string{
 		"COUNT(5) DISTINCT -> BIGINT NOT NULL",
 		"COUNT(5 1) DISTINCT -> BIGINT NOT NULL",
 		"COUNT(4) DISTINCT FILTER 6 -> BIGINT NOT NULL",
+		"$SEEN() FILTER 6 -> BOOLEAN NOT NULL",
 		"APPROX_COUNT_DISTINCT(1) -> BIGINT NOT NULL",
 		"MIN(1) -> INT",
 		"MAX(1) FILTER 6 -> INT",
@@ -269,6 +270,31 @@ func TestFunctions(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Values that grow: each row that is taken back is followed by one that has more. Of others
+// the calls take back as ever.
+func TestGrowing(t *testing.T) {
+	schema := operatortest.ParseSchema("k STRING NOT NULL, i INT NOT NULL, s STRING NOT NULL, b BOOLEAN NOT NULL")
+	spec := specOf(calls(schema, "MAX(1) -> INT", "MAX(2) -> STRING", "BOOL_OR(3) -> BOOLEAN", "SUM(1) -> INT"), []uint32{0}, true)
+	for _, c := range spec.Calls[:3] {
+		c.Growing = true
+	}
+	in := operatortest.Table{Schema: schema}
+	last := map[string][]any{}
+	for i := range int64(24) {
+		key := string(rune('a' + i*i%3))
+		now := []any{key, i / 2, strings.Repeat("y", int(i)), i > 9}
+		kind := stream.Insert
+		if before := last[key]; before != nil {
+			in.Steps = append(in.Steps, operatortest.Step{Kind: stream.UpdateBefore, Row: before})
+			kind = stream.UpdateAfter
+		}
+		in.Steps = append(in.Steps, operatortest.Step{Kind: kind, Row: now})
+		last[key] = now
+	}
+	t.Run("in one phase", func(t *testing.T) { run(t, spec, in, updateagg.New) })
+	t.Run("in two phases", func(t *testing.T) { run(t, spec, in, twoPhases) })
 }
 
 type constructor func(spec *jobgraph.UpdatingAggregate, in, out datatype.Schema) (operator.Operator, error)

@@ -24,6 +24,10 @@ type Options struct {
 	Streaming bool
 	// Zone is the session's time zone; nil means UTC.
 	Zone *time.Location
+	// Split says which group-bys of streaming plans with distinct calls become two.
+	Split DistinctSplit
+	// LateRows says that a table is to have the rows that come late, as they are.
+	LateRows bool
 	// Stopped, which may be nil, is asked before each rule; once it reports true the
 	// plan is returned as it is by then.
 	Stopped func() bool
@@ -89,6 +93,7 @@ func rules() []rule {
 		{name: "narrow-rows", mode: every, together: narrowRows},
 		only(streamingOnly, "updating", updating),
 		only(streamingOnly, "last-filters", lastFilters),
+		single("split-distinct", streamingOnly, splitDistinct),
 	}
 }
 

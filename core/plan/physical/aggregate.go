@@ -98,6 +98,7 @@ func callProtos(calls []plan.Call, in datatype.Schema) []*jobgraph.AggregateCall
 	for i, c := range calls {
 		out[i] = &jobgraph.AggregateCall{
 			Function: c.Function, Args: refs(c.Args), Distinct: c.Distinct, Filter: int32(c.Filter), Type: c.Type.String(), Name: c.Name,
+			Growing: c.Growing,
 		}
 		for _, a := range c.Args {
 			out[i].ArgTypes = append(out[i].ArgTypes, in[a].Type.String())

@@ -145,6 +145,7 @@ func stateText(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) str
 		if w.Window.Kind == jobgraph.WindowKind_WINDOW_SESSION {
 			return sessionText(op, w, streaming)
 		}
+		values := distinctText(inputFields(g, v, op), w)
 		by := "(slice)"
 		if len(w.Keys) > 0 {
 			by = "(slice, " + outputNames(op, len(w.Keys)) + ")"
@@ -154,10 +155,10 @@ func stateText(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) str
 			return fmt.Sprintf("accumulators by %s, slices of %s; bounded: emitted at each watermark and barrier, and when they grow large", by, slice)
 		}
 		if !streaming {
-			return fmt.Sprintf("accumulators by %s, slices of %s; bounded by the input's end", by, slice)
+			return fmt.Sprintf("accumulators by %s, slices of %s%s; bounded by the input's end", by, slice, values)
 		}
-		return fmt.Sprintf("accumulators by %s, slices of %s; bounded by watermark: slices older than watermark - %s are dropped",
-			by, slice, plan.Duration(w.Window.SizeMillis-sliceMillis(w.Window)))
+		return fmt.Sprintf("accumulators by %s, slices of %s%s; bounded by watermark: slices older than watermark - %s are dropped",
+			by, slice, values, plan.Duration(w.Window.SizeMillis-sliceMillis(w.Window)))
 	case *jobgraph.Operator_Join:
 		side := "right"
 		if s.Join.Type == jobgraph.JoinType_JOIN_RIGHT_SEMI || s.Join.Type == jobgraph.JoinType_JOIN_RIGHT_ANTI {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/tidemill/tidemill/core/jobgraph"
+	"github.com/tidemill/tidemill/core/operator/aggregate"
 	"github.com/tidemill/tidemill/core/operator/updateagg"
 	"github.com/tidemill/tidemill/core/plan"
 )
@@ -20,7 +21,13 @@ func updatingText(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) 
 		if a.Phase == jobgraph.Phase_PHASE_PARTIAL {
 			return "groups of a batch" + held(a) + "; bounded"
 		}
-		return "accumulators" + byText(in, a.Keys) + besides(in, a) + held(a) + "; " + bound(in, a.Closing, a.KeepMillis, "one row a key", len(a.Keys) == 0)
+		values := besides(in, a)
+		one := "one row a key"
+		if values != "" {
+			one += " and value"
+		}
+		return "accumulators" + byText(in, a.Keys) + values + held(a) + "; " +
+			bound(in, a.Closing, a.KeepMillis, one, len(a.Keys) == 0 && values == "")
 	case *jobgraph.Operator_UpdatingTopN:
 		n := s.UpdatingTopN
 		rows := fmt.Sprintf("the first %d rows", n.Offset+n.Limit)
@@ -70,6 +77,20 @@ func besides(in []*jobgraph.Field, a *jobgraph.UpdatingAggregate) string {
 			one = ", rows" + byText(in, a.Keys)
 		}
 		if !strings.Contains(text, one) {
+			text += one
+		}
+	}
+	return text
+}
+
+// distinctText says by what values are kept of a window's distinct calls.
+func distinctText(in []*jobgraph.Field, w *jobgraph.WindowAggregate) string {
+	text := ""
+	for _, c := range w.Calls {
+		if aggregate.Splittable(c) || c.Function == "SINGLE_VALUE" {
+			continue
+		}
+		if one := ", values by (slice, " + columnNames(in, slices.Concat(w.Keys, c.Args)) + ")"; !strings.Contains(text, one) {
 			text += one
 		}
 	}

@@ -176,6 +176,9 @@ func callText(c *jobgraph.AggregateCall, columns []string) string {
 	if c.Distinct {
 		args = append(args, "DISTINCT")
 	}
+	if c.Growing {
+		args = append(args, "GROWING")
+	}
 	if c.Filter >= 0 {
 		args = append(args, "FILTER", at(columns, uint32(c.Filter)))
 	}

@@ -279,6 +279,7 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 	roots = optimizer.Optimize(roots, optimizer.Options{
 		Functions: r.functions, Refresh: r.refresh, Streaming: streaming, Zone: config.LocalTimeZone.Get(r.settings),
 		Stopped: func() bool { return r.ctx.Err() != nil }, Disabled: disabled,
+		Split: r.distinctSplit(), LateRows: config.LateRowsTable.Get(r.settings) != "",
 	})
 	if err := r.stopped(); err != nil {
 		return nil, err
@@ -326,6 +327,19 @@ func (r *run) parallelism(streaming bool) uint32 {
 		return 0
 	}
 	return uint32(config.Parallelism.Get(r.settings))
+}
+
+// distinctSplit is which group-bys become two: none where state expires, for values that do,
+// each by itself, would be counted anew.
+func (r *run) distinctSplit() optimizer.DistinctSplit {
+	enabled := config.DistinctSplit.Get(r.settings)
+	switch {
+	case enabled == "false", config.StateTTL.Get(r.settings) > 0:
+		return optimizer.SplitNone
+	case enabled == "true":
+		return optimizer.SplitAll
+	}
+	return optimizer.SplitHot
 }
 
 // disabledRules are the optimizer's rules that are to be left out.
