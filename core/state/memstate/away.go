@@ -24,23 +24,26 @@ type away struct {
 	all     bool   // the snapshot holds everything
 	spaces  []awaySpace
 	hot     map[string]struct{} // keys that were in memory and have records
+	old     [][]byte            // keys of notes
 }
 
 // awaySpace is a namespace with records.
 type awaySpace struct {
-	table   *table
-	ns      int64
-	changed bool // records have changed in the cycle
+	table *table
+	ns    int64
+	notes [][]byte // about records that have changed in the cycle
 }
 
 // leaveOut notes that slots of s are in the pieces.
 func (a *away) leaveOut(s *space, slots []int32) error {
 	c := s.cold
+	noted := c.notes
+	a.old, c.notes = append(a.old, noted...), nil
 	if c.stored == 0 {
 		return nil
 	}
 	s.saved = s.saved || c.changed > 0 || c.away > 0
-	a.spaces = append(a.spaces, awaySpace{s.table, s.ns, c.changed > 0})
+	a.spaces = append(a.spaces, awaySpace{s.table, s.ns, noted})
 	c.changed = 0
 	keys, ends, err := s.storedKeys(slots)
 	if err != nil || len(ends) == 0 {
@@ -61,19 +64,22 @@ func (a *away) leaveOut(s *space, slots []int32) error {
 func (a *away) freeze(whole keygroup.Range) error {
 	t := a.backend.tier
 	a.all = whole == a.backend.owned
-	if len(a.spaces) == 0 {
-		t.cycle++
+	if len(a.spaces) > 0 {
+		frozen, err := t.store.Freeze()
+		if err != nil {
+			return err
+		}
+		a.frozen = frozen
+	}
+	t.cycle++
+	if len(a.old) == 0 {
 		return nil
 	}
-	frozen, err := t.store.Freeze()
-	if err != nil {
-		return err
-	}
-	a.frozen = frozen
-	t.cycle++
 	change := t.store.Change()
-	if err := change.DeleteRange([]byte{changeKey}, appendChange(nil, t.cycle, nil)); err != nil {
-		return err
+	for _, key := range a.old {
+		if err := change.Delete(key); err != nil {
+			return err
+		}
 	}
 	return change.Commit()
 }
@@ -105,7 +111,7 @@ func (a *away) writeSpace(ctx context.Context, s awaySpace, whole keygroup.Range
 			return err
 		}
 	}
-	if a.all || !s.changed {
+	if a.all || len(s.notes) == 0 {
 		return nil
 	}
 	return a.changes(s, whole, func(k *chunk) error { return out(k, false) })
@@ -128,13 +134,11 @@ func (a *away) changes(s awaySpace, whole keygroup.Range, do func(k *chunk) erro
 		}
 		return do(k)
 	}
-	from := appendChange(nil, a.cycle, appendSpace(nil, s.table.spec.ID, s.ns))
-	err := a.frozen.Scan(from, after(from), func(key, _ []byte) error {
-		key = key[changePrefix:]
+	err := a.readNotes(s, func(key []byte) error {
 		if _, hot := a.hot[string(key)]; hot || whole.Contains(keygroup.Of(hashOf(key), a.backend.groups)) {
 			return nil
 		}
-		if keys = append(keys, slices.Clone(key)); len(keys) < stream.TargetRows {
+		if keys = append(keys, key); len(keys) < stream.TargetRows {
 			return nil
 		}
 		return flush()
@@ -213,5 +217,5 @@ func (a *away) release() {
 		_ = a.frozen.Close()
 		a.frozen = nil
 	}
-	a.hot, a.spaces = nil, nil
+	a.hot, a.spaces, a.old = nil, nil, nil
 }

@@ -24,9 +24,12 @@
 //	               |                                              ^
 //	               +------- Evict: what the store has not --------+
 //
+// The hand goes by hash, in which order the store's keys are: what it writes in a round
+// hardly overlaps, so that the store has less to merge.
+//
 // A record stays in the store while its key is in memory, and does not count then: what
 // is in memory is newer. So a key that was only read leaves without being written. Records
-// that are part of the next snapshot have an entry under the snapshot's number; a snapshot
-// is what is in memory, as above, and what a frozen view of the store says of the rest,
-// read aside: the share of the key groups and the records with an entry.
+// that are part of the next snapshot are named by notes, which lie among the records; a
+// snapshot is what is in memory, as above, and what a frozen view of the store says of the
+// rest, read aside: the share of the key groups and the records that notes name.
 package memstate

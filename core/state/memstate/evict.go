@@ -16,13 +16,11 @@ const (
 	evictKeys = 1 << 15
 	// evictPart is which part of the budget is made free, and evictBytes the most of it.
 	evictPart, evictBytes = 16, 1 << 20
-	// filterPart is which part of the budget is left for filters.
-	filterPart = 8
+	// asidePart is which part of the budget is left for filters and hands.
+	asidePart = 7
 	// longestList is the list from which on a key stays in memory: bringing it back would
 	// cost too much at a time.
 	longestList = 1 << 16
-	// sweeps is how often the hand goes round at most: as often as a key's hits last.
-	sweeps = 5
 	// changeBytes is how large changes to the store get.
 	changeBytes = 4 << 20
 )
@@ -46,10 +44,10 @@ func (s *space) taken() int64 {
 // inMemory is the number of keys.
 func (s *space) inMemory() int { return s.Table.Len() - len(s.Free()) }
 
-// evictable are the spaces whose keys may leave memory, and what they and the filters take:
-// room for these is left from the beginning, for arrays do not shrink.
+// evictable are the spaces whose keys may leave memory, and what they, filters and hands take:
+// room for the latter is left from the beginning, for arrays do not shrink.
 func (b *Backend) evictable() (spaces []*space, taken int64) {
-	filters := int64(0)
+	aside := int64(0)
 	for _, t := range b.tables {
 		if !t.tiered() {
 			continue
@@ -58,13 +56,13 @@ func (b *Backend) evictable() (spaces []*space, taken int64) {
 			if s.cold == nil {
 				continue
 			}
-			filters += s.cold.filter.bytes()
+			aside += s.cold.filter.bytes() + s.cold.hand.bytes()
 			if n := s.taken(); n > 0 {
 				spaces, taken = append(spaces, s), taken+n
 			}
 		}
 	}
-	return spaces, taken + max(filters, b.tier.budget/filterPart)
+	return spaces, taken + max(aside, b.tier.budget/asidePart)
 }
 
 // Crowded implements state.Evictor.
@@ -129,47 +127,6 @@ func (s *space) evict(n int) error {
 		n -= len(victims)
 	}
 	return s.shrink()
-}
-
-// victims chooses n keys, or fewer where there are not so many.
-func (s *space) victims(n int) []int32 {
-	c, size := s.cold, s.Table.Len()
-	c.reach(size)
-	var out []int32
-	for range sweeps * size {
-		if c.hand >= size {
-			c.hand = 0
-		}
-		switch f := c.flags[c.hand]; {
-		case f&inUse == 0:
-		case f&hitBits != 0:
-			c.flags[c.hand] = f - oneHit
-		case s.tooLong(int32(c.hand)):
-		default:
-			out = append(out, int32(c.hand))
-			c.flags[c.hand] = f | hitBits // not twice
-		}
-		c.hand++
-		if len(out) == n {
-			break
-		}
-	}
-	return out
-}
-
-// tooLong says that a key has a list that stays in memory.
-func (s *space) tooLong(slot int32) bool {
-	if s.lists == nil || s.lists.Count() <= longestList {
-		return false
-	}
-	first, next := s.lists.Chains()
-	n := 0
-	for r := first[slot]; r >= 0; r = next[r] {
-		if n++; n > longestList {
-			return true
-		}
-	}
-	return false
 }
 
 // put writes keys to the store, where it has them not as they are, and takes them out of
@@ -254,7 +211,8 @@ func (s *space) write(slots []int32, gone map[int32][]goneRow) error {
 		return err
 	}
 	change := t.store.Change()
-	var record, mark []byte
+	var record []byte
+	notes := s.cold.noting(t)
 	from := 0
 	for i, x := range slots {
 		key := keys[from:ends[i]]
@@ -266,8 +224,7 @@ func (s *space) write(slots []int32, gone map[int32][]goneRow) error {
 		}
 		if fresh {
 			s.cold.changed++
-			mark = appendChange(mark[:0], t.cycle, key)
-			if err := change.Set(mark, nil); err != nil {
+			if err := notes.add(key, change); err != nil {
 				return err
 			}
 		}
@@ -277,6 +234,9 @@ func (s *space) write(slots []int32, gone map[int32][]goneRow) error {
 			}
 			change = t.store.Change()
 		}
+	}
+	if err := notes.write(change); err != nil {
+		return err
 	}
 	return change.Commit()
 }
@@ -429,7 +389,8 @@ func (s *space) shrink() error {
 		return err
 	}
 	s.Table.Release()
-	s.Table, s.cold.hand, s.kept, s.changed = empty.Table, 0, nil, marks{}
+	s.cold.hand.release(s.table.backend.account)
+	s.Table, s.kept, s.changed = empty.Table, nil, marks{}
 	if s.lists == nil {
 		return nil
 	}

@@ -283,6 +283,9 @@ func scanChunks(frozen Frozen, t *table, ns int64, groups keygroup.Range, cycle 
 	k := newChunk(t, cycle)
 	from, to := t.bounds(ns, groups)
 	err := frozen.Scan(from, to, func(key, record []byte) error {
+		if isNote(key) {
+			return nil
+		}
 		if _, ok := skip[string(key)]; ok {
 			return nil
 		}
@@ -358,7 +361,7 @@ func (s *space) stay() error {
 	if err := s.forgetStored(); err != nil {
 		return err
 	}
-	c.filter.release(s.table.backend.account)
+	c.release(s.table.backend.account)
 	s.cold = nil
 	return nil
 }

@@ -133,7 +133,7 @@ func (s *space) release() {
 		s.lists.releaseGone()
 	}
 	if s.cold != nil {
-		s.cold.filter.release(s.table.backend.account)
+		s.cold.release(s.table.backend.account)
 	}
 	for _, keys := range s.gone {
 		compute.ReleaseAll(keys)

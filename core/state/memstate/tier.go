@@ -59,6 +59,7 @@ type tier struct {
 	// enough is what keys take that cannot leave memory, if that is more than the budget.
 	enough int64
 	clock  uint64 // counts evictions
+	notes  uint64 // counts notes
 	stats  Traffic
 }
 
@@ -126,6 +127,7 @@ const (
 	isChanged       // which is not what the slot holds
 	oneHit          // the least of two bits that count how often the key was asked for
 	hitBits   = 3 * oneHit
+	isLeaving = hitBits + oneHit // chosen to leave memory
 )
 
 // cold is what a namespace knows of keys that are, or may be, in the store.
@@ -135,8 +137,9 @@ type cold struct {
 	away    int64    // keys that are in the store only
 	stored  int64    // records
 	changed int64    // records that were written since the last snapshot and are part of the next
+	notes   [][]byte // keys of the notes that name them
 	filter  filter
-	hand    int    // the slot from which the next to go are looked for
+	hand    hand
 	used    uint64 // the tier's clock when keys were asked for last
 
 	fresh, asked []int32 // scratch: positions
@@ -150,6 +153,12 @@ func (c *cold) reach(n int) {
 	}
 }
 
+// release gives up what was charged.
+func (c *cold) release(account stream.Account) {
+	c.filter.release(account)
+	c.hand.release(account)
+}
+
 // leave notes that keys leave their slots.
 func (c *cold) leave(slots []int32) {
 	for _, x := range slots {
@@ -158,21 +167,18 @@ func (c *cold) leave(slots []int32) {
 	}
 }
 
-// The first bytes of keys: records, and the keys of those that have changed in a cycle.
-const (
-	recordKey = 'r'
-	changeKey = 'c'
-)
+// recordKey is the first byte of keys.
+const recordKey = 'r'
 
 const (
-	spacePrefix  = 1 + 2 + 8
-	hashPrefix   = spacePrefix + 8
-	changePrefix = 1 + 4
+	spacePrefix = 1 + 2 + 8
+	hashPrefix  = spacePrefix + 8
 )
 
 // appendSpace appends the beginning of the keys of a namespace:
 //
-//	'r' | table (2) | namespace (8) | hash (8) | key columns
+//	'r' | table (2) | namespace (8) | hash (8) | key columns    a record
+//	                                           | 0xFF | number (8)    a note
 //
 // Key groups are ranges of hashes, so that the keys of a stretch of groups lie together.
 func appendSpace(b []byte, table uint16, ns int64) []byte {
@@ -208,11 +214,6 @@ func firstHash(g keygroup.Group, groups int) uint64 {
 
 func hashOf(key []byte) uint64 { return binary.BigEndian.Uint64(key[spacePrefix:]) }
 
-// appendChange appends the key that says that a record has changed in a cycle.
-func appendChange(b []byte, cycle uint32, key []byte) []byte {
-	return append(binary.BigEndian.AppendUint32(append(b, changeKey), cycle), key...)
-}
-
 // tiered says that keys of the table may leave memory: of one that is being restored, for
 // it is not known yet what will become of it.
 func (t *table) tiered() bool { return t.backend.tier != nil && (!t.opened || t.spec.Evictable) }
@@ -220,7 +221,7 @@ func (t *table) tiered() bool { return t.backend.tier != nil && (!t.opened || t.
 // forgetStored deletes the records of a namespace.
 func (s *space) forgetStored() error {
 	c := s.cold
-	if c == nil || c.stored == 0 {
+	if c == nil || c.stored == 0 && len(c.notes) == 0 {
 		return nil
 	}
 	prefix := appendSpace(nil, s.table.spec.ID, s.ns)
@@ -231,7 +232,7 @@ func (s *space) forgetStored() error {
 	if err := change.Commit(); err != nil {
 		return fmt.Errorf("forget namespace %d: %w", s.ns, err)
 	}
-	c.stored, c.away, c.changed = 0, 0, 0
+	c.stored, c.away, c.changed, c.notes = 0, 0, 0, nil
 	return nil
 }
 

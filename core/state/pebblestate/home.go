@@ -269,7 +269,8 @@ func (d *database) options(cache *pebble.Cache) *pebble.Options {
 	out := &pebble.Options{
 		FS: d.guard, Logger: logger{d}, DisableWAL: true, Cache: cache, MaxOpenFiles: o.Files + 10,
 		FormatMajorVersion: pebble.FormatNewest, MemTableSize: uint64(o.BufferBytes), MemTableStopWritesThreshold: 2,
-		L0CompactionThreshold: 4, L0StopWritesThreshold: 1 << 10, LBaseMaxBytes: 64 << 20,
+		// Files that leave memory in one round overlap at their edges only.
+		L0CompactionThreshold: 8, L0StopWritesThreshold: 1 << 10, LBaseMaxBytes: 64 << 20,
 		CompactionConcurrencyRange: func() (int, int) { return 1, o.Compactions },
 		DisableTableStats:          true, NoSyncOnClose: true,
 	}
@@ -279,6 +280,7 @@ func (d *database) options(cache *pebble.Cache) *pebble.Options {
 		out.TargetFileSizes[i] = fileBytes
 		out.Levels[i] = levelOptions()
 	}
+	out.Levels[len(out.Levels)-1].FilterPolicy = pebble.NoFilterPolicy // Get does not ask for it
 	if d.objects != nil {
 		out.Experimental.RemoteStorage, out.Experimental.CreateOnShared = d.objects, remote.CreateOnSharedAll
 	}
