@@ -72,7 +72,7 @@ type Dispatcher struct {
 	opts    Options
 	root    context.Context // ends with Close and Suspend
 	stop    context.CancelFunc
-	running sync.WaitGroup // jobs, the starter and the sweeper
+	running sync.WaitGroup // jobs, the starter, the sweeper and who watches clients
 	wake    chan struct{}  // a job may begin
 	entry   entry          // of new jobs, unless embedded
 
@@ -101,6 +101,8 @@ type job struct {
 	changed chan struct{}  // closed and replaced with the phase
 	final   *rpc.JobStatus // of an embedded job that is over; others' is in the record
 	read    bool           // by its client, who needs its result no longer
+	askers  int            // who wait for news of it
+	asked   time.Time      // when one of them had some last, or it was made known here
 }
 
 // phase is how far a job has come with the dispatcher.
@@ -114,7 +116,7 @@ const (
 )
 
 func newJob(jobID id.Job) *job {
-	return &job{id: jobID, ended: make(chan struct{}), writing: make(turn, 1), changed: make(chan struct{}), phase: waiting}
+	return &job{id: jobID, ended: make(chan struct{}), writing: make(turn, 1), changed: make(chan struct{}), phase: waiting, asked: time.Now()}
 }
 
 // turn is a lock that gives up with a context.
@@ -141,6 +143,7 @@ func New(o Options) *Dispatcher {
 		if o.Blobs != nil {
 			d.running.Go(d.sweep)
 		}
+		d.running.Go(d.watchClients)
 	}
 	d.running.Go(d.starter)
 	return d

@@ -32,6 +32,12 @@
 //
 // An embedded dispatcher stores nothing: its jobs end with the process.
 //
+// # Queries
+//
+// A job whose result goes to a client lives as long as that client asks for news of it
+// (Poll): one that is gone without a word, because it was killed or cut off, leaves nothing
+// that runs and holds slots. A new leader gives clients the same time to come.
+//
 // Locks: job.writing orders the writes of a record and is taken before Dispatcher.mu,
 // which is a leaf; neither the store nor a job master is called under it.
 package dispatcher

@@ -44,12 +44,14 @@ func (d *Dispatcher) Describe(ctx context.Context, jobID id.Job) (*rpc.JobStatus
 }
 
 // Poll describes a job once its state is not the known one or, with result, once its
-// result can be read; and in any case when it is over, or after PollTimeout.
+// result can be read; and in any case when it is over, or after PollTimeout. A query of
+// which nobody does so for ClientTimeout is cancelled.
 func (d *Dispatcher) Poll(ctx context.Context, jobID id.Job, known string, result bool) (*rpc.JobStatus, error) {
 	j, err := d.find(jobID)
 	if err != nil {
 		return nil, err
 	}
+	defer d.ask(j)()
 	enough := time.NewTimer(PollTimeout)
 	defer enough.Stop()
 	for {
