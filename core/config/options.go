@@ -70,7 +70,7 @@ var (
 		"Longest time that changes are held back if mini-batches are enabled; 0 tells them with each batch.", PerJob)
 	MiniBatchSize = intOption("table.exec.mini-batch.size", -1, -1, math.MaxInt32,
 		"Accepted and without effect: changes of 65,536 groups are told at once, however long they may be held.", PerJob)
-	DistinctSplit = stringOption("table.optimizer.distinct-agg.split.enabled", "automatic",
+	DistinctSplit = stringOption("table.optimizer.distinct-agg.split.enabled", "false",
 		"Whether group-bys of streaming jobs with DISTINCT are computed in two, the first by the values, too, so that a key's rows are spread over all subtasks; automatic where all rows of a time have one key or a few, and that saves work. None is where state expires by time.", PerJob,
 		"automatic", "true", "false")
 	DistinctBuckets = intOption("table.optimizer.distinct-agg.split.bucket-num", 1024, 1, math.MaxInt32,
