@@ -100,6 +100,12 @@ func (l *Lists) Owners() []int32 { return l.owner }
 // Last is the last row of a slot, -1 for none.
 func (l *Lists) Last(slot int32) int32 { return l.last[slot] }
 
+// Before leads through the lists backwards: of each row the one before it, -1 for none.
+func (l *Lists) Before() []int32 { return l.prev }
+
+// Unused are the rows that are in no list.
+func (l *Lists) Unused() []int32 { return l.free }
+
 // Upcoming is the sequence of the next row.
 func (l *Lists) Upcoming() uint64 { return l.upcoming }
 

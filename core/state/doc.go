@@ -41,7 +41,8 @@
 //	   2    -------------[== whole ===    ... the rest: nothing before is needed
 //	   3    [== whole ===]-----------     of 1 nothing, of 2 what is right of the bar
 //
-// Snapshot freezes what is to be written, briefly; Write hands it out aside while the
+// Snapshot freezes what is to be written, briefly; Copy copies it between elements, and
+// what is about to change is copied before. Write then hands it out aside while the
 // task goes on, as Arrow batches clustered by key group. A restore reads pieces in
 // the order of their snapshots and, within one, in that of Write; it takes the groups
 // it owns and leaves the others. Who keeps the pieces drops those of which all groups

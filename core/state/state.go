@@ -9,6 +9,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/keygroup"
+	"github.com/tidemill/tidemill/core/stream"
 )
 
 // TableSpec declares a table. ID and the columns' types identify it in snapshots: a restore
@@ -56,7 +57,8 @@ type Backend interface {
 	// batch stays the caller's.
 	Restore(p Piece, stale []bool) error
 	// Snapshot freezes what is to be written of all tables. It must be brief: the
-	// task stands still meanwhile.
+	// task stands still meanwhile. What takes longer is left to Snapshot.Copy; one that is
+	// not copied to its end is, by the next call and by Close.
 	Snapshot(scope Scope) (Snapshot, error)
 	// Close frees everything; snapshots taken before stay valid.
 	Close() error
@@ -123,7 +125,8 @@ type Rows interface {
 	// written. Of an evictable table it invalidates what Resolve does, and what Add does,
 	// for keys may come back to memory.
 	Find(keys []arrow.Array, sel []int32, hashes []uint64, slots []int32) error
-	// Touch says that the values of slots that Find gave are being written.
+	// Touch says that the values of slots that Find gave are going to be written: a snapshot
+	// may have to copy them before.
 	Touch(slots []int32)
 	// Remove forgets keys, with their lists. A slot comes once and must be in use; it
 	// may be another key's after the next Resolve.
@@ -178,7 +181,7 @@ type Lists interface {
 	// Fixed gives the columns by row, those of texts apart, which are nil; the caller
 	// may write to rows that it added or touched. They are valid until the next Add.
 	Fixed() []*Column
-	// TouchRows says that Fixed is being written for these rows.
+	// TouchRows says that Fixed is going to be written for these rows.
 	TouchRows(rows []int32)
 	// Take returns column i of rows, -1 giving a null, as a new Arrow array.
 	Take(i int, rows []int32) (arrow.Array, error)
@@ -242,9 +245,14 @@ type Piece struct {
 	Rows   arrow.RecordBatch
 }
 
-// Snapshot is frozen content. Write and Release may run on another goroutine
-// than the task's, one after the other.
+// Snapshot is frozen content. Once Copy has come to its end, Write and Release may run on
+// another goroutine than the task's, one after the other; until then Release may, too, be
+// called by the task's.
 type Snapshot interface {
+	// Copy copies what the backend still shares with the snapshot, about so many rows of it,
+	// and reports whether that was all. The task's goroutine calls it between elements, until
+	// it is, or fails: then the snapshot is of no use.
+	Copy(rows int) (done bool, err error)
 	// Whole are the groups of which the snapshot holds everything: pieces of earlier
 	// ones about them are stale.
 	Whole() keygroup.Range
@@ -253,4 +261,13 @@ type Snapshot interface {
 	Write(ctx context.Context, emit func(Piece) error) error
 	// Release frees what was frozen.
 	Release()
+}
+
+// Complete copies all that is left of a snapshot.
+func Complete(s Snapshot) error {
+	for {
+		if done, err := s.Copy(stream.TargetRows); done || err != nil {
+			return err
+		}
+	}
 }

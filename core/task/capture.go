@@ -168,8 +168,6 @@ func (t *Task) captured() {
 // been overtaken.
 func (t *Task) abandon(cause error) {
 	if t.capture != nil {
-		f := t.capture.frozen
-		t.capture = nil
-		t.decline(f, cause)
+		t.forsake(t.capture.frozen, cause)
 	}
 }

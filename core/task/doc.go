@@ -15,8 +15,9 @@
 // blocked or that the head does not want, and hands each element down the chain.
 //
 // Snapshot: rows in the routes' buffers go out, each operator's Snapshot is
-// called, its keyed state is frozen, the barrier goes on; then a goroutine of
-// the task's writes the frozen state and acknowledges.
+// called, its keyed state is frozen, the barrier goes on. Frozen state is copied
+// between the elements that follow; then a goroutine of the task's writes it and
+// acknowledges.
 //
 // Overtaking: told to, a task takes its snapshot before the barrier has come on all
 // inputs. It then drains those up to the barrier, without processing, so that producers

@@ -54,6 +54,7 @@ type Task struct {
 	taken        id.Checkpoint // the newest that the task has taken its part of
 	homes        []string      // directories of state outside of checkpoints
 	capture      *capture      // nil: no checkpoint has overtaken what is in flight
+	copying      *frozen       // a snapshot of which not all is copied yet; nil: there is none
 	prepared     []Committable // by sinks, for the next acknowledgement
 	ended        bool          // the lanes are finished
 	satisfied    bool          // an operator needs no more input
@@ -245,11 +246,12 @@ func (t *Task) work() error {
 		if err := unlessEnough(t.chain.relieve()); err != nil {
 			return err
 		}
+		t.copySome()
 		progress, end, err := t.step()
 		if err != nil || end {
 			return unlessEnough(err)
 		}
-		if !progress {
+		if !progress && t.copying == nil {
 			t.wait()
 		}
 	}
@@ -510,6 +512,7 @@ func (t *Task) waitMany() {
 // finish ends event time and the operators' inputs, then the lanes.
 func (t *Task) finish() (*Done, error) {
 	t.abandon(failure.Errorf(failure.Transient, "the task ends")) // its barrier went before what it has emitted since
+	t.copyAll()
 	for _, g := range t.gates {
 		if r, ok := g.from.(shuffle.SatisfiedReader); ok && !g.ended {
 			r.Enough()
@@ -567,6 +570,9 @@ func (t *Task) closeAll() (err error) {
 	var errs []error
 	if t.capture != nil {
 		t.capture.frozen.lose()
+	}
+	if t.copying != nil {
+		t.copying.lose()
 	}
 	for _, g := range t.gates {
 		errs = append(errs, g.close())

@@ -17,10 +17,14 @@ import (
 // finds so many under way is declined.
 const maxWrites = 2
 
+// copyRows is about how many rows of a snapshot are copied between two elements.
+const copyRows = 1024
+
 // frozen is a snapshot that waits to be written.
 type frozen struct {
 	ack    Ack
 	states []frozenState     // by operator, those with keyed state
+	left   []frozenState     // of states, those that are not all copied
 	flight [][]*stream.Batch // by input: what the barrier overtook
 	paused time.Time         // when the task stood still
 	after  <-chan struct{}   // closed when the one before has been written, or not; nil: there is none
@@ -58,8 +62,10 @@ func (t *Task) snapshot(b stream.Barrier) error {
 
 func errNewer() error { return failure.Errorf(failure.Transient, "a newer checkpoint overtook it") }
 
-// freeze takes what the operators and their state hold, and sends the barrier on.
+// freeze takes what the operators and their state hold, and sends the barrier on. What
+// takes longer is copied between the elements that follow.
 func (t *Task) freeze(b stream.Barrier) (*frozen, error) {
+	t.copyAll()
 	t.taken = b.Checkpoint
 	f := &frozen{paused: t.env.Now(), ack: Ack{Barrier: b, State: &checkpoint.SubtaskState{Index: t.d.Attempt.Subtask.Index, Homes: t.homes}}}
 	if !t.alignedSince.IsZero() {
@@ -72,8 +78,12 @@ func (t *Task) freeze(b stream.Barrier) (*frozen, error) {
 			return nil, fmt.Errorf("checkpoint %d: %w", b.Checkpoint, err)
 		}
 	}
+	if f.left = f.states; len(f.left) > 0 {
+		t.copying = f
+	}
 	f.ack.Committables, t.prepared = t.prepared, nil
 	if err := t.chain.broadcast(stream.Element{Kind: stream.BarrierElement, Barrier: b}); err != nil {
+		t.copying = nil
 		f.release()
 		return nil, err
 	}
@@ -81,8 +91,42 @@ func (t *Task) freeze(b stream.Barrier) (*frozen, error) {
 	return f, nil
 }
 
-// writeAside has a goroutine write and acknowledge.
+// copySome copies some of the snapshot that is being copied, and has it written once that
+// was all.
+func (t *Task) copySome() {
+	f := t.copying
+	if f == nil {
+		return
+	}
+	if len(f.left) > 0 {
+		done, err := f.left[0].content.Copy(copyRows)
+		if err != nil {
+			t.forsake(f, fmt.Errorf("copy state of %s: %w", f.left[0].operator.Uid, err))
+			return
+		}
+		if done {
+			f.left = f.left[1:]
+		}
+	}
+	if len(f.left) == 0 {
+		t.copying = nil
+		t.writeAside(f)
+	}
+}
+
+// copyAll copies all that is left.
+func (t *Task) copyAll() {
+	for t.copying != nil {
+		t.copySome()
+	}
+}
+
+// writeAside has a goroutine write and acknowledge, once all is there: the task's state is
+// copied, and what the barrier has overtaken has come.
 func (t *Task) writeAside(f *frozen) {
+	if t.copying == f || t.capture != nil && t.capture.frozen == f {
+		return
+	}
 	select {
 	case t.writing <- struct{}{}:
 		f.after, f.done = t.written, make(chan struct{})
@@ -197,6 +241,17 @@ func (t *Task) writeState(n id.Checkpoint, s frozenState) (bytes int64, err erro
 
 // decline gives up the task's part of a checkpoint. Output that was prepared in
 // it belongs to the next one.
+// forsake declines a snapshot of which not all is there yet.
+func (t *Task) forsake(f *frozen, cause error) {
+	if t.copying == f {
+		t.copying = nil
+	}
+	if t.capture != nil && t.capture.frozen == f {
+		t.capture = nil
+	}
+	t.decline(f, cause)
+}
+
 func (t *Task) decline(f *frozen, cause error) {
 	f.lose()
 	t.reports.Lock()

@@ -32,7 +32,9 @@ var job = id.Job{1}
 // row is a snapshot of one row.
 type row struct{}
 
-func (row) Release()              {}
+func (row) Release()               {}
+func (row) Copy(int) (bool, error) { return true, nil }
+
 func (row) Whole() keygroup.Range { return keygroup.Range{Last: 8} }
 func (row) Write(_ context.Context, emit func(state.Piece) error) error {
 	spec := state.TableSpec{ID: 1, Name: "t", Keys: datatype.Schema{{Name: "k", Type: datatype.Of(datatype.BigInt)}}}

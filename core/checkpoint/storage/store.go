@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -117,6 +118,7 @@ func (w *stateWriter) add(ctx context.Context, p state.Piece) error {
 	}
 	w.offset += h.Length
 	w.handles = append(w.handles, h)
+	runtime.Gosched() // tasks with rows at hand come first
 	return nil
 }
 

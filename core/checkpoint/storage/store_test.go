@@ -30,7 +30,9 @@ var spec = state.TableSpec{
 // chunks is a snapshot of some batches, each of one key group.
 type chunks struct{ batches []string }
 
-func (c chunks) Release()              {}
+func (c chunks) Release()               {}
+func (c chunks) Copy(int) (bool, error) { return true, nil }
+
 func (c chunks) Whole() keygroup.Range { return keygroup.Range{Last: 8} }
 func (c chunks) Write(_ context.Context, emit func(state.Piece) error) error {
 	fields := []arrow.Field{{Name: "namespace", Type: arrow.PrimitiveTypes.Int64}}

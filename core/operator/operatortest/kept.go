@@ -52,6 +52,7 @@ type kept struct {
 	pieces    []keptPiece
 	whole     []keygroup.Range // by snapshot, what it holds whole
 	snapshots int              // also of chains before
+	open      state.Snapshot   // the latest one, of which not all may be copied; nil: it has been written
 }
 
 // keptPiece is a piece of the n-th snapshot of the chain.
@@ -60,8 +61,12 @@ type keptPiece struct {
 	n int
 }
 
-// add takes a snapshot.
+// add takes a snapshot, and leaves copying it for later: what the operator does meanwhile is
+// not in it.
 func (k *kept) add(f *feed) error {
+	if err := k.write(f); err != nil {
+		return err
+	}
 	scope := state.Changes
 	if k.snapshots++; len(k.whole) == 0 || len(k.pieces) > keptPieces {
 		scope = state.Everything
@@ -71,8 +76,21 @@ func (k *kept) add(f *feed) error {
 	if err != nil {
 		return err
 	}
+	k.open, k.whole = s, append(k.whole, s.Whole())
+	return nil
+}
+
+// write writes the latest snapshot.
+func (k *kept) write(f *feed) error {
+	s := k.open
+	if s == nil {
+		return nil
+	}
+	k.open = nil
 	defer s.Release()
-	k.whole = append(k.whole, s.Whole())
+	if err := state.Complete(s); err != nil {
+		return err
+	}
 	return s.Write(f.ctx, func(p state.Piece) error {
 		p.Rows.Retain()
 		k.pieces = append(k.pieces, keptPiece{p, len(k.whole) - 1})
@@ -97,6 +115,10 @@ func (k *kept) restore(b state.Backend) error {
 }
 
 func (k *kept) release() {
+	if k.open != nil {
+		k.open.Release()
+		k.open = nil
+	}
 	for _, p := range k.pieces {
 		p.Rows.Release()
 	}
@@ -111,6 +133,9 @@ func (f *feed) chained() error {
 		err = f.kept.add(f)
 	}
 	if err != nil || f.kept.snapshots%reopenEvery != 0 {
+		return err
+	}
+	if err := f.kept.write(f); err != nil {
 		return err
 	}
 	if err := f.close(); err != nil {

@@ -498,7 +498,7 @@ func (f *feed) restore() error {
 	var all kept
 	defer all.release()
 	if f.backend != nil {
-		if err := all.add(f); err != nil {
+		if err := errors.Join(all.add(f), all.write(f)); err != nil {
 			return err
 		}
 	}

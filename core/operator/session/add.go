@@ -101,7 +101,6 @@ func (a *Aggregate) add(b *stream.Batch, from, to int) error {
 	w := &a.work
 	w.slots = w.slots[:0]
 	var rows []int32
-	a.rows.Touch(a.targets())
 	values := a.rows.Values()
 	for i := range w.runs {
 		r := &w.runs[i]
@@ -194,6 +193,7 @@ func (a *Aggregate) sort(times []int64) ([]int32, error) {
 func (a *Aggregate) place() {
 	w, x := &a.work, &a.index
 	w.begun, w.absorbed, w.into, w.forgotten = w.begun[:0], w.absorbed[:0], w.into[:0], w.forgotten[:0]
+	a.rows.Touch(a.targets())
 	start, last := a.rows.Values()[startColumn].Int64, a.rows.Values()[lastColumn].Int64
 	for i := range w.runs {
 		r := &w.runs[i]
@@ -224,12 +224,17 @@ func (a *Aggregate) place() {
 	}
 }
 
-// targets are the sessions that runs are in, each once.
+// targets are the sessions that runs can be in: those of their keys.
 func (a *Aggregate) targets() []int32 {
 	var out []int32
-	for _, r := range a.work.runs {
-		if r.slot >= 0 && (len(out) == 0 || out[len(out)-1] != r.slot) {
-			out = append(out, r.slot)
+	key := int32(-1)
+	for _, r := range a.work.runs { // by key
+		if r.key == key {
+			continue
+		}
+		key = r.key
+		for s := a.index.first[key]; s >= 0; s = a.index.next[s] {
+			out = append(out, s)
 		}
 	}
 	return out

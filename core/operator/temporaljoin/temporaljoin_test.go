@@ -231,6 +231,9 @@ func count(t *testing.T, b state.Backend) map[string]int64 {
 		t.Fatal(err)
 	}
 	defer snap.Release()
+	if err := state.Complete(snap); err != nil {
+		t.Fatal(err)
+	}
 	rows := map[string]int64{}
 	if err := snap.Write(t.Context(), func(p state.Piece) error {
 		if p.Kind == state.PutRow {

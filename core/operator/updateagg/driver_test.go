@@ -135,6 +135,7 @@ func (d *driver) snapshot(scope state.Scope) {
 	d.do(err)
 	s, err := d.backend.Snapshot(scope)
 	d.do(err)
+	d.do(state.Complete(s))
 	d.do(s.Write(context.Background(), func(p state.Piece) error {
 		p.Rows.Retain()
 		d.pieces = append(d.pieces, piece{p, len(d.whole)})

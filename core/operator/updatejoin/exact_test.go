@@ -147,6 +147,9 @@ func (r *rig) expect(err error, want ...string) {
 func (r *rig) close(rows int) {
 	r.t.Helper()
 	s, err := r.state.Snapshot(state.Everything)
+	if err == nil {
+		err = state.Complete(s)
+	}
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -264,6 +267,9 @@ func TestRowsAreKeptForATime(t *testing.T) {
 func (r *rig) restore(spec *jobgraph.UpdatingJoin, deps updatejoin.Deps) {
 	r.t.Helper()
 	s, err := r.state.Snapshot(state.Everything)
+	if err == nil {
+		err = state.Complete(s)
+	}
 	if err != nil {
 		r.t.Fatal(err)
 	}

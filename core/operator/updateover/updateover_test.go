@@ -311,6 +311,7 @@ func (d *driven) held() (keys, rows int64) {
 	s, err := d.kept.Snapshot(state.Everything)
 	check(d.t, err)
 	defer s.Release()
+	check(d.t, state.Complete(s))
 	check(d.t, s.Write(context.Background(), func(p state.Piece) error {
 		if p.Kind == state.PutKey {
 			keys += p.Rows.NumRows()

@@ -46,6 +46,9 @@ func TestChangesWithoutKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		s, err := st.Snapshot(scope)
+		if err == nil {
+			err = state.Complete(s)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,7 +23,8 @@ type Backend struct {
 	share   keygroup.Group // where the next share begins
 	// tracking: there is an earlier snapshot to which the next one adds its changes.
 	tracking bool
-	tier     *tier // nil: memory is all
+	taking   *snapshot // the latest one, while it is not all copied
+	tier     *tier     // nil: memory is all
 }
 
 // table is one table; its opened flag says that an operator has it.
@@ -82,6 +83,9 @@ func (b *Backend) declare(spec state.TableSpec) (*table, error) {
 
 // Close implements state.Backend.
 func (b *Backend) Close() error {
+	if b.taking != nil {
+		_ = state.Complete(b.taking) // Copy says it again
+	}
 	for _, t := range b.tables {
 		for _, s := range t.spaces {
 			s.release()
@@ -131,8 +135,12 @@ func (t *table) Drop(ns int64) {
 	if err := s.forgetStored(); err != nil {
 		t.backend.tier.fail(err)
 	}
-	s.release()
 	delete(t.spaces, ns)
+	if s.pending != nil {
+		s.pending.dropped = true
+		return
+	}
+	s.release()
 }
 
 var (

@@ -1,7 +1,6 @@
 package memstate
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -12,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/tidemill/tidemill/core/compute"
+	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/hashtable"
 	"github.com/tidemill/tidemill/core/keygroup"
 	"github.com/tidemill/tidemill/core/state"
@@ -22,17 +22,35 @@ import (
 // the latest.
 const rounds = 64
 
-// snapshot is frozen content: pieces in the order in which they are restored.
+// snapshot is frozen content. Until it is all copied it belongs to the task's goroutine.
 type snapshot struct {
-	alloc  memory.Allocator
-	whole  keygroup.Range
-	pieces []state.Piece
-	away   *away // what is in the store; nil: there is none
+	backend *Backend
+	alloc   memory.Allocator
+	whole   keygroup.Range
+	tables  []*frozenTable
+	todo    []*pending
+	away    *away // what is in the store; nil: there is none
+	failed  error
 }
 
-// Snapshot implements state.Backend: it copies what is to be written.
+// frozenTable is the pieces of a table by kind, in the order in which they are restored.
+type frozenTable struct {
+	kinds [state.PutRow + 1][]state.Piece
+	early [state.PutRow + 1][]earlyPiece // to be restored behind the others of their kind
+}
+
+// earlyPiece is rows that were copied before their turn, with their groups.
+type earlyPiece struct {
+	state.Piece
+	groups []keygroup.Group
+}
+
+// Snapshot implements state.Backend: it notes what is to be written, and Copy copies it.
 func (b *Backend) Snapshot(scope state.Scope) (state.Snapshot, error) {
-	s := &snapshot{alloc: b.alloc}
+	if b.taking != nil {
+		_ = state.Complete(b.taking) // Copy says it again
+	}
+	s := &snapshot{backend: b, alloc: b.alloc}
 	if b.tier != nil {
 		if b.tier.failed != nil {
 			return nil, b.tier.failed
@@ -44,26 +62,52 @@ func (b *Backend) Snapshot(scope state.Scope) (state.Snapshot, error) {
 	} else {
 		s.whole = b.nextShare()
 	}
+	b.tracking = true
 	for _, id := range slices.Sorted(maps.Keys(b.tables)) {
 		t := b.tables[id]
 		if err := t.freeze(s); err != nil {
-			s.Release()
-			b.tracking = false // what has been forgotten of changes is in the next one, with all the rest
-			return nil, fmt.Errorf("freeze state table %d %s: %w", id, t.spec.Name, err)
+			s.fail(fmt.Errorf("freeze state table %d %s: %w", id, t.spec.Name, err))
+			return nil, s.failed
 		}
 	}
 	if s.away != nil {
 		if err := s.away.freeze(s.whole); err != nil {
-			s.Release()
-			b.tracking = false
-			return nil, fmt.Errorf("freeze the store: %w", err)
+			s.fail(fmt.Errorf("freeze the store: %w", err))
+			return nil, s.failed
 		}
 	}
-	b.tracking = true
 	if b.share = s.whole.Last; b.share >= b.owned.Last {
 		b.share = b.owned.First
 	}
+	if len(s.todo) > 0 {
+		b.taking = s
+	}
 	return s, nil
+}
+
+// Copy implements state.Snapshot.
+func (s *snapshot) Copy(rows int) (done bool, err error) {
+	for did := 0; did < rows && len(s.todo) > 0 && s.failed == nil; {
+		p := s.todo[0]
+		n, err := p.step(rows - did)
+		if did += n; err != nil {
+			s.fail(fmt.Errorf("copy state table %d %s: %w", p.space.table.spec.ID, p.space.table.spec.Name, err))
+		} else if p.stage == copied {
+			p.end()
+			if s.todo = s.todo[1:]; len(s.todo) == 0 {
+				s.backend.taking = nil
+			}
+		}
+	}
+	return len(s.todo) == 0, s.failed
+}
+
+// fail gives the snapshot up. What has been forgotten of changes is in the next one, with
+// all the rest.
+func (s *snapshot) fail(err error) {
+	s.failed = err
+	s.backend.tracking = false
+	s.Release()
 }
 
 // nextShare is the groups that the next snapshot of changes holds whole: as many rows,
@@ -72,10 +116,10 @@ func (b *Backend) nextShare() keygroup.Range {
 	changes, all := 0, 0
 	for _, t := range b.tables {
 		for _, s := range t.spaces {
-			changes += len(s.changed.list) + len(s.gone)
+			changes += s.changed.n + len(s.gone)
 			all += s.Len() - len(s.Free())
 			if s.lists != nil {
-				changes += len(s.lists.changed.list) + len(s.lists.gone)
+				changes += s.lists.changed.n + len(s.lists.gone)
 				all += s.lists.Count()
 			}
 			if s.cold != nil {
@@ -96,8 +140,10 @@ func (b *Backend) nextShare() keygroup.Range {
 	return keygroup.Range{First: b.share, Last: min(b.share+keygroup.Group(n), b.owned.Last)}
 }
 
-// freeze adds the pieces of a table, and forgets what has changed.
+// freeze adds what there is of a table, and forgets what has changed.
 func (t *table) freeze(s *snapshot) error {
+	f := &frozenTable{}
+	s.tables = append(s.tables, f)
 	var drops []int64
 	if s.whole != t.backend.owned {
 		drops = slices.Sorted(maps.Keys(t.dropped))
@@ -108,19 +154,12 @@ func (t *table) freeze(s *snapshot) error {
 		if err != nil {
 			return err
 		}
-		s.pieces = append(s.pieces, p)
+		f.kinds[state.DropSpace] = append(f.kinds[state.DropSpace], p)
 	}
-	var kinds [state.PutRow + 1][]state.Piece
 	for _, ns := range t.Namespaces() {
-		if err := t.spaces[ns].freeze(s, &kinds); err != nil {
-			for _, pieces := range kinds {
-				releasePieces(pieces)
-			}
+		if err := t.spaces[ns].freeze(s, f); err != nil {
 			return err
 		}
-	}
-	for _, pieces := range kinds {
-		s.pieces = append(s.pieces, pieces...)
 	}
 	return nil
 }
@@ -138,40 +177,27 @@ func (t *table) spacePiece(kind state.Kind, spaces []int64) (state.Piece, error)
 	}, nil
 }
 
-// freeze adds the pieces of a namespace by kind.
-func (s *space) freeze(into *snapshot, kinds *[state.PutRow + 1][]state.Piece) (err error) {
-	b, whole := s.table.backend, into.whole
-	everything := whole == b.owned
-	f := &freezer{space: s, ns: s.ns, everything: everything}
-	if kinds[state.RemoveKey], err = f.removedKeys(kinds[state.RemoveKey]); err != nil {
+// freeze adds what was removed from a namespace, and has the rest copied later, but at once
+// where keys may leave memory.
+func (s *space) freeze(into *snapshot, t *frozenTable) (err error) {
+	p := newPending(s, into, t)
+	if t.kinds[state.RemoveKey], err = p.removedKeys(t.kinds[state.RemoveKey]); err != nil {
 		return err
 	}
 	if s.lists != nil {
-		if kinds[state.RemoveRow], err = f.removedRows(kinds[state.RemoveRow]); err != nil {
+		if t.kinds[state.RemoveRow], err = p.goneRows(t.kinds[state.RemoveRow]); err != nil {
 			return err
 		}
 	}
-	slots := f.within(s.changed.take(), whole)
-	if kinds[state.PutKey], err = f.pieces(kinds[state.PutKey], state.PutKey, slots, nil, s.columns); err != nil {
-		return err
-	}
-	s.kept = grown(s.kept, s.Len())
-	for _, x := range slots {
-		s.kept[x] = true
-	}
-	s.saved = s.saved || len(slots) > 0
-	if s.cold != nil {
-		if err := into.away.leaveOut(s, slots); err != nil {
-			return err
-		}
-	}
-	if s.lists == nil {
+	if s.cold == nil {
+		s.pending, into.todo = p, append(into.todo, p)
 		return nil
 	}
-	owners, rows := f.listRows(whole)
-	kinds[state.PutRow], err = f.pieces(kinds[state.PutRow], state.PutRow, owners, rows, s.lists.columns)
-	s.lists.since = s.lists.Upcoming()
-	return err
+	slots, err := p.all()
+	if err != nil {
+		return err
+	}
+	return into.away.leaveOut(s, slots)
 }
 
 func grown(s []bool, n int) []bool {
@@ -231,73 +257,39 @@ func (f *freezer) group(slot int32) keygroup.Group {
 	return keygroup.Of(f.space.Hashes()[slot], f.space.table.backend.groups)
 }
 
-// within adds to changed slots all those of the groups of a share.
-func (f *freezer) within(changed []int32, whole keygroup.Range) []int32 {
-	if whole.Len() == 0 {
-		return changed
+// pieces adds pieces of slots, and what is at positions beside them, in the order of their
+// groups.
+func (f *freezer) pieces(out []state.Piece, kind state.Kind, slots, items []int32, columns func(slots, items []int32) ([]arrow.Array, error)) ([]state.Piece, error) {
+	groups := make([]keygroup.Group, len(slots))
+	for i, x := range slots {
+		groups[i] = f.group(x)
 	}
-	s := f.space
-	var noted marks
-	noted.add(changed, s.Len())
-	groups, hashes := s.table.backend.groups, s.Hashes()
-	// Runs calls back for its slots only and cannot fail.
-	_ = s.Runs(s.Len()+1, func(from, to int) error {
-		for x := from; x < to; x++ {
-			if whole.Contains(keygroup.Of(hashes[x], groups)) && !noted.has(int32(x)) {
-				changed = append(changed, int32(x))
-			}
-		}
-		return nil
-	})
-	return changed
-}
-
-// listRows are the changed rows and all those of the groups of a share, each with its
-// slot, in the order of each list.
-func (f *freezer) listRows(whole keygroup.Range) (slots, rows []int32) {
-	l := f.space.lists
-	owners, sequences := l.Owners(), l.Sequences()
-	changed := l.changed.take()
-	slices.SortFunc(changed, func(a, b int32) int { return cmp.Compare(sequences[a], sequences[b]) })
-	for _, r := range changed {
-		if !whole.Contains(f.group(owners[r])) {
-			slots, rows = append(slots, owners[r]), append(rows, r)
-		}
-	}
-	first, next := l.Chains()
-	for _, s := range f.within(nil, whole) {
-		for r := first[s]; r >= 0; r = next[r] {
-			slots, rows = append(slots, s), append(rows, r)
-		}
-	}
-	return slots, rows
-}
-
-// pieces adds pieces of slots, and rows of their lists, in the order of their groups.
-func (f *freezer) pieces(out []state.Piece, kind state.Kind, slots, rows []int32, columns func(slots, rows []int32) ([]arrow.Array, error)) ([]state.Piece, error) {
-	order, groups := f.byGroup(slots)
+	order := byGroup(groups, f.space.table.backend.groups)
 	for from := 0; from < len(order); from += stream.TargetRows {
 		part := order[from:min(from+stream.TargetRows, len(order))]
-		keys, items := make([]int32, len(part)), make([]int32, 0, len(part))
-		for i, x := range part {
-			keys[i] = slots[x]
-			if rows != nil {
-				items = append(items, rows[x])
-			}
-		}
-		held, err := f.space.Table.Take(f.space.table.backend.alloc, keys)
+		owners, at := pickOf(slots, part), pickOf(items, part)
+		p, err := f.one(kind, owners, at, keygroup.Range{First: groups[part[0]], Last: groups[part[len(part)-1]] + 1}, columns)
 		if err != nil {
 			return out, err
 		}
-		more, err := columns(keys, items)
-		if err != nil {
-			compute.ReleaseAll(held)
-			return out, err
-		}
-		within := keygroup.Range{First: groups[part[0]], Last: groups[part[len(part)-1]] + 1}
-		out = append(out, f.piece(kind, within, append(held, more...)))
+		out = append(out, p)
 	}
 	return out, nil
+}
+
+// one makes a piece of slots, and of what columns makes of them and of the items beside
+// them.
+func (f *freezer) one(kind state.Kind, slots, items []int32, groups keygroup.Range, columns func(slots, items []int32) ([]arrow.Array, error)) (state.Piece, error) {
+	held, err := f.space.Table.Take(f.space.table.backend.alloc, slots)
+	if err != nil {
+		return state.Piece{}, err
+	}
+	more, err := columns(slots, items)
+	if err != nil {
+		compute.ReleaseAll(held)
+		return state.Piece{}, err
+	}
+	return f.piece(kind, groups, append(held, more...)), nil
 }
 
 // piece makes a piece of columns, which it takes over, behind the namespace.
@@ -312,24 +304,21 @@ func (f *freezer) piece(kind state.Kind, groups keygroup.Range, columns []arrow.
 	return state.Piece{Table: t.spec, Kind: kind, Groups: groups, Rows: array.NewRecordBatch(state.PieceSchema(t.spec, kind), all, int64(n))}
 }
 
-// byGroup orders positions by the groups of their slots (counting sort); groups are by
-// position.
-func (f *freezer) byGroup(slots []int32) (order []int32, groups []keygroup.Group) {
-	groups = make([]keygroup.Group, len(slots))
-	places := make([]int32, f.space.table.backend.groups+1)
-	for i, s := range slots {
-		groups[i] = f.group(s)
-		places[groups[i]+1]++
+// byGroup orders positions by their groups (counting sort).
+func byGroup(of []keygroup.Group, groups int) (order []int32) {
+	places := make([]int32, groups+1)
+	for _, g := range of {
+		places[g+1]++
 	}
 	for g := range places[1:] {
 		places[g+1] += places[g]
 	}
-	order = make([]int32, len(slots))
-	for i, g := range groups {
+	order = make([]int32, len(of))
+	for i, g := range of {
 		order[places[g]] = int32(i)
 		places[g]++
 	}
-	return order, groups
+	return order
 }
 
 // removedKeys adds the keys that were removed.
@@ -346,8 +335,8 @@ func (f *freezer) removedKeys(out []state.Piece) ([]state.Piece, error) {
 	return out, nil
 }
 
-// removedRows adds the rows that were removed from lists of keys that are still there.
-func (f *freezer) removedRows(out []state.Piece) ([]state.Piece, error) {
+// goneRows adds the rows that were removed from lists of keys that are still there.
+func (f *freezer) goneRows(out []state.Piece) ([]state.Piece, error) {
 	l := f.space.lists
 	gone := l.gone
 	l.gone = nil
@@ -380,23 +369,97 @@ func (s *snapshot) Whole() keygroup.Range { return s.whole }
 
 // Write implements state.Snapshot: small pieces that follow one another become one.
 func (s *snapshot) Write(ctx context.Context, emit func(state.Piece) error) error {
-	for from := 0; from < len(s.pieces); {
-		if err := ctx.Err(); err != nil {
-			return err
+	if len(s.todo) > 0 {
+		return failure.Errorf(failure.Internal, "a snapshot is written that is not copied yet")
+	}
+	for _, t := range s.tables {
+		for kind := range t.kinds {
+			if err := s.writePieces(ctx, t.kinds[kind], emit); err != nil {
+				return err
+			}
+			if err := s.writeEarly(ctx, t.early[kind], emit); err != nil {
+				return err
+			}
 		}
-		to, rows := from+1, s.pieces[from].Rows.NumRows()
-		for to < len(s.pieces) && s.pieces[to].Kind == s.pieces[from].Kind && s.pieces[to].Table.ID == s.pieces[from].Table.ID &&
-			rows+s.pieces[to].Rows.NumRows() <= stream.TargetRows {
-			rows += s.pieces[to].Rows.NumRows()
-			to++
-		}
-		if err := s.emit(s.pieces[from:to], emit); err != nil {
-			return fmt.Errorf("write state table %d %s: %w", s.pieces[from].Table.ID, s.pieces[from].Table.Name, err)
-		}
-		from = to
 	}
 	if s.away != nil {
 		return s.away.write(ctx, s.whole, emit)
+	}
+	return nil
+}
+
+func (s *snapshot) writePieces(ctx context.Context, pieces []state.Piece, emit func(state.Piece) error) error {
+	for len(pieces) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, rows := 1, pieces[0].Rows.NumRows()
+		for n < len(pieces) && rows+pieces[n].Rows.NumRows() <= stream.TargetRows {
+			rows += pieces[n].Rows.NumRows()
+			n++
+		}
+		if err := s.emit(pieces[:n], emit); err != nil {
+			return wrote(pieces[0], err)
+		}
+		pieces = pieces[n:]
+	}
+	return nil
+}
+
+func wrote(p state.Piece, err error) error {
+	return fmt.Errorf("write state table %d %s: %w", p.Table.ID, p.Table.Name, err)
+}
+
+// clustered is how many rows that were copied early are brought in the order of their groups
+// at a time.
+const clustered = 16 * stream.TargetRows
+
+// writeEarly is writePieces of rows in no order.
+func (s *snapshot) writeEarly(ctx context.Context, pieces []earlyPiece, emit func(state.Piece) error) error {
+	for len(pieces) > 0 {
+		records, groups, n := []arrow.RecordBatch{pieces[0].Rows}, slices.Clone(pieces[0].groups), 1
+		for n < len(pieces) && len(groups)+len(pieces[n].groups) <= clustered {
+			records, groups = append(records, pieces[n].Rows), append(groups, pieces[n].groups...)
+			n++
+		}
+		if err := s.cluster(ctx, pieces[0].Piece, records, groups, emit); err != nil {
+			return wrote(pieces[0].Piece, err)
+		}
+		pieces = pieces[n:]
+	}
+	return nil
+}
+
+// cluster hands out records by group, each list in its order.
+func (s *snapshot) cluster(ctx context.Context, like state.Piece, records []arrow.RecordBatch, groups []keygroup.Group, emit func(state.Piece) error) error {
+	all, err := compute.ConcatRecords(s.alloc, records)
+	if err != nil {
+		return err
+	}
+	defer all.Release()
+	order := byGroup(groups, int(slices.Max(groups))+1)
+	for from := 0; from < len(order); from += stream.TargetRows {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		part := order[from:min(from+stream.TargetRows, len(order))]
+		like.Groups = keygroup.Range{First: groups[part[0]], Last: groups[part[len(part)-1]] + 1}
+		columns := make([]arrow.Array, 0, all.NumCols())
+		for _, c := range all.Columns() {
+			taken, err := compute.Take(s.alloc, c, part)
+			if err != nil {
+				compute.ReleaseAll(columns)
+				return err
+			}
+			columns = append(columns, taken)
+		}
+		like.Rows = array.NewRecordBatch(all.Schema(), columns, int64(len(part)))
+		compute.ReleaseAll(columns)
+		err := emit(like)
+		like.Rows.Release()
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -421,16 +484,26 @@ func (s *snapshot) emit(pieces []state.Piece, emit func(state.Piece) error) erro
 
 // Release implements state.Snapshot.
 func (s *snapshot) Release() {
-	releasePieces(s.pieces)
-	s.pieces = nil
+	if len(s.todo) > 0 { // it is the task's yet
+		s.backend.taking = nil
+	}
+	for _, p := range s.todo {
+		p.end()
+	}
+	s.todo = nil
+	for _, t := range s.tables {
+		for kind := range t.kinds {
+			for _, p := range t.kinds[kind] {
+				p.Rows.Release()
+			}
+			for _, p := range t.early[kind] {
+				p.Rows.Release()
+			}
+		}
+	}
+	s.tables = nil
 	if s.away != nil {
 		s.away.release()
-	}
-}
-
-func releasePieces(pieces []state.Piece) {
-	for _, p := range pieces {
-		p.Rows.Release()
 	}
 }
 

@@ -24,6 +24,7 @@ type space struct {
 	changed marks           // slots
 	kept    []bool          // by slot: an earlier snapshot has the key
 	gone    [][]arrow.Array // keys that were removed and earlier snapshots have
+	pending *pending        // what a snapshot has still to copy; nil: nothing
 
 	index map[int32]map[uint64]int32 // while restoring: rows of long lists by sequence
 }
@@ -48,59 +49,35 @@ type goneRow struct {
 
 // marks notes numbers, each once.
 type marks struct {
-	set  []bool
-	list []int32
+	set []bool
+	n   int
 }
 
 // add notes numbers, which are below n.
 func (m *marks) add(numbers []int32, n int) {
-	if len(m.list) > 2*n+len(numbers) { // numbers that came and went
-		m.list = m.kept()
-		for _, x := range m.list {
-			m.set[x] = true
-		}
-	}
 	if len(m.set) < n {
 		m.set = append(m.set, make([]bool, max(n, 2*len(m.set))-len(m.set))...)
 	}
 	for _, x := range numbers {
 		if !m.set[x] {
 			m.set[x] = true
-			m.list = append(m.list, x)
+			m.n++
 		}
 	}
 }
 
-// drop forgets numbers; they may still stand in list.
+// drop forgets numbers.
 func (m *marks) drop(numbers []int32) {
 	for _, x := range numbers {
-		if int(x) < len(m.set) {
+		if m.has(x) {
 			m.set[x] = false
+			m.n--
 		}
 	}
 }
 
 // has reports whether x is noted.
 func (m *marks) has(x int32) bool { return int(x) < len(m.set) && m.set[x] }
-
-// take returns the numbers and forgets them.
-func (m *marks) take() []int32 {
-	out := m.kept()
-	m.list = nil
-	return out
-}
-
-// kept unmarks all numbers and returns them.
-func (m *marks) kept() []int32 {
-	out := m.list[:0]
-	for _, x := range m.list {
-		if m.set[x] {
-			m.set[x] = false
-			out = append(out, x)
-		}
-	}
-	return out
-}
 
 func newSpace(t *table, ns int64) (*space, error) {
 	keys, err := hashtable.New(t.spec.Keys, t.spec.Values, t.backend.account)
@@ -173,6 +150,7 @@ func (s *space) Find(keys []arrow.Array, sel []int32, hashes []uint64, slots []i
 
 // Touch implements state.Rows.
 func (s *space) Touch(slots []int32) {
+	s.pending.saveKeys(slots)
 	if s.table.backend.tracking {
 		s.changed.add(slots, s.Len())
 	}
@@ -184,6 +162,8 @@ func (s *space) Remove(slots []int32) {
 	if len(slots) == 0 {
 		return
 	}
+	s.pending.saveLists(slots)
+	s.pending.saveKeys(slots)
 	var known []int32
 	for _, x := range slots {
 		if int(x) < len(s.kept) && s.kept[x] {
@@ -215,6 +195,7 @@ func (s *space) takeOut(slots []int32) {
 		s.cold.leave(slots)
 	}
 	s.changed.drop(slots)
+	s.pending.removed(slots)
 	s.Table.Remove(slots)
 }
 
@@ -275,6 +256,7 @@ func (l *lists) Replace(rows []int32, columns []arrow.Array, sel []int32) error 
 
 // TouchRows implements state.Lists.
 func (l *lists) TouchRows(rows []int32) {
+	l.space.pending.saveRows(rows)
 	if l.space.table.backend.tracking {
 		l.changed.add(rows, len(l.Sequences()))
 	}
@@ -283,6 +265,8 @@ func (l *lists) TouchRows(rows []int32) {
 
 // RemoveRows implements state.Lists.
 func (l *lists) RemoveRows(rows []int32) {
+	l.space.pending.saveRows(rows)
+	l.space.pending.removedRows(rows)
 	sequences, owners := l.Sequences(), l.Owners()
 	for _, r := range rows {
 		if q := sequences[r]; q < l.since {
@@ -304,6 +288,7 @@ func (l *lists) removeAll(slots []int32) {
 		}
 	}
 	l.changed.drop(rows)
+	l.space.pending.removedRows(rows)
 	l.RemoveAll(slots)
 }
 

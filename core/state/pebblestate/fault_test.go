@@ -60,6 +60,9 @@ func life(b *memstate.Backend, batches int) error {
 			if err != nil {
 				return err
 			}
+			if err := state.Complete(s); err != nil {
+				return err
+			}
 			err = s.Write(context.Background(), func(state.Piece) error { return nil })
 			s.Release()
 			if err != nil {

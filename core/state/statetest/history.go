@@ -233,7 +233,17 @@ func (h *history) mark(ns int64) {
 	if fixed[0] != nil {
 		h.t.Fatal("a column of texts is given as one of fixed width")
 	}
-	var touched, marked []int32
+	known := slices.DeleteFunc(slices.Clone(slots), func(x int32) bool { return x < 0 })
+	var marked []int32
+	for _, s := range known {
+		for r := first[s]; r >= 0; r = next[r] {
+			if h.r.IntN(2) == 0 {
+				marked = append(marked, r)
+			}
+		}
+	}
+	rows.Touch(known)
+	rows.Lists().TouchRows(marked)
 	for i, s := range slots {
 		if s < 0 {
 			continue
@@ -241,20 +251,16 @@ func (h *history) mark(ns int64) {
 		key := printed(keys, i)
 		e := h.twin[ns][key]
 		e.rows = slices.Clone(e.rows)
-		touched = append(touched, s)
 		v.Int64[s]++
 		e.writes++
 		for at, r := 0, first[s]; r >= 0; at, r = at+1, next[r] {
-			if h.r.IntN(2) == 0 {
-				marked = append(marked, r)
+			if slices.Contains(marked, r) {
 				fixed[2].Int64[r]++
 				e.rows[at] = fmt.Sprintf("%s/%d", e.rows[at][:strings.LastIndexByte(e.rows[at], '/')], fixed[2].Int64[r])
 			}
 		}
 		h.twin[ns][key] = e
 	}
-	rows.Touch(touched)
-	rows.Lists().TouchRows(marked)
 }
 
 // replace writes rows of lists anew where they stand.
@@ -303,7 +309,12 @@ func (h *history) snapshot() {
 	for ns, keys := range h.twin {
 		frozen[ns] = maps.Clone(keys)
 	}
-	h.step() // it is not in the snapshot
+	for done := false; !done; { // what comes is not in the snapshot
+		h.step()
+		if done, err = s.Copy(1 + h.r.IntN(60)); err != nil {
+			h.t.Fatal(err)
+		}
+	}
 	w := write(h.t, s)
 	if scope == state.Everything {
 		for _, old := range h.chain {

@@ -283,6 +283,9 @@ type written struct {
 
 func write(t *testing.T, s state.Snapshot) written {
 	t.Helper()
+	if err := state.Complete(s); err != nil {
+		t.Fatal(err)
+	}
 	out := written{whole: s.Whole()}
 	err := s.Write(context.Background(), func(p state.Piece) error {
 		p.Rows.Retain()
@@ -500,6 +503,9 @@ func writeEnds(t *testing.T, f Factory) {
 	}
 	s, err := x.backend.Snapshot(state.Everything)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := state.Complete(s); err != nil {
 		t.Fatal(err)
 	}
 	broken := errors.New("disk full")
