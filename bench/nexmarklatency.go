@@ -50,7 +50,13 @@ func (o NexmarkOptions) latencies(e *engine, scratch string) error {
 	}
 	for _, name := range o.Queries {
 		query, err := nexmark.Lookup(name)
-		if err != nil || query.Time == "" {
+		if err != nil {
+			continue
+		}
+		if query.Time == "" {
+			if !o.JSON {
+				fmt.Fprintf(o.Out, "%-10s | its rows have no time of an event\n", name)
+			}
 			continue
 		}
 		l, err := o.latency(e, query, scratch)
