@@ -9,4 +9,7 @@
 //	         written aside; Zipf's law, after a warm-up, then evenly
 //	change   1 % of the keys, 20 times, each with a snapshot: how long the task stands
 //	         still, what is written beside what has changed
+//	restore  of tiered state: how long after a restart, with as many subtasks, with two and
+//	         with one again, until it can go on, from a checkpoint that is read and from one
+//	         that is adopted (state.Adopter)
 package state

@@ -219,6 +219,9 @@ func (o Options) measure(ctx context.Context, p place, beside []Measured, out io
 	}
 	_, err = fmt.Fprintf(out, "%-9s  %g%% changed: pause %v, snapshot %s, %.2f of what has changed; memory %s at most\n",
 		p.name, 100*o.Changed, c.Pause.Round(10*time.Microsecond), mb(c.Uploaded), c.Amplified, mb(b.account.most))
+	if err == nil && p.home != nil && p.home.Remote != nil {
+		err = b.restore(ctx, p, out)
+	}
 	return all, err
 }
 
@@ -235,12 +238,7 @@ func (b *bench) open(p place) (err error) {
 		}
 		b.backend = b.home.New(groups, all, memory.DefaultAllocator, &b.account, p.tables)
 	}
-	number := datatype.Of(datatype.BigInt).NotNull()
-	spec := state.TableSpec{ID: 1, Name: "sums", Keys: datatype.Schema{{Name: "k", Type: number}}, Evictable: true}
-	for i := range b.opts.Columns {
-		spec.Values = append(spec.Values, datatype.Field{Name: fmt.Sprint("sum", i), Type: number})
-	}
-	table, err := b.backend.Table(spec)
+	table, err := b.backend.Table(b.spec())
 	if err == nil {
 		b.rows, err = table.Namespace(0)
 	}
@@ -248,6 +246,16 @@ func (b *bench) open(p place) (err error) {
 		return errors.Join(err, b.close())
 	}
 	return nil
+}
+
+// spec is the table.
+func (b *bench) spec() state.TableSpec {
+	number := datatype.Of(datatype.BigInt).NotNull()
+	spec := state.TableSpec{ID: 1, Name: "sums", Keys: datatype.Schema{{Name: "k", Type: number}}, Evictable: true}
+	for i := range b.opts.Columns {
+		spec.Values = append(spec.Values, datatype.Field{Name: fmt.Sprint("sum", i), Type: number})
+	}
+	return spec
 }
 
 func (b *bench) close() error {
@@ -379,7 +387,12 @@ func (b *bench) snapshot(ctx context.Context, scope state.Scope, size *int64) (p
 		return 0, err
 	}
 	pause = time.Since(started)
-	b.took += pause
+	err = state.Complete(s)
+	b.took += time.Since(started)
+	if err != nil {
+		s.Release()
+		return 0, err
+	}
 	done := make(chan error, 1)
 	b.writing = done
 	go func() {

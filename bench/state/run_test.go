@@ -12,7 +12,7 @@ func TestRun(t *testing.T) {
 	if err := Run(t.Context(), Options{Keys: 20_000, Repeated: 2, Dir: t.TempDir()}, &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"in memory  Zipf 0.99", "on disk    Zipf 0.99", "in memory  uniform", "on disk    uniform", "in memory  1% changed", "on disk    1% changed", "tiered     Zipf 0.99", "tiered     uniform", "tiered     1% changed", "reads of objects"} {
+	for _, want := range []string{"in memory  Zipf 0.99", "on disk    Zipf 0.99", "in memory  uniform", "on disk    uniform", "in memory  1% changed", "on disk    1% changed", "tiered     Zipf 0.99", "tiered     uniform", "tiered     1% changed", "reads of objects", "reading    restore 1 -> 2", "adopting   restore 2 -> 1"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

@@ -432,7 +432,10 @@ type SubtaskState struct {
 	Operators []*OperatorState       `protobuf:"bytes,3,rep,name=operators,proto3" json:"operators,omitempty"`
 	InFlight  []*InFlight            `protobuf:"bytes,4,rep,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
 	// Directories of state that the subtask uses besides (NewHome): a sweep leaves them.
-	Homes         []string `protobuf:"bytes,5,rep,name=homes,proto3" json:"homes,omitempty"`
+	Homes []string `protobuf:"bytes,5,rep,name=homes,proto3" json:"homes,omitempty"`
+	// State files of its job, by the names in their directory, that the subtask reads besides
+	// those that its handles name: a sweep leaves them.
+	Files         []string `protobuf:"bytes,6,rep,name=files,proto3" json:"files,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -498,6 +501,13 @@ func (x *SubtaskState) GetInFlight() []*InFlight {
 func (x *SubtaskState) GetHomes() []string {
 	if x != nil {
 		return x.Homes
+	}
+	return nil
+}
+
+func (x *SubtaskState) GetFiles() []string {
+	if x != nil {
+		return x.Files
 	}
 	return nil
 }
@@ -707,17 +717,25 @@ func (x *Share) GetLastGroup() uint32 {
 
 // Handle names rows of keyed state: a stretch of a file.
 type Handle struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"` // in a manifest relative to it, elsewhere whole
-	Offset        int64                  `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
-	Length        int64                  `protobuf:"varint,3,opt,name=length,proto3" json:"length,omitempty"`
-	Crc32C        uint32                 `protobuf:"varint,4,opt,name=crc32c,proto3" json:"crc32c,omitempty"`                           // of that stretch
-	FirstGroup    uint32                 `protobuf:"varint,5,opt,name=first_group,json=firstGroup,proto3" json:"first_group,omitempty"` // groups [first, last) that rows may be of
-	LastGroup     uint32                 `protobuf:"varint,6,opt,name=last_group,json=lastGroup,proto3" json:"last_group,omitempty"`
-	Table         uint32                 `protobuf:"varint,7,opt,name=table,proto3" json:"table,omitempty"`
-	Rows          uint64                 `protobuf:"varint,8,opt,name=rows,proto3" json:"rows,omitempty"`
-	Kind          uint32                 `protobuf:"varint,9,opt,name=kind,proto3" json:"kind,omitempty"`          // state.Kind
-	Snapshot      uint32                 `protobuf:"varint,10,opt,name=snapshot,proto3" json:"snapshot,omitempty"` // of the operator's, counted on through restores
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Path       string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"` // in a manifest relative to it, elsewhere whole
+	Offset     int64                  `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	Length     int64                  `protobuf:"varint,3,opt,name=length,proto3" json:"length,omitempty"`
+	Crc32C     uint32                 `protobuf:"varint,4,opt,name=crc32c,proto3" json:"crc32c,omitempty"`                           // of that stretch
+	FirstGroup uint32                 `protobuf:"varint,5,opt,name=first_group,json=firstGroup,proto3" json:"first_group,omitempty"` // groups [first, last) that rows may be of
+	LastGroup  uint32                 `protobuf:"varint,6,opt,name=last_group,json=lastGroup,proto3" json:"last_group,omitempty"`
+	Table      uint32                 `protobuf:"varint,7,opt,name=table,proto3" json:"table,omitempty"`
+	Rows       uint64                 `protobuf:"varint,8,opt,name=rows,proto3" json:"rows,omitempty"`
+	Kind       uint32                 `protobuf:"varint,9,opt,name=kind,proto3" json:"kind,omitempty"`          // state.Kind
+	Snapshot   uint32                 `protobuf:"varint,10,opt,name=snapshot,proto3" json:"snapshot,omitempty"` // of the operator's, counted on through restores
+	// Of a sorted table: so many bytes say of which table of state, what follows is sorted. The
+	// rest here is what an ingestion must know before it reads any of it. 0: an Arrow stream.
+	Described     uint32   `protobuf:"varint,11,opt,name=described,proto3" json:"described,omitempty"`
+	First         []byte   `protobuf:"bytes,12,opt,name=first,proto3" json:"first,omitempty"` // keys are in [first, last)
+	Last          []byte   `protobuf:"bytes,13,opt,name=last,proto3" json:"last,omitempty"`
+	Spaces        []int64  `protobuf:"zigzag64,14,rep,packed,name=spaces,proto3" json:"spaces,omitempty"` // namespaces, ascending
+	Counts        []uint64 `protobuf:"varint,15,rep,packed,name=counts,proto3" json:"counts,omitempty"`   // rows of each
+	Sequence      uint64   `protobuf:"varint,16,opt,name=sequence,proto3" json:"sequence,omitempty"`      // the greatest of rows of lists
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -818,6 +836,48 @@ func (x *Handle) GetKind() uint32 {
 func (x *Handle) GetSnapshot() uint32 {
 	if x != nil {
 		return x.Snapshot
+	}
+	return 0
+}
+
+func (x *Handle) GetDescribed() uint32 {
+	if x != nil {
+		return x.Described
+	}
+	return 0
+}
+
+func (x *Handle) GetFirst() []byte {
+	if x != nil {
+		return x.First
+	}
+	return nil
+}
+
+func (x *Handle) GetLast() []byte {
+	if x != nil {
+		return x.Last
+	}
+	return nil
+}
+
+func (x *Handle) GetSpaces() []int64 {
+	if x != nil {
+		return x.Spaces
+	}
+	return nil
+}
+
+func (x *Handle) GetCounts() []uint64 {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+func (x *Handle) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
 	}
 	return 0
 }
@@ -1077,13 +1137,14 @@ const file_core_checkpoint_checkpoint_proto_rawDesc = "" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n" +
 	"\ameaning\x18\x03 \x01(\tR\ameaning\x12\x14\n" +
 	"\x05table\x18\x04 \x01(\rR\x05table\x12\x16\n" +
-	"\x06listed\x18\x05 \x01(\bR\x06listed\"\xda\x01\n" +
+	"\x06listed\x18\x05 \x01(\bR\x06listed\"\xf0\x01\n" +
 	"\fSubtaskState\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x1a\n" +
 	"\bfinished\x18\x02 \x01(\bR\bfinished\x12C\n" +
 	"\toperators\x18\x03 \x03(\v2%.tidemill.checkpoint.v1.OperatorStateR\toperators\x12=\n" +
 	"\tin_flight\x18\x04 \x03(\v2 .tidemill.checkpoint.v1.InFlightR\binFlight\x12\x14\n" +
-	"\x05homes\x18\x05 \x03(\tR\x05homes\"l\n" +
+	"\x05homes\x18\x05 \x03(\tR\x05homes\x12\x14\n" +
+	"\x05files\x18\x06 \x03(\tR\x05files\"l\n" +
 	"\bInFlight\x12\x14\n" +
 	"\x05input\x18\x01 \x01(\rR\x05input\x12\x12\n" +
 	"\x04lane\x18\x02 \x01(\rR\x04lane\x126\n" +
@@ -1101,7 +1162,7 @@ const file_core_checkpoint_checkpoint_proto_rawDesc = "" +
 	"\vfirst_group\x18\x02 \x01(\rR\n" +
 	"firstGroup\x12\x1d\n" +
 	"\n" +
-	"last_group\x18\x03 \x01(\rR\tlastGroup\"\xfe\x01\n" +
+	"last_group\x18\x03 \x01(\rR\tlastGroup\"\x92\x03\n" +
 	"\x06Handle\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x16\n" +
@@ -1115,7 +1176,13 @@ const file_core_checkpoint_checkpoint_proto_rawDesc = "" +
 	"\x04rows\x18\b \x01(\x04R\x04rows\x12\x12\n" +
 	"\x04kind\x18\t \x01(\rR\x04kind\x12\x1a\n" +
 	"\bsnapshot\x18\n" +
-	" \x01(\rR\bsnapshot\"\xcb\x01\n" +
+	" \x01(\rR\bsnapshot\x12\x1c\n" +
+	"\tdescribed\x18\v \x01(\rR\tdescribed\x12\x14\n" +
+	"\x05first\x18\f \x01(\fR\x05first\x12\x12\n" +
+	"\x04last\x18\r \x01(\fR\x04last\x12\x16\n" +
+	"\x06spaces\x18\x0e \x03(\x12R\x06spaces\x12\x16\n" +
+	"\x06counts\x18\x0f \x03(\x04R\x06counts\x12\x1a\n" +
+	"\bsequence\x18\x10 \x01(\x04R\bsequence\"\xcb\x01\n" +
 	"\aRestore\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\x04R\n" +

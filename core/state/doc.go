@@ -46,7 +46,7 @@
 // task goes on, as Arrow batches clustered by key group. A restore reads pieces in
 // the order of their snapshots and, within one, in that of Write; it takes the groups
 // it owns and leaves the others. Who keeps the pieces drops those of which all groups
-// are in a later snapshot's Whole.
+// are in a later snapshot's Whole. A backend that is an Adopter may leave them where they lie.
 //
 // Implementations: core/state/memstate (hash tables in memory) and
 // core/state/pebblestate (the same with a store behind, on local disk or any file system). Both pass

@@ -223,10 +223,12 @@ func (t *Task) restore(l *link, ctx *operator.Context) error {
 		return nil
 	}
 	chain := checkpoint.Chain{Handles: saved.GetHandles(), Shares: saved.GetShares()}
+	into := rearranged(backend, saved.GetRearranged())
 	if saved.GetForeign() {
 		l.keyed.lost.Store(true) // nothing of this job's is built on files of another
+		into = struct{ state.Backend }{into}
 	} else {
 		l.keyed.chain = chain
 	}
-	return t.env.Snapshots.Restore(t.ctx, chain, t.d.KeyGroups, rearranged(backend, saved.GetRearranged()))
+	return t.env.Snapshots.Restore(t.ctx, chain, t.d.KeyGroups, into)
 }

@@ -153,6 +153,9 @@ func (f *frozen) take(t *Task, i int, l *link, b stream.Barrier) error {
 			o.Everywhere = spread.Everywhere()
 		}
 	}
+	if a, ok := l.state.(state.Adopter); ok {
+		f.ack.State.Files = append(f.ack.State.Files, a.Adopted()...)
+	}
 	if l.state != nil {
 		scope := state.Changes
 		if l.keyed.lost.Load() {

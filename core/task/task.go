@@ -156,7 +156,8 @@ type Snapshots interface {
 	// Write stores a snapshot of one operator under a name that is unique in the
 	// checkpoint, and returns its handles; none for an empty one.
 	Write(ctx context.Context, job id.Job, c id.Checkpoint, name string, s state.Snapshot) ([]*checkpoint.Handle, error)
-	// Restore reads what a chain names into a backend of a job with so many key groups.
+	// Restore gives what a chain names to a backend of a job with so many key groups: it is
+	// read, or adopted if the backend is a state.Adopter.
 	Restore(ctx context.Context, chain checkpoint.Chain, groups int, into state.Backend) error
 	// WriteInFlight stores blocks of what is in flight under a name that is unique in the
 	// checkpoint, and returns a handle of each, without its rows and groups.

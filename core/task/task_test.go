@@ -24,6 +24,7 @@ import (
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/predicate"
 	"github.com/tidemill/tidemill/core/spill"
+	"github.com/tidemill/tidemill/core/state/pebblestate"
 	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/core/task"
 	"github.com/tidemill/tidemill/fs/faultfs"
@@ -171,6 +172,7 @@ type cluster struct {
 	spill     *spill.Directory
 	service   shuffle.Service
 	snapshots *storage.Store
+	home      *pebblestate.Home // of tiered state; nil: it is in memory
 
 	mu     sync.Mutex
 	splits map[id.Vertex][]connector.Split
@@ -261,7 +263,7 @@ func (c *cluster) Decline(_ id.Job, _ id.Attempt, _ id.Checkpoint, cause error) 
 
 func (c *cluster) env() task.Env {
 	return task.Env{
-		Shuffle: c.service, Splits: c, Reporter: c, Snapshots: c.snapshots, Memory: c.ledger.Child("job", 0), Spill: c.spill,
+		Shuffle: c.service, Splits: c, Reporter: c, Snapshots: c.snapshots, Memory: c.ledger.Child("job", 0), Spill: c.spill, State: c.home,
 		Connectors: func(string) (connector.Connector, error) { return c.numbers, nil },
 	}
 }
@@ -306,7 +308,7 @@ func (c *cluster) start(parallelism int, streaming bool, restore map[id.Vertex][
 		for i := range parallelism {
 			d := task.Descriptor{
 				Job: c.job, Attempt: id.Attempt{Subtask: id.Subtask{Vertex: id.Vertex(v), Index: uint32(i)}}, Vertex: vertex,
-				Parallelism: parallelism, KeyGroups: 64, Streaming: streaming, Options: task.Options{BatchRows: 256},
+				Parallelism: parallelism, KeyGroups: 64, Streaming: streaming, Options: task.Options{BatchRows: 256, StateOnDisk: c.home != nil, StateBudget: 1 << 10},
 			}
 			if restore != nil {
 				d.Restore = restore[id.Vertex(v)][i]

@@ -45,9 +45,9 @@ func encodeChunk(to io.Writer, p state.Piece) error {
 	if want.NumFields() != int(p.Rows.NumCols()) {
 		return fmt.Errorf("state table %s: %d columns in a %v of %d", t.Name, p.Rows.NumCols(), p.Kind, want.NumFields())
 	}
-	table, err := json.Marshal(description{ID: t.ID, Name: t.Name, Keys: columns(t.Keys), Values: columns(t.Values), List: columns(t.List), Routed: t.Routed})
+	table, err := describe(t)
 	if err != nil {
-		return fmt.Errorf("describe state table %s: %w", t.Name, err)
+		return err
 	}
 	metadata := arrow.MetadataFrom(map[string]string{tableKey: string(table), kindKey: strconv.Itoa(int(p.Kind))})
 	schema := arrow.NewSchema(p.Rows.Schema().Fields(), &metadata)
@@ -58,6 +58,15 @@ func encodeChunk(to io.Writer, p state.Piece) error {
 		return fmt.Errorf("encode state table %s: %w", t.Name, err)
 	}
 	return w.Close()
+}
+
+// describe is a table in words that tableIn understands.
+func describe(t state.TableSpec) ([]byte, error) {
+	out, err := json.Marshal(description{ID: t.ID, Name: t.Name, Keys: columns(t.Keys), Values: columns(t.Values), List: columns(t.List), Routed: t.Routed})
+	if err != nil {
+		return nil, fmt.Errorf("describe state table %s: %w", t.Name, err)
+	}
+	return out, nil
 }
 
 func columns(s datatype.Schema) []column {
@@ -93,19 +102,26 @@ func pieceOf(s *arrow.Schema) (p state.Piece, err error) {
 	if err != nil {
 		return p, fmt.Errorf("%w: rows of kind %q", checkpoint.ErrCorrupt, number)
 	}
-	var d description
-	if err := json.Unmarshal([]byte(text), &d); err != nil {
-		return p, fmt.Errorf("%w: no description of the table: %w", checkpoint.ErrCorrupt, err)
-	}
-	p.Kind, p.Table.ID, p.Table.Name, p.Table.Routed = state.Kind(kind), d.ID, d.Name, d.Routed
-	if p.Table.Keys, err = schemaOf(d.Keys); err != nil {
-		return p, err
-	}
-	if p.Table.Values, err = schemaOf(d.Values); err != nil {
-		return p, err
-	}
-	p.Table.List, err = schemaOf(d.List)
+	p.Kind = state.Kind(kind)
+	p.Table, err = tableIn([]byte(text))
 	return p, err
+}
+
+// tableIn is the table that describe has described.
+func tableIn(text []byte) (t state.TableSpec, err error) {
+	var d description
+	if err := json.Unmarshal(text, &d); err != nil {
+		return t, fmt.Errorf("%w: no description of the table: %w", checkpoint.ErrCorrupt, err)
+	}
+	t.ID, t.Name, t.Routed = d.ID, d.Name, d.Routed
+	if t.Keys, err = schemaOf(d.Keys); err != nil {
+		return t, err
+	}
+	if t.Values, err = schemaOf(d.Values); err != nil {
+		return t, err
+	}
+	t.List, err = schemaOf(d.List)
+	return t, err
 }
 
 // tableOf reads the table of a chunk of version 1.

@@ -14,6 +14,10 @@
 //	Arrow IPC stream: schema, one record batch   chunk 0
 //	Arrow IPC stream ...                         chunk 1
 //
+// Where a job's state is tiered a chunk is a sorted table behind a description of the state's
+// table (Handle.described), and a restore may leave it where it is (state.Adopter); what was
+// dropped stays an Arrow stream.
+//
 // A chunk describes itself: the schema's metadata has the table and the kind of the
 // rows. Its checksum is in the handle.
 //

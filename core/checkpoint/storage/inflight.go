@@ -16,7 +16,7 @@ import (
 // unique in the checkpoint, and returns a handle of each, without its rows and groups.
 // Without blocks there is no file.
 func (s *Store) WriteInFlight(ctx context.Context, job id.Job, c id.Checkpoint, name string, blocks iter.Seq2[[]byte, error]) ([]*checkpoint.Handle, error) {
-	w := &stateWriter{store: s, path: path.Join(s.stateDir(job), fmt.Sprintf("%d-%s.inflight", c, name)), checkpoint: c}
+	w := &stateWriter{store: s, path: path.Join(s.stateDir(job), fmt.Sprintf("%d-%s.inflight", c, name)), version: version2, checkpoint: c}
 	defer w.abort(ctx)
 	for block, err := range blocks {
 		if err == nil {
@@ -36,13 +36,9 @@ func (w *stateWriter) addBlock(ctx context.Context, block []byte) error {
 	if err := w.open(ctx); err != nil {
 		return err
 	}
-	h := &checkpoint.Handle{Path: w.path, Offset: w.offset, Length: int64(len(block)), Crc32C: checkpoint.Checksum(block)}
-	if _, err := w.file.Write(block); err != nil {
-		return err
-	}
-	w.offset += h.Length
-	w.handles = append(w.handles, h)
-	return nil
+	w.chunk.Reset()
+	w.chunk.Write(block)
+	return w.write(&checkpoint.Handle{})
 }
 
 // ReadInFlight reads a block that WriteInFlight stored.

@@ -32,6 +32,7 @@ func Open(r *fs.Registry, job config.Config, mem memory.Allocator) (*Store, fs.F
 	s.scheme, s.others = scheme(dir), r
 	homes := cmp.Or(config.TieredDir.Get(job), config.CheckpointDir.Get(job))
 	if homes != "" && config.StateBackend.Get(job) == "tiered" {
+		s.sorted = true
 		if s.homes, s.homesDir, err = r.Resolve(homes); err != nil {
 			return nil, nil, failure.Wrap(failure.Usage, err)
 		}

@@ -28,7 +28,8 @@ import (
 const (
 	version1       = 1 // rows of tables without lists, all of a snapshot
 	version2       = 2 // pieces of snapshots of changes
-	currentVersion = version2
+	version3       = 3 // some of which are sorted tables
+	currentVersion = version3
 )
 
 const (
@@ -52,6 +53,7 @@ type Store struct {
 	// homes is where tasks keep state besides, below homesDir; nil: nowhere.
 	homes    fs.FileSystem
 	homesDir string
+	sorted   bool // pieces are written as sorted tables, for backends that adopt them
 }
 
 // New returns a store that keeps its files below dir; what it reads is allocated
@@ -71,12 +73,16 @@ func (s *Store) stateDir(job id.Job) string { return path.Join(s.dir, job.String
 // Write stores a snapshot under a name that is unique in the checkpoint and
 // returns its handles. Without rows there is no file.
 func (s *Store) Write(ctx context.Context, job id.Job, c id.Checkpoint, name string, snapshot state.Snapshot) ([]*checkpoint.Handle, error) {
-	w := &stateWriter{store: s, path: path.Join(s.stateDir(job), fmt.Sprintf("%d-%s.state", c, name)), checkpoint: c}
+	w := &stateWriter{store: s, path: path.Join(s.stateDir(job), fmt.Sprintf("%d-%s.state", c, name)), version: version2, checkpoint: c}
 	defer w.abort(ctx)
 	if err := failpoint.Hit(failpoint.CheckpointState); err != nil {
 		return nil, err
 	}
-	err := snapshot.Write(ctx, func(p state.Piece) error { return w.add(ctx, p) })
+	add := w.add
+	if s.sorted {
+		w.version, add = version3, w.addSorted
+	}
+	err := snapshot.Write(ctx, func(p state.Piece) error { return add(ctx, p) })
 	if err == nil {
 		err = w.commit(ctx)
 	}
@@ -90,6 +96,7 @@ func (s *Store) Write(ctx context.Context, job id.Job, c id.Checkpoint, name str
 type stateWriter struct {
 	store      *Store
 	path       string
+	version    uint32
 	checkpoint id.Checkpoint
 	file       fs.Writer // nil: nothing written yet
 	offset     int64
@@ -108,11 +115,20 @@ func (w *stateWriter) add(ctx context.Context, p state.Piece) error {
 	if err := encodeChunk(&w.chunk, p); err != nil {
 		return err
 	}
-	h := &checkpoint.Handle{
-		Path: w.path, Offset: w.offset, Length: int64(w.chunk.Len()), Crc32C: checkpoint.Checksum(w.chunk.Bytes()),
+	return w.write(w.handle(p))
+}
+
+// handle names a piece.
+func (w *stateWriter) handle(p state.Piece) *checkpoint.Handle {
+	return &checkpoint.Handle{
 		FirstGroup: uint32(p.Groups.First), LastGroup: uint32(p.Groups.Last), Table: uint32(p.Table.ID), Rows: uint64(p.Rows.NumRows()),
 		Kind: uint32(p.Kind),
 	}
+}
+
+// write writes what is in chunk, and makes h name it.
+func (w *stateWriter) write(h *checkpoint.Handle) error {
+	h.Path, h.Offset, h.Length, h.Crc32C = w.path, w.offset, int64(w.chunk.Len()), checkpoint.Checksum(w.chunk.Bytes())
 	if _, err := w.file.Write(w.chunk.Bytes()); err != nil {
 		return err
 	}
@@ -131,7 +147,7 @@ func (w *stateWriter) open(ctx context.Context) (err error) {
 	}
 	header := make([]byte, headerBytes)
 	copy(header, magic)
-	binary.LittleEndian.PutUint32(header[4:], currentVersion)
+	binary.LittleEndian.PutUint32(header[4:], w.version)
 	binary.LittleEndian.PutUint64(header[8:], uint64(w.checkpoint))
 	w.offset = headerBytes
 	_, err = w.file.Write(header)
@@ -152,8 +168,12 @@ func (w *stateWriter) abort(ctx context.Context) {
 	}
 }
 
-// Restore reads what a chain names into a backend of a job with so many key groups.
+// Restore gives what a chain names to a backend of a job with so many key groups: one that
+// adopts it where it lies, or else reads it.
 func (s *Store) Restore(ctx context.Context, chain checkpoint.Chain, groups int, into state.Backend) error {
+	if done, err := s.adopt(ctx, chain, groups, into); done || err != nil {
+		return err
+	}
 	var stale []bool
 	snapshot := uint32(0)
 	files := map[string]fs.File{}
@@ -225,24 +245,37 @@ func (s *Store) openState(ctx context.Context, name string) (fs.File, error) {
 }
 
 func (s *Store) restoreChunk(f fs.File, h *checkpoint.Handle, stale []bool, into state.Backend) error {
-	data, err := readPiece(f, h)
+	p, err := s.readChunk(f, h)
 	if err != nil {
 		return err
+	}
+	defer p.Rows.Release()
+	return into.Restore(p, stale)
+}
+
+// readChunk reads a piece, whose rows the caller releases.
+func (s *Store) readChunk(f fs.File, h *checkpoint.Handle) (p state.Piece, err error) {
+	data, err := readPiece(f, h)
+	if err != nil {
+		return p, err
+	}
+	if h.GetDescribed() > 0 {
+		return s.readSorted(data, h)
 	}
 	r, err := ipc.NewReader(bytes.NewReader(data), ipc.WithAllocator(s.mem))
 	if err != nil {
-		return fmt.Errorf("%w: %w", checkpoint.ErrCorrupt, err)
+		return p, fmt.Errorf("%w: %w", checkpoint.ErrCorrupt, err)
 	}
 	defer r.Release()
-	p, err := pieceOf(r.Schema())
-	if err != nil {
-		return err
+	if p, err = pieceOf(r.Schema()); err != nil {
+		return p, err
 	}
 	if !r.Next() {
-		return fmt.Errorf("%w: no rows: %w", checkpoint.ErrCorrupt, r.Err())
+		return p, fmt.Errorf("%w: no rows: %w", checkpoint.ErrCorrupt, r.Err())
 	}
 	p.Groups, p.Rows = h.Groups(), r.RecordBatch()
-	return into.Restore(p, stale)
+	p.Rows.Retain()
+	return p, nil
 }
 
 // Save writes a manifest, whose handles have whole paths, beside its state
@@ -373,12 +406,13 @@ func (s *Store) Verify(ctx context.Context, m *checkpoint.Manifest) error {
 
 // Sweep removes the job's state files that were written for checkpoints up to the
 // newest of the complete ones that are kept, and that none of those names: who writes
-// a later checkpoint builds on what one of them has, or begins anew. So it does with homes
-// that were opened before.
+// a later checkpoint builds on what one of them has, or begins anew; who reads a file besides
+// says so (SubtaskState.Files). So it does with homes that were opened before.
 func (s *Store) Sweep(ctx context.Context, job id.Job, keep []*checkpoint.Manifest) error {
 	named, newest := map[string]bool{}, uint64(0)
 	for _, m := range keep {
 		checkpoint.EachHandle(m, func(h *checkpoint.Handle) { named[h.Path] = true })
+		eachFile(m, func(name string) { named[path.Join(s.stateDir(job), name)] = true })
 		newest = max(newest, m.Checkpoint)
 	}
 	var gone []string

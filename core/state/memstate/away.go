@@ -39,7 +39,7 @@ func (a *away) leaveOut(s *space, slots []int32) error {
 	c := s.cold
 	noted := c.notes
 	a.old, c.notes = append(a.old, noted...), nil
-	if c.stored == 0 {
+	if !c.holds() {
 		return nil
 	}
 	s.saved = s.saved || c.changed > 0 || c.away > 0

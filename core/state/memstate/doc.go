@@ -33,4 +33,8 @@
 // that are part of the next snapshot are named by notes, which lie among the records; a
 // snapshot is what is in memory, as above, and what a frozen view of the store says of the
 // rest, read aside: the share of the key groups and the records that notes name.
+//
+// A restore may leave pieces where they lie (Adopt), if the store can refer to them: they are
+// sorted as the store is (Sorted), and records of which several pieces tell are put together
+// when they are read (Merge). How many keys are away is an estimate then.
 package memstate

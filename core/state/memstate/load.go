@@ -34,7 +34,7 @@ func (s *space) bring(keys []arrow.Array, sel []int32, hashes []uint64, slots []
 		if f == 0 {
 			f, added = inUse, added+1
 			c.fresh = append(c.fresh, x)
-			if c.away > 0 && c.filter.has(hashes[i]) {
+			if c.lacks() && c.filter.has(hashes[i]) {
 				c.asked = append(c.asked, int32(i))
 			}
 		} else if f&hitBits != hitBits {
@@ -337,7 +337,7 @@ func (s *space) stay() error {
 	if c == nil {
 		return nil
 	}
-	if c.away > 0 {
+	if c.lacks() {
 		err := s.eachAway(func(k *chunk) error {
 			keys, err := arrays(s.table.backend.alloc, k.keys, k.len())
 			if err != nil {

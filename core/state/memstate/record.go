@@ -24,6 +24,8 @@ import (
 const (
 	recordKept    uint8 = 1 << iota // an earlier snapshot has the key
 	recordChanged                   // the key is in the next snapshot of changes
+	recordPart                      // it is an operand (part)
+	recordValues                    // which has values
 )
 
 // scratchColumns makes columns of n zero, null values.
@@ -218,6 +220,9 @@ func (k *chunk) addKey(key []byte) error {
 
 // add reads a record.
 func (k *chunk) add(record []byte) error {
+	if len(record) > 0 && record[0]&recordPart != 0 {
+		return k.addPart(record)
+	}
 	r := reader{b: record}
 	at := int32(k.len())
 	k.flags, k.cycles = append(k.flags, r.byte()), append(k.cycles, uint32(r.uvarint()))

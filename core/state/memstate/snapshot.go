@@ -124,7 +124,7 @@ func (b *Backend) nextShare() keygroup.Range {
 			}
 			if s.cold != nil {
 				changes += int(s.cold.changed)
-				all += int(s.cold.away)
+				all += int(max(s.cold.away, 0))
 			}
 		}
 		changes += len(t.dropped)

@@ -202,7 +202,7 @@ func (s *space) takeOut(slots []int32) {
 // Each implements state.Rows.
 func (s *space) Each(do func(v state.View, from, to int) error) error {
 	err := s.Runs(stream.MaxRows, func(from, to int) error { return do(s, from, to) })
-	if err != nil || s.cold == nil || s.cold.away == 0 {
+	if err != nil || s.cold == nil || !s.cold.lacks() {
 		return err
 	}
 	return s.eachAway(func(k *chunk) error {

@@ -140,10 +140,17 @@ type cold struct {
 	notes   [][]byte // keys of the notes that name them
 	filter  filter
 	hand    hand
+	adopted bool   // away and stored are estimates: there may be records although they say none
 	used    uint64 // the tier's clock when keys were asked for last
 
 	fresh, asked []int32 // scratch: positions
 }
+
+// holds says that the store may have records.
+func (c *cold) holds() bool { return c.adopted || c.stored > 0 }
+
+// lacks says that keys may be in the store only.
+func (c *cold) lacks() bool { return c.adopted || c.away > 0 }
 
 // reach makes room for slots below n.
 func (c *cold) reach(n int) {
@@ -221,7 +228,7 @@ func (t *table) tiered() bool { return t.backend.tier != nil && (!t.opened || t.
 // forgetStored deletes the records of a namespace.
 func (s *space) forgetStored() error {
 	c := s.cold
-	if c == nil || c.stored == 0 && len(c.notes) == 0 {
+	if c == nil || !c.holds() && len(c.notes) == 0 {
 		return nil
 	}
 	prefix := appendSpace(nil, s.table.spec.ID, s.ns)
@@ -232,7 +239,7 @@ func (s *space) forgetStored() error {
 	if err := change.Commit(); err != nil {
 		return fmt.Errorf("forget namespace %d: %w", s.ns, err)
 	}
-	c.stored, c.away, c.changed, c.notes = 0, 0, 0, nil
+	c.stored, c.away, c.changed, c.notes, c.adopted = 0, 0, 0, nil, false
 	return nil
 }
 

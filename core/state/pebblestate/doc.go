@@ -21,6 +21,9 @@
 //
 // What a process that was killed has left is swept by core/checkpoint/storage.
 //
+// A restore makes stretches of a checkpoint's files tables, too (table.go): they are read where
+// they are, never written or removed, and named in checkpoints as long as they are read.
+//
 // # When the disk fails
 //
 // A Pebble whose writes fail stops the program or tries again for ever. Here the file

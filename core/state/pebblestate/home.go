@@ -268,7 +268,7 @@ func (d *database) options(cache *pebble.Cache) *pebble.Options {
 	o := d.home.opts
 	out := &pebble.Options{
 		FS: d.guard, Logger: logger{d}, DisableWAL: true, Cache: cache, MaxOpenFiles: o.Files + 10,
-		FormatMajorVersion: pebble.FormatNewest, MemTableSize: uint64(o.BufferBytes), MemTableStopWritesThreshold: 2,
+		FormatMajorVersion: pebble.FormatNewest, Merger: merger(), MemTableSize: uint64(o.BufferBytes), MemTableStopWritesThreshold: 2,
 		// Files that leave memory in one round overlap at their edges only.
 		L0CompactionThreshold: 8, L0StopWritesThreshold: 1 << 10, LBaseMaxBytes: 64 << 20,
 		CompactionConcurrencyRange: func() (int, int) { return 1, o.Compactions },
@@ -286,7 +286,7 @@ func (d *database) options(cache *pebble.Cache) *pebble.Options {
 	}
 	// Corruption comes back as an error of who reads.
 	out.EventListener = &pebble.EventListener{
-		DataCorruption:  func(info pebble.DataCorruptionInfo) { d.guard.fail(info.Details) },
+		DataCorruption:  func(info pebble.DataCorruptionInfo) { d.guard.fail(d.objects.damaged(info)) },
 		BackgroundError: func(err error) { d.guard.fail(err) },
 	}
 	return out

@@ -3,6 +3,7 @@ package pebblestate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"path"
 	"strings"
@@ -10,8 +11,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/objstorage/remote"
 
+	"github.com/tidemill/tidemill/core/checkpoint"
+	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/fs"
 )
 
@@ -37,8 +41,12 @@ type objects struct {
 
 // object is a table.
 type object struct {
+	fsys fs.FileSystem
 	path string
+	base int64        // where it begins in the file
 	size atomic.Int64 // written so far
+	// referred: it is somebody else's, and never removed here.
+	referred bool
 	// slots are where blocks are on local disk, counted from 1; 0: they are not. It and
 	// gone are guarded by blocks.mu.
 	slots []int32
@@ -51,12 +59,42 @@ func newObjects(o Options, dir string, g *guard, local *blocks) *objects {
 	return s
 }
 
+// checkpoints is where tables lie that belong to checkpoints.
+const checkpoints remote.Locator = "checkpoints"
+
+// refer makes a stretch of a file a table, and names it.
+func (s *objects) refer(p state.Place) string {
+	name := fmt.Sprintf("%s@%d+%d", p.Name, p.Offset, p.Length)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known[name] == nil { // another backend may refer to it, too
+		o := &object{fsys: p.FS, path: p.Path, base: p.Offset, referred: true, slots: make([]int32, (p.Length+blockBytes-1)/blockBytes)}
+		o.size.Store(p.Length)
+		s.known[name] = o
+	}
+	return name
+}
+
+// damaged says what is damaged: of a table of a checkpoint its file.
+func (s *objects) damaged(info pebble.DataCorruptionInfo) error {
+	if s == nil || !info.IsRemote || info.Locator != checkpoints {
+		return info.Details
+	}
+	o, err := s.object(strings.TrimPrefix(info.Path, "remote-"+string(checkpoints)+"://"))
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w", info.Path, checkpoint.ErrCorrupt, info.Details)
+	}
+	return fmt.Errorf("state file %s, table at byte %d: %w: %w", o.path, o.base, checkpoint.ErrCorrupt, info.Details)
+}
+
 // bytes is what the tables have.
 func (s *objects) bytes() (n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range s.known {
-		n += o.size.Load()
+		if !o.referred {
+			n += o.size.Load()
+		}
 	}
 	return n
 }
@@ -105,7 +143,7 @@ func (s *objects) CreateObject(name string) (io.WriteCloser, error) {
 	if marker(name) {
 		return &objectWriter{objects: s}, nil
 	}
-	o := &object{path: path.Join(s.dir, name)}
+	o := &object{fsys: s.fsys, path: path.Join(s.dir, name)}
 	s.mu.Lock()
 	s.known[name] = o
 	s.mu.Unlock()
@@ -266,7 +304,7 @@ func (r *objectReader) ReadAt(_ context.Context, p []byte, at int64) error {
 }
 
 func (r *objectReader) fetch(file fs.File, p []byte, at int64) error {
-	n, err := file.ReadAt(p, at)
+	n, err := file.ReadAt(p, r.object.base+at)
 	r.objects.guard.read.Add(int64(n))
 	if n == len(p) {
 		return nil
@@ -281,7 +319,7 @@ func (r *objectReader) open() (fs.File, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.file == nil {
-		file, err := r.objects.fsys.Open(r.objects.ctx, r.object.path)
+		file, err := r.object.fsys.Open(r.objects.ctx, r.object.path)
 		if err != nil {
 			return nil, err
 		}

@@ -29,6 +29,8 @@ type store struct {
 	db     *database     // nil before the first change
 	prefix [4]byte
 	ended  bool
+	// referred are the tables of checkpoints that are, or were, read: files by tables.
+	referred map[string]string
 }
 
 // open takes part in the home's Pebble.
