@@ -242,8 +242,6 @@ func (t *Task) writeState(n id.Checkpoint, s frozenState) (bytes int64, err erro
 	return bytes, nil
 }
 
-// decline gives up the task's part of a checkpoint. Output that was prepared in
-// it belongs to the next one.
 // forsake declines a snapshot of which not all is there yet.
 func (t *Task) forsake(f *frozen, cause error) {
 	if t.copying == f {
@@ -255,6 +253,8 @@ func (t *Task) forsake(f *frozen, cause error) {
 	t.decline(f, cause)
 }
 
+// decline gives up the task's part of a checkpoint. Output that was prepared in
+// it belongs to the next one.
 func (t *Task) decline(f *frozen, cause error) {
 	f.lose()
 	t.reports.Lock()

@@ -3,6 +3,7 @@ package aggregate
 import (
 	"math"
 	"math/big"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
@@ -144,13 +145,25 @@ func (s *sum) merge(acc []*state.Column, in []arrow.Array, sel, slots []int32) e
 }
 
 func (s *sum) result(mem memory.Allocator, acc []*state.Column, from, to int) (arrow.Array, error) {
-	c := acc[0]
-	if c.Dec128 != nil {
-		for i := from; i < to; i++ { // a sum of more than 38 digits is null, as in Flink
-			c.Valid[i] = c.Valid[i] && c.Dec128[i].FitsInPrecision(datatype.MaxDecimalPrecision)
+	return toArrow(mem, withoutOverflows(acc[0], from, to), from, to)
+}
+
+// withoutOverflows has sums of more than 38 digits null, as in Flink, without a change of c:
+// what is added or taken back later may bring them into range.
+func withoutOverflows(c *state.Column, from, to int) *state.Column {
+	fits, own := c, false
+	for i := from; i < to && c.Dec128 != nil; i++ {
+		if !c.Valid[i] || c.Dec128[i].FitsInPrecision(datatype.MaxDecimalPrecision) {
+			continue
 		}
+		if !own {
+			copied := *c
+			copied.Valid, own = slices.Clone(c.Valid), true
+			fits = &copied
+		}
+		fits.Valid[i] = false
 	}
-	return toArrow(mem, c, from, to)
+	return fits
 }
 
 // average is AVG.

@@ -2,6 +2,7 @@ package updateagg_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -171,6 +172,20 @@ func TestSumsOfDoubles(t *testing.T) {
 	d.says("+U 0.4 | 0.2 | 0.01")
 	d.rows("a | 1000000000.1", "-D a | 0.1", "-D a | 0.3", "a | 1000000000.3")
 	d.says("+U 2000000000.4 | 1000000000.2 | 0.00999999284744")
+	d.close()
+}
+
+// A sum that has too many digits is null until enough of it is taken back.
+func TestSumsOutOfRange(t *testing.T) {
+	in := operatortest.ParseSchema("k STRING, v DECIMAL(38, 0)")
+	spec := specOf(calls(in, "SUM(1) -> DECIMAL(38, 0)"), []uint32{0}, true)
+	spec.UpdateBefore = false
+	d := newDriver(t, spec, in, outputOf(spec, in))
+	large := "9" + strings.Repeat("0", 37)
+	d.rows("a | "+large, "a | "+large)
+	d.says("a | NULL")
+	d.rows("-D a | " + large)
+	d.says("+U a | " + large)
 	d.close()
 }
 
