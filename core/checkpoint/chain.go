@@ -14,6 +14,9 @@ import (
 type Chain struct {
 	Handles []*Handle
 	Shares  []*Share
+	// Own are the key groups of the subtask; none: all. Pieces of former subtasks may be of
+	// others besides, which do not count here.
+	Own keygroup.Range
 }
 
 // Next is the number of the next snapshot.
@@ -47,10 +50,10 @@ func (c *Chain) Add(handles []*Handle, whole keygroup.Range, groups int) {
 func (c *Chain) Trim(groups int) {
 	latest := c.latest(groups)
 	c.Handles = slices.DeleteFunc(c.Handles, func(h *Handle) bool {
-		return covered(latest, h.Snapshot, h.FirstGroup, h.LastGroup)
+		return c.covered(latest, h.Snapshot, h.FirstGroup, h.LastGroup)
 	})
 	c.Shares = slices.DeleteFunc(c.Shares, func(s *Share) bool {
-		return covered(latest, s.Snapshot, s.FirstGroup, s.LastGroup)
+		return c.covered(latest, s.Snapshot, s.FirstGroup, s.LastGroup)
 	})
 }
 
@@ -86,9 +89,12 @@ func (c *Chain) latest(groups int) []uint32 {
 	return out
 }
 
-// covered reports whether of all groups [first, last) a later snapshot than n holds
+// covered reports whether of all own groups of [first, last) a later snapshot than n holds
 // everything.
-func covered(latest []uint32, n, first, last uint32) bool {
+func (c *Chain) covered(latest []uint32, n, first, last uint32) bool {
+	if c.Own.Len() > 0 {
+		first, last = max(first, uint32(c.Own.First)), min(last, uint32(c.Own.Last))
+	}
 	for g := first; g < last && int(g) < len(latest); g++ {
 		if latest[g] <= n {
 			return false

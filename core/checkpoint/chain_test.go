@@ -50,6 +50,24 @@ func TestChainDropsWhatIsStale(t *testing.T) {
 	}
 }
 
+// What was written before the parallelism grew is of groups of other subtasks, too, which
+// are nothing to the chain of one.
+func TestChainOfOwnGroups(t *testing.T) {
+	for _, own := range []keygroup.Range{{Last: 4}, {First: 4, Last: 8}} {
+		c := &Chain{Handles: []*Handle{{Path: "all", LastGroup: 8, Snapshot: 1}}, Shares: []*Share{{LastGroup: 8, Snapshot: 1}}, Own: own}
+		half := keygroup.Range{First: own.First, Last: own.First + 2}
+		c.Add([]*Handle{handle("a", uint32(half.First), uint32(half.Last))}, half, 8)
+		if len(c.Handles) != 2 {
+			t.Errorf("groups %v: half of them are written again, and there is %s", own, c.text())
+		}
+		rest := keygroup.Range{First: half.Last, Last: own.Last}
+		c.Add([]*Handle{handle("b", uint32(rest.First), uint32(rest.Last))}, rest, 8)
+		if want := fmt.Sprintf("[a@2 b@3 %d-%d@2 %d-%d@3]", half.First, half.Last, rest.First, rest.Last); c.text() != want {
+			t.Errorf("groups %v: have %s, want %s", own, c.text(), want)
+		}
+	}
+}
+
 func TestChainStale(t *testing.T) {
 	c := &Chain{Shares: []*Share{{Snapshot: 2, LastGroup: 2}, {Snapshot: 4, FirstGroup: 1, LastGroup: 3}}}
 	for n, want := range map[uint32][]bool{

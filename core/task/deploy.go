@@ -222,7 +222,11 @@ func (t *Task) restore(l *link, ctx *operator.Context) error {
 	if len(saved.GetHandles()) == 0 {
 		return nil
 	}
-	chain := checkpoint.Chain{Handles: saved.GetHandles(), Shares: saved.GetShares()}
+	own, err := t.ownGroups()
+	if err != nil {
+		return err
+	}
+	chain := checkpoint.Chain{Handles: saved.GetHandles(), Shares: saved.GetShares(), Own: own}
 	into := rearranged(backend, saved.GetRearranged())
 	if saved.GetForeign() {
 		l.keyed.lost.Store(true) // nothing of this job's is built on files of another

@@ -38,11 +38,10 @@ func (t *Task) newState(spec *jobgraph.Operator, ctx *operator.Context) (state.B
 	if !t.d.Streaming || phase == jobgraph.Phase_PHASE_PARTIAL {
 		return nil, nil
 	}
-	owners, err := keygroup.Even(t.d.KeyGroups, t.d.Parallelism)
+	own, err := t.ownGroups()
 	if err != nil {
 		return nil, err
 	}
-	own := owners.Range(int(t.d.Attempt.Subtask.Index))
 	if !t.d.Options.StateOnDisk {
 		return memstate.New(t.d.KeyGroups, own, ctx.Alloc, ctx.Memory), nil
 	}
@@ -58,4 +57,13 @@ func (t *Task) newState(spec *jobgraph.Operator, ctx *operator.Context) (state.B
 		t.homes = append(t.homes, home)
 	}
 	return b, nil
+}
+
+// ownGroups are the key groups of the subtask.
+func (t *Task) ownGroups() (keygroup.Range, error) {
+	owners, err := keygroup.Even(t.d.KeyGroups, t.d.Parallelism)
+	if err != nil {
+		return keygroup.Range{}, err
+	}
+	return owners.Range(int(t.d.Attempt.Subtask.Index)), nil
 }
