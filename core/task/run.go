@@ -230,7 +230,7 @@ func (t *Task) report(s State) {
 
 // work goes on until the inputs or the source have ended.
 func (t *Task) work() error {
-	for {
+	for took := time.Duration(0); ; {
 		if err := t.ctx.Err(); err != nil {
 			return err
 		}
@@ -246,11 +246,13 @@ func (t *Task) work() error {
 		if err := unlessEnough(t.chain.relieve()); err != nil {
 			return err
 		}
-		t.copySome()
+		t.copySome(took)
+		began := t.env.Now()
 		progress, end, err := t.step()
 		if err != nil || end {
 			return unlessEnough(err)
 		}
+		took = t.env.Now().Sub(began)
 		if !progress && t.copying == nil {
 			t.wait()
 		}

@@ -92,12 +92,27 @@ func (t *Task) freeze(b stream.Barrier) (*frozen, error) {
 }
 
 // copySome copies some of the snapshot that is being copied, and has it written once that
-// was all.
-func (t *Task) copySome() {
-	f := t.copying
-	if f == nil {
-		return
+// was all. It takes the time that the element before took, or that of copyRows if that is
+// longer: where elements wait for those who read, their checkpoint must not wait for many.
+func (t *Task) copySome(took time.Duration) {
+	for began := t.env.Now(); t.copying != nil; {
+		t.copyNext()
+		if t.env.Now().Sub(began) >= took {
+			return
+		}
 	}
+}
+
+// copyAll copies all that is left.
+func (t *Task) copyAll() {
+	for t.copying != nil {
+		t.copyNext()
+	}
+}
+
+// copyNext copies about copyRows.
+func (t *Task) copyNext() {
+	f := t.copying
 	if len(f.left) > 0 {
 		done, err := f.left[0].content.Copy(copyRows)
 		if err != nil {
@@ -111,13 +126,6 @@ func (t *Task) copySome() {
 	if len(f.left) == 0 {
 		t.copying = nil
 		t.writeAside(f)
-	}
-}
-
-// copyAll copies all that is left.
-func (t *Task) copyAll() {
-	for t.copying != nil {
-		t.copySome()
 	}
 }
 
