@@ -80,17 +80,30 @@ func (k *topics) table(name, columns, topic string, options ...string) string {
 	return fmt.Sprintf("CREATE TABLE %s (%s) WITH (%s);\n", name, columns, strings.Join(with, ", "))
 }
 
+// upserts is DDL of a table over a topic of changes by key.
+func (k *topics) upserts(name, columns, topic string, options ...string) string {
+	return strings.NewReplacer("'kafka'", "'upsert-kafka'", "'format'", "'value.format'").Replace(
+		k.table(name, columns, topic, append(options, "key.format = json")...))
+}
+
+// reader reads the committed messages of a topic from its beginning.
+func (k *topics) reader(topic string) *kgo.Client {
+	k.t.Helper()
+	r, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(k.brokers, ",")...), kgo.ConsumeTopics(topic),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return r
+}
+
 // committed reads what a reader of committed rows sees, until there are n or a while has
 // passed; sorted.
 func (k *topics) committed(topic string, n int) []string {
 	k.t.Helper()
 	ctx, stop := context.WithTimeout(k.t.Context(), time.Minute)
 	defer stop()
-	r, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(k.brokers, ",")...), kgo.ConsumeTopics(topic),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	if err != nil {
-		k.t.Fatal(err)
-	}
+	r := k.reader(topic)
 	defer r.Close()
 	var out []string
 	for len(out) < n {
@@ -184,19 +197,13 @@ func TestKafkaUpsert(t *testing.T) {
 	k.send("in", 3, 0, 3000, func(i int) string { return fmt.Sprintf(`{"n":%d}`, i%7) })
 	_, err := e.execute(streamingEverySecond +
 		k.table("a", "n BIGINT NOT NULL", "in", "scan.startup.mode = earliest-offset", "scan.bounded.mode = latest-offset") +
-		strings.NewReplacer("'kafka'", "'upsert-kafka'", "'format'", "'value.format'").Replace(
-			k.table("c", "n BIGINT, c BIGINT, PRIMARY KEY (n) NOT ENFORCED", "counts", "key.format = json",
-				"sink.delivery-guarantee = exactly-once", "sink.transactional-id-prefix = counts")) +
+		k.upserts("c", "n BIGINT, c BIGINT, PRIMARY KEY (n) NOT ENFORCED", "counts", "sink.delivery-guarantee = exactly-once", "sink.transactional-id-prefix = counts") +
 		"INSERT INTO c SELECT n, COUNT(*) FROM a GROUP BY n")
 	if err != nil {
 		t.Fatal(err)
 	}
 	last := map[string]string{}
-	r, err := kgo.NewClient(kgo.SeedBrokers(k.brokers), kgo.ConsumeTopics("counts"), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := k.reader("counts")
 	defer r.Close()
 	want := map[string]string{}
 	for n := range 7 {

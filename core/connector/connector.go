@@ -38,6 +38,10 @@ type Description struct {
 	NarrowRows bool
 	// Rejects: readers make use of ReaderEnv.Reject.
 	Rejects bool
+	// Changes are the kinds of rows that readers return, by the table's primary key; none
+	// told: Inserts. Of Upserts, which may begin with any of them, rows of a key come in their
+	// order from one split, as inserts, updates-after and deletes.
+	Changes Changes
 	// ManySplits: readers are SplitReaders, and event times may differ from split to split.
 	ManySplits  bool
 	Rows, Bytes int64

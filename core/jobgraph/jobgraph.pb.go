@@ -1690,7 +1690,8 @@ type Source struct {
 	Watermark *WatermarkAssigner `protobuf:"bytes,13,opt,name=watermark,proto3" json:"watermark,omitempty"`
 	// Records that are no rows are left out and counted, and go to side 1 if there is one, in
 	// the columns of core/operator/aside; else the first one fails the task.
-	Rejects       bool `protobuf:"varint,14,opt,name=rejects,proto3" json:"rejects,omitempty"`
+	Rejects       bool     `protobuf:"varint,14,opt,name=rejects,proto3" json:"rejects,omitempty"`
+	PrimaryKey    []string `protobuf:"bytes,15,rep,name=primary_key,json=primaryKey,proto3" json:"primary_key,omitempty"` // of the table: columns by which it may tell changes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1821,6 +1822,13 @@ func (x *Source) GetRejects() bool {
 		return x.Rejects
 	}
 	return false
+}
+
+func (x *Source) GetPrimaryKey() []string {
+	if x != nil {
+		return x.PrimaryKey
+	}
+	return nil
 }
 
 // KeyFilter is the keys that a join found on its build side, for a scan of its
@@ -3808,11 +3816,14 @@ type Materialize struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Of rows with equal keys only the last that came and was not taken back is told
 	// further, as an insert, update or delete. None: rows are told apart by all columns.
-	Keys          []uint32 `protobuf:"varint,1,rep,packed,name=keys,proto3" json:"keys,omitempty"`
-	AtEnd         bool     `protobuf:"varint,2,opt,name=at_end,json=atEnd,proto3" json:"at_end,omitempty"` // rows are told once, when the input ends, as inserts
-	UpdateBefore  bool     `protobuf:"varint,3,opt,name=update_before,json=updateBefore,proto3" json:"update_before,omitempty"`
-	KeyOnly       bool     `protobuf:"varint,4,opt,name=key_only,json=keyOnly,proto3" json:"key_only,omitempty"`          // a delete needs no more than the keys to be right
-	KeepMillis    int64    `protobuf:"varint,5,opt,name=keep_millis,json=keepMillis,proto3" json:"keep_millis,omitempty"` // keys are forgotten that nothing came for in it; 0: never, and with at_end
+	Keys         []uint32 `protobuf:"varint,1,rep,packed,name=keys,proto3" json:"keys,omitempty"`
+	AtEnd        bool     `protobuf:"varint,2,opt,name=at_end,json=atEnd,proto3" json:"at_end,omitempty"` // rows are told once, when the input ends, as inserts
+	UpdateBefore bool     `protobuf:"varint,3,opt,name=update_before,json=updateBefore,proto3" json:"update_before,omitempty"`
+	KeyOnly      bool     `protobuf:"varint,4,opt,name=key_only,json=keyOnly,proto3" json:"key_only,omitempty"`          // a delete needs no more than the keys to be right
+	KeepMillis   int64    `protobuf:"varint,5,opt,name=keep_millis,json=keepMillis,proto3" json:"keep_millis,omitempty"` // keys are forgotten that nothing came for in it; 0: never, and with at_end
+	// A row replaces that of its keys, which nothing takes back; a delete, right in its keys
+	// only, removes it, if there is one.
+	Upserts       bool `protobuf:"varint,6,opt,name=upserts,proto3" json:"upserts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3880,6 +3891,13 @@ func (x *Materialize) GetKeepMillis() int64 {
 		return x.KeepMillis
 	}
 	return 0
+}
+
+func (x *Materialize) GetUpserts() bool {
+	if x != nil {
+		return x.Upserts
+	}
+	return false
 }
 
 // WindowTable gives rows the windows of TUMBLE, HOP or CUMULATE that their time falls in:
@@ -4905,7 +4923,7 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"lookupJoin\x12O\n" +
 	"\x0fmatch_recognize\x18# \x01(\v2$.tidemill.jobgraph.v1.MatchRecognizeH\x00R\x0ematchRecognize\x12F\n" +
 	"\freject_limit\x18$ \x01(\v2!.tidemill.jobgraph.v1.RejectLimitH\x00R\vrejectLimitB\x06\n" +
-	"\x04spec\"\xc4\x05\n" +
+	"\x04spec\"\xe5\x05\n" +
 	"\x06Source\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x14\n" +
 	"\x05table\x18\x02 \x01(\tR\x05table\x12C\n" +
@@ -4923,7 +4941,9 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\vkey_filters\x18\f \x03(\v2\x1f.tidemill.jobgraph.v1.KeyFilterR\n" +
 	"keyFilters\x12E\n" +
 	"\twatermark\x18\r \x01(\v2'.tidemill.jobgraph.v1.WatermarkAssignerR\twatermark\x12\x18\n" +
-	"\arejects\x18\x0e \x01(\bR\arejects\x1a:\n" +
+	"\arejects\x18\x0e \x01(\bR\arejects\x12\x1f\n" +
+	"\vprimary_key\x18\x0f \x03(\tR\n" +
+	"primaryKey\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"K\n" +
@@ -5099,14 +5119,15 @@ const file_core_jobgraph_jobgraph_proto_rawDesc = "" +
 	"\rupdate_before\x18\x05 \x01(\bR\fupdateBefore\x127\n" +
 	"\aclosing\x18\x06 \x01(\v2\x1d.tidemill.jobgraph.v1.ClosingR\aclosing\x12\x1f\n" +
 	"\vkeep_millis\x18\a \x01(\x03R\n" +
-	"keepMillis\"\x99\x01\n" +
+	"keepMillis\"\xb3\x01\n" +
 	"\vMaterialize\x12\x12\n" +
 	"\x04keys\x18\x01 \x03(\rR\x04keys\x12\x15\n" +
 	"\x06at_end\x18\x02 \x01(\bR\x05atEnd\x12#\n" +
 	"\rupdate_before\x18\x03 \x01(\bR\fupdateBefore\x12\x19\n" +
 	"\bkey_only\x18\x04 \x01(\bR\akeyOnly\x12\x1f\n" +
 	"\vkeep_millis\x18\x05 \x01(\x03R\n" +
-	"keepMillis\"d\n" +
+	"keepMillis\x12\x18\n" +
+	"\aupserts\x18\x06 \x01(\bR\aupserts\"d\n" +
 	"\vWindowTable\x124\n" +
 	"\x06window\x18\x01 \x01(\v2\x1c.tidemill.jobgraph.v1.WindowR\x06window\x12\x1f\n" +
 	"\vtime_column\x18\x02 \x01(\rR\n" +

@@ -3,6 +3,7 @@ package plan
 import (
 	"slices"
 
+	"github.com/tidemill/tidemill/core/connector"
 	"github.com/tidemill/tidemill/core/expr"
 	"github.com/tidemill/tidemill/core/sql/ast"
 )
@@ -15,10 +16,11 @@ const (
 	ChangelogInvalid Changelog = iota
 	InsertOnly                 // every row is final
 	Retract                    // rows may be taken back
+	Upsert                     // rows replace those of their key and take nothing back
 )
 
 // String is the mode as EXPLAIN shows it.
-func (c Changelog) String() string { return name(c, "insert-only", "retract") }
+func (c Changelog) String() string { return name(c, "insert-only", "retract", "upsert") }
 
 // ChangelogOf returns what a node emits in streaming mode. Operators that see rows one
 // by one emit what their inputs do; those that sum rows up take results back, unless
@@ -47,6 +49,10 @@ func (f *inference) changelog(n Node) Changelog {
 
 func (f *inference) findChangelog(n Node) Changelog {
 	switch n := n.(type) {
+	case *Scan:
+		if n.Known.Changes == connector.Upserts {
+			return Upsert
+		}
 	case *Aggregate:
 		different := len(n.Calls) == 0 && f.changelog(n.Input) == InsertOnly // a key is told once
 		return finalIf(different || f.closingKey(n.Input, n.Keys) >= 0)
@@ -63,12 +69,11 @@ func (f *inference) findChangelog(n Node) Changelog {
 	case *Sort, *TopN, *WindowAggregate, *TemporalJoin, *Match: // they are given inserts only, or emit no more
 		return InsertOnly
 	}
+	changes := InsertOnly
 	for _, in := range n.Inputs() {
-		if f.changelog(in) == Retract {
-			return Retract
-		}
+		changes = max(changes, f.changelog(in)) // above a scan of upserts nothing has two inputs
 	}
-	return InsertOnly
+	return changes
 }
 
 func finalIf(final bool) Changelog {

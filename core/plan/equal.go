@@ -17,7 +17,9 @@ func placeless(n Node) Node {
 	return Transform(n, func(n Node) Node {
 		c := reflect.New(reflect.TypeOf(n).Elem())
 		c.Elem().Set(reflect.ValueOf(n).Elem())
-		c.Elem().FieldByName("Place").Set(reflect.ValueOf(ast.Span{}))
+		if place := c.Elem().FieldByName("Place"); place.IsValid() { // others are where their input is
+			place.Set(reflect.ValueOf(ast.Span{}))
+		}
 		switch n := c.Interface().(type) {
 		case *Join:
 			n.known = nil

@@ -22,14 +22,17 @@ type GroupTop struct {
 	Name          string // of the rank
 }
 
-// Materialize keeps the rows that the changes of its input leave. It stands in streaming
-// plans only.
+// Materialize keeps the rows that the changes of its input leave. Unless these are upserts
+// it stands in streaming plans only.
 type Materialize struct {
 	Input Node
 	// Keys tell rows apart, of which the last counts; none: all columns do.
 	Keys []int
 	// AtEnd tells the rows once, when the input ends.
 	AtEnd bool
+	// Upserts: the changes are upserts by Keys, which take nothing back, as a table tells
+	// them; it also stands in batch plans, where it waits for the end.
+	Upserts bool
 }
 
 func (*GroupTop) node()    {}
@@ -91,6 +94,9 @@ func (n *GroupTop) Label() string {
 // Label implements Node.
 func (n *Materialize) Label() string {
 	s := "Materialize"
+	if n.Upserts {
+		s = "Normalize"
+	}
 	if len(n.Keys) > 0 {
 		s += " by " + pick(n.Input.Schema(), n.Keys)
 	}

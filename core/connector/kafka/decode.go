@@ -19,6 +19,7 @@ import (
 	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/metric"
+	"github.com/tidemill/tidemill/core/stream"
 	"github.com/tidemill/tidemill/formats"
 )
 
@@ -29,6 +30,7 @@ const decodeBytes = 1 << 20
 // decoded is what became of some messages: rows, or none, and the offset behind them.
 type decoded struct {
 	record arrow.RecordBatch // nil: no rows
+	kinds  []stream.RowKind  // nil: inserts
 	next   int64
 	bad    *kgo.Record // the message that is no row, and is rejected when this is returned
 	err    error       // what is wrong with it
@@ -39,8 +41,9 @@ type decoder struct {
 	columns datatype.Schema
 	schema  *arrow.Schema
 	alloc   memory.Allocator
-	halves  []*half
+	halves  []*half // the value, then the key, if that is read
 	from    []place // of each column
+	upsert  bool    // a message without value is a delete
 	skipped *metric.Counter
 	reject  func(connector.Rejected) // nil: nobody takes malformed messages
 	text    []byte
@@ -58,13 +61,14 @@ type half struct {
 }
 
 func newDecoder(o *options, columns datatype.Schema, env connector.ReaderEnv) (*decoder, error) {
-	d := &decoder{columns: columns, schema: columns.Arrow(), alloc: env.Alloc, from: make([]place, len(columns)), reject: env.Reject}
+	d := &decoder{columns: columns, schema: columns.Arrow(), alloc: env.Alloc, from: make([]place, len(columns)), reject: env.Reject, upsert: o.upsert}
 	d.skipped = env.Metrics.Counter("tidemill_source_skipped_rows_total", "Messages that were left out because they are malformed.")
 	value := &half{encoding: &o.value, of: func(m *kgo.Record) []byte { return m.Value }, all: o.value.columns}
 	d.halves = []*half{value}
 	key := &half{encoding: o.key, of: func(m *kgo.Record) []byte { return m.Key }}
 	for i, f := range columns {
-		if value.encoding.columns.Index(f.Name) >= 0 {
+		inKey := o.upsert && o.key.columns.Index(f.Name) >= 0 // which a delete has, too
+		if !inKey && value.encoding.columns.Index(f.Name) >= 0 {
 			d.from[i] = place{0, len(value.want)}
 			value.want = append(value.want, f)
 			continue
@@ -103,8 +107,8 @@ func (d *decoder) take(records []*kgo.Record, rows int) (n int, charged int64) {
 func (d *decoder) batches(ctx context.Context, all []*kgo.Record) ([]decoded, error) {
 	rows := make([]*kgo.Record, 0, len(all))
 	for _, m := range all {
-		// A message without value is no row: it says that a key is gone.
-		if !m.Attrs.IsControl() && m.Value != nil {
+		// A message without value says that a key is gone.
+		if !m.Attrs.IsControl() && (d.upsert || m.Value != nil) {
 			rows = append(rows, m)
 		}
 	}
@@ -131,7 +135,7 @@ func (d *decoder) split(ctx context.Context, rows []*kgo.Record, out *[]decoded)
 	}
 	record, err := d.decode(ctx, rows, false)
 	if err == nil {
-		*out = append(*out, decoded{record: record, next: rows[len(rows)-1].Offset + 1})
+		*out = append(*out, decoded{record: record, kinds: d.kinds(rows), next: rows[len(rows)-1].Offset + 1})
 		return nil
 	}
 	if failure.Of(err) != failure.BadData {
@@ -152,7 +156,7 @@ func (d *decoder) split(ctx context.Context, rows []*kgo.Record, out *[]decoded)
 		return err
 	}
 	if record, err = d.decode(ctx, rows, true); err == nil {
-		*out = append(*out, decoded{record: record, next: rows[0].Offset + 1})
+		*out = append(*out, decoded{record: record, kinds: d.kinds(rows), next: rows[0].Offset + 1})
 		return nil
 	}
 	if failure.Of(err) != failure.BadData {
@@ -170,7 +174,25 @@ func (d *decoder) tell(o decoded) {
 	where := locate(o.bad)
 	wrong := strings.TrimPrefix(o.err.Error(), where)
 	wrong = strings.TrimPrefix(strings.TrimPrefix(wrong, ":1"), ": ") // a message is a text of one line
-	d.reject(connector.Rejected{Place: where, Err: errors.New(wrong), Data: o.bad.Value})
+	data := o.bad.Value
+	if data == nil {
+		data = o.bad.Key
+	}
+	d.reject(connector.Rejected{Place: where, Err: errors.New(wrong), Data: data})
+}
+
+// kinds are those of the rows of messages, each of which replaces or deletes that of its key.
+func (d *decoder) kinds(rows []*kgo.Record) []stream.RowKind {
+	if !d.upsert {
+		return nil
+	}
+	kinds := make([]stream.RowKind, len(rows))
+	for i, m := range rows {
+		if kinds[i] = stream.UpdateAfter; m.Value == nil {
+			kinds[i] = stream.Delete
+		}
+	}
+	return kinds
 }
 
 func (o decoded) release() {
@@ -196,8 +218,15 @@ func (d *decoder) decode(ctx context.Context, rows []*kgo.Record, lenient bool) 
 			p.Release()
 		}
 	}()
-	for _, h := range d.halves {
-		record, err := d.half(ctx, h, rows, lenient)
+	for i, h := range d.halves {
+		decode := d.half
+		switch {
+		case d.upsert && i == 0:
+			decode = d.present
+		case d.upsert:
+			decode = d.primaryKey
+		}
+		record, err := decode(ctx, h, rows, lenient)
 		if err != nil {
 			return nil, err
 		}
@@ -208,6 +237,60 @@ func (d *decoder) decode(ctx context.Context, rows []*kgo.Record, lenient bool) 
 		columns[i] = parts[p.half].Column(p.column)
 	}
 	return array.NewRecordBatch(d.schema, columns, int64(len(rows))), nil
+}
+
+// primaryKey decodes keys, none of which may be missing or have a null.
+func (d *decoder) primaryKey(ctx context.Context, h *half, rows []*kgo.Record, _ bool) (arrow.RecordBatch, error) {
+	for _, m := range rows {
+		if m.Key == nil {
+			return nil, failure.Errorf(failure.BadData, "%s: the message has no key, which is the row's primary key", locate(m))
+		}
+	}
+	record, err := d.half(ctx, h, rows, false)
+	if err != nil {
+		return nil, err
+	}
+	for i, column := range record.Columns() {
+		if column.NullN() > 0 {
+			record.Release()
+			return nil, failure.Errorf(failure.BadData, "%s: column %s of the primary key is null", locate(rows[0]), record.ColumnName(i))
+		}
+	}
+	return record, nil
+}
+
+// present decodes the values that there are; the others' columns are null.
+func (d *decoder) present(ctx context.Context, h *half, rows []*kgo.Record, lenient bool) (arrow.RecordBatch, error) {
+	some := make([]*kgo.Record, 0, len(rows))
+	places := make([]int32, len(rows))
+	for i, m := range rows {
+		if places[i] = -1; m.Value != nil {
+			places[i] = int32(len(some))
+			some = append(some, m)
+		}
+	}
+	if len(some) == len(rows) {
+		return d.half(ctx, h, rows, lenient)
+	}
+	record := emptyRecord(formats.ReadOptions{Columns: h.want, Alloc: d.alloc})
+	if len(some) > 0 {
+		record.Release()
+		var err error
+		if record, err = d.half(ctx, h, some, lenient); err != nil {
+			return nil, err
+		}
+	}
+	defer record.Release()
+	columns := make([]arrow.Array, 0, len(h.want))
+	defer func() { compute.ReleaseAll(columns) }()
+	for _, c := range record.Columns() {
+		spread, err := compute.TakeOrNull(d.alloc, c, places)
+		if err != nil {
+			return nil, err
+		}
+		columns = append(columns, spread)
+	}
+	return array.NewRecordBatch(record.Schema(), columns, int64(len(rows))), nil
 }
 
 // half decodes the keys or the values.

@@ -30,8 +30,9 @@
 // A new attempt aborts what former ones of its subtask have left open, except what the
 // checkpoint that it goes on from has prepared.
 //
-// The connector upsert-kafka writes changes by primary key: the key is the message's key,
-// a deleted row is a message without value.
+// The connector upsert-kafka reads and writes changes by primary key: the key is the message's
+// key, a deleted row is a message without value. What is read begins with a topic's first
+// message and takes nothing back; whoever reads makes full changes of it.
 //
 // Owners: a reader's goroutine belongs to it, and Close waits for it; clients are closed
 // by whoever made them. What clients hold is bounded, and charged as a whole when they are

@@ -30,8 +30,7 @@ var (
 // New returns the connector kafka: messages are rows, which are only added.
 func New(f *formats.Registry) *Connector { return &Connector{formats: f} }
 
-// NewUpsert returns the connector upsert-kafka, whose messages are changes by key. It only
-// writes.
+// NewUpsert returns the connector upsert-kafka, whose messages are changes by key.
 func NewUpsert(f *formats.Registry) *Connector { return &Connector{formats: f, upsert: true} }
 
 // Name implements connector.Connector.
@@ -62,7 +61,9 @@ func (c *Connector) Describe(_ context.Context, t connector.Table, _ *predicate.
 	if err != nil {
 		return connector.Description{}, err
 	}
-	return connector.Description{Schema: t.Schema, Bounded: o.bounded(), ManySplits: true, Rejects: true, Rows: -1, Bytes: -1, Files: -1}, nil
+	return connector.Description{
+		Schema: t.Schema, Changes: c.Accepts(t), Bounded: o.bounded(), ManySplits: true, Rejects: true, Rows: -1, Bytes: -1, Files: -1,
+	}, nil
 }
 
 // Enumerator implements connector.Connector.
@@ -84,10 +85,6 @@ func (c *Connector) Reader(_ context.Context, s connector.SourceSpec, env connec
 }
 
 func (c *Connector) source(s connector.SourceSpec) (*options, error) {
-	if c.upsert {
-		return nil, failure.Errorf(failure.InvalidSQL, "table %s: connector %s cannot be read from: a table that is changes by key is not supported yet; read the topic with connector %s",
-			s.Table.Name, UpsertName, Name)
-	}
 	o, err := c.parse(s.Table)
 	if err != nil {
 		return nil, err

@@ -128,7 +128,7 @@ func (c *Connector) parse(t connector.Table) (*options, error) {
 	}
 	o.props = p.properties()
 	p.encodings(c.formats, o)
-	o.start, o.end = p.startup(), p.bounds()
+	o.start, o.end = p.startup(c.upsert), p.bounds()
 	o.discovery = p.duration("scan.topic-partition-discovery.interval", defaultDiscovery)
 	for _, key := range []string{"scan.watermark.idle-timeout", "scan.watermark.alignment.max-drift", "scan.watermark.alignment.update-interval"} {
 		p.duration(key, 0)

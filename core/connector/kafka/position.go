@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -31,7 +33,18 @@ type position struct {
 	others  mode            // modeSpecific: of partitions that have no offset there
 }
 
-func (p *parser) startup() position {
+// startup is where reading begins: of upserts at the first one, for the rows of keys that
+// nothing has come for since another would be missing.
+func (p *parser) startup(upsert bool) position {
+	if upsert {
+		for _, key := range slices.Sorted(maps.Keys(p.Left())) {
+			if strings.HasPrefix(key, "scan.startup.") {
+				p.Fail("option '%s': connector %s reads a topic from its beginning, which is needed to know the rows of all keys", key, UpsertName)
+				p.Take(key)
+			}
+		}
+		return position{mode: modeEarliest}
+	}
 	return p.position("scan.startup.", modeGroup, modeEarliest, modeEarliest, modeLatest, modeGroup, modeTimestamp, modeSpecific)
 }
 

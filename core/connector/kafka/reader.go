@@ -219,7 +219,9 @@ func (r *reader) batchOf(ctx context.Context, p *part) (*stream.Batch, error) {
 			p.Next = d.next
 			r.decode.tell(d)
 			if d.record != nil {
-				return stream.NewBatch(d.record), nil
+				b := stream.NewBatch(d.record)
+				b.Kinds = d.kinds
+				return b, nil
 			}
 			continue
 		}

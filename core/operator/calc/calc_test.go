@@ -152,6 +152,19 @@ func TestEventTimeOfNull(t *testing.T) {
 	}
 }
 
+// A delete that is right in its key only has no time, and passes.
+func TestEventTimeOfDelete(t *testing.T) {
+	in := operatortest.Parse("ts TIMESTAMP(3)\n2024-01-01 00:00:01\n-D NULL\n2024-01-01 00:00:02")
+	op, err := assigner(in.Schema, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := operatortest.Collect(t, op, 3, in)
+	if err != nil || strings.Join(got, "\n") != "2024-01-01 00:00:01\n-D NULL\n2024-01-01 00:00:02\nwatermark 1704067202000" {
+		t.Fatalf("%v, got\n%s", err, strings.Join(got, "\n"))
+	}
+}
+
 // A row from the far future is passed on and counted, and does not move the watermark: it
 // would make all others late.
 func TestEventTimeOfTheFuture(t *testing.T) {

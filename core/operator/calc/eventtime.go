@@ -197,7 +197,7 @@ func (t *EventTime) checkTimes(b *stream.Batch, place string) error {
 		if b.Sel != nil {
 			r = int(b.Sel[i])
 		}
-		if times.IsNull(r) {
+		if times.IsNull(r) && !b.Kind(r).Retracts() { // of a delete the key alone need be right
 			if t.rejects == nil {
 				return wrong
 			}

@@ -16,4 +16,9 @@
 // Where only the last row of each key counts (an upsert sink), update-before is left
 // out, and a delete need be right in its keys only. The planner says so in the spec
 // (update_before); an operator that keeps rows by all columns is never given that.
+//
+// A table may be told as upserts by a key from the beginning: rows replace what was of their
+// key, which nobody takes back, and a delete may be of none. Materialize of upserts makes a
+// changelog of them, and stands above whatever reads such a table, unless a sink takes them
+// as they are.
 package changelog

@@ -14,17 +14,20 @@ import (
 )
 
 // latest keeps the rows of each key in the order in which they came; the last one counts.
+// Of upserts, which take nothing back, it keeps no other.
 type latest struct {
 	base
-	keys   []int
-	atEnd  bool
-	before bool // updates come with what was before
-	ages   groups.Ages
+	keys    []int
+	atEnd   bool
+	before  bool // updates come with what was before
+	upserts bool
+	ages    groups.Ages
 
 	mark    []bool  // by slot: it is among those touched
 	touched []int32 // slots of the batch, each once
 	old     []int32 // their last rows before the batch; -1: none
 	found   []int32
+	place   []int32 // by slot: its last row in the batch
 }
 
 // Process implements operator.Operator.
@@ -111,6 +114,9 @@ func (m *latest) take(lists state.Lists, rows []int32) ([]arrow.Array, error) {
 // apply adds the rows that come, then takes out those that go. One that is not there has
 // been left out before, as late.
 func (m *latest) apply(b *stream.Batch) error {
+	if m.upserts {
+		return m.replace(b)
+	}
 	columns, lists := b.Record.Columns(), m.rows.Lists()
 	if b.Kinds == nil {
 		return lists.Add(m.slots, columns, b.Sel, nil)
@@ -139,6 +145,35 @@ func (m *latest) apply(b *stream.Batch) error {
 		return err
 	}
 	lists.RemoveRows(slices.DeleteFunc(m.found, func(r int32) bool { return r < 0 }))
+	m.forget()
+	return nil
+}
+
+// replace puts the last row of each key of the batch in the place of the one that is kept,
+// unless it is a delete.
+func (m *latest) replace(b *stream.Batch) error {
+	m.place = slices.Grow(m.place[:0], m.rows.Len())[:m.rows.Len()]
+	for i, s := range m.slots {
+		row := int32(i)
+		if b.Sel != nil {
+			row = b.Sel[i]
+		}
+		m.place[s] = row
+	}
+	var sel, slots []int32
+	for _, s := range m.touched {
+		if row := m.place[s]; !b.Kind(int(row)).Retracts() {
+			sel, slots = append(sel, row), append(slots, s)
+		}
+	}
+	lists := m.rows.Lists()
+	m.found = append(m.found[:0], m.old...)
+	lists.RemoveRows(slices.DeleteFunc(m.found, func(r int32) bool { return r < 0 }))
+	if len(sel) > 0 {
+		if err := lists.Add(slots, b.Record.Columns(), sel, nil); err != nil {
+			return err
+		}
+	}
 	m.forget()
 	return nil
 }

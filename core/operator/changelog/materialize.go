@@ -21,7 +21,7 @@ const stateTable = 1
 
 // New returns the operator that spec describes, over input columns of in. It keeps rows
 // by all columns, with how often each is there, or, with keys, a list of rows for each
-// key in the order in which they came. With a time to live, which only what tells changes
+// key in the order in which they came, or, where the changes are upserts, the last one. With a time to live, which only what tells changes
 // has, keys that nothing has come for are forgotten: their rows stay with those who read.
 func New(spec *jobgraph.Materialize, in datatype.Schema) (operator.Operator, error) {
 	if len(in) == 0 {
@@ -32,8 +32,8 @@ func New(spec *jobgraph.Materialize, in datatype.Schema) (operator.Operator, err
 	}
 	b := base{in: in, arrow: in.Arrow()}
 	if len(spec.Keys) == 0 {
-		if !spec.AtEnd {
-			return nil, fmt.Errorf("materialize: neither keys nor an end")
+		if !spec.AtEnd || spec.Upserts {
+			return nil, fmt.Errorf("materialize: no keys, which only rows that are told at the end need not have")
 		}
 		b.spec = state.TableSpec{
 			ID: stateTable, Name: "rows", Keys: in,
@@ -42,7 +42,7 @@ func New(spec *jobgraph.Materialize, in datatype.Schema) (operator.Operator, err
 		}
 		return &bag{base: b}, nil
 	}
-	m := &latest{base: b, atEnd: spec.AtEnd, before: spec.UpdateBefore, ages: groups.Ages{Keep: spec.KeepMillis}}
+	m := &latest{base: b, atEnd: spec.AtEnd, before: spec.UpdateBefore, upserts: spec.Upserts, ages: groups.Ages{Keep: spec.KeepMillis}}
 	for _, k := range spec.Keys {
 		if int(k) >= len(in) {
 			return nil, fmt.Errorf("materialize: key column %d of %d", k, len(in))

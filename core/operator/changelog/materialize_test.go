@@ -65,6 +65,46 @@ func TestMaterialize(t *testing.T) {
 	}
 }
 
+// Upserts take nothing back, and delete what may not be there, by its key alone: what comes
+// of them does, and deletes what is there.
+func TestUpserts(t *testing.T) {
+	in := operatortest.Parse(`
+k STRING, v BIGINT
++U a | 1
++U b | 1
+-D z | NULL
++U a | 2
+-D b | NULL
+c | 1
+-D c | NULL
+-D c | NULL
++U c | 3
++U NULL | 1
+a | 2
++U d | 4
+-D d | NULL
++U NULL | 2
+c | 5`)
+	for name, c := range map[string]struct {
+		spec   *jobgraph.Materialize
+		upsert []int
+	}{
+		"full":       {&jobgraph.Materialize{UpdateBefore: true}, nil},
+		"upserts":    {&jobgraph.Materialize{KeyOnly: true}, []int{0}},
+		"at the end": {&jobgraph.Materialize{AtEnd: true}, nil},
+		"for a time": {&jobgraph.Materialize{UpdateBefore: true, KeepMillis: 1 << 40}, nil},
+	} {
+		c.spec.Keys, c.spec.Upserts = []uint32{0}, true
+		t.Run(name, func(t *testing.T) {
+			operatortest.Run(t, operatortest.Case{
+				Inputs: []operatortest.Table{in}, Output: in.Schema, Want: "a | 2\nc | 5\nNULL | 2", Changelog: true, Upsert: c.upsert,
+				Stateful: true, Backend: backend,
+				New: func() (operator.Operator, error) { return changelog.New(c.spec, in.Schema) },
+			})
+		})
+	}
+}
+
 // Keys that nothing has come for are forgotten; what comes then is the first.
 func TestForgotten(t *testing.T) {
 	in := operatortest.Parse(`
@@ -97,7 +137,7 @@ tick 30500
 
 func TestMaterializeRefused(t *testing.T) {
 	for name, spec := range map[string]*jobgraph.Materialize{
-		"no end": {}, "wrong key": {Keys: []uint32{2}}, "forgotten before the end": {AtEnd: true, KeepMillis: 1},
+		"no end": {}, "upserts by no key": {AtEnd: true, Upserts: true}, "wrong key": {Keys: []uint32{2}}, "forgotten before the end": {AtEnd: true, KeepMillis: 1},
 	} {
 		if _, err := changelog.New(spec, operatortest.ParseSchema("k STRING, v BIGINT")); err == nil {
 			t.Errorf("%s: no error", name)

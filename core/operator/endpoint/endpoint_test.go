@@ -416,12 +416,12 @@ func sinkLife(s operator.Operator, mem memory.Allocator) error {
 func TestSpecs(t *testing.T) {
 	fields := []*jobgraph.Field{{Name: "a", Type: "BIGINT"}, {Name: "p", Type: "STRING"}}
 	lit := expr.ToProto(&expr.Literal{Value: int64(3), T: datatype.Of(datatype.BigInt)}).GetLiteral()
-	src := &jobgraph.Source{Table: "t", Columns: fields, PartitionColumns: []string{"p"}, Limit: 5, Predicate: &jobgraph.Predicate{
+	src := &jobgraph.Source{Table: "t", Columns: fields, PartitionColumns: []string{"p"}, PrimaryKey: []string{"a"}, Limit: 5, Predicate: &jobgraph.Predicate{
 		Op: uint32(predicate.And), Terms: []*jobgraph.Predicate{{Op: uint32(predicate.Eq), Column: "a"}},
 	}}
 	src.Predicate.Terms[0].Literals = append(src.Predicate.Terms[0].Literals, lit)
 	spec, err := SourceSpec(src, 4)
-	if err != nil || spec.Predicate.Terms[0].String() != "a = 3" || spec.Parallelism != 4 || spec.Columns.String() != "a BIGINT, p STRING" {
+	if err != nil || spec.Predicate.Terms[0].String() != "a = 3" || spec.Parallelism != 4 || spec.Columns.String() != "a BIGINT, p STRING" || !slices.Equal(spec.Table.PrimaryKey, src.PrimaryKey) {
 		t.Fatalf("%+v, %v", spec, err)
 	}
 	sink, err := SinkSpec(id.Job{1}, &jobgraph.Sink{Table: "t", Columns: fields, Overwrite: true}, true)

@@ -37,7 +37,7 @@ func SourceSpec(s *jobgraph.Source, parallelism int) (connector.SourceSpec, erro
 		return connector.SourceSpec{}, fmt.Errorf("source %s: %w", s.Table, err)
 	}
 	out := connector.SourceSpec{
-		Table:       connector.Table{Name: s.Table, Options: s.Options, Schema: all, Partitions: s.PartitionColumns},
+		Table:       connector.Table{Name: s.Table, Options: s.Options, Schema: all, Partitions: s.PartitionColumns, PrimaryKey: s.PrimaryKey},
 		Columns:     columns,
 		Limit:       s.Limit,
 		Parallelism: parallelism,

@@ -59,6 +59,8 @@ func keep(n plan.Node, need []int) plan.Node {
 		return narrow(plan.MapInputs(n, func(i plan.Node) plan.Node { return keep(i, in) }), in, need)
 	case *plan.Watermark:
 		return keepWatermark(n, need)
+	case *plan.Materialize:
+		return keepMaterialize(n, need)
 	default: // WindowTVF: its input is read whole
 		inputs := plan.MapInputs(n, func(in plan.Node) plan.Node { return keep(in, span(len(in.Schema()))) })
 		return narrow(inputs, span(len(n.Schema())), need)
@@ -317,6 +319,17 @@ func keepSort(n plan.Node, keys []plan.SortKey, need []int) plan.Node {
 		return narrow(&plan.TopN{Place: n.Place, Input: in, Keys: moved, Offset: n.Offset, Count: n.Count}, have, need)
 	}
 	return n
+}
+
+// keepMaterialize keeps the keys, by which rows are told apart.
+func keepMaterialize(n *plan.Materialize, need []int) plan.Node {
+	have := union(append(slices.Clone(need), n.Keys...))
+	c := *n
+	c.Input, c.Keys = keep(n.Input, have), nil
+	for _, k := range n.Keys {
+		c.Keys = append(c.Keys, rank(have, k))
+	}
+	return narrow(&c, have, need)
 }
 
 func keepWatermark(n *plan.Watermark, need []int) plan.Node {

@@ -39,7 +39,9 @@ func pushDown(n plan.Node, terms []expr.Expr) plan.Node {
 		}
 		return throughColumns(n, terms, span(len(n.Input.Schema())))
 	case *plan.Over:
-		return throughOver(n, terms)
+		return throughGroups(n, terms, n.Partition)
+	case *plan.Materialize:
+		return throughGroups(n, terms, n.Keys)
 	case *plan.Match:
 		return throughColumns(n, terms, n.Partition)
 	case *plan.Sort:
@@ -54,17 +56,18 @@ func above(n plan.Node, terms []expr.Expr) plan.Node {
 	return plan.Where(plan.MapInputs(n, func(in plan.Node) plan.Node { return pushDown(in, nil) }), terms)
 }
 
-// throughOver moves the terms that take or leave whole partitions.
-func throughOver(n *plan.Over, terms []expr.Expr) plan.Node {
+// throughGroups moves the terms that take or leave all rows with the same values of columns,
+// which n tells groups apart by and passes on in their places.
+func throughGroups(n plan.Node, terms []expr.Expr, columns []int) plan.Node {
 	var down, stay []expr.Expr
 	for _, t := range terms {
-		if plan.OnlyColumns(t, func(i int) bool { return slices.Contains(n.Partition, i) }) && deterministic(t) {
+		if plan.OnlyColumns(t, func(i int) bool { return slices.Contains(columns, i) }) && deterministic(t) {
 			down = append(down, t)
 		} else {
 			stay = append(stay, t)
 		}
 	}
-	return plan.Where(n.WithInputs(pushDown(n.Input, down)), stay)
+	return plan.Where(n.WithInputs(pushDown(n.Inputs()[0], down)), stay)
 }
 
 // throughSessions moves the terms that take or leave all rows of a key.

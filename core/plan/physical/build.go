@@ -246,8 +246,6 @@ func (b *builder) updating(n plan.Node) (*fragment, error) {
 		return b.updatingOver(n)
 	case *plan.GroupTop:
 		return b.groupTop(n)
-	case *plan.Materialize:
-		return b.materialize(n)
 	}
 	return nil, nil
 }
@@ -291,6 +289,8 @@ func (b *builder) build(n plan.Node) (*fragment, error) {
 		return b.union(n)
 	case *plan.Watermark:
 		return b.watermark(n)
+	case *plan.Materialize:
+		return b.materialize(n)
 	case *plan.Sink:
 		return b.sink(n)
 	case *plan.WindowTVF:

@@ -57,12 +57,17 @@ func Explain(g *jobgraph.Graph, roots []plan.Node, actual *Actual) string {
 }
 
 func changelog(g *jobgraph.Graph, roots []plan.Node) plan.Changelog {
+	all := plan.InsertOnly
 	for _, n := range roots {
-		if g.Mode == jobgraph.Mode_MODE_STREAMING && plan.ChangelogOf(n) == plan.Retract {
-			return plan.Retract
+		switch c := plan.ChangelogOf(n); {
+		case g.Mode != jobgraph.Mode_MODE_STREAMING, c == plan.InsertOnly:
+		case c == plan.Retract:
+			return c
+		default:
+			all = c
 		}
 	}
-	return plan.InsertOnly
+	return all
 }
 
 func parallelism(n uint32) string {

@@ -48,6 +48,10 @@ func updatingText(g *jobgraph.Graph, v *jobgraph.Vertex, op *jobgraph.Operator) 
 	case *jobgraph.Operator_Materialize:
 		m := s.Materialize
 		switch {
+		case m.Upserts && m.AtEnd:
+			return "the latest row" + byText(in, m.Keys) + "; bounded by the input's end, one row a key"
+		case m.Upserts:
+			return "the latest row" + byText(in, m.Keys) + "; " + bound(in, nil, m.KeepMillis, "one row a key", false)
 		case len(m.Keys) > 0:
 			return "rows" + byText(in, m.Keys) + "; " + bound(in, nil, m.KeepMillis, "those of all keys", false)
 		case m.AtEnd:

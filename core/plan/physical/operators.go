@@ -25,7 +25,7 @@ func (b *builder) scan(n *plan.Scan) (*fragment, error) {
 func sourceProto(n *plan.Scan) *jobgraph.Source {
 	source := &jobgraph.Source{
 		Connector: n.Connector, Table: n.Table.Name, Options: maps.Clone(n.Table.Options),
-		Columns: fields(n.Columns), PartitionColumns: n.Table.Partitions,
+		Columns: fields(n.Columns), PartitionColumns: n.Table.Partitions, PrimaryKey: n.Table.PrimaryKey,
 		Limit: n.Limit, Bounded: n.Known.Bounded, TableColumns: fields(tableColumns(n)),
 	}
 	if n.Predicate != nil {

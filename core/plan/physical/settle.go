@@ -110,6 +110,8 @@ func producer(n plan.Node) string {
 		return "a window function"
 	case *plan.GroupTop:
 		return "a top-n"
+	case *plan.Materialize:
+		return "the latest row of each key"
 	}
 	return n.Label()
 }
@@ -188,7 +190,7 @@ func settleSink(n *plan.Sink) (plan.Node, error) {
 	case connector.Upserts:
 		if key := primaryKey(n); key != nil {
 			if changesByKey(n.Input, key) {
-				return n, nil
+				return n.WithInputs(asTold(n.Input)), nil
 			}
 			return n.WithInputs(&plan.Materialize{Input: n.Input, Keys: key}), nil
 		}
@@ -198,6 +200,20 @@ func settleSink(n *plan.Sink) (plan.Node, error) {
 		return nil, err
 	}
 	return n.WithInputs(in), nil
+}
+
+// asTold is n without what makes full changes of upserts, where nothing else is between
+// them and a sink that replaces rows by the same key: it may delete what is not there.
+func asTold(n plan.Node) plan.Node {
+	switch in := n.(type) {
+	case *plan.Project:
+		return in.WithInputs(asTold(in.Input))
+	case *plan.Materialize:
+		if in.Upserts {
+			return in.Input
+		}
+	}
+	return n
 }
 
 // primaryKey are the columns of a sink's primary key.

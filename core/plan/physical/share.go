@@ -88,7 +88,9 @@ func sharedAlong(n plan.Node) bool {
 		switch n := n.(type) {
 		case *plan.Scan:
 			reads, waits = true, waits || n.Limit > 0
-		case *plan.Sink, *plan.Materialize, *plan.Sort, *plan.TopN, *plan.Limit:
+		case *plan.Materialize:
+			waits = waits || n.AtEnd
+		case *plan.Sink, *plan.Sort, *plan.TopN, *plan.Limit:
 			waits = true
 		}
 	})

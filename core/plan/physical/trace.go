@@ -66,7 +66,11 @@ func (p *part) trace() {
 		if len(keys) == 0 {
 			keys = in
 		}
-		p.state("changelog", keys, len(m.Keys) > 0, m.AtEnd)
+		kind := "changelog"
+		if m.Upserts {
+			kind = "upserts"
+		}
+		p.state(kind, keys, len(m.Keys) > 0, m.AtEnd)
 	case *jobgraph.Operator_Values:
 		p.state("values", spelled(s.Values))
 		p.columns = p.made(len(p.op.Output))

@@ -162,6 +162,10 @@ func (b *builder) updatingOver(n *plan.Over) (*fragment, error) {
 }
 
 func (b *builder) materialize(n *plan.Materialize) (*fragment, error) {
+	if column := nested(n); column != "" && n.Upserts { // of others Settle has seen to it
+		return nil, sqlerr.New(sqlerr.Unsupported, n.At(), "the latest row of each key cannot be kept with column %s, which is an array, a map or a row", column).
+			Suggest("leave the column out, or declare it as a STRING")
+	}
 	f, err := b.node(n.Input)
 	if err != nil {
 		return nil, err
@@ -174,7 +178,7 @@ func (b *builder) materialize(n *plan.Materialize) (*fragment, error) {
 		keys = nil
 	}
 	f = b.meet(f, keys)
-	spec := &jobgraph.Materialize{Keys: refs(n.Keys), AtEnd: n.AtEnd, UpdateBefore: b.before(n), KeyOnly: !b.before(n)}
+	spec := &jobgraph.Materialize{Keys: refs(n.Keys), AtEnd: n.AtEnd, UpdateBefore: b.before(n), KeyOnly: !b.before(n), Upserts: n.Upserts}
 	if !n.AtEnd {
 		spec.KeepMillis = b.o.KeepMillis
 	}

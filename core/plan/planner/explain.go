@@ -96,8 +96,8 @@ func (r *Result) text(actual *physical.Actual) string {
 	for _, n := range r.Plans {
 		b.WriteString(plan.PrintNotes(n, func(n plan.Node) string {
 			note := ""
-			if r.Graph.Mode == jobgraph.Mode_MODE_STREAMING && plan.ChangelogOf(n) == plan.Retract {
-				note = "retract, "
+			if c := plan.ChangelogOf(n); r.Graph.Mode == jobgraph.Mode_MODE_STREAMING && c != plan.InsertOnly {
+				note = c.String() + ", "
 			}
 			note += "~" + plan.Approximate(plan.Rows(n)) + " rows"
 			if actual != nil {

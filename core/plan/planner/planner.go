@@ -274,7 +274,7 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 		return nil, err
 	}
 	if !streaming {
-		roots = withoutWatermarks(roots)
+		roots = ending(roots)
 	}
 	roots = optimizer.Optimize(roots, optimizer.Options{
 		Functions: r.functions, Refresh: r.refresh, Streaming: streaming, Zone: config.LocalTimeZone.Get(r.settings),
@@ -419,14 +419,19 @@ func (r *run) streaming(at ast.Node, roots []plan.Node) (bool, error) {
 	return endless != nil, nil
 }
 
-// withoutWatermarks drops event time from plans that need none: every input
-// ends, so windows close then.
-func withoutWatermarks(roots []plan.Node) []plan.Node {
+// ending drops event time from plans that need none: every input ends, so windows close
+// then, and tables that are told as changes are complete.
+func ending(roots []plan.Node) []plan.Node {
 	out := make([]plan.Node, len(roots))
 	for i, root := range roots {
 		out[i] = plan.Transform(root, func(n plan.Node) plan.Node {
-			if w, ok := n.(*plan.Watermark); ok {
-				return w.Input
+			switch n := n.(type) {
+			case *plan.Watermark:
+				return n.Input
+			case *plan.Materialize:
+				m := *n
+				m.AtEnd = true
+				return &m
 			}
 			return n
 		})

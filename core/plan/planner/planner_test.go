@@ -24,7 +24,7 @@ import (
 )
 
 // fake is a connector that knows tables by their options: rows, bytes, version,
-// bounded, bounds (column low high, ...), partitions (total), takes (upserts),
+// bounded, bounds (column low high, ...), partitions (total), takes and tells (upserts),
 // narrow-rows, and a few files by path.
 type fake struct {
 	connector.Connector
@@ -51,6 +51,8 @@ func (f fake) Describe(_ context.Context, t connector.Table, pred *predicate.Pre
 			d.NarrowRows = value == "true"
 		case "many-splits":
 			d.ManySplits = true
+		case "tells":
+			d.Changes = connector.Upserts
 		case "scan.watermark.idle-timeout", "scan.watermark.alignment.max-drift":
 		case "bounded":
 			d.Bounded = value == "true"

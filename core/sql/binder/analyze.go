@@ -61,7 +61,7 @@ func (b *Binder) Analyze(s *ast.AnalyzeTable) (*Analysis, error) {
 	a := &Analysis{
 		Table: table,
 		found: catalog.Statistics{Partition: portion, Version: scan.Known.Version, Bytes: scan.Known.Bytes, Columns: map[string]catalog.ColumnStatistics{}},
-		input: &plan.Project{Place: b.at(s), Input: plan.Where(scan, filter)},
+		input: &plan.Project{Place: b.at(s), Input: plan.Where(normalized(scan, scan), filter)},
 	}
 	a.calls = &plan.Aggregate{Place: b.at(s), Input: a.input}
 	a.call("COUNT", -1, datatype.Of(datatype.BigInt).NotNull())

@@ -243,7 +243,7 @@ func (b *Binder) bindCatalogTable(t *catalog.Table, at *ast.TableRef) (plan.Node
 		node = project
 	}
 	if t.Watermark == nil {
-		return node, nil
+		return normalized(node, scan), nil
 	}
 	w, err := inner.overTable(t.Watermark.Expr, node.Schema(), "a watermark")
 	if err != nil {
@@ -255,7 +255,19 @@ func (b *Binder) bindCatalogTable(t *catalog.Table, at *ast.TableRef) (plan.Node
 	if !scan.Known.Bounded {
 		out.FutureMillis = b.FutureMillis
 	}
-	return out, nil
+	return normalized(out, scan), nil
+}
+
+// normalized is n, which reads a table, with changes that take back what they replace.
+func normalized(n plan.Node, scan *plan.Scan) plan.Node {
+	if scan.Known.Changes != connector.Upserts {
+		return n
+	}
+	out := &plan.Materialize{Input: n, Upserts: true}
+	for _, name := range scan.Table.PrimaryKey {
+		out.Keys = append(out.Keys, n.Schema().Index(name))
+	}
+	return out
 }
 
 func (b *Binder) bindAliased(t *ast.Aliased) (plan.Node, *scope, error) {

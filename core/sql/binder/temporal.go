@@ -145,6 +145,10 @@ func (a *asOf) lookup() (plan.Node, error) {
 // temporal joins versions.
 func (a *asOf) temporal(leftTime int) (plan.Node, error) {
 	n := a.below(false)
+	if m, ok := n.(*plan.Materialize); ok {
+		return nil, a.errorf(sqlerr.Unsupported, a.table, "%s does not fit: a row that is deleted by its key has no event time at which it ends", m.Label()).
+			Suggest("read the topic with connector kafka, whose rows are all versions, and declare the PRIMARY KEY there")
+	}
 	keys, time := a.versions(&n)
 	if keys == nil {
 		return nil, a.errorf(sqlerr.BadClause, a.table, "%s an event time wants a versioned table", clauseAsOf).
