@@ -12,7 +12,7 @@ import (
 	"github.com/tidemill/tidemill/core/id"
 )
 
-// What the tests of the sink show with a broker in the process, with the one that make
+// What the tests of the sink, and of changes by key, show with a broker in the process, with the one that make
 // test-streams starts.
 func TestStreamsSink(t *testing.T) {
 	at := os.Getenv("TIDEMILL_KAFKA")
@@ -21,6 +21,7 @@ func TestStreamsSink(t *testing.T) {
 	}
 	for name, test := range map[string]func(*testing.T, *bench){
 		"exactly once": exactlyOnceTest, "attempts": attemptsTest, "expired": expiredTest, "timed out": timedOutTest,
+		"upserts": upsertSourceTest, "malformed upserts": upsertMalformedTest,
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := benchAt(t, []string{at})

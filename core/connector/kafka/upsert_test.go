@@ -12,9 +12,9 @@ import (
 	"github.com/tidemill/tidemill/core/failure"
 )
 
-// upserts is a table of upsert-kafka by k, over the topic "in", up to its end.
+// upserts is a table of upsert-kafka by k, over the bench's topic, up to its end.
 func (b *bench) upserts(options ...string) connector.Table {
-	t := b.table("in", append([]string{"scan.startup.mode = ", "scan.bounded.mode = latest-offset", "key.format = json"}, options...)...)
+	t := b.table(b.out, append([]string{"scan.startup.mode = ", "scan.bounded.mode = latest-offset", "key.format = json"}, options...)...)
 	t.PrimaryKey = []string{"k"}
 	t.Schema = slices.Clone(t.Schema)
 	t.Schema[0].Type.Nullable = false
@@ -32,7 +32,7 @@ func (b *bench) sendPair(pairs ...string) {
 	}
 	for _, pair := range pairs {
 		key, value, _ := strings.Cut(pair, "=")
-		r := &kgo.Record{Topic: "in", Key: bytes(key), Value: bytes(value)}
+		r := &kgo.Record{Topic: b.out, Key: bytes(key), Value: bytes(value)}
 		if err := b.client.ProduceSync(b.t.Context(), r).FirstErr(); err != nil {
 			b.t.Fatal(err)
 		}
@@ -78,8 +78,9 @@ func (b *bench) changes(t connector.Table, env connector.ReaderEnv) (out []strin
 
 // A message with a value is the row of its key, one without it a delete, whatever is decoded
 // together; the key is that of the message, also where the value says another one.
-func TestUpsertSource(t *testing.T) {
-	b := newBench(t)
+func TestUpsertSource(t *testing.T) { upsertSourceTest(t, newBench(t)) }
+
+func upsertSourceTest(t *testing.T, b *bench) {
 	b.sendPair(`{"k":1}={"v":"a"}`, `{"k":2}=-`, `{"k":1}=-`, `{"k":3}={"k":7,"v":"c"}`, `{"k":3}={"k":3}`, `{"k":4}=-`, `{"k":4}={"v":"d"}`)
 	want := "+U 1 a, -D 2 (null), -D 1 (null), +U 3 c, +U 3 (null), -D 4 (null), +U 4 d"
 	for _, include := range []string{"ALL", "EXCEPT_KEY"} {
@@ -102,13 +103,14 @@ func TestUpsertSource(t *testing.T) {
 
 // A message whose key is no primary key is malformed, with a value or without; it fails the
 // reader, is left out alone, or is told of, with its key where there is no value.
-func TestUpsertMalformed(t *testing.T) {
-	b := newBench(t)
+func TestUpsertMalformed(t *testing.T) { upsertMalformedTest(t, newBench(t)) }
+
+func upsertMalformedTest(t *testing.T, b *bench) {
 	b.sendPair(`{"k":1}={"v":"a"}`, `-={"v":"b"}`, `{"k":null}={"v":"c"}`, `{}=-`, `{"k":=-`, `{"k":2}={"v":`, `{"k":3}=-`, `-=-`)
 	alone := b.env()
 	alone.BatchRows = 1
 	got := b.changes(b.upserts(), alone)
-	if len(got) != 2 || got[0] != "+U 1 a" || got[1] != "topic in, partition 0, offset 1: the message has no key, which is the row's primary key" {
+	if len(got) != 2 || got[0] != "+U 1 a" || got[1] != "topic "+b.out+", partition 0, offset 1: the message has no key, which is the row's primary key" {
 		t.Errorf("%q", got)
 	}
 	for _, option := range []string{"json.ignore-parse-errors = true", "value.json.ignore-parse-errors = true"} {
@@ -124,7 +126,7 @@ func TestUpsertMalformed(t *testing.T) {
 	}
 	want := []string{`1|{"v":"b"}`, `2|{"v":"c"}`, `3|{}`, `4|{"k":`, `5|{"v":`, `7|`}
 	for i := range want {
-		want[i] = "topic in, partition 0, offset " + want[i]
+		want[i] = "topic " + b.out + ", partition 0, offset " + want[i]
 	}
 	if !slices.Equal(rejected, want) {
 		t.Errorf("rejected %q", rejected)
