@@ -24,7 +24,18 @@ import (
 // workers and the broker are killed and come back. A reader of committed rows sees each
 // row once.
 func TestStreamsKafkaToKafka(t *testing.T) {
-	const rows = 40_000
+	copyTopic(t, 40_000, 4, "n BIGINT, pad STRING", "'connector' = 'kafka', 'format' = 'json'", "'scan.startup.mode' = 'earliest-offset'")
+}
+
+// So is a topic of changes by key, by a job that passes them on as they are.
+func TestStreamsUpsertToUpsert(t *testing.T) {
+	copyTopic(t, 15_000, 2, "n BIGINT, pad STRING, PRIMARY KEY (n) NOT ENFORCED",
+		"'connector' = 'upsert-kafka', 'key.format' = 'json', 'value.format' = 'json'", "'scan.topic-partition-discovery.interval' = '5 min'")
+}
+
+// copyTopic copies rows while workers and the broker are killed so many times; connect is what
+// both tables are with, and source what the first one is.
+func copyTopic(t *testing.T, rows, times int, columns, connect, source string) {
 	k := newCopied(t)
 	m := newMill(t, "--workers", "2")
 	put(t, m.work, "copy.sql", fmt.Sprintf(`
@@ -35,12 +46,10 @@ func TestStreamsKafkaToKafka(t *testing.T) {
 		SET 'restart-strategy.type' = 'fixed-delay';
 		SET 'restart-strategy.fixed-delay.attempts' = '1000';
 		SET 'restart-strategy.fixed-delay.delay' = '200 ms';
-		CREATE TABLE a (n BIGINT, pad STRING) WITH ('connector' = 'kafka', 'properties.bootstrap.servers' = '%s', 'topic' = '%s',
-			'format' = 'json', 'scan.startup.mode' = 'earliest-offset');
-		CREATE TABLE b (n BIGINT, pad STRING) WITH ('connector' = 'kafka', 'properties.bootstrap.servers' = '%s', 'topic' = '%s',
-			'format' = 'json', 'sink.delivery-guarantee' = 'exactly-once', 'sink.transactional-id-prefix' = '%s',
-			'properties.transaction.timeout.ms' = '60000');
-		INSERT INTO b SELECT n, pad FROM a;`, m.work, k.at, k.in, k.at, k.out, k.out))
+		CREATE TABLE a (%s) WITH (%s, 'properties.bootstrap.servers' = '%s', 'topic' = '%s', %s);
+		CREATE TABLE b (%s) WITH (%s, 'properties.bootstrap.servers' = '%s', 'topic' = '%s',
+			'sink.delivery-guarantee' = 'exactly-once', 'sink.transactional-id-prefix' = '%s', 'properties.transaction.timeout.ms' = '60000');
+		INSERT INTO b SELECT n, pad FROM a;`, m.work, columns, connect, k.at, k.in, source, columns, connect, k.at, k.out, k.out))
 	o := m.run("submit", "copy.sql")
 	if o.code != 0 {
 		t.Fatalf("submit: exit code %d\n%s", o.code, o.stderr)
@@ -55,7 +64,7 @@ func TestStreamsKafkaToKafka(t *testing.T) {
 	kills := []func(){
 		func() { k.killWorker(m, "worker-1") }, k.killBroker, func() { k.killWorker(m, "worker-2") },
 		func() { k.killWorker(m, "worker-1"); k.killBroker() },
-	}
+	}[:times]
 	done, begun := 0, time.Now()
 	k.read(rows, func(n int) {
 		seen.Store(int64(n))
@@ -117,7 +126,7 @@ func (k *copied) send(ctx context.Context, rows int, seen *atomic.Int64) error {
 			return ctx.Err()
 		}
 		for batch := 0; batch < 100 && n < rows && int64(n) < seen.Load()+8000; batch++ {
-			k.client.Produce(ctx, &kgo.Record{Topic: k.in, Value: fmt.Appendf(nil, `{"n":%d,"pad":"row %d"}`, n, n)}, func(_ *kgo.Record, err error) {
+			k.client.Produce(ctx, &kgo.Record{Topic: k.in, Key: fmt.Appendf(nil, `{"n":%d}`, n), Value: fmt.Appendf(nil, `{"n":%d,"pad":"row %d"}`, n, n)}, func(_ *kgo.Record, err error) {
 				if err != nil {
 					failed.Store(&err)
 				}
