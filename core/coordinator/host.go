@@ -60,6 +60,10 @@ func (h *Host) Start(ctx context.Context, r *rpc.CoordinatorRequest) error {
 		return errors.Join(fmt.Errorf("start coordinator of job %v: %w", job, err), t.close(context.WithoutCancel(ctx)))
 	}
 	h.mu.Lock()
+	if err := ctx.Err(); err != nil { // another start may have come since
+		h.mu.Unlock()
+		return errors.Join(fmt.Errorf("start coordinator of job %v: %w", job, err), t.close(context.WithoutCancel(ctx)))
+	}
 	old := h.tasks[job]
 	h.tasks[job] = t
 	h.mu.Unlock()

@@ -220,8 +220,7 @@ func (m *Master) rewind(replaced []id.Attempt) {
 		m.restored, m.base = restored, id.Checkpoint(m.checkpoints.Latest().GetCheckpoint())
 	}
 	m.restarted()
-	var ctx context.Context
-	ctx, m.starting = context.WithCancel(context.Background())
+	ctx := m.beginStart(context.Background())
 	m.coordinate(ctx, m.sendHeld)
 	m.coordinator, m.uncoordinated = "", m.started // sources wait for the new one
 }

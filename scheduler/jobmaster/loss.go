@@ -80,8 +80,7 @@ func (m *Master) coordinatorLost(w id.Worker, cause error) {
 	if m.graph.State() == execgraph.JobFailing || m.graph.State().Terminal() {
 		return
 	}
-	var ctx context.Context
-	ctx, m.starting = context.WithCancel(context.Background())
+	ctx := m.beginStart(context.Background())
 	m.coordinate(ctx, m.sendHeld)
 }
 

@@ -38,6 +38,7 @@ type Master struct {
 	output      map[id.Subtask]*rpc.TaskReport // of finished attempts
 	timers      map[*time.Timer]bool
 	starting    context.CancelFunc // ends the start of the coordinator task
+	starts      int                // of the coordinator task: only the latest one counts
 	workers     map[id.Worker]bool // that have something of the job
 	ended       bool
 	held        []execgraph.Deploy // that wait for the coordinator task
@@ -230,7 +231,7 @@ func (m *Master) begin(ctx context.Context) {
 		m.resume()
 		return
 	}
-	ctx, m.starting = context.WithCancel(ctx)
+	ctx = m.beginStart(ctx)
 	if m.checkpointed {
 		m.freed = m.opts.Resources.Freed()
 	}
@@ -267,6 +268,18 @@ func (m *Master) start(ctx context.Context, restored *checkpointing.Restored, pa
 // workers are away; any other failure fails the job.
 func (m *Master) coordinate(ctx context.Context, then func()) { m.tryCoordinate(ctx, 1, then) }
 
+// beginStart returns the context of a start of the coordinator task. It ends the start
+// before, which must not go on beside: enumerators that began again would hand out once
+// more what sources have been given meanwhile.
+func (m *Master) beginStart(ctx context.Context) context.Context {
+	if m.starting != nil {
+		m.starting()
+	}
+	m.starts++
+	ctx, m.starting = context.WithCancel(ctx)
+	return ctx
+}
+
 func (m *Master) tryCoordinate(ctx context.Context, try int, then func()) {
 	vertices := m.layout.coordinated()
 	if len(vertices) == 0 {
@@ -274,7 +287,7 @@ func (m *Master) tryCoordinate(ctx context.Context, try int, then func()) {
 		return
 	}
 	var unpublished []*rpc.Committable
-	origin, before := m.origin(), m.coordinator
+	origin, before, start := m.origin(), m.coordinator, m.starts
 	attempts := m.attempts()
 	for _, v := range vertices {
 		vertex := id.Vertex(v.GetVertex().GetId())
@@ -303,8 +316,13 @@ func (m *Master) tryCoordinate(ctx context.Context, try int, then func()) {
 		}
 		m.post(func() {
 			if w != "" {
-				m.coordinator = w
 				m.workers[w] = true
+			}
+			if start != m.starts {
+				return // it began anew
+			}
+			if w != "" {
+				m.coordinator = w
 			}
 			if err == nil && !slices.Contains(m.opts.Resources.Workers(), w) { // nobody knew yet what went with it
 				err = lost(w)
@@ -316,7 +334,11 @@ func (m *Master) tryCoordinate(ctx context.Context, try int, then func()) {
 				m.handle(execgraph.Fail{Cause: err})
 			case !m.graph.State().Terminal():
 				m.coordinator = ""
-				m.after(min(commitFirstPause*time.Duration(try), mostPause), func() { m.tryCoordinate(ctx, try+1, then) })
+				m.after(min(commitFirstPause*time.Duration(try), mostPause), func() {
+					if start == m.starts {
+						m.tryCoordinate(ctx, try+1, then)
+					}
+				})
 			}
 		})
 	})

@@ -52,7 +52,7 @@ type history struct {
 // restore of all of them is what was there at the last one, for any ranges of groups;
 // and life goes on from there.
 func histories(t *testing.T, f Factory) {
-	for seed := range uint64(25) {
+	for seed := range uint64(12) {
 		h := &history{fixture: start(t, f), r: rand.New(rand.NewPCG(seed, 7)), twin: map[int64]map[string]entry{}}
 		h.adopt(h.open(All))
 		for range 12 {
