@@ -11,6 +11,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/id"
+	"github.com/tidemill/tidemill/core/invariant"
 	"github.com/tidemill/tidemill/core/keygroup"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/state"
@@ -188,7 +189,11 @@ func verdict(f fault) (text string) {
 				close(p.stop)
 			}
 		}
-		if x := recover(); x != nil && x != any(failed{}) {
+		switch x := recover().(type) {
+		case nil, failed:
+		case invariant.Violation: // the state finds out before the harness does
+			r.Error(x)
+		default:
 			panic(x)
 		}
 		text = r.text
