@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -86,7 +87,7 @@ func (c dialerCredentials) ClientHandshake(ctx context.Context, authority string
 		c.note(err)
 		return conn, info, err
 	}
-	return &watched{Conn: conn, note: c.note}, info, nil
+	return &watched{Conn: conn, note: c.note, answered: make(chan struct{})}, info, nil
 }
 
 // watched is a connection with TLS, whose server says whether it takes our certificate
@@ -95,6 +96,27 @@ type watched struct {
 	net.Conn
 	note  func(error)
 	heard bool // by the one goroutine that reads
+	// answered is closed when the first read has returned.
+	answered chan struct{}
+	first    sync.Once
+}
+
+// alertPatience is how long a failed write waits for what the other side has to say.
+const alertPatience = time.Second
+
+// Write implements net.Conn. Who refuses a certificate says so and closes the connection: a
+// write that fails lets the alert be read before the connection is given up.
+func (w *watched) Write(b []byte) (int, error) {
+	n, err := w.Conn.Write(b)
+	if err != nil {
+		enough := time.NewTimer(alertPatience)
+		defer enough.Stop()
+		select {
+		case <-w.answered:
+		case <-enough.C:
+		}
+	}
+	return n, err
 }
 
 // Read implements net.Conn.
@@ -103,6 +125,7 @@ func (w *watched) Read(b []byte) (int, error) {
 	if w.heard {
 		return n, err
 	}
+	defer w.first.Do(func() { close(w.answered) }) // what it says is noted
 	var alert *net.OpError
 	switch {
 	case err == nil:
