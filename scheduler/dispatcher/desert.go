@@ -26,21 +26,14 @@ func (d *Dispatcher) ask(j *job) (leave func()) {
 
 // watchClients cancels the jobs of queries whose clients are gone.
 func (d *Dispatcher) watchClients() {
-	tick := time.NewTicker(ClientTimeout / 4)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-d.root.Done():
-			return
-		}
+	d.every(ClientTimeout/4, func() {
 		for _, j := range d.deserted() {
 			d.opts.Log.Warn("a query is cancelled: its client is gone", "job", j, "after", ClientTimeout)
 			if err := d.Cancel(d.root, j); err != nil {
 				d.opts.Log.Warn("a query without a client was not cancelled", "job", j, "error", err)
 			}
 		}
-	}
+	})
 }
 
 // deserted are the jobs of queries that nobody has asked for in ClientTimeout of this

@@ -259,14 +259,7 @@ func (d *Dispatcher) persevere(ctx context.Context, try func(context.Context) er
 
 // sweep collects blobs that no job names.
 func (d *Dispatcher) sweep() {
-	tick := time.NewTicker(sweepPause)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-d.root.Done():
-			return
-		}
+	d.every(sweepPause, func() {
 		used := d.named()
 		_, _, err := d.opts.Store.List(d.root, bucket, "-") // nothing: does this master still lead?
 		if err == nil {
@@ -274,6 +267,20 @@ func (d *Dispatcher) sweep() {
 		}
 		if err != nil {
 			d.opts.Log.Warn("unused blobs were not collected", "error", err)
+		}
+	})
+}
+
+// every does something again and again, until the dispatcher ends.
+func (d *Dispatcher) every(pause time.Duration, do func()) {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			do()
+		case <-d.root.Done():
+			return
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/datatype"
-	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/stream"
@@ -60,9 +59,9 @@ func (l *Late) Open(ctx *operator.Context, in datatype.Schema, time int) error {
 	if ctx.Sides == 0 {
 		return nil
 	}
-	out, ok := ctx.Output.(operator.SideOutput)
-	if !ok {
-		return failure.Errorf(failure.Internal, "late rows of %s: the output has no sides", ctx.Name)
+	out, err := sideOutput(ctx, "late rows of "+ctx.Name)
+	if err != nil {
+		return err
 	}
 	l.out = out
 	return nil

@@ -10,7 +10,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/tidemill/tidemill/core/datatype"
-	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/operator"
 	"github.com/tidemill/tidemill/core/stream"
@@ -68,9 +67,9 @@ func (r *Rejects) Open(ctx *operator.Context, sides bool) error {
 	if r == nil || !sides {
 		return nil
 	}
-	out, ok := ctx.Output.(operator.SideOutput)
-	if !ok {
-		return failure.Errorf(failure.Internal, "rejected records of %s: the output has no sides", r.table)
+	out, err := sideOutput(ctx, "rejected records of "+r.table)
+	if err != nil {
+		return err
 	}
 	r.out, r.build = out, array.NewRecordBuilder(ctx.Alloc, RejectColumns().Arrow())
 	return nil
