@@ -85,7 +85,9 @@ func (m *mill) crowds(t *testing.T) {
 		if code, _ := m.ask(t, http.MethodGet, m.member("master").HTTP+"/overview", nil); code != http.StatusOK {
 			t.Errorf("%s: REST: %d", what, code)
 		}
-		if now := resident(t, m.member(port[0]).PID); now > before+most {
+		now := resident(t, m.member(port[0]).PID)
+		t.Logf("%s: %d KiB before, %d with %d connections", what, before>>10, now>>10, many)
+		if now > before+most {
 			t.Errorf("%s: %d bytes before, %d with %d connections", what, before, now, many)
 		}
 		for _, c := range conns {

@@ -80,8 +80,9 @@ type links struct {
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 	raft    chan *raft.Raft   // holds it from when it runs
+	arrived chan arrival      // for Accept
 	fail    func(error) error // ends the store
-	serving sync.WaitGroup    // accepted links that the transport has not closed
+	serving sync.WaitGroup    // listen, and accepted links that nobody has closed
 
 	mu        sync.Mutex
 	open      map[*link]struct{}
@@ -93,13 +94,22 @@ type links struct {
 
 var _ raft.StreamLayer = (*links)(nil)
 
+// arrival is a link of another master's Raft, or why there will be none.
+type arrival struct {
+	link *link
+	err  error
+}
+
+// newLinks listens until Close.
 func newLinks(self raft.ServerID, n *Network, fail func(error) error) *links {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &links{
+	l := &links{
 		self: self, network: n, fail: fail, ctx: ctx, cancel: cancel,
-		raft: make(chan *raft.Raft, 1),
+		raft: make(chan *raft.Raft, 1), arrived: make(chan arrival),
 		open: map[*link]struct{}{}, peers: map[raft.ServerAddress]*peer{},
 	}
+	l.serving.Go(l.listen)
+	return l
 }
 
 // link is a connection that is closed with its links.
@@ -107,7 +117,6 @@ type link struct {
 	net.Conn
 	of       *links
 	accepted bool
-	heard    bool // what it is for; only the reader looks
 	admitted bool // it counts as greeted; guarded by links.mu
 	closed   sync.Once
 }
@@ -119,7 +128,7 @@ func (l *links) add(c net.Conn, accepted bool) (*link, error) {
 	case l.closed:
 		return nil, errors.Join(net.ErrClosed, c.Close())
 	}
-	k := &link{Conn: c, of: l, accepted: accepted, heard: !accepted}
+	k := &link{Conn: c, of: l, accepted: accepted}
 	l.open[k] = struct{}{}
 	if accepted {
 		l.serving.Add(1)
@@ -191,29 +200,53 @@ type linkAddr string
 func (linkAddr) Network() string  { return "tidemill-masters" }
 func (a linkAddr) String() string { return string(a) }
 
-// Accept implements raft.StreamLayer. The one who connected is heard by the first Read,
-// so one that says nothing keeps nobody waiting.
+// Accept implements raft.StreamLayer: Raft, whose readers take a quarter of a MiB each, sees
+// only who has come for it.
 func (l *links) Accept() (net.Conn, error) {
-	c, err := l.network.Listener.Accept()
-	if err != nil {
-		return nil, err
+	select {
+	case a := <-l.arrived:
+		if a.err != nil {
+			return nil, a.err
+		}
+		return a.link, nil
+	case <-l.ctx.Done():
+		return nil, net.ErrClosed
 	}
-	k, err := l.add(c, true)
-	if err != nil {
-		return nil, err
-	}
-	return k, nil
 }
 
-// Read implements net.Conn.
-func (k *link) Read(b []byte) (int, error) {
-	if !k.heard {
-		k.heard = true
-		if err := k.welcome(); err != nil {
-			return 0, err
+// listen lets in whoever connects. Each is heard by a goroutine of its own, so one that says
+// nothing keeps nobody waiting.
+func (l *links) listen() {
+	for {
+		c, err := l.network.Listener.Accept()
+		if err == nil {
+			var k *link
+			if k, err = l.add(c, true); err == nil {
+				go k.receive()
+				continue
+			}
+		}
+		if !l.arrive(arrival{err: err}) {
+			return
 		}
 	}
-	return k.Conn.Read(b)
+}
+
+// arrive hands something to Accept, unless the links are closed before.
+func (l *links) arrive(a arrival) bool {
+	select {
+	case l.arrived <- a:
+		return true
+	case <-l.ctx.Done():
+		return false
+	}
+}
+
+// receive hears an accepted link, and keeps it if it is Raft's, who closes it.
+func (k *link) receive() {
+	if k.welcome() != nil || !k.of.arrive(arrival{link: k}) {
+		_ = k.Close() // it was served, or does not belong here
+	}
 }
 
 // welcome hears what a connection is for, and returns nil if it is Raft's. io.EOF says
