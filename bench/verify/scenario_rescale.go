@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,7 +63,7 @@ SET 'execution.checkpointing.interval' = '1 s';
 SET 'state.checkpoints.dir' = '%s';
 SET 'parallelism.default' = '%d';
 SET 'jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling' = '1 s';
-CREATE TABLE filling (k BIGINT, n BIGINT, pad VARCHAR) WITH ('connector' = 'datagen', 'number-of-rows' = '%d',
+CREATE TABLE filling (k BIGINT, n BIGINT, pad VARCHAR) WITH ('connector' = 'datagen', 'number-of-rows' = '%d', 'rows-per-second' = '0',
   'fields.k.kind' = 'sequence', 'fields.n.min' = '-1', 'fields.n.max' = '-1', 'fields.pad.length' = '80');
 CREATE TABLE live (n BIGINT, r BIGINT, pad VARCHAR) WITH ('connector' = 'datagen', 'rows-per-second' = '%d',
   'fields.n.kind' = 'sequence', 'fields.r.min' = '0', 'fields.r.max' = '%d', 'fields.pad.length' = '80');
@@ -174,7 +175,8 @@ func (w *tail) close() {
 	w.ended.Wait()
 }
 
-// stream starts the job and waits until its state is there and rows come out.
+// stream starts the job and waits until its state is there and in a checkpoint, and rows
+// come out.
 func (t *telling) stream(ctx context.Context, parallelism int) (job, *tail, error) {
 	keys := max(t.options.StateMB, 1) << 20 / keyBytes
 	script := streamScript(filepath.Join(t.dir, "checkpoints"), keys, parallelism)
@@ -185,13 +187,18 @@ func (t *telling) stream(ctx context.Context, parallelism int) (job, *tail, erro
 		return j, w, err
 	}
 	start := time.Now()
+	var read time.Duration // in which all of the filling table was; zero: it is not
+	var checkpoints uint64 // by then
 	for {
 		now, err := t.get(ctx, j)
 		switch {
 		case err != nil || now.Over:
 			return j, w, errors.Join(err, fmt.Errorf("the job is %s", now.State), t.describe(ctx, []job{j}))
-		case filled(now, keys) && now.Checkpoints > 0:
-			t.say("state of %d keys (about %d MB) after %v", keys, t.options.StateMB, time.Since(start).Round(time.Millisecond))
+		case read == 0 && filled(now):
+			read, checkpoints = time.Since(start), now.Checkpoints
+		case read != 0 && now.Checkpoints > checkpoints+1: // the first of them may have begun before
+			t.say("state of %d keys (about %d MB) after %v, in a checkpoint after %v", keys, t.options.StateMB,
+				read.Round(time.Millisecond), time.Since(start).Round(time.Millisecond))
 			return j, w, pause(ctx, settle)
 		case time.Since(start) > fillPatience:
 			return j, w, errors.Join(errors.New("the state is not filled"), t.describe(ctx, []job{j}))
@@ -204,17 +211,12 @@ func (t *telling) stream(ctx context.Context, parallelism int) (job, *tail, erro
 
 const (
 	fillPatience = 5 * time.Minute
-	settle       = 3 * time.Second // for a checkpoint of all of it
+	settle       = 3 * time.Second // for rows that have waited meanwhile
 )
 
-// filled says whether as many rows have been read as there are keys.
-func filled(now rest.Job, keys int) bool {
-	for _, v := range now.Vertices {
-		if !v.Source && v.RowsIn >= uint64(keys) {
-			return true
-		}
-	}
-	return false
+// filled says whether the filling table has been read: the other one never ends.
+func filled(now rest.Job) bool {
+	return slices.ContainsFunc(now.Vertices, func(v rest.Vertex) bool { return v.Source && finished(v) })
 }
 
 func widest(now rest.Job) (most uint32) {
@@ -269,19 +271,26 @@ func (t *telling) steps(ctx context.Context, j job) (text string) {
 	return text
 }
 
-// kill ends the first worker, and tells how long it took until there was newer output.
-func (t *telling) killUnder(ctx context.Context, w *tail) (*node, time.Duration, error) {
+// killUnder ends the first worker under a job, and tells how long it took until there was
+// newer output of the job begun again: until the death is noticed, the subtasks that are
+// left give some, too.
+func (t *telling) killUnder(ctx context.Context, j job, w *tail) (*node, time.Duration, error) {
 	victim := t.of(Worker)[0]
-	w.mark()
 	start := time.Now()
 	if err := victim.kill(); err != nil {
 		return victim, 0, err
 	}
-	if err := pause(ctx, settle/6); err != nil { // what it had printed is read
+	if _, err := t.jobUntil(ctx, j, "the death is noticed", func(now rest.Job) bool { return len(now.Failures) > 0 }); err != nil {
+		return victim, 0, err
+	}
+	if _, err := t.jobUntil(ctx, j, "the job runs again", runsWhole); err != nil {
 		return victim, 0, err
 	}
 	from := time.Now()
 	err := until(ctx, "newer rows come", func() (bool, error) { return w.since(from), nil })
+	if err != nil {
+		err = errors.Join(err, t.describe(ctx, []job{j}))
+	}
 	return victim, time.Since(start), err
 }
 
@@ -292,9 +301,9 @@ func streamWorkerKilled(ctx context.Context, t *telling) error {
 	if err != nil {
 		return err
 	}
-	_, took, err := t.killUnder(ctx, w)
+	_, took, err := t.killUnder(ctx, j, w)
 	if err != nil {
-		return errors.Join(err, t.describe(ctx, []job{j}))
+		return err
 	}
 	now, err := t.get(ctx, j)
 	if err == nil && len(now.Failures) > 0 {
@@ -314,9 +323,9 @@ func slotsLost(ctx context.Context, t *telling) error {
 	if err != nil {
 		return err
 	}
-	victim, took, err := t.killUnder(ctx, w)
+	victim, took, err := t.killUnder(ctx, j, w)
 	if err != nil {
-		return errors.Join(err, t.describe(ctx, []job{j}))
+		return err
 	}
 	now, err := t.get(ctx, j)
 	if err != nil {
