@@ -40,7 +40,7 @@ func (c *cluster) tiered() {
 		c.t.Fatal(err)
 	}
 	c.home, err = pebblestate.Open(pebblestate.Options{
-		Dir: "state", FS: vfs.NewMem(), CacheBytes: 1 << 20, BufferBytes: 64 << 10, Remote: homes, RemoteDir: dir,
+		Dir: "state", FS: vfs.NewMem(), CacheBytes: 1 << 20, BufferBytes: 64 << 10, RecentBytes: 128 << 10, Remote: homes, RemoteDir: dir,
 	})
 	if err != nil {
 		c.t.Fatal(err)

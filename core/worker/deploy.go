@@ -142,11 +142,10 @@ func (w *Worker) tiered(jobID id.Job, c config.Config, snapshots task.Snapshots)
 	defer w.mu.Unlock()
 	j := w.jobOf(jobID)
 	if j.home == nil {
-		j.home, err = pebblestate.Open(pebblestate.Options{
-			Dir: filepath.Join(w.opts.StateDisk.Path(), "tiered-"+jobID.String()), Disk: w.opts.StateDisk,
-			Account: w.opts.Memory.Child("tiered state of job "+jobID.String(), 0), Log: w.opts.Log,
-			Remote: fsys, RemoteDir: dir, LocalBytes: config.TieredLocal.Get(c),
-		})
+		home := w.sized()
+		home.Dir, home.Account = filepath.Join(w.opts.StateDisk.Path(), "tiered-"+jobID.String()), w.opts.Memory.Child("tiered state of job "+jobID.String(), 0)
+		home.Remote, home.RemoteDir, home.LocalBytes = fsys, dir, config.TieredLocal.Get(c)
+		j.home, err = pebblestate.Open(home)
 	}
 	return j.home, err
 }

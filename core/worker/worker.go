@@ -59,9 +59,9 @@ func New(o Options) (*Worker, error) {
 		return nil, err
 	}
 	w := &Worker{opts: o, jobs: map[id.Job]*job{}}
-	w.state, err = pebblestate.Open(pebblestate.Options{
-		Dir: filepath.Join(o.StateDisk.Path(), "state"), Disk: o.StateDisk, Account: o.Memory.Child("state on disk", 0), Log: o.Log,
-	})
+	home := w.sized()
+	home.Dir, home.Account = filepath.Join(o.StateDisk.Path(), "state"), o.Memory.Child("state on disk", 0)
+	w.state, err = pebblestate.Open(home)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +69,13 @@ func New(o Options) (*Worker, error) {
 	w.reports = newOutbox(o.Log, o.ReportLimit)
 	w.running.Go(func() { w.reports.run(w.root) })
 	return w, nil
+}
+
+// sized are the options of a home.
+func (w *Worker) sized() pebblestate.Options {
+	home := pebblestate.Sized(w.opts.Memory.Limit() / statePart)
+	home.Disk, home.Log = w.opts.StateDisk, w.opts.Log
+	return home
 }
 
 // Start registers with the master and begins to send heartbeats. The worker must

@@ -58,7 +58,7 @@ func startJob(t *testing.T, fsys fs.FileSystem, backend string) *keptJob {
 	})}
 	var err error
 	j.homes, err = pebblestate.Open(pebblestate.Options{
-		Dir: "state", FS: vfs.NewMem(), CacheBytes: 1 << 20, BufferBytes: 64 << 10, Remote: fsys, RemoteDir: "homes",
+		Dir: "state", FS: vfs.NewMem(), CacheBytes: 1 << 20, BufferBytes: 64 << 10, RecentBytes: 128 << 10, Remote: fsys, RemoteDir: "homes",
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -159,18 +159,13 @@ func (b *blocks) open() bool {
 	if b.file != nil || b.off {
 		return !b.off
 	}
-	// Two handles: what vfs creates need not be readable.
-	created, err := b.fs.Create(b.name, vfs.WriteCategoryUnspecified)
-	if err == nil {
-		err = created.Close()
-	}
-	if err == nil {
-		b.file, err = b.fs.OpenReadWrite(b.name, vfs.WriteCategoryUnspecified)
-	}
+	file, err := openBoth(b.fs, b.name)
 	if err != nil {
 		b.fail(err)
+		return false
 	}
-	return err == nil
+	b.file = file
+	return true
 }
 
 // fail has nothing be kept any more; the file stays open for those who read it.

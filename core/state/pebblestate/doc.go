@@ -11,6 +11,12 @@
 // only when it leaves memory, many keys at a time. It keeps no log: nothing in it outlives
 // the process, for checkpoints are pieces of state (core/state) on another file system.
 //
+// What was written last lies in a ring on local disk, too (recent), where one short read finds
+// it: most keys that are asked for again have left not long ago.
+//
+//	look-up -> recent   index in memory, ring in a file; bounded, never needed
+//	        -> Pebble   everything
+//
 // # Tables elsewhere
 //
 // With Options.Remote the Pebble's tables are objects on another file system, and local disk
@@ -35,7 +41,8 @@
 // # Locks
 //
 // Home.mu guards which Pebble is current and how many use each; it is held while one is
-// opened and closed. guard.mu guards the sizes of files, objects.mu which tables there are,
-// blocks.mu which blocks are in which slots; a disk's limit is asked under it. None of
-// these three is held while another is asked for.
+// opened and closed. guard.mu guards the sizes of files, recent.mu the ring and its index,
+// objects.mu which tables there are, blocks.mu which blocks are in which slots; a disk's limit
+// is asked under it and under recent.mu. None of these four is held while another is asked
+// for.
 package pebblestate

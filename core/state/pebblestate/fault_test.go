@@ -93,6 +93,13 @@ func update(b *memstate.Backend, rows state.Rows, first int64) error {
 }
 
 func TestDiskFails(t *testing.T) {
+	for _, recent := range []int64{0, 128 << 10} {
+		diskFails(t, recent)
+	}
+	goleak.VerifyNone(t)
+}
+
+func diskFails(t *testing.T, recent int64) {
 	for _, kind := range []errorfs.OpReadWrite{errorfs.OpIsWrite, errorfs.OpIsRead} {
 		for _, from := range []int64{0, 1, 5, 20, 60} {
 			var broken atomic.Bool
@@ -107,7 +114,7 @@ func TestDiskFails(t *testing.T) {
 			}))
 			broken.Store(false)
 			var charged account
-			h, err := pebblestate.Open(pebblestate.Options{Dir: "state", FS: fs, Account: &charged, CacheBytes: 64 << 10, BufferBytes: 64 << 10})
+			h, err := pebblestate.Open(pebblestate.Options{Dir: "state", FS: fs, Account: &charged, CacheBytes: 64 << 10, BufferBytes: 64 << 10, RecentBytes: recent})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -132,7 +139,6 @@ func TestDiskFails(t *testing.T) {
 			}
 		}
 	}
-	goleak.VerifyNone(t)
 }
 
 // disk has a limit.

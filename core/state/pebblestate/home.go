@@ -38,6 +38,9 @@ type Options struct {
 	// BufferBytes is the size of a write buffer, of which there are two at most, and a
 	// third for what is being committed; 8 MB.
 	BufferBytes int64
+	// RecentBytes is how much local disk the records that were written last may take once more,
+	// each of which one read finds there; a 32nd of it is memory. 0: nothing.
+	RecentBytes int64
 	// Files is how many files are open at a time; 1,024.
 	Files int
 	// Compactions is how many run at a time; 1.
@@ -50,9 +53,19 @@ type Options struct {
 	// RemoteDir; nil: in Dir.
 	Remote    fs.FileSystem
 	RemoteDir string
-	// LocalBytes bounds what is kept in Dir of tables that lie elsewhere; 16 GB. Disk is
-	// asked for it, too, and keeps an eighth of it free for others.
+	// LocalBytes bounds what is kept in Dir of tables that lie elsewhere, records that were
+	// written last among it; 16 GB. Disk is asked for it, too, and keeps an eighth of it free for
+	// others.
 	LocalBytes int64
+}
+
+// Sized are the sizes for a process that can give state so much memory: about a quarter of it
+// is held by a Pebble, three quarters of that to find what was written lately.
+func Sized(memory int64) Options {
+	return Options{
+		CacheBytes: min(max(memory/16, 128<<10), 32<<20), BufferBytes: min(max(memory/128, 64<<10), 4<<20),
+		RecentBytes: memory * 6,
+	}
 }
 
 // Disk limits bytes on disk; core/spill's directory is one.
@@ -86,7 +99,15 @@ const remoteLookups = 64
 // Held is the memory that a Pebble takes and is charged for.
 func (o Options) Held() int64 {
 	o = o.complete()
-	return o.CacheBytes + 3*o.BufferBytes
+	return o.CacheBytes + 3*o.BufferBytes + recentHeld(o.recentBytes())
+}
+
+// recentBytes is RecentBytes, of tables that lie elsewhere half of LocalBytes at most.
+func (o Options) recentBytes() int64 {
+	if o.Remote == nil {
+		return o.RecentBytes
+	}
+	return min(o.RecentBytes, o.LocalBytes/2)
 }
 
 // Home is where the backends of a worker put what leaves memory. It may be used by many
@@ -154,6 +175,8 @@ func (h *Home) Close() error {
 type Stats struct {
 	Read, Written int64
 	Disk          int64 // bytes on local disk, without what is kept of tables that lie elsewhere
+	// Recent is how many records were found among those that were written last.
+	Recent int64
 	// Of tables that lie elsewhere: bytes, reads there, and reads that local disk has answered.
 	Elsewhere, Remote, Local int64
 }
@@ -167,6 +190,9 @@ func (h *Home) Stats() Stats {
 	}
 	g := h.db.guard
 	out := Stats{Read: g.read.Load(), Written: g.written.Load(), Disk: int64(h.db.pebble.Metrics().DiskSpaceUsage())}
+	if h.db.recent != nil {
+		out.Recent = h.db.recent.hits.Load()
+	}
 	if o := h.db.objects; o != nil {
 		out.Elsewhere, out.Remote, out.Local = o.bytes(), o.reads.Load(), o.hits.Load()
 	}
@@ -180,6 +206,7 @@ type database struct {
 	pebble   *pebble.DB
 	guard    *guard
 	objects  *objects // nil: tables lie in dir
+	recent   *recent  // nil: there is none
 	remote   string   // name of their directory
 	users    int      // guarded by Home.mu
 	prefixes uint32   // guarded by Home.mu
@@ -236,7 +263,9 @@ func (h *Home) open(c id.Checkpoint) (*database, error) {
 	h.made++
 	d := &database{home: h, dir: o.FS.PathJoin(o.Dir, fmt.Sprint(h.made))}
 	d.guard = newGuard(o.FS, d.dir, o.Disk)
+	d.recent = newRecent(o, o.recentBytes(), d.dir+".recent", d.guard)
 	if o.Remote != nil {
+		o.LocalBytes -= o.recentBytes()
 		d.remote = checkpoint.NewHome(c)
 		d.objects = newObjects(o, path.Join(o.RemoteDir, d.remote), d.guard, newBlocks(o, d.dir+".blocks"))
 	}
@@ -269,8 +298,9 @@ func (d *database) options(cache *pebble.Cache) *pebble.Options {
 	out := &pebble.Options{
 		FS: d.guard, Logger: logger{d}, DisableWAL: true, Cache: cache, MaxOpenFiles: o.Files + 10,
 		FormatMajorVersion: pebble.FormatNewest, Merger: merger(), MemTableSize: uint64(o.BufferBytes), MemTableStopWritesThreshold: 2,
-		// Files that leave memory in one round overlap at their edges only.
-		L0CompactionThreshold: 8, L0StopWritesThreshold: 1 << 10, LBaseMaxBytes: 64 << 20,
+		// Files that leave memory in one round overlap at their edges only, and what was written
+		// lately is found without them (recent): 8 wrote twice as much.
+		L0CompactionThreshold: 32, L0StopWritesThreshold: 1 << 10, LBaseMaxBytes: 64 << 20,
 		CompactionConcurrencyRange: func() (int, int) { return 1, o.Compactions },
 		DisableTableStats:          true, NoSyncOnClose: true,
 	}
@@ -307,6 +337,9 @@ func (d *database) close() (err error) {
 		if removed := d.objects.close(); removed != nil { // who sweeps removes it
 			o.Log.Warn("state was not removed", "dir", d.objects.dir, "error", removed)
 		}
+	}
+	if removed := d.recent.close(); removed != nil {
+		o.Log.Warn("records of state were not removed", "dir", d.dir, "error", removed)
 	}
 	d.guard.giveAll()
 	if o.Account != nil {

@@ -21,7 +21,7 @@ func home(t *testing.T) *pebblestate.Home {
 	t.Helper()
 	t.Cleanup(func() { goleak.VerifyNone(t) })
 	fs := vfs.NewMem()
-	h, err := pebblestate.Open(pebblestate.Options{Dir: "state", FS: fs, CacheBytes: 1 << 20, BufferBytes: 64 << 10})
+	h, err := pebblestate.Open(pebblestate.Options{Dir: "state", FS: fs, CacheBytes: 1 << 20, BufferBytes: 64 << 10, RecentBytes: 128 << 10})
 	if err != nil {
 		t.Fatal(err)
 	}

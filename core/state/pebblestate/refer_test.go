@@ -50,7 +50,7 @@ func TestReferredUntilRewritten(t *testing.T) {
 	if err := fs.WriteFile(t.Context(), fsys, "a.state", file.Bytes(), fs.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	h, err := Open(Options{Dir: "state", FS: vfs.NewMem(), CacheBytes: 1 << 20, BufferBytes: 64 << 10, Remote: fsys, RemoteDir: "home"})
+	h, err := Open(Options{Dir: "state", FS: vfs.NewMem(), CacheBytes: 1 << 20, BufferBytes: 64 << 10, RecentBytes: 128 << 10, Remote: fsys, RemoteDir: "home"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ import (
 // remoteOptions are a home whose tables lie in a file system, with little of them at hand.
 func remoteOptions(fsys fs.FileSystem) pebblestate.Options {
 	return pebblestate.Options{
-		Dir: "state", FS: vfs.NewMem(), CacheBytes: 64 << 10, BufferBytes: 64 << 10,
+		Dir: "state", FS: vfs.NewMem(), CacheBytes: 64 << 10, BufferBytes: 64 << 10, RecentBytes: 128 << 10,
 		Remote: fsys, RemoteDir: "job/home", LocalBytes: 256 << 10,
 	}
 }
@@ -104,7 +104,7 @@ func TestRemoteIsRead(t *testing.T) {
 		remote, local := memfs.New(memfs.Options{}), vfs.NewMem()
 		d := diskOf(64 << 20)
 		o := remoteOptions(faultfs.Slow(remote, 20*time.Millisecond))
-		o.FS, o.Disk = local, d
+		o.FS, o.Disk, o.RecentBytes = local, d, 0
 		h, err := pebblestate.Open(o)
 		if err != nil {
 			t.Fatal(err)

@@ -75,7 +75,7 @@ func (s *store) Get(keys [][]byte, do func(i int, record []byte) error) error {
 	if err := s.wrap(nil); err != nil {
 		return err
 	}
-	return s.wrap(get(s.db.pebble, s.prefix, keys, s.home.opts, do))
+	return s.wrap(reader{s.db.pebble, s.db.recent, always, s.prefix}.get(keys, s.home.opts, do))
 }
 
 // Change implements memstate.Store.
@@ -146,6 +146,7 @@ func (c *changes) Commit() error {
 	}
 	err := c.store.wrap(nil)
 	if err == nil {
+		c.store.db.recent.note(c.batch)
 		err = c.store.wrap(c.batch.Commit(pebble.NoSync))
 	}
 	if closed := c.batch.Close(); err == nil {
@@ -161,7 +162,7 @@ func (s *store) Freeze() (memstate.Frozen, error) {
 		return nil, err
 	}
 	s.db.share()
-	return &frozen{db: s.db, prefix: s.prefix, snapshot: s.db.pebble.NewSnapshot()}, nil
+	return &frozen{db: s.db, prefix: s.prefix, snapshot: s.db.pebble.NewSnapshot(), view: s.db.recent.now()}, nil
 }
 
 // Close implements memstate.Store.
@@ -186,6 +187,7 @@ type frozen struct {
 	db       *database
 	prefix   [4]byte
 	snapshot *pebble.Snapshot
+	view     view
 }
 
 // Scan implements memstate.Frozen.
@@ -222,7 +224,7 @@ func (f *frozen) Get(keys [][]byte, do func(i int, record []byte) error) error {
 	if err := f.db.wrap(nil); err != nil {
 		return err
 	}
-	return f.db.wrap(get(f.snapshot, f.prefix, keys, f.db.home.opts, do))
+	return f.db.wrap(reader{f.snapshot, f.db.recent, f.view, f.prefix}.get(keys, f.db.home.opts, do))
 }
 
 // Close implements memstate.Frozen.

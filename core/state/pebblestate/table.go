@@ -141,6 +141,7 @@ func (s *store) Refer(ctx context.Context, rounds [][]memstate.Reference) error 
 	if err := s.open(); err != nil {
 		return err
 	}
+	s.db.recent.replaced(s.prefix)
 	for _, round := range rounds {
 		for _, files := range s.apart(round) {
 			if _, err := s.db.pebble.IngestExternalFiles(ctx, files); err != nil {
