@@ -17,7 +17,7 @@ const (
 	// evictPart is which part of the budget is made free, and evictBytes the most of it.
 	evictPart, evictBytes = 16, 1 << 20
 	// asidePart is which part of the budget is left for filters and hands.
-	asidePart = 7
+	asidePart = 12
 	// longestList is the list from which on a key stays in memory: bringing it back would
 	// cost too much at a time.
 	longestList = 1 << 16

@@ -15,7 +15,7 @@ type filter struct {
 
 const (
 	firstPart  = 1 << 12 // keys
-	bitsOfKey  = 16
+	bitsOfKey  = 8
 	partGrowth = 4
 )
 

@@ -63,7 +63,7 @@ type Options struct {
 // is held by a Pebble, three quarters of that to find what was written lately.
 func Sized(memory int64) Options {
 	return Options{
-		CacheBytes: min(max(memory/16, 128<<10), 32<<20), BufferBytes: min(max(memory/128, 64<<10), 4<<20),
+		CacheBytes: min(max(memory/24, 128<<10), 32<<20), BufferBytes: min(max(memory/128, 64<<10), 4<<20),
 		RecentBytes: memory * 6,
 	}
 }
