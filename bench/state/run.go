@@ -44,7 +44,7 @@ type Options struct {
 	Places []string
 	// Latency is that of each read of tiered state's home, which is a directory.
 	Latency time.Duration
-	// Local is how much of local disk tiered state has beside the state; 2: half of it for tables.
+	// Local is how much of local disk tiered state has beside the state; 3: half of it at least for tables.
 	Local float64
 }
 
@@ -58,7 +58,7 @@ func (o Options) complete() Options {
 	if len(o.Places) == 0 {
 		o.Places = []string{"disk", "tiered"}
 	}
-	o.Local = cmp.Or(o.Local, 2)
+	o.Local = cmp.Or(o.Local, 3)
 	return o
 }
 

@@ -24,7 +24,7 @@ func newBenchState() *cobra.Command {
 	cmd.Flags().StringSliceVar(&o.Places, "places", nil, "`places` of state that are measured beside memory: disk, tiered; all if empty")
 	cmd.Flags().DurationVar(&o.Latency, "remote-latency", 20*time.Millisecond, "`time` that each read of tiered state's home takes longer")
 	cmd.Flags().IntVar(&o.Runs, "runs", 3, "`number` of runs of each distribution, of which the one in the middle counts")
-	cmd.Flags().Float64Var(&o.Local, "local", 2, "`part` of the state that local disk may hold of tiered state")
+	cmd.Flags().Float64Var(&o.Local, "local", 3, "`part` of the state that local disk may hold of tiered state")
 	cmd.Flags().StringVar(&o.Dir, "dir", "", "`directory` for what does not fit; the system's for temporary files if empty")
 	return cmd
 }

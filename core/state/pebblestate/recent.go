@@ -137,7 +137,7 @@ func (r *recent) bucket(hash uint64) []uint64 {
 
 func tagOf(hash uint64) uint64      { return hash & (1<<tagBits - 1) }
 func positionOf(entry uint64) int64 { return int64(entry&positionMask) * unit }
-func lengthOf(entry uint64) int { return int(entry>>positionBits&(1<<lengthBits-1)) * readUnit }
+func lengthOf(entry uint64) int     { return int(entry>>positionBits&(1<<lengthBits-1)) * readUnit }
 
 func tagged(entry, tag uint64) bool       { return entry != 0 && entry>>(positionBits+lengthBits) == tag }
 func (r *recent) fresh(entry uint64) bool { return positionOf(entry) >= r.oldest }
