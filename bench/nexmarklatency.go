@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tidemill/tidemill/bench/nexmark"
@@ -33,8 +34,11 @@ const (
 	// keptUp is the most that the slowest hundredth of the rows may take for a rate to
 	// count as sustained.
 	keptUp = time.Second
-	// rateTries bounds the search for that rate, each of which takes 15 % less.
+	// rateTries bounds the search for that rate, each of which takes 15 % less, half where
+	// memory was exhausted.
 	rateTries = 6
+	// exhausted is what an engine, another process, says that lacks memory.
+	exhausted = "memory exhausted"
 	// trialEvents are those of the run at full speed that the search begins with.
 	trialEvents = 5_000_000
 )
@@ -90,7 +94,11 @@ func (o NexmarkOptions) latency(e *engine, q nexmark.Query, scratch string) (l L
 	rate := int64(float64(trialEvents) / took.Seconds())
 	for range rateTries {
 		seen, _, err := o.paced(e, q, scratch, o.during(rate), rate)
-		if err != nil {
+		switch {
+		case err != nil && strings.Contains(err.Error(), exhausted): // state grows with the rate
+			rate /= 2
+			continue
+		case err != nil:
 			return l, err
 		}
 		if seen.Quantile(0.99) <= keptUp {
