@@ -21,7 +21,8 @@ type Options struct {
 	Timeout  time.Duration // a checkpoint that takes longer is given up; zero: never
 	Retained int           // completed ones that are kept; at least one
 	// Failures is how many checkpoints may fail one after the other; one more fails
-	// the job. Zero means 10.
+	// the job. Zero means 10. Those for which somebody is not reached count once in ten
+	// seconds.
 	Failures int
 	// Plan is what manifests show of the job's graph.
 	Plan []byte
@@ -86,6 +87,7 @@ type Coordinator struct {
 	asked    []Request                  // out of turn, the next one first
 	copied   map[id.Checkpoint]*Request // savepoints that are being copied: their files stay
 	failed   int                        // one after the other
+	missed   time.Time                  // when the last one was counted for which somebody was not reached
 	complete []id.Checkpoint            // that are kept
 	count    int                        // of those that were completed
 	latest   *checkpoint.Manifest       // of the newest complete one
@@ -414,7 +416,7 @@ func (c *Coordinator) Failed(n id.Checkpoint, cause error) []Action {
 	if c.settled() || n != c.current.barrier.Checkpoint {
 		return nil
 	}
-	if c.current.request == nil { // who asks for one is told
+	if c.current.request == nil && c.counts(cause) { // who asks for one is told
 		c.failed++
 	}
 	actions := c.giveUp(cause)
@@ -422,6 +424,23 @@ func (c *Coordinator) Failed(n id.Checkpoint, cause error) []Action {
 		actions = append(actions, FailJob{Cause: failure.Wrap(failure.Of(cause), fmt.Errorf("%d checkpoints have failed, the last one: %w", c.failed, cause))})
 	}
 	return actions
+}
+
+// missedPause is how long others have to find out that somebody is lost who is not reached.
+const missedPause = 10 * time.Second
+
+// counts says whether a failure is one of those that a job survives so many of. Where somebody
+// is not reached each trigger fails at once, many of them before a heartbeat is missed.
+func (c *Coordinator) counts(cause error) bool {
+	if !errors.Is(cause, rpc.ErrUnreachable) {
+		return true
+	}
+	now := c.opts.Clock()
+	if !c.missed.IsZero() && now.Sub(c.missed) < missedPause {
+		return false
+	}
+	c.missed = now
+	return true
 }
 
 // giveUp gives the checkpoint under way up. What was made ready belongs to the next one.

@@ -8,6 +8,7 @@ package checkpointing
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -194,4 +195,30 @@ func names(all []*rpc.Committable) string {
 		out[i] = string(c.GetData())
 	}
 	return "[" + strings.Join(out, " ") + "]"
+}
+
+// A worker that is not reached has each checkpoint fail at once, far more often than heartbeats
+// are missed: the job goes on until it has been so for long.
+func TestUnreachedForLong(t *testing.T) {
+	now := time.UnixMilli(1_000_000)
+	c := New(id.Job{1}, 128, []Vertex{{UID: "v0", Name: "source", Parallelism: 1, Head: true}}, nil,
+		Options{Interval: time.Second, Retained: 1, Failures: 2, Clock: func() time.Time { return now }})
+	cause := failure.Wrap(failure.Transient, fmt.Errorf("worker: %w", rpc.ErrUnreachable))
+	fails := func() bool {
+		c.Elapsed([]id.Attempt{{}}, now)
+		return slices.ContainsFunc(c.Failed(c.last, cause), func(a Action) bool { _, ok := a.(FailJob); return ok })
+	}
+	for range 100 {
+		if fails() {
+			t.Fatal("the job fails at once")
+		}
+	}
+	now = now.Add(missedPause)
+	if fails() {
+		t.Fatal("two are too many")
+	}
+	now = now.Add(missedPause)
+	if !fails() {
+		t.Error("the job goes on for ever without checkpoints")
+	}
 }
