@@ -95,7 +95,7 @@ func TestReportOfStorage(t *testing.T) {
 		t.Errorf("got %v of\n%s", err, out)
 	}
 	out, err = runTrials(t, layout{Base: 1, JSON: true}, []*engine{far, near}, trial{name: "q1", text: statement("x")})
-	if err != nil || !strings.Contains(out, `"read_bytes": 2000000`) || !strings.Contains(out, `"wall_geometric_mean": 2`) {
+	if err != nil || !strings.Contains(out, `"read_bytes": 2000000`) || !strings.Contains(out, `"wall_geometric_mean": 2`) || strings.Contains(out, `"Base"`) {
 		t.Errorf("got %v of\n%s", err, out)
 	}
 }

@@ -79,9 +79,9 @@ type report struct {
 	Ratios   []Ratio           `json:"ratios,omitempty"`
 	Versions map[string]string `json:"versions"`
 
-	names []string
-	runs  int
-	layout
+	names  []string
+	runs   int
+	layout `json:"-"`
 }
 
 func newReport(engines []*engine, runs int, l layout) *report {
