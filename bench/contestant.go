@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/tidemill/tidemill/core/failure"
 )
@@ -26,6 +27,10 @@ type Programs struct {
 	Python string
 	// Flink is where Apache Flink is.
 	Flink string
+	// FlinkSettings are Flink's, by their keys.
+	FlinkSettings map[string]string
+	// FlinkLimit is the longest that a run of Flink's may take; zero: there is none.
+	FlinkLimit time.Duration
 	// Memory, if given, is the limit of ours and DuckDB's ("500 mb"; Polars has none).
 	// Several have ours run at each of them, and be compared with the last; "none" is
 	// no limit.
@@ -105,7 +110,10 @@ func (p Programs) command(c contestant) ([]string, error) {
 	}
 	if c.peer == flinkPeer {
 		args := []string{p.Binary, "bench", "flink", "--home", p.Flink, "--dir", c.scratch, "--slots", fmt.Sprint(c.slots), "--checkpoint", c.every}
-		return append(args, "--memory", memory), nil
+		for key, value := range p.FlinkSettings {
+			args = append(args, "--set", key+"="+value)
+		}
+		return append(args, "--memory", memory, "--limit", p.FlinkLimit.String()), nil
 	}
 	if c.peer != "" {
 		if err := p.havePython(); err != nil {

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -29,6 +31,10 @@ type Options struct {
 	Memory string
 	// Checkpoint is the interval of checkpoints; empty: none.
 	Checkpoint string
+	// Settings are more of Flink's, and go before those that it is given otherwise.
+	Settings map[string]string
+	// Limit is the longest that a job may run before it is cancelled; zero: there is none.
+	Limit time.Duration
 }
 
 // Cluster is a Flink that runs.
@@ -133,37 +139,42 @@ func (c *Cluster) configure(ports []int) error {
 	if options == nil {
 		return errors.New("conf/config.yaml has no options of Java")
 	}
-	lines := []string{
-		"env.java.opts.all: " + string(options[1]),
-		"jobmanager.rpc.address: localhost",
-		fmt.Sprint("jobmanager.rpc.port: ", ports[0]),
-		"jobmanager.bind-host: localhost",
-		"jobmanager.memory.process.size: 1600m",
-		"taskmanager.bind-host: localhost",
-		"taskmanager.host: localhost",
-		"taskmanager.memory.process.size: " + c.o.Memory,
-		fmt.Sprint("taskmanager.numberOfTaskSlots: ", c.o.Slots),
-		fmt.Sprint("parallelism.default: ", c.o.Slots),
-		"rest.address: localhost",
-		"rest.bind-address: localhost",
-		fmt.Sprint("rest.port: ", ports[1]),
-		"sql-gateway.endpoint.rest.address: localhost",
-		fmt.Sprint("sql-gateway.endpoint.rest.port: ", ports[2]),
-		"io.tmp.dirs: " + c.path("tmp"),
-		"state.backend.type: rocksdb",
-		"state.backend.rocksdb.localdir: " + c.path("rocksdb"),
-		"execution.checkpointing.dir: file://" + c.path("checkpoints"),
-		"execution.checkpointing.incremental: true",
-		"execution.checkpointing.mode: EXACTLY_ONCE",
-		"table.exec.mini-batch.enabled: true",
-		"table.exec.mini-batch.allow-latency: 2s",
-		"table.exec.mini-batch.size: 50000",
-		"table.optimizer.distinct-agg.split.enabled: true",
+	settings := map[string]string{
+		"env.java.opts.all":                          string(options[1]),
+		"jobmanager.rpc.address":                     "localhost",
+		"jobmanager.rpc.port":                        fmt.Sprint(ports[0]),
+		"jobmanager.bind-host":                       "localhost",
+		"jobmanager.memory.process.size":             "1600m",
+		"taskmanager.bind-host":                      "localhost",
+		"taskmanager.host":                           "localhost",
+		"taskmanager.memory.process.size":            c.o.Memory,
+		"taskmanager.numberOfTaskSlots":              fmt.Sprint(c.o.Slots),
+		"parallelism.default":                        fmt.Sprint(c.o.Slots),
+		"rest.address":                               "localhost",
+		"rest.bind-address":                          "localhost",
+		"rest.port":                                  fmt.Sprint(ports[1]),
+		"sql-gateway.endpoint.rest.address":          "localhost",
+		"sql-gateway.endpoint.rest.port":             fmt.Sprint(ports[2]),
+		"io.tmp.dirs":                                c.path("tmp"),
+		"state.backend.type":                         "rocksdb",
+		"state.backend.rocksdb.localdir":             c.path("rocksdb"),
+		"execution.checkpointing.dir":                "file://" + c.path("checkpoints"),
+		"execution.checkpointing.incremental":        "true",
+		"execution.checkpointing.mode":               "EXACTLY_ONCE",
+		"table.exec.mini-batch.enabled":              "true",
+		"table.exec.mini-batch.allow-latency":        "2s",
+		"table.exec.mini-batch.size":                 "50000",
+		"table.optimizer.distinct-agg.split.enabled": "true",
 	}
 	if c.o.Checkpoint != "" {
-		lines = append(lines, "execution.checkpointing.interval: "+c.o.Checkpoint)
+		settings["execution.checkpointing.interval"] = c.o.Checkpoint
 	}
-	if err := os.WriteFile(filepath.Join(conf, "config.yaml"), []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
+	maps.Copy(settings, c.o.Settings)
+	var text strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(settings)) {
+		fmt.Fprintf(&text, "%s: %s\n", key, settings[key])
+	}
+	if err := os.WriteFile(filepath.Join(conf, "config.yaml"), []byte(text.String()), 0o644); err != nil {
 		return err
 	}
 	logging := "rootLogger.level = INFO\nrootLogger.appenderRef.c.ref = C\nappender.c.name = C\nappender.c.type = CONSOLE\n" +

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +88,49 @@ func TestRunFails(t *testing.T) {
 	time.AfterFunc(50*time.Millisecond, cancel)
 	if _, err := c.Run(ctx, "INSERT"); err == nil {
 		t.Error("no error")
+	}
+}
+
+// A job that runs for too long is cancelled, and awaited before the next one.
+func TestLimit(t *testing.T) {
+	c := cluster(t, map[string][]string{
+		"GET /jobs/j":   {`{"state":"RUNNING","duration":999}`, `{"state":"RUNNING","duration":1001}`, `{"state":"CANCELLING"}`, `{"state":"CANCELED"}`},
+		"PATCH /jobs/j": {`{}`},
+	})
+	c.o.Limit = time.Second
+	if _, err := c.Run(t.Context(), "INSERT"); err == nil || err.Error() != "not done after 1s" {
+		t.Error(err)
+	}
+	c = cluster(t, map[string][]string{"GET /jobs/j": {`{"state":"RUNNING","duration":1001}`}})
+	c.o.Limit = time.Second
+	if _, err := c.Run(t.Context(), "INSERT"); err == nil || !strings.Contains(err.Error(), "cancel it: HTTP status 404") {
+		t.Error(err)
+	}
+}
+
+func TestConfigure(t *testing.T) {
+	home, dir := t.TempDir(), t.TempDir()
+	if err := os.Mkdir(filepath.Join(home, "conf"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(home, "conf", "config.yaml"), []byte("env:\n  all: --add-exports=java.base/x=ALL\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := &Cluster{o: Options{Home: home, Dir: dir, Slots: 2, Memory: "4g", Checkpoint: "10s", Settings: map[string]string{"state.backend.type": "hashmap"}}}
+	if err := c.configure([]int{1, 2, 3}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "conf", "config.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"env.java.opts.all: --add-exports=java.base/x=ALL\n", "\nexecution.checkpointing.interval: 10s\n",
+		"\nrest.port: 2\n", "\nstate.backend.type: hashmap\n", "\ntaskmanager.numberOfTaskSlots: 2\n",
+	} {
+		if strings.Count(string(text), want) != 1 {
+			t.Errorf("no %q in\n%s", want, text)
+		}
 	}
 }
 

@@ -38,7 +38,8 @@ func (c *Cluster) Version(ctx context.Context) (string, error) {
 const pollPause = 20 * time.Millisecond
 
 // Run runs a statement, and waits for the end of its job if it makes one. It returns how
-// long the job took by the clock of its JobManager; zero without a job.
+// long the job took by the clock of its JobManager; zero without a job. A job that runs
+// longer than Options.Limit is cancelled, which is an error.
 func (c *Cluster) Run(ctx context.Context, statement string) (time.Duration, error) {
 	var begun struct {
 		Handle string `json:"operationHandle"`
@@ -64,8 +65,29 @@ func (c *Cluster) Run(ctx context.Context, statement string) (time.Duration, err
 		case "FAILED", "CANCELED":
 			return 0, c.cause(ctx, job, status.State)
 		}
+		if c.o.Limit > 0 && time.Duration(status.Duration)*time.Millisecond > c.o.Limit {
+			return 0, errors.Join(fmt.Errorf("not done after %v", c.o.Limit), c.cancel(ctx, job))
+		}
 		if err := pause(ctx); err != nil {
 			return 0, err
+		}
+	}
+}
+
+// cancel cancels a job and waits until it has left its slots.
+func (c *Cluster) cancel(ctx context.Context, job string) error {
+	if err := c.jobs.call(ctx, http.MethodPatch, "/jobs/"+job+"?mode=cancel", nil, nil); err != nil {
+		return fmt.Errorf("cancel it: %w", err)
+	}
+	for {
+		var status struct {
+			State string `json:"state"`
+		}
+		if err := c.jobs.get(ctx, "/jobs/"+job, &status); err != nil || status.State == "CANCELED" {
+			return err
+		}
+		if err := pause(ctx); err != nil {
+			return err
 		}
 	}
 }

@@ -20,7 +20,7 @@ func TestTextsParse(t *testing.T) {
 		if q.SQL == "" || q.DuckDB == "" && q.Before == "" || strings.Contains(q.DuckDB, "`") {
 			t.Errorf("%s: %+v", name, q)
 		}
-		for _, text := range []string{q.SQL, q.Before, q.After} {
+		for _, text := range []string{q.SQL, q.Timed, q.Before, q.After} {
 			if text != "" {
 				texts = append(texts, text)
 			}

@@ -41,14 +41,29 @@ type Query struct {
 	Checked string
 	// DuckDB is the text of the peer; empty where the answer depends on the clock.
 	DuckDB string
-	// Time is the column with the time of the event that made a row; empty: there is none.
-	Time string
+	// Timed is SQL with the column Due, from which on a row could come: the time of the event
+	// that made it, or for windows and patterns when the watermark may have passed their end.
+	// Empty where rows are of no such time.
+	Timed string
 	// Files are the columns that the output is in directories by, where the query
 	// writes files.
 	Files []string
 	// Before makes what the query needs besides the views; After removes it. What is
 	// called ${dir} in them, and in DuckDB, Beside knows.
 	Before, After string
+}
+
+// Due is the column of Query.Timed.
+const Due = "due"
+
+// dueTimes are what Due is in the queries' words.
+var dueTimes = map[string]string{
+	"q0": "`dateTime`", "q1": "`dateTime`", "q2": "`dateTime`", "q3": "GREATEST(a.`dateTime`, p.`dateTime`)",
+	"q5": "b.ended" + allowed, "q7": "m.ended" + allowed, "q8": "p.ended" + allowed, "q9": "bid_time",
+	"q11": "window_end" + allowed, "q12": "window_end", "q13": "b.`dateTime`", "q14": "`dateTime`", "q18": "`dateTime`",
+	"q19": "`dateTime`", "q20": "b.`dateTime`", "q21": "`dateTime`", "q22": "`dateTime`",
+	"q23":  "GREATEST(a.`dateTime`, b.`dateTime`, p.`dateTime`)",
+	"cep1": "ended" + allowed, "cep4": "dropped" + allowed,
 }
 
 // The table aside of q13: keys from 0 with a text each.
@@ -86,10 +101,6 @@ func Lookup(name string) (Query, error) {
 	}
 	q := Query{Name: name, SQL: read(name + ".sql")}
 	switch name {
-	case "q0", "q1", "q14", "q18", "q20":
-		q.Time = "dateTime"
-	case "q9":
-		q.Time = "bid_time"
 	case "q10":
 		q.Files = []string{"dt", "hm"}
 	case "q12":
@@ -98,6 +109,9 @@ func Lookup(name string) (Query, error) {
 	case "q13":
 		q.Before = "CREATE TEMPORARY TABLE side (key BIGINT, `value` STRING) WITH ('connector' = 'filesystem', 'format' = 'csv', 'path' = '${dir}/" + sideFile + "')"
 		q.After = "DROP TEMPORARY TABLE IF EXISTS side"
+	}
+	if due := dueTimes[name]; due != "" {
+		q.Timed = strings.Replace(q.SQL, "SELECT ", "SELECT "+due+" AS "+Due+", ", 1)
 	}
 	if name != "q12" { // it asks the clock
 		if q.DuckDB = read(name + ".duckdb.sql"); q.DuckDB == "" {
@@ -159,7 +173,12 @@ func Source(o Options) []string {
 	return all
 }
 
-const watermark = "WATERMARK FOR `dateTime` AS `dateTime` - INTERVAL '4' SECOND"
+// Events may come so late.
+const (
+	late      = "INTERVAL '4' SECOND"
+	watermark = "WATERMARK FOR `dateTime` AS `dateTime` - " + late
+	allowed   = " + " + late
+)
 
 func rows() string {
 	var parts []string

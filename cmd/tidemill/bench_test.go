@@ -121,7 +121,7 @@ func TestBenchNexmark(t *testing.T) {
 			t.Errorf("got %s", o.stdout)
 		}
 	}
-	o := tidemill(t, dir, strings.Fields("bench nexmark --latency 200ms --queries q0,q3 --format json")...)
+	o := tidemill(t, dir, strings.Fields("bench nexmark --latency 200ms --queries q0,q4 --format json")...)
 	var latencies []bench.Latency
 	if err := json.Unmarshal([]byte(o.stdout), &latencies); err != nil || o.code != 0 {
 		t.Fatalf("exit code %d, %v\n%s", o.code, err, o.stderr)

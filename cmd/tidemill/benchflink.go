@@ -42,5 +42,7 @@ func newBenchFlink() *cobra.Command {
 	cmd.Flags().IntVar(&o.Slots, "slots", 2, "`number` of slots")
 	cmd.Flags().StringVar(&o.Memory, "memory", "", "`size` of the TaskManager")
 	cmd.Flags().StringVar(&o.Checkpoint, "checkpoint", "", "`interval` of checkpoints")
+	cmd.Flags().StringToStringVar(&o.Settings, "set", nil, "more settings `key=value`")
+	cmd.Flags().DurationVar(&o.Limit, "limit", 0, "longest `time` of a job")
 	return cmd
 }

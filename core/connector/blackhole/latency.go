@@ -24,6 +24,10 @@ type Latencies struct {
 // longest is the largest latency that is told from others.
 const longest = time.Minute
 
+// ahead is the most that a time may be ahead of the clock for its row to count: the end of
+// the input closes windows before their time.
+const ahead = time.Second
+
 // add counts n rows.
 func (l *Latencies) add(took time.Duration, n int64) {
 	at := int(min(max(took, 0), longest).Milliseconds())
@@ -91,7 +95,7 @@ func newClock(s connector.SinkSpec, attempt id.Attempt) (*clock, error) {
 }
 
 // take counts the rows of a batch that something has become; those that are taken back
-// are as old as what they were.
+// are as old as what they were, and those ahead of their time are not of it.
 func (c *clock) take(b *stream.Batch) {
 	times, ok := b.Record.Column(c.column).(*array.Timestamp)
 	if !ok {
@@ -106,7 +110,9 @@ func (c *clock) take(b *stream.Batch) {
 		if b.Kinds != nil && b.Kinds[row].Retracts() || times.IsNull(row) {
 			continue
 		}
-		c.seen.add(time.Duration(now-int64(times.Value(row))*c.unit), 1)
+		if took := time.Duration(now - int64(times.Value(row))*c.unit); took >= -ahead {
+			c.seen.add(took, 1)
+		}
 	}
 }
 
