@@ -43,7 +43,6 @@ func (t *Task) newState(spec *jobgraph.Operator, ctx *operator.Context) (state.B
 		return nil, err
 	}
 	if !t.d.Options.StateOnDisk {
-		t.stateInMemory = true
 		return memstate.New(t.d.KeyGroups, own, ctx.Alloc, ctx.Memory), nil
 	}
 	if t.env.State == nil {

@@ -53,19 +53,17 @@ type Task struct {
 	alignedSince time.Time
 	taken        id.Checkpoint // the newest that the task has taken its part of
 	homes        []string      // directories of state outside of checkpoints
-	// stateInMemory: keyed state is in memory alone.
-	stateInMemory bool
-	capture       *capture      // nil: no checkpoint has overtaken what is in flight
-	copying       *frozen       // a snapshot of which not all is copied yet; nil: there is none
-	prepared      []Committable // by sinks, for the next acknowledgement
-	ended         bool          // the lanes are finished
-	satisfied     bool          // an operator needs no more input
-	silent        id.Checkpoint // the savepoint that stops the job: the source emits nothing after it; zero: none
-	late          uint64        // rows that metrics.late knows of
-	future        uint64        // and metrics.future
-	rejected      uint64        // and metrics.rejected
-	flush, tick   *time.Timer   // nil channels while not armed
-	flushArmed    bool
+	capture      *capture      // nil: no checkpoint has overtaken what is in flight
+	copying      *frozen       // a snapshot of which not all is copied yet; nil: there is none
+	prepared     []Committable // by sinks, for the next acknowledgement
+	ended        bool          // the lanes are finished
+	satisfied    bool          // an operator needs no more input
+	silent       id.Checkpoint // the savepoint that stops the job: the source emits nothing after it; zero: none
+	late         uint64        // rows that metrics.late knows of
+	future       uint64        // and metrics.future
+	rejected     uint64        // and metrics.rejected
+	flush, tick  *time.Timer   // nil channels while not armed
+	flushArmed   bool
 
 	pressed chan struct{} // somebody waits for memory that an operator might spill
 	writing chan struct{} // a token for each snapshot that is being written
@@ -183,7 +181,7 @@ func (t *Task) Run(ctx context.Context) error {
 		t.env.Reporter.State(t.d.Job, t.d.Attempt, Cancelled, t.counted(), nil)
 		return fmt.Errorf("task %v: %w", t.d.Attempt, cause)
 	}
-	if _, ok := errors.AsType[*memory.ExhaustedError](err); ok && t.stateInMemory {
+	if _, ok := errors.AsType[*memory.ExhaustedError](err); ok && t.d.Streaming && !t.d.Options.StateOnDisk {
 		err = fmt.Errorf("%w, or keep state on disk: state.backend.type = pebble", err)
 	}
 	t.log.Error("task failed", "attempt", t.d.Attempt, "vertex", t.d.Vertex.Name, "error", err)
