@@ -2,6 +2,8 @@ package main_test
 
 import (
 	"encoding/json"
+	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -128,6 +130,22 @@ func TestBenchNexmark(t *testing.T) {
 	}
 	if len(latencies) != 1 || latencies[0].Rows == 0 || latencies[0].Sustained < 2*latencies[0].Rate || latencies[0].P99Millis < latencies[0].P50Millis {
 		t.Errorf("got %+v", latencies)
+	}
+	// What is said of the peer comes to its processes: here to one that ends at once.
+	home := filepath.Join(dir, "flink")
+	for name, text := range map[string]string{
+		"conf/config.yaml":  "all: --add-exports=x\n",
+		"bin/jobmanager.sh": "#!/bin/sh\ncp \"$FLINK_CONF_DIR/config.yaml\" \"$FLINK_HOME/seen\"\n",
+	} {
+		path := filepath.Join(home, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o = tidemill(t, dir, strings.Fields("bench nexmark --peer flink --flink flink --peer-set table.x=a,b=c --queries q0 --events 1000")...)
+	seen, err := os.ReadFile(filepath.Join(home, "seen"))
+	if err != nil || o.code == 0 || !strings.Contains(string(seen), "\ntable.x: a,b=c\n") {
+		t.Errorf("exit code %d, %v: got %s\n%s", o.code, err, seen, o.stderr)
 	}
 	for args, want := range map[string]string{
 		"bench nexmark --latency 1s --check":                       "go each alone",

@@ -14,13 +14,19 @@ import (
 
 // newBenchFlink is Flink's side of bench.Nexmark: an engine that answers requests.
 func newBenchFlink() *cobra.Command {
-	var o flink.Options
+	var (
+		o   flink.Options
+		set []string
+	)
 	cmd := &cobra.Command{
 		Use:    "flink",
 		Short:  "Run statements from standard input on Apache Flink for a benchmark",
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.Settings, err = pairs("--set", set); err != nil {
+				return err
+			}
 			c, err := flink.Start(cmd.Context(), o)
 			if err != nil {
 				return err
@@ -42,7 +48,7 @@ func newBenchFlink() *cobra.Command {
 	cmd.Flags().IntVar(&o.Slots, "slots", 2, "`number` of slots")
 	cmd.Flags().StringVar(&o.Memory, "memory", "", "`size` of the TaskManager")
 	cmd.Flags().StringVar(&o.Checkpoint, "checkpoint", "", "`interval` of checkpoints")
-	cmd.Flags().StringToStringVar(&o.Settings, "set", nil, "more settings `key=value`")
+	cmd.Flags().StringArrayVar(&set, "set", nil, "more settings `key=value`")
 	cmd.Flags().DurationVar(&o.Limit, "limit", 0, "longest `time` of a job")
 	return cmd
 }

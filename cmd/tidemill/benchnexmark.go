@@ -13,6 +13,9 @@ func newBenchNexmark() *cobra.Command {
 	var (
 		o     bench.NexmarkOptions
 		flags benchFlags
+		flink string
+		set   []string
+		limit time.Duration
 	)
 	cmd := &cobra.Command{
 		Use:   "nexmark",
@@ -35,13 +38,16 @@ Queries of whose rows none has one time, as averages over all that came, are pas
   make bench-peers && tidemill bench nexmark --check --queries q0,q5,q7`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			home := o.Flink
 			if o.Programs, o.JSON, err = flags.programs(); err != nil {
 				return err
 			}
-			if o.Flink, err = filepath.Abs(home); err != nil {
+			if o.Flink, err = filepath.Abs(flink); err != nil {
 				return err
 			}
+			if o.FlinkSettings, err = pairs("--peer-set", set); err != nil {
+				return err
+			}
+			o.FlinkLimit = limit
 			o.Out = cmd.OutOrStdout()
 			return bench.Nexmark(cmd.Context(), o)
 		},
@@ -54,9 +60,9 @@ Queries of whose rows none has one time, as averages over all that came, are pas
 	cmd.Flags().IntVar(&o.Parallelism, "parallelism", 2, "slots")
 	cmd.Flags().StringVar(&o.Checkpoint, "checkpoint", "10s", "`interval` of checkpoints, or none")
 	cmd.Flags().StringVar(&o.Peer, "peer", "", "`engine` to compare with, flink: both read the same Parquet files")
-	cmd.Flags().StringToStringVar(&o.FlinkSettings, "peer-set", nil, "setting `key=value` of the peer")
-	cmd.Flags().DurationVar(&o.FlinkLimit, "peer-limit", 5*time.Minute, "longest `time` of a run of the peer, which is given up then; 0 is none")
-	cmd.Flags().StringVar(&o.Flink, "flink", filepath.Join(".tools", "flink"), "`directory` of Apache Flink")
+	cmd.Flags().StringArrayVar(&set, "peer-set", nil, "setting `key=value` of the peer")
+	cmd.Flags().DurationVar(&limit, "peer-limit", 5*time.Minute, "longest `time` of a run of the peer, which is given up then; 0 is none")
+	cmd.Flags().StringVar(&flink, "flink", filepath.Join(".tools", "flink"), "`directory` of Apache Flink")
 	cmd.Flags().StringVar(&o.Data, "data", "", "`directory` of Parquet files of the events to read, which are written unless they are there")
 	cmd.Flags().DurationVar(&o.Latency, "latency", 0, "measure latencies instead, each for this `time`, at half of the highest rate sustained as long")
 	cmd.Flags().BoolVar(&o.Check, "check", false, "compare rows with DuckDB's instead of measuring")
