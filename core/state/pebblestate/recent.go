@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// ways is how many records a bucket of the index has room for.
+	// ways is how many records a bucket of the index has room for; a record has two.
 	ways = 8
 	// bytesPerEntry is how much of the file there is for each of them.
 	bytesPerEntry = 256
@@ -50,7 +50,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // in memory where each lies, by the hash of its key. One that is looked up costs a read of
 // itself; Pebble asks files of several levels, and reads and keeps a block.
 //
-//	index   buckets of 8: tag, length, position      the newest of a key, or nothing
+//	index   buckets of 8: tag, length, position      the newest of a key in one of two, or nothing
 //	file    ... | checksum position lengths key record | ...
 //
 // It is never needed: what is not found there is in the Pebble, and when the local disk
@@ -130,9 +130,13 @@ func (r *recent) hash(prefix [4]byte, key []byte) uint64 {
 	return maphash.Bytes(r.seed, key) + uint64(binary.BigEndian.Uint32(prefix[:]))*0x9e3779b97f4a7c15
 }
 
-func (r *recent) bucket(hash uint64) []uint64 {
-	at, _ := bits.Mul64(hash, uint64(len(r.index)/ways))
-	return r.index[at*ways:][:ways]
+// buckets are the two that the entry of a key can be in: with one alone one key in twenty
+// finds no room where most entries are taken.
+func (r *recent) buckets(hash uint64) [2][]uint64 {
+	n := uint64(len(r.index) / ways)
+	one, _ := bits.Mul64(hash, n)
+	other, _ := bits.Mul64(bits.RotateLeft64(hash, 32)*0x9e3779b97f4a7c15, n)
+	return [2][]uint64{r.index[one*ways:][:ways], r.index[other*ways:][:ways]}
 }
 
 func tagOf(hash uint64) uint64      { return hash & (1<<tagBits - 1) }
@@ -159,9 +163,11 @@ func (r *recent) places(prefix [4]byte, keys [][]byte, v view) []uint64 {
 	}
 	for i, hash := range out {
 		out[i] = 0
-		for _, e := range r.bucket(hash) {
-			if tagged(e, tagOf(hash)) && r.fresh(e) && (v == always || positionOf(e) < v.before) && !r.isCut(prefix, keys[i], positionOf(e)) {
-				out[i] = e
+		for _, bucket := range r.buckets(hash) {
+			for _, e := range bucket {
+				if tagged(e, tagOf(hash)) && r.fresh(e) && (v == always || positionOf(e) < v.before) && !r.isCut(prefix, keys[i], positionOf(e)) {
+					out[i] = e
+				}
 			}
 		}
 	}
@@ -270,27 +276,39 @@ func (r *recent) add(hash uint64, key, value []byte, need int64) {
 	r.head += need
 }
 
-// set puts an entry in the place of that of its key, of one that has been written over, or
-// else of the oldest.
+// set puts an entry in the place of that of its key, else of one in the bucket with more
+// room, else of the oldest.
 func (r *recent) set(hash, entry uint64) {
-	bucket, place := r.bucket(hash), 0
-	for i, e := range bucket {
-		if tagged(e, tagOf(hash)) {
-			place = i
-			break
+	r.forget(hash)
+	var (
+		place *uint64
+		room  int
+	)
+	for _, bucket := range r.buckets(hash) {
+		oldest, free := &bucket[0], 0
+		for i := range bucket {
+			if bucket[i] == 0 || !r.fresh(bucket[i]) {
+				free++
+			}
+			if bucket[i]&positionMask < *oldest&positionMask {
+				oldest = &bucket[i]
+			}
 		}
-		if e&positionMask < bucket[place]&positionMask {
-			place = i
+		if place == nil || free > room || free == room && *oldest&positionMask < *place&positionMask {
+			place, room = oldest, free
 		}
 	}
-	bucket[place] = entry
+	*place = entry
 }
 
-// forget drops the entry of a key.
+// forget drops the entry of a key, and others with its tag, in both buckets: one that
+// stayed would be found for it.
 func (r *recent) forget(hash uint64) {
-	for i, e := range r.bucket(hash) {
-		if tagged(e, tagOf(hash)) {
-			r.bucket(hash)[i] = 0
+	for _, bucket := range r.buckets(hash) {
+		for i, e := range bucket {
+			if tagged(e, tagOf(hash)) {
+				bucket[i] = 0
+			}
 		}
 	}
 }

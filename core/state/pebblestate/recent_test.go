@@ -316,3 +316,65 @@ func TestSized(t *testing.T) {
 		}
 	}
 }
+
+// Whatever shares its tag and buckets, nothing is found where a key was before; and as long as
+// a sixth of the entries are free nearly every key has one.
+func TestRecentIndex(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	r := &recent{index: make([]uint64, 4*ways)}
+	var hashes []uint64
+	for range 200 {
+		hashes = append(hashes, rng.Uint64()&^(1<<tagBits-1)|rng.Uint64N(3)) // of few tags
+	}
+	newest := map[uint64]uint64{} // position when it was set or forgotten
+	for position := uint64(1); position < 20_000; position++ {
+		hash := hashes[rng.IntN(len(hashes))]
+		if rng.IntN(10) == 0 {
+			r.forget(hash)
+			newest[hash] = position
+			continue
+		}
+		r.set(hash, tagOf(hash)<<(positionBits+lengthBits)|position)
+		newest[hash] = position
+		at := map[uint64]bool{}
+		for _, e := range r.index {
+			at[e&positionMask] = true
+		}
+		if !at[position] {
+			t.Fatalf("position %d is not there", position)
+		}
+		for hash, last := range newest {
+			for _, bucket := range r.buckets(hash) {
+				for _, e := range bucket {
+					if p := e & positionMask; tagged(e, tagOf(hash)) && p < last {
+						t.Fatalf("%x is found at %d, before %d", hash, p, last)
+					}
+				}
+			}
+		}
+	}
+
+	const entries = 100_000 / ways * ways
+	r, hashes = &recent{index: make([]uint64, entries)}, nil
+	for position := range uint64(entries * 5 / 6) {
+		hashes = append(hashes, rng.Uint64())
+		r.set(hashes[position], tagOf(hashes[position])<<(positionBits+lengthBits)|(position+1))
+	}
+	lost := 0
+	for position, hash := range hashes {
+		at := 0
+		for _, bucket := range r.buckets(hash) {
+			for _, e := range bucket {
+				if tagged(e, tagOf(hash)) && e&positionMask == uint64(position+1) {
+					at++
+				}
+			}
+		}
+		if at == 0 {
+			lost++
+		}
+	}
+	if lost > entries/1000 {
+		t.Errorf("%d of %d keys have no entry", lost, len(hashes))
+	}
+}
