@@ -12,7 +12,10 @@ const (
 	drainRound = 64
 	// quietAfter is how long nothing has come before the barriers when the task goes on
 	// with what it has: until then reading is what lets blocked producers come to theirs.
-	quietAfter = 100 * time.Millisecond
+	// A task with outputs waits longer: what it goes on with may have it wait for credit, for
+	// as long as all takes that its consumer has in flight, while its barriers come.
+	quietAfter        = 100 * time.Millisecond
+	quietBeforeOutput = 2 * time.Second
 )
 
 // capture is a checkpoint that has overtaken what is in flight: the task's state is frozen
@@ -23,13 +26,14 @@ type capture struct {
 	open   []bool // by input: the barrier is still to come
 	left   int    // of those
 	last   time.Time
+	after  time.Duration // how long it is quiet until the task goes on
 }
 
 // waits reports whether the barrier is still to come on input i.
 func (c *capture) waits(i int) bool { return c != nil && c.open[i] }
 
 // quiet reports whether nothing has come for a while.
-func (c *capture) quiet(now time.Time) bool { return now.Sub(c.last) >= quietAfter }
+func (c *capture) quiet(now time.Time) bool { return now.Sub(c.last) >= c.after }
 
 // overtake takes the task's part of a checkpoint although barriers are still to come.
 func (t *Task) overtake(b stream.Barrier) error {
@@ -49,7 +53,10 @@ func (t *Task) overtake(b stream.Barrier) error {
 		return err
 	}
 	f.flight, f.ack.Overtaken = make([][]*stream.Batch, len(t.gates)), true
-	t.capture = &capture{frozen: f, open: waits, last: t.env.Now()}
+	t.capture = &capture{frozen: f, open: waits, last: t.env.Now(), after: quietAfter}
+	if len(t.d.Out) > 0 {
+		t.capture.after = quietBeforeOutput
+	}
 	for _, open := range waits {
 		if open {
 			t.capture.left++
