@@ -31,7 +31,7 @@ type Options struct {
 	Memory string
 	// Checkpoint is the interval of checkpoints; empty: none.
 	Checkpoint string
-	// Settings are more of Flink's, and go before those that it is given otherwise.
+	// Settings are more of Flink's, and take the place of those that it is given otherwise.
 	Settings map[string]string
 	// Limit is the longest that a job may run before it is cancelled; zero: there is none.
 	Limit time.Duration

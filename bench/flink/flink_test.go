@@ -101,6 +101,13 @@ func TestLimit(t *testing.T) {
 	if _, err := c.Run(t.Context(), "INSERT"); err == nil || err.Error() != "not done after 1s" {
 		t.Error(err)
 	}
+	c = cluster(t, map[string][]string{ // it ends before it is cancelled
+		"GET /jobs/j": {`{"state":"RUNNING","duration":1001}`, `{"state":"FINISHED"}`}, "PATCH /jobs/j": {`{}`},
+	})
+	c.o.Limit = time.Second
+	if _, err := c.Run(t.Context(), "INSERT"); err == nil || err.Error() != "not done after 1s" {
+		t.Error(err)
+	}
 	c = cluster(t, map[string][]string{"GET /jobs/j": {`{"state":"RUNNING","duration":1001}`}})
 	c.o.Limit = time.Second
 	if _, err := c.Run(t.Context(), "INSERT"); err == nil || !strings.Contains(err.Error(), "cancel it: HTTP status 404") {

@@ -52,20 +52,15 @@ func (c *Cluster) Run(ctx context.Context, statement string) (time.Duration, err
 		return 0, err
 	}
 	for {
-		var status struct {
-			State    string `json:"state"`
-			Duration int64  `json:"duration"` // milliseconds
-		}
-		if err := c.jobs.get(ctx, "/jobs/"+job, &status); err != nil {
+		at, err := c.status(ctx, job)
+		switch {
+		case err != nil:
 			return 0, err
-		}
-		switch status.State {
-		case "FINISHED":
-			return time.Duration(status.Duration) * time.Millisecond, nil
-		case "FAILED", "CANCELED":
-			return 0, c.cause(ctx, job, status.State)
-		}
-		if c.o.Limit > 0 && time.Duration(status.Duration)*time.Millisecond > c.o.Limit {
+		case at.State == "FINISHED":
+			return at.took(), nil
+		case at.over():
+			return 0, c.cause(ctx, job, at.State)
+		case c.o.Limit > 0 && at.took() > c.o.Limit:
 			return 0, errors.Join(fmt.Errorf("not done after %v", c.o.Limit), c.cancel(ctx, job))
 		}
 		if err := pause(ctx); err != nil {
@@ -74,16 +69,30 @@ func (c *Cluster) Run(ctx context.Context, statement string) (time.Duration, err
 	}
 }
 
-// cancel cancels a job and waits until it has left its slots.
+// status is how far a job is.
+type status struct {
+	State  string `json:"state"`
+	Millis int64  `json:"duration"`
+}
+
+func (s status) took() time.Duration { return time.Duration(s.Millis) * time.Millisecond }
+
+func (s status) over() bool {
+	return s.State == "FINISHED" || s.State == "FAILED" || s.State == "CANCELED"
+}
+
+func (c *Cluster) status(ctx context.Context, job string) (s status, err error) {
+	err = c.jobs.get(ctx, "/jobs/"+job, &s)
+	return s, err
+}
+
+// cancel cancels a job and waits until it is over, which it may have been before.
 func (c *Cluster) cancel(ctx context.Context, job string) error {
 	if err := c.jobs.call(ctx, http.MethodPatch, "/jobs/"+job+"?mode=cancel", nil, nil); err != nil {
 		return fmt.Errorf("cancel it: %w", err)
 	}
 	for {
-		var status struct {
-			State string `json:"state"`
-		}
-		if err := c.jobs.get(ctx, "/jobs/"+job, &status); err != nil || status.State == "CANCELED" {
+		if at, err := c.status(ctx, job); err != nil || at.over() {
 			return err
 		}
 		if err := pause(ctx); err != nil {
