@@ -181,6 +181,7 @@ func (t *Task) Run(ctx context.Context) error {
 		t.env.Reporter.State(t.d.Job, t.d.Attempt, Cancelled, t.counted(), nil)
 		return fmt.Errorf("task %v: %w", t.d.Attempt, cause)
 	}
+	// State in memory may be what has filled it, whichever task is refused.
 	if _, ok := errors.AsType[*memory.ExhaustedError](err); ok && t.d.Streaming && !t.d.Options.StateOnDisk {
 		err = fmt.Errorf("%w, or keep state on disk: state.backend.type = pebble", err)
 	}

@@ -276,8 +276,8 @@ func (r *recent) add(hash uint64, key, value []byte, need int64) {
 	r.head += need
 }
 
-// set puts an entry in the place of that of its key, else of one in the bucket with more
-// room, else of the oldest.
+// set makes an entry that of its key, in the bucket with more room, or where neither has any in
+// the place of the oldest.
 func (r *recent) set(hash, entry uint64) {
 	r.forget(hash)
 	var (
