@@ -305,3 +305,32 @@ func TestLifeOfATask(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A request may have found a task just before another one takes its place, and come to its
+// sources and sinks only then: it is told that the task is gone, and waits for nothing.
+func TestRequestsOfATaskThatHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, &fake{splits: strings.Fields("a b")}, nil)
+		found, err := h.find(rpc.Ref(job, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Start(t.Context(), request(nil)); err != nil {
+			t.Fatal(err)
+		}
+		ctx, src, dst := t.Context(), found.sources[0], found.sinks["dst"]
+		a := attempt(0, 0).ID()
+		for what, call := range map[string]func() error{
+			"commit":   func() error { return dst.commit(ctx, 1, nil, true) },
+			"abort":    func() error { return dst.abort(ctx, nil) },
+			"sweep":    func() error { return dst.sweep(ctx) },
+			"split":    func() error { _, _, err := src.next(ctx, a, 1); return err },
+			"reset":    func() error { return src.reset(ctx, a) },
+			"snapshot": func() error { _, err := src.snapshot(ctx, nil); return err },
+		} {
+			if err := call(); !errors.Is(err, rpc.ErrGone) || failure.Of(err) != failure.Conflict {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	})
+}

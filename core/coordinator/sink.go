@@ -61,5 +61,6 @@ func (s *sink) close(ctx context.Context) error {
 	if err := s.turn.take(ctx); err != nil {
 		return err
 	}
-	return s.committer.Close() // the turn stays taken: nobody uses it again
+	defer s.turn.end()
+	return s.committer.Close()
 }

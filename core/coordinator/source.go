@@ -271,5 +271,6 @@ func (s *source) close(ctx context.Context) error {
 	if err := s.turn.interrupt(ctx); err != nil {
 		return err
 	}
-	return s.enum.Close() // the turn stays taken: nobody uses it again
+	defer s.turn.end()
+	return s.enum.Close()
 }
