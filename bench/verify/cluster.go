@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/tidemill/tidemill/core/failpoint"
@@ -159,14 +160,18 @@ func (c *cluster) killAll() (err error) {
 	return err
 }
 
-// dumpAll ends every process after it has told what its goroutines do.
-func (c *cluster) dumpAll() (err error) {
-	for _, n := range c.nodes {
+// dumpAll ends every process after it has told what its goroutines do; all at once, or
+// those that come later would tell of calls that have ended with who made them.
+func (c *cluster) dumpAll() error {
+	failed := make([]error, len(c.nodes))
+	var dumping sync.WaitGroup
+	for i, n := range c.nodes {
 		if n.pid() != 0 && n.alive() {
-			err = errors.Join(err, n.dump())
+			dumping.Go(func() { failed[i] = n.dump() })
 		}
 	}
-	return err
+	dumping.Wait()
+	return errors.Join(failed...)
 }
 
 // logs is where the nodes' lives have written.
