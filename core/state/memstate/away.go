@@ -34,17 +34,21 @@ type awaySpace struct {
 	notes [][]byte // about records that have changed in the cycle
 }
 
-// leaveOut notes that slots of s are in the pieces.
-func (a *away) leaveOut(s *space, slots []int32) error {
+// add notes what the store has of s.
+func (a *away) add(s *space) {
 	c := s.cold
 	noted := c.notes
 	a.old, c.notes = append(a.old, noted...), nil
 	if !c.holds() {
-		return nil
+		return
 	}
 	s.saved = s.saved || c.changed > 0 || c.away > 0
 	a.spaces = append(a.spaces, awaySpace{s.table, s.ns, noted})
 	c.changed = 0
+}
+
+// leaveOut notes that slots of s are in the pieces.
+func (a *away) leaveOut(s *space, slots []int32) error {
 	keys, ends, err := s.storedKeys(slots)
 	if err != nil || len(ends) == 0 {
 		return err

@@ -4,7 +4,7 @@
 // What is written is noted by slot and row, so that a snapshot copies what has changed
 // without looking at the rest. Removed keys and rows are noted only if an earlier snapshot
 // has them. A snapshot takes the notes over and copies step by step; whoever changes what
-// it still shares has it copied before (pending).
+// it still shares, or moves it out of memory, has it copied before (pending).
 //
 //	space (a namespace)   keys, values: hashtable.Table   changed slots, removed keys
 //	                      lists: hashtable.Lists          changed rows, removed rows

@@ -133,6 +133,8 @@ func (s *space) evict(n int) error {
 // memory.
 func (s *space) put(slots []int32) error {
 	t := s.table.backend.tier
+	s.pending.saveLists(slots)
+	s.pending.saveKeys(slots)
 	var dirty []int32
 	for _, x := range slots {
 		if f := s.cold.flags[x]; f&isStored == 0 || f&isChanged != 0 {
@@ -177,6 +179,7 @@ func (s *space) evicted(slots []int32) {
 	}
 	s.cold.leave(slots)
 	s.changed.drop(slots)
+	s.pending.removed(slots)
 	s.Table.Remove(slots)
 }
 
@@ -379,9 +382,9 @@ func (s *space) life(slot int32) uint32 {
 	return s.cold.lives[slot]
 }
 
-// shrink gives memory back where all keys have left.
+// shrink gives memory back where all keys have left, and no snapshot has slots to look at.
 func (s *space) shrink() error {
-	if s.inMemory() > 0 || s.Table.Len() == 0 {
+	if s.inMemory() > 0 || s.Table.Len() == 0 || s.pending != nil {
 		return nil
 	}
 	empty, err := newSpace(s.table, s.ns)

@@ -250,6 +250,9 @@ func TestNotesOfSnapshots(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer snapshot.Release()
+		if err := state.Complete(snapshot); err != nil {
+			t.Fatal(err)
+		}
 		times := map[int64]int{}
 		err = snapshot.Write(t.Context(), func(p state.Piece) error {
 			for _, k := range p.Rows.Column(1).(*array.Int64).Int64Values() {
@@ -285,6 +288,74 @@ func TestNotesOfSnapshots(t *testing.T) {
 	for key := range store.records {
 		if isNote([]byte(key)) {
 			t.Errorf("note %x is left", key)
+		}
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A snapshot copies nothing at once. Keys that leave memory before it was their turn are in
+// it, once each, as they were; when it is copied the memory of a table without keys is given
+// back.
+func TestKeysLeaveWhileTheyAreCopied(t *testing.T) {
+	account := &purse{}
+	b, s := sums(t, account, &ledger{records: map[string]string{}}, 1<<40)
+	keys := make([]int64, 10_000)
+	for i := range keys {
+		keys[i] = int64(i)
+	}
+	resolve(t, b, s, keys)
+	want := make([]int, len(keys))
+	for x, hash := range s.Hashes() { // slots are as the keys are yet
+		s.Values()[0].Int64[x] = 1
+		if b.owned.Contains(keygroup.Of(hash, b.groups)) {
+			want[x] = 1
+		}
+	}
+	snapshot, err := b.Snapshot(state.Changes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snapshot.Release()
+	if done, err := snapshot.Copy(1); done || err != nil {
+		t.Fatalf("copied at once: %v, %v", done, err)
+	}
+	b.tier.budget, b.tier.busy = 0, true
+	resolve(t, b, s, keys[:1])
+	if n, ok := s.inMemory(), s.Table.Len() > 0; n != 0 || !ok {
+		t.Fatalf("%d keys are in memory; slots are left: %v", n, ok)
+	}
+	b.tier.budget = 1 << 40
+	resolve(t, b, s, keys[5_000:]) // they come back, to other slots, and change
+	for x := range s.Values()[0].Int64 {
+		s.Values()[0].Int64[x] = 2
+	}
+	b.tier.budget, b.tier.busy = 0, true
+	resolve(t, b, s, keys[:1])
+	before := account.used
+	if err := state.Complete(snapshot); err != nil {
+		t.Fatal(err)
+	}
+	if s.Table.Len() > 0 || account.used >= before {
+		t.Errorf("%d slots are left, %d bytes of %d", s.Table.Len(), account.used, before)
+	}
+	times := make([]int, len(keys))
+	err = snapshot.Write(t.Context(), func(p state.Piece) error {
+		values := p.Rows.Column(2).(*array.Int64)
+		for i, k := range p.Rows.Column(1).(*array.Int64).Int64Values() {
+			if times[k]++; values.Value(i) != 1 {
+				t.Errorf("key %d is %d", k, values.Value(i))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, n := range times {
+		if n != want[k] {
+			t.Errorf("key %d is in the snapshot %d times, want %d", k, n, want[k])
 		}
 	}
 	if err := b.Close(); err != nil {

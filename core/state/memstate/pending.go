@@ -7,7 +7,6 @@ import (
 
 	"github.com/tidemill/tidemill/core/keygroup"
 	"github.com/tidemill/tidemill/core/state"
-	"github.com/tidemill/tidemill/core/stream"
 )
 
 // pending is what a snapshot has still to copy of a namespace. The task copies it step by
@@ -16,7 +15,7 @@ import (
 //
 //	scan slots --> sort by group --> copy keys --> scan rows --> sort --> copy lists
 //	                                    ^                                    ^
-//	          Touch, Remove: saveKeys --+     TouchRows, RemoveRows: saveRows+
+//	   Touch, Remove, Evict: saveKeys --+     TouchRows, RemoveRows: saveRows+
 //
 // Rows of a list are copied in its order: who saves one saves all that are left of its list.
 type pending struct {
@@ -357,6 +356,11 @@ func (p *pending) putKeys(slots []int32, early bool) error {
 	for _, x := range slots {
 		p.keys.done[x], s.kept[x] = true, true
 	}
+	if s.cold != nil {
+		if err := p.snapshot.away.leaveOut(s, slots); err != nil {
+			return err
+		}
+	}
 	return p.put(state.PutKey, slots, nil, s.columns, early)
 }
 
@@ -393,22 +397,14 @@ func (p *pending) put(kind state.Kind, slots, rows []int32, columns func(slots, 
 	return err
 }
 
-// all copies everything at once, and returns the slots of the keys.
-func (p *pending) all() (slots []int32, err error) {
-	for p.stage != copied {
-		if p.stage == takeKeys && p.at == 0 {
-			slots = p.order
-		}
-		if _, err := p.step(stream.TargetRows); err != nil {
-			return nil, err
-		}
-	}
-	return slots, nil
-}
-
 // end lets go of the namespace.
 func (p *pending) end() {
-	if p.space.pending = nil; p.dropped {
-		p.space.release()
+	s := p.space
+	if s.pending = nil; p.dropped {
+		s.release()
+	} else if s.cold != nil {
+		if err := s.shrink(); err != nil {
+			s.table.backend.tier.fail(err)
+		}
 	}
 }

@@ -177,8 +177,7 @@ func (t *table) spacePiece(kind state.Kind, spaces []int64) (state.Piece, error)
 	}, nil
 }
 
-// freeze adds what was removed from a namespace, and has the rest copied later, but at once
-// where keys may leave memory.
+// freeze adds what was removed from a namespace, and has the rest copied later.
 func (s *space) freeze(into *snapshot, t *frozenTable) (err error) {
 	p := newPending(s, into, t)
 	if t.kinds[state.RemoveKey], err = p.removedKeys(t.kinds[state.RemoveKey]); err != nil {
@@ -189,15 +188,11 @@ func (s *space) freeze(into *snapshot, t *frozenTable) (err error) {
 			return err
 		}
 	}
-	if s.cold == nil {
-		s.pending, into.todo = p, append(into.todo, p)
-		return nil
+	if s.cold != nil {
+		into.away.add(s)
 	}
-	slots, err := p.all()
-	if err != nil {
-		return err
-	}
-	return into.away.leaveOut(s, slots)
+	s.pending, into.todo = p, append(into.todo, p)
+	return nil
 }
 
 func grown(s []bool, n int) []bool {
