@@ -37,6 +37,9 @@ type Options struct {
 	Heartbeat time.Duration
 	// Timeout is how long a member may be silent; zero means 2 s, or for ever if Fixed.
 	Timeout time.Duration
+	// Refused, which may be nil, says that nobody listens at an address: a member that has
+	// missed a heartbeat is lost then.
+	Refused func(ctx context.Context, address string) bool
 	// Grace is how long jobs that an earlier leader ran wait for its workers to come
 	// back, unless all have before; zero means the Timeout.
 	Grace time.Duration
@@ -113,7 +116,7 @@ func begin(ctx context.Context, o Options, term id.Term) (*Master, error) {
 		}
 	}
 	o = m.opts
-	m.resources = resource.New(resource.Options{Fixed: o.Fixed, Timeout: o.Timeout, Lost: m.lost, Aside: m.aside, Drains: m.evacuate})
+	m.resources = resource.New(resource.Options{Fixed: o.Fixed, Timeout: o.Timeout, Refused: o.Refused, Lost: m.lost, Aside: m.aside, Drains: m.evacuate})
 	m.dispatcher = dispatcher.New(dispatcher.Options{
 		Store: o.Store, Blobs: o.Blobs, Term: term, Dialer: o.Dialer, Resources: m.resources, Log: o.Log,
 		TicketKey: m.key, History: o.History, Running: o.Running, Embedded: o.Fixed, Checkpoints: m.checkpoints,

@@ -99,7 +99,7 @@ func (m *Master) start(ctx context.Context, bootstrap bool) error {
 	m.candidate = scheduler.NewCandidate(scheduler.CandidateOptions{
 		Master: scheduler.Options{
 			Store: m.store, Blobs: m.blobs, Dialer: m.network, Name: m.id, Address: m.door.address,
-			Files: m.files, Log: m.opts.Log, Logs: m.logs, Metrics: m.opts.Metrics,
+			Files: m.files, Log: m.opts.Log, Logs: m.logs, Metrics: m.opts.Metrics, Refused: m.network.Refused,
 		},
 		AddressOf: func(l raftmeta.Leadership) string { return l.Leader },
 	})

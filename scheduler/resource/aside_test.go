@@ -119,7 +119,7 @@ func TestSilentWorkerIsSetAsideBeforeItIsLost(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		stop()
 		running.Wait()
-		if want := []string{"a: no heartbeat for 1.5s", "a is back", "a: no heartbeat for 1.4s", "a is lost"}; !slices.Equal(log.all, want) {
+		if want := []string{"a: no heartbeat for 1.25s", "a is back", "a: no heartbeat for 1.15s", "a is lost"}; !slices.Equal(log.all, want) {
 			t.Fatal(log.all)
 		}
 		alone := New(Options{Fixed: true})

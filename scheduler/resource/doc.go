@@ -11,7 +11,8 @@
 // (Unreachable), or when it was silent for half of the time after which it is lost, it is
 // set aside. Its slots are neither offered nor counted until it is heard of; what runs there
 // goes on. If calls keep failing though its heartbeats come, the pauses before it is tried
-// again grow. A process that registers at the address of another one replaces it at once.
+// again grow. A process that registers at the address of another one replaces it at once;
+// one that has missed a heartbeat, and at whose address nobody listens (Refused), has ended.
 //
 // A shuffle server that drains gets nothing new. The manager tells when one begins to, and
 // when one comes that may take over; the jobs do the rest.

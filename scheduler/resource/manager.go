@@ -22,6 +22,10 @@ type Options struct {
 	// Timeout is how long a member may be silent before it counts as lost; zero:
 	// for ever, as inside one process.
 	Timeout time.Duration
+	// Refused, which may be nil, says that nobody listens at an address. Then a member that
+	// has missed a heartbeat is lost at once: its process has ended. It returns when its
+	// context ends, and is called concurrently.
+	Refused func(ctx context.Context, address string) bool
 	// Lost, which may be nil, is told of each worker and shuffle server that is lost or
 	// replaced.
 	Lost func(who Member, cause error)
@@ -82,7 +86,8 @@ type member struct {
 	drained    bool
 	full       string
 	heard      time.Time
-	order      int // in which they came
+	probed     bool // its address is being called
+	order      int  // in which they came
 	// refused counts the times that it was set aside since it last answered a call; until
 	// restUntil its heartbeats do not bring it back.
 	refused   int
@@ -116,7 +121,9 @@ func (m *Manager) Run(ctx context.Context) {
 		<-ctx.Done()
 		return
 	}
-	tick := time.NewTicker(m.opts.Timeout / 4)
+	var calling sync.WaitGroup
+	defer calling.Wait()
+	tick := time.NewTicker(m.opts.Timeout / 8)
 	defer tick.Stop()
 	for {
 		select {
@@ -124,6 +131,9 @@ func (m *Manager) Run(ctx context.Context) {
 			now := time.Now()
 			m.expire(now)
 			m.silent(now)
+			for _, w := range m.missed(now) {
+				calling.Go(func() { m.probe(ctx, w) })
+			}
 		case <-ctx.Done():
 			return
 		}
@@ -142,6 +152,42 @@ func (m *Manager) expire(now time.Time) {
 	m.mu.Unlock()
 	for w, since := range silent {
 		m.Lose(w, fmt.Errorf("no heartbeat for %v", since))
+	}
+}
+
+// missed lists the members that have missed a heartbeat, and whose address is to be called
+// for it.
+func (m *Manager) missed(now time.Time) (out []Member) {
+	if m.opts.Refused == nil {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, known := range m.members {
+		if known.Address != "" && !known.probed && now.Sub(known.heard) > m.opts.Timeout*3/8 {
+			known.probed = true
+			out = append(out, known.Member)
+		}
+	}
+	return out
+}
+
+// probe loses a member at whose address nobody listens, unless it is heard of meanwhile.
+func (m *Manager) probe(ctx context.Context, who Member) {
+	ctx, stop := context.WithTimeout(ctx, m.opts.Timeout/4)
+	defer stop()
+	refused := m.opts.Refused(ctx, who.Address)
+	m.mu.Lock()
+	known := m.members[who.ID]
+	if known == nil {
+		m.mu.Unlock()
+		return
+	}
+	known.probed = false
+	silent := time.Since(known.heard)
+	m.mu.Unlock()
+	if refused && silent > m.opts.Timeout*3/8 {
+		m.Lose(who.ID, fmt.Errorf("no heartbeat for %v, and nobody listens at %s", silent, who.Address))
 	}
 }
 

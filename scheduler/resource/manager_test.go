@@ -50,7 +50,7 @@ func TestSilentMembersAreLost(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if !slices.Equal(lost, []string{"s with 0 slots: no heartbeat for 2.5s"}) {
+		if !slices.Equal(lost, []string{"s with 0 slots: no heartbeat for 2.25s"}) {
 			t.Fatal(lost)
 		}
 		if m.Heartbeat("s", 0, false) {
@@ -65,6 +65,62 @@ func TestSilentMembersAreLost(t *testing.T) {
 		}
 		stop()
 		running.Wait()
+	})
+}
+
+// A member that has missed a heartbeat, and at whose address nobody listens, has ended: it is
+// lost at once. One whose address answers, or says nothing, has all of its time, as has one
+// that is heard of while it is called; each is called by one at a time, until it is lost.
+func TestMemberWhoseAddressRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		var mu sync.Mutex
+		var lost []string
+		calls, most := map[string]int{}, 0
+		m := New(Options{Timeout: 2 * time.Second, Lost: func(who Member, cause error) {
+			mu.Lock()
+			defer mu.Unlock()
+			lost = append(lost, fmt.Sprintf("%s after %v: %v", who.ID, time.Since(begun), cause))
+		}, Refused: func(ctx context.Context, address string) bool {
+			mu.Lock()
+			calls[address]++
+			most = max(most, calls[address])
+			mu.Unlock()
+			defer func() {
+				mu.Lock()
+				calls[address]--
+				mu.Unlock()
+			}()
+			switch address {
+			case "mute:1":
+				<-ctx.Done()
+				return false
+			case "late:1":
+				time.Sleep(300 * time.Millisecond)
+				return true
+			}
+			return address == "ended:1"
+		}})
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { m.Run(ctx) })
+		for _, name := range []string{"ended", "mute", "there", "late"} {
+			register(t, m, Member{ID: id.Worker(name), Slots: 1, Address: name + ":1"})
+		}
+		for range 10 { // just while it is called, each time
+			time.Sleep(1050 * time.Millisecond)
+			m.Heartbeat("late", 0, false)
+		}
+		stop()
+		running.Wait()
+		slices.Sort(lost)
+		want := []string{
+			"ended after 1s: no heartbeat for 1s, and nobody listens at ended:1",
+			"mute after 2.25s: no heartbeat for 2.25s", "there after 2.25s: no heartbeat for 2.25s",
+		}
+		if !slices.Equal(lost, want) || most != 1 {
+			t.Errorf("%q, %d at a time", lost, most)
+		}
 	})
 }
 

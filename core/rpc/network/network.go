@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -100,6 +101,16 @@ func (n *Network) Blobs(master string) Blobs { return blobsCalls{process{n: n, a
 
 // Peer is the master at an address, whether it leads or not.
 func (n *Network) Peer(master string) Peer { return peerCalls{process{n: n, address: master}} }
+
+// Refused reports that nobody listens at an address: the machine is there and says so. Of
+// one that does not answer, or that cannot be reached, nothing is known.
+func (n *Network) Refused(ctx context.Context, address string) bool {
+	conn, err := n.opts.Dial(ctx, address)
+	if err == nil {
+		_ = conn.Close() // nothing was said
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
+}
 
 // Close ends all calls and connections.
 func (n *Network) Close() {

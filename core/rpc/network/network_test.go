@@ -230,3 +230,28 @@ func TestTheNextLifeIsCalledAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// An address where nobody listens refuses; one where somebody does, or of which nothing is
+// heard, does not.
+func TestRefused(t *testing.T) {
+	n := New(Options{})
+	defer n.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n.Refused(t.Context(), l.Addr().String()) {
+		t.Error("somebody listens")
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !n.Refused(t.Context(), l.Addr().String()) {
+		t.Error("nobody listens")
+	}
+	over, stop := context.WithCancel(t.Context())
+	stop()
+	if n.Refused(over, l.Addr().String()) || n.Refused(t.Context(), "no address") {
+		t.Error("nobody was asked")
+	}
+}
