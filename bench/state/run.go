@@ -389,8 +389,11 @@ func (b *bench) run(ctx context.Context, drawn *keys, rows int64) error {
 	return nil
 }
 
+// copyRows is about how many rows a task copies between two elements.
+const copyRows = 1024
+
 // snapshot takes one and has it written aside, once the one before has been; size gets
-// its bytes.
+// its bytes. The pause is the longest that elements would wait.
 func (b *bench) snapshot(ctx context.Context, scope state.Scope, size *int64) (pause time.Duration, err error) {
 	if err := b.wait(); err != nil {
 		return 0, err
@@ -401,7 +404,11 @@ func (b *bench) snapshot(ctx context.Context, scope state.Scope, size *int64) (p
 		return 0, err
 	}
 	pause = time.Since(started)
-	err = state.Complete(s)
+	for done := false; !done && err == nil; {
+		step := time.Now()
+		done, err = s.Copy(copyRows)
+		pause = max(pause, time.Since(step))
+	}
 	b.took += time.Since(started)
 	if err != nil {
 		s.Release()

@@ -206,7 +206,7 @@ func (s *chars) add(d *directory, hashes []uint64, slots, rows []int32) error {
 			return err
 		}
 		slots[r] = int32(next)
-		d.entries[at] = entry(hashes[r], next)
+		d.set(at, entry(hashes[r], next))
 		if d.used++; d.full() {
 			if err := d.grow(); err != nil {
 				return err

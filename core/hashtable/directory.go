@@ -4,7 +4,13 @@ package hashtable
 const (
 	minDirectory   = 1 << 10
 	quickDirectory = 1 << 20 // up to here it grows fourfold, then twofold
+	// aheadDirectory is from where on the next one of a Removable table is filled ahead.
+	aheadDirectory = 1 << 18
 )
+
+// aheadStep is how many entries are filled in ahead for each row that is looked up: from
+// three quarters of what there is room for until it is used up, it takes 8.
+const aheadStep = 16
 
 // directory is the open-addressing index from hashes to slots. An entry is zero
 // when empty, else the low half of the hash above and the slot plus one below.
@@ -13,6 +19,12 @@ type directory struct {
 	mask    uint64
 	used    int
 	ledger  *ledger
+
+	// next is the larger directory that takes the place of this one once it is full, nil:
+	// none yet. It has the entries that lie before moved.
+	next  []uint64
+	moved uint64
+	late  bool // memory for it was refused: it is made once it must be
 
 	// Of tables that keys are removed from:
 	hashes   []uint64 // by slot; nil where no key can be removed
@@ -38,18 +50,65 @@ func (d *directory) reserve(n int) error {
 	if size == len(d.entries) {
 		return nil
 	}
+	d.forgetNext()
 	return d.resize(size)
 }
 
 // full reports whether another entry needs a larger directory.
 func (d *directory) full() bool { return 2*d.used >= len(d.entries) }
 
-func (d *directory) grow() error {
+// larger is the size of the next directory.
+func (d *directory) larger() int {
 	size := 2 * len(d.entries)
 	if size < quickDirectory {
 		size *= 2
 	}
-	return d.resize(max(size, minDirectory))
+	return max(size, minDirectory)
+}
+
+func (d *directory) grow() error {
+	if d.next != nil {
+		d.fill(len(d.entries))
+		return nil
+	}
+	return d.resize(d.larger())
+}
+
+// ahead fills the next directory while rows are looked up to be added, so that nobody waits
+// for all of it.
+func (d *directory) ahead(rows int) {
+	switch {
+	case d.next != nil:
+		d.fill(rows * aheadStep)
+	case d.hashes == nil || d.late || len(d.entries) < aheadDirectory || 8*d.used < 3*len(d.entries):
+	case d.ledger.grow(int64(d.larger())*8) != nil:
+		d.late = true
+	default:
+		d.next = make([]uint64, d.larger())
+	}
+}
+
+// fill puts n more entries into the next directory, which with the last of them takes the
+// place of this one.
+func (d *directory) fill(n int) {
+	to := min(d.moved+uint64(n), uint64(len(d.entries)))
+	for _, e := range d.entries[d.moved:to] {
+		if e != 0 {
+			put(d.next, e)
+		}
+	}
+	if d.moved = to; to < uint64(len(d.entries)) {
+		return
+	}
+	d.ledger.shrink(int64(len(d.entries)) * 8)
+	d.entries, d.mask = d.next, uint64(len(d.next)-1)
+	d.next, d.moved = nil, 0
+}
+
+// forgetNext gives the next directory up.
+func (d *directory) forgetNext() {
+	d.ledger.shrink(int64(len(d.next)) * 8)
+	d.next, d.moved = nil, 0
 }
 
 func (d *directory) resize(size int) error {
@@ -57,10 +116,10 @@ func (d *directory) resize(size int) error {
 		return err
 	}
 	old := d.entries
-	d.entries, d.mask = make([]uint64, size), uint64(size-1)
+	d.entries, d.mask, d.late = make([]uint64, size), uint64(size-1), false
 	for _, e := range old {
 		if e != 0 {
-			d.put(e)
+			put(d.entries, e)
 		}
 	}
 	d.ledger.shrink(int64(len(old)) * 8)
@@ -68,12 +127,31 @@ func (d *directory) resize(size int) error {
 }
 
 // put stores an entry at the first empty place of its run.
-func (d *directory) put(e uint64) {
-	at := e >> 32 & d.mask
-	for d.entries[at] != 0 {
-		at = (at + 1) & d.mask
+func put(entries []uint64, e uint64) {
+	mask := uint64(len(entries) - 1)
+	at := e >> 32 & mask
+	for entries[at] != 0 {
+		at = (at + 1) & mask
 	}
+	entries[at] = e
+}
+
+// set stores a new entry at a place that a look-up has found empty.
+func (d *directory) set(at, e uint64) {
 	d.entries[at] = e
+	if at < d.moved {
+		put(d.next, e)
+	}
+}
+
+// place is where the entry of a slot lies.
+func place(entries []uint64, hash uint64, slot int32) uint64 {
+	mask := uint64(len(entries) - 1)
+	at := hash & mask
+	for slotOf(entries[at]) != slot {
+		at = (at + 1) & mask
+	}
+	return at
 }
 
 // slot is where the next new key goes, n being the number of slots that there are.
@@ -95,30 +173,40 @@ func (d *directory) slot(n int, hash uint64) (int, error) {
 	return n, err
 }
 
-// remove takes a slot's entry out and closes the gap: entries behind it that would be
-// found from before it move up.
+// remove takes a slot's entry out.
 func (d *directory) remove(slot int32) {
-	at := d.hashes[slot] & d.mask
-	for slotOf(d.entries[at]) != slot {
-		at = (at + 1) & d.mask
+	at := place(d.entries, d.hashes[slot], slot)
+	if at < d.moved {
+		d.close(d.next, place(d.next, d.hashes[slot], slot), 0)
 	}
-	hole := at
-	for {
-		at = (at + 1) & d.mask
-		e := d.entries[at]
-		if e == 0 {
-			break
-		}
-		if home := e >> 32 & d.mask; (at-home)&d.mask >= (at-hole)&d.mask {
-			d.entries[hole], hole = e, at
-		}
-	}
-	d.entries[hole] = 0
+	d.close(d.entries, at, d.moved)
 	d.used--
+}
+
+// close closes a gap: entries behind it that would be found from before it move up. Those
+// that lie before moved are in the next directory, too.
+func (d *directory) close(entries []uint64, hole, moved uint64) {
+	mask := uint64(len(entries) - 1)
+	for at := (hole + 1) & mask; entries[at] != 0; at = (at + 1) & mask {
+		e := entries[at]
+		if home := e >> 32 & mask; (at-home)&mask < (at-hole)&mask {
+			continue
+		}
+		switch {
+		case at >= moved && hole < moved:
+			put(d.next, e)
+		case at < moved && hole >= moved: // from the beginning to the end
+			slot := slotOf(e)
+			d.close(d.next, place(d.next, d.hashes[slot], slot), 0)
+		}
+		entries[hole], hole = e, at
+	}
+	entries[hole] = 0
 }
 
 // truncate forgets all slots from n on. It is slow: only failures need it.
 func (d *directory) truncate(n int) {
+	d.forgetNext()
 	var keep []uint64
 	for _, e := range d.entries {
 		if e != 0 && int(slotOf(e)) < n {
@@ -127,7 +215,7 @@ func (d *directory) truncate(n int) {
 	}
 	clear(d.entries)
 	for _, e := range keep {
-		d.put(e)
+		put(d.entries, e)
 	}
 	d.used = len(keep)
 	d.hashes = d.hashes[:min(n, len(d.hashes))]

@@ -32,7 +32,8 @@
 //
 // A table that is Removable keeps the hash of each key, too: Remove closes the gap in
 // the directory and gives the slot to the next new key, so that slots stay where their
-// keys do. Compact gives up what removed texts have left, once it is half of all.
+// keys do. It grows piece by piece, for those whose rows wait: its slices, equally long, not
+// all during one batch, and the next directory is filled while this one is still used. Compact gives up what removed texts have left, once it is half of all.
 //
 // Lists gives each slot a list of rows, whose numbers are handled alike.
 //

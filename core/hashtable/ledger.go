@@ -11,6 +11,9 @@ import (
 type ledger struct {
 	account stream.Account // nil: nothing is charged
 	used    int64
+	// Of state, which nobody is to wait for while it grows:
+	phased bool
+	grown  int // slices so far
 }
 
 func (l *ledger) grow(n int64) error {
@@ -43,12 +46,22 @@ type Tight interface {
 // tightPart is by which part of itself a slice grows where the account is tight.
 const tightPart = 16
 
-// more is by how much a slice of capacity n grows, unless it needs more.
+// phases is how many slices differ in how much they grow: those of a table are equally long,
+// and would all be copied during one batch.
+const phases = 16
+
+// more is by how much a slice of capacity n grows, unless it needs more: what it has, or three
+// quarters of that and more where they are phased.
 func (l *ledger) more(n int) int {
+	more := min(n, 1<<22)
 	if t, ok := l.account.(Tight); ok && t.Tight() {
-		return n / tightPart
+		more = n / tightPart
 	}
-	return min(n, 1<<22)
+	if l.phased {
+		l.grown++
+		more -= more / (4 * phases) * (l.grown % phases)
+	}
+	return more
 }
 
 // room returns s with capacity for n more elements. While it copies, both

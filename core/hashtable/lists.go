@@ -39,7 +39,7 @@ type Lists struct {
 // NewLists returns lists of rows with these columns; account, which may be nil, is
 // charged for them. It fails for types that have no storage.
 func NewLists(schema datatype.Schema, account stream.Account) (*Lists, error) {
-	l := &Lists{ledger: &ledger{account: account}}
+	l := &Lists{ledger: &ledger{account: account, phased: true}}
 	for _, f := range schema {
 		c, err := NewColumn(f.Type)
 		if err != nil {

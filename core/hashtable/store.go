@@ -152,7 +152,7 @@ func (w *words[T]) add(d *directory, hashes []uint64, slots, rows []int32) (err 
 		}
 		w.put(slot, key)
 		slots[r] = int32(slot)
-		d.entries[at] = entry(h, slot)
+		d.set(at, entry(h, slot))
 		if d.used++; d.full() {
 			if err := d.grow(); err != nil {
 				return err
@@ -252,7 +252,7 @@ func (w *strides) add(d *directory, hashes []uint64, slots, rows []int32) (err e
 		}
 		copy(w.keys[slot*w.width:][:w.width], w.batch[int(r)*w.width:])
 		slots[r] = int32(slot)
-		d.entries[at] = entry(h, slot)
+		d.set(at, entry(h, slot))
 		if d.used++; d.full() {
 			if err := d.grow(); err != nil {
 				return err

@@ -113,8 +113,9 @@ func (t *Table) Take(mem memory.Allocator, slots []int32) ([]arrow.Array, error)
 	return t.keys.take(mem, slots, t.null)
 }
 
-// Removable makes Remove and Hashes possible, of a table that is empty.
-func (t *Table) Removable() { t.directory.hashes = []uint64{} }
+// Removable makes Remove and Hashes possible, of a table that is empty, and has it grow piece by
+// piece.
+func (t *Table) Removable() { t.directory.hashes, t.ledger.phased = []uint64{}, true }
 
 // Routed says that hashes are those of compute.HashRouted by the first key columns, 0 meaning
 // all, of a table that is empty.
@@ -162,6 +163,7 @@ func (t *Table) Reserve(n int) error {
 // Seal gives back what only Resolve and Find need, which must not be called
 // afterwards: what remains is to be read and released.
 func (t *Table) Seal() {
+	t.directory.forgetNext()
 	t.ledger.shrink(int64(len(t.directory.entries)) * 8)
 	t.directory.entries, t.directory.mask = nil, 0
 	t.dict.forget()
@@ -245,6 +247,9 @@ func (t *Table) lookup(keys []arrow.Array, sel []int32, hashes []uint64, slots [
 		if err := t.directory.grow(); err != nil {
 			return err
 		}
+	}
+	if add {
+		t.directory.ahead(len(hashes))
 	}
 	if size := t.combinations(keys, len(hashes)); size > 0 {
 		return t.lookupDictionary(keys, size, sel, slots, add)
