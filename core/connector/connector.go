@@ -89,6 +89,13 @@ type ChangelogSink interface {
 	Accepts(t Table) Changes
 }
 
+// Publisher is the ability of a Connector whose sinks show what they write only once it is
+// published: when the checkpoint that has it is complete, or the job has ended.
+type Publisher interface {
+	// Publishes tells whether sinks of the table do.
+	Publishes(t Table) bool
+}
+
 // Changes are the kinds of rows that a sink takes.
 type Changes uint8
 

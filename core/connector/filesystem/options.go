@@ -102,6 +102,9 @@ func (c *Connector) locate(t connector.Table) (location, error) {
 	return loc, checkFormat(loc.format, t)
 }
 
+// Publishes implements connector.Publisher.
+func (c *Connector) Publishes(connector.Table) bool { return true }
+
 // CheckOptions implements connector.OptionChecker.
 func (c *Connector) CheckOptions(t connector.Table) error {
 	_, err := c.locate(t)

@@ -49,6 +49,12 @@ func (c *Connector) Accepts(connector.Table) connector.Changes {
 	return connector.Inserts
 }
 
+// Publishes implements connector.Publisher.
+func (c *Connector) Publishes(t connector.Table) bool {
+	o, err := c.parse(t)
+	return err == nil && o.guarantee == exactlyOnce
+}
+
 // CheckOptions implements connector.OptionChecker.
 func (c *Connector) CheckOptions(t connector.Table) error {
 	_, err := c.parse(t)

@@ -56,7 +56,8 @@ func (r *run) compile(c *ast.CompilePlan) (*Result, error) {
 	}
 	result := &Result{Kind: Done}
 	if c.Execute { // what was written, as EXECUTE PLAN has it
-		if result, err = r.planned(c.Path, data); err != nil {
+		r.later = false
+		if result, err = r.publishing(r.planned(c.Path, data)); err != nil {
 			return nil, err
 		}
 	}
@@ -72,7 +73,7 @@ func (r *run) compiled(s ast.Statement) (*Result, error) {
 	if err := r.refuseBatch(s); err != nil {
 		return nil, err
 	}
-	r.anyParallelism = true
+	r.later = true
 	planned, err := r.statement(s)
 	if err == nil && planned.Graph.GetMode() != jobgraph.Mode_MODE_STREAMING {
 		err = sqlerr.New(sqlerr.Unsupported, s, "a plan is compiled in streaming mode only, and all tables of the statement end").
@@ -144,6 +145,9 @@ func (r *run) planned(at *ast.StringLit, data []byte) (*Result, error) {
 		}
 		options[t.Name] = spec.Options
 		result.Unbounded = result.Unbounded || t.Read && !t.Ends
+		if t.Written {
+			result.written = append(result.written, written{spec, at})
+		}
 	}
 	for table, to := range optionsOf(p.Graph) {
 		given, known := options[table]

@@ -69,6 +69,7 @@ type Result struct {
 	// Store is set where a plan is to be written to a file, before its job, if there is
 	// one, is submitted. Errors are as those of Plan.
 	Store    func(ctx context.Context) error
+	written  []written
 	late     *plan.Rejects // what becomes of late rows; nil: nothing
 	emitters physical.Emitters
 }
@@ -130,9 +131,10 @@ type run struct {
 	files    *fs.Registry
 	version  string
 	analyze  bool // the statement is to run to its end
-	// anyParallelism is set for a plan that is executed later, perhaps with another one.
-	anyParallelism bool
-	binder         *binder.Binder
+	// later is set for a plan that is executed later, perhaps with another parallelism and
+	// other checkpoints.
+	later  bool
+	binder *binder.Binder
 	// functions are the built-in ones and what the session calls them besides.
 	functions *function.Catalog
 }
@@ -192,7 +194,7 @@ func (r *run) statement(s ast.Statement) (*Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		return r.job(s, sinks...)
+		return r.publishing(r.job(s, sinks...))
 	case *ast.CreateTable:
 		if s.Query != nil {
 			return r.createAs(s)
@@ -203,7 +205,7 @@ func (r *run) statement(s ast.Statement) (*Result, error) {
 	case *ast.CompilePlan:
 		return r.compile(s)
 	case *ast.ExecutePlan:
-		return r.executePlan(s.Path)
+		return r.publishing(r.executePlan(s.Path))
 	case *ast.Explain:
 		return r.explained(s)
 	case *ast.AnalyzeTable:
@@ -248,7 +250,7 @@ func (r *run) createAs(c *ast.CreateTable) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	result, err := r.job(c, sinks...)
+	result, err := r.publishing(r.job(c, sinks...))
 	if err != nil {
 		return nil, err
 	}
@@ -257,6 +259,28 @@ func (r *run) createAs(c *ast.CreateTable) (*Result, error) {
 		return nil, err
 	}
 	result.Undo = func() { r.session.Restore(made[0], before) }
+	return result, nil
+}
+
+// written is a table that a job writes, and where the statement says so.
+type written struct {
+	table connector.Table
+	at    ast.Node
+}
+
+// publishing refuses a job whose output nobody would ever see: it does not end, takes no
+// checkpoints, and writes to a table that is published with either.
+func (r *run) publishing(result *Result, err error) (*Result, error) {
+	if err != nil || r.later || !result.Unbounded || config.CheckpointInterval.Get(r.settings) > 0 {
+		return result, err
+	}
+	for _, w := range result.written {
+		c, _ := r.connectors.Lookup(w.table.Options[catalog.OptionConnector])
+		if p, ok := c.(connector.Publisher); ok && p.Publishes(w.table) {
+			return nil, sqlerr.New(sqlerr.InvalidOption, w.at, "table %s shows what is written once a checkpoint is complete, and this job, which does not end, takes none", w.table.Name).
+				Suggest("SET '%s' = '10 s', and '%s'", config.CheckpointInterval.Key(), config.CheckpointDir.Key())
+		}
+	}
 	return result, nil
 }
 
@@ -291,8 +315,8 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 		}
 	}
 	for _, root := range roots {
-		if _, sink := root.(*plan.Sink); sink {
-			result.Kind = Insert
+		if sink, ok := root.(*plan.Sink); ok {
+			result.Kind, result.written = Insert, append(result.written, written{sink.Table, sink.At()})
 		}
 		if streaming {
 			if root, err = physical.Settle(root, config.ResultMode.Get(r.settings) == "changelog"); err != nil {
@@ -323,7 +347,7 @@ func (r *run) job(at ast.Node, roots ...plan.Node) (*Result, error) {
 // goes on from checkpoints may get another one while it runs: its plan must not make use of
 // the one that it begins with.
 func (r *run) parallelism(streaming bool) uint32 {
-	if r.anyParallelism || streaming && config.CheckpointInterval.Get(r.settings) > 0 && config.MaxParallelism.Get(r.settings) > 1 {
+	if r.later || streaming && config.CheckpointInterval.Get(r.settings) > 0 && config.MaxParallelism.Get(r.settings) > 1 {
 		return 0
 	}
 	return uint32(config.Parallelism.Get(r.settings))

@@ -95,6 +95,9 @@ func (fake) Accepts(t connector.Table) connector.Changes {
 	return connector.Inserts
 }
 
+// Publishes implements connector.Publisher.
+func (f fake) Publishes(connector.Table) bool { return f.name == "filesystem" }
+
 func bounds(text string) map[string]predicate.Summary {
 	out := map[string]predicate.Summary{}
 	for entry := range strings.SplitSeq(text, ",") {
