@@ -75,12 +75,12 @@ func (d *directory) grow() error {
 }
 
 // ahead fills the next directory while rows are looked up to be added, so that nobody waits
-// for all of it.
+// for all of it. Where memory is tight the present one may do: it can be used up to the end.
 func (d *directory) ahead(rows int) {
 	switch {
 	case d.next != nil:
 		d.fill(rows * aheadStep)
-	case d.hashes == nil || d.late || len(d.entries) < aheadDirectory || 8*d.used < 3*len(d.entries):
+	case d.hashes == nil || d.late || len(d.entries) < aheadDirectory || 8*d.used < 3*len(d.entries) || d.ledger.tight():
 	case d.ledger.grow(int64(d.larger())*8) != nil:
 		d.late = true
 	default:

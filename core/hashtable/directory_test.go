@@ -3,7 +3,14 @@ package hashtable
 import (
 	"math/rand/v2"
 	"testing"
+
+	"github.com/tidemill/tidemill/core/stream"
 )
+
+// tightBudget is one that should not be used up.
+type tightBudget struct{ *budget }
+
+func (tightBudget) Tight() bool { return true }
 
 // model is a directory and what should be in it.
 type model struct {
@@ -137,11 +144,15 @@ func TestNextDirectory(t *testing.T) {
 }
 
 // A large directory of a table whose keys can be removed is full ahead: none of the look-ups
-// has to wait for all of it. Where memory for it is refused it grows as small ones do.
+// has to wait for all of it. Where memory for it is tight or refused it grows as small ones do.
 func TestDirectoryIsFilledAhead(t *testing.T) {
-	for _, refused := range []bool{false, true} {
+	for _, how := range []string{"free", "tight", "refused"} {
 		purse := &budget{limit: 1 << 40}
-		m := &model{t: t, directory: directory{hashes: make([]uint64, 0, 1<<20), ledger: &ledger{account: purse}}, known: map[int32]bool{}}
+		refused, account := how == "refused", stream.Account(purse)
+		if how == "tight" {
+			account = tightBudget{purse}
+		}
+		m := &model{t: t, directory: directory{hashes: make([]uint64, 0, 1<<20), ledger: &ledger{account: account}}, known: map[int32]bool{}}
 		if err := m.resize(aheadDirectory); err != nil {
 			t.Fatal(err)
 		}
@@ -162,8 +173,8 @@ func TestDirectoryIsFilledAhead(t *testing.T) {
 			}
 		}
 		m.check()
-		if refused != (m.used == aheadDirectory/2) || most > aheadStep {
-			t.Errorf("refused %v: it grew with %d keys, %d entries at a time", refused, m.used, most)
+		if (how == "free") != (m.used < aheadDirectory/2) || most > aheadStep {
+			t.Errorf("%s: it grew with %d keys, %d entries at a time", how, m.used, most)
 		}
 	}
 }

@@ -46,6 +46,11 @@ type Tight interface {
 // tightPart is by which part of itself a slice grows where the account is tight.
 const tightPart = 16
 
+func (l *ledger) tight() bool {
+	t, ok := l.account.(Tight)
+	return ok && t.Tight()
+}
+
 // phases is how many slices differ in how much they grow: those of a table are equally long,
 // and would all be copied during one batch.
 const phases = 16
@@ -54,7 +59,7 @@ const phases = 16
 // quarters of that and more where they are phased.
 func (l *ledger) more(n int) int {
 	more := min(n, 1<<22)
-	if t, ok := l.account.(Tight); ok && t.Tight() {
+	if l.tight() {
 		more = n / tightPart
 	}
 	if l.phased {
