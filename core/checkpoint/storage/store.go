@@ -174,31 +174,90 @@ func (s *Store) Restore(ctx context.Context, chain checkpoint.Chain, groups int,
 	if done, err := s.adopt(ctx, chain, groups, into); done || err != nil {
 		return err
 	}
-	var stale []bool
-	snapshot := uint32(0)
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	read := make(chan readPart, readAhead)
+	go func() {
+		defer close(read)
+		s.readChain(reading, chain, groups, read)
+	}()
+	var err error
+	for part := range read { // to the end, also of what is read in vain
+		if err == nil {
+			err = part.restore(into)
+		}
+		part.release()
+		if err != nil {
+			stop()
+		}
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	return err
+}
+
+// readAhead is how many pieces are read and decoded while one is restored.
+const readAhead = 2
+
+// readPart is a piece on its way to a backend, or why it cannot be read.
+type readPart struct {
+	handle *checkpoint.Handle
+	stale  []bool
+	piece  state.Piece
+	err    error
+}
+
+func (p readPart) restore(into state.Backend) error {
+	err := p.err
+	if err == nil {
+		err = into.Restore(p.piece, p.stale)
+	}
+	if err != nil {
+		return fmt.Errorf("restore state file %s, byte %d: %w", p.handle.Path, p.handle.Offset, err)
+	}
+	return nil
+}
+
+func (p readPart) release() {
+	if p.err == nil {
+		p.piece.Rows.Release()
+	}
+}
+
+// readChain reads what a chain names, up to the first error.
+func (s *Store) readChain(ctx context.Context, chain checkpoint.Chain, groups int, to chan<- readPart) {
 	files := map[string]fs.File{}
 	defer func() {
 		for _, f := range files {
 			_ = f.Close()
 		}
 	}()
+	var part readPart
 	for i, h := range chain.Handles {
-		if i == 0 || h.Snapshot != snapshot {
-			snapshot, stale = h.Snapshot, chain.Stale(h.Snapshot, groups)
+		if i == 0 || h.Snapshot != part.handle.Snapshot {
+			part.stale = chain.Stale(h.Snapshot, groups)
 		}
+		part.handle = h
 		f := files[h.Path]
 		if f == nil {
-			opened, err := s.openState(ctx, h.Path)
-			if err != nil {
-				return fmt.Errorf("restore state file %s: %w", h.Path, err)
+			if f, part.err = s.openState(ctx, h.Path); part.err == nil {
+				files[h.Path] = f
 			}
-			files[h.Path], f = opened, opened
 		}
-		if err := s.restoreChunk(f, h, stale, into); err != nil {
-			return fmt.Errorf("restore state file %s, byte %d: %w", h.Path, h.Offset, err)
+		if part.err == nil {
+			part.piece, part.err = s.readChunk(f, h)
+		}
+		select {
+		case to <- part:
+		case <-ctx.Done():
+			part.release()
+			return
+		}
+		if part.err != nil {
+			return
 		}
 	}
-	return nil
 }
 
 // open opens a file by its path, or by a URI (Locate).
@@ -242,15 +301,6 @@ func (s *Store) openState(ctx context.Context, name string) (fs.File, error) {
 	}
 	_ = f.Close()
 	return nil, err
-}
-
-func (s *Store) restoreChunk(f fs.File, h *checkpoint.Handle, stale []bool, into state.Backend) error {
-	p, err := s.readChunk(f, h)
-	if err != nil {
-		return err
-	}
-	defer p.Rows.Release()
-	return into.Restore(p, stale)
 }
 
 // readChunk reads a piece, whose rows the caller releases.
