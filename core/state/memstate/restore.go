@@ -145,16 +145,22 @@ func (t *table) restoreRows(p state.Piece, wanted func(keygroup.Group) bool) err
 	spaces, keys := p.Rows.Column(0).(*array.Int64), p.Rows.Columns()[1:1+len(t.spec.Keys)]
 	hashes := compute.HashRouted(keys, t.spec.Routed, nil, nil)
 	var order []int64
-	by := map[int64]*share{}
+	by, of := map[int64]*share{}, int64(0)
+	var to *share // of the row before, which mostly is of the same namespace
 	for i, h := range hashes {
 		if !wanted(keygroup.Of(h, t.backend.groups)) {
 			continue
 		}
-		ns := spaces.Value(i)
-		if by[ns] == nil {
-			by[ns], order = &share{}, append(order, ns)
+		if ns := spaces.Value(i); to == nil || ns != of {
+			if of, to = ns, by[ns]; to == nil {
+				to = &share{}
+				if len(by) == 0 {
+					to.sel, to.hashes = make([]int32, 0, len(hashes)), make([]uint64, 0, len(hashes))
+				}
+				by[ns], order = to, append(order, ns)
+			}
 		}
-		by[ns].sel, by[ns].hashes = append(by[ns].sel, int32(i)), append(by[ns].hashes, h)
+		to.sel, to.hashes = append(to.sel, int32(i)), append(to.hashes, h)
 	}
 	for _, ns := range order {
 		s, err := t.space(ns)
