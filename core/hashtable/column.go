@@ -101,6 +101,25 @@ func extend(l *ledger, c *state.Column, n int) (err error) {
 	return err
 }
 
+// reserve makes room for n values in all.
+func reserve(l *ledger, c *state.Column, n int) (err error) {
+	add := n - len(c.Valid)
+	switch StorageOf(c.Type) {
+	case Integer:
+		c.Int64, err = room(l, c.Int64, add)
+	case Real:
+		c.Float64, err = room(l, c.Float64, add)
+	case Wide:
+		c.Dec128, err = room(l, c.Dec128, add)
+	default:
+		c.Bytes, err = room(l, c.Bytes, add)
+	}
+	if err == nil {
+		c.Valid, err = room(l, c.Valid, add)
+	}
+	return err
+}
+
 // reset makes slots of c zero and null.
 func reset(c *state.Column, slots []int32) {
 	for _, s := range slots {

@@ -42,7 +42,12 @@ func slotOf(e uint64) int32 { return int32(uint32(e)) - 1 }
 func sameHash(e, hash uint64) bool { return uint32(e>>32) == uint32(hash) }
 
 // reserve makes room for n entries in all.
-func (d *directory) reserve(n int) error {
+func (d *directory) reserve(n int) (err error) {
+	if d.hashes != nil {
+		if d.hashes, err = room(d.ledger, d.hashes, n-len(d.hashes)); err != nil {
+			return err
+		}
+	}
 	size := max(len(d.entries), minDirectory)
 	for 2*n > size {
 		size *= 2

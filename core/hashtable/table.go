@@ -157,6 +157,11 @@ func (t *Table) Reserve(n int) error {
 	if err := t.keys.reserve(n - t.Len()); err != nil {
 		return err
 	}
+	for _, c := range t.values {
+		if err := reserve(t.ledger, c, n); err != nil {
+			return err
+		}
+	}
 	return t.directory.reserve(n)
 }
 

@@ -263,6 +263,13 @@ type Snapshot interface {
 	Release()
 }
 
+// Foreseer is the ability of a Backend to make room for what is about to be restored.
+type Foreseer interface {
+	// Foresee says how many rows of PutKey pieces come at most, by table. The map is the
+	// backend's then.
+	Foresee(rows map[uint16]int)
+}
+
 // Complete copies all that is left of a snapshot.
 func Complete(s Snapshot) error {
 	for {

@@ -174,6 +174,15 @@ func (s *Store) Restore(ctx context.Context, chain checkpoint.Chain, groups int,
 	if done, err := s.adopt(ctx, chain, groups, into); done || err != nil {
 		return err
 	}
+	if f, ok := into.(state.Foreseer); ok {
+		rows := map[uint16]int{}
+		for _, h := range chain.Handles {
+			if state.Kind(h.Kind) == state.PutKey {
+				rows[uint16(h.Table)] += int(h.Rows)
+			}
+		}
+		f.Foresee(rows)
+	}
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	read := make(chan readPart, readAhead)

@@ -23,6 +23,8 @@ type Backend struct {
 	share   keygroup.Group // where the next share begins
 	// tracking: there is an earlier snapshot to which the next one adds its changes.
 	tracking bool
+	// foreseen are the rows of keys, by table, that are still to be restored; nil: nobody said.
+	foreseen map[uint16]int
 	taking   *snapshot // the latest one, while it is not all copied
 	tier     *tier     // nil: memory is all
 }

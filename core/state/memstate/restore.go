@@ -41,6 +41,9 @@ func (b *Backend) Restore(p state.Piece, stale []bool) error {
 	if err != nil {
 		return fmt.Errorf("restore state table %d %s: %w", p.Table.ID, p.Table.Name, err)
 	}
+	if p.Kind == state.PutKey && b.foreseen != nil {
+		b.foreseen[p.Table.ID] -= int(p.Rows.NumRows())
+	}
 	if b.Crowded() {
 		return b.Evict()
 	}
@@ -201,6 +204,9 @@ func (s *space) restore(p state.Piece, keys []arrow.Array, rows *share) error {
 	if err := s.Table.Resolve(keys, rows.sel, rows.hashes, slots); err != nil {
 		return err
 	}
+	if s.cold == nil && p.Kind == state.PutKey {
+		s.foresee(p, len(slots))
+	}
 	if s.cold != nil {
 		if err := s.bring(keys, rows.sel, rows.hashes, slots); err != nil {
 			return err
@@ -219,6 +225,27 @@ func (s *space) restore(p state.Piece, keys []arrow.Array, rows *share) error {
 	}
 	return nil
 }
+
+// foresee makes room for the keys that follow: pieces of a file are in the order of their
+// groups, and those to come will be as dense as this one with so many rows, as far as there
+// are any. It saves the copying of what grows step by step. Where memory is refused it grows so.
+func (s *space) foresee(p state.Piece, rows int) {
+	b := s.table.backend
+	groups := int(b.owned.Last) - int(min(p.Groups.Last, b.owned.Last))
+	more := min(rows*groups/max(p.Groups.Len(), 1), b.foreseen[s.table.spec.ID]-rows)
+	if s.Len()+more <= 2*s.Capacity() {
+		return
+	}
+	need := s.Bytes() / int64(s.Len()) * int64(s.Len()+more) // and more, for it has room left
+	if b.account.Grow(need) != nil {
+		return
+	}
+	b.account.Shrink(need)
+	_ = s.Reserve(s.Len() + more) // or not
+}
+
+// Foresee implements state.Foreseer.
+func (b *Backend) Foresee(rows map[uint16]int) { b.foreseen = rows }
 
 // restoreRemoved takes rows out of lists.
 func (s *space) restoreRemoved(slots, sel []int32, sequences *array.Int64) error {
