@@ -83,39 +83,30 @@ func NullColumn(t datatype.Type, n int) *state.Column {
 }
 
 // extend lengthens c to n values, the new ones zero and null.
-func extend(l *ledger, c *state.Column, n int) (err error) {
-	add := n - len(c.Valid)
-	switch StorageOf(c.Type) {
-	case Integer:
-		c.Int64, err = longer(l, c.Int64, add)
-	case Real:
-		c.Float64, err = longer(l, c.Float64, add)
-	case Wide:
-		c.Dec128, err = longer(l, c.Dec128, add)
-	default:
-		c.Bytes, err = longer(l, c.Bytes, add)
-	}
-	if err == nil {
-		c.Valid, err = longer(l, c.Valid, add)
-	}
-	return err
-}
+func extend(l *ledger, c *state.Column, n int) error { return widen(l, c, n, true) }
 
 // reserve makes room for n values in all.
-func reserve(l *ledger, c *state.Column, n int) (err error) {
-	add := n - len(c.Valid)
+func reserve(l *ledger, c *state.Column, n int) error { return widen(l, c, n, false) }
+
+// widen makes room for n values, and has c use it.
+func widen(l *ledger, c *state.Column, n int, use bool) (err error) {
+	old := len(c.Valid)
+	add, length := n-old, old
+	if use {
+		length = n
+	}
 	switch StorageOf(c.Type) {
 	case Integer:
-		c.Int64, err = room(l, c.Int64, add)
+		c.Int64, err = wider(l, c.Int64, add, length)
 	case Real:
-		c.Float64, err = room(l, c.Float64, add)
+		c.Float64, err = wider(l, c.Float64, add, length)
 	case Wide:
-		c.Dec128, err = room(l, c.Dec128, add)
+		c.Dec128, err = wider(l, c.Dec128, add, length)
 	default:
-		c.Bytes, err = room(l, c.Bytes, add)
+		c.Bytes, err = wider(l, c.Bytes, add, length)
 	}
 	if err == nil {
-		c.Valid, err = room(l, c.Valid, add)
+		c.Valid, err = wider(l, c.Valid, add, length)
 	}
 	return err
 }
@@ -145,13 +136,17 @@ func reset(c *state.Column, slots []int32) {
 	}
 }
 
-func longer[T any](l *ledger, s []T, n int) ([]T, error) {
+// longer is s with n more elements, which are zero.
+func longer[T any](l *ledger, s []T, n int) ([]T, error) { return wider(l, s, n, len(s)+n) }
+
+// wider is s with room for n more elements, of the given length; what is new of it is zero.
+func wider[T any](l *ledger, s []T, n, length int) ([]T, error) {
 	s, err := room(l, s, n)
 	if err != nil {
 		return s, err
 	}
 	old := len(s)
-	s = s[:old+n]
+	s = s[:length]
 	clear(s[old:])
 	return s, nil
 }

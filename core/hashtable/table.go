@@ -168,7 +168,6 @@ func (t *Table) Reserve(n int) error {
 // Seal gives back what only Resolve and Find need, which must not be called
 // afterwards: what remains is to be read and released.
 func (t *Table) Seal() {
-	t.directory.forgetNext()
 	t.ledger.shrink(int64(len(t.directory.entries)) * 8)
 	t.directory.entries, t.directory.mask = nil, 0
 	t.dict.forget()
