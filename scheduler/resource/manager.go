@@ -155,6 +155,10 @@ func (m *Manager) expire(now time.Time) {
 	}
 }
 
+// overdue says that a member has missed a heartbeat: there are four in the time after which it
+// is lost, and half a one is for the way.
+func (m *Manager) overdue(silent time.Duration) bool { return silent > m.opts.Timeout*3/8 }
+
 // missed lists the members that have missed a heartbeat, and whose address is to be called
 // for it.
 func (m *Manager) missed(now time.Time) (out []Member) {
@@ -164,7 +168,7 @@ func (m *Manager) missed(now time.Time) (out []Member) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, known := range m.members {
-		if known.Address != "" && !known.probed && now.Sub(known.heard) > m.opts.Timeout*3/8 {
+		if known.Address != "" && !known.probed && m.overdue(now.Sub(known.heard)) {
 			known.probed = true
 			out = append(out, known.Member)
 		}
@@ -186,7 +190,7 @@ func (m *Manager) probe(ctx context.Context, who Member) {
 	known.probed = false
 	silent := time.Since(known.heard)
 	m.mu.Unlock()
-	if refused && silent > m.opts.Timeout*3/8 {
+	if refused && m.overdue(silent) {
 		m.Lose(who.ID, fmt.Errorf("no heartbeat for %v, and nobody listens at %s", silent, who.Address))
 	}
 }
