@@ -389,9 +389,6 @@ func (b *bench) run(ctx context.Context, drawn *keys, rows int64) error {
 	return nil
 }
 
-// copyRows is about how many rows a task copies between two elements.
-const copyRows = 1024
-
 // snapshot takes one and has it written aside, once the one before has been; size gets
 // its bytes. The pause is the longest that elements would wait.
 func (b *bench) snapshot(ctx context.Context, scope state.Scope, size *int64) (pause time.Duration, err error) {
@@ -406,7 +403,7 @@ func (b *bench) snapshot(ctx context.Context, scope state.Scope, size *int64) (p
 	pause = time.Since(started)
 	for done := false; !done && err == nil; {
 		step := time.Now()
-		done, err = s.Copy(copyRows)
+		done, err = s.Copy(state.CopyRows)
 		pause = max(pause, time.Since(step))
 	}
 	b.took += time.Since(started)

@@ -270,6 +270,9 @@ type Foreseer interface {
 	Foresee(rows map[uint16]int)
 }
 
+// CopyRows is about how many rows of a snapshot a task copies between two elements.
+const CopyRows = 1024
+
 // Complete copies all that is left of a snapshot.
 func Complete(s Snapshot) error {
 	for {

@@ -17,9 +17,6 @@ import (
 // finds so many under way is declined.
 const maxWrites = 2
 
-// copyRows is about how many rows of a snapshot are copied between two elements.
-const copyRows = 1024
-
 // frozen is a snapshot that waits to be written.
 type frozen struct {
 	ack    Ack
@@ -92,7 +89,7 @@ func (t *Task) freeze(b stream.Barrier) (*frozen, error) {
 }
 
 // copySome copies some of the snapshot that is being copied, and has it written once that
-// was all. It takes the time that the element before took, or that of copyRows if that is
+// was all. It takes the time that the element before took, or that of state.CopyRows if that is
 // longer: where elements wait for those who read, their checkpoint must not wait for many.
 func (t *Task) copySome(took time.Duration) {
 	for began := t.env.Now(); t.copying != nil; {
@@ -110,11 +107,11 @@ func (t *Task) copyAll() {
 	}
 }
 
-// copyNext copies about copyRows.
+// copyNext copies about state.CopyRows.
 func (t *Task) copyNext() {
 	f := t.copying
 	if len(f.left) > 0 {
-		done, err := f.left[0].content.Copy(copyRows)
+		done, err := f.left[0].content.Copy(state.CopyRows)
 		if err != nil {
 			t.forsake(f, fmt.Errorf("copy state of %s: %w", f.left[0].operator.Uid, err))
 			return

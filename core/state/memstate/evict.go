@@ -130,7 +130,7 @@ func (s *space) evict(n int) error {
 }
 
 // put writes keys to the store, where it has them not as they are, and takes them out of
-// memory.
+// memory, once what a snapshot has still to copy of them is copied.
 func (s *space) put(slots []int32) error {
 	t := s.table.backend.tier
 	s.pending.saveLists(slots)

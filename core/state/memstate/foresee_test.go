@@ -1,7 +1,6 @@
 package memstate
 
 import (
-	"errors"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -48,7 +47,7 @@ func TestRoomForWhatIsRestored(t *testing.T) {
 		"nothing said":  {keygroup.Range{Last: 4}, 0, false, 2_000, 6_000},
 		"no memory":     {keygroup.Range{Last: 4}, 32_000, true, 2_000, 6_000},
 	} {
-		account := &limited{most: 1 << 40}
+		account := &purse{}
 		if x.limited {
 			account.most = 300_000
 		}
@@ -78,16 +77,3 @@ func TestRoomForWhatIsRestored(t *testing.T) {
 		}
 	}
 }
-
-// limited is an account with an end.
-type limited struct{ used, most int64 }
-
-func (l *limited) Grow(n int64) error {
-	if l.used+n > l.most {
-		return errors.New("no memory")
-	}
-	l.used += n
-	return nil
-}
-
-func (l *limited) Shrink(n int64) { l.used -= n }

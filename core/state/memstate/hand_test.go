@@ -22,11 +22,12 @@ import (
 // purse is an account that may be empty.
 type purse struct {
 	used  int64
+	most  int64 // 0: no limit
 	empty bool
 }
 
 func (p *purse) Grow(n int64) error {
-	if p.empty {
+	if p.empty || p.most > 0 && p.used+n > p.most {
 		return errors.New("no memory")
 	}
 	p.used += n

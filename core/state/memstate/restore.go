@@ -204,14 +204,13 @@ func (s *space) restore(p state.Piece, keys []arrow.Array, rows *share) error {
 	if err := s.Table.Resolve(keys, rows.sel, rows.hashes, slots); err != nil {
 		return err
 	}
-	if s.cold == nil && p.Kind == state.PutKey {
-		s.foresee(p, len(slots))
-	}
 	if s.cold != nil {
 		if err := s.bring(keys, rows.sel, rows.hashes, slots); err != nil {
 			return err
 		}
 		s.modified(slots)
+	} else if p.Kind == state.PutKey {
+		s.foresee(p, len(slots))
 	}
 	s.kept = grown(s.kept, s.Len())
 	for _, x := range slots {
