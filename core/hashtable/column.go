@@ -305,10 +305,7 @@ func Load(c *state.Column, a arrow.Array, sel, slots []int32) {
 			c.Dec128[s] = v[i]
 		}
 	}
-	valid := compute.Validity(a, sel, nil)
-	for i, s := range slots {
-		c.Valid[s] = valid == nil || valid[i]
-	}
+	loadValid(c, a, sel, slots)
 	if StorageOf(c.Type) != Chars {
 		return
 	}
@@ -321,6 +318,32 @@ func Load(c *state.Column, a arrow.Array, sel, slots []int32) {
 		if c.Bytes[s] = nil; c.Valid[s] {
 			c.Bytes[s] = append([]byte(nil), texts.At(r)...)
 		}
+	}
+}
+
+func loadValid(c *state.Column, a arrow.Array, sel, slots []int32) {
+	valid := compute.Validity(a, sel, nil)
+	for i, s := range slots {
+		c.Valid[s] = valid == nil || valid[i]
+	}
+}
+
+// Texts copies the characters of the rows of sel of a; null has none.
+func Texts(a arrow.Array, sel []int32) [][]byte {
+	out, texts := make([][]byte, len(sel)), compute.NewTexts(a)
+	for i, r := range sel {
+		if a.IsValid(int(r)) {
+			out[i] = append([]byte(nil), texts.At(int(r))...)
+		}
+	}
+	return out
+}
+
+// LoadTexts is Load with characters that Texts has copied, which become c's.
+func LoadTexts(c *state.Column, a arrow.Array, sel, slots []int32, texts [][]byte) {
+	loadValid(c, a, sel, slots)
+	for i, s := range slots {
+		c.Bytes[s] = texts[i]
 	}
 }
 

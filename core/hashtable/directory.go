@@ -49,7 +49,7 @@ func (d *directory) reserve(n int) (err error) {
 		}
 	}
 	size := max(len(d.entries), minDirectory)
-	for 2*n > size {
+	for 2*n > size || d.nearlyFull(n, size) && !d.ledger.tight() {
 		size *= 2
 	}
 	if size == len(d.entries) {
@@ -85,12 +85,18 @@ func (d *directory) ahead(rows int) {
 	switch {
 	case d.next != nil:
 		d.fill(rows * aheadStep)
-	case d.hashes == nil || d.late || len(d.entries) < aheadDirectory || 8*d.used < 3*len(d.entries) || d.ledger.tight():
+	case d.late || !d.nearlyFull(d.used, len(d.entries)) || d.ledger.tight():
 	case d.ledger.grow(int64(d.larger())*8) != nil:
 		d.late = true
 	default:
 		d.next = make([]uint64, d.larger())
 	}
+}
+
+// nearlyFull reports whether with n entries a directory of that size has the next one filled
+// ahead, if memory is not tight.
+func (d *directory) nearlyFull(n, size int) bool {
+	return d.hashes != nil && size >= aheadDirectory && 8*n >= 3*size
 }
 
 // fill puts n more entries into the next directory, which with the last of them takes the

@@ -263,11 +263,15 @@ type Snapshot interface {
 	Release()
 }
 
-// Foreseer is the ability of a Backend to make room for what is about to be restored.
-type Foreseer interface {
+// Stager is the ability of a Backend to prepare for what is about to be restored.
+type Stager interface {
 	// Foresee says how many rows of PutKey pieces come at most, by table. The map is the
 	// backend's then.
 	Foresee(rows map[uint16]int)
+	// Stage does the part of Restore that needs nothing but the piece: it may run on another
+	// goroutine than the task's, while that restores earlier pieces. What it returns does
+	// the rest, as Restore, and needs the piece's batch until it has returned.
+	Stage(p Piece, stale []bool) (restore func() error)
 }
 
 // CopyRows is about how many rows of a snapshot a task copies between two elements.

@@ -21,6 +21,10 @@
 // A chunk describes itself: the schema's metadata has the table and the kind of the
 // rows. Its checksum is in the handle.
 //
+// A restore reads ahead: one goroutine reads, verifies and stages (state.Stager) the next pieces
+// while the task's restores one. Pieces are decoded where they were read, and their memory
+// serves the next ones.
+//
 // Files become visible whole (fs.Writer.Commit). A manifest names its state
 // files relative to itself, so that a directory can be moved; what Load returns
 // has whole paths. Whatever is damaged is checkpoint.ErrCorrupt under the name

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tidemill/tidemill/core/checkpoint"
@@ -178,11 +179,12 @@ func (g *gathering) copy(ctx context.Context, c *copied) error {
 		return err
 	}
 	slices.SortFunc(c.pieces, func(a, b *checkpoint.Handle) int { return cmp.Compare(a.GetOffset(), b.GetOffset()) })
-	at := int64(headerBytes)
+	data, at := memory.NewResizableBuffer(memory.DefaultAllocator), int64(headerBytes)
+	defer data.Release()
 	for _, h := range c.pieces {
-		data, err := readPiece(from, h)
+		err := readPiece(from, h, data)
 		if err == nil {
-			_, err = w.Write(data)
+			_, err = w.Write(data.Bytes())
 		}
 		if err != nil {
 			return fmt.Errorf("byte %d: %w", h.GetOffset(), err)
@@ -205,17 +207,17 @@ func copyHeader(from fs.File, to io.Writer) error {
 	return err
 }
 
-// readPiece reads what a handle names and verifies it.
-func readPiece(f fs.File, h *checkpoint.Handle) ([]byte, error) {
+// readPiece reads what a handle names, and verifies it.
+func readPiece(f fs.File, h *checkpoint.Handle, into *memory.Buffer) error {
 	if h.GetOffset() < headerBytes || h.GetLength() < 0 || h.GetLength() > f.Size()-h.GetOffset() {
-		return nil, fmt.Errorf("%w: %d bytes of a file of %d", checkpoint.ErrCorrupt, h.GetLength(), f.Size())
+		return fmt.Errorf("%w: %d bytes of a file of %d", checkpoint.ErrCorrupt, h.GetLength(), f.Size())
 	}
-	data := make([]byte, h.GetLength())
-	if _, err := f.ReadAt(data, h.GetOffset()); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+	into.ResizeNoShrink(int(h.GetLength()))
+	if _, err := f.ReadAt(into.Bytes(), h.GetOffset()); err != nil && !errors.Is(err, io.EOF) {
+		return err
 	}
-	if checkpoint.Checksum(data) != h.GetCrc32C() {
-		return nil, fmt.Errorf("%w: checksum differs", checkpoint.ErrCorrupt)
+	if checkpoint.Checksum(into.Bytes()) != h.GetCrc32C() {
+		return fmt.Errorf("%w: checksum differs", checkpoint.ErrCorrupt)
 	}
-	return data, nil
+	return nil
 }

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"google.golang.org/protobuf/proto"
 
@@ -174,26 +173,41 @@ func (s *Store) Restore(ctx context.Context, chain checkpoint.Chain, groups int,
 	if done, err := s.adopt(ctx, chain, groups, into); done || err != nil {
 		return err
 	}
-	if f, ok := into.(state.Foreseer); ok {
+	stage := func(p state.Piece, stale []bool) func() error { return func() error { return into.Restore(p, stale) } }
+	if stager, ok := into.(state.Stager); ok {
 		rows := map[uint16]int{}
 		for _, h := range chain.Handles {
 			if state.Kind(h.Kind) == state.PutKey {
 				rows[uint16(h.Table)] += int(h.Rows)
 			}
 		}
-		f.Foresee(rows)
+		stager.Foresee(rows)
+		stage = stager.Stage
 	}
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
+	mem := &recycler{Allocator: s.mem}
+	defer mem.close()
 	read := make(chan readPart, readAhead)
 	go func() {
 		defer close(read)
-		s.readChain(reading, chain, groups, read)
+		s.readChain(reading, chain, groups, func(part readPart) bool {
+			if part.err == nil {
+				part.restore = stage(part.piece, part.stale)
+			}
+			select {
+			case read <- part:
+				return true
+			case <-reading.Done():
+				part.release()
+				return false
+			}
+		}, mem)
 	}()
 	var err error
 	for part := range read { // to the end, also of what is read in vain
 		if err == nil {
-			err = part.restore(into)
+			err = part.finish()
 		}
 		part.release()
 		if err != nil {
@@ -206,21 +220,22 @@ func (s *Store) Restore(ctx context.Context, chain checkpoint.Chain, groups int,
 	return err
 }
 
-// readAhead is how many pieces are read and decoded while one is restored.
+// readAhead is how many pieces are read, decoded and staged while one is restored.
 const readAhead = 2
 
 // readPart is a piece on its way to a backend, or why it cannot be read.
 type readPart struct {
-	handle *checkpoint.Handle
-	stale  []bool
-	piece  state.Piece
-	err    error
+	handle  *checkpoint.Handle
+	stale   []bool
+	piece   state.Piece
+	restore func() error
+	err     error
 }
 
-func (p readPart) restore(into state.Backend) error {
+func (p readPart) finish() error {
 	err := p.err
 	if err == nil {
-		err = into.Restore(p.piece, p.stale)
+		err = p.restore()
 	}
 	if err != nil {
 		return fmt.Errorf("restore state file %s, byte %d: %w", p.handle.Path, p.handle.Offset, err)
@@ -234,8 +249,8 @@ func (p readPart) release() {
 	}
 }
 
-// readChain reads what a chain names, up to the first error.
-func (s *Store) readChain(ctx context.Context, chain checkpoint.Chain, groups int, to chan<- readPart) {
+// readChain reads what a chain names, up to the first error, or until nobody takes more of it.
+func (s *Store) readChain(ctx context.Context, chain checkpoint.Chain, groups int, take func(readPart) bool, mem memory.Allocator) {
 	files := map[string]fs.File{}
 	defer func() {
 		for _, f := range files {
@@ -255,15 +270,9 @@ func (s *Store) readChain(ctx context.Context, chain checkpoint.Chain, groups in
 			}
 		}
 		if part.err == nil {
-			part.piece, part.err = s.readChunk(f, h)
+			part.piece, part.err = s.readChunk(f, h, mem)
 		}
-		select {
-		case to <- part:
-		case <-ctx.Done():
-			part.release()
-			return
-		}
-		if part.err != nil {
+		if !take(part) || part.err != nil {
 			return
 		}
 	}
@@ -312,29 +321,19 @@ func (s *Store) openState(ctx context.Context, name string) (fs.File, error) {
 	return nil, err
 }
 
-// readChunk reads a piece, whose rows the caller releases.
-func (s *Store) readChunk(f fs.File, h *checkpoint.Handle) (p state.Piece, err error) {
-	data, err := readPiece(f, h)
-	if err != nil {
+// readChunk reads a piece, whose rows the caller releases; what is read lies in memory of mem.
+func (s *Store) readChunk(f fs.File, h *checkpoint.Handle, mem memory.Allocator) (p state.Piece, err error) {
+	data := memory.NewResizableBuffer(mem)
+	defer data.Release()
+	if err := readPiece(f, h, data); err != nil {
 		return p, err
 	}
 	if h.GetDescribed() > 0 {
-		return s.readSorted(data, h)
+		return s.readSorted(data.Bytes(), h)
 	}
-	r, err := ipc.NewReader(bytes.NewReader(data), ipc.WithAllocator(s.mem))
-	if err != nil {
-		return p, fmt.Errorf("%w: %w", checkpoint.ErrCorrupt, err)
-	}
-	defer r.Release()
-	if p, err = pieceOf(r.Schema()); err != nil {
-		return p, err
-	}
-	if !r.Next() {
-		return p, fmt.Errorf("%w: no rows: %w", checkpoint.ErrCorrupt, r.Err())
-	}
-	p.Groups, p.Rows = h.Groups(), r.RecordBatch()
-	p.Rows.Retain()
-	return p, nil
+	p, err = decodeChunk(data, s.mem)
+	p.Groups = h.Groups()
+	return p, err
 }
 
 // Save writes a manifest, whose handles have whole paths, beside its state
@@ -441,6 +440,8 @@ func (s *Store) Verify(ctx context.Context, m *checkpoint.Manifest) error {
 			_ = f.Close()
 		}
 	}()
+	data := memory.NewResizableBuffer(s.mem)
+	defer data.Release()
 	seen := map[string]bool{}
 	var failed error
 	checkpoint.EachHandle(m, func(h *checkpoint.Handle) {
@@ -456,7 +457,7 @@ func (s *Store) Verify(ctx context.Context, m *checkpoint.Manifest) error {
 			}
 			files[h.Path] = f
 		}
-		if _, err := readPiece(f, h); err != nil {
+		if err := readPiece(f, h, data); err != nil {
 			failed = fmt.Errorf("state file %s, byte %d: %w", h.Path, h.Offset, err)
 		}
 	})

@@ -19,10 +19,13 @@ var oneSum = state.TableSpec{
 }
 
 // puts makes a piece of the keys [0, n), said to be of these groups.
-func puts(n int, groups keygroup.Range) state.Piece {
+func puts(n int, groups keygroup.Range) state.Piece { return putsOf(0, 0, n, groups) }
+
+// putsOf makes a piece of the keys [from, from+n) of a namespace.
+func putsOf(ns int64, from, n int, groups keygroup.Range) state.Piece {
 	spaces, keys := make([]int64, n), make([]int64, n)
 	for i := range keys {
-		keys[i] = int64(i)
+		spaces[i], keys[i] = ns, int64(from+i)
 	}
 	columns := []arrow.Array{integers(memory.DefaultAllocator, spaces), integers(memory.DefaultAllocator, keys), integers(memory.DefaultAllocator, keys)}
 	return state.Piece{
@@ -76,4 +79,40 @@ func TestRoomForWhatIsRestored(t *testing.T) {
 			t.Errorf("%s: %v, %d bytes stay charged", name, err, account.used)
 		}
 	}
+}
+
+// What later snapshots bring is told from their first piece: keys of their own, which room is
+// made for at once, or changes of those that are there.
+func TestRoomForLaterSnapshots(t *testing.T) {
+	all := keygroup.Range{Last: 64}
+	restore := func(foreseen int, pieces ...state.Piece) *Backend {
+		b := New(64, all, memory.DefaultAllocator, &purse{})
+		b.Foresee(map[uint16]int{1: foreseen})
+		for _, p := range pieces {
+			if err := b.Restore(p, nil); err != nil {
+				t.Fatal(err)
+			}
+			p.Rows.Release()
+		}
+		return b
+	}
+	half := func(from int) []state.Piece {
+		return []state.Piece{putsOf(0, from, 2_000, keygroup.Range{Last: 32}), putsOf(0, from+2_000, 2_000, keygroup.Range{First: 32, Last: 64})}
+	}
+	within := func(what string, b *Backend, ns int64, least, most int) {
+		t.Helper()
+		if n := b.tables[1].spaces[ns].Capacity(); n < least || n > most {
+			t.Errorf("%s: room for %d keys", what, n)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	within("the first alone", restore(40_000, half(0)...), 0, 4_000, 8_000)
+	within("others", restore(40_000, append(half(0), half(4_000)[0])...), 0, 40_000, 44_000)
+	within("changes", restore(40_000, append(half(0), half(0)...)...), 0, 4_000, 8_000)
+
+	// Of what is to come for a table a namespace counts on its own part.
+	spaces := append(half(0), putsOf(1, 0, 200, keygroup.Range{Last: 32}), putsOf(1, 200, 200, keygroup.Range{First: 32, Last: 64}), putsOf(1, 400, 200, keygroup.Range{Last: 32}))
+	within("a part", restore(40_000, spaces...), 1, 600, 8_000)
 }

@@ -23,7 +23,7 @@ type Backend struct {
 	share   keygroup.Group // where the next share begins
 	// tracking: there is an earlier snapshot to which the next one adds its changes.
 	tracking bool
-	// foreseen are the rows of keys, by table, that are still to be restored; nil: nobody said.
+	// foreseen are the rows of keys, by table, that are restored in all; nil: nobody said.
 	foreseen map[uint16]int
 	taking   *snapshot // the latest one, while it is not all copied
 	tier     *tier     // nil: memory is all
@@ -36,6 +36,9 @@ type table struct {
 	opened  bool
 	spaces  map[int64]*space
 	dropped map[int64]bool // namespaces that earlier snapshots have
+
+	// While it is restored: rows of PutKey pieces, and those of them that were wanted.
+	read, came int
 }
 
 // New returns empty state for the groups in owned of a job with so many.

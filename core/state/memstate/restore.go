@@ -15,39 +15,37 @@ import (
 )
 
 // Restore implements state.Backend.
-func (b *Backend) Restore(p state.Piece, stale []bool) error {
-	t, err := b.declare(p.Table)
-	if err != nil {
-		return err
+func (b *Backend) Restore(p state.Piece, stale []bool) error { return b.Stage(p, stale)() }
+
+// Stage implements state.Stager.
+func (b *Backend) Stage(p state.Piece, stale []bool) func() error {
+	a := arrival{Piece: p, wanted: func(g keygroup.Group) bool {
+		return b.owned.Contains(g) && (int(g) >= len(stale) || !stale[g])
+	}}
+	failed := checkPiece(p)
+	if failed == nil && p.Kind != state.DropSpace {
+		a.divide(b.groups)
 	}
-	if t.opened {
-		return failure.Errorf(failure.Internal, "state table %d %s is restored after it was opened", p.Table.ID, p.Table.Name)
-	}
-	if err := checkPiece(p); err != nil {
-		return fmt.Errorf("state table %d %s: %w", p.Table.ID, p.Table.Name, err)
-	}
-	b.tracking = true // what comes is in a snapshot
-	if p.Rows.NumRows() == 0 {
+	return func() error {
+		t, err := b.declare(p.Table)
+		if err != nil {
+			return err
+		}
+		if t.opened {
+			return failure.Errorf(failure.Internal, "state table %d %s is restored after it was opened", p.Table.ID, p.Table.Name)
+		}
+		b.tracking = true // what comes is in a snapshot
+		if err = failed; err == nil {
+			err = t.restore(&a)
+		}
+		if err != nil {
+			return fmt.Errorf("restore state table %d %s: %w", p.Table.ID, p.Table.Name, err)
+		}
+		if b.Crowded() {
+			return b.Evict()
+		}
 		return nil
 	}
-	wanted := func(g keygroup.Group) bool {
-		return b.owned.Contains(g) && (int(g) >= len(stale) || !stale[g])
-	}
-	if p.Kind == state.DropSpace {
-		err = t.restoreDrops(p, wanted)
-	} else {
-		err = t.restoreRows(p, wanted)
-	}
-	if err != nil {
-		return fmt.Errorf("restore state table %d %s: %w", p.Table.ID, p.Table.Name, err)
-	}
-	if p.Kind == state.PutKey && b.foreseen != nil {
-		b.foreseen[p.Table.ID] -= int(p.Rows.NumRows())
-	}
-	if b.Crowded() {
-		return b.Evict()
-	}
-	return nil
 }
 
 // checkPiece compares a piece's columns with what they should be.
@@ -143,56 +141,92 @@ func (s *space) forgetAway(gone func(keygroup.Group) bool) error {
 	return change.Commit()
 }
 
-// restoreRows takes the rows that the backend owns, by namespaces.
-func (t *table) restoreRows(p state.Piece, wanted func(keygroup.Group) bool) error {
-	spaces, keys := p.Rows.Column(0).(*array.Int64), p.Rows.Columns()[1:1+len(t.spec.Keys)]
-	hashes := compute.HashRouted(keys, t.spec.Routed, nil, nil)
-	var order []int64
-	by, of := map[int64]*share{}, int64(0)
-	var to *share // of the row before, which mostly is of the same namespace
-	for i, h := range hashes {
-		if !wanted(keygroup.Of(h, t.backend.groups)) {
-			continue
-		}
-		if ns := spaces.Value(i); to == nil || ns != of {
-			if of, to = ns, by[ns]; to == nil {
-				to = &share{}
-				if len(by) == 0 {
-					to.sel, to.hashes = make([]int32, 0, len(hashes)), make([]uint64, 0, len(hashes))
-				}
-				by[ns], order = to, append(order, ns)
-			}
-		}
-		to.sel, to.hashes = append(to.sel, int32(i)), append(to.hashes, h)
-	}
-	for _, ns := range order {
-		s, err := t.space(ns)
-		if err != nil {
-			return err
-		}
-		s.saved = true
-		if err := s.restore(p, keys, by[ns]); err != nil {
-			return err
-		}
-	}
-	return nil
+// arrival is a piece on its way into its table.
+type arrival struct {
+	state.Piece
+	wanted func(keygroup.Group) bool
+	keys   []arrow.Array
+	values []arrow.Array // and whatever comes behind the keys
+	shares map[int64]*share
+	order  []int64 // of the namespaces
 }
 
 // share is the rows of a piece that belong to one namespace.
 type share struct {
 	sel    []int32
 	hashes []uint64
+	texts  [][][]byte // by column of values: those of characters, by row of sel; nil of others
 }
 
-func (s *space) restore(p state.Piece, keys []arrow.Array, rows *share) error {
-	slots := make([]int32, len(rows.sel))
-	more := p.Rows.Columns()[1+len(keys):]
-	if p.Kind == state.RemoveKey || p.Kind == state.RemoveRow {
-		if err := s.Find(keys, rows.sel, rows.hashes, slots); err != nil {
+// divide tells the rows that are wanted apart by namespaces, and copies their texts.
+func (a *arrival) divide(groups int) {
+	columns, n := a.Rows.Columns(), 1+len(a.Table.Keys)
+	a.keys, a.values = columns[1:n], columns[n:]
+	spaces := columns[0].(*array.Int64)
+	hashes := compute.HashRouted(a.keys, a.Table.Routed, nil, nil)
+	a.shares = map[int64]*share{}
+	var to *share // of the row before, which mostly is of the same namespace
+	of := int64(0)
+	for i, h := range hashes {
+		if !a.wanted(keygroup.Of(h, groups)) {
+			continue
+		}
+		if ns := spaces.Value(i); to == nil || ns != of {
+			if of, to = ns, a.shares[ns]; to == nil {
+				to = &share{}
+				if len(a.order) == 0 {
+					to.sel, to.hashes = make([]int32, 0, len(hashes)), make([]uint64, 0, len(hashes))
+				}
+				a.shares[ns], a.order = to, append(a.order, ns)
+			}
+		}
+		to.sel, to.hashes = append(to.sel, int32(i)), append(to.hashes, h)
+	}
+	if a.Kind != state.PutKey {
+		return
+	}
+	for _, s := range a.shares {
+		s.texts = make([][][]byte, len(a.values))
+		for i, v := range a.Table.Values {
+			if hashtable.StorageOf(v.Type) == hashtable.Chars {
+				s.texts[i] = hashtable.Texts(a.values[i], s.sel)
+			}
+		}
+	}
+}
+
+// restore takes a piece.
+func (t *table) restore(a *arrival) error {
+	if a.Rows.NumRows() == 0 {
+		return nil
+	}
+	if a.Kind == state.DropSpace {
+		return t.restoreDrops(a.Piece, a.wanted)
+	}
+	if a.Kind == state.PutKey {
+		t.read += int(a.Rows.NumRows())
+	}
+	for _, ns := range a.order {
+		s, err := t.space(ns)
+		if err != nil {
 			return err
 		}
-		if p.Kind == state.RemoveRow {
-			return s.restoreRemoved(slots, rows.sel, more[0].(*array.Int64))
+		s.saved = true
+		if err := s.restore(a, a.shares[ns]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *space) restore(a *arrival, rows *share) error {
+	slots := make([]int32, len(rows.sel))
+	if a.Kind == state.RemoveKey || a.Kind == state.RemoveRow {
+		if err := s.Find(a.keys, rows.sel, rows.hashes, slots); err != nil {
+			return err
+		}
+		if a.Kind == state.RemoveRow {
+			return s.restoreRemoved(slots, rows.sel, a.values[0].(*array.Int64))
 		}
 		return s.forget(slices.DeleteFunc(slots, func(x int32) bool { return x < 0 }))
 	}
@@ -201,39 +235,56 @@ func (s *space) restore(p state.Piece, keys []arrow.Array, rows *share) error {
 			return err
 		}
 	}
-	if err := s.Table.Resolve(keys, rows.sel, rows.hashes, slots); err != nil {
+	before := s.Len()
+	if err := s.Table.Resolve(a.keys, rows.sel, rows.hashes, slots); err != nil {
 		return err
 	}
 	if s.cold != nil {
-		if err := s.bring(keys, rows.sel, rows.hashes, slots); err != nil {
+		if err := s.bring(a.keys, rows.sel, rows.hashes, slots); err != nil {
 			return err
 		}
 		s.modified(slots)
-	} else if p.Kind == state.PutKey {
-		s.foresee(p, len(slots))
+	} else if a.Kind == state.PutKey {
+		s.came, s.table.came = s.came+len(slots), s.table.came+len(slots)
+		s.foresee(a.Piece, s.Len()-before)
 	}
 	s.kept = grown(s.kept, s.Len())
 	for _, x := range slots {
 		s.kept[x] = true
 	}
-	if p.Kind == state.PutRow {
-		return s.restoreList(slots, rows.sel, more)
+	if a.Kind == state.PutRow {
+		return s.restoreList(slots, rows.sel, a.values)
 	}
 	for i, c := range s.Values() {
-		hashtable.Load(c, more[i], rows.sel, slots)
+		if texts := rows.texts[i]; texts != nil {
+			hashtable.LoadTexts(c, a.values[i], rows.sel, slots, texts)
+		} else {
+			hashtable.Load(c, a.values[i], rows.sel, slots)
+		}
 	}
 	return nil
 }
 
-// foresee makes room for the keys that follow: pieces of a file are in the order of their
-// groups, and those to come will be as dense as this one with so many rows, as far as there
-// are any. It saves the copying of what grows step by step. Where memory is refused it grows so.
-func (s *space) foresee(p state.Piece, rows int) {
-	b := s.table.backend
-	groups := int(b.owned.Last) - int(min(p.Groups.Last, b.owned.Last))
-	more := min(rows*groups/max(p.Groups.Len(), 1), b.foreseen[s.table.spec.ID]-rows)
-	if s.Len()+more <= 2*s.Capacity() {
-		return
+// foresee makes room for the keys that will follow a piece that has brought so many new ones:
+// it saves the copying of what grows step by step. Of the rows to come as many will be new as
+// of this one's, and the namespace's part of them as it was. But pieces of a snapshot are in the
+// order of their groups, and in the first one of a namespace nobody knows yet whether later ones
+// change its keys or bring others: no more are counted on than it has in the groups to come.
+// Where memory is refused the table grows step by step.
+func (s *space) foresee(p state.Piece, fresh int) {
+	b, t := s.table.backend, s.table
+	rows := int(p.Rows.NumRows())
+	if p.Groups.First < s.reached {
+		s.later = true
+	}
+	s.reached = p.Groups.First
+	more := (b.foreseen[t.spec.ID] - t.read) * fresh / rows * s.came / max(t.came, 1)
+	if !s.later {
+		groups := int(b.owned.Last) - int(min(p.Groups.Last, b.owned.Last))
+		more = min(more, fresh*groups/max(p.Groups.Len(), 1))
+	}
+	if all, room := s.Len()+more, s.Capacity(); all <= room || all <= 2*room && s.Len()+rows <= room {
+		return // or not yet: what follows this piece will be known better
 	}
 	need := s.Bytes() / int64(s.Len()) * int64(s.Len()+more) // and more, for it has room left
 	if b.account.Grow(need) != nil {
@@ -243,7 +294,7 @@ func (s *space) foresee(p state.Piece, rows int) {
 	_ = s.Reserve(s.Len() + more) // or not
 }
 
-// Foresee implements state.Foreseer.
+// Foresee implements state.Stager.
 func (b *Backend) Foresee(rows map[uint16]int) { b.foreseen = rows }
 
 // restoreRemoved takes rows out of lists.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tidemill/tidemill/core/compute"
 	"github.com/tidemill/tidemill/core/hashtable"
+	"github.com/tidemill/tidemill/core/keygroup"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/stream"
 )
@@ -26,7 +27,11 @@ type space struct {
 	gone    [][]arrow.Array // keys that were removed and earlier snapshots have
 	pending *pending        // what a snapshot has still to copy; nil: nothing
 
-	index map[int32]map[uint64]int32 // while restoring: rows of long lists by sequence
+	// While it is restored:
+	index   map[int32]map[uint64]int32 // rows of long lists by sequence
+	came    int                        // rows of PutKey pieces
+	reached keygroup.Group             // where the groups of the last one began
+	later   bool                       // there were some of more than one snapshot
 }
 
 // lists is a space's lists as an operator sees them.

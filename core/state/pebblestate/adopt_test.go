@@ -85,6 +85,11 @@ func (a *adopting) Restore(p state.Piece, stale []bool) error {
 	return nil
 }
 
+// Stage implements state.Stager: nothing is done ahead.
+func (a *adopting) Stage(p state.Piece, stale []bool) func() error {
+	return func() error { return a.Restore(p, stale) }
+}
+
 func (a *adopting) open() error {
 	if a.opened {
 		return nil
@@ -143,6 +148,11 @@ func TestAdoptConformance(t *testing.T) {
 
 // rereading is a backend in memory that restores what was written as sorted tables.
 type rereading struct{ *memstate.Backend }
+
+// Stage implements state.Stager: nothing is done ahead.
+func (r rereading) Stage(p state.Piece, stale []bool) func() error {
+	return func() error { return r.Restore(p, stale) }
+}
 
 // Restore implements state.Backend.
 func (r rereading) Restore(p state.Piece, stale []bool) error {

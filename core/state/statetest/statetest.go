@@ -351,6 +351,23 @@ func (w written) release() {
 func (x *fixture) restored(owned keygroup.Range, chain ...written) state.Backend {
 	x.t.Helper()
 	b := x.open(owned)
+	staged := make(chan func() error, 3)
+	go stageAll(b, owned, staged, chain)
+	for restore := range staged {
+		if err := restore(); err != nil {
+			x.t.Error(err)
+		}
+	}
+	return b
+}
+
+// stageAll prepares what is written for a backend, ahead of its turn if the backend can.
+func stageAll(b state.Backend, owned keygroup.Range, to chan<- func() error, chain []written) {
+	defer close(to)
+	stage := func(p state.Piece, stale []bool) func() error { return func() error { return b.Restore(p, stale) } }
+	if s, ok := b.(state.Stager); ok {
+		stage = s.Stage
+	}
 	for i, w := range chain {
 		stale := make([]bool, Groups)
 		for _, later := range chain[i+1:] {
@@ -363,15 +380,11 @@ func (x *fixture) restored(owned keygroup.Range, chain ...written) state.Backend
 			for g := p.Groups.First; g < p.Groups.Last; g++ {
 				needed = needed || owned.Contains(g) && !stale[g]
 			}
-			if !needed {
-				continue
-			}
-			if err := b.Restore(p, stale); err != nil {
-				x.t.Fatal(err)
+			if needed {
+				to <- stage(p, stale)
 			}
 		}
 	}
-	return b
 }
 
 // restoreRanges: backends that share the groups share the rows, and each finds
