@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/tidemill/tidemill/core/datatype"
 	"github.com/tidemill/tidemill/core/stream"
 )
 
@@ -176,5 +177,37 @@ func TestDirectoryIsFilledAhead(t *testing.T) {
 		if (how == "free") != (m.used < aheadDirectory/2) || most > aheadStep {
 			t.Errorf("%s: it grew with %d keys, %d entries at a time", how, m.used, most)
 		}
+	}
+}
+
+// Slices of state for which room is asked are not equally long either: all would be full, and
+// copied, during the same batch. Those of other tables are.
+func TestReservedSlicesDiffer(t *testing.T) {
+	const n = 1 << 16
+	number := datatype.Field{Name: "n", Type: datatype.Of(datatype.BigInt)}
+	for _, removable := range []bool{true, false} {
+		table, err := New(datatype.Schema{number}, datatype.Schema{number, number, number, number}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if removable {
+			table.Removable()
+		}
+		if err := table.Reserve(n); err != nil {
+			t.Fatal(err)
+		}
+		caps := map[int]bool{cap(table.keys.(*oneWord).keys): true}
+		for _, c := range table.values {
+			caps[cap(c.Int64)], caps[cap(c.Valid)] = true, true
+		}
+		for c := range caps {
+			if c < n || c > n+n/16 {
+				t.Errorf("room for %d, %d was asked for", c, n)
+			}
+		}
+		if want := 9; removable && len(caps) != want || !removable && len(caps) != 1 {
+			t.Errorf("removable %v: %d lengths", removable, len(caps))
+		}
+		table.Release()
 	}
 }

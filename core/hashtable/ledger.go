@@ -64,9 +64,16 @@ func (l *ledger) more(n int) int {
 	}
 	if l.phased {
 		l.grown++
-		more -= more / (4 * phases) * (l.grown % phases)
 	}
-	return more
+	return more - l.phase(more/4)
+}
+
+// phase is the part of n that a slice grows by more or less than others, where they differ.
+func (l *ledger) phase(n int) int {
+	if !l.phased {
+		return 0
+	}
+	return n / phases * (l.grown % phases)
 }
 
 // room returns s with capacity for n more elements. While it copies, both
@@ -77,7 +84,11 @@ func room[T any](l *ledger, s []T, n int) ([]T, error) {
 	}
 	var t T
 	size := int64(unsafe.Sizeof(t))
-	want := max(len(s)+n, cap(s)+l.more(cap(s)), 64)
+	more := l.more(cap(s))
+	want := max(len(s)+n, cap(s)+more, 64)
+	if want > cap(s)+more { // room that was asked for, of which each slice gets as much
+		want += l.phase(want / phases)
+	}
 	if err := l.grow(int64(want) * size); err != nil {
 		return s, err
 	}
