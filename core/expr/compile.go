@@ -58,7 +58,7 @@ func Compile(e Expr, functions *function.Catalog, o Options) (*Program, error) {
 	if n, ok := root.(*callNode); ok {
 		n.root = true
 	}
-	return &Program{root: root, t: e.Type(), run: run{mem: o.Allocator, textLimit: math.MaxInt32}}, nil
+	return &Program{root: root, t: e.Type(), at: e.Type().Arrow(), run: run{mem: o.Allocator, textLimit: math.MaxInt32}}, nil
 }
 
 type compiler struct {

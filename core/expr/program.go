@@ -14,6 +14,7 @@ import (
 type Program struct {
 	root node
 	t    datatype.Type
+	at   arrow.DataType // t's
 	run  run
 	kept []int32
 }
@@ -39,7 +40,7 @@ func (p *Program) EvalColumns(columns []arrow.Array, rows int, sel []int32) (arr
 	if err != nil {
 		return nil, err
 	}
-	return p.run.toArrow(v, p.t, rows)
+	return p.run.result(v, p.at, rows)
 }
 
 // Select evaluates a boolean expression and returns the selected rows of b for

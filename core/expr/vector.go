@@ -266,9 +266,13 @@ func literalVector(l *Literal) (*vector, error) {
 	return v, nil
 }
 
-// toArrow makes the result array of type t with n rows.
+// toArrow makes an array of type t with n rows.
 func (c *run) toArrow(v *vector, t datatype.Type, n int) (arrow.Array, error) {
-	at := t.Arrow()
+	return c.result(v, t.Arrow(), n)
+}
+
+// result makes the result array of a type with n rows.
+func (c *run) result(v *vector, at arrow.DataType, n int) (arrow.Array, error) {
 	switch {
 	case v.null || v.layout == nullLayout:
 		return compute.Nulls(c.mem, at, n), nil

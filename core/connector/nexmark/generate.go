@@ -101,6 +101,7 @@ type column struct {
 	kind   int // -1: event_type
 	dtype  arrow.DataType
 	fields []field
+	nulls  arrow.Array // of which small batches without events of the kind have a part; nil: not needed yet
 }
 
 // field is a wanted field of a ROW and how it is made.
@@ -149,8 +150,8 @@ func (g *generator) batch(base, first, n int64) *stream.Batch {
 	}
 	g.mark()
 	columns := make([]arrow.Array, len(g.columns))
-	for i, c := range g.columns {
-		data := g.column(c)
+	for i := range g.columns {
+		data := g.column(&g.columns[i])
 		columns[i] = array.MakeFromData(data)
 		data.Release()
 	}
@@ -237,7 +238,7 @@ func (g *generator) mark() {
 	}
 }
 
-func (g *generator) column(c column) arrow.ArrayData {
+func (g *generator) column(c *column) arrow.ArrayData {
 	rows := len(g.events)
 	if c.kind < 0 {
 		b := g.buffer(4 * rows)
@@ -248,10 +249,7 @@ func (g *generator) column(c column) arrow.ArrayData {
 		return data(c.dtype, rows, 0, nil, b)
 	}
 	if g.count[c.kind] == 0 {
-		nulls := array.MakeArrayOfNull(g.alloc, c.dtype, rows)
-		defer nulls.Release()
-		nulls.Data().Retain()
-		return nulls.Data()
+		return g.nulls(c, rows)
 	}
 	children := make([]arrow.ArrayData, len(c.fields))
 	for i, f := range c.fields {
@@ -262,6 +260,31 @@ func (g *generator) column(c column) arrow.ArrayData {
 		child.Release()
 	}
 	return out
+}
+
+// nulls is so many rows without an event of the column's kind. Making them anew was a twelfth of
+// what a query took whose batches are small.
+func (g *generator) nulls(c *column, rows int) arrow.ArrayData {
+	if c.nulls == nil || c.nulls.Len() < rows || c.nulls.Len() > 4*rows {
+		c.forget()
+		c.nulls = array.MakeArrayOfNull(g.alloc, c.dtype, 2*rows)
+	}
+	all := c.nulls.Data()
+	return array.NewData(c.dtype, rows, all.Buffers(), all.Children(), rows, 0)
+}
+
+func (c *column) forget() {
+	if c.nulls != nil {
+		c.nulls.Release()
+		c.nulls = nil
+	}
+}
+
+// close gives back what is kept between batches.
+func (g *generator) close() {
+	for i := range g.columns {
+		g.columns[i].forget()
+	}
 }
 
 func (g *generator) buffer(bytes int) *memory.Buffer {

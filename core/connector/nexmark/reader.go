@@ -153,6 +153,7 @@ func (r *reader) Close() error {
 	if r.timer != nil {
 		r.timer.Stop()
 	}
+	r.gen.close()
 	return nil
 }
 
