@@ -328,11 +328,13 @@ func loadValid(c *state.Column, a arrow.Array, sel, slots []int32) {
 	}
 }
 
-// Texts copies the characters of the rows of sel of a; null has none.
-func Texts(a arrow.Array, sel []int32) [][]byte {
-	out, texts := make([][]byte, len(sel)), compute.NewTexts(a)
+// Texts copies the characters of the rows of sel of a, each on its own; null has none. It uses out
+// if that has room.
+func Texts(a arrow.Array, sel []int32, out [][]byte) [][]byte {
+	texts := compute.NewTexts(a)
+	out = sized(out, len(sel))
 	for i, r := range sel {
-		if a.IsValid(int(r)) {
+		if out[i] = nil; a.IsValid(int(r)) {
 			out[i] = append([]byte(nil), texts.At(int(r))...)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
@@ -25,6 +26,7 @@ type Backend struct {
 	tracking bool
 	// foreseen are the rows of keys, by table, that are restored in all; nil: nobody said.
 	foreseen map[uint16]int
+	shares   sync.Pool // *share: room that those of restored pieces have had
 	taking   *snapshot // the latest one, while it is not all copied
 	tier     *tier     // nil: memory is all
 }

@@ -24,6 +24,7 @@ func (b *Backend) Stage(p state.Piece, stale []bool) func() error {
 	}}
 	failed := checkPiece(p)
 	if failed == nil && p.Kind != state.DropSpace {
+		a.first, _ = b.shares.Get().(*share)
 		a.divide(b.groups)
 	}
 	return func() error {
@@ -40,6 +41,9 @@ func (b *Backend) Stage(p state.Piece, stale []bool) func() error {
 		}
 		if err != nil {
 			return fmt.Errorf("restore state table %d %s: %w", p.Table.ID, p.Table.Name, err)
+		}
+		if a.first != nil {
+			b.shares.Put(a.first)
 		}
 		if b.Crowded() {
 			return b.Evict()
@@ -149,13 +153,16 @@ type arrival struct {
 	values []arrow.Array // and whatever comes behind the keys
 	shares map[int64]*share
 	order  []int64 // of the namespaces
+	first  *share  // with the room that the share of an earlier piece had; nil: none
 }
 
 // share is the rows of a piece that belong to one namespace.
 type share struct {
 	sel    []int32
 	hashes []uint64
-	texts  [][][]byte // by column of values: those of characters, by row of sel; nil of others
+	slots  []int32
+	texts  [][][]byte // by column of values: those of characters, by row of sel
+	all    []uint64   // of the first share: hashes of all rows
 }
 
 // divide tells the rows that are wanted apart by namespaces, and copies their texts.
@@ -163,7 +170,11 @@ func (a *arrival) divide(groups int) {
 	columns, n := a.Rows.Columns(), 1+len(a.Table.Keys)
 	a.keys, a.values = columns[1:n], columns[n:]
 	spaces := columns[0].(*array.Int64)
-	hashes := compute.HashRouted(a.keys, a.Table.Routed, nil, nil)
+	if a.first == nil {
+		a.first = &share{}
+	}
+	hashes := compute.HashRouted(a.keys, a.Table.Routed, nil, a.first.all)
+	a.first.all, a.first.sel, a.first.hashes = hashes, a.first.sel[:0], a.first.hashes[:0]
 	a.shares = map[int64]*share{}
 	var to *share // of the row before, which mostly is of the same namespace
 	of := int64(0)
@@ -173,9 +184,8 @@ func (a *arrival) divide(groups int) {
 		}
 		if ns := spaces.Value(i); to == nil || ns != of {
 			if of, to = ns, a.shares[ns]; to == nil {
-				to = &share{}
-				if len(a.order) == 0 {
-					to.sel, to.hashes = make([]int32, 0, len(hashes)), make([]uint64, 0, len(hashes))
+				if to = a.first; len(a.order) > 0 {
+					to = &share{}
 				}
 				a.shares[ns], a.order = to, append(a.order, ns)
 			}
@@ -186,10 +196,12 @@ func (a *arrival) divide(groups int) {
 		return
 	}
 	for _, s := range a.shares {
-		s.texts = make([][][]byte, len(a.values))
+		if len(s.texts) != len(a.values) {
+			s.texts = make([][][]byte, len(a.values))
+		}
 		for i, v := range a.Table.Values {
 			if hashtable.StorageOf(v.Type) == hashtable.Chars {
-				s.texts[i] = hashtable.Texts(a.values[i], s.sel)
+				s.texts[i] = hashtable.Texts(a.values[i], s.sel, s.texts[i])
 			}
 		}
 	}
@@ -220,9 +232,13 @@ func (t *table) restore(a *arrival) error {
 }
 
 func (s *space) restore(a *arrival, rows *share) error {
-	slots := make([]int32, len(rows.sel))
+	rows.slots = slices.Grow(rows.slots[:0], len(rows.sel))[:len(rows.sel)]
+	slots, sel := rows.slots, rows.sel
+	if len(sel) == int(a.Rows.NumRows()) {
+		sel = nil // all, which nobody has to pick
+	}
 	if a.Kind == state.RemoveKey || a.Kind == state.RemoveRow {
-		if err := s.Find(a.keys, rows.sel, rows.hashes, slots); err != nil {
+		if err := s.Find(a.keys, sel, rows.hashes, slots); err != nil {
 			return err
 		}
 		if a.Kind == state.RemoveRow {
@@ -236,11 +252,11 @@ func (s *space) restore(a *arrival, rows *share) error {
 		}
 	}
 	before := s.Len()
-	if err := s.Table.Resolve(a.keys, rows.sel, rows.hashes, slots); err != nil {
+	if err := s.Table.Resolve(a.keys, sel, rows.hashes, slots); err != nil {
 		return err
 	}
 	if s.cold != nil {
-		if err := s.bring(a.keys, rows.sel, rows.hashes, slots); err != nil {
+		if err := s.bring(a.keys, sel, rows.hashes, slots); err != nil {
 			return err
 		}
 		s.modified(slots)
@@ -256,10 +272,11 @@ func (s *space) restore(a *arrival, rows *share) error {
 		return s.restoreList(slots, rows.sel, a.values)
 	}
 	for i, c := range s.Values() {
-		if texts := rows.texts[i]; texts != nil {
-			hashtable.LoadTexts(c, a.values[i], rows.sel, slots, texts)
+		if hashtable.StorageOf(c.Type) == hashtable.Chars {
+			hashtable.LoadTexts(c, a.values[i], sel, slots, rows.texts[i])
+			clear(rows.texts[i])
 		} else {
-			hashtable.Load(c, a.values[i], rows.sel, slots)
+			hashtable.Load(c, a.values[i], sel, slots)
 		}
 	}
 	return nil
