@@ -274,6 +274,14 @@ type Stager interface {
 	Stage(p Piece, stale []bool) (restore func() error)
 }
 
+// Stage stages a piece for a backend, if that can; else all is done by what it returns.
+func Stage(b Backend, p Piece, stale []bool) (restore func() error) {
+	if s, ok := b.(Stager); ok {
+		return s.Stage(p, stale)
+	}
+	return func() error { return b.Restore(p, stale) }
+}
+
 // CopyRows is about how many rows of a snapshot a task copies between two elements.
 const CopyRows = 1024
 

@@ -19,6 +19,7 @@ import (
 	"github.com/tidemill/tidemill/core/hashtable"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/keygroup"
+	workermemory "github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/state/memstate"
 	"github.com/tidemill/tidemill/fs/local"
@@ -43,7 +44,11 @@ func BenchmarkRestore(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	store := storage.New(disk, b.TempDir(), memory.DefaultAllocator)
+	ledger, err := workermemory.New(workermemory.Options{Limit: 4 << 30})
+	if err != nil {
+		b.Fatal(err)
+	}
+	store := storage.New(disk, b.TempDir(), ledger.Child("checkpoints", 0).Allocator())
 	chain := writeKeys(b, store)
 	for _, parts := range []int{1, 2} {
 		b.Run(fmt.Sprintf("subtasks=%d", parts), func(b *testing.B) {

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"slices"
-	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -85,71 +83,4 @@ func (m *messages) Release() {
 		m.last.Release()
 		m.last = nil
 	}
-}
-
-// recycler is an allocator that hands out again what was freed, as it is: pieces that are read
-// one after the other would touch ever more memory, until it is collected.
-type recycler struct {
-	memory.Allocator
-	mu   sync.Mutex
-	free [][]byte
-}
-
-// recycled is how many blocks a recycler keeps at most: as many as pieces are on their way.
-const recycled = readAhead + 2
-
-// Allocate implements memory.Allocator; the bytes are whatever they were.
-func (r *recycler) Allocate(n int) []byte {
-	r.mu.Lock()
-	at := slices.IndexFunc(r.free, func(b []byte) bool { return cap(b) >= n })
-	if at >= 0 {
-		b := r.free[at][:n]
-		r.free = slices.Delete(r.free, at, at+1)
-		r.mu.Unlock()
-		return b
-	}
-	r.mu.Unlock()
-	return r.Allocator.Allocate(n)
-}
-
-// Reallocate implements memory.Allocator.
-func (r *recycler) Reallocate(n int, b []byte) []byte {
-	if n <= cap(b) {
-		return b[:n]
-	}
-	more := r.Allocate(n)
-	copy(more, b)
-	r.Free(b)
-	return more
-}
-
-// Free implements memory.Allocator.
-func (r *recycler) Free(b []byte) {
-	if b = b[:cap(b)]; len(b) == 0 {
-		return
-	}
-	r.mu.Lock()
-	r.free = append(r.free, b)
-	if len(r.free) <= recycled {
-		r.mu.Unlock()
-		return
-	}
-	least := 0
-	for i, b := range r.free {
-		if cap(b) < cap(r.free[least]) {
-			least = i
-		}
-	}
-	b = r.free[least]
-	r.free = slices.Delete(r.free, least, least+1)
-	r.mu.Unlock()
-	r.Allocator.Free(b)
-}
-
-// close gives back what is left.
-func (r *recycler) close() {
-	for _, b := range r.free {
-		r.Allocator.Free(b)
-	}
-	r.free = nil
 }

@@ -64,39 +64,3 @@ func TestDecodeChunk(t *testing.T) {
 		}
 	}
 }
-
-// The memory of a piece serves the next one; what is kept has a limit, and all is given back.
-func TestRecycler(t *testing.T) {
-	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
-	defer mem.AssertSize(t, 0)
-	r := &recycler{Allocator: mem}
-	a := r.Allocate(1000)
-	r.Free(a[:10])
-	if b := r.Allocate(900); &b[0] != &a[0] || len(b) != 900 {
-		t.Error("it is not used again")
-	} else {
-		r.Free(b)
-	}
-	small := r.Allocate(10)
-	if &small[0] != &a[0] {
-		t.Error("a larger one is not taken")
-	}
-	copy(small, "0123456789")
-	larger := r.Reallocate(2000, small[:10])
-	if string(larger[:10]) != "0123456789" || len(larger) != 2000 {
-		t.Error("content is lost")
-	}
-	r.Free(larger)
-	r.Free(nil)
-	var many [][]byte
-	for i := range 2 * recycled {
-		many = append(many, r.Allocate(3000+i))
-	}
-	for _, b := range many {
-		r.Free(b)
-	}
-	if len(r.free) != recycled || cap(r.free[0]) < 3000 {
-		t.Errorf("%d blocks are kept", len(r.free))
-	}
-	r.close()
-}

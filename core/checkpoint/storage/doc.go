@@ -22,8 +22,8 @@
 // rows. Its checksum is in the handle.
 //
 // A restore reads ahead: one goroutine reads, verifies and stages (state.Stager) the next pieces
-// while the task's restores one. Pieces are decoded where they were read, and their memory
-// serves the next ones.
+// while the task's restores one. Pieces are decoded where they were read; a worker's allocator
+// gives their memory to the next ones.
 //
 // Files become visible whole (fs.Writer.Commit). A manifest names its state
 // files relative to itself, so that a directory can be moved; what Load returns

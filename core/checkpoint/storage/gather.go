@@ -207,7 +207,7 @@ func copyHeader(from fs.File, to io.Writer) error {
 	return err
 }
 
-// readPiece reads what a handle names, and verifies it.
+// readPiece reads what a handle names into a buffer, and verifies it.
 func readPiece(f fs.File, h *checkpoint.Handle, into *memory.Buffer) error {
 	if h.GetOffset() < headerBytes || h.GetLength() < 0 || h.GetLength() > f.Size()-h.GetOffset() {
 		return fmt.Errorf("%w: %d bytes of a file of %d", checkpoint.ErrCorrupt, h.GetLength(), f.Size())

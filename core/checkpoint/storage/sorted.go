@@ -117,7 +117,7 @@ func (s *Store) stored(ctx context.Context, h *checkpoint.Handle, tables map[uin
 		}
 		defer f.Close()
 		if h.GetKind() == uint32(state.DropSpace) {
-			p, err := s.readChunk(f, h, s.mem)
+			p, err := s.readChunk(f, h)
 			if err != nil {
 				return out, err
 			}

@@ -167,117 +167,6 @@ func (w *stateWriter) abort(ctx context.Context) {
 	}
 }
 
-// Restore gives what a chain names to a backend of a job with so many key groups: one that
-// adopts it where it lies, or else reads it.
-func (s *Store) Restore(ctx context.Context, chain checkpoint.Chain, groups int, into state.Backend) error {
-	if done, err := s.adopt(ctx, chain, groups, into); done || err != nil {
-		return err
-	}
-	stage := func(p state.Piece, stale []bool) func() error { return func() error { return into.Restore(p, stale) } }
-	if stager, ok := into.(state.Stager); ok {
-		rows := map[uint16]int{}
-		for _, h := range chain.Handles {
-			if state.Kind(h.Kind) == state.PutKey {
-				rows[uint16(h.Table)] += int(h.Rows)
-			}
-		}
-		stager.Foresee(rows)
-		stage = stager.Stage
-	}
-	reading, stop := context.WithCancel(ctx)
-	defer stop()
-	mem := &recycler{Allocator: s.mem}
-	defer mem.close()
-	read := make(chan readPart, readAhead)
-	go func() {
-		defer close(read)
-		s.readChain(reading, chain, groups, func(part readPart) bool {
-			if part.err == nil {
-				part.restore = stage(part.piece, part.stale)
-			}
-			select {
-			case read <- part:
-				return true
-			case <-reading.Done():
-				part.release()
-				return false
-			}
-		}, mem)
-	}()
-	var err error
-	for part := range read { // to the end, also of what is read in vain
-		if err == nil {
-			err = part.finish()
-		}
-		part.release()
-		if err != nil {
-			stop()
-		}
-	}
-	if err == nil {
-		err = ctx.Err()
-	}
-	return err
-}
-
-// readAhead is how many pieces are read, decoded and staged while one is restored.
-const readAhead = 2
-
-// readPart is a piece on its way to a backend, or why it cannot be read.
-type readPart struct {
-	handle  *checkpoint.Handle
-	stale   []bool
-	piece   state.Piece
-	restore func() error
-	err     error
-}
-
-func (p readPart) finish() error {
-	err := p.err
-	if err == nil {
-		err = p.restore()
-	}
-	if err != nil {
-		return fmt.Errorf("restore state file %s, byte %d: %w", p.handle.Path, p.handle.Offset, err)
-	}
-	return nil
-}
-
-func (p readPart) release() {
-	if p.err == nil {
-		p.piece.Rows.Release()
-	}
-}
-
-// readChain reads what a chain names, up to the first error, or until nobody takes more of it.
-func (s *Store) readChain(ctx context.Context, chain checkpoint.Chain, groups int, take func(readPart) bool, mem memory.Allocator) {
-	files := map[string]fs.File{}
-	defer func() {
-		for _, f := range files {
-			_ = f.Close()
-		}
-	}()
-	var part readPart
-	for i, h := range chain.Handles {
-		if i == 0 || h.Snapshot != part.handle.Snapshot {
-			part.stale = chain.Stale(h.Snapshot, groups)
-		}
-		part.handle = h
-		f := files[h.Path]
-		if f == nil {
-			if f, part.err = s.openState(ctx, h.Path); part.err == nil {
-				files[h.Path] = f
-			}
-		}
-		if part.err == nil {
-			part.piece, part.err = s.readChunk(f, h, mem)
-		}
-		if !take(part) || part.err != nil {
-			return
-		}
-	}
-}
-
 // open opens a file by its path, or by a URI (Locate).
 func (s *Store) open(ctx context.Context, name string) (fs.File, error) {
 	fsys := s.fsys
@@ -321,9 +210,9 @@ func (s *Store) openState(ctx context.Context, name string) (fs.File, error) {
 	return nil, err
 }
 
-// readChunk reads a piece, whose rows the caller releases; what is read lies in memory of mem.
-func (s *Store) readChunk(f fs.File, h *checkpoint.Handle, mem memory.Allocator) (p state.Piece, err error) {
-	data := memory.NewResizableBuffer(mem)
+// readChunk reads a piece, whose rows the caller releases.
+func (s *Store) readChunk(f fs.File, h *checkpoint.Handle) (p state.Piece, err error) {
+	data := memory.NewResizableBuffer(s.mem)
 	defer data.Release()
 	if err := readPiece(f, h, data); err != nil {
 		return p, err

@@ -13,8 +13,10 @@ import (
 	"github.com/tidemill/tidemill/core/checkpoint"
 	"github.com/tidemill/tidemill/core/checkpoint/storage"
 	"github.com/tidemill/tidemill/core/datatype"
+	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/keygroup"
+	workermemory "github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/fs"
 	"github.com/tidemill/tidemill/fs/faultfs"
@@ -205,5 +207,51 @@ func TestEachCallMayFail(t *testing.T) {
 		if err := s.Restore(t.Context(), checkpoint.Chain{Handles: handles}, 8, &restored{t: t}); !errors.Is(err, broken) {
 			t.Errorf("%v: have %v", op, err)
 		}
+	}
+}
+
+// staging is a backend that does something while a piece is staged.
+type staging struct {
+	*restored
+	do func()
+}
+
+func (s *staging) Foresee(map[uint16]int) {}
+
+func (s *staging) Stage(p state.Piece, stale []bool) func() error {
+	s.do()
+	return func() error { return s.Restore(p, stale) }
+}
+
+// Pieces are read on a goroutine of their own: memory that is refused there, and a panic, fail
+// the restore and not the process, and nothing stays allocated.
+func TestPanicWhileReadingAhead(t *testing.T) {
+	fsys := memfs.New(memfs.Options{})
+	handles, err := storage.New(fsys, "/ckpt", memory.DefaultAllocator).Write(t.Context(), id.Job{1}, 5, "x", snapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restore := func(limit int64, into state.Backend) error {
+		ledger, err := workermemory.New(workermemory.Options{Limit: limit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = storage.New(fsys, "/ckpt", ledger.Child("checkpoints", 0).Allocator()).Restore(t.Context(), checkpoint.Chain{Handles: handles}, 8, into)
+		if ledger.Used() != 0 {
+			t.Errorf("%d bytes stay allocated", ledger.Used())
+		}
+		return err
+	}
+	err = restore(64, &restored{t: t})
+	if _, ok := errors.AsType[*workermemory.ExhaustedError](err); !ok || failure.Of(err) != failure.Fatal {
+		t.Errorf("without memory: %v", err)
+	}
+	err = restore(1<<20, &staging{restored: &restored{t: t}, do: func() { panic("no idea") }})
+	if failure.Of(err) != failure.Internal || !strings.Contains(err.Error(), "no idea") || !strings.Contains(err.Error(), handles[0].Path) {
+		t.Errorf("a panic: %v", err)
+	}
+	all := &restored{t: t}
+	if err := restore(1<<20, &staging{restored: all, do: func() {}}); err != nil || len(all.rows) != 2 {
+		t.Errorf("have %v, %v", all.rows, err)
 	}
 }

@@ -295,7 +295,7 @@ func (s *space) foresee(p state.Piece, fresh int) {
 		s.later = true
 	}
 	s.reached = p.Groups.First
-	more := (b.foreseen[t.spec.ID] - t.read) * fresh / rows * s.came / max(t.came, 1)
+	more := (b.foreseen[t.spec.ID] - t.read) * fresh / rows * s.came / t.came
 	if !s.later {
 		groups := int(b.owned.Last) - int(min(p.Groups.Last, b.owned.Last))
 		more = min(more, fresh*groups/max(p.Groups.Len(), 1))

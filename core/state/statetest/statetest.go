@@ -364,10 +364,6 @@ func (x *fixture) restored(owned keygroup.Range, chain ...written) state.Backend
 // stageAll prepares what is written for a backend, ahead of its turn if the backend can.
 func stageAll(b state.Backend, owned keygroup.Range, to chan<- func() error, chain []written) {
 	defer close(to)
-	stage := func(p state.Piece, stale []bool) func() error { return func() error { return b.Restore(p, stale) } }
-	if s, ok := b.(state.Stager); ok {
-		stage = s.Stage
-	}
 	for i, w := range chain {
 		stale := make([]bool, Groups)
 		for _, later := range chain[i+1:] {
@@ -381,7 +377,7 @@ func stageAll(b state.Backend, owned keygroup.Range, to chan<- func() error, cha
 				needed = needed || owned.Contains(g) && !stale[g]
 			}
 			if needed {
-				to <- stage(p, stale)
+				to <- state.Stage(b, p, stale)
 			}
 		}
 	}
