@@ -282,6 +282,14 @@ func Stage(b Backend, p Piece, stale []bool) (restore func() error) {
 	return func() error { return b.Restore(p, stale) }
 }
 
+// Forgetter is the ability of a Backend to go on from what was restored of an earlier
+// snapshot: what later ones hold whole is forgotten, then their pieces are restored.
+type Forgetter interface {
+	// Forget takes everything of some key groups out of what was restored; gone says by
+	// group of which. It must precede Table.
+	Forget(gone []bool) error
+}
+
 // CopyRows is about how many rows of a snapshot a task copies between two elements.
 const CopyRows = 1024
 

@@ -151,6 +151,7 @@ func (t *table) Drop(ns int64) {
 }
 
 var (
-	_ state.Backend = (*Backend)(nil)
-	_ state.Table   = (*table)(nil)
+	_ state.Backend   = (*Backend)(nil)
+	_ state.Forgetter = (*Backend)(nil)
+	_ state.Table     = (*table)(nil)
 )

@@ -72,34 +72,52 @@ func checkPiece(p state.Piece) error {
 // restoreDrops forgets the keys of namespaces that are in the piece's groups.
 func (t *table) restoreDrops(p state.Piece, wanted func(keygroup.Group) bool) error {
 	for _, ns := range p.Rows.Column(0).(*array.Int64).Int64Values() {
-		s, ok := t.spaces[ns]
-		if !ok {
-			continue
-		}
-		var gone []int32
-		err := s.Runs(s.Len()+1, func(from, to int) error {
-			for x := from; x < to; x++ {
-				if g := keygroup.Of(s.Hashes()[x], t.backend.groups); p.Groups.Contains(g) && wanted(g) {
-					gone = append(gone, int32(x))
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if err := s.forget(gone); err != nil {
-			return err
-		}
-		if s.cold != nil && s.cold.away > 0 {
-			if err := s.forgetAway(func(g keygroup.Group) bool { return p.Groups.Contains(g) && wanted(g) }); err != nil {
+		if s, ok := t.spaces[ns]; ok {
+			if err := s.forgetGroups(func(g keygroup.Group) bool { return p.Groups.Contains(g) && wanted(g) }); err != nil {
 				return err
 			}
 		}
-		if s.Len() == len(s.Free()) && (s.cold == nil || s.cold.away == 0) {
-			s.release()
-			delete(t.spaces, ns)
+	}
+	return nil
+}
+
+// Forget implements state.Forgetter.
+func (b *Backend) Forget(gone []bool) error {
+	for _, t := range b.tables {
+		for ns, s := range t.spaces {
+			if err := s.forgetGroups(func(g keygroup.Group) bool { return gone[g] }); err != nil {
+				return fmt.Errorf("state table %d %s, namespace %d: forget what is stale: %w", t.spec.ID, t.spec.Name, ns, err)
+			}
 		}
+	}
+	return nil
+}
+
+// forgetGroups forgets the keys of groups, and the namespace if none is left.
+func (s *space) forgetGroups(gone func(keygroup.Group) bool) error {
+	var slots []int32
+	err := s.Runs(s.Len()+1, func(from, to int) error {
+		for x, h := range s.Hashes()[from:to] {
+			if gone(keygroup.Of(h, s.table.backend.groups)) {
+				slots = append(slots, int32(from+x))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.forget(slots); err != nil {
+		return err
+	}
+	if s.cold != nil && s.cold.away > 0 {
+		if err := s.forgetAway(gone); err != nil {
+			return err
+		}
+	}
+	if s.Len() == len(s.Free()) && (s.cold == nil || s.cold.away == 0) {
+		s.release()
+		delete(s.table.spaces, s.ns)
 	}
 	return nil
 }

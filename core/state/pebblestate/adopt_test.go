@@ -85,6 +85,18 @@ func (a *adopting) Restore(p state.Piece, stale []bool) error {
 	return nil
 }
 
+// Forget implements state.Forgetter: nothing of those groups is adopted.
+func (a *adopting) Forget(gone []bool) error {
+	for i := range a.pieces {
+		stale := slices.Clone(gone)
+		for g, was := range a.pieces[i].Stale {
+			stale[g] = stale[g] || was
+		}
+		a.pieces[i].Stale = stale
+	}
+	return nil
+}
+
 // Stage implements state.Stager: nothing is done ahead.
 func (a *adopting) Stage(p state.Piece, stale []bool) func() error {
 	return func() error { return a.Restore(p, stale) }

@@ -330,6 +330,9 @@ func (h *history) snapshot() {
 		h.collect(b, union)
 	}
 	h.equal(union, frozen)
+	clear(union)
+	h.collect(h.resumed(All, h.r.IntN(len(h.chain)), h.chain), union)
+	h.equal(union, frozen)
 	if h.r.IntN(3) > 0 {
 		return
 	}

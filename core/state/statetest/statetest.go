@@ -351,26 +351,58 @@ func (w written) release() {
 func (x *fixture) restored(owned keygroup.Range, chain ...written) state.Backend {
 	x.t.Helper()
 	b := x.open(owned)
+	x.restore(b, owned, 0, chain)
+	return b
+}
+
+// resumed is restored, of a backend that has had so many of the snapshots before the others
+// came, if it can go on so.
+func (x *fixture) resumed(owned keygroup.Range, had int, chain []written) state.Backend {
+	x.t.Helper()
+	b := x.open(owned)
+	if f, ok := b.(state.Forgetter); ok {
+		x.restore(b, owned, 0, chain[:had])
+		if err := f.Forget(whole(chain[had:])); err != nil {
+			x.t.Fatal(err)
+		}
+	} else {
+		had = 0
+	}
+	x.restore(b, owned, had, chain)
+	return b
+}
+
+// restore gives a backend what snapshots after the first ones have written.
+func (x *fixture) restore(b state.Backend, owned keygroup.Range, after int, chain []written) {
+	x.t.Helper()
 	staged := make(chan func() error, 3)
-	go stageAll(b, owned, staged, chain)
+	go stageAll(b, owned, staged, after, chain)
 	for restore := range staged {
 		if err := restore(); err != nil {
 			x.t.Error(err)
 		}
 	}
-	return b
+}
+
+// whole says, by group, of which ones any of the snapshots holds everything.
+func whole(chain []written) []bool {
+	all := make([]bool, Groups)
+	for _, w := range chain {
+		for g := w.whole.First; g < w.whole.Last; g++ {
+			all[g] = true
+		}
+	}
+	return all
 }
 
 // stageAll prepares what is written for a backend, ahead of its turn if the backend can.
-func stageAll(b state.Backend, owned keygroup.Range, to chan<- func() error, chain []written) {
+func stageAll(b state.Backend, owned keygroup.Range, to chan<- func() error, after int, chain []written) {
 	defer close(to)
 	for i, w := range chain {
-		stale := make([]bool, Groups)
-		for _, later := range chain[i+1:] {
-			for g := later.whole.First; g < later.whole.Last; g++ {
-				stale[g] = true
-			}
+		if i < after {
+			continue
 		}
+		stale := whole(chain[i+1:])
 		for _, p := range w.pieces {
 			needed := false
 			for g := p.Groups.First; g < p.Groups.Last; g++ {
