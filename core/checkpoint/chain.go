@@ -78,6 +78,39 @@ func (c *Chain) Stale(n uint32, groups int) []bool {
 	return stale
 }
 
+// Since says how whoever has restored an earlier chain of the same groups goes on to this
+// one: it forgets the groups in gone, by group, of which a later snapshot holds everything, and
+// restores the handles in rest as those of this chain. False: had is not of this chain's past.
+func (c *Chain) Since(had *Chain, groups int) (rest []*Handle, gone []bool, ok bool) {
+	type place struct {
+		path   string
+		offset int64
+	}
+	known, kept := map[place]bool{}, map[place]bool{}
+	for _, h := range had.Handles {
+		known[place{h.Path, h.Offset}] = true
+	}
+	for _, h := range c.Handles {
+		at := place{h.Path, h.Offset}
+		if kept[at] = true; !known[at] {
+			rest = append(rest, h)
+		}
+	}
+	now, then := c.latest(groups), had.latest(groups)
+	for _, h := range had.Handles {
+		if !kept[place{h.Path, h.Offset}] && !c.covered(now, h.Snapshot, h.FirstGroup, h.LastGroup) {
+			return nil, nil, false
+		}
+	}
+	gone = make([]bool, groups)
+	for g := range gone {
+		if gone[g] = now[g] > then[g]; now[g] < then[g] {
+			return nil, nil, false
+		}
+	}
+	return rest, gone, true
+}
+
 // latest is, by group, the last snapshot that holds everything of it.
 func (c *Chain) latest(groups int) []uint32 {
 	out := make([]uint32, groups)

@@ -85,3 +85,42 @@ func TestChainStale(t *testing.T) {
 		t.Error(c.text(), c.Next())
 	}
 }
+
+// Whoever has restored a chain goes on to a later one with what came since; to one of another
+// past it does not.
+func TestChainSince(t *testing.T) {
+	own := keygroup.Range{Last: 6}
+	had := &Chain{Own: own}
+	had.Add([]*Handle{handle("all", 0, 8)}, keygroup.Range{Last: 8}, 8)
+	had.Add([]*Handle{handle("a", 1, 6)}, keygroup.Range{Last: 2}, 8)
+	now := *had
+	check := func(what string, to *Chain, rest, gone string, ok bool) {
+		t.Helper()
+		handles, groups, got := to.Since(had, 8)
+		list := &Chain{Handles: handles}
+		stale := ""
+		for g, is := range groups {
+			if is {
+				stale += fmt.Sprint(g)
+			}
+		}
+		if list.text() != rest || stale != gone || got != ok {
+			t.Errorf("%s: have %s, groups %s, %v; want %s, groups %s, %v", what, list.text(), stale, got, rest, gone, ok)
+		}
+	}
+	check("nothing since", &now, "[]", "", true)
+	now.Add([]*Handle{handle("b", 3, 4)}, keygroup.Range{}, 8)
+	check("changes", &now, "[b@3]", "", true)
+	now.Add([]*Handle{handle("c", 2, 5)}, keygroup.Range{First: 2, Last: 5}, 8)
+	check("a share", &now, "[c@4]", "234", true) // b is stale by then
+	other := now
+	other.Handles = slices.DeleteFunc(slices.Clone(now.Handles), func(h *Handle) bool { return h.Path == "a" })
+	check("without one that is needed", &other, "[]", "", false)
+	now.Add([]*Handle{handle("new", 0, 8)}, keygroup.Range{Last: 8}, 8)
+	check("everything anew", &now, "[new@5]", "01234567", true)
+	fork := &Chain{Own: own}
+	fork.Add([]*Handle{handle("all", 0, 8)}, keygroup.Range{Last: 8}, 8)
+	check("before it", fork, "[]", "", false)
+	fork.Add([]*Handle{handle("x", 1, 6)}, keygroup.Range{Last: 2}, 8)
+	check("beside it", fork, "[]", "", false)
+}

@@ -156,6 +156,18 @@ func (a *Account) Shrink(n int64) {
 	a.ledger.give(n)
 }
 
+// Move hangs the account, with what is charged to it, below another one of its ledger, and
+// lifts its own limit; or it is refused there and stays. Nobody uses it meanwhile.
+func (a *Account) Move(to *Account) error {
+	n := a.Used()
+	if err := to.growBelowRoot(n); err != nil {
+		return err
+	}
+	a.parent.shrinkBelowRoot(n)
+	a.parent, a.limit = to, 0
+	return nil
+}
+
 // growBelowRoot charges every account from a up to the ledger's, which it leaves.
 func (a *Account) growBelowRoot(n int64) error {
 	for at := a; at.parent != nil; at = at.parent {

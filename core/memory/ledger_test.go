@@ -189,6 +189,39 @@ func TestFreedBuffersArePoisoned(t *testing.T) {
 	m.Free(b)
 }
 
+// What is charged to an account that moves is charged above its new place, or it stays.
+func TestMove(t *testing.T) {
+	l := ledger(t, memory.Options{Limit: 1000})
+	from, to, full := l.Child("from", 400), l.Child("to", 0), l.Child("full", 200)
+	a := from.Child("a", 300)
+	if err := a.Grow(250); err != nil {
+		t.Fatal(err)
+	}
+	want := func(fromUsed, toUsed, fullUsed int64, path string) {
+		t.Helper()
+		have := fmt.Sprint(l.Used(), from.Used(), to.Used(), full.Used(), a.Used(), a.Path())
+		if want := fmt.Sprint(int64(250), fromUsed, toUsed, fullUsed, int64(250), path); have != want {
+			t.Fatalf("have %s, want %s", have, want)
+		}
+	}
+	var e *memory.ExhaustedError
+	if err := a.Move(full); !errors.As(err, &e) || e.Limited != "full" {
+		t.Fatalf("have %v", err)
+	}
+	want(250, 0, 0, "from/a")
+	if err := a.Move(to); err != nil {
+		t.Fatal(err)
+	}
+	want(0, 250, 0, "to/a")
+	if err := a.Grow(700); err != nil {
+		t.Fatalf("beyond the limits that it had: %v", err)
+	}
+	a.Shrink(950)
+	if l.Used() != 0 || to.Used() != 0 {
+		t.Errorf("%d and %d are left", l.Used(), to.Used())
+	}
+}
+
 // Many goroutines at the limit: the sum never exceeds it and ends at zero.
 func TestConcurrentCharges(t *testing.T) {
 	const limit = 1 << 20
