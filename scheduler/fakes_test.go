@@ -490,6 +490,10 @@ func (w *worker) Cancel(ctx context.Context, r *rpc.CancelRequest) (*rpc.CancelR
 	return &rpc.CancelReply{}, nil
 }
 
+func (w *worker) StandBy(context.Context, *rpc.StandByRequest) (*rpc.StandByReply, error) {
+	return &rpc.StandByReply{}, nil
+}
+
 func (w *worker) Rewind(context.Context, *rpc.RewindRequest) (*rpc.RewindReply, error) {
 	return &rpc.RewindReply{}, nil
 }

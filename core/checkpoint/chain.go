@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/tidemill/tidemill/core/keygroup"
@@ -80,8 +81,9 @@ func (c *Chain) Stale(n uint32, groups int) []bool {
 
 // Since says how whoever has restored an earlier chain of the same groups goes on to this
 // one: it forgets the groups in gone, by group, of which a later snapshot holds everything, and
-// restores the handles in rest as those of this chain. False: had is not of this chain's past.
-func (c *Chain) Since(had *Chain, groups int) (rest []*Handle, gone []bool, ok bool) {
+// restores the handles in rest as those of this chain. It fails where had is not of this
+// chain's past.
+func (c *Chain) Since(had *Chain, groups int) (rest []*Handle, gone []bool, err error) {
 	type place struct {
 		path   string
 		offset int64
@@ -99,16 +101,20 @@ func (c *Chain) Since(had *Chain, groups int) (rest []*Handle, gone []bool, ok b
 	now, then := c.latest(groups), had.latest(groups)
 	for _, h := range had.Handles {
 		if !kept[place{h.Path, h.Offset}] && !c.covered(now, h.Snapshot, h.FirstGroup, h.LastGroup) {
-			return nil, nil, false
+			return nil, nil, fmt.Errorf("%s, byte %d, is not part of what it became", h.Path, h.Offset)
 		}
+	}
+	own := c.Own
+	if own.Len() == 0 {
+		own.Last = keygroup.Group(groups)
 	}
 	gone = make([]bool, groups)
-	for g := range gone {
+	for g := own.First; g < own.Last; g++ {
 		if gone[g] = now[g] > then[g]; now[g] < then[g] {
-			return nil, nil, false
+			return nil, nil, fmt.Errorf("all of key group %d was written before, in snapshot %d", g, now[g])
 		}
 	}
-	return rest, gone, true
+	return rest, gone, nil
 }
 
 // latest is, by group, the last snapshot that holds everything of it.

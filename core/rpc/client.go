@@ -13,6 +13,10 @@ type WorkerClient interface {
 	// Deploy starts an attempt in a slot. What becomes of it is reported to the
 	// master. A lower attempt of the same subtask is cancelled.
 	Deploy(ctx context.Context, r *DeployRequest) (*DeployReply, error)
+	// StandBy restores keyed state ahead for attempts that are about to be deployed, and
+	// returns once that is done. What it has restored ends with the term, or when it is called
+	// again.
+	StandBy(ctx context.Context, r *StandByRequest) (*StandByReply, error)
 	// Cancel ends attempts; each reports CANCELLED or how else it ended. Unknown
 	// ones are ignored.
 	Cancel(ctx context.Context, r *CancelRequest) (*CancelReply, error)

@@ -103,6 +103,10 @@ func (e *echo) Deploy(_ context.Context, q *DeployRequest) (*DeployReply, error)
 	return answer[DeployReply](e, q)
 }
 
+func (e *echo) StandBy(_ context.Context, q *StandByRequest) (*StandByReply, error) {
+	return answer[StandByReply](e, q)
+}
+
 func (e *echo) Cancel(_ context.Context, q *CancelRequest) (*CancelReply, error) {
 	return answer[CancelReply](e, q)
 }

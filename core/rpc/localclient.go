@@ -51,6 +51,10 @@ func (c localWorker) Deploy(ctx context.Context, q *DeployRequest) (*DeployReply
 	return call(ctx, c.l, "worker.Deploy", c.find, WorkerClient.Deploy, q)
 }
 
+func (c localWorker) StandBy(ctx context.Context, q *StandByRequest) (*StandByReply, error) {
+	return call(ctx, c.l, "worker.StandBy", c.find, WorkerClient.StandBy, q)
+}
+
 func (c localWorker) Cancel(ctx context.Context, q *CancelRequest) (*CancelReply, error) {
 	return call(ctx, c.l, "worker.Cancel", c.find, WorkerClient.Cancel, q)
 }

@@ -1723,6 +1723,97 @@ func (*DeployReply) Descriptor() ([]byte, []int) {
 	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{20}
 }
 
+// StandByRequest has keyed state restored for attempts that are about to be deployed on a
+// worker: of each, what Deploy will say but for its exchanges and its number. It replaces what
+// an earlier one had restored and nobody has taken; without tasks, nothing is kept.
+type StandByRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Tasks         []*DeployRequest       `protobuf:"bytes,2,rep,name=tasks,proto3" json:"tasks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StandByRequest) Reset() {
+	*x = StandByRequest{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StandByRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StandByRequest) ProtoMessage() {}
+
+func (x *StandByRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StandByRequest.ProtoReflect.Descriptor instead.
+func (*StandByRequest) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *StandByRequest) GetJob() *JobRef {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *StandByRequest) GetTasks() []*DeployRequest {
+	if x != nil {
+		return x.Tasks
+	}
+	return nil
+}
+
+type StandByReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StandByReply) Reset() {
+	*x = StandByReply{}
+	mi := &file_core_rpc_rpc_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StandByReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StandByReply) ProtoMessage() {}
+
+func (x *StandByReply) ProtoReflect() protoreflect.Message {
+	mi := &file_core_rpc_rpc_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StandByReply.ProtoReflect.Descriptor instead.
+func (*StandByReply) Descriptor() ([]byte, []int) {
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{22}
+}
+
 type CancelRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Job           *JobRef                `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
@@ -1733,7 +1824,7 @@ type CancelRequest struct {
 
 func (x *CancelRequest) Reset() {
 	*x = CancelRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[21]
+	mi := &file_core_rpc_rpc_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1745,7 +1836,7 @@ func (x *CancelRequest) String() string {
 func (*CancelRequest) ProtoMessage() {}
 
 func (x *CancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[21]
+	mi := &file_core_rpc_rpc_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1758,7 +1849,7 @@ func (x *CancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
 func (*CancelRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{21}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CancelRequest) GetJob() *JobRef {
@@ -1783,7 +1874,7 @@ type CancelReply struct {
 
 func (x *CancelReply) Reset() {
 	*x = CancelReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[22]
+	mi := &file_core_rpc_rpc_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1795,7 +1886,7 @@ func (x *CancelReply) String() string {
 func (*CancelReply) ProtoMessage() {}
 
 func (x *CancelReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[22]
+	mi := &file_core_rpc_rpc_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1808,7 +1899,7 @@ func (x *CancelReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelReply.ProtoReflect.Descriptor instead.
 func (*CancelReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{22}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{24}
 }
 
 type TaskReport struct {
@@ -1834,7 +1925,7 @@ type TaskReport struct {
 
 func (x *TaskReport) Reset() {
 	*x = TaskReport{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[23]
+	mi := &file_core_rpc_rpc_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1846,7 +1937,7 @@ func (x *TaskReport) String() string {
 func (*TaskReport) ProtoMessage() {}
 
 func (x *TaskReport) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[23]
+	mi := &file_core_rpc_rpc_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1859,7 +1950,7 @@ func (x *TaskReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskReport.ProtoReflect.Descriptor instead.
 func (*TaskReport) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{23}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TaskReport) GetJob() *JobRef {
@@ -1975,7 +2066,7 @@ type TaskReply struct {
 
 func (x *TaskReply) Reset() {
 	*x = TaskReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[24]
+	mi := &file_core_rpc_rpc_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1987,7 +2078,7 @@ func (x *TaskReply) String() string {
 func (*TaskReply) ProtoMessage() {}
 
 func (x *TaskReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[24]
+	mi := &file_core_rpc_rpc_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2000,7 +2091,7 @@ func (x *TaskReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskReply.ProtoReflect.Descriptor instead.
 func (*TaskReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{24}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{26}
 }
 
 // LaneManifest is what an attempt wrote into its lane of an exchange.
@@ -2017,7 +2108,7 @@ type LaneManifest struct {
 
 func (x *LaneManifest) Reset() {
 	*x = LaneManifest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[25]
+	mi := &file_core_rpc_rpc_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2029,7 +2120,7 @@ func (x *LaneManifest) String() string {
 func (*LaneManifest) ProtoMessage() {}
 
 func (x *LaneManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[25]
+	mi := &file_core_rpc_rpc_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2042,7 +2133,7 @@ func (x *LaneManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LaneManifest.ProtoReflect.Descriptor instead.
 func (*LaneManifest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{25}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *LaneManifest) GetExchange() uint32 {
@@ -2091,7 +2182,7 @@ type PartitionTotals struct {
 
 func (x *PartitionTotals) Reset() {
 	*x = PartitionTotals{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[26]
+	mi := &file_core_rpc_rpc_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2103,7 +2194,7 @@ func (x *PartitionTotals) String() string {
 func (*PartitionTotals) ProtoMessage() {}
 
 func (x *PartitionTotals) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[26]
+	mi := &file_core_rpc_rpc_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2116,7 +2207,7 @@ func (x *PartitionTotals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionTotals.ProtoReflect.Descriptor instead.
 func (*PartitionTotals) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{26}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PartitionTotals) GetRows() uint64 {
@@ -2154,7 +2245,7 @@ type Committable struct {
 
 func (x *Committable) Reset() {
 	*x = Committable{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[27]
+	mi := &file_core_rpc_rpc_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2166,7 +2257,7 @@ func (x *Committable) String() string {
 func (*Committable) ProtoMessage() {}
 
 func (x *Committable) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[27]
+	mi := &file_core_rpc_rpc_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2179,7 +2270,7 @@ func (x *Committable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Committable.ProtoReflect.Descriptor instead.
 func (*Committable) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{27}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Committable) GetOperator() string {
@@ -2231,7 +2322,7 @@ type TriggerRequest struct {
 
 func (x *TriggerRequest) Reset() {
 	*x = TriggerRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[28]
+	mi := &file_core_rpc_rpc_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2243,7 +2334,7 @@ func (x *TriggerRequest) String() string {
 func (*TriggerRequest) ProtoMessage() {}
 
 func (x *TriggerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[28]
+	mi := &file_core_rpc_rpc_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2256,7 +2347,7 @@ func (x *TriggerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerRequest.ProtoReflect.Descriptor instead.
 func (*TriggerRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{28}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TriggerRequest) GetJob() *JobRef {
@@ -2295,7 +2386,7 @@ type TriggerReply struct {
 
 func (x *TriggerReply) Reset() {
 	*x = TriggerReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[29]
+	mi := &file_core_rpc_rpc_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2307,7 +2398,7 @@ func (x *TriggerReply) String() string {
 func (*TriggerReply) ProtoMessage() {}
 
 func (x *TriggerReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[29]
+	mi := &file_core_rpc_rpc_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2320,7 +2411,7 @@ func (x *TriggerReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerReply.ProtoReflect.Descriptor instead.
 func (*TriggerReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{29}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{31}
 }
 
 // NotifyRequest says that a checkpoint of attempts is complete or given up, or brings a part of a
@@ -2338,7 +2429,7 @@ type NotifyRequest struct {
 
 func (x *NotifyRequest) Reset() {
 	*x = NotifyRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[30]
+	mi := &file_core_rpc_rpc_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2350,7 +2441,7 @@ func (x *NotifyRequest) String() string {
 func (*NotifyRequest) ProtoMessage() {}
 
 func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[30]
+	mi := &file_core_rpc_rpc_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2363,7 +2454,7 @@ func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyRequest.ProtoReflect.Descriptor instead.
 func (*NotifyRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{30}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *NotifyRequest) GetJob() *JobRef {
@@ -2414,7 +2505,7 @@ type FilterPart struct {
 
 func (x *FilterPart) Reset() {
 	*x = FilterPart{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[31]
+	mi := &file_core_rpc_rpc_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2426,7 +2517,7 @@ func (x *FilterPart) String() string {
 func (*FilterPart) ProtoMessage() {}
 
 func (x *FilterPart) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[31]
+	mi := &file_core_rpc_rpc_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2439,7 +2530,7 @@ func (x *FilterPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilterPart.ProtoReflect.Descriptor instead.
 func (*FilterPart) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{31}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *FilterPart) GetId() uint32 {
@@ -2478,7 +2569,7 @@ type NotifyReply struct {
 
 func (x *NotifyReply) Reset() {
 	*x = NotifyReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[32]
+	mi := &file_core_rpc_rpc_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2490,7 +2581,7 @@ func (x *NotifyReply) String() string {
 func (*NotifyReply) ProtoMessage() {}
 
 func (x *NotifyReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[32]
+	mi := &file_core_rpc_rpc_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2503,7 +2594,7 @@ func (x *NotifyReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyReply.ProtoReflect.Descriptor instead.
 func (*NotifyReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{32}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{34}
 }
 
 type AckRequest struct {
@@ -2525,7 +2616,7 @@ type AckRequest struct {
 
 func (x *AckRequest) Reset() {
 	*x = AckRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[33]
+	mi := &file_core_rpc_rpc_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2537,7 +2628,7 @@ func (x *AckRequest) String() string {
 func (*AckRequest) ProtoMessage() {}
 
 func (x *AckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[33]
+	mi := &file_core_rpc_rpc_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2550,7 +2641,7 @@ func (x *AckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckRequest.ProtoReflect.Descriptor instead.
 func (*AckRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{33}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *AckRequest) GetJob() *JobRef {
@@ -2638,7 +2729,7 @@ type AckReply struct {
 
 func (x *AckReply) Reset() {
 	*x = AckReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[34]
+	mi := &file_core_rpc_rpc_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2650,7 +2741,7 @@ func (x *AckReply) String() string {
 func (*AckReply) ProtoMessage() {}
 
 func (x *AckReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[34]
+	mi := &file_core_rpc_rpc_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2663,7 +2754,7 @@ func (x *AckReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckReply.ProtoReflect.Descriptor instead.
 func (*AckReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{34}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{36}
 }
 
 type DeclineRequest struct {
@@ -2678,7 +2769,7 @@ type DeclineRequest struct {
 
 func (x *DeclineRequest) Reset() {
 	*x = DeclineRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[35]
+	mi := &file_core_rpc_rpc_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2690,7 +2781,7 @@ func (x *DeclineRequest) String() string {
 func (*DeclineRequest) ProtoMessage() {}
 
 func (x *DeclineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[35]
+	mi := &file_core_rpc_rpc_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2703,7 +2794,7 @@ func (x *DeclineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineRequest.ProtoReflect.Descriptor instead.
 func (*DeclineRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{35}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *DeclineRequest) GetJob() *JobRef {
@@ -2742,7 +2833,7 @@ type DeclineReply struct {
 
 func (x *DeclineReply) Reset() {
 	*x = DeclineReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[36]
+	mi := &file_core_rpc_rpc_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2754,7 +2845,7 @@ func (x *DeclineReply) String() string {
 func (*DeclineReply) ProtoMessage() {}
 
 func (x *DeclineReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[36]
+	mi := &file_core_rpc_rpc_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2767,7 +2858,7 @@ func (x *DeclineReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineReply.ProtoReflect.Descriptor instead.
 func (*DeclineReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{36}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{38}
 }
 
 // RewindRequest has what a worker keeps of exchanges brought back to where it was behind the
@@ -2783,7 +2874,7 @@ type RewindRequest struct {
 
 func (x *RewindRequest) Reset() {
 	*x = RewindRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[37]
+	mi := &file_core_rpc_rpc_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2795,7 +2886,7 @@ func (x *RewindRequest) String() string {
 func (*RewindRequest) ProtoMessage() {}
 
 func (x *RewindRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[37]
+	mi := &file_core_rpc_rpc_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2808,7 +2899,7 @@ func (x *RewindRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RewindRequest.ProtoReflect.Descriptor instead.
 func (*RewindRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{37}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *RewindRequest) GetJob() *JobRef {
@@ -2845,7 +2936,7 @@ type RewoundPartition struct {
 
 func (x *RewoundPartition) Reset() {
 	*x = RewoundPartition{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	mi := &file_core_rpc_rpc_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2857,7 +2948,7 @@ func (x *RewoundPartition) String() string {
 func (*RewoundPartition) ProtoMessage() {}
 
 func (x *RewoundPartition) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[38]
+	mi := &file_core_rpc_rpc_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2870,7 +2961,7 @@ func (x *RewoundPartition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RewoundPartition.ProtoReflect.Descriptor instead.
 func (*RewoundPartition) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{38}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RewoundPartition) GetExchange() uint32 {
@@ -2911,7 +3002,7 @@ type LaneAttempt struct {
 
 func (x *LaneAttempt) Reset() {
 	*x = LaneAttempt{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	mi := &file_core_rpc_rpc_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2923,7 +3014,7 @@ func (x *LaneAttempt) String() string {
 func (*LaneAttempt) ProtoMessage() {}
 
 func (x *LaneAttempt) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[39]
+	mi := &file_core_rpc_rpc_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2936,7 +3027,7 @@ func (x *LaneAttempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LaneAttempt.ProtoReflect.Descriptor instead.
 func (*LaneAttempt) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{39}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *LaneAttempt) GetLane() uint32 {
@@ -2961,7 +3052,7 @@ type RewindReply struct {
 
 func (x *RewindReply) Reset() {
 	*x = RewindReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	mi := &file_core_rpc_rpc_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2973,7 +3064,7 @@ func (x *RewindReply) String() string {
 func (*RewindReply) ProtoMessage() {}
 
 func (x *RewindReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[40]
+	mi := &file_core_rpc_rpc_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2986,7 +3077,7 @@ func (x *RewindReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RewindReply.ProtoReflect.Descriptor instead.
 func (*RewindReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{40}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{42}
 }
 
 type DropRequest struct {
@@ -3001,7 +3092,7 @@ type DropRequest struct {
 
 func (x *DropRequest) Reset() {
 	*x = DropRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[41]
+	mi := &file_core_rpc_rpc_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3013,7 +3104,7 @@ func (x *DropRequest) String() string {
 func (*DropRequest) ProtoMessage() {}
 
 func (x *DropRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[41]
+	mi := &file_core_rpc_rpc_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3026,7 +3117,7 @@ func (x *DropRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropRequest.ProtoReflect.Descriptor instead.
 func (*DropRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{41}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *DropRequest) GetJob() *JobRef {
@@ -3065,7 +3156,7 @@ type DropReply struct {
 
 func (x *DropReply) Reset() {
 	*x = DropReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[42]
+	mi := &file_core_rpc_rpc_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3077,7 +3168,7 @@ func (x *DropReply) String() string {
 func (*DropReply) ProtoMessage() {}
 
 func (x *DropReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[42]
+	mi := &file_core_rpc_rpc_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3090,7 +3181,7 @@ func (x *DropReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropReply.ProtoReflect.Descriptor instead.
 func (*DropReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{42}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{44}
 }
 
 type ShuffleDropRequest struct {
@@ -3104,7 +3195,7 @@ type ShuffleDropRequest struct {
 
 func (x *ShuffleDropRequest) Reset() {
 	*x = ShuffleDropRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[43]
+	mi := &file_core_rpc_rpc_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3116,7 +3207,7 @@ func (x *ShuffleDropRequest) String() string {
 func (*ShuffleDropRequest) ProtoMessage() {}
 
 func (x *ShuffleDropRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[43]
+	mi := &file_core_rpc_rpc_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3129,7 +3220,7 @@ func (x *ShuffleDropRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleDropRequest.ProtoReflect.Descriptor instead.
 func (*ShuffleDropRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{43}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ShuffleDropRequest) GetJob() *JobRef {
@@ -3161,7 +3252,7 @@ type ShuffleDropReply struct {
 
 func (x *ShuffleDropReply) Reset() {
 	*x = ShuffleDropReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[44]
+	mi := &file_core_rpc_rpc_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3173,7 +3264,7 @@ func (x *ShuffleDropReply) String() string {
 func (*ShuffleDropReply) ProtoMessage() {}
 
 func (x *ShuffleDropReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[44]
+	mi := &file_core_rpc_rpc_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3186,7 +3277,7 @@ func (x *ShuffleDropReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleDropReply.ProtoReflect.Descriptor instead.
 func (*ShuffleDropReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{44}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{46}
 }
 
 // DrainRequest says that a server is to end: the master places nothing new there, has what
@@ -3199,7 +3290,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[45]
+	mi := &file_core_rpc_rpc_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3211,7 +3302,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[45]
+	mi := &file_core_rpc_rpc_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3224,7 +3315,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{45}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{47}
 }
 
 type DrainReply struct {
@@ -3235,7 +3326,7 @@ type DrainReply struct {
 
 func (x *DrainReply) Reset() {
 	*x = DrainReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[46]
+	mi := &file_core_rpc_rpc_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3247,7 +3338,7 @@ func (x *DrainReply) String() string {
 func (*DrainReply) ProtoMessage() {}
 
 func (x *DrainReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[46]
+	mi := &file_core_rpc_rpc_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3260,7 +3351,7 @@ func (x *DrainReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainReply.ProtoReflect.Descriptor instead.
 func (*DrainReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{46}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{48}
 }
 
 // HandOverRequest has a server write a lane that an attempt has committed there to another
@@ -3278,7 +3369,7 @@ type HandOverRequest struct {
 
 func (x *HandOverRequest) Reset() {
 	*x = HandOverRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[47]
+	mi := &file_core_rpc_rpc_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3290,7 +3381,7 @@ func (x *HandOverRequest) String() string {
 func (*HandOverRequest) ProtoMessage() {}
 
 func (x *HandOverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[47]
+	mi := &file_core_rpc_rpc_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3303,7 +3394,7 @@ func (x *HandOverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandOverRequest.ProtoReflect.Descriptor instead.
 func (*HandOverRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{47}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *HandOverRequest) GetJob() *JobRef {
@@ -3351,7 +3442,7 @@ type HandOverReply struct {
 
 func (x *HandOverReply) Reset() {
 	*x = HandOverReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[48]
+	mi := &file_core_rpc_rpc_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3363,7 +3454,7 @@ func (x *HandOverReply) String() string {
 func (*HandOverReply) ProtoMessage() {}
 
 func (x *HandOverReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[48]
+	mi := &file_core_rpc_rpc_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3376,7 +3467,7 @@ func (x *HandOverReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandOverReply.ProtoReflect.Descriptor instead.
 func (*HandOverReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{48}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *HandOverReply) GetManifest() *LaneManifest {
@@ -3396,7 +3487,7 @@ type LanesRequest struct {
 
 func (x *LanesRequest) Reset() {
 	*x = LanesRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[49]
+	mi := &file_core_rpc_rpc_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3408,7 +3499,7 @@ func (x *LanesRequest) String() string {
 func (*LanesRequest) ProtoMessage() {}
 
 func (x *LanesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[49]
+	mi := &file_core_rpc_rpc_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3421,7 +3512,7 @@ func (x *LanesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LanesRequest.ProtoReflect.Descriptor instead.
 func (*LanesRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{49}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *LanesRequest) GetJob() *JobRef {
@@ -3449,7 +3540,7 @@ type LanesReply struct {
 
 func (x *LanesReply) Reset() {
 	*x = LanesReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[50]
+	mi := &file_core_rpc_rpc_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3461,7 +3552,7 @@ func (x *LanesReply) String() string {
 func (*LanesReply) ProtoMessage() {}
 
 func (x *LanesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[50]
+	mi := &file_core_rpc_rpc_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3474,7 +3565,7 @@ func (x *LanesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LanesReply.ProtoReflect.Descriptor instead.
 func (*LanesReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{50}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *LanesReply) GetLanes() []*LaneManifest {
@@ -3492,7 +3583,7 @@ type ShuffleStatsRequest struct {
 
 func (x *ShuffleStatsRequest) Reset() {
 	*x = ShuffleStatsRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[51]
+	mi := &file_core_rpc_rpc_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3504,7 +3595,7 @@ func (x *ShuffleStatsRequest) String() string {
 func (*ShuffleStatsRequest) ProtoMessage() {}
 
 func (x *ShuffleStatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[51]
+	mi := &file_core_rpc_rpc_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3517,7 +3608,7 @@ func (x *ShuffleStatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleStatsRequest.ProtoReflect.Descriptor instead.
 func (*ShuffleStatsRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{51}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{53}
 }
 
 type ShuffleStats struct {
@@ -3536,7 +3627,7 @@ type ShuffleStats struct {
 
 func (x *ShuffleStats) Reset() {
 	*x = ShuffleStats{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[52]
+	mi := &file_core_rpc_rpc_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3548,7 +3639,7 @@ func (x *ShuffleStats) String() string {
 func (*ShuffleStats) ProtoMessage() {}
 
 func (x *ShuffleStats) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[52]
+	mi := &file_core_rpc_rpc_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3561,7 +3652,7 @@ func (x *ShuffleStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShuffleStats.ProtoReflect.Descriptor instead.
 func (*ShuffleStats) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{52}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ShuffleStats) GetMemoryBytes() int64 {
@@ -3632,7 +3723,7 @@ type SubmitRequest struct {
 
 func (x *SubmitRequest) Reset() {
 	*x = SubmitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[53]
+	mi := &file_core_rpc_rpc_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3644,7 +3735,7 @@ func (x *SubmitRequest) String() string {
 func (*SubmitRequest) ProtoMessage() {}
 
 func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[53]
+	mi := &file_core_rpc_rpc_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3657,7 +3748,7 @@ func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{53}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *SubmitRequest) GetGraph() *jobgraph.Graph {
@@ -3683,7 +3774,7 @@ type SubmitReply struct {
 
 func (x *SubmitReply) Reset() {
 	*x = SubmitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[54]
+	mi := &file_core_rpc_rpc_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3695,7 +3786,7 @@ func (x *SubmitReply) String() string {
 func (*SubmitReply) ProtoMessage() {}
 
 func (x *SubmitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[54]
+	mi := &file_core_rpc_rpc_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3708,7 +3799,7 @@ func (x *SubmitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitReply.ProtoReflect.Descriptor instead.
 func (*SubmitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{54}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *SubmitReply) GetJob() []byte {
@@ -3731,7 +3822,7 @@ type GetJobRequest struct {
 
 func (x *GetJobRequest) Reset() {
 	*x = GetJobRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[55]
+	mi := &file_core_rpc_rpc_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3743,7 +3834,7 @@ func (x *GetJobRequest) String() string {
 func (*GetJobRequest) ProtoMessage() {}
 
 func (x *GetJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[55]
+	mi := &file_core_rpc_rpc_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3756,7 +3847,7 @@ func (x *GetJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetJobRequest.ProtoReflect.Descriptor instead.
 func (*GetJobRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{55}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *GetJobRequest) GetJob() []byte {
@@ -3790,7 +3881,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[56]
+	mi := &file_core_rpc_rpc_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3802,7 +3893,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[56]
+	mi := &file_core_rpc_rpc_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3815,7 +3906,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{56}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListJobsRequest) GetMost() uint32 {
@@ -3841,7 +3932,7 @@ type ListJobsReply struct {
 
 func (x *ListJobsReply) Reset() {
 	*x = ListJobsReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[57]
+	mi := &file_core_rpc_rpc_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3853,7 +3944,7 @@ func (x *ListJobsReply) String() string {
 func (*ListJobsReply) ProtoMessage() {}
 
 func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[57]
+	mi := &file_core_rpc_rpc_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3866,7 +3957,7 @@ func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsReply.ProtoReflect.Descriptor instead.
 func (*ListJobsReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{57}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListJobsReply) GetJobs() []*JobStatus {
@@ -3885,7 +3976,7 @@ type CancelJobRequest struct {
 
 func (x *CancelJobRequest) Reset() {
 	*x = CancelJobRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[58]
+	mi := &file_core_rpc_rpc_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3897,7 +3988,7 @@ func (x *CancelJobRequest) String() string {
 func (*CancelJobRequest) ProtoMessage() {}
 
 func (x *CancelJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[58]
+	mi := &file_core_rpc_rpc_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3910,7 +4001,7 @@ func (x *CancelJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelJobRequest.ProtoReflect.Descriptor instead.
 func (*CancelJobRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{58}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *CancelJobRequest) GetJob() []byte {
@@ -3928,7 +4019,7 @@ type CancelJobReply struct {
 
 func (x *CancelJobReply) Reset() {
 	*x = CancelJobReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[59]
+	mi := &file_core_rpc_rpc_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3940,7 +4031,7 @@ func (x *CancelJobReply) String() string {
 func (*CancelJobReply) ProtoMessage() {}
 
 func (x *CancelJobReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[59]
+	mi := &file_core_rpc_rpc_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3953,7 +4044,7 @@ func (x *CancelJobReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelJobReply.ProtoReflect.Descriptor instead.
 func (*CancelJobReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{59}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{61}
 }
 
 // SavepointRequest asks for a savepoint: a checkpoint of which the job forgets nothing and
@@ -3974,7 +4065,7 @@ type SavepointRequest struct {
 
 func (x *SavepointRequest) Reset() {
 	*x = SavepointRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[60]
+	mi := &file_core_rpc_rpc_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3986,7 +4077,7 @@ func (x *SavepointRequest) String() string {
 func (*SavepointRequest) ProtoMessage() {}
 
 func (x *SavepointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[60]
+	mi := &file_core_rpc_rpc_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3999,7 +4090,7 @@ func (x *SavepointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SavepointRequest.ProtoReflect.Descriptor instead.
 func (*SavepointRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{60}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *SavepointRequest) GetJob() []byte {
@@ -4061,7 +4152,7 @@ type SavepointReply struct {
 
 func (x *SavepointReply) Reset() {
 	*x = SavepointReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[61]
+	mi := &file_core_rpc_rpc_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4073,7 +4164,7 @@ func (x *SavepointReply) String() string {
 func (*SavepointReply) ProtoMessage() {}
 
 func (x *SavepointReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[61]
+	mi := &file_core_rpc_rpc_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4086,7 +4177,7 @@ func (x *SavepointReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SavepointReply.ProtoReflect.Descriptor instead.
 func (*SavepointReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{61}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *SavepointReply) GetPath() string {
@@ -4113,7 +4204,7 @@ type CheckpointsRequest struct {
 
 func (x *CheckpointsRequest) Reset() {
 	*x = CheckpointsRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[62]
+	mi := &file_core_rpc_rpc_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4125,7 +4216,7 @@ func (x *CheckpointsRequest) String() string {
 func (*CheckpointsRequest) ProtoMessage() {}
 
 func (x *CheckpointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[62]
+	mi := &file_core_rpc_rpc_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4138,7 +4229,7 @@ func (x *CheckpointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointsRequest.ProtoReflect.Descriptor instead.
 func (*CheckpointsRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{62}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *CheckpointsRequest) GetJob() []byte {
@@ -4168,7 +4259,7 @@ type CheckpointsReply struct {
 
 func (x *CheckpointsReply) Reset() {
 	*x = CheckpointsReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[63]
+	mi := &file_core_rpc_rpc_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4180,7 +4271,7 @@ func (x *CheckpointsReply) String() string {
 func (*CheckpointsReply) ProtoMessage() {}
 
 func (x *CheckpointsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[63]
+	mi := &file_core_rpc_rpc_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4193,7 +4284,7 @@ func (x *CheckpointsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointsReply.ProtoReflect.Descriptor instead.
 func (*CheckpointsReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{63}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *CheckpointsReply) GetCheckpoints() []*CheckpointStatus {
@@ -4249,7 +4340,7 @@ type CheckpointStatus struct {
 
 func (x *CheckpointStatus) Reset() {
 	*x = CheckpointStatus{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[64]
+	mi := &file_core_rpc_rpc_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4261,7 +4352,7 @@ func (x *CheckpointStatus) String() string {
 func (*CheckpointStatus) ProtoMessage() {}
 
 func (x *CheckpointStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[64]
+	mi := &file_core_rpc_rpc_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4274,7 +4365,7 @@ func (x *CheckpointStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointStatus.ProtoReflect.Descriptor instead.
 func (*CheckpointStatus) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{64}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *CheckpointStatus) GetCheckpoint() uint64 {
@@ -4410,7 +4501,7 @@ type RescaleRequest struct {
 
 func (x *RescaleRequest) Reset() {
 	*x = RescaleRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[65]
+	mi := &file_core_rpc_rpc_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4422,7 +4513,7 @@ func (x *RescaleRequest) String() string {
 func (*RescaleRequest) ProtoMessage() {}
 
 func (x *RescaleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[65]
+	mi := &file_core_rpc_rpc_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4435,7 +4526,7 @@ func (x *RescaleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RescaleRequest.ProtoReflect.Descriptor instead.
 func (*RescaleRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{65}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *RescaleRequest) GetJob() []byte {
@@ -4478,7 +4569,7 @@ type VertexBounds struct {
 
 func (x *VertexBounds) Reset() {
 	*x = VertexBounds{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[66]
+	mi := &file_core_rpc_rpc_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4490,7 +4581,7 @@ func (x *VertexBounds) String() string {
 func (*VertexBounds) ProtoMessage() {}
 
 func (x *VertexBounds) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[66]
+	mi := &file_core_rpc_rpc_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4503,7 +4594,7 @@ func (x *VertexBounds) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VertexBounds.ProtoReflect.Descriptor instead.
 func (*VertexBounds) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{66}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *VertexBounds) GetVertex() uint32 {
@@ -4537,7 +4628,7 @@ type RescaleReply struct {
 
 func (x *RescaleReply) Reset() {
 	*x = RescaleReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[67]
+	mi := &file_core_rpc_rpc_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4549,7 +4640,7 @@ func (x *RescaleReply) String() string {
 func (*RescaleReply) ProtoMessage() {}
 
 func (x *RescaleReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[67]
+	mi := &file_core_rpc_rpc_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4562,7 +4653,7 @@ func (x *RescaleReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RescaleReply.ProtoReflect.Descriptor instead.
 func (*RescaleReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{67}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *RescaleReply) GetVertices() []*VertexBounds {
@@ -4584,7 +4675,7 @@ type GatherRequest struct {
 
 func (x *GatherRequest) Reset() {
 	*x = GatherRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[68]
+	mi := &file_core_rpc_rpc_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4596,7 +4687,7 @@ func (x *GatherRequest) String() string {
 func (*GatherRequest) ProtoMessage() {}
 
 func (x *GatherRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[68]
+	mi := &file_core_rpc_rpc_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4609,7 +4700,7 @@ func (x *GatherRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatherRequest.ProtoReflect.Descriptor instead.
 func (*GatherRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{68}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *GatherRequest) GetJob() *JobRef {
@@ -4642,7 +4733,7 @@ type GatherReply struct {
 
 func (x *GatherReply) Reset() {
 	*x = GatherReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[69]
+	mi := &file_core_rpc_rpc_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4654,7 +4745,7 @@ func (x *GatherReply) String() string {
 func (*GatherReply) ProtoMessage() {}
 
 func (x *GatherReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[69]
+	mi := &file_core_rpc_rpc_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4667,7 +4758,7 @@ func (x *GatherReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatherReply.ProtoReflect.Descriptor instead.
 func (*GatherReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{69}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *GatherReply) GetManifest() *checkpoint.Manifest {
@@ -4711,7 +4802,7 @@ type JobStatus struct {
 
 func (x *JobStatus) Reset() {
 	*x = JobStatus{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[70]
+	mi := &file_core_rpc_rpc_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4723,7 +4814,7 @@ func (x *JobStatus) String() string {
 func (*JobStatus) ProtoMessage() {}
 
 func (x *JobStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[70]
+	mi := &file_core_rpc_rpc_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4736,7 +4827,7 @@ func (x *JobStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobStatus.ProtoReflect.Descriptor instead.
 func (*JobStatus) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{70}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *JobStatus) GetJob() []byte {
@@ -4921,7 +5012,7 @@ type VertexStatus struct {
 
 func (x *VertexStatus) Reset() {
 	*x = VertexStatus{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[71]
+	mi := &file_core_rpc_rpc_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4933,7 +5024,7 @@ func (x *VertexStatus) String() string {
 func (*VertexStatus) ProtoMessage() {}
 
 func (x *VertexStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[71]
+	mi := &file_core_rpc_rpc_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4946,7 +5037,7 @@ func (x *VertexStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VertexStatus.ProtoReflect.Descriptor instead.
 func (*VertexStatus) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{71}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *VertexStatus) GetVertex() uint32 {
@@ -5089,7 +5180,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[72]
+	mi := &file_core_rpc_rpc_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5101,7 +5192,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[72]
+	mi := &file_core_rpc_rpc_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5114,7 +5205,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{72}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *Decision) GetAt() int64 {
@@ -5163,7 +5254,7 @@ type JobFailure struct {
 
 func (x *JobFailure) Reset() {
 	*x = JobFailure{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[73]
+	mi := &file_core_rpc_rpc_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5175,7 +5266,7 @@ func (x *JobFailure) String() string {
 func (*JobFailure) ProtoMessage() {}
 
 func (x *JobFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[73]
+	mi := &file_core_rpc_rpc_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5188,7 +5279,7 @@ func (x *JobFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobFailure.ProtoReflect.Descriptor instead.
 func (*JobFailure) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{73}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *JobFailure) GetAt() int64 {
@@ -5225,7 +5316,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[74]
+	mi := &file_core_rpc_rpc_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5237,7 +5328,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[74]
+	mi := &file_core_rpc_rpc_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5250,7 +5341,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{74}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *Wait) GetPart() string {
@@ -5289,7 +5380,7 @@ type NodesRequest struct {
 
 func (x *NodesRequest) Reset() {
 	*x = NodesRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[75]
+	mi := &file_core_rpc_rpc_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5301,7 +5392,7 @@ func (x *NodesRequest) String() string {
 func (*NodesRequest) ProtoMessage() {}
 
 func (x *NodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[75]
+	mi := &file_core_rpc_rpc_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5314,7 +5405,7 @@ func (x *NodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodesRequest.ProtoReflect.Descriptor instead.
 func (*NodesRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{75}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{77}
 }
 
 type NodesReply struct {
@@ -5326,7 +5417,7 @@ type NodesReply struct {
 
 func (x *NodesReply) Reset() {
 	*x = NodesReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[76]
+	mi := &file_core_rpc_rpc_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5338,7 +5429,7 @@ func (x *NodesReply) String() string {
 func (*NodesReply) ProtoMessage() {}
 
 func (x *NodesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[76]
+	mi := &file_core_rpc_rpc_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5351,7 +5442,7 @@ func (x *NodesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodesReply.ProtoReflect.Descriptor instead.
 func (*NodesReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{76}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *NodesReply) GetNodes() []*Node {
@@ -5390,7 +5481,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[77]
+	mi := &file_core_rpc_rpc_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5402,7 +5493,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[77]
+	mi := &file_core_rpc_rpc_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5415,7 +5506,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{77}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *Node) GetId() string {
@@ -5561,7 +5652,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[78]
+	mi := &file_core_rpc_rpc_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5573,7 +5664,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[78]
+	mi := &file_core_rpc_rpc_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5586,7 +5677,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{78}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *LogsRequest) GetJob() []byte {
@@ -5612,7 +5703,7 @@ type LogsReply struct {
 
 func (x *LogsReply) Reset() {
 	*x = LogsReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[79]
+	mi := &file_core_rpc_rpc_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5624,7 +5715,7 @@ func (x *LogsReply) String() string {
 func (*LogsReply) ProtoMessage() {}
 
 func (x *LogsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[79]
+	mi := &file_core_rpc_rpc_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5637,7 +5728,7 @@ func (x *LogsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsReply.ProtoReflect.Descriptor instead.
 func (*LogsReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{79}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *LogsReply) GetLines() []*LogLine {
@@ -5659,7 +5750,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[80]
+	mi := &file_core_rpc_rpc_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5671,7 +5762,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[80]
+	mi := &file_core_rpc_rpc_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5684,7 +5775,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{80}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *LogLine) GetAt() int64 {
@@ -5724,7 +5815,7 @@ type DrainNodeRequest struct {
 
 func (x *DrainNodeRequest) Reset() {
 	*x = DrainNodeRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[81]
+	mi := &file_core_rpc_rpc_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5736,7 +5827,7 @@ func (x *DrainNodeRequest) String() string {
 func (*DrainNodeRequest) ProtoMessage() {}
 
 func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[81]
+	mi := &file_core_rpc_rpc_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5749,7 +5840,7 @@ func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNodeRequest.ProtoReflect.Descriptor instead.
 func (*DrainNodeRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{81}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *DrainNodeRequest) GetId() string {
@@ -5767,7 +5858,7 @@ type DrainNodeReply struct {
 
 func (x *DrainNodeReply) Reset() {
 	*x = DrainNodeReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[82]
+	mi := &file_core_rpc_rpc_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5779,7 +5870,7 @@ func (x *DrainNodeReply) String() string {
 func (*DrainNodeReply) ProtoMessage() {}
 
 func (x *DrainNodeReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[82]
+	mi := &file_core_rpc_rpc_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5792,7 +5883,7 @@ func (x *DrainNodeReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNodeReply.ProtoReflect.Descriptor instead.
 func (*DrainNodeReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{82}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{84}
 }
 
 type JoinRequest struct {
@@ -5805,7 +5896,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[83]
+	mi := &file_core_rpc_rpc_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5817,7 +5908,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[83]
+	mi := &file_core_rpc_rpc_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5830,7 +5921,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{83}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *JoinRequest) GetId() string {
@@ -5855,7 +5946,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[84]
+	mi := &file_core_rpc_rpc_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5867,7 +5958,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[84]
+	mi := &file_core_rpc_rpc_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5880,7 +5971,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{84}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{86}
 }
 
 // RemoveRequest takes a master out for good, or forgets a worker or shuffle server that
@@ -5894,7 +5985,7 @@ type RemoveRequest struct {
 
 func (x *RemoveRequest) Reset() {
 	*x = RemoveRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[85]
+	mi := &file_core_rpc_rpc_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5906,7 +5997,7 @@ func (x *RemoveRequest) String() string {
 func (*RemoveRequest) ProtoMessage() {}
 
 func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[85]
+	mi := &file_core_rpc_rpc_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5919,7 +6010,7 @@ func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveRequest.ProtoReflect.Descriptor instead.
 func (*RemoveRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{85}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *RemoveRequest) GetId() string {
@@ -5937,7 +6028,7 @@ type RemoveReply struct {
 
 func (x *RemoveReply) Reset() {
 	*x = RemoveReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[86]
+	mi := &file_core_rpc_rpc_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5949,7 +6040,7 @@ func (x *RemoveReply) String() string {
 func (*RemoveReply) ProtoMessage() {}
 
 func (x *RemoveReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[86]
+	mi := &file_core_rpc_rpc_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5962,7 +6053,7 @@ func (x *RemoveReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveReply.ProtoReflect.Descriptor instead.
 func (*RemoveReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{86}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{88}
 }
 
 // SelfRequest asks a master what it knows of the cluster, whether it leads or not.
@@ -5976,7 +6067,7 @@ type SelfRequest struct {
 
 func (x *SelfRequest) Reset() {
 	*x = SelfRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[87]
+	mi := &file_core_rpc_rpc_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5988,7 +6079,7 @@ func (x *SelfRequest) String() string {
 func (*SelfRequest) ProtoMessage() {}
 
 func (x *SelfRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[87]
+	mi := &file_core_rpc_rpc_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6001,7 +6092,7 @@ func (x *SelfRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelfRequest.ProtoReflect.Descriptor instead.
 func (*SelfRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{87}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *SelfRequest) GetAsker() string {
@@ -6029,7 +6120,7 @@ type SelfReply struct {
 
 func (x *SelfReply) Reset() {
 	*x = SelfReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[88]
+	mi := &file_core_rpc_rpc_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6041,7 +6132,7 @@ func (x *SelfReply) String() string {
 func (*SelfReply) ProtoMessage() {}
 
 func (x *SelfReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[88]
+	mi := &file_core_rpc_rpc_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6054,7 +6145,7 @@ func (x *SelfReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelfReply.ProtoReflect.Descriptor instead.
 func (*SelfReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{88}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *SelfReply) GetId() string {
@@ -6088,7 +6179,7 @@ type BlobRequest struct {
 
 func (x *BlobRequest) Reset() {
 	*x = BlobRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[89]
+	mi := &file_core_rpc_rpc_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6100,7 +6191,7 @@ func (x *BlobRequest) String() string {
 func (*BlobRequest) ProtoMessage() {}
 
 func (x *BlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[89]
+	mi := &file_core_rpc_rpc_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6113,7 +6204,7 @@ func (x *BlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobRequest.ProtoReflect.Descriptor instead.
 func (*BlobRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{89}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *BlobRequest) GetName() string {
@@ -6139,7 +6230,7 @@ type BlobReply struct {
 
 func (x *BlobReply) Reset() {
 	*x = BlobReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[90]
+	mi := &file_core_rpc_rpc_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6151,7 +6242,7 @@ func (x *BlobReply) String() string {
 func (*BlobReply) ProtoMessage() {}
 
 func (x *BlobReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[90]
+	mi := &file_core_rpc_rpc_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6164,7 +6255,7 @@ func (x *BlobReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobReply.ProtoReflect.Descriptor instead.
 func (*BlobReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{90}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *BlobReply) GetData() []byte {
@@ -6187,7 +6278,7 @@ type CoordinatorRequest struct {
 
 func (x *CoordinatorRequest) Reset() {
 	*x = CoordinatorRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[91]
+	mi := &file_core_rpc_rpc_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6199,7 +6290,7 @@ func (x *CoordinatorRequest) String() string {
 func (*CoordinatorRequest) ProtoMessage() {}
 
 func (x *CoordinatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[91]
+	mi := &file_core_rpc_rpc_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6212,7 +6303,7 @@ func (x *CoordinatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorRequest.ProtoReflect.Descriptor instead.
 func (*CoordinatorRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{91}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *CoordinatorRequest) GetJob() *JobRef {
@@ -6250,7 +6341,7 @@ type CoordinatedVertex struct {
 
 func (x *CoordinatedVertex) Reset() {
 	*x = CoordinatedVertex{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[92]
+	mi := &file_core_rpc_rpc_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6262,7 +6353,7 @@ func (x *CoordinatedVertex) String() string {
 func (*CoordinatedVertex) ProtoMessage() {}
 
 func (x *CoordinatedVertex) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[92]
+	mi := &file_core_rpc_rpc_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6275,7 +6366,7 @@ func (x *CoordinatedVertex) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatedVertex.ProtoReflect.Descriptor instead.
 func (*CoordinatedVertex) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{92}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *CoordinatedVertex) GetVertex() *jobgraph.Vertex {
@@ -6321,7 +6412,7 @@ type CoordinatorReply struct {
 
 func (x *CoordinatorReply) Reset() {
 	*x = CoordinatorReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[93]
+	mi := &file_core_rpc_rpc_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6333,7 +6424,7 @@ func (x *CoordinatorReply) String() string {
 func (*CoordinatorReply) ProtoMessage() {}
 
 func (x *CoordinatorReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[93]
+	mi := &file_core_rpc_rpc_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6346,7 +6437,7 @@ func (x *CoordinatorReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorReply.ProtoReflect.Descriptor instead.
 func (*CoordinatorReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{93}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{95}
 }
 
 type SplitRequest struct {
@@ -6361,7 +6452,7 @@ type SplitRequest struct {
 
 func (x *SplitRequest) Reset() {
 	*x = SplitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[94]
+	mi := &file_core_rpc_rpc_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6373,7 +6464,7 @@ func (x *SplitRequest) String() string {
 func (*SplitRequest) ProtoMessage() {}
 
 func (x *SplitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[94]
+	mi := &file_core_rpc_rpc_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6386,7 +6477,7 @@ func (x *SplitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitRequest.ProtoReflect.Descriptor instead.
 func (*SplitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{94}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *SplitRequest) GetJob() *JobRef {
@@ -6421,7 +6512,7 @@ type SplitReply struct {
 
 func (x *SplitReply) Reset() {
 	*x = SplitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[95]
+	mi := &file_core_rpc_rpc_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6433,7 +6524,7 @@ func (x *SplitReply) String() string {
 func (*SplitReply) ProtoMessage() {}
 
 func (x *SplitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[95]
+	mi := &file_core_rpc_rpc_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6446,7 +6537,7 @@ func (x *SplitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitReply.ProtoReflect.Descriptor instead.
 func (*SplitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{95}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *SplitReply) GetEnded() bool {
@@ -6481,7 +6572,7 @@ type Split struct {
 
 func (x *Split) Reset() {
 	*x = Split{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[96]
+	mi := &file_core_rpc_rpc_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6493,7 +6584,7 @@ func (x *Split) String() string {
 func (*Split) ProtoMessage() {}
 
 func (x *Split) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[96]
+	mi := &file_core_rpc_rpc_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6506,7 +6597,7 @@ func (x *Split) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Split.ProtoReflect.Descriptor instead.
 func (*Split) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{96}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *Split) GetId() string {
@@ -6542,7 +6633,7 @@ type ResetRequest struct {
 
 func (x *ResetRequest) Reset() {
 	*x = ResetRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[97]
+	mi := &file_core_rpc_rpc_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6554,7 +6645,7 @@ func (x *ResetRequest) String() string {
 func (*ResetRequest) ProtoMessage() {}
 
 func (x *ResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[97]
+	mi := &file_core_rpc_rpc_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6567,7 +6658,7 @@ func (x *ResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetRequest.ProtoReflect.Descriptor instead.
 func (*ResetRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{97}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *ResetRequest) GetJob() *JobRef {
@@ -6592,7 +6683,7 @@ type ResetReply struct {
 
 func (x *ResetReply) Reset() {
 	*x = ResetReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[98]
+	mi := &file_core_rpc_rpc_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6604,7 +6695,7 @@ func (x *ResetReply) String() string {
 func (*ResetReply) ProtoMessage() {}
 
 func (x *ResetReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[98]
+	mi := &file_core_rpc_rpc_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6617,7 +6708,7 @@ func (x *ResetReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetReply.ProtoReflect.Descriptor instead.
 func (*ResetReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{98}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{100}
 }
 
 // SnapshotRequest comes when every source has taken its part of the checkpoint.
@@ -6632,7 +6723,7 @@ type SnapshotRequest struct {
 
 func (x *SnapshotRequest) Reset() {
 	*x = SnapshotRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[99]
+	mi := &file_core_rpc_rpc_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6644,7 +6735,7 @@ func (x *SnapshotRequest) String() string {
 func (*SnapshotRequest) ProtoMessage() {}
 
 func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[99]
+	mi := &file_core_rpc_rpc_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6657,7 +6748,7 @@ func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{99}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *SnapshotRequest) GetJob() *JobRef {
@@ -6693,7 +6784,7 @@ type SourcePart struct {
 
 func (x *SourcePart) Reset() {
 	*x = SourcePart{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[100]
+	mi := &file_core_rpc_rpc_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6705,7 +6796,7 @@ func (x *SourcePart) String() string {
 func (*SourcePart) ProtoMessage() {}
 
 func (x *SourcePart) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[100]
+	mi := &file_core_rpc_rpc_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6718,7 +6809,7 @@ func (x *SourcePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourcePart.ProtoReflect.Descriptor instead.
 func (*SourcePart) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{100}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *SourcePart) GetAttempt() *Attempt {
@@ -6756,7 +6847,7 @@ type EnumeratorState struct {
 
 func (x *EnumeratorState) Reset() {
 	*x = EnumeratorState{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[101]
+	mi := &file_core_rpc_rpc_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6768,7 +6859,7 @@ func (x *EnumeratorState) String() string {
 func (*EnumeratorState) ProtoMessage() {}
 
 func (x *EnumeratorState) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[101]
+	mi := &file_core_rpc_rpc_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6781,7 +6872,7 @@ func (x *EnumeratorState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnumeratorState.ProtoReflect.Descriptor instead.
 func (*EnumeratorState) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{101}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *EnumeratorState) GetEnumerator() []byte {
@@ -6817,7 +6908,7 @@ type CoordinatorState struct {
 
 func (x *CoordinatorState) Reset() {
 	*x = CoordinatorState{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[102]
+	mi := &file_core_rpc_rpc_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6829,7 +6920,7 @@ func (x *CoordinatorState) String() string {
 func (*CoordinatorState) ProtoMessage() {}
 
 func (x *CoordinatorState) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[102]
+	mi := &file_core_rpc_rpc_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6842,7 +6933,7 @@ func (x *CoordinatorState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CoordinatorState.ProtoReflect.Descriptor instead.
 func (*CoordinatorState) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{102}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *CoordinatorState) GetSource() []byte {
@@ -6875,7 +6966,7 @@ type SnapshotReply struct {
 
 func (x *SnapshotReply) Reset() {
 	*x = SnapshotReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[103]
+	mi := &file_core_rpc_rpc_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6887,7 +6978,7 @@ func (x *SnapshotReply) String() string {
 func (*SnapshotReply) ProtoMessage() {}
 
 func (x *SnapshotReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[103]
+	mi := &file_core_rpc_rpc_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6900,7 +6991,7 @@ func (x *SnapshotReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotReply.ProtoReflect.Descriptor instead.
 func (*SnapshotReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{103}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *SnapshotReply) GetVertices() []*VertexPosition {
@@ -6921,7 +7012,7 @@ type VertexPosition struct {
 
 func (x *VertexPosition) Reset() {
 	*x = VertexPosition{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[104]
+	mi := &file_core_rpc_rpc_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6933,7 +7024,7 @@ func (x *VertexPosition) String() string {
 func (*VertexPosition) ProtoMessage() {}
 
 func (x *VertexPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[104]
+	mi := &file_core_rpc_rpc_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6946,7 +7037,7 @@ func (x *VertexPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VertexPosition.ProtoReflect.Descriptor instead.
 func (*VertexPosition) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{104}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *VertexPosition) GetVertex() uint32 {
@@ -6975,7 +7066,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[105]
+	mi := &file_core_rpc_rpc_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6987,7 +7078,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[105]
+	mi := &file_core_rpc_rpc_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7000,7 +7091,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{105}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *CommitRequest) GetJob() *JobRef {
@@ -7039,7 +7130,7 @@ type CommitReply struct {
 
 func (x *CommitReply) Reset() {
 	*x = CommitReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[106]
+	mi := &file_core_rpc_rpc_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7051,7 +7142,7 @@ func (x *CommitReply) String() string {
 func (*CommitReply) ProtoMessage() {}
 
 func (x *CommitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[106]
+	mi := &file_core_rpc_rpc_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7064,7 +7155,7 @@ func (x *CommitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitReply.ProtoReflect.Descriptor instead.
 func (*CommitReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{106}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{108}
 }
 
 type AbortRequest struct {
@@ -7080,7 +7171,7 @@ type AbortRequest struct {
 
 func (x *AbortRequest) Reset() {
 	*x = AbortRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[107]
+	mi := &file_core_rpc_rpc_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7092,7 +7183,7 @@ func (x *AbortRequest) String() string {
 func (*AbortRequest) ProtoMessage() {}
 
 func (x *AbortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[107]
+	mi := &file_core_rpc_rpc_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7105,7 +7196,7 @@ func (x *AbortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortRequest.ProtoReflect.Descriptor instead.
 func (*AbortRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{107}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *AbortRequest) GetJob() *JobRef {
@@ -7137,7 +7228,7 @@ type AbortReply struct {
 
 func (x *AbortReply) Reset() {
 	*x = AbortReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[108]
+	mi := &file_core_rpc_rpc_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7149,7 +7240,7 @@ func (x *AbortReply) String() string {
 func (*AbortReply) ProtoMessage() {}
 
 func (x *AbortReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[108]
+	mi := &file_core_rpc_rpc_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7162,7 +7253,7 @@ func (x *AbortReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortReply.ProtoReflect.Descriptor instead.
 func (*AbortReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{108}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{110}
 }
 
 // ProgressRequest asks for the splits of a job.
@@ -7175,7 +7266,7 @@ type ProgressRequest struct {
 
 func (x *ProgressRequest) Reset() {
 	*x = ProgressRequest{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[109]
+	mi := &file_core_rpc_rpc_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7187,7 +7278,7 @@ func (x *ProgressRequest) String() string {
 func (*ProgressRequest) ProtoMessage() {}
 
 func (x *ProgressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[109]
+	mi := &file_core_rpc_rpc_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7200,7 +7291,7 @@ func (x *ProgressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressRequest.ProtoReflect.Descriptor instead.
 func (*ProgressRequest) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{109}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{111}
 }
 
 func (x *ProgressRequest) GetJob() *JobRef {
@@ -7222,7 +7313,7 @@ type ProgressReply struct {
 
 func (x *ProgressReply) Reset() {
 	*x = ProgressReply{}
-	mi := &file_core_rpc_rpc_proto_msgTypes[110]
+	mi := &file_core_rpc_rpc_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7234,7 +7325,7 @@ func (x *ProgressReply) String() string {
 func (*ProgressReply) ProtoMessage() {}
 
 func (x *ProgressReply) ProtoReflect() protoreflect.Message {
-	mi := &file_core_rpc_rpc_proto_msgTypes[110]
+	mi := &file_core_rpc_rpc_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7247,7 +7338,7 @@ func (x *ProgressReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgressReply.ProtoReflect.Descriptor instead.
 func (*ProgressReply) Descriptor() ([]byte, []int) {
-	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{110}
+	return file_core_rpc_rpc_proto_rawDescGZIP(), []int{112}
 }
 
 func (x *ProgressReply) GetSplitsAssigned() uint64 {
@@ -7435,7 +7526,11 @@ const file_core_rpc_rpc_proto_rawDesc = "" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\r\n" +
-	"\vDeployReply\"p\n" +
+	"\vDeployReply\"q\n" +
+	"\x0eStandByRequest\x12)\n" +
+	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x124\n" +
+	"\x05tasks\x18\x02 \x03(\v2\x1e.tidemill.rpc.v1.DeployRequestR\x05tasks\"\x0e\n" +
+	"\fStandByReply\"p\n" +
 	"\rCancelRequest\x12)\n" +
 	"\x03job\x18\x01 \x01(\v2\x17.tidemill.rpc.v1.JobRefR\x03job\x124\n" +
 	"\battempts\x18\x02 \x03(\v2\x18.tidemill.rpc.v1.AttemptR\battempts\"\r\n" +
@@ -7884,7 +7979,7 @@ func file_core_rpc_rpc_proto_rawDescGZIP() []byte {
 }
 
 var file_core_rpc_rpc_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_core_rpc_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 113)
+var file_core_rpc_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 115)
 var file_core_rpc_rpc_proto_goTypes = []any{
 	(TaskState)(0),                  // 0: tidemill.rpc.v1.TaskState
 	(TaskWait_Kind)(0),              // 1: tidemill.rpc.v1.TaskWait.Kind
@@ -7909,104 +8004,106 @@ var file_core_rpc_rpc_proto_goTypes = []any{
 	(*Placement)(nil),               // 20: tidemill.rpc.v1.Placement
 	(*DeployRequest)(nil),           // 21: tidemill.rpc.v1.DeployRequest
 	(*DeployReply)(nil),             // 22: tidemill.rpc.v1.DeployReply
-	(*CancelRequest)(nil),           // 23: tidemill.rpc.v1.CancelRequest
-	(*CancelReply)(nil),             // 24: tidemill.rpc.v1.CancelReply
-	(*TaskReport)(nil),              // 25: tidemill.rpc.v1.TaskReport
-	(*TaskReply)(nil),               // 26: tidemill.rpc.v1.TaskReply
-	(*LaneManifest)(nil),            // 27: tidemill.rpc.v1.LaneManifest
-	(*PartitionTotals)(nil),         // 28: tidemill.rpc.v1.PartitionTotals
-	(*Committable)(nil),             // 29: tidemill.rpc.v1.Committable
-	(*TriggerRequest)(nil),          // 30: tidemill.rpc.v1.TriggerRequest
-	(*TriggerReply)(nil),            // 31: tidemill.rpc.v1.TriggerReply
-	(*NotifyRequest)(nil),           // 32: tidemill.rpc.v1.NotifyRequest
-	(*FilterPart)(nil),              // 33: tidemill.rpc.v1.FilterPart
-	(*NotifyReply)(nil),             // 34: tidemill.rpc.v1.NotifyReply
-	(*AckRequest)(nil),              // 35: tidemill.rpc.v1.AckRequest
-	(*AckReply)(nil),                // 36: tidemill.rpc.v1.AckReply
-	(*DeclineRequest)(nil),          // 37: tidemill.rpc.v1.DeclineRequest
-	(*DeclineReply)(nil),            // 38: tidemill.rpc.v1.DeclineReply
-	(*RewindRequest)(nil),           // 39: tidemill.rpc.v1.RewindRequest
-	(*RewoundPartition)(nil),        // 40: tidemill.rpc.v1.RewoundPartition
-	(*LaneAttempt)(nil),             // 41: tidemill.rpc.v1.LaneAttempt
-	(*RewindReply)(nil),             // 42: tidemill.rpc.v1.RewindReply
-	(*DropRequest)(nil),             // 43: tidemill.rpc.v1.DropRequest
-	(*DropReply)(nil),               // 44: tidemill.rpc.v1.DropReply
-	(*ShuffleDropRequest)(nil),      // 45: tidemill.rpc.v1.ShuffleDropRequest
-	(*ShuffleDropReply)(nil),        // 46: tidemill.rpc.v1.ShuffleDropReply
-	(*DrainRequest)(nil),            // 47: tidemill.rpc.v1.DrainRequest
-	(*DrainReply)(nil),              // 48: tidemill.rpc.v1.DrainReply
-	(*HandOverRequest)(nil),         // 49: tidemill.rpc.v1.HandOverRequest
-	(*HandOverReply)(nil),           // 50: tidemill.rpc.v1.HandOverReply
-	(*LanesRequest)(nil),            // 51: tidemill.rpc.v1.LanesRequest
-	(*LanesReply)(nil),              // 52: tidemill.rpc.v1.LanesReply
-	(*ShuffleStatsRequest)(nil),     // 53: tidemill.rpc.v1.ShuffleStatsRequest
-	(*ShuffleStats)(nil),            // 54: tidemill.rpc.v1.ShuffleStats
-	(*SubmitRequest)(nil),           // 55: tidemill.rpc.v1.SubmitRequest
-	(*SubmitReply)(nil),             // 56: tidemill.rpc.v1.SubmitReply
-	(*GetJobRequest)(nil),           // 57: tidemill.rpc.v1.GetJobRequest
-	(*ListJobsRequest)(nil),         // 58: tidemill.rpc.v1.ListJobsRequest
-	(*ListJobsReply)(nil),           // 59: tidemill.rpc.v1.ListJobsReply
-	(*CancelJobRequest)(nil),        // 60: tidemill.rpc.v1.CancelJobRequest
-	(*CancelJobReply)(nil),          // 61: tidemill.rpc.v1.CancelJobReply
-	(*SavepointRequest)(nil),        // 62: tidemill.rpc.v1.SavepointRequest
-	(*SavepointReply)(nil),          // 63: tidemill.rpc.v1.SavepointReply
-	(*CheckpointsRequest)(nil),      // 64: tidemill.rpc.v1.CheckpointsRequest
-	(*CheckpointsReply)(nil),        // 65: tidemill.rpc.v1.CheckpointsReply
-	(*CheckpointStatus)(nil),        // 66: tidemill.rpc.v1.CheckpointStatus
-	(*RescaleRequest)(nil),          // 67: tidemill.rpc.v1.RescaleRequest
-	(*VertexBounds)(nil),            // 68: tidemill.rpc.v1.VertexBounds
-	(*RescaleReply)(nil),            // 69: tidemill.rpc.v1.RescaleReply
-	(*GatherRequest)(nil),           // 70: tidemill.rpc.v1.GatherRequest
-	(*GatherReply)(nil),             // 71: tidemill.rpc.v1.GatherReply
-	(*JobStatus)(nil),               // 72: tidemill.rpc.v1.JobStatus
-	(*VertexStatus)(nil),            // 73: tidemill.rpc.v1.VertexStatus
-	(*Decision)(nil),                // 74: tidemill.rpc.v1.Decision
-	(*JobFailure)(nil),              // 75: tidemill.rpc.v1.JobFailure
-	(*Wait)(nil),                    // 76: tidemill.rpc.v1.Wait
-	(*NodesRequest)(nil),            // 77: tidemill.rpc.v1.NodesRequest
-	(*NodesReply)(nil),              // 78: tidemill.rpc.v1.NodesReply
-	(*Node)(nil),                    // 79: tidemill.rpc.v1.Node
-	(*LogsRequest)(nil),             // 80: tidemill.rpc.v1.LogsRequest
-	(*LogsReply)(nil),               // 81: tidemill.rpc.v1.LogsReply
-	(*LogLine)(nil),                 // 82: tidemill.rpc.v1.LogLine
-	(*DrainNodeRequest)(nil),        // 83: tidemill.rpc.v1.DrainNodeRequest
-	(*DrainNodeReply)(nil),          // 84: tidemill.rpc.v1.DrainNodeReply
-	(*JoinRequest)(nil),             // 85: tidemill.rpc.v1.JoinRequest
-	(*JoinReply)(nil),               // 86: tidemill.rpc.v1.JoinReply
-	(*RemoveRequest)(nil),           // 87: tidemill.rpc.v1.RemoveRequest
-	(*RemoveReply)(nil),             // 88: tidemill.rpc.v1.RemoveReply
-	(*SelfRequest)(nil),             // 89: tidemill.rpc.v1.SelfRequest
-	(*SelfReply)(nil),               // 90: tidemill.rpc.v1.SelfReply
-	(*BlobRequest)(nil),             // 91: tidemill.rpc.v1.BlobRequest
-	(*BlobReply)(nil),               // 92: tidemill.rpc.v1.BlobReply
-	(*CoordinatorRequest)(nil),      // 93: tidemill.rpc.v1.CoordinatorRequest
-	(*CoordinatedVertex)(nil),       // 94: tidemill.rpc.v1.CoordinatedVertex
-	(*CoordinatorReply)(nil),        // 95: tidemill.rpc.v1.CoordinatorReply
-	(*SplitRequest)(nil),            // 96: tidemill.rpc.v1.SplitRequest
-	(*SplitReply)(nil),              // 97: tidemill.rpc.v1.SplitReply
-	(*Split)(nil),                   // 98: tidemill.rpc.v1.Split
-	(*ResetRequest)(nil),            // 99: tidemill.rpc.v1.ResetRequest
-	(*ResetReply)(nil),              // 100: tidemill.rpc.v1.ResetReply
-	(*SnapshotRequest)(nil),         // 101: tidemill.rpc.v1.SnapshotRequest
-	(*SourcePart)(nil),              // 102: tidemill.rpc.v1.SourcePart
-	(*EnumeratorState)(nil),         // 103: tidemill.rpc.v1.EnumeratorState
-	(*CoordinatorState)(nil),        // 104: tidemill.rpc.v1.CoordinatorState
-	(*SnapshotReply)(nil),           // 105: tidemill.rpc.v1.SnapshotReply
-	(*VertexPosition)(nil),          // 106: tidemill.rpc.v1.VertexPosition
-	(*CommitRequest)(nil),           // 107: tidemill.rpc.v1.CommitRequest
-	(*CommitReply)(nil),             // 108: tidemill.rpc.v1.CommitReply
-	(*AbortRequest)(nil),            // 109: tidemill.rpc.v1.AbortRequest
-	(*AbortReply)(nil),              // 110: tidemill.rpc.v1.AbortReply
-	(*ProgressRequest)(nil),         // 111: tidemill.rpc.v1.ProgressRequest
-	(*ProgressReply)(nil),           // 112: tidemill.rpc.v1.ProgressReply
-	nil,                             // 113: tidemill.rpc.v1.DeployRequest.OptionsEntry
-	nil,                             // 114: tidemill.rpc.v1.VertexStatus.SubtasksEntry
-	(*jobgraph.Exchange)(nil),       // 115: tidemill.jobgraph.v1.Exchange
-	(*jobgraph.Vertex)(nil),         // 116: tidemill.jobgraph.v1.Vertex
-	(*checkpoint.Restore)(nil),      // 117: tidemill.checkpoint.v1.Restore
-	(*checkpoint.SubtaskState)(nil), // 118: tidemill.checkpoint.v1.SubtaskState
-	(*jobgraph.Graph)(nil),          // 119: tidemill.jobgraph.v1.Graph
-	(*checkpoint.Manifest)(nil),     // 120: tidemill.checkpoint.v1.Manifest
+	(*StandByRequest)(nil),          // 23: tidemill.rpc.v1.StandByRequest
+	(*StandByReply)(nil),            // 24: tidemill.rpc.v1.StandByReply
+	(*CancelRequest)(nil),           // 25: tidemill.rpc.v1.CancelRequest
+	(*CancelReply)(nil),             // 26: tidemill.rpc.v1.CancelReply
+	(*TaskReport)(nil),              // 27: tidemill.rpc.v1.TaskReport
+	(*TaskReply)(nil),               // 28: tidemill.rpc.v1.TaskReply
+	(*LaneManifest)(nil),            // 29: tidemill.rpc.v1.LaneManifest
+	(*PartitionTotals)(nil),         // 30: tidemill.rpc.v1.PartitionTotals
+	(*Committable)(nil),             // 31: tidemill.rpc.v1.Committable
+	(*TriggerRequest)(nil),          // 32: tidemill.rpc.v1.TriggerRequest
+	(*TriggerReply)(nil),            // 33: tidemill.rpc.v1.TriggerReply
+	(*NotifyRequest)(nil),           // 34: tidemill.rpc.v1.NotifyRequest
+	(*FilterPart)(nil),              // 35: tidemill.rpc.v1.FilterPart
+	(*NotifyReply)(nil),             // 36: tidemill.rpc.v1.NotifyReply
+	(*AckRequest)(nil),              // 37: tidemill.rpc.v1.AckRequest
+	(*AckReply)(nil),                // 38: tidemill.rpc.v1.AckReply
+	(*DeclineRequest)(nil),          // 39: tidemill.rpc.v1.DeclineRequest
+	(*DeclineReply)(nil),            // 40: tidemill.rpc.v1.DeclineReply
+	(*RewindRequest)(nil),           // 41: tidemill.rpc.v1.RewindRequest
+	(*RewoundPartition)(nil),        // 42: tidemill.rpc.v1.RewoundPartition
+	(*LaneAttempt)(nil),             // 43: tidemill.rpc.v1.LaneAttempt
+	(*RewindReply)(nil),             // 44: tidemill.rpc.v1.RewindReply
+	(*DropRequest)(nil),             // 45: tidemill.rpc.v1.DropRequest
+	(*DropReply)(nil),               // 46: tidemill.rpc.v1.DropReply
+	(*ShuffleDropRequest)(nil),      // 47: tidemill.rpc.v1.ShuffleDropRequest
+	(*ShuffleDropReply)(nil),        // 48: tidemill.rpc.v1.ShuffleDropReply
+	(*DrainRequest)(nil),            // 49: tidemill.rpc.v1.DrainRequest
+	(*DrainReply)(nil),              // 50: tidemill.rpc.v1.DrainReply
+	(*HandOverRequest)(nil),         // 51: tidemill.rpc.v1.HandOverRequest
+	(*HandOverReply)(nil),           // 52: tidemill.rpc.v1.HandOverReply
+	(*LanesRequest)(nil),            // 53: tidemill.rpc.v1.LanesRequest
+	(*LanesReply)(nil),              // 54: tidemill.rpc.v1.LanesReply
+	(*ShuffleStatsRequest)(nil),     // 55: tidemill.rpc.v1.ShuffleStatsRequest
+	(*ShuffleStats)(nil),            // 56: tidemill.rpc.v1.ShuffleStats
+	(*SubmitRequest)(nil),           // 57: tidemill.rpc.v1.SubmitRequest
+	(*SubmitReply)(nil),             // 58: tidemill.rpc.v1.SubmitReply
+	(*GetJobRequest)(nil),           // 59: tidemill.rpc.v1.GetJobRequest
+	(*ListJobsRequest)(nil),         // 60: tidemill.rpc.v1.ListJobsRequest
+	(*ListJobsReply)(nil),           // 61: tidemill.rpc.v1.ListJobsReply
+	(*CancelJobRequest)(nil),        // 62: tidemill.rpc.v1.CancelJobRequest
+	(*CancelJobReply)(nil),          // 63: tidemill.rpc.v1.CancelJobReply
+	(*SavepointRequest)(nil),        // 64: tidemill.rpc.v1.SavepointRequest
+	(*SavepointReply)(nil),          // 65: tidemill.rpc.v1.SavepointReply
+	(*CheckpointsRequest)(nil),      // 66: tidemill.rpc.v1.CheckpointsRequest
+	(*CheckpointsReply)(nil),        // 67: tidemill.rpc.v1.CheckpointsReply
+	(*CheckpointStatus)(nil),        // 68: tidemill.rpc.v1.CheckpointStatus
+	(*RescaleRequest)(nil),          // 69: tidemill.rpc.v1.RescaleRequest
+	(*VertexBounds)(nil),            // 70: tidemill.rpc.v1.VertexBounds
+	(*RescaleReply)(nil),            // 71: tidemill.rpc.v1.RescaleReply
+	(*GatherRequest)(nil),           // 72: tidemill.rpc.v1.GatherRequest
+	(*GatherReply)(nil),             // 73: tidemill.rpc.v1.GatherReply
+	(*JobStatus)(nil),               // 74: tidemill.rpc.v1.JobStatus
+	(*VertexStatus)(nil),            // 75: tidemill.rpc.v1.VertexStatus
+	(*Decision)(nil),                // 76: tidemill.rpc.v1.Decision
+	(*JobFailure)(nil),              // 77: tidemill.rpc.v1.JobFailure
+	(*Wait)(nil),                    // 78: tidemill.rpc.v1.Wait
+	(*NodesRequest)(nil),            // 79: tidemill.rpc.v1.NodesRequest
+	(*NodesReply)(nil),              // 80: tidemill.rpc.v1.NodesReply
+	(*Node)(nil),                    // 81: tidemill.rpc.v1.Node
+	(*LogsRequest)(nil),             // 82: tidemill.rpc.v1.LogsRequest
+	(*LogsReply)(nil),               // 83: tidemill.rpc.v1.LogsReply
+	(*LogLine)(nil),                 // 84: tidemill.rpc.v1.LogLine
+	(*DrainNodeRequest)(nil),        // 85: tidemill.rpc.v1.DrainNodeRequest
+	(*DrainNodeReply)(nil),          // 86: tidemill.rpc.v1.DrainNodeReply
+	(*JoinRequest)(nil),             // 87: tidemill.rpc.v1.JoinRequest
+	(*JoinReply)(nil),               // 88: tidemill.rpc.v1.JoinReply
+	(*RemoveRequest)(nil),           // 89: tidemill.rpc.v1.RemoveRequest
+	(*RemoveReply)(nil),             // 90: tidemill.rpc.v1.RemoveReply
+	(*SelfRequest)(nil),             // 91: tidemill.rpc.v1.SelfRequest
+	(*SelfReply)(nil),               // 92: tidemill.rpc.v1.SelfReply
+	(*BlobRequest)(nil),             // 93: tidemill.rpc.v1.BlobRequest
+	(*BlobReply)(nil),               // 94: tidemill.rpc.v1.BlobReply
+	(*CoordinatorRequest)(nil),      // 95: tidemill.rpc.v1.CoordinatorRequest
+	(*CoordinatedVertex)(nil),       // 96: tidemill.rpc.v1.CoordinatedVertex
+	(*CoordinatorReply)(nil),        // 97: tidemill.rpc.v1.CoordinatorReply
+	(*SplitRequest)(nil),            // 98: tidemill.rpc.v1.SplitRequest
+	(*SplitReply)(nil),              // 99: tidemill.rpc.v1.SplitReply
+	(*Split)(nil),                   // 100: tidemill.rpc.v1.Split
+	(*ResetRequest)(nil),            // 101: tidemill.rpc.v1.ResetRequest
+	(*ResetReply)(nil),              // 102: tidemill.rpc.v1.ResetReply
+	(*SnapshotRequest)(nil),         // 103: tidemill.rpc.v1.SnapshotRequest
+	(*SourcePart)(nil),              // 104: tidemill.rpc.v1.SourcePart
+	(*EnumeratorState)(nil),         // 105: tidemill.rpc.v1.EnumeratorState
+	(*CoordinatorState)(nil),        // 106: tidemill.rpc.v1.CoordinatorState
+	(*SnapshotReply)(nil),           // 107: tidemill.rpc.v1.SnapshotReply
+	(*VertexPosition)(nil),          // 108: tidemill.rpc.v1.VertexPosition
+	(*CommitRequest)(nil),           // 109: tidemill.rpc.v1.CommitRequest
+	(*CommitReply)(nil),             // 110: tidemill.rpc.v1.CommitReply
+	(*AbortRequest)(nil),            // 111: tidemill.rpc.v1.AbortRequest
+	(*AbortReply)(nil),              // 112: tidemill.rpc.v1.AbortReply
+	(*ProgressRequest)(nil),         // 113: tidemill.rpc.v1.ProgressRequest
+	(*ProgressReply)(nil),           // 114: tidemill.rpc.v1.ProgressReply
+	nil,                             // 115: tidemill.rpc.v1.DeployRequest.OptionsEntry
+	nil,                             // 116: tidemill.rpc.v1.VertexStatus.SubtasksEntry
+	(*jobgraph.Exchange)(nil),       // 117: tidemill.jobgraph.v1.Exchange
+	(*jobgraph.Vertex)(nil),         // 118: tidemill.jobgraph.v1.Vertex
+	(*checkpoint.Restore)(nil),      // 119: tidemill.checkpoint.v1.Restore
+	(*checkpoint.SubtaskState)(nil), // 120: tidemill.checkpoint.v1.SubtaskState
+	(*jobgraph.Graph)(nil),          // 121: tidemill.jobgraph.v1.Graph
+	(*checkpoint.Manifest)(nil),     // 122: tidemill.checkpoint.v1.Manifest
 }
 var file_core_rpc_rpc_proto_depIdxs = []int32{
 	11,  // 0: tidemill.rpc.v1.RegisterRequest.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
@@ -8022,97 +8119,99 @@ var file_core_rpc_rpc_proto_depIdxs = []int32{
 	16,  // 10: tidemill.rpc.v1.TaskStanding.waits:type_name -> tidemill.rpc.v1.TaskWait
 	1,   // 11: tidemill.rpc.v1.TaskWait.kind:type_name -> tidemill.rpc.v1.TaskWait.Kind
 	18,  // 12: tidemill.rpc.v1.OperatorCounts.filters:type_name -> tidemill.rpc.v1.FilterCounts
-	115, // 13: tidemill.rpc.v1.Edge.exchange:type_name -> tidemill.jobgraph.v1.Exchange
+	117, // 13: tidemill.rpc.v1.Edge.exchange:type_name -> tidemill.jobgraph.v1.Exchange
 	20,  // 14: tidemill.rpc.v1.Edge.placement:type_name -> tidemill.rpc.v1.Placement
 	11,  // 15: tidemill.rpc.v1.Placement.servers:type_name -> tidemill.rpc.v1.ShuffleServer
 	2,   // 16: tidemill.rpc.v1.DeployRequest.job:type_name -> tidemill.rpc.v1.JobRef
 	3,   // 17: tidemill.rpc.v1.DeployRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	116, // 18: tidemill.rpc.v1.DeployRequest.vertex:type_name -> tidemill.jobgraph.v1.Vertex
+	118, // 18: tidemill.rpc.v1.DeployRequest.vertex:type_name -> tidemill.jobgraph.v1.Vertex
 	19,  // 19: tidemill.rpc.v1.DeployRequest.in:type_name -> tidemill.rpc.v1.Edge
 	19,  // 20: tidemill.rpc.v1.DeployRequest.out:type_name -> tidemill.rpc.v1.Edge
-	117, // 21: tidemill.rpc.v1.DeployRequest.restore:type_name -> tidemill.checkpoint.v1.Restore
-	113, // 22: tidemill.rpc.v1.DeployRequest.options:type_name -> tidemill.rpc.v1.DeployRequest.OptionsEntry
-	2,   // 23: tidemill.rpc.v1.CancelRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	3,   // 24: tidemill.rpc.v1.CancelRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	2,   // 25: tidemill.rpc.v1.TaskReport.job:type_name -> tidemill.rpc.v1.JobRef
-	3,   // 26: tidemill.rpc.v1.TaskReport.attempt:type_name -> tidemill.rpc.v1.Attempt
-	0,   // 27: tidemill.rpc.v1.TaskReport.state:type_name -> tidemill.rpc.v1.TaskState
-	4,   // 28: tidemill.rpc.v1.TaskReport.failure:type_name -> tidemill.rpc.v1.Failure
-	27,  // 29: tidemill.rpc.v1.TaskReport.manifests:type_name -> tidemill.rpc.v1.LaneManifest
-	29,  // 30: tidemill.rpc.v1.TaskReport.committables:type_name -> tidemill.rpc.v1.Committable
-	17,  // 31: tidemill.rpc.v1.TaskReport.operators:type_name -> tidemill.rpc.v1.OperatorCounts
-	33,  // 32: tidemill.rpc.v1.TaskReport.filter:type_name -> tidemill.rpc.v1.FilterPart
-	28,  // 33: tidemill.rpc.v1.LaneManifest.partitions:type_name -> tidemill.rpc.v1.PartitionTotals
-	2,   // 34: tidemill.rpc.v1.TriggerRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	3,   // 35: tidemill.rpc.v1.TriggerRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	5,   // 36: tidemill.rpc.v1.TriggerRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
-	2,   // 37: tidemill.rpc.v1.NotifyRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	3,   // 38: tidemill.rpc.v1.NotifyRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	33,  // 39: tidemill.rpc.v1.NotifyRequest.filter:type_name -> tidemill.rpc.v1.FilterPart
-	2,   // 40: tidemill.rpc.v1.AckRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	3,   // 41: tidemill.rpc.v1.AckRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	5,   // 42: tidemill.rpc.v1.AckRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
-	118, // 43: tidemill.rpc.v1.AckRequest.state:type_name -> tidemill.checkpoint.v1.SubtaskState
-	29,  // 44: tidemill.rpc.v1.AckRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	2,   // 45: tidemill.rpc.v1.DeclineRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	3,   // 46: tidemill.rpc.v1.DeclineRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	4,   // 47: tidemill.rpc.v1.DeclineRequest.failure:type_name -> tidemill.rpc.v1.Failure
-	2,   // 48: tidemill.rpc.v1.RewindRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	40,  // 49: tidemill.rpc.v1.RewindRequest.partitions:type_name -> tidemill.rpc.v1.RewoundPartition
-	41,  // 50: tidemill.rpc.v1.RewoundPartition.lanes:type_name -> tidemill.rpc.v1.LaneAttempt
-	2,   // 51: tidemill.rpc.v1.DropRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 52: tidemill.rpc.v1.ShuffleDropRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	2,   // 53: tidemill.rpc.v1.HandOverRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	20,  // 54: tidemill.rpc.v1.HandOverRequest.to:type_name -> tidemill.rpc.v1.Placement
-	27,  // 55: tidemill.rpc.v1.HandOverReply.manifest:type_name -> tidemill.rpc.v1.LaneManifest
-	2,   // 56: tidemill.rpc.v1.LanesRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	27,  // 57: tidemill.rpc.v1.LanesReply.lanes:type_name -> tidemill.rpc.v1.LaneManifest
-	119, // 58: tidemill.rpc.v1.SubmitRequest.graph:type_name -> tidemill.jobgraph.v1.Graph
-	72,  // 59: tidemill.rpc.v1.ListJobsReply.jobs:type_name -> tidemill.rpc.v1.JobStatus
-	66,  // 60: tidemill.rpc.v1.CheckpointsReply.checkpoints:type_name -> tidemill.rpc.v1.CheckpointStatus
-	4,   // 61: tidemill.rpc.v1.CheckpointStatus.failure:type_name -> tidemill.rpc.v1.Failure
-	68,  // 62: tidemill.rpc.v1.RescaleRequest.vertices:type_name -> tidemill.rpc.v1.VertexBounds
-	68,  // 63: tidemill.rpc.v1.RescaleReply.vertices:type_name -> tidemill.rpc.v1.VertexBounds
-	2,   // 64: tidemill.rpc.v1.GatherRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	120, // 65: tidemill.rpc.v1.GatherRequest.manifest:type_name -> tidemill.checkpoint.v1.Manifest
-	120, // 66: tidemill.rpc.v1.GatherReply.manifest:type_name -> tidemill.checkpoint.v1.Manifest
-	4,   // 67: tidemill.rpc.v1.JobStatus.cause:type_name -> tidemill.rpc.v1.Failure
-	73,  // 68: tidemill.rpc.v1.JobStatus.vertices:type_name -> tidemill.rpc.v1.VertexStatus
-	19,  // 69: tidemill.rpc.v1.JobStatus.result:type_name -> tidemill.rpc.v1.Edge
-	74,  // 70: tidemill.rpc.v1.JobStatus.decisions:type_name -> tidemill.rpc.v1.Decision
-	75,  // 71: tidemill.rpc.v1.JobStatus.failures:type_name -> tidemill.rpc.v1.JobFailure
-	76,  // 72: tidemill.rpc.v1.JobStatus.waits:type_name -> tidemill.rpc.v1.Wait
-	65,  // 73: tidemill.rpc.v1.JobStatus.ended_checkpoints:type_name -> tidemill.rpc.v1.CheckpointsReply
-	114, // 74: tidemill.rpc.v1.VertexStatus.subtasks:type_name -> tidemill.rpc.v1.VertexStatus.SubtasksEntry
-	17,  // 75: tidemill.rpc.v1.VertexStatus.operators:type_name -> tidemill.rpc.v1.OperatorCounts
-	14,  // 76: tidemill.rpc.v1.VertexStatus.progress:type_name -> tidemill.rpc.v1.TaskProgress
-	79,  // 77: tidemill.rpc.v1.NodesReply.nodes:type_name -> tidemill.rpc.v1.Node
-	11,  // 78: tidemill.rpc.v1.Node.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
-	82,  // 79: tidemill.rpc.v1.LogsReply.lines:type_name -> tidemill.rpc.v1.LogLine
-	2,   // 80: tidemill.rpc.v1.CoordinatorRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	94,  // 81: tidemill.rpc.v1.CoordinatorRequest.vertices:type_name -> tidemill.rpc.v1.CoordinatedVertex
-	116, // 82: tidemill.rpc.v1.CoordinatedVertex.vertex:type_name -> tidemill.jobgraph.v1.Vertex
-	2,   // 83: tidemill.rpc.v1.SplitRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	3,   // 84: tidemill.rpc.v1.SplitRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
-	98,  // 85: tidemill.rpc.v1.SplitReply.split:type_name -> tidemill.rpc.v1.Split
-	2,   // 86: tidemill.rpc.v1.ResetRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	3,   // 87: tidemill.rpc.v1.ResetRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
-	2,   // 88: tidemill.rpc.v1.SnapshotRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	102, // 89: tidemill.rpc.v1.SnapshotRequest.sources:type_name -> tidemill.rpc.v1.SourcePart
-	3,   // 90: tidemill.rpc.v1.SourcePart.attempt:type_name -> tidemill.rpc.v1.Attempt
-	98,  // 91: tidemill.rpc.v1.EnumeratorState.unreceived:type_name -> tidemill.rpc.v1.Split
-	29,  // 92: tidemill.rpc.v1.CoordinatorState.committables:type_name -> tidemill.rpc.v1.Committable
-	106, // 93: tidemill.rpc.v1.SnapshotReply.vertices:type_name -> tidemill.rpc.v1.VertexPosition
-	2,   // 94: tidemill.rpc.v1.CommitRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	29,  // 95: tidemill.rpc.v1.CommitRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	2,   // 96: tidemill.rpc.v1.AbortRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	29,  // 97: tidemill.rpc.v1.AbortRequest.committables:type_name -> tidemill.rpc.v1.Committable
-	2,   // 98: tidemill.rpc.v1.ProgressRequest.job:type_name -> tidemill.rpc.v1.JobRef
-	99,  // [99:99] is the sub-list for method output_type
-	99,  // [99:99] is the sub-list for method input_type
-	99,  // [99:99] is the sub-list for extension type_name
-	99,  // [99:99] is the sub-list for extension extendee
-	0,   // [0:99] is the sub-list for field type_name
+	119, // 21: tidemill.rpc.v1.DeployRequest.restore:type_name -> tidemill.checkpoint.v1.Restore
+	115, // 22: tidemill.rpc.v1.DeployRequest.options:type_name -> tidemill.rpc.v1.DeployRequest.OptionsEntry
+	2,   // 23: tidemill.rpc.v1.StandByRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	21,  // 24: tidemill.rpc.v1.StandByRequest.tasks:type_name -> tidemill.rpc.v1.DeployRequest
+	2,   // 25: tidemill.rpc.v1.CancelRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 26: tidemill.rpc.v1.CancelRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	2,   // 27: tidemill.rpc.v1.TaskReport.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 28: tidemill.rpc.v1.TaskReport.attempt:type_name -> tidemill.rpc.v1.Attempt
+	0,   // 29: tidemill.rpc.v1.TaskReport.state:type_name -> tidemill.rpc.v1.TaskState
+	4,   // 30: tidemill.rpc.v1.TaskReport.failure:type_name -> tidemill.rpc.v1.Failure
+	29,  // 31: tidemill.rpc.v1.TaskReport.manifests:type_name -> tidemill.rpc.v1.LaneManifest
+	31,  // 32: tidemill.rpc.v1.TaskReport.committables:type_name -> tidemill.rpc.v1.Committable
+	17,  // 33: tidemill.rpc.v1.TaskReport.operators:type_name -> tidemill.rpc.v1.OperatorCounts
+	35,  // 34: tidemill.rpc.v1.TaskReport.filter:type_name -> tidemill.rpc.v1.FilterPart
+	30,  // 35: tidemill.rpc.v1.LaneManifest.partitions:type_name -> tidemill.rpc.v1.PartitionTotals
+	2,   // 36: tidemill.rpc.v1.TriggerRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 37: tidemill.rpc.v1.TriggerRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	5,   // 38: tidemill.rpc.v1.TriggerRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
+	2,   // 39: tidemill.rpc.v1.NotifyRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 40: tidemill.rpc.v1.NotifyRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	35,  // 41: tidemill.rpc.v1.NotifyRequest.filter:type_name -> tidemill.rpc.v1.FilterPart
+	2,   // 42: tidemill.rpc.v1.AckRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 43: tidemill.rpc.v1.AckRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	5,   // 44: tidemill.rpc.v1.AckRequest.barrier:type_name -> tidemill.rpc.v1.Barrier
+	120, // 45: tidemill.rpc.v1.AckRequest.state:type_name -> tidemill.checkpoint.v1.SubtaskState
+	31,  // 46: tidemill.rpc.v1.AckRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	2,   // 47: tidemill.rpc.v1.DeclineRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 48: tidemill.rpc.v1.DeclineRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	4,   // 49: tidemill.rpc.v1.DeclineRequest.failure:type_name -> tidemill.rpc.v1.Failure
+	2,   // 50: tidemill.rpc.v1.RewindRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	42,  // 51: tidemill.rpc.v1.RewindRequest.partitions:type_name -> tidemill.rpc.v1.RewoundPartition
+	43,  // 52: tidemill.rpc.v1.RewoundPartition.lanes:type_name -> tidemill.rpc.v1.LaneAttempt
+	2,   // 53: tidemill.rpc.v1.DropRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 54: tidemill.rpc.v1.ShuffleDropRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	2,   // 55: tidemill.rpc.v1.HandOverRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	20,  // 56: tidemill.rpc.v1.HandOverRequest.to:type_name -> tidemill.rpc.v1.Placement
+	29,  // 57: tidemill.rpc.v1.HandOverReply.manifest:type_name -> tidemill.rpc.v1.LaneManifest
+	2,   // 58: tidemill.rpc.v1.LanesRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	29,  // 59: tidemill.rpc.v1.LanesReply.lanes:type_name -> tidemill.rpc.v1.LaneManifest
+	121, // 60: tidemill.rpc.v1.SubmitRequest.graph:type_name -> tidemill.jobgraph.v1.Graph
+	74,  // 61: tidemill.rpc.v1.ListJobsReply.jobs:type_name -> tidemill.rpc.v1.JobStatus
+	68,  // 62: tidemill.rpc.v1.CheckpointsReply.checkpoints:type_name -> tidemill.rpc.v1.CheckpointStatus
+	4,   // 63: tidemill.rpc.v1.CheckpointStatus.failure:type_name -> tidemill.rpc.v1.Failure
+	70,  // 64: tidemill.rpc.v1.RescaleRequest.vertices:type_name -> tidemill.rpc.v1.VertexBounds
+	70,  // 65: tidemill.rpc.v1.RescaleReply.vertices:type_name -> tidemill.rpc.v1.VertexBounds
+	2,   // 66: tidemill.rpc.v1.GatherRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	122, // 67: tidemill.rpc.v1.GatherRequest.manifest:type_name -> tidemill.checkpoint.v1.Manifest
+	122, // 68: tidemill.rpc.v1.GatherReply.manifest:type_name -> tidemill.checkpoint.v1.Manifest
+	4,   // 69: tidemill.rpc.v1.JobStatus.cause:type_name -> tidemill.rpc.v1.Failure
+	75,  // 70: tidemill.rpc.v1.JobStatus.vertices:type_name -> tidemill.rpc.v1.VertexStatus
+	19,  // 71: tidemill.rpc.v1.JobStatus.result:type_name -> tidemill.rpc.v1.Edge
+	76,  // 72: tidemill.rpc.v1.JobStatus.decisions:type_name -> tidemill.rpc.v1.Decision
+	77,  // 73: tidemill.rpc.v1.JobStatus.failures:type_name -> tidemill.rpc.v1.JobFailure
+	78,  // 74: tidemill.rpc.v1.JobStatus.waits:type_name -> tidemill.rpc.v1.Wait
+	67,  // 75: tidemill.rpc.v1.JobStatus.ended_checkpoints:type_name -> tidemill.rpc.v1.CheckpointsReply
+	116, // 76: tidemill.rpc.v1.VertexStatus.subtasks:type_name -> tidemill.rpc.v1.VertexStatus.SubtasksEntry
+	17,  // 77: tidemill.rpc.v1.VertexStatus.operators:type_name -> tidemill.rpc.v1.OperatorCounts
+	14,  // 78: tidemill.rpc.v1.VertexStatus.progress:type_name -> tidemill.rpc.v1.TaskProgress
+	81,  // 79: tidemill.rpc.v1.NodesReply.nodes:type_name -> tidemill.rpc.v1.Node
+	11,  // 80: tidemill.rpc.v1.Node.shuffle:type_name -> tidemill.rpc.v1.ShuffleServer
+	84,  // 81: tidemill.rpc.v1.LogsReply.lines:type_name -> tidemill.rpc.v1.LogLine
+	2,   // 82: tidemill.rpc.v1.CoordinatorRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	96,  // 83: tidemill.rpc.v1.CoordinatorRequest.vertices:type_name -> tidemill.rpc.v1.CoordinatedVertex
+	118, // 84: tidemill.rpc.v1.CoordinatedVertex.vertex:type_name -> tidemill.jobgraph.v1.Vertex
+	2,   // 85: tidemill.rpc.v1.SplitRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 86: tidemill.rpc.v1.SplitRequest.attempt:type_name -> tidemill.rpc.v1.Attempt
+	100, // 87: tidemill.rpc.v1.SplitReply.split:type_name -> tidemill.rpc.v1.Split
+	2,   // 88: tidemill.rpc.v1.ResetRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	3,   // 89: tidemill.rpc.v1.ResetRequest.attempts:type_name -> tidemill.rpc.v1.Attempt
+	2,   // 90: tidemill.rpc.v1.SnapshotRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	104, // 91: tidemill.rpc.v1.SnapshotRequest.sources:type_name -> tidemill.rpc.v1.SourcePart
+	3,   // 92: tidemill.rpc.v1.SourcePart.attempt:type_name -> tidemill.rpc.v1.Attempt
+	100, // 93: tidemill.rpc.v1.EnumeratorState.unreceived:type_name -> tidemill.rpc.v1.Split
+	31,  // 94: tidemill.rpc.v1.CoordinatorState.committables:type_name -> tidemill.rpc.v1.Committable
+	108, // 95: tidemill.rpc.v1.SnapshotReply.vertices:type_name -> tidemill.rpc.v1.VertexPosition
+	2,   // 96: tidemill.rpc.v1.CommitRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	31,  // 97: tidemill.rpc.v1.CommitRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	2,   // 98: tidemill.rpc.v1.AbortRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	31,  // 99: tidemill.rpc.v1.AbortRequest.committables:type_name -> tidemill.rpc.v1.Committable
+	2,   // 100: tidemill.rpc.v1.ProgressRequest.job:type_name -> tidemill.rpc.v1.JobRef
+	101, // [101:101] is the sub-list for method output_type
+	101, // [101:101] is the sub-list for method input_type
+	101, // [101:101] is the sub-list for extension type_name
+	101, // [101:101] is the sub-list for extension extendee
+	0,   // [0:101] is the sub-list for field type_name
 }
 
 func init() { file_core_rpc_rpc_proto_init() }
@@ -8126,7 +8225,7 @@ func file_core_rpc_rpc_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_core_rpc_rpc_proto_rawDesc), len(file_core_rpc_rpc_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   113,
+			NumMessages:   115,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -206,27 +206,28 @@ func (t *Task) openLink(l *link) error {
 // restore makes the operator's keyed state, if it has any, and gives it and the
 // operator what the checkpoint holds for it.
 func (t *Task) restore(l *link, ctx *operator.Context) error {
-	var saved *checkpoint.OperatorRestore
-	for _, o := range t.d.Restore.GetOperators() {
-		if o.Uid == l.spec.Uid {
-			saved = o
-		}
-	}
+	saved := saved(t.d.Restore, l.spec)
 	ctx.Restored = saved.GetStates()
-	backend, err := t.newState(l.spec, ctx)
-	if err != nil || backend == nil {
-		return err
-	}
-	l.state, ctx.State = backend, backend
-	l.evictor, _ = backend.(state.Evictor)
-	if len(saved.GetHandles()) == 0 {
+	if !t.d.Streaming || !keepsState(l.spec) {
 		return nil
 	}
-	own, err := t.ownGroups()
+	own, err := t.d.ownGroups()
 	if err != nil {
 		return err
 	}
 	chain := checkpoint.Chain{Handles: saved.GetHandles(), Shares: saved.GetShares(), Own: own}
+	backend, rest, err := t.resume(l, chain)
+	if backend == nil && err == nil {
+		backend, err = t.newState(own, ctx)
+	}
+	if err != nil {
+		return err
+	}
+	l.state, ctx.State = backend, backend
+	l.evictor, _ = backend.(state.Evictor)
+	if len(chain.Handles) == 0 {
+		return nil
+	}
 	into := rearranged(backend, saved.GetRearranged())
 	if saved.GetForeign() {
 		l.keyed.lost.Store(true) // nothing of this job's is built on files of another
@@ -234,5 +235,22 @@ func (t *Task) restore(l *link, ctx *operator.Context) error {
 	} else {
 		l.keyed.chain = chain
 	}
-	return t.env.Snapshots.Restore(t.ctx, chain, t.d.KeyGroups, into)
+	return t.env.Snapshots.Restore(t.ctx, rest, t.d.KeyGroups, into)
+}
+
+// resume takes what was restored ahead for an operator, if anything was, and returns what is
+// still to be restored of a chain.
+func (t *Task) resume(l *link, chain checkpoint.Chain) (state.Backend, checkpoint.Chain, error) {
+	one := t.env.Standby.take(l.spec.Uid, chain.Own)
+	if one == nil {
+		return nil, chain, nil
+	}
+	log := t.log.With("job", t.d.Job, "attempt", t.d.Attempt, "operator", l.spec.Name)
+	rest, err := one.adapt(chain, t.d.KeyGroups, l.account)
+	if err != nil {
+		log.Info("state was restored ahead in vain", "error", err)
+		return nil, chain, one.backend.Close()
+	}
+	log.Info("state was restored ahead", "pieces", len(chain.Handles), "since", len(rest.Handles))
+	return one.backend, rest, nil
 }

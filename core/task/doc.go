@@ -24,6 +24,9 @@
 // that wait for credit come to theirs; what it read is written with the frozen state, and
 // processed in its turn. A restored task gets it before anything else.
 //
+// Standby: before a job is rescaled its keyed state may have been restored ahead, by the worker;
+// the operator of a task with the same key groups takes it and restores what came since.
+//
 // End: after the last input's end (or the source's), operators get the final
 // watermark, EndInput and Close; the lanes are finished and their manifests
 // reported. Cancel ends a task at any point; its lanes are given up.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/tidemill/tidemill/core/checkpoint"
 	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
@@ -13,35 +14,27 @@ import (
 	"github.com/tidemill/tidemill/core/state/memstate"
 )
 
-// newState makes the keyed state of an operator; nil for those without. An
-// aggregate of a bounded job, and a partial one, which flushes at barriers, hold
-// their groups themselves.
-func (t *Task) newState(spec *jobgraph.Operator, ctx *operator.Context) (state.Backend, error) {
-	var phase jobgraph.Phase
+// keepsState says whether an operator of a streaming job has keyed state. A partial aggregate,
+// which flushes at barriers, holds its groups itself.
+func keepsState(spec *jobgraph.Operator) bool {
 	switch s := spec.Spec.(type) {
 	case *jobgraph.Operator_Aggregate:
-		phase = s.Aggregate.Phase
+		return s.Aggregate.Phase != jobgraph.Phase_PHASE_PARTIAL
 	case *jobgraph.Operator_WindowAggregate:
-		phase = s.WindowAggregate.Phase
+		return s.WindowAggregate.Phase != jobgraph.Phase_PHASE_PARTIAL
 	case *jobgraph.Operator_UpdatingAggregate:
-		phase = s.UpdatingAggregate.Phase
+		return s.UpdatingAggregate.Phase != jobgraph.Phase_PHASE_PARTIAL
 	case *jobgraph.Operator_UpdatingJoin, *jobgraph.Operator_UpdatingTopN, *jobgraph.Operator_UpdatingOver, *jobgraph.Operator_Materialize, *jobgraph.Operator_MatchRecognize, *jobgraph.Operator_TemporalJoin:
-		phase = jobgraph.Phase_PHASE_SINGLE
+		return true
 	case *jobgraph.Operator_Process:
-		if len(s.Process.Keys) == 0 {
-			return nil, nil
-		}
-		phase = jobgraph.Phase_PHASE_SINGLE
+		return len(s.Process.Keys) > 0
 	default:
-		return nil, nil
+		return false
 	}
-	if !t.d.Streaming || phase == jobgraph.Phase_PHASE_PARTIAL {
-		return nil, nil
-	}
-	own, err := t.ownGroups()
-	if err != nil {
-		return nil, err
-	}
+}
+
+// newState makes the keyed state of an operator, empty.
+func (t *Task) newState(own keygroup.Range, ctx *operator.Context) (state.Backend, error) {
 	if !t.d.Options.StateOnDisk {
 		return memstate.New(t.d.KeyGroups, own, ctx.Alloc, ctx.Memory), nil
 	}
@@ -60,10 +53,20 @@ func (t *Task) newState(spec *jobgraph.Operator, ctx *operator.Context) (state.B
 }
 
 // ownGroups are the key groups of the subtask.
-func (t *Task) ownGroups() (keygroup.Range, error) {
-	owners, err := keygroup.Even(t.d.KeyGroups, t.d.Parallelism)
+func (d Descriptor) ownGroups() (keygroup.Range, error) {
+	owners, err := keygroup.Even(d.KeyGroups, d.Parallelism)
 	if err != nil {
 		return keygroup.Range{}, err
 	}
-	return owners.Range(int(t.d.Attempt.Subtask.Index)), nil
+	return owners.Range(int(d.Attempt.Subtask.Index)), nil
+}
+
+// saved is what a restore has for an operator; nil: nothing.
+func saved(r *checkpoint.Restore, spec *jobgraph.Operator) (found *checkpoint.OperatorRestore) {
+	for _, o := range r.GetOperators() {
+		if o.Uid == spec.Uid {
+			found = o
+		}
+	}
+	return found
 }

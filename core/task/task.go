@@ -121,8 +121,10 @@ type Env struct {
 	// is set.
 	State       *pebblestate.Home
 	StateBudget int64
-	Metrics     *metric.Scope // may be nil
-	Log         *slog.Logger  // nil: discarded
+	// Standby is what was restored ahead for tasks of the job; nil: nothing.
+	Standby *Standby
+	Metrics *metric.Scope // may be nil
+	Log     *slog.Logger  // nil: discarded
 	// Now is processing time; nil: time.Now.
 	Now func() time.Time
 }

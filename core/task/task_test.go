@@ -61,6 +61,16 @@ func (g *gate) release() {
 	}
 }
 
+// moveTo has readers go on to another number.
+func (g *gate) moveTo(at int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.at = at
+	for _, w := range g.wake {
+		w <- struct{}{}
+	}
+}
+
 func (n *numbers) Name() string { return "numbers" }
 func (n *numbers) Describe(context.Context, connector.Table, *predicate.Predicate) (connector.Description, error) {
 	return connector.Description{}, nil
@@ -173,6 +183,8 @@ type cluster struct {
 	service   shuffle.Service
 	snapshots *storage.Store
 	home      *pebblestate.Home // of tiered state; nil: it is in memory
+	standby   *task.Standby
+	reading   *reading // in place of snapshots; nil: these
 
 	mu     sync.Mutex
 	splits map[id.Vertex][]connector.Split
@@ -262,10 +274,14 @@ func (c *cluster) Decline(_ id.Job, _ id.Attempt, _ id.Checkpoint, cause error) 
 }
 
 func (c *cluster) env() task.Env {
-	return task.Env{
+	env := task.Env{
 		Shuffle: c.service, Splits: c, Reporter: c, Snapshots: c.snapshots, Memory: c.ledger.Child("job", 0), Spill: c.spill, State: c.home,
-		Connectors: func(string) (connector.Connector, error) { return c.numbers, nil },
+		Connectors: func(string) (connector.Connector, error) { return c.numbers, nil }, Standby: c.standby,
 	}
+	if c.reading != nil {
+		env.Snapshots = c.reading
+	}
+	return env
 }
 
 // Vertex 0 reads numbers and sends them by k; vertex 1 counts and sums by k and

@@ -69,6 +69,7 @@ func (w *Worker) renew(jobID id.Job) {
 	}
 	w.mu.Unlock()
 	old.Close()
+	w.standBy(jobID, nil)
 }
 
 // shared is what tasks of a job share here.
@@ -116,7 +117,7 @@ func (w *Worker) prepare(jobID id.Job, r *rpc.DeployRequest) (*execution, *metri
 	}
 	w.mu.Lock()
 	j := w.jobOf(jobID)
-	env.Filters, env.Builds = j.filters, j.builds
+	env.Filters, env.Builds, env.Standby = j.filters, j.builds, j.standby
 	w.mu.Unlock()
 	if elsewhere(r.GetIn()) {
 		env.Filters.Share(func(p keyfilter.Part) { reports.filter(r.GetAttempt(), p) })

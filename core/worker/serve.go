@@ -179,6 +179,7 @@ func (w *Worker) endJob(ctx context.Context, jobID id.Job, results bool) error {
 		return all
 	}
 	j.filters.Close()
+	all = errors.Join(all, j.standby.Close())
 	if j.home != nil {
 		all = errors.Join(all, j.home.Close())
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/tidemill/tidemill/core/operator/join"
 	"github.com/tidemill/tidemill/core/rpc"
 	"github.com/tidemill/tidemill/core/state/pebblestate"
+	"github.com/tidemill/tidemill/core/task"
 )
 
 // Worker runs tasks.
@@ -39,6 +40,7 @@ type job struct {
 	filters   *keyfilter.Set
 	builds    *join.Builds
 	home      *pebblestate.Home // of its tiered state; nil: none yet
+	standby   *task.Standby     // nil: none
 }
 
 // execution is one attempt that runs.

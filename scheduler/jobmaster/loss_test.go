@@ -121,6 +121,10 @@ func (k keeperActor) Stats(context.Context, *rpc.ShuffleStatsRequest) (*rpc.Shuf
 
 type workerActor struct{ actor }
 
+func (w workerActor) StandBy(context.Context, *rpc.StandByRequest) (*rpc.StandByReply, error) {
+	return &rpc.StandByReply{}, w.failing("StandBy")
+}
+
 func (w workerActor) Rewind(context.Context, *rpc.RewindRequest) (*rpc.RewindReply, error) {
 	return &rpc.RewindReply{}, w.failing("Rewind")
 }

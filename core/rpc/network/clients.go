@@ -46,6 +46,10 @@ func (c workerCalls) Deploy(ctx context.Context, q *rpc.DeployRequest) (*rpc.Dep
 	return call[rpc.DeployReply](ctx, c.to, Worker_Deploy_FullMethodName, q)
 }
 
+func (c workerCalls) StandBy(ctx context.Context, q *rpc.StandByRequest) (*rpc.StandByReply, error) {
+	return call[rpc.StandByReply](ctx, c.to, Worker_StandBy_FullMethodName, q)
+}
+
 func (c workerCalls) Cancel(ctx context.Context, q *rpc.CancelRequest) (*rpc.CancelReply, error) {
 	return call[rpc.CancelReply](ctx, c.to, Worker_Cancel_FullMethodName, q)
 }

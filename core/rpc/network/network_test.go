@@ -164,7 +164,7 @@ func TestEveryCall(t *testing.T) {
 	})
 	n := dialer(t, Options{Masters: []string{address}, Token: token})
 	calls := everyCall(n, address+"-life", address)
-	if len(calls) != 41 {
+	if len(calls) != 42 {
 		t.Fatalf("%d calls", len(calls))
 	}
 	for _, c := range calls {

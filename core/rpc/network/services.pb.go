@@ -137,9 +137,10 @@ const file_core_rpc_network_services_proto_rawDesc = "" +
 	"\x06Report\x12\x1b.tidemill.rpc.v1.TaskReport\x1a\x1a.tidemill.rpc.v1.TaskReply\x12E\n" +
 	"\vAcknowledge\x12\x1b.tidemill.rpc.v1.AckRequest\x1a\x19.tidemill.rpc.v1.AckReply\x12I\n" +
 	"\aDecline\x12\x1f.tidemill.rpc.v1.DeclineRequest\x1a\x1d.tidemill.rpc.v1.DeclineReply\x12C\n" +
-	"\x05Leave\x12\x1d.tidemill.rpc.v1.LeaveRequest\x1a\x1b.tidemill.rpc.v1.LeaveReply2\xd3\x04\n" +
+	"\x05Leave\x12\x1d.tidemill.rpc.v1.LeaveRequest\x1a\x1b.tidemill.rpc.v1.LeaveReply2\x9e\x05\n" +
 	"\x06Worker\x12F\n" +
-	"\x06Deploy\x12\x1e.tidemill.rpc.v1.DeployRequest\x1a\x1c.tidemill.rpc.v1.DeployReply\x12F\n" +
+	"\x06Deploy\x12\x1e.tidemill.rpc.v1.DeployRequest\x1a\x1c.tidemill.rpc.v1.DeployReply\x12I\n" +
+	"\aStandBy\x12\x1f.tidemill.rpc.v1.StandByRequest\x1a\x1d.tidemill.rpc.v1.StandByReply\x12F\n" +
 	"\x06Cancel\x12\x1e.tidemill.rpc.v1.CancelRequest\x1a\x1c.tidemill.rpc.v1.CancelReply\x12I\n" +
 	"\aTrigger\x12\x1f.tidemill.rpc.v1.TriggerRequest\x1a\x1d.tidemill.rpc.v1.TriggerReply\x12F\n" +
 	"\x06Notify\x12\x1e.tidemill.rpc.v1.NotifyRequest\x1a\x1c.tidemill.rpc.v1.NotifyReply\x12F\n" +
@@ -206,77 +207,79 @@ var file_core_rpc_network_services_proto_goTypes = []any{
 	(*rpc.DeclineRequest)(nil),      // 6: tidemill.rpc.v1.DeclineRequest
 	(*rpc.LeaveRequest)(nil),        // 7: tidemill.rpc.v1.LeaveRequest
 	(*rpc.DeployRequest)(nil),       // 8: tidemill.rpc.v1.DeployRequest
-	(*rpc.CancelRequest)(nil),       // 9: tidemill.rpc.v1.CancelRequest
-	(*rpc.TriggerRequest)(nil),      // 10: tidemill.rpc.v1.TriggerRequest
-	(*rpc.NotifyRequest)(nil),       // 11: tidemill.rpc.v1.NotifyRequest
-	(*rpc.RewindRequest)(nil),       // 12: tidemill.rpc.v1.RewindRequest
-	(*rpc.DropRequest)(nil),         // 13: tidemill.rpc.v1.DropRequest
-	(*rpc.CoordinatorRequest)(nil),  // 14: tidemill.rpc.v1.CoordinatorRequest
-	(*rpc.LogsRequest)(nil),         // 15: tidemill.rpc.v1.LogsRequest
-	(*rpc.SplitRequest)(nil),        // 16: tidemill.rpc.v1.SplitRequest
-	(*rpc.ResetRequest)(nil),        // 17: tidemill.rpc.v1.ResetRequest
-	(*rpc.SnapshotRequest)(nil),     // 18: tidemill.rpc.v1.SnapshotRequest
-	(*rpc.CommitRequest)(nil),       // 19: tidemill.rpc.v1.CommitRequest
-	(*rpc.AbortRequest)(nil),        // 20: tidemill.rpc.v1.AbortRequest
-	(*rpc.ProgressRequest)(nil),     // 21: tidemill.rpc.v1.ProgressRequest
-	(*rpc.GatherRequest)(nil),       // 22: tidemill.rpc.v1.GatherRequest
-	(*rpc.ShuffleDropRequest)(nil),  // 23: tidemill.rpc.v1.ShuffleDropRequest
-	(*rpc.DrainRequest)(nil),        // 24: tidemill.rpc.v1.DrainRequest
-	(*rpc.ShuffleStatsRequest)(nil), // 25: tidemill.rpc.v1.ShuffleStatsRequest
-	(*rpc.HandOverRequest)(nil),     // 26: tidemill.rpc.v1.HandOverRequest
-	(*rpc.LanesRequest)(nil),        // 27: tidemill.rpc.v1.LanesRequest
-	(*rpc.SubmitRequest)(nil),       // 28: tidemill.rpc.v1.SubmitRequest
-	(*rpc.GetJobRequest)(nil),       // 29: tidemill.rpc.v1.GetJobRequest
-	(*rpc.ListJobsRequest)(nil),     // 30: tidemill.rpc.v1.ListJobsRequest
-	(*rpc.CancelJobRequest)(nil),    // 31: tidemill.rpc.v1.CancelJobRequest
-	(*rpc.SavepointRequest)(nil),    // 32: tidemill.rpc.v1.SavepointRequest
-	(*rpc.CheckpointsRequest)(nil),  // 33: tidemill.rpc.v1.CheckpointsRequest
-	(*rpc.RescaleRequest)(nil),      // 34: tidemill.rpc.v1.RescaleRequest
-	(*rpc.NodesRequest)(nil),        // 35: tidemill.rpc.v1.NodesRequest
-	(*rpc.DrainNodeRequest)(nil),    // 36: tidemill.rpc.v1.DrainNodeRequest
-	(*rpc.JoinRequest)(nil),         // 37: tidemill.rpc.v1.JoinRequest
-	(*rpc.RemoveRequest)(nil),       // 38: tidemill.rpc.v1.RemoveRequest
-	(*rpc.SelfRequest)(nil),         // 39: tidemill.rpc.v1.SelfRequest
-	(*rpc.BlobRequest)(nil),         // 40: tidemill.rpc.v1.BlobRequest
-	(*rpc.RegisterReply)(nil),       // 41: tidemill.rpc.v1.RegisterReply
-	(*rpc.HeartbeatReply)(nil),      // 42: tidemill.rpc.v1.HeartbeatReply
-	(*rpc.TaskReply)(nil),           // 43: tidemill.rpc.v1.TaskReply
-	(*rpc.AckReply)(nil),            // 44: tidemill.rpc.v1.AckReply
-	(*rpc.DeclineReply)(nil),        // 45: tidemill.rpc.v1.DeclineReply
-	(*rpc.LeaveReply)(nil),          // 46: tidemill.rpc.v1.LeaveReply
-	(*rpc.DeployReply)(nil),         // 47: tidemill.rpc.v1.DeployReply
-	(*rpc.CancelReply)(nil),         // 48: tidemill.rpc.v1.CancelReply
-	(*rpc.TriggerReply)(nil),        // 49: tidemill.rpc.v1.TriggerReply
-	(*rpc.NotifyReply)(nil),         // 50: tidemill.rpc.v1.NotifyReply
-	(*rpc.RewindReply)(nil),         // 51: tidemill.rpc.v1.RewindReply
-	(*rpc.DropReply)(nil),           // 52: tidemill.rpc.v1.DropReply
-	(*rpc.CoordinatorReply)(nil),    // 53: tidemill.rpc.v1.CoordinatorReply
-	(*rpc.LogsReply)(nil),           // 54: tidemill.rpc.v1.LogsReply
-	(*rpc.SplitReply)(nil),          // 55: tidemill.rpc.v1.SplitReply
-	(*rpc.ResetReply)(nil),          // 56: tidemill.rpc.v1.ResetReply
-	(*rpc.SnapshotReply)(nil),       // 57: tidemill.rpc.v1.SnapshotReply
-	(*rpc.CommitReply)(nil),         // 58: tidemill.rpc.v1.CommitReply
-	(*rpc.AbortReply)(nil),          // 59: tidemill.rpc.v1.AbortReply
-	(*rpc.ProgressReply)(nil),       // 60: tidemill.rpc.v1.ProgressReply
-	(*rpc.GatherReply)(nil),         // 61: tidemill.rpc.v1.GatherReply
-	(*rpc.ShuffleDropReply)(nil),    // 62: tidemill.rpc.v1.ShuffleDropReply
-	(*rpc.DrainReply)(nil),          // 63: tidemill.rpc.v1.DrainReply
-	(*rpc.ShuffleStats)(nil),        // 64: tidemill.rpc.v1.ShuffleStats
-	(*rpc.HandOverReply)(nil),       // 65: tidemill.rpc.v1.HandOverReply
-	(*rpc.LanesReply)(nil),          // 66: tidemill.rpc.v1.LanesReply
-	(*rpc.SubmitReply)(nil),         // 67: tidemill.rpc.v1.SubmitReply
-	(*rpc.JobStatus)(nil),           // 68: tidemill.rpc.v1.JobStatus
-	(*rpc.ListJobsReply)(nil),       // 69: tidemill.rpc.v1.ListJobsReply
-	(*rpc.CancelJobReply)(nil),      // 70: tidemill.rpc.v1.CancelJobReply
-	(*rpc.SavepointReply)(nil),      // 71: tidemill.rpc.v1.SavepointReply
-	(*rpc.CheckpointsReply)(nil),    // 72: tidemill.rpc.v1.CheckpointsReply
-	(*rpc.RescaleReply)(nil),        // 73: tidemill.rpc.v1.RescaleReply
-	(*rpc.NodesReply)(nil),          // 74: tidemill.rpc.v1.NodesReply
-	(*rpc.DrainNodeReply)(nil),      // 75: tidemill.rpc.v1.DrainNodeReply
-	(*rpc.JoinReply)(nil),           // 76: tidemill.rpc.v1.JoinReply
-	(*rpc.RemoveReply)(nil),         // 77: tidemill.rpc.v1.RemoveReply
-	(*rpc.SelfReply)(nil),           // 78: tidemill.rpc.v1.SelfReply
-	(*rpc.BlobReply)(nil),           // 79: tidemill.rpc.v1.BlobReply
+	(*rpc.StandByRequest)(nil),      // 9: tidemill.rpc.v1.StandByRequest
+	(*rpc.CancelRequest)(nil),       // 10: tidemill.rpc.v1.CancelRequest
+	(*rpc.TriggerRequest)(nil),      // 11: tidemill.rpc.v1.TriggerRequest
+	(*rpc.NotifyRequest)(nil),       // 12: tidemill.rpc.v1.NotifyRequest
+	(*rpc.RewindRequest)(nil),       // 13: tidemill.rpc.v1.RewindRequest
+	(*rpc.DropRequest)(nil),         // 14: tidemill.rpc.v1.DropRequest
+	(*rpc.CoordinatorRequest)(nil),  // 15: tidemill.rpc.v1.CoordinatorRequest
+	(*rpc.LogsRequest)(nil),         // 16: tidemill.rpc.v1.LogsRequest
+	(*rpc.SplitRequest)(nil),        // 17: tidemill.rpc.v1.SplitRequest
+	(*rpc.ResetRequest)(nil),        // 18: tidemill.rpc.v1.ResetRequest
+	(*rpc.SnapshotRequest)(nil),     // 19: tidemill.rpc.v1.SnapshotRequest
+	(*rpc.CommitRequest)(nil),       // 20: tidemill.rpc.v1.CommitRequest
+	(*rpc.AbortRequest)(nil),        // 21: tidemill.rpc.v1.AbortRequest
+	(*rpc.ProgressRequest)(nil),     // 22: tidemill.rpc.v1.ProgressRequest
+	(*rpc.GatherRequest)(nil),       // 23: tidemill.rpc.v1.GatherRequest
+	(*rpc.ShuffleDropRequest)(nil),  // 24: tidemill.rpc.v1.ShuffleDropRequest
+	(*rpc.DrainRequest)(nil),        // 25: tidemill.rpc.v1.DrainRequest
+	(*rpc.ShuffleStatsRequest)(nil), // 26: tidemill.rpc.v1.ShuffleStatsRequest
+	(*rpc.HandOverRequest)(nil),     // 27: tidemill.rpc.v1.HandOverRequest
+	(*rpc.LanesRequest)(nil),        // 28: tidemill.rpc.v1.LanesRequest
+	(*rpc.SubmitRequest)(nil),       // 29: tidemill.rpc.v1.SubmitRequest
+	(*rpc.GetJobRequest)(nil),       // 30: tidemill.rpc.v1.GetJobRequest
+	(*rpc.ListJobsRequest)(nil),     // 31: tidemill.rpc.v1.ListJobsRequest
+	(*rpc.CancelJobRequest)(nil),    // 32: tidemill.rpc.v1.CancelJobRequest
+	(*rpc.SavepointRequest)(nil),    // 33: tidemill.rpc.v1.SavepointRequest
+	(*rpc.CheckpointsRequest)(nil),  // 34: tidemill.rpc.v1.CheckpointsRequest
+	(*rpc.RescaleRequest)(nil),      // 35: tidemill.rpc.v1.RescaleRequest
+	(*rpc.NodesRequest)(nil),        // 36: tidemill.rpc.v1.NodesRequest
+	(*rpc.DrainNodeRequest)(nil),    // 37: tidemill.rpc.v1.DrainNodeRequest
+	(*rpc.JoinRequest)(nil),         // 38: tidemill.rpc.v1.JoinRequest
+	(*rpc.RemoveRequest)(nil),       // 39: tidemill.rpc.v1.RemoveRequest
+	(*rpc.SelfRequest)(nil),         // 40: tidemill.rpc.v1.SelfRequest
+	(*rpc.BlobRequest)(nil),         // 41: tidemill.rpc.v1.BlobRequest
+	(*rpc.RegisterReply)(nil),       // 42: tidemill.rpc.v1.RegisterReply
+	(*rpc.HeartbeatReply)(nil),      // 43: tidemill.rpc.v1.HeartbeatReply
+	(*rpc.TaskReply)(nil),           // 44: tidemill.rpc.v1.TaskReply
+	(*rpc.AckReply)(nil),            // 45: tidemill.rpc.v1.AckReply
+	(*rpc.DeclineReply)(nil),        // 46: tidemill.rpc.v1.DeclineReply
+	(*rpc.LeaveReply)(nil),          // 47: tidemill.rpc.v1.LeaveReply
+	(*rpc.DeployReply)(nil),         // 48: tidemill.rpc.v1.DeployReply
+	(*rpc.StandByReply)(nil),        // 49: tidemill.rpc.v1.StandByReply
+	(*rpc.CancelReply)(nil),         // 50: tidemill.rpc.v1.CancelReply
+	(*rpc.TriggerReply)(nil),        // 51: tidemill.rpc.v1.TriggerReply
+	(*rpc.NotifyReply)(nil),         // 52: tidemill.rpc.v1.NotifyReply
+	(*rpc.RewindReply)(nil),         // 53: tidemill.rpc.v1.RewindReply
+	(*rpc.DropReply)(nil),           // 54: tidemill.rpc.v1.DropReply
+	(*rpc.CoordinatorReply)(nil),    // 55: tidemill.rpc.v1.CoordinatorReply
+	(*rpc.LogsReply)(nil),           // 56: tidemill.rpc.v1.LogsReply
+	(*rpc.SplitReply)(nil),          // 57: tidemill.rpc.v1.SplitReply
+	(*rpc.ResetReply)(nil),          // 58: tidemill.rpc.v1.ResetReply
+	(*rpc.SnapshotReply)(nil),       // 59: tidemill.rpc.v1.SnapshotReply
+	(*rpc.CommitReply)(nil),         // 60: tidemill.rpc.v1.CommitReply
+	(*rpc.AbortReply)(nil),          // 61: tidemill.rpc.v1.AbortReply
+	(*rpc.ProgressReply)(nil),       // 62: tidemill.rpc.v1.ProgressReply
+	(*rpc.GatherReply)(nil),         // 63: tidemill.rpc.v1.GatherReply
+	(*rpc.ShuffleDropReply)(nil),    // 64: tidemill.rpc.v1.ShuffleDropReply
+	(*rpc.DrainReply)(nil),          // 65: tidemill.rpc.v1.DrainReply
+	(*rpc.ShuffleStats)(nil),        // 66: tidemill.rpc.v1.ShuffleStats
+	(*rpc.HandOverReply)(nil),       // 67: tidemill.rpc.v1.HandOverReply
+	(*rpc.LanesReply)(nil),          // 68: tidemill.rpc.v1.LanesReply
+	(*rpc.SubmitReply)(nil),         // 69: tidemill.rpc.v1.SubmitReply
+	(*rpc.JobStatus)(nil),           // 70: tidemill.rpc.v1.JobStatus
+	(*rpc.ListJobsReply)(nil),       // 71: tidemill.rpc.v1.ListJobsReply
+	(*rpc.CancelJobReply)(nil),      // 72: tidemill.rpc.v1.CancelJobReply
+	(*rpc.SavepointReply)(nil),      // 73: tidemill.rpc.v1.SavepointReply
+	(*rpc.CheckpointsReply)(nil),    // 74: tidemill.rpc.v1.CheckpointsReply
+	(*rpc.RescaleReply)(nil),        // 75: tidemill.rpc.v1.RescaleReply
+	(*rpc.NodesReply)(nil),          // 76: tidemill.rpc.v1.NodesReply
+	(*rpc.DrainNodeReply)(nil),      // 77: tidemill.rpc.v1.DrainNodeReply
+	(*rpc.JoinReply)(nil),           // 78: tidemill.rpc.v1.JoinReply
+	(*rpc.RemoveReply)(nil),         // 79: tidemill.rpc.v1.RemoveReply
+	(*rpc.SelfReply)(nil),           // 80: tidemill.rpc.v1.SelfReply
+	(*rpc.BlobReply)(nil),           // 81: tidemill.rpc.v1.BlobReply
 }
 var file_core_rpc_network_services_proto_depIdxs = []int32{
 	2,  // 0: tidemill.rpc.v1.Master.Register:input_type -> tidemill.rpc.v1.RegisterRequest
@@ -286,85 +289,87 @@ var file_core_rpc_network_services_proto_depIdxs = []int32{
 	6,  // 4: tidemill.rpc.v1.Master.Decline:input_type -> tidemill.rpc.v1.DeclineRequest
 	7,  // 5: tidemill.rpc.v1.Master.Leave:input_type -> tidemill.rpc.v1.LeaveRequest
 	8,  // 6: tidemill.rpc.v1.Worker.Deploy:input_type -> tidemill.rpc.v1.DeployRequest
-	9,  // 7: tidemill.rpc.v1.Worker.Cancel:input_type -> tidemill.rpc.v1.CancelRequest
-	10, // 8: tidemill.rpc.v1.Worker.Trigger:input_type -> tidemill.rpc.v1.TriggerRequest
-	11, // 9: tidemill.rpc.v1.Worker.Notify:input_type -> tidemill.rpc.v1.NotifyRequest
-	12, // 10: tidemill.rpc.v1.Worker.Rewind:input_type -> tidemill.rpc.v1.RewindRequest
-	13, // 11: tidemill.rpc.v1.Worker.Drop:input_type -> tidemill.rpc.v1.DropRequest
-	14, // 12: tidemill.rpc.v1.Worker.StartCoordinator:input_type -> tidemill.rpc.v1.CoordinatorRequest
-	15, // 13: tidemill.rpc.v1.Worker.Logs:input_type -> tidemill.rpc.v1.LogsRequest
-	16, // 14: tidemill.rpc.v1.Coordinator.NextSplit:input_type -> tidemill.rpc.v1.SplitRequest
-	17, // 15: tidemill.rpc.v1.Coordinator.Reset:input_type -> tidemill.rpc.v1.ResetRequest
-	18, // 16: tidemill.rpc.v1.Coordinator.Snapshot:input_type -> tidemill.rpc.v1.SnapshotRequest
-	19, // 17: tidemill.rpc.v1.Coordinator.Commit:input_type -> tidemill.rpc.v1.CommitRequest
-	20, // 18: tidemill.rpc.v1.Coordinator.Abort:input_type -> tidemill.rpc.v1.AbortRequest
-	21, // 19: tidemill.rpc.v1.Coordinator.Progress:input_type -> tidemill.rpc.v1.ProgressRequest
-	22, // 20: tidemill.rpc.v1.Coordinator.Gather:input_type -> tidemill.rpc.v1.GatherRequest
-	23, // 21: tidemill.rpc.v1.Shuffle.Drop:input_type -> tidemill.rpc.v1.ShuffleDropRequest
-	24, // 22: tidemill.rpc.v1.Shuffle.Drain:input_type -> tidemill.rpc.v1.DrainRequest
-	25, // 23: tidemill.rpc.v1.Shuffle.Stats:input_type -> tidemill.rpc.v1.ShuffleStatsRequest
-	26, // 24: tidemill.rpc.v1.Shuffle.HandOver:input_type -> tidemill.rpc.v1.HandOverRequest
-	27, // 25: tidemill.rpc.v1.Shuffle.Lanes:input_type -> tidemill.rpc.v1.LanesRequest
-	28, // 26: tidemill.rpc.v1.Cluster.Submit:input_type -> tidemill.rpc.v1.SubmitRequest
-	29, // 27: tidemill.rpc.v1.Cluster.GetJob:input_type -> tidemill.rpc.v1.GetJobRequest
-	30, // 28: tidemill.rpc.v1.Cluster.ListJobs:input_type -> tidemill.rpc.v1.ListJobsRequest
-	31, // 29: tidemill.rpc.v1.Cluster.CancelJob:input_type -> tidemill.rpc.v1.CancelJobRequest
-	32, // 30: tidemill.rpc.v1.Cluster.Savepoint:input_type -> tidemill.rpc.v1.SavepointRequest
-	33, // 31: tidemill.rpc.v1.Cluster.Checkpoints:input_type -> tidemill.rpc.v1.CheckpointsRequest
-	34, // 32: tidemill.rpc.v1.Cluster.Rescale:input_type -> tidemill.rpc.v1.RescaleRequest
-	35, // 33: tidemill.rpc.v1.Cluster.Nodes:input_type -> tidemill.rpc.v1.NodesRequest
-	15, // 34: tidemill.rpc.v1.Cluster.Logs:input_type -> tidemill.rpc.v1.LogsRequest
-	36, // 35: tidemill.rpc.v1.Cluster.DrainNode:input_type -> tidemill.rpc.v1.DrainNodeRequest
-	37, // 36: tidemill.rpc.v1.Cluster.Join:input_type -> tidemill.rpc.v1.JoinRequest
-	38, // 37: tidemill.rpc.v1.Cluster.Remove:input_type -> tidemill.rpc.v1.RemoveRequest
-	39, // 38: tidemill.rpc.v1.Peer.Self:input_type -> tidemill.rpc.v1.SelfRequest
-	40, // 39: tidemill.rpc.v1.Blobs.Put:input_type -> tidemill.rpc.v1.BlobRequest
-	40, // 40: tidemill.rpc.v1.Blobs.Get:input_type -> tidemill.rpc.v1.BlobRequest
-	0,  // 41: tidemill.rpc.v1.Enrollment.Enroll:input_type -> tidemill.rpc.v1.EnrollRequest
-	41, // 42: tidemill.rpc.v1.Master.Register:output_type -> tidemill.rpc.v1.RegisterReply
-	42, // 43: tidemill.rpc.v1.Master.Heartbeat:output_type -> tidemill.rpc.v1.HeartbeatReply
-	43, // 44: tidemill.rpc.v1.Master.Report:output_type -> tidemill.rpc.v1.TaskReply
-	44, // 45: tidemill.rpc.v1.Master.Acknowledge:output_type -> tidemill.rpc.v1.AckReply
-	45, // 46: tidemill.rpc.v1.Master.Decline:output_type -> tidemill.rpc.v1.DeclineReply
-	46, // 47: tidemill.rpc.v1.Master.Leave:output_type -> tidemill.rpc.v1.LeaveReply
-	47, // 48: tidemill.rpc.v1.Worker.Deploy:output_type -> tidemill.rpc.v1.DeployReply
-	48, // 49: tidemill.rpc.v1.Worker.Cancel:output_type -> tidemill.rpc.v1.CancelReply
-	49, // 50: tidemill.rpc.v1.Worker.Trigger:output_type -> tidemill.rpc.v1.TriggerReply
-	50, // 51: tidemill.rpc.v1.Worker.Notify:output_type -> tidemill.rpc.v1.NotifyReply
-	51, // 52: tidemill.rpc.v1.Worker.Rewind:output_type -> tidemill.rpc.v1.RewindReply
-	52, // 53: tidemill.rpc.v1.Worker.Drop:output_type -> tidemill.rpc.v1.DropReply
-	53, // 54: tidemill.rpc.v1.Worker.StartCoordinator:output_type -> tidemill.rpc.v1.CoordinatorReply
-	54, // 55: tidemill.rpc.v1.Worker.Logs:output_type -> tidemill.rpc.v1.LogsReply
-	55, // 56: tidemill.rpc.v1.Coordinator.NextSplit:output_type -> tidemill.rpc.v1.SplitReply
-	56, // 57: tidemill.rpc.v1.Coordinator.Reset:output_type -> tidemill.rpc.v1.ResetReply
-	57, // 58: tidemill.rpc.v1.Coordinator.Snapshot:output_type -> tidemill.rpc.v1.SnapshotReply
-	58, // 59: tidemill.rpc.v1.Coordinator.Commit:output_type -> tidemill.rpc.v1.CommitReply
-	59, // 60: tidemill.rpc.v1.Coordinator.Abort:output_type -> tidemill.rpc.v1.AbortReply
-	60, // 61: tidemill.rpc.v1.Coordinator.Progress:output_type -> tidemill.rpc.v1.ProgressReply
-	61, // 62: tidemill.rpc.v1.Coordinator.Gather:output_type -> tidemill.rpc.v1.GatherReply
-	62, // 63: tidemill.rpc.v1.Shuffle.Drop:output_type -> tidemill.rpc.v1.ShuffleDropReply
-	63, // 64: tidemill.rpc.v1.Shuffle.Drain:output_type -> tidemill.rpc.v1.DrainReply
-	64, // 65: tidemill.rpc.v1.Shuffle.Stats:output_type -> tidemill.rpc.v1.ShuffleStats
-	65, // 66: tidemill.rpc.v1.Shuffle.HandOver:output_type -> tidemill.rpc.v1.HandOverReply
-	66, // 67: tidemill.rpc.v1.Shuffle.Lanes:output_type -> tidemill.rpc.v1.LanesReply
-	67, // 68: tidemill.rpc.v1.Cluster.Submit:output_type -> tidemill.rpc.v1.SubmitReply
-	68, // 69: tidemill.rpc.v1.Cluster.GetJob:output_type -> tidemill.rpc.v1.JobStatus
-	69, // 70: tidemill.rpc.v1.Cluster.ListJobs:output_type -> tidemill.rpc.v1.ListJobsReply
-	70, // 71: tidemill.rpc.v1.Cluster.CancelJob:output_type -> tidemill.rpc.v1.CancelJobReply
-	71, // 72: tidemill.rpc.v1.Cluster.Savepoint:output_type -> tidemill.rpc.v1.SavepointReply
-	72, // 73: tidemill.rpc.v1.Cluster.Checkpoints:output_type -> tidemill.rpc.v1.CheckpointsReply
-	73, // 74: tidemill.rpc.v1.Cluster.Rescale:output_type -> tidemill.rpc.v1.RescaleReply
-	74, // 75: tidemill.rpc.v1.Cluster.Nodes:output_type -> tidemill.rpc.v1.NodesReply
-	54, // 76: tidemill.rpc.v1.Cluster.Logs:output_type -> tidemill.rpc.v1.LogsReply
-	75, // 77: tidemill.rpc.v1.Cluster.DrainNode:output_type -> tidemill.rpc.v1.DrainNodeReply
-	76, // 78: tidemill.rpc.v1.Cluster.Join:output_type -> tidemill.rpc.v1.JoinReply
-	77, // 79: tidemill.rpc.v1.Cluster.Remove:output_type -> tidemill.rpc.v1.RemoveReply
-	78, // 80: tidemill.rpc.v1.Peer.Self:output_type -> tidemill.rpc.v1.SelfReply
-	79, // 81: tidemill.rpc.v1.Blobs.Put:output_type -> tidemill.rpc.v1.BlobReply
-	79, // 82: tidemill.rpc.v1.Blobs.Get:output_type -> tidemill.rpc.v1.BlobReply
-	1,  // 83: tidemill.rpc.v1.Enrollment.Enroll:output_type -> tidemill.rpc.v1.EnrollReply
-	42, // [42:84] is the sub-list for method output_type
-	0,  // [0:42] is the sub-list for method input_type
+	9,  // 7: tidemill.rpc.v1.Worker.StandBy:input_type -> tidemill.rpc.v1.StandByRequest
+	10, // 8: tidemill.rpc.v1.Worker.Cancel:input_type -> tidemill.rpc.v1.CancelRequest
+	11, // 9: tidemill.rpc.v1.Worker.Trigger:input_type -> tidemill.rpc.v1.TriggerRequest
+	12, // 10: tidemill.rpc.v1.Worker.Notify:input_type -> tidemill.rpc.v1.NotifyRequest
+	13, // 11: tidemill.rpc.v1.Worker.Rewind:input_type -> tidemill.rpc.v1.RewindRequest
+	14, // 12: tidemill.rpc.v1.Worker.Drop:input_type -> tidemill.rpc.v1.DropRequest
+	15, // 13: tidemill.rpc.v1.Worker.StartCoordinator:input_type -> tidemill.rpc.v1.CoordinatorRequest
+	16, // 14: tidemill.rpc.v1.Worker.Logs:input_type -> tidemill.rpc.v1.LogsRequest
+	17, // 15: tidemill.rpc.v1.Coordinator.NextSplit:input_type -> tidemill.rpc.v1.SplitRequest
+	18, // 16: tidemill.rpc.v1.Coordinator.Reset:input_type -> tidemill.rpc.v1.ResetRequest
+	19, // 17: tidemill.rpc.v1.Coordinator.Snapshot:input_type -> tidemill.rpc.v1.SnapshotRequest
+	20, // 18: tidemill.rpc.v1.Coordinator.Commit:input_type -> tidemill.rpc.v1.CommitRequest
+	21, // 19: tidemill.rpc.v1.Coordinator.Abort:input_type -> tidemill.rpc.v1.AbortRequest
+	22, // 20: tidemill.rpc.v1.Coordinator.Progress:input_type -> tidemill.rpc.v1.ProgressRequest
+	23, // 21: tidemill.rpc.v1.Coordinator.Gather:input_type -> tidemill.rpc.v1.GatherRequest
+	24, // 22: tidemill.rpc.v1.Shuffle.Drop:input_type -> tidemill.rpc.v1.ShuffleDropRequest
+	25, // 23: tidemill.rpc.v1.Shuffle.Drain:input_type -> tidemill.rpc.v1.DrainRequest
+	26, // 24: tidemill.rpc.v1.Shuffle.Stats:input_type -> tidemill.rpc.v1.ShuffleStatsRequest
+	27, // 25: tidemill.rpc.v1.Shuffle.HandOver:input_type -> tidemill.rpc.v1.HandOverRequest
+	28, // 26: tidemill.rpc.v1.Shuffle.Lanes:input_type -> tidemill.rpc.v1.LanesRequest
+	29, // 27: tidemill.rpc.v1.Cluster.Submit:input_type -> tidemill.rpc.v1.SubmitRequest
+	30, // 28: tidemill.rpc.v1.Cluster.GetJob:input_type -> tidemill.rpc.v1.GetJobRequest
+	31, // 29: tidemill.rpc.v1.Cluster.ListJobs:input_type -> tidemill.rpc.v1.ListJobsRequest
+	32, // 30: tidemill.rpc.v1.Cluster.CancelJob:input_type -> tidemill.rpc.v1.CancelJobRequest
+	33, // 31: tidemill.rpc.v1.Cluster.Savepoint:input_type -> tidemill.rpc.v1.SavepointRequest
+	34, // 32: tidemill.rpc.v1.Cluster.Checkpoints:input_type -> tidemill.rpc.v1.CheckpointsRequest
+	35, // 33: tidemill.rpc.v1.Cluster.Rescale:input_type -> tidemill.rpc.v1.RescaleRequest
+	36, // 34: tidemill.rpc.v1.Cluster.Nodes:input_type -> tidemill.rpc.v1.NodesRequest
+	16, // 35: tidemill.rpc.v1.Cluster.Logs:input_type -> tidemill.rpc.v1.LogsRequest
+	37, // 36: tidemill.rpc.v1.Cluster.DrainNode:input_type -> tidemill.rpc.v1.DrainNodeRequest
+	38, // 37: tidemill.rpc.v1.Cluster.Join:input_type -> tidemill.rpc.v1.JoinRequest
+	39, // 38: tidemill.rpc.v1.Cluster.Remove:input_type -> tidemill.rpc.v1.RemoveRequest
+	40, // 39: tidemill.rpc.v1.Peer.Self:input_type -> tidemill.rpc.v1.SelfRequest
+	41, // 40: tidemill.rpc.v1.Blobs.Put:input_type -> tidemill.rpc.v1.BlobRequest
+	41, // 41: tidemill.rpc.v1.Blobs.Get:input_type -> tidemill.rpc.v1.BlobRequest
+	0,  // 42: tidemill.rpc.v1.Enrollment.Enroll:input_type -> tidemill.rpc.v1.EnrollRequest
+	42, // 43: tidemill.rpc.v1.Master.Register:output_type -> tidemill.rpc.v1.RegisterReply
+	43, // 44: tidemill.rpc.v1.Master.Heartbeat:output_type -> tidemill.rpc.v1.HeartbeatReply
+	44, // 45: tidemill.rpc.v1.Master.Report:output_type -> tidemill.rpc.v1.TaskReply
+	45, // 46: tidemill.rpc.v1.Master.Acknowledge:output_type -> tidemill.rpc.v1.AckReply
+	46, // 47: tidemill.rpc.v1.Master.Decline:output_type -> tidemill.rpc.v1.DeclineReply
+	47, // 48: tidemill.rpc.v1.Master.Leave:output_type -> tidemill.rpc.v1.LeaveReply
+	48, // 49: tidemill.rpc.v1.Worker.Deploy:output_type -> tidemill.rpc.v1.DeployReply
+	49, // 50: tidemill.rpc.v1.Worker.StandBy:output_type -> tidemill.rpc.v1.StandByReply
+	50, // 51: tidemill.rpc.v1.Worker.Cancel:output_type -> tidemill.rpc.v1.CancelReply
+	51, // 52: tidemill.rpc.v1.Worker.Trigger:output_type -> tidemill.rpc.v1.TriggerReply
+	52, // 53: tidemill.rpc.v1.Worker.Notify:output_type -> tidemill.rpc.v1.NotifyReply
+	53, // 54: tidemill.rpc.v1.Worker.Rewind:output_type -> tidemill.rpc.v1.RewindReply
+	54, // 55: tidemill.rpc.v1.Worker.Drop:output_type -> tidemill.rpc.v1.DropReply
+	55, // 56: tidemill.rpc.v1.Worker.StartCoordinator:output_type -> tidemill.rpc.v1.CoordinatorReply
+	56, // 57: tidemill.rpc.v1.Worker.Logs:output_type -> tidemill.rpc.v1.LogsReply
+	57, // 58: tidemill.rpc.v1.Coordinator.NextSplit:output_type -> tidemill.rpc.v1.SplitReply
+	58, // 59: tidemill.rpc.v1.Coordinator.Reset:output_type -> tidemill.rpc.v1.ResetReply
+	59, // 60: tidemill.rpc.v1.Coordinator.Snapshot:output_type -> tidemill.rpc.v1.SnapshotReply
+	60, // 61: tidemill.rpc.v1.Coordinator.Commit:output_type -> tidemill.rpc.v1.CommitReply
+	61, // 62: tidemill.rpc.v1.Coordinator.Abort:output_type -> tidemill.rpc.v1.AbortReply
+	62, // 63: tidemill.rpc.v1.Coordinator.Progress:output_type -> tidemill.rpc.v1.ProgressReply
+	63, // 64: tidemill.rpc.v1.Coordinator.Gather:output_type -> tidemill.rpc.v1.GatherReply
+	64, // 65: tidemill.rpc.v1.Shuffle.Drop:output_type -> tidemill.rpc.v1.ShuffleDropReply
+	65, // 66: tidemill.rpc.v1.Shuffle.Drain:output_type -> tidemill.rpc.v1.DrainReply
+	66, // 67: tidemill.rpc.v1.Shuffle.Stats:output_type -> tidemill.rpc.v1.ShuffleStats
+	67, // 68: tidemill.rpc.v1.Shuffle.HandOver:output_type -> tidemill.rpc.v1.HandOverReply
+	68, // 69: tidemill.rpc.v1.Shuffle.Lanes:output_type -> tidemill.rpc.v1.LanesReply
+	69, // 70: tidemill.rpc.v1.Cluster.Submit:output_type -> tidemill.rpc.v1.SubmitReply
+	70, // 71: tidemill.rpc.v1.Cluster.GetJob:output_type -> tidemill.rpc.v1.JobStatus
+	71, // 72: tidemill.rpc.v1.Cluster.ListJobs:output_type -> tidemill.rpc.v1.ListJobsReply
+	72, // 73: tidemill.rpc.v1.Cluster.CancelJob:output_type -> tidemill.rpc.v1.CancelJobReply
+	73, // 74: tidemill.rpc.v1.Cluster.Savepoint:output_type -> tidemill.rpc.v1.SavepointReply
+	74, // 75: tidemill.rpc.v1.Cluster.Checkpoints:output_type -> tidemill.rpc.v1.CheckpointsReply
+	75, // 76: tidemill.rpc.v1.Cluster.Rescale:output_type -> tidemill.rpc.v1.RescaleReply
+	76, // 77: tidemill.rpc.v1.Cluster.Nodes:output_type -> tidemill.rpc.v1.NodesReply
+	56, // 78: tidemill.rpc.v1.Cluster.Logs:output_type -> tidemill.rpc.v1.LogsReply
+	77, // 79: tidemill.rpc.v1.Cluster.DrainNode:output_type -> tidemill.rpc.v1.DrainNodeReply
+	78, // 80: tidemill.rpc.v1.Cluster.Join:output_type -> tidemill.rpc.v1.JoinReply
+	79, // 81: tidemill.rpc.v1.Cluster.Remove:output_type -> tidemill.rpc.v1.RemoveReply
+	80, // 82: tidemill.rpc.v1.Peer.Self:output_type -> tidemill.rpc.v1.SelfReply
+	81, // 83: tidemill.rpc.v1.Blobs.Put:output_type -> tidemill.rpc.v1.BlobReply
+	81, // 84: tidemill.rpc.v1.Blobs.Get:output_type -> tidemill.rpc.v1.BlobReply
+	1,  // 85: tidemill.rpc.v1.Enrollment.Enroll:output_type -> tidemill.rpc.v1.EnrollReply
+	43, // [43:86] is the sub-list for method output_type
+	0,  // [0:43] is the sub-list for method input_type
 	0,  // [0:0] is the sub-list for extension type_name
 	0,  // [0:0] is the sub-list for extension extendee
 	0,  // [0:0] is the sub-list for field type_name

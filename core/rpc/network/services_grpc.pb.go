@@ -316,6 +316,7 @@ var Master_ServiceDesc = grpc.ServiceDesc{
 
 const (
 	Worker_Deploy_FullMethodName           = "/tidemill.rpc.v1.Worker/Deploy"
+	Worker_StandBy_FullMethodName          = "/tidemill.rpc.v1.Worker/StandBy"
 	Worker_Cancel_FullMethodName           = "/tidemill.rpc.v1.Worker/Cancel"
 	Worker_Trigger_FullMethodName          = "/tidemill.rpc.v1.Worker/Trigger"
 	Worker_Notify_FullMethodName           = "/tidemill.rpc.v1.Worker/Notify"
@@ -330,6 +331,7 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 type WorkerClient interface {
 	Deploy(ctx context.Context, in *rpc.DeployRequest, opts ...grpc.CallOption) (*rpc.DeployReply, error)
+	StandBy(ctx context.Context, in *rpc.StandByRequest, opts ...grpc.CallOption) (*rpc.StandByReply, error)
 	Cancel(ctx context.Context, in *rpc.CancelRequest, opts ...grpc.CallOption) (*rpc.CancelReply, error)
 	Trigger(ctx context.Context, in *rpc.TriggerRequest, opts ...grpc.CallOption) (*rpc.TriggerReply, error)
 	Notify(ctx context.Context, in *rpc.NotifyRequest, opts ...grpc.CallOption) (*rpc.NotifyReply, error)
@@ -351,6 +353,16 @@ func (c *workerClient) Deploy(ctx context.Context, in *rpc.DeployRequest, opts .
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(rpc.DeployReply)
 	err := c.cc.Invoke(ctx, Worker_Deploy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *workerClient) StandBy(ctx context.Context, in *rpc.StandByRequest, opts ...grpc.CallOption) (*rpc.StandByReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(rpc.StandByReply)
+	err := c.cc.Invoke(ctx, Worker_StandBy_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -432,6 +444,7 @@ func (c *workerClient) Logs(ctx context.Context, in *rpc.LogsRequest, opts ...gr
 // for forward compatibility.
 type WorkerServer interface {
 	Deploy(context.Context, *rpc.DeployRequest) (*rpc.DeployReply, error)
+	StandBy(context.Context, *rpc.StandByRequest) (*rpc.StandByReply, error)
 	Cancel(context.Context, *rpc.CancelRequest) (*rpc.CancelReply, error)
 	Trigger(context.Context, *rpc.TriggerRequest) (*rpc.TriggerReply, error)
 	Notify(context.Context, *rpc.NotifyRequest) (*rpc.NotifyReply, error)
@@ -451,6 +464,9 @@ type UnimplementedWorkerServer struct{}
 
 func (UnimplementedWorkerServer) Deploy(context.Context, *rpc.DeployRequest) (*rpc.DeployReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Deploy not implemented")
+}
+func (UnimplementedWorkerServer) StandBy(context.Context, *rpc.StandByRequest) (*rpc.StandByReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method StandBy not implemented")
 }
 func (UnimplementedWorkerServer) Cancel(context.Context, *rpc.CancelRequest) (*rpc.CancelReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Cancel not implemented")
@@ -508,6 +524,24 @@ func _Worker_Deploy_Handler(srv interface{}, ctx context.Context, dec func(inter
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(WorkerServer).Deploy(ctx, req.(*rpc.DeployRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Worker_StandBy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(rpc.StandByRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkerServer).StandBy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Worker_StandBy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkerServer).StandBy(ctx, req.(*rpc.StandByRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -648,6 +682,10 @@ var Worker_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Deploy",
 			Handler:    _Worker_Deploy_Handler,
+		},
+		{
+			MethodName: "StandBy",
+			Handler:    _Worker_StandBy_Handler,
 		},
 		{
 			MethodName: "Cancel",
