@@ -205,6 +205,7 @@ func (r *ledgerRun) begin(ctx context.Context, b *books, savepoint string) error
 		"-D", "execution.checkpointing.interval=300 ms", "-D", "state.checkpoints.dir=" + filepath.Join(b.dir, "checkpoints"),
 		"-D", "restart-strategy.type=fixed-delay", "-D", "restart-strategy.fixed-delay.attempts=100000", "-D", "restart-strategy.fixed-delay.delay=100 ms",
 		"-D", "jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling=1 s",
+		"-D", "jobmanager.adaptive-scheduler.rescale.standby-min-size=1 b", // state is restored ahead
 	}
 	if savepoint != "" {
 		args = append(args, "-D", "execution.state-recovery.path="+savepoint)

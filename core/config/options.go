@@ -98,6 +98,8 @@ var (
 		"How many more subtasks there must be room for before a streaming job grows.", PerJob)
 	RescaleFailures = intOption("jobmanager.adaptive-scheduler.rescale-trigger.max-checkpoint-failures", 2, 1, 1000,
 		"Checkpoints that may fail before a rescaling is given up; the job goes on as it is.", PerJob)
+	RescaleStandbySize = bytesOption("jobmanager.adaptive-scheduler.rescale.standby-min-size", "16 mb",
+		"A streaming job with so much keyed state in memory restores it where it will be before it stops to be rescaled, and then only what has changed meanwhile; workers hold both for that time, if they have room.", PerJob)
 
 	RestartStrategy = stringOption("restart-strategy.type", "automatic",
 		"What happens when a job fails: none, fixed-delay, failure-rate or exponential-delay, which automatic is in a cluster; in one process it is none.", PerJob,
@@ -186,7 +188,7 @@ var all = []Info{
 	CheckpointInterval.info, CheckpointTimeout.info, UnalignedCheckpoints.info, AlignedTimeout.info, StateBackend.info, StateBudget.info, TieredDir.info, TieredLocal.info, CheckpointDir.info, CheckpointsRetained.info, RestorePath.info,
 	CheckpointRetention.info, IgnoreUnclaimedState.info, SavepointDir.info,
 	IdleTimeout.info, FutureLimit.info, RejectsTable.info, LateRowsTable.info, LateRowsMax.info, MiniBatch.info, MiniBatchLatency.info, MiniBatchSize.info, DistinctSplit.info, DistinctBuckets.info, DisabledRules.info, ForceRecompile.info, StateTTL.info, MaxPartialMatches.info, ResultMode.info,
-	SchedulerMode.info, RescaleCooldown.info, RescaleSettle.info, RescaleIncrease.info, RescaleFailures.info,
+	SchedulerMode.info, RescaleCooldown.info, RescaleSettle.info, RescaleIncrease.info, RescaleFailures.info, RescaleStandbySize.info,
 	RestartStrategy.info, RestartAttempts.info, RestartDelay.info,
 	FailureRateMost.info, FailureRateInterval.info, FailureRateDelay.info, BackoffInitial.info, BackoffMost.info,
 	BackoffMultiplier.info, BackoffReset.info, BackoffAttempts.info,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -42,7 +43,33 @@ type nodes struct {
 	tasks map[id.Subtask]*task.Task // the latest
 
 	overtaken atomic.Int64 // orders to overtake what is in flight
+	fault     atomic.Pointer[func(method string) error]
+	log       messages
 }
+
+// messages counts what is logged, by message.
+type messages struct{ sync.Map }
+
+func (m *messages) count(message string) int64 {
+	n, _ := m.LoadOrStore(message, &atomic.Int64{})
+	return n.(*atomic.Int64).Load()
+}
+
+// Enabled implements slog.Handler.
+func (*messages) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
+
+// Handle implements slog.Handler.
+func (m *messages) Handle(_ context.Context, r slog.Record) error {
+	n, _ := m.LoadOrStore(r.Message, &atomic.Int64{})
+	n.(*atomic.Int64).Add(1)
+	return nil
+}
+
+// WithAttrs implements slog.Handler.
+func (m *messages) WithAttrs([]slog.Attr) slog.Handler { return m }
+
+// WithGroup implements slog.Handler.
+func (m *messages) WithGroup(string) slog.Handler { return m }
 
 func startNodes(t *testing.T, settings map[string]string) *nodes {
 	t.Helper()
@@ -72,7 +99,13 @@ func startNodesWith(t *testing.T, settings, process map[string]string, more ...c
 	n := &nodes{tasks: map[id.Subtask]*task.Task{}}
 	n.Cluster, err = minicluster.New(t.Context(), minicluster.Options{
 		Config: c, Connectors: registry.Connector, FileSystems: registry.FileSystems, Workers: 2, Servers: 2,
-		Wire: rpc.LocalOptions{Serialize: true},
+		Log: slog.New(&n.log),
+		Wire: rpc.LocalOptions{Serialize: true, Fault: func(method string) error {
+			if fault := n.fault.Load(); fault != nil {
+				return (*fault)(method)
+			}
+			return nil
+		}},
 		NewTask: func(d task.Descriptor, env task.Env) (worker.Task, error) {
 			n.mu.Lock()
 			begin := n.begin

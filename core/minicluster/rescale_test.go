@@ -2,6 +2,7 @@ package minicluster_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -171,6 +172,7 @@ func streamSettings(t *testing.T, more map[string]string) map[string]string {
 	out := map[string]string{
 		"execution.runtime-mode": "streaming", "execution.checkpointing.interval": "50 ms", "state.checkpoints.dir": t.TempDir(),
 		"exchange.batch-retention": "automatic", "jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout": "10 ms",
+		"jobmanager.adaptive-scheduler.rescale.standby-min-size": "1 b", // state is restored ahead
 	}
 	for k, v := range more {
 		out[k] = v
@@ -198,12 +200,22 @@ func (s *scaled) compare(expect string) {
 	}
 }
 
+const (
+	takenAhead = "state was restored ahead"
+	notAhead   = "a worker has not restored state ahead"
+	inVain     = "state was restored ahead in vain"
+)
+
 func TestRescaleWindows(t *testing.T) {
 	s := startScaled(t, streamSettings(t, map[string]string{"parallelism.default": "1"}), fmt.Sprintf(bids, t.TempDir())+windows)
 	s.await(1)
+	all := int64(0)
 	for _, p := range []int{2, 1, 3} {
 		s.rescale(uint32(p))
 		s.await(p)
+		if all += int64(p); s.log.count(takenAhead) != all || s.log.count(inVain) != 0 {
+			t.Errorf("with %d: state of %d subtasks was restored ahead, want %d; in vain that of %d", p, s.log.count(takenAhead), all, s.log.count(inVain))
+		}
 	}
 	s.end()
 	s.compare(strings.TrimPrefix(strings.TrimSpace(windows), "INSERT INTO out"))
@@ -211,6 +223,62 @@ func TestRescaleWindows(t *testing.T) {
 
 const updating = `
 	INSERT INTO out SELECT MAX(at), bidder, COUNT(*), SUM(price) FROM bids GROUP BY bidder`
+
+// Where workers cannot restore state ahead it is restored as ever.
+func TestRescaleWithoutStandby(t *testing.T) {
+	s := startScaled(t, streamSettings(t, map[string]string{"parallelism.default": "1"}), fmt.Sprintf(bids, t.TempDir())+windows)
+	s.await(1)
+	fault := func(method string) error {
+		if method == "worker.StandBy" {
+			return errors.New("wire cut")
+		}
+		return nil
+	}
+	s.fault.Store(&fault)
+	for _, p := range []int{2, 1} {
+		s.rescale(uint32(p))
+		s.await(p)
+	}
+	if s.log.count(takenAhead) != 0 || s.log.count(notAhead) == 0 {
+		t.Errorf("state of %d subtasks was restored ahead, and %d workers could not", s.log.count(takenAhead), s.log.count(notAhead))
+	}
+	s.end()
+	s.compare(strings.TrimPrefix(strings.TrimSpace(windows), "INSERT INTO out"))
+}
+
+// A job that is cancelled while workers restore its state ahead ends, and leaves nothing.
+func TestCancelledWhileItStandsBy(t *testing.T) {
+	s := startScaled(t, streamSettings(t, map[string]string{"parallelism.default": "1"}), fmt.Sprintf(bids, t.TempDir())+windows)
+	s.await(1)
+	began, cancelled := make(chan struct{}, 2), make(chan struct{})
+	fault := func(method string) error {
+		if method == "worker.StandBy" {
+			began <- struct{}{}
+			<-cancelled
+		}
+		return nil
+	}
+	s.fault.Store(&fault)
+	s.rescale(2)
+	<-began
+	if waits := s.status().GetWaits(); !slices.ContainsFunc(waits, func(w *rpc.Wait) bool { return strings.Contains(w.GetReason(), "restored where it will be") }) {
+		t.Errorf("it is not told what it waits for: %v", waits)
+	}
+	if _, err := s.Client().CancelJob(t.Context(), &rpc.CancelJobRequest{Job: s.job[:]}); err != nil {
+		t.Fatal(err)
+	}
+	s.waitFor("its attempts to end", func() bool {
+		return !slices.ContainsFunc(s.status().GetVertices(), func(v *rpc.VertexStatus) bool { return v.GetSubtasks()["RUNNING"] > 0 })
+	})
+	close(cancelled)
+	s.waitFor("its end", func() bool { return s.status().GetOver() })
+	if err := s.result.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := s.log.count(takenAhead); n != 0 {
+		t.Errorf("state of %d subtasks was restored ahead", n)
+	}
+}
 
 // A group-by that takes rows back keeps a value for each key; it is the last ones that
 // are written.

@@ -83,7 +83,7 @@ const (
 func checkpointMessages() []string {
 	return []string{
 		"worker.Trigger", "master.Acknowledge", "master.Decline", "coordinator.Snapshot", "coordinator.Commit", "worker.Notify",
-		"worker.Rewind", "coordinator.Gather", "worker.Deploy", "worker.StartCoordinator", "master.Report", "coordinator.Abort",
+		"worker.Rewind", "worker.StandBy", "coordinator.Gather", "worker.Deploy", "worker.StartCoordinator", "master.Report", "coordinator.Abort",
 	}
 }
 
@@ -113,6 +113,8 @@ func NewStreamPlan(seed uint64) Plan {
 		"table.exec.source.idle-timeout":                                         "0", // what is late would be dropped
 		"jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling":       "1 s",
 		"jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout": "100 ms",
+		// Of a source of its own: seeds that are remembered draw the same plans.
+		"jobmanager.adaptive-scheduler.rescale.standby-min-size": pick(rand.New(rand.NewPCG(seed, 5)), "1 b", "1 b", "16 mb"),
 	}
 	p.Stream = newStream(r, p.Slots*p.Workers)
 	for range r.IntN(mostStreamFaults + 1) {

@@ -35,11 +35,11 @@ func openStore(o Options, c config.Config, l *layout, checkpointed bool) (*check
 	return o.Checkpoints(c)
 }
 
-// checkpointVertices describes the job to its checkpoints.
-func (m *Master) checkpointVertices() []checkpointing.Vertex {
-	out := make([]checkpointing.Vertex, len(m.layout.parallelism))
+// checkpointVertices describes the job, with such a parallelism, to its checkpoints.
+func (m *Master) checkpointVertices(parallelism []int) []checkpointing.Vertex {
+	out := make([]checkpointing.Vertex, len(parallelism))
 	for i, v := range m.layout.graph.GetVertices() {
-		out[i] = checkpointing.Vertex{UID: v.GetUid(), Name: v.GetName(), Parallelism: m.layout.parallelism[i], Head: len(v.GetInputs()) == 0}
+		out[i] = checkpointing.Vertex{UID: v.GetUid(), Name: v.GetName(), Parallelism: parallelism[i], Head: len(v.GetInputs()) == 0}
 		out[i].Inputs, out[i].Overtakes = m.layout.inFlight(v)
 		if m.layout.isSource(id.Vertex(i)) {
 			out[i].Source = v.GetChain()[0].GetUid()
@@ -128,7 +128,7 @@ func (m *Master) findElsewhere(ctx context.Context, place string, damaged func(s
 
 // restoreFrom says what the job's parts start from.
 func (m *Master) restoreFrom(manifest *checkpoint.Manifest) (*checkpointing.Restored, error) {
-	r, err := checkpointing.Restore(m.opts.Job, manifest, m.checkpointVertices(), int(m.layout.graph.GetKeyGroups()), config.IgnoreUnclaimedState.Get(m.config))
+	r, err := checkpointing.Restore(m.opts.Job, manifest, m.checkpointVertices(m.layout.parallelism), int(m.layout.graph.GetKeyGroups()), config.IgnoreUnclaimedState.Get(m.config))
 	if err == nil && r != nil && len(r.LeftOut) > 0 {
 		m.opts.Log.Warn("state was left out", "job", m.opts.Job, "checkpoint", manifest.GetCheckpoint(), "of", r.LeftOut)
 	}
@@ -160,7 +160,7 @@ func (m *Master) beginCheckpoints() {
 		Unaligned: config.UnalignedCheckpoints.Get(m.config), AlignedTimeout: config.AlignedTimeout.Get(m.config),
 	}
 	m.base = id.Checkpoint(from.GetCheckpoint())
-	m.checkpoints = checkpointing.New(m.opts.Job, int(m.layout.graph.GetKeyGroups()), m.checkpointVertices(), from, o)
+	m.checkpoints = checkpointing.New(m.opts.Job, int(m.layout.graph.GetKeyGroups()), m.checkpointVertices(m.layout.parallelism), from, o)
 	m.after(o.Interval, m.checkpointDue)
 }
 

@@ -41,6 +41,11 @@
 // checkpoint under way is given up, what these tasks have made ready is void, and their
 // workers bring what they read back, after what is being published. The others go on.
 //
+// Rescaled. A streaming job takes a checkpoint, has the workers where it will probably run
+// restore its keyed state in memory, takes another one, stops, and begins again with another
+// parallelism: what was restored ahead is taken by the attempts that it fits, and is only ever
+// an advantage.
+//
 // Publication. What a batch job has staged is recorded before any of it is published
 // (Options.Decide): from then on the job does not run again, and this job master or the
 // next one (Options.Decided) publishes it, with a coordinator task on any worker. What

@@ -53,7 +53,9 @@ func (m *Master) conclude(state execgraph.JobState, cause error, staged []*rpc.C
 	sweep := sinks && (again || state != execgraph.JobFinished)
 	// What another leader's checkpoint has to publish is known once that is found.
 	unknown := m.checkpointed && m.checkpoints == nil && m.opts.Runs > 0
-	m.stay()
+	if m.stay(); m.standby.stop != nil {
+		m.standby.stop()
+	}
 	m.inTurn(func(ctx context.Context) {
 		sweep = sweep && !unknown && !m.unpublished.Load() && m.dropIncomplete(ctx)
 		if publish {
@@ -151,6 +153,7 @@ const voidTries = 6
 
 // dropAll has workers forget everything of the job.
 func (m *Master) dropAll(ctx context.Context, workers []id.Worker, lines map[id.Worker]line, results bool) {
+	m.standby.calls.Wait() // they would have workers know the job again
 	var dropping sync.WaitGroup
 	for _, w := range workers {
 		dropping.Go(func() {

@@ -152,6 +152,7 @@ func (m *Master) Run(ctx context.Context) {
 			m.hangUp(w)
 		}
 		stop()
+		m.standby.calls.Wait()
 		running.Wait()
 		close(m.done)
 	}()

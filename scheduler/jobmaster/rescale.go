@@ -27,11 +27,17 @@ type rescaling struct {
 	why                     string // what it waits for; empty: nothing
 	failures                int    // of checkpoints for it, one after the other
 	steps
+	standby
 	published id.Checkpoint // what the last one went on from
 }
 
 // steps are when the rescaling under way came to its steps; zero: it has not.
-type steps struct{ triggered, saved, over time.Duration }
+type steps struct {
+	triggered time.Duration
+	ahead     time.Duration // what is to be restored ahead was; zero: also where nothing was
+	saved     time.Duration
+	over      time.Duration
+}
 
 // errRescale is why a job that is rescaled stops.
 var errRescale = errors.New("the job goes on with another parallelism")
@@ -114,7 +120,7 @@ func (m *Master) consider() {
 	m.record(adaptive.Decision{Rule: "rescale", Subject: "job", Inputs: d.Inputs, Effect: "a checkpoint, and from it " + d.Effect})
 	m.triggered = now
 	m.checkpointNow(func(n id.Checkpoint, cause error) {
-		m.post(func() { m.rescale(n, cause) })
+		m.post(func() { m.standBy(n, cause) })
 	})
 }
 
@@ -138,10 +144,12 @@ func (m *Master) rescale(n id.Checkpoint, cause error) {
 		m.failures, m.published, m.saved = 0, n, time.Since(m.begun)
 		if m.handle(execgraph.Rescale{Cause: errRescale}); m.graph.State() != execgraph.JobRestarting {
 			m.steps = steps{}
+			m.standDown()
 		}
 		return
 	}
 	m.steps = steps{}
+	m.standDown()
 	if m.graph.State() != execgraph.JobRunning {
 		return // the restart decides anew
 	}
@@ -179,7 +187,7 @@ func (m *Master) resize() map[id.Vertex]int {
 		m.places[x] = &place{version: p.version + 1}
 	}
 	if m.checkpoints != nil {
-		m.checkpoints.Resize(m.checkpointVertices())
+		m.checkpoints.Resize(m.checkpointVertices(m.layout.parallelism))
 	}
 	return out
 }
@@ -196,21 +204,22 @@ func (m *Master) restarted() {
 
 // rescaled says how a rescaling went, once all attempts are at work again.
 func (m *Master) rescaled() {
-	if m.over == 0 {
+	underWay := m.triggered > 0 && m.over == 0
+	if m.over == 0 && len(m.holders) == 0 || underWay || !m.atWork() {
 		return
 	}
-	for _, r := range m.graph.Regions() {
-		for _, t := range r.Tasks {
-			if t.State < execgraph.AttemptRunning {
-				return
-			}
-		}
+	if m.standDown(); m.over == 0 {
+		return
 	}
 	now, s := time.Since(m.begun), m.steps
 	m.steps = steps{}
 	ms := func(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
+	before, begin := "", s.triggered
+	if s.ahead > 0 {
+		before, begin = fmt.Sprintf("restored ahead: %v, ", ms(s.ahead-s.triggered)), s.ahead
+	}
 	m.record(adaptive.Decision{
-		Rule: "rescaled", Subject: "job", Inputs: fmt.Sprintf("checkpoint: %v, stop: %v, start: %v", ms(s.saved-s.triggered), ms(s.over-s.saved), ms(now-s.over)),
+		Rule: "rescaled", Subject: "job", Inputs: fmt.Sprintf("%scheckpoint: %v, stop: %v, start: %v", before, ms(s.saved-begin), ms(s.over-s.saved), ms(now-s.over)),
 		Effect: fmt.Sprintf("it runs with %d subtasks at the widest after %v", slices.Max(m.layout.parallelism), ms(now-s.triggered)),
 	})
 	m.consider()
@@ -227,6 +236,8 @@ func (m *Master) rescaleWaits() (out []*rpc.Wait) {
 		out = append(out, &rpc.Wait{Part: part, Reason: reason, Owner: owner, Since: since.Milliseconds()})
 	}
 	switch width := slices.Max(m.layout.parallelism); {
+	case m.triggered > 0 && m.saved == 0 && len(m.holders) > 0 && m.ahead == 0:
+		wait("state to be restored where it will be", "workers", m.triggered)
 	case m.triggered > 0 && m.saved == 0:
 		wait("a checkpoint to go on from", "checkpoints", m.triggered)
 	case m.saved > 0 && m.over == 0:

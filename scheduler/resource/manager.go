@@ -429,6 +429,14 @@ func (m *Manager) Ask(r Request, least, most int, answer func(Answer)) {
 // Fixed says whether no worker will come beyond those that registered.
 func (m *Manager) Fixed() bool { return m.opts.Fixed }
 
+// Foresee is what requests of a job for so many slots each would get now if it gave back what
+// it has.
+func (m *Manager) Foresee(job id.Job, counts []int) [][]id.Slot {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.pool.Foresee(job, counts)
+}
+
 // Withdraw forgets a request; its answer does not come unless it is on its way.
 func (m *Manager) Withdraw(r Request) {
 	m.mu.Lock()

@@ -185,6 +185,28 @@ func (p *Pool) take(job id.Job, count int) []id.Slot {
 	return slots
 }
 
+// Foresee is what requests of a job for so many slots each, one after the other, would get if
+// it gave back what it has.
+func (p *Pool) Foresee(job id.Job, counts []int) (out [][]id.Slot) {
+	then := &Pool{lent: maps.Clone(p.lent)}
+	for _, l := range p.workers {
+		same := *l
+		same.free = slices.Clone(l.free)
+		then.workers = append(then.workers, &same)
+	}
+	var own []id.Slot
+	for s, whose := range p.lent {
+		if whose == job {
+			own = append(own, s)
+		}
+	}
+	then.Release(job, own)
+	for _, n := range counts {
+		out = append(out, then.take(job, min(n, then.Free())))
+	}
+	return out
+}
+
 // Why says what a request that is not answered waits for, and of whom: the job that has
 // most of the slots; a worker that is set aside, or the cluster, where there are too few.
 // False: it does not wait.

@@ -41,6 +41,16 @@ func TestPool(t *testing.T) {
 				if out, back = p.PutBack(id.Worker(name)); !back {
 					return "nothing changes\n"
 				}
+			case "foresee":
+				var counts []int
+				for _, f := range strings.Fields(d.Input) {
+					var n int
+					if _, err := fmt.Sscan(f, &n); err != nil {
+						t.Fatal(err)
+					}
+					counts = append(counts, n)
+				}
+				return fmt.Sprintln(p.Foresee(r.Job, counts))
 			case "usable":
 				return fmt.Sprintln(p.Usable())
 			case "ask":
