@@ -24,8 +24,8 @@ type SharedList[T any] struct {
 	union bool
 }
 
-// Share declares a list whose values are dealt out to the subtasks of a restore, one after
-// the other, whatever their number.
+// Share declares a list of which each subtask of a restore gets its own values again; where
+// there are more or fewer subtasks than before, values are dealt out one after the other.
 func Share[T any](o *Opening, name string) (*SharedList[T], error) {
 	return sharedList[T](o, name, false)
 }
@@ -49,14 +49,20 @@ func (s *SharedList[T]) Snapshot() ([]byte, error) { return marshal(s.alloc, s.c
 
 // Restore implements process.Shared.
 func (s *SharedList[T]) Restore(former [][]byte, subtask, parallelism int) error {
-	n := 0
-	for _, data := range former {
+	// Where their number is the same each keeps its own: one may be restored while the others
+	// go on, and must not get what they have.
+	own, n := len(former) == parallelism, 0
+	for i, data := range former {
 		values, err := unmarshal(s.alloc, s.codec, data)
 		if err != nil {
 			return err
 		}
 		for _, v := range values {
-			if s.union || n%parallelism == subtask {
+			dealt := n % parallelism
+			if own {
+				dealt = i
+			}
+			if s.union || dealt == subtask {
 				s.Values = append(s.Values, v)
 			}
 			n++
