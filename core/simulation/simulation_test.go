@@ -62,6 +62,7 @@ func TestRememberedStreams(t *testing.T) {
 		154: "the leader went when a job's checkpoints were forgotten and its end not recorded: the next one ran it again from its beginning",
 		222: "a manifest whose leader was deposed before it had its entry named what the next leader then swept",
 		934: "a new leader could not read the latest checkpoint for a moment, took the one before, and rows were there twice",
+		279: "the file system failed once when what a job had staged was swept, and it was left",
 		513: "a subtask that was restored alone was dealt a list that another one went on with",
 		588: "a worker was killed while a message of its was late, and time stood still",
 	})

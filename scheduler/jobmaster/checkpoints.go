@@ -59,21 +59,12 @@ func (m *Master) restores() bool {
 }
 
 // awaitRestored is findRestored, which is tried again where that may help.
-func (m *Master) awaitRestored(ctx context.Context) (*checkpointing.Restored, error) {
-	pause := commitFirstPause
-	for try := 1; ; try++ {
-		found, err := m.findRestored(ctx)
-		if err == nil || !failure.Of(err).Retryable() || try == handTries {
-			return found, err
-		}
-		m.opts.Log.Warn("the checkpoint to go on from is looked for again", "job", m.opts.Job, "try", try, "error", err)
-		select {
-		case <-time.After(pause):
-			pause = min(2*pause, mostPause)
-		case <-ctx.Done():
-			return nil, err
-		}
-	}
+func (m *Master) awaitRestored(ctx context.Context) (found *checkpointing.Restored, err error) {
+	err = m.repeat(ctx, "to find the checkpoint to go on from", handTries, nil, func() (err error) {
+		found, err = m.findRestored(ctx)
+		return err
+	})
+	return found, err
 }
 
 // findRestored finds what the job is to start from: its own latest checkpoint, what it

@@ -115,25 +115,23 @@ func (m *Master) suspend(cause error) {
 // begun, another one does it, whose worker is returned.
 func (m *Master) void(ctx context.Context, w id.Worker, staged []*rpc.Committable, sweep bool) id.Worker {
 	r := &rpc.AbortRequest{Job: m.ref(), Committables: staged, Sweep: sweep}
-	err := rpc.ErrGone
-	if w != "" {
+	there := w != ""
+	helps := func(err error) bool {
+		return sweep && (!gone(err) && failure.Of(err).Retryable() || gone(err) && (w == "" || !m.opts.Resources.Fixed()))
+	}
+	err := m.repeat(ctx, "to discard staged output", voidTries, helps, func() (err error) {
+		switch {
+		case !there && !sweep:
+			return rpc.ErrGone
+		case !there:
+			if w, err = m.startCoordinator(ctx, "", m.layout.committing(), m.opts.Job); err != nil {
+				return err
+			}
+		}
 		err = m.abort(ctx, w, r)
-	}
-	pause := commitFirstPause
-	for try := 1; sweep && gone(err) && (w == "" || !m.opts.Resources.Fixed()) && try <= voidTries; try++ {
-		if w, err = m.startCoordinator(ctx, "", m.layout.committing(), m.opts.Job); err == nil {
-			err = m.abort(ctx, w, r)
-		}
-		if !gone(err) {
-			break
-		}
-		select {
-		case <-time.After(pause):
-			pause = min(2*pause, mostPause)
-		case <-ctx.Done():
-			return w
-		}
-	}
+		there = !gone(err)
+		return err
+	})
 	if err != nil {
 		m.opts.Log.Warn("staged output was not discarded", "job", m.opts.Job, "error", err)
 	}
@@ -147,9 +145,9 @@ func (m *Master) abort(ctx context.Context, w id.Worker, r *rpc.AbortRequest) er
 	})
 }
 
-// voidTries is how often another coordinator task is looked for to discard what is staged:
-// until the death of a worker is noticed.
-const voidTries = 6
+// voidTries is how often what is staged is tried to be discarded, or another coordinator task is
+// looked for to do it: until the death of a worker is noticed.
+const voidTries = 7
 
 // dropAll has workers forget everything of the job.
 func (m *Master) dropAll(ctx context.Context, workers []id.Worker, lines map[id.Worker]line, results bool) {
@@ -176,7 +174,7 @@ func (m *Master) dropIncomplete(ctx context.Context) bool {
 	if !m.checkpointed {
 		return true
 	}
-	err := m.store.DropIncomplete(ctx, m.opts.Job)
+	err := m.repeat(ctx, "to remove incomplete checkpoints", commitTries, nil, func() error { return m.store.DropIncomplete(ctx, m.opts.Job) })
 	if err != nil {
 		m.opts.Log.Warn("staged output is not swept", "job", m.opts.Job, "error", err)
 	}
@@ -243,20 +241,8 @@ func (m *Master) dropKept(ctx context.Context, servers []string, results bool) {
 // commit publishes, and tries again where that may help: publishing is
 // idempotent. It does not wait for a worker that is lost.
 func (m *Master) commit(ctx context.Context, w id.Worker, r *rpc.CommitRequest) error {
-	pause := commitFirstPause
-	for try := 1; ; try++ {
-		err := m.commitOnce(ctx, w, r)
-		if err == nil || errors.Is(err, rpc.ErrGone) || !failure.Of(err).Retryable() || try == commitTries {
-			return err
-		}
-		m.opts.Log.Warn("publishing is tried again", "job", m.opts.Job, "try", try, "error", err)
-		select {
-		case <-time.After(pause):
-			pause *= 2
-		case <-ctx.Done():
-			return err
-		}
-	}
+	helps := func(err error) bool { return !errors.Is(err, rpc.ErrGone) && failure.Of(err).Retryable() }
+	return m.repeat(ctx, "to publish", commitTries, helps, func() error { return m.commitOnce(ctx, w, r) })
 }
 
 func (m *Master) commitOnce(ctx context.Context, w id.Worker, r *rpc.CommitRequest) error {

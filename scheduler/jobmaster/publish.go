@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tidemill/tidemill/core/failpoint"
-	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/rpc"
@@ -63,27 +61,17 @@ func gone(err error) bool {
 // handElsewhere publishes with a coordinator task of its own on any worker that there
 // is, and tries again while workers are away: what was decided is published, if it can
 // be. Committers know the job by its origin.
-func (m *Master) handElsewhere(ctx context.Context, origin id.Job, r *rpc.CommitRequest) (id.Worker, error) {
-	pause := commitFirstPause
-	for try := 1; ; try++ {
-		w, err := m.startCoordinator(ctx, "", m.layout.committing(), origin)
-		if err == nil {
+func (m *Master) handElsewhere(ctx context.Context, origin id.Job, r *rpc.CommitRequest) (w id.Worker, err error) {
+	err = m.repeat(ctx, "to publish elsewhere", handTries, nil, func() (err error) {
+		if w, err = m.startCoordinator(ctx, "", m.layout.committing(), origin); err == nil {
 			err = m.commitOnce(ctx, w, r)
 		}
-		if w != "" {
-			m.post(func() { m.workers[w] = true })
+		if known := w; known != "" {
+			m.post(func() { m.workers[known] = true })
 		}
-		if err == nil || !failure.Of(err).Retryable() || try == handTries {
-			return w, err
-		}
-		m.opts.Log.Warn("publishing is tried again", "job", m.opts.Job, "try", try, "worker", w, "error", err)
-		select {
-		case <-time.After(pause):
-			pause = min(2*pause, mostPause)
-		case <-ctx.Done():
-			return w, err
-		}
-	}
+		return err
+	})
+	return w, err
 }
 
 // committing lists the vertices with sinks, without what else their chains have: the
