@@ -21,14 +21,11 @@ type standby struct {
 	calls   sync.WaitGroup     // they
 }
 
-// standbyTimeout is how long workers may take; what is not restored by then is restored while
-// the job stands still.
-const standbyTimeout = 30 * time.Second
-
 // standBy has keyed state restored from the checkpoint that was taken for a rescaling, where
 // the attempts after it will probably run, while the present ones go on. Another checkpoint
 // follows, and what it adds is all that is restored while nobody works. It is only ever an
-// advantage: whatever fails, or runs elsewhere, restores its state as ever.
+// advantage: whatever fails, takes longer than a call may (callTimeout), or runs elsewhere,
+// restores its state as ever.
 func (m *Master) standBy(n id.Checkpoint, cause error) {
 	var requests map[id.Worker]*rpc.StandByRequest
 	if cause == nil && m.triggered > 0 && m.graph.State() == execgraph.JobRunning && config.StateBackend.Get(m.config) == "hashmap" {
@@ -42,7 +39,7 @@ func (m *Master) standBy(n id.Checkpoint, cause error) {
 		return
 	}
 	began := m.triggered
-	ctx, stop := context.WithTimeout(context.Background(), standbyTimeout)
+	ctx, stop := context.WithCancel(context.Background())
 	m.standby.stop = stop
 	var calls []call
 	for w, r := range requests {
