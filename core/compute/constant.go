@@ -2,6 +2,7 @@ package compute
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -158,7 +159,8 @@ func appendNested(b array.Builder, elements []any) error {
 }
 
 // ValueAt returns the value at row i in its physical form, nil for null: the
-// inverse of AppendValue. It is for messages, tests and small results.
+// inverse of AppendValue. The value outlives the array. It is for messages, tests and small
+// results.
 func ValueAt(arr arrow.Array, i int) any {
 	if arr.IsNull(i) {
 		return nil
@@ -171,7 +173,7 @@ func ValueAt(arr arrow.Array, i int) any {
 	case *array.Float64:
 		return a.Value(i)
 	case *array.String:
-		return a.Value(i)
+		return strings.Clone(a.Value(i))
 	case *array.Binary:
 		return append([]byte(nil), a.Value(i)...)
 	case *array.Decimal128:

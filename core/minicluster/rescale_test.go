@@ -351,6 +351,7 @@ func TestWorkerDiesWhileItRescales(t *testing.T) {
 // What cannot be rescaled says why.
 func TestRescaleRefusals(t *testing.T) {
 	s := startScaled(t, map[string]string{"execution.runtime-mode": "streaming"}, fmt.Sprintf(bids, t.TempDir())+windows)
+	s.waitFor("it to run", func() bool { return s.status().GetState() == "RUNNING" })
 	for _, c := range []struct {
 		r    *rpc.RescaleRequest
 		want string

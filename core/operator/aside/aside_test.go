@@ -43,6 +43,39 @@ func TestRejectLimit(t *testing.T) {
 	operatortest.Run(t, operatortest.Case{New: limit(2), Inputs: []operatortest.Table{in}, Output: in.Schema, Want: want.String(), Stateful: true})
 }
 
+// scribbler writes over memory that is given back, as who gets it next does.
+type scribbler struct{ memory.Allocator }
+
+func (s scribbler) Free(b []byte) {
+	for i := range b {
+		b[i] = '!'
+	}
+	s.Allocator.Free(b)
+}
+
+// What was counted stays so when the batches have gone that it was counted in.
+func TestRejectLimitKeepsNothingOfBatches(t *testing.T) {
+	in := operatortest.Parse(records)
+	op, err := limit(2)()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := op.Open(&operator.Context{Context: t.Context(), Output: &sides{}}); err != nil {
+		t.Fatal(err)
+	}
+	mem := scribbler{memory.NewGoAllocator()}
+	for n := range 3 {
+		err := op.Process(0, stream.NewBatch(operatortest.Record(mem, in.Schema, in.Rows()[:1])))
+		if (err != nil) != (n == 2) {
+			t.Errorf("record %d: %v", n+1, err)
+		}
+	}
+	saved, err := op.(operator.Snapshotter).Snapshot(stream.Barrier{})
+	if err != nil || string(saved) != `{"Version":1,"Seen":{"a":3}}` {
+		t.Errorf("saved %s, %v", saved, err)
+	}
+}
+
 // One more fails, and says which; the count goes on after a restart.
 func TestRejectLimitFails(t *testing.T) {
 	in := operatortest.Parse(records)

@@ -3,6 +3,7 @@ package aside
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -16,22 +17,25 @@ import (
 
 // RejectLimit is the operator of a jobgraph.RejectLimit.
 type RejectLimit struct {
-	table string
-	late  bool
-	most  map[string]int64 // by the table that records are of
-	seen  map[string]int64 // of those that have a limit
-	out   operator.Output
+	table  string
+	late   bool
+	limits map[string]*limit // by the table that records are of
+	out    operator.Output
 }
+
+// limit is how many records of a table may come, and have. It is looked up by what lies in
+// batches: an assignment would make that the map's key, and it goes with the batch.
+type limit struct{ most, seen int64 }
 
 // NewRejectLimit returns the operator that spec describes. Its input has RejectColumns, or
 // LateColumns if it is of late rows.
 func NewRejectLimit(spec *jobgraph.RejectLimit) (operator.Operator, error) {
-	l := &RejectLimit{table: spec.Table, late: spec.Late, most: map[string]int64{}, seen: map[string]int64{}}
+	l := &RejectLimit{table: spec.Table, late: spec.Late, limits: map[string]*limit{}}
 	for _, m := range spec.Most {
 		if m.Rows < 0 {
 			return nil, fmt.Errorf("at most %d rejected records of %s", m.Rows, m.Source)
 		}
-		l.most[m.Source] = m.Rows
+		l.limits[m.Source] = &limit{most: m.Rows}
 	}
 	return l, nil
 }
@@ -54,7 +58,10 @@ func (l *RejectLimit) Open(ctx *operator.Context) error {
 			return failure.Errorf(failure.BadData, "counts of rejected records, version %d, cannot be read: %w", c.Version, err)
 		}
 		for table, n := range c.Seen {
-			l.seen[table] += n
+			if l.limits[table] == nil { // any more: it is counted on
+				l.limits[table] = &limit{most: math.MaxInt64}
+			}
+			l.limits[table].seen += n
 		}
 	}
 	return nil
@@ -72,12 +79,13 @@ func (l *RejectLimit) Process(_ int, b *stream.Batch) error {
 		if !l.late {
 			table = textAt(tables, row)
 		}
-		most, limited := l.most[table]
-		if !limited {
+		to := l.limits[table]
+		if to == nil {
 			continue
 		}
-		if l.seen[table]++; l.seen[table] > most {
+		if to.seen++; to.seen > to.most {
 			defer b.Release()
+			most := to.most
 			if l.late {
 				return failure.Errorf(failure.BadData, "more than %d rows came late and went to %s, as many as 'table.exec.late-rows.max' allows; the last one at %s", most, l.table, describeLate(b, row))
 			}
@@ -124,7 +132,13 @@ func (l *RejectLimit) EndInput(int) error { return nil }
 
 // Snapshot implements operator.Snapshotter: how many records there were.
 func (l *RejectLimit) Snapshot(stream.Barrier) ([]byte, error) {
-	return json.Marshal(counts{Version: countsVersion, Seen: l.seen})
+	c := counts{Version: countsVersion, Seen: map[string]int64{}}
+	for table, to := range l.limits {
+		if to.seen > 0 {
+			c.Seen[table] = to.seen
+		}
+	}
+	return json.Marshal(c)
 }
 
 // Completed implements operator.Snapshotter.
