@@ -151,7 +151,7 @@ func (g *Graph) expand(r *region) {
 	}
 	for _, v := range r.vertices {
 		for i := range v.Parallelism {
-			x := &execution{region: r, share: i * r.slots / v.Parallelism}
+			x := &execution{region: r, share: shareOf(i, v.Parallelism, r.slots)}
 			x.attempt = id.Attempt{Subtask: id.Subtask{Vertex: v.ID, Index: uint32(i)}, N: g.topology.FirstAttempt}
 			g.moveAttempt(x, AttemptCreated)
 			r.tasks = append(r.tasks, x)
@@ -269,6 +269,12 @@ func (r *region) shares() (out []int) {
 	return slices.Compact(out)
 }
 
+// shareOf is which of a region's slots a subtask takes, of a vertex of such a parallelism.
+func shareOf(index, parallelism, slots int) int { return index * slots / parallelism }
+
+// slotOf is the slot of the share at a place among so many, which share them.
+func slotOf(at, shares int, slots []id.Slot) id.Slot { return slots[at*len(slots)/shares] }
+
 // granted deploys a region, producers first.
 func (g *Graph) granted(r *region, ev SlotsGranted) {
 	if r.state != RegionRequested {
@@ -289,7 +295,7 @@ func (g *Graph) granted(r *region, ev SlotsGranted) {
 			continue
 		}
 		at, _ := slices.BinarySearch(shares, x.share)
-		x.slot = ev.Slots[at*len(ev.Slots)/len(shares)]
+		x.slot = slotOf(at, len(shares), ev.Slots)
 		g.moveAttempt(x, AttemptDeploying)
 		g.do(Deploy{Attempt: x.attempt, Slot: x.slot})
 	}

@@ -62,7 +62,7 @@ func (g *Graph) spread(r *region) {
 				x = &execution{region: r, attempt: id.Attempt{Subtask: s}, state: AttemptInvalid}
 				g.subtasks[s] = x
 			}
-			x.share, x.attempt.N = i*r.slots/v.Parallelism, last[v.ID]
+			x.share, x.attempt.N = shareOf(i, v.Parallelism, r.slots), last[v.ID]
 			if x.state == AttemptInvalid && g.state == JobInitializing { // nothing renews it
 				g.moveAttempt(x, AttemptCreated)
 			}
@@ -75,6 +75,28 @@ func (g *Graph) spread(r *region) {
 			g.moveAttempt(x, AttemptCanceled)
 		}
 	}
+}
+
+// Width is how many slots a region can use with such a parallelism, by vertex.
+func (g *Graph) Width(region int, parallelism []int) (slots int) {
+	for _, v := range g.region(region).vertices {
+		slots = max(slots, parallelism[v.ID])
+	}
+	return slots
+}
+
+// Places says where the subtasks of a region run if it begins again with such a parallelism,
+// by vertex, and is granted these slots.
+func (g *Graph) Places(region int, parallelism []int, slots []id.Slot) map[id.Subtask]id.Slot {
+	out, width := map[id.Subtask]id.Slot{}, g.Width(region, parallelism)
+	for _, v := range g.region(region).vertices {
+		for i := range parallelism[v.ID] {
+			if len(slots) > 0 {
+				out[id.Subtask{Vertex: v.ID, Index: uint32(i)}] = slotOf(shareOf(i, parallelism[v.ID], width), width, slots)
+			}
+		}
+	}
+	return out
 }
 
 // together adds to regions that are to begin again all others, where they begin from one

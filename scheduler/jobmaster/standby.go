@@ -2,6 +2,7 @@ package jobmaster
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -135,22 +136,13 @@ func keyedOnly(r *checkpoint.Restore) *checkpoint.Restore {
 // slotsAt is where the subtasks of the job with such a parallelism run if it begins again, and
 // nobody takes slots or gives some back until then.
 func (m *Master) slotsAt(parallelism []int) map[id.Subtask]id.Slot {
-	regions := m.graph.Regions()
-	widths := make([]int, len(regions))
-	for r := range regions {
-		for _, v := range m.graph.Members(r) {
-			widths[r] = max(widths[r], parallelism[v])
-		}
+	var widths []int
+	for r := range m.graph.Regions() {
+		widths = append(widths, m.graph.Width(r, parallelism))
 	}
 	out := map[id.Subtask]id.Slot{}
 	for r, slots := range m.opts.Resources.Foresee(m.opts.Job, widths) {
-		for _, v := range m.graph.Members(r) {
-			for i := range parallelism[v] {
-				if share := i * widths[r] / parallelism[v]; len(slots) > 0 {
-					out[id.Subtask{Vertex: v, Index: uint32(i)}] = slots[share*len(slots)/widths[r]]
-				}
-			}
-		}
+		maps.Copy(out, m.graph.Places(r, parallelism, slots))
 	}
 	return out
 }
