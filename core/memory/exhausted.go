@@ -3,6 +3,7 @@ package memory
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/tidemill/tidemill/core/failure"
 )
@@ -41,6 +42,16 @@ func Recover(err *error) {
 	default:
 		panic(r)
 	}
+}
+
+// Recovered is the error of a recovered panic, whatever it was: the refusal of an accounted
+// allocator, or an internal error with the stack. Call it in the deferred function that
+// recovers.
+func Recovered(doing string, value any) error {
+	if e, ok := value.(*ExhaustedError); ok {
+		return failure.Wrap(failure.Fatal, e)
+	}
+	return failure.Recovered(doing, value, debug.Stack())
 }
 
 // size prints bytes with a binary unit and three significant digits.

@@ -206,7 +206,7 @@ func (t *Task) openLink(l *link) error {
 // restore makes the operator's keyed state, if it has any, and gives it and the
 // operator what the checkpoint holds for it.
 func (t *Task) restore(l *link, ctx *operator.Context) error {
-	saved := saved(t.d.Restore, l.spec)
+	saved := savedOf(t.d.Restore, l.spec)
 	ctx.Restored = saved.GetStates()
 	if !t.d.Streaming || !keepsState(l.spec) {
 		return nil

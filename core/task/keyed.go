@@ -61,8 +61,8 @@ func (d Descriptor) ownGroups() (keygroup.Range, error) {
 	return owners.Range(int(d.Attempt.Subtask.Index)), nil
 }
 
-// saved is what a restore has for an operator; nil: nothing.
-func saved(r *checkpoint.Restore, spec *jobgraph.Operator) (found *checkpoint.OperatorRestore) {
+// savedOf is what a restore has for an operator; nil: nothing.
+func savedOf(r *checkpoint.Restore, spec *jobgraph.Operator) (found *checkpoint.OperatorRestore) {
 	for _, o := range r.GetOperators() {
 		if o.Uid == spec.Uid {
 			found = o

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -219,12 +218,7 @@ func (t *Task) run() (done *Done, err error) {
 	return t.finish()
 }
 
-func (t *Task) recovered(r any) error {
-	if e, ok := r.(*memory.ExhaustedError); ok {
-		return failure.Wrap(failure.Fatal, e)
-	}
-	return failure.Recovered(fmt.Sprintf("job %v", t.d.Job), r, debug.Stack())
-}
+func (t *Task) recovered(r any) error { return memory.Recovered(fmt.Sprintf("job %v", t.d.Job), r) }
 
 func (t *Task) report(s State) {
 	t.reports.Lock()

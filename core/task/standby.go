@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
 
 	"github.com/tidemill/tidemill/core/checkpoint"
@@ -58,7 +57,7 @@ func (s *Standby) Restore(ctx context.Context, d Descriptor, snapshots Snapshots
 		return err
 	}
 	for _, o := range d.Vertex.Chain {
-		saved := saved(d.Restore, o)
+		saved := savedOf(d.Restore, o)
 		if !keepsState(o) || len(saved.GetHandles()) == 0 || saved.GetForeign() || len(saved.GetRearranged()) > 0 {
 			continue
 		}
@@ -74,12 +73,8 @@ func (s *Standby) restore(ctx context.Context, o *jobgraph.Operator, chain check
 	account := s.account.Child("restored state", 0)
 	one := &standbyState{backend: memstate.New(groups, chain.Own, account.Allocator(), account), account: account, chain: chain}
 	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case *memory.ExhaustedError:
-			err = failure.Wrap(failure.Fatal, r)
-		default:
-			err = failure.Recovered("restore ahead", r, debug.Stack())
+		if r := recover(); r != nil {
+			err = memory.Recovered("restore ahead", r)
 		}
 		if err != nil {
 			err = errors.Join(err, one.backend.Close())

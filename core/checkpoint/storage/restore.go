@@ -3,10 +3,8 @@ package storage
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 
 	"github.com/tidemill/tidemill/core/checkpoint"
-	"github.com/tidemill/tidemill/core/failure"
 	"github.com/tidemill/tidemill/core/memory"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/fs"
@@ -110,16 +108,10 @@ func (s *Store) readChain(ctx context.Context, chain checkpoint.Chain, groups in
 // memory that is exhausted is, too.
 func (s *Store) readInto(ctx context.Context, part *readPart, files map[string]fs.File, into state.Backend) (err error) {
 	defer func() {
-		switch r := recover().(type) {
-		case nil:
-			return
-		case *memory.ExhaustedError:
-			err = failure.Wrap(failure.Fatal, r)
-		default:
-			err = failure.Recovered("read ahead", r, debug.Stack())
-		}
-		if part.piece.Rows != nil {
-			part.piece.Rows.Release()
+		if r := recover(); r != nil {
+			if err = memory.Recovered("read ahead", r); part.piece.Rows != nil {
+				part.piece.Rows.Release()
+			}
 		}
 	}()
 	h := part.handle
