@@ -9,17 +9,12 @@ import (
 	arrowmemory "github.com/apache/arrow-go/v18/arrow/memory"
 	"go.uber.org/goleak"
 
-	"github.com/tidemill/tidemill/core/coordinator"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
 	"github.com/tidemill/tidemill/core/keyfilter"
-	"github.com/tidemill/tidemill/core/memory"
-	"github.com/tidemill/tidemill/core/metric"
 	"github.com/tidemill/tidemill/core/rpc"
-	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/task"
 	"github.com/tidemill/tidemill/core/worker"
-	"github.com/tidemill/tidemill/shuffle/local"
 )
 
 // reports is a master that keeps what is reported to it.
@@ -44,30 +39,16 @@ func integers(values ...int64) *keyfilter.Keys {
 // alone tells nobody.
 func TestFiltersOfSeveralWorkers(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	ledger, err := memory.New(memory.Options{Limit: 64 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, err := spill.Open(t.TempDir(), 1<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
 	net, master := rpc.NewLocal(rpc.LocalOptions{Serialize: true}), reports{all: make(chan *rpc.TaskReport, 4)}
 	net.ServeMaster(master)
 	var envs []task.Env
-	w, err := worker.New(worker.Options{
-		ID: "w", Slots: 1, Dialer: net, Memory: ledger, Spill: dir, Metrics: metric.NewRegistry(metric.Options{}),
-		Shuffle: local.New(local.Options{Alloc: ledger.Child("shuffle", 0).Allocator()}), Coordinators: coordinator.New(nil, nil),
+	w, _, dir := newWorker(t, worker.Options{
+		Dialer: net,
 		NewTask: func(_ task.Descriptor, env task.Env) (worker.Task, error) {
 			envs = append(envs, env)
-			one := &idle{}
-			one.ctx, one.stop = context.WithCancel(context.Background())
-			return one, nil
+			return newIdle(), nil
 		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	here, everywhere := id.NewJob(), id.NewJob()
 	place := &rpc.Placement{Version: 1, Servers: []*rpc.ShuffleServer{{Id: "s"}}, At: []uint32{0}}
 	for _, d := range []struct {

@@ -10,17 +10,12 @@ import (
 
 	"github.com/tidemill/tidemill/core/checkpoint"
 	"github.com/tidemill/tidemill/core/config"
-	"github.com/tidemill/tidemill/core/coordinator"
 	"github.com/tidemill/tidemill/core/id"
 	"github.com/tidemill/tidemill/core/jobgraph"
-	"github.com/tidemill/tidemill/core/memory"
-	"github.com/tidemill/tidemill/core/metric"
 	"github.com/tidemill/tidemill/core/rpc"
-	"github.com/tidemill/tidemill/core/spill"
 	"github.com/tidemill/tidemill/core/state"
 	"github.com/tidemill/tidemill/core/task"
 	"github.com/tidemill/tidemill/core/worker"
-	"github.com/tidemill/tidemill/shuffle/local"
 )
 
 // shelf has nothing to restore.
@@ -51,30 +46,16 @@ func standbyRequest(job id.Job, term id.Term) *rpc.StandByRequest {
 // what fails, or is given up, leaves nothing, and a worker that is closed takes none.
 func TestStandBy(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	ledger, err := memory.New(memory.Options{Limit: 64 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, err := spill.Open(t.TempDir(), 1<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var last task.Env
 	kept := &shelf{}
-	w, err := worker.New(worker.Options{
-		ID: "w", Slots: 1, Dialer: rpc.NewLocal(rpc.LocalOptions{}), Memory: ledger, Spill: dir, Metrics: metric.NewRegistry(metric.Options{}),
-		Shuffle: local.New(local.Options{Alloc: ledger.Child("shuffle", 0).Allocator()}), Coordinators: coordinator.New(nil, nil),
+	w, ledger, dir := newWorker(t, worker.Options{
+		Dialer:    rpc.NewLocal(rpc.LocalOptions{}),
 		Snapshots: func(id.Job, config.Config) (task.Snapshots, error) { return kept, nil },
 		NewTask: func(_ task.Descriptor, env task.Env) (worker.Task, error) {
 			last = env
-			one := &idle{}
-			one.ctx, one.stop = context.WithCancel(context.Background())
-			return one, nil
+			return newIdle(), nil
 		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	job, n := id.NewJob(), uint32(0)
 	deployed := func(term id.Term) *task.Standby {
 		t.Helper()

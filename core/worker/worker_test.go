@@ -33,11 +33,9 @@ func (i *idle) Completed(id.Checkpoint)   {}
 func (i *idle) GivenUp(id.Checkpoint)     {}
 func (i *idle) Cancel()                   { i.stop() }
 
-// Under a higher term a job begins anew: its tasks end, and what they have shared is
-// forgotten. The bug that this keeps away: parts of a runtime filter of another
-// parallelism made one together that lacked keys.
-func TestNewTermSharesNothing(t *testing.T) {
-	defer goleak.VerifyNone(t)
+// newWorker has what every worker needs, and what o says besides.
+func newWorker(t *testing.T, o worker.Options) (*worker.Worker, *memory.Ledger, *spill.Directory) {
+	t.Helper()
 	ledger, err := memory.New(memory.Options{Limit: 64 << 20})
 	if err != nil {
 		t.Fatal(err)
@@ -46,21 +44,37 @@ func TestNewTermSharesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var envs []task.Env
-	var tasks []task.Descriptor
-	w, err := worker.New(worker.Options{
-		ID: "w", Slots: 1, Dialer: rpc.NewLocal(rpc.LocalOptions{}), Memory: ledger, Spill: dir, Metrics: metric.NewRegistry(metric.Options{}),
-		Shuffle: local.New(local.Options{Alloc: ledger.Child("shuffle", 0).Allocator()}), Coordinators: coordinator.New(nil, nil),
-		NewTask: func(d task.Descriptor, env task.Env) (worker.Task, error) {
-			envs, tasks = append(envs, env), append(tasks, d)
-			one := &idle{}
-			one.ctx, one.stop = context.WithCancel(context.Background())
-			return one, nil
-		},
-	})
+	o.ID, o.Slots, o.Memory, o.Spill = "w", 1, ledger, dir
+	o.Metrics, o.Coordinators = metric.NewRegistry(metric.Options{}), coordinator.New(nil, nil)
+	o.Shuffle = local.New(local.Options{Alloc: ledger.Child("shuffle", 0).Allocator()})
+	w, err := worker.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return w, ledger, dir
+}
+
+// newIdle returns a task that runs until it is cancelled.
+func newIdle() *idle {
+	one := &idle{}
+	one.ctx, one.stop = context.WithCancel(context.Background())
+	return one
+}
+
+// Under a higher term a job begins anew: its tasks end, and what they have shared is
+// forgotten. The bug that this keeps away: parts of a runtime filter of another
+// parallelism made one together that lacked keys.
+func TestNewTermSharesNothing(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	var envs []task.Env
+	var tasks []task.Descriptor
+	w, _, dir := newWorker(t, worker.Options{
+		Dialer: rpc.NewLocal(rpc.LocalOptions{}),
+		NewTask: func(d task.Descriptor, env task.Env) (worker.Task, error) {
+			envs, tasks = append(envs, env), append(tasks, d)
+			return newIdle(), nil
+		},
+	})
 	job := id.NewJob()
 	for term := range uint32(2) {
 		for n := range uint32(2) {
@@ -118,26 +132,13 @@ func (m *master) Leave(_ context.Context, r *rpc.LeaveRequest) (*rpc.LeaveReply,
 // has signed off it takes nothing more.
 func TestRegisterAgainAndLeave(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	ledger, err := memory.New(memory.Options{Limit: 64 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, err := spill.Open(t.TempDir(), 1<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	one := &idle{}
-	one.ctx, one.stop = context.WithCancel(context.Background())
+	one := newIdle()
 	known, transport := &master{}, rpc.NewLocal(rpc.LocalOptions{})
 	transport.ServeMaster(known)
-	w, err := worker.New(worker.Options{
-		ID: "w", Slots: 1, Dialer: transport, Memory: ledger, Spill: dir, Metrics: metric.NewRegistry(metric.Options{}),
-		Shuffle: local.New(local.Options{Alloc: ledger.Child("shuffle", 0).Allocator()}), Coordinators: coordinator.New(nil, nil),
+	w, _, dir := newWorker(t, worker.Options{
+		Dialer:  transport,
 		NewTask: func(task.Descriptor, task.Env) (worker.Task, error) { return one, nil },
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	if err := w.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

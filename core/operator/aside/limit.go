@@ -85,12 +85,11 @@ func (l *RejectLimit) Process(_ int, b *stream.Batch) error {
 		}
 		if to.seen++; to.seen > to.most {
 			defer b.Release()
-			most := to.most
 			if l.late {
-				return failure.Errorf(failure.BadData, "more than %d rows came late and went to %s, as many as 'table.exec.late-rows.max' allows; the last one at %s", most, l.table, describeLate(b, row))
+				return failure.Errorf(failure.BadData, "more than %d rows came late and went to %s, as many as 'table.exec.late-rows.max' allows; the last one at %s", to.most, l.table, describeLate(b, row))
 			}
 			return failure.Errorf(failure.BadData, "more than %d records of table %s were rejected into %s, as many as 'rejects.max' allows; the last one: %s",
-				most, table, l.table, describe(b, row))
+				to.most, table, l.table, describe(b, row))
 		}
 	}
 	return l.out.Emit(b)
